@@ -1,0 +1,125 @@
+"""What the six pyproject files promise each other."""
+
+import importlib
+import importlib.metadata
+import re
+import subprocess
+import sys
+
+import pytest
+
+PLUGIN_CLASSES = {
+    "mlflow": "MLflowIntegration",
+    "wandb": "WandBIntegration",
+    "prometheus": "PrometheusIntegration",
+    "slack": "SlackIntegration",
+}
+
+
+def name_of(requirement):
+    return re.match(r"[\w.-]+", requirement).group()
+
+
+def test_all_versions_are_equal_and_above_the_strangers(projects):
+    """An unrelated `refunc` stands at 1.1.0 on the public index; a lower version of ours would lose to it."""
+    versions = {table["version"] for table in projects.values()}
+
+    assert len(versions) == 1
+    assert tuple(int(part) for part in versions.pop().split(".")) > (1, 1, 0)
+
+
+def test_the_package_says_the_same_version(projects):
+    refunc = importlib.import_module("refunc")
+
+    assert refunc.__version__ == projects["refunc-core"]["version"]
+
+
+def test_the_metapackage_pins_the_core_exactly(projects):
+    assert projects["refunc"]["dependencies"] == [f"refunc-core[cli]=={projects['refunc-core']['version']}"]
+
+
+def test_every_plugin_has_an_extra_and_all_names_them_all(projects, plugins):
+    """Spelt out in `all`, because `refunc[…]` inside an extra could be resolved to the unrelated project."""
+    extras = dict(projects["refunc"]["optional-dependencies"])
+    everything = extras.pop("all")
+
+    assert extras == {key: [f"refunc-{key}>=2.0,<3"] for key in plugins}
+    assert sorted(everything) == sorted(requirement for extra in extras.values() for requirement in extra)
+
+
+def test_plugins_take_the_core_by_range(plugins):
+    for table in plugins.values():
+        assert "refunc-core>=2.0,<3" in table["dependencies"]
+
+
+def test_the_core_depends_on_the_agreed_packages_only(projects):
+    """Each new one is a decision: it is installed beside every training that uses refunc."""
+    core = projects["refunc-core"]
+
+    assert {name_of(requirement) for requirement in core["dependencies"]} == {
+        "attrs",
+        "cattrs",
+        "colorama",
+        "importlib-metadata",
+        "msgspec",
+        "pluggy",
+        "tqdm",
+    }
+    assert {name_of(requirement) for requirement in core["optional-dependencies"]["cli"]} == {"click", "rich"}
+
+
+def test_the_core_sets_no_upper_bounds(projects):
+    """A bound in a library that sits in every environment blocks its users' upgrades."""
+    core = projects["refunc-core"]
+
+    assert not [r for r in core["dependencies"] + core["optional-dependencies"]["cli"] if "<" in r or "==" in r]
+
+
+def test_the_lower_bounds_are_the_ones_that_tox_tests(root, projects):
+    core = projects["refunc-core"]
+    floors = {r.replace(">=", "==") for r in core["dependencies"] + core["optional-dependencies"]["cli"]}
+
+    section = (root / "tox.ini").read_text("utf-8").split("[testenv:pluggy-lowest]")[1].split("\n[")[0]
+
+    assert set(re.findall(r"^ +([\w-]+==\S+)$", section, re.M)) == floors
+
+
+def test_every_distribution_asks_for_the_same_python(projects):
+    assert {table["requires-python"] for table in projects.values()} == {">=3.10"}
+
+
+def test_every_distribution_has_its_licence_and_readme(root, projects):
+    text = (root / "LICENSE").read_text("utf-8")
+
+    for name in projects:
+        folder = root if name == "refunc" else root / name
+        assert (folder / "LICENSE").read_text("utf-8") == text
+        assert (folder / "README.md").is_file()
+
+
+def test_every_package_says_that_it_is_typed(root, plugins):
+    assert (root / "refunc-core/src/refunc/py.typed").is_file()
+    for key in plugins:
+        assert (root / f"refunc-{key}/src/refunc_{key}/py.typed").is_file()
+
+
+@pytest.mark.parametrize(("key", "class_name"), PLUGIN_CLASSES.items())
+def test_entry_point_names_a_class_that_imports(plugins, key, class_name):
+    declared = plugins[key]["entry-points"]["refunc.integrations"]
+    assert declared == {key: f"refunc_{key}:{class_name}"}
+
+    installed = [ep for ep in importlib.metadata.entry_points(group="refunc.integrations") if ep.name == key]
+
+    assert [ep.value for ep in installed] == [declared[key]]
+    assert isinstance(installed[0].load(), type)
+
+
+@pytest.mark.parametrize("key", PLUGIN_CLASSES)
+def test_importing_a_plugin_imports_no_backend(key):
+    """Discovery looks at every installed plugin; mlflow alone takes a second to import."""
+    backends = {"mlflow", "wandb", "prometheus_client", "slack_sdk"}
+    code = f"import sys, refunc_{key}; print(*({backends!r} & sys.modules.keys()))"
+
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert (run.returncode, run.stdout.strip(), run.stderr) == (0, "", "")

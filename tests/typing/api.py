@@ -1,0 +1,141 @@
+"""
+The API as a typed user writes it; checked by `tox -e typing`, never run.
+
+What is asserted is what an editor shows: the types of names that a user holds on to.
+"""
+
+import logging
+from pathlib import Path
+
+from typing_extensions import assert_type
+
+from refunc.logging import (
+    AsyncHandler,
+    BufferedHandler,
+    ColoredFormatter,
+    EpochTracker,
+    ExperimentContext,
+    ExperimentTracker,
+    JSONFormatter,
+    LogEntry,
+    LogLevel,
+    MLFormatter,
+    MLLogger,
+    ProgressTracker,
+    TqdmProgressTracker,
+    epoch_context,
+    experiment_context,
+    get_logger,
+    progress_context,
+    setup_logging,
+)
+
+
+def configuration() -> None:
+    setup_logging(level="INFO", colored=True)
+    setup_logging(level=logging.DEBUG, log_dir=Path("logs"), json_logging=True, experiment_tracking=True)
+    assert_type(get_logger("training"), MLLogger)
+    MLLogger(
+        name="experiment_001",
+        level=LogLevel.INFO,
+        log_dir="logs",
+        experiment_tracking=True,
+        colored_output=False,
+        json_logging=True,
+        max_log_files=5,
+        max_file_size="50MB",
+    )
+
+
+def lines(logger: MLLogger) -> None:
+    logger.trace("detail")
+    logger.info("seen %d of %d", 3, 10)
+    logger.info("step", metrics={"loss": 0.2}, tags={"phase": "train"}, artifacts=["a.pkl"], extra={"gpu": "8GB"})
+    logger.metric("epoch", {"accuracy": 0.92})
+    logger.experiment("stage", {"stage": "validation"})
+    logger.progress("update", {"completed": 75})
+    logger.result("final", {"accuracy": 0.95})
+    logger.log(LogLevel.RESULT, "final", extra={"value": 0.95})
+    try:
+        logger.warning("low accuracy")
+    except ValueError as error:
+        logger.exception("failed", extra={"error": str(error)})
+
+
+def tracked(logger: MLLogger) -> None:
+    with experiment_context("image_classification", "resnet_v1") as experiment:
+        assert_type(experiment, ExperimentContext)
+        assert_type(experiment.run_id, str)
+        logger.log_hyperparams({"lr": 0.001, "layers": [64, 32], "optimizer": {"name": "adam"}})
+        for step in range(10):
+            logger.log_metrics({"loss": 1.0 / (step + 1)}, step=step)
+        logger.log_artifact(Path("model.pkl"), artifact_type="model")
+        logger.log_artifacts(["a.png", "b.png"], artifact_type="plot")
+        logger.add_tags({"environment": "production"})
+        logger.set_tag("kind", "tuning")
+        logger.log_result("accuracy", 0.945, metadata={"dataset": "test"})
+        logger.log_result("done", {"accuracy": 0.945})
+
+    logger.start_experiment("image_classification", "run_2")
+    logger.step()
+    logger.set_step(100)
+    logger.epoch()
+    logger.set_epoch(10)
+    context = logger.get_experiment_context()
+    if context is not None:
+        print(context.experiment_name, context.step)
+    logger.end_experiment(status="completed", final_metrics={"accuracy": 0.95})
+
+    tracker = ExperimentTracker(experiment_name="digits", run_name="baseline", log_dir="runs")
+    tracker.start_run()
+    tracker.log_params({"lr": 0.001})
+    tracker.log_tags({"model": "mlp"})
+    tracker.log_metrics({"loss": 0.5}, step=1)
+    tracker.log_artifact("plot.png", artifact_type="plot")
+    tracker.end_run(status="completed")
+
+
+def progress(logger: MLLogger) -> None:
+    with progress_context("training", total=10) as bar:
+        bar.update({"loss": 0.5})
+        bar.update(1, {"loss": 0.5})
+        bar.update(1, loss=0.5)
+    with TqdmProgressTracker(total=10, desc="training") as bar:
+        bar.update(1, {"loss": 0.5})
+    plain = ProgressTracker(total=10, description="training", logger=logger)
+    plain.update(1, {"loss": 0.5})
+    plain.log_progress()
+    plain.finish()
+    epochs = EpochTracker(total_epochs=2, steps_per_epoch=3, logger=logger)
+    epochs.start_epoch(0)
+    epochs.update_step({"loss": 0.5})
+    epochs.end_epoch({"accuracy": 0.5})
+    with epoch_context(total_epochs=2) as each:
+        for epoch in each:
+            assert_type(epoch, int)
+            each.log({"accuracy": 0.5})
+
+
+def handlers(logger: MLLogger) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(ColoredFormatter(show_time=True, show_metrics=True, color_scheme="dark"))
+    handler.setFormatter(JSONFormatter(include_extra=True, timestamp_format="iso", indent=None))
+    handler.setFormatter(MLFormatter(show_step=True, metric_precision=4, compact_mode=False))
+    logger.add_handler(handler)
+    logger.add_handler(AsyncHandler(buffer_size=1000, flush_interval=5.0))
+    logger.add_handler(BufferedHandler(buffer_size=100, auto_flush=True))
+
+
+def reading(logger: MLLogger) -> None:
+    entries = logger.get_log_entries(level="ERROR", last_n=10, tags={"phase": "training"})
+    assert_type(entries, list[LogEntry])
+    assert_type(entries[0].to_json(), str)
+    logger.export_logs("logs.csv", format="csv")
+    assert_type(logger.flush(), bool)
+
+
+def mistakes(logger: MLLogger) -> None:
+    """Each of these has to be reported; an ignore that silences nothing is itself an error."""
+    logger.log_metrics("loss")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    logger.log_metric({"loss": 0.5})  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    ExperimentTracker(run_nam="baseline")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
