@@ -1,0 +1,227 @@
+"""
+An outlet whose records become bytes at the end of a file: the mechanism under journals and log files.
+
+Whatever interrupts a drain (a refused write, Ctrl-C between any two bytecodes), the next one takes up exactly there:
+everything that must change together stands in one immutable `_State`, replaced by one assignment; and how much of an
+interrupted write reached the file, the file's own size tells.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import threading
+from collections import deque
+from itertools import repeat
+from typing import Any, NamedTuple
+
+from refunc.journal.file import AppendFile
+from refunc.journal.outlet import HIGH_WATER, WAIT, Durability, Outlet, report, wait_until_free
+
+#: Records in one write at most; fewer while they are big.
+BATCH_RECORDS = 4_096
+BATCH_BYTES = 1 << 20
+
+#: Syncs in a row that may fail before the same records are no longer copied to yet another file.
+MAX_REWRITES = 3
+
+#: Errors after which the same bytes can go to the same file later. Any other makes the file suspect.
+_REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR})
+
+
+class _State(NamedTuple):
+    """Where the outlet stands. `batch` and `data` are empty between two steps."""
+
+    file: AppendFile | None = None
+    size: int = 0  # bytes of the file that belong to finished batches
+    seq: int = 0  # the number of the first record in `batch`, or of the next one
+    drops_told: int = 0  # how many drops are in finished batches
+    batch: list[Any] | None = None
+    drops: int = 0  # how many are known in this batch
+    data: bytes | None = None  # the batch, encoded
+    tried: bool = False  # whether a write of `data` was begun
+
+
+class FileOutlet(Outlet):
+    """
+    Writes batches to the file that `_open_next` gives.
+
+    A subclass says how a batch is encoded, what its files are, and when one is full.
+    """
+
+    def __init__(self, *, bound: int = HIGH_WATER, durability: Durability = "async") -> None:
+        super().__init__(bound=bound, durability=durability)
+
+    def _reset(self) -> None:
+        super()._reset()
+        self._state = _State()
+        self._batch_limit = BATCH_RECORDS
+        self._sync_lock = threading.Lock()
+        self._retired: deque[tuple[AppendFile, int]] = deque()
+        self._suspect: AppendFile | None = None
+        self._sync_failures = 0
+
+    # -- what a subclass says ----------------------------------------------------------------------------------------
+
+    def _encode(self, batch: list[Any], seq: int, drops: int) -> bytes:
+        """Return *batch*, its first record numbered *seq*, as bytes; if *drops*, then one that says so."""
+        raise TypeError(f"{type(self).__name__} does not say how its records are encoded.")
+
+    def _open_next(self) -> AppendFile:
+        """Open the next file. Raises OSError where that cannot be done now."""
+        raise TypeError(f"{type(self).__name__} does not say where its records go.")
+
+    def _header(self) -> bytes:
+        """Return what an empty file starts with."""
+        return b""
+
+    def _is_full(self, size: int) -> bool:
+        """Whether a file of *size* bytes takes no further batch."""
+        return False
+
+    # -- under the drain lock ----------------------------------------------------------------------------------------
+
+    def _step(self) -> int:
+        state = self._state
+        if not state.batch and not state.drops:
+            state = self._take(state)
+            if not state.batch and not state.drops:
+                return 0
+        batch = state.batch or []
+        state = self._with_file(state)
+        if state.data is None:
+            data = self._encode(batch, state.seq, state.drops)
+            if state.size == 0:
+                data = self._header() + data
+            state = self._state = state._replace(data=data)
+        self._write(state)
+        return len(batch)
+
+    def _take(self, state: _State) -> _State:
+        """Move a batch out of the deque. The list is in the state before it is filled, so no interrupt loses it."""
+        count = min(len(self.queue), self._batch_limit)
+        dropped = self.dropped
+        if not count and dropped == state.drops_told:
+            return state
+        batch: list[Any] = []
+        self._state = state = state._replace(batch=batch, drops=dropped - state.drops_told)
+        with contextlib.suppress(IndexError):  # a caller dropped a record meanwhile
+            # One call into C, which runs no signal handler halfway.
+            batch.extend(map(deque.popleft, repeat(self.queue, count)))
+        return state
+
+    def _with_file(self, state: _State) -> _State:
+        """Return the state with a file that can take the batch."""
+        if self._suspect is not None:
+            return self._rewrite_suspect(self._suspect, state)
+        if state.file is not None and (state.tried or not self._is_full(state.size)):
+            return state
+        file = self._open_next()
+        if state.file is not None:
+            self._retired.append((state.file, state.size))
+        self._state = state = state._replace(file=file, size=file.size, data=None, tried=False)
+        return state
+
+    def _write(self, state: _State) -> None:
+        file, data = state.file, state.data
+        assert file is not None and data is not None
+        if not state.tried:
+            self._state = state._replace(tried=True)
+        try:
+            file.append_from(state.size, data, resume=state.tried)
+        except OSError as error:
+            if error.errno not in _REFUSALS:
+                # What of the batch reached this file is unknown. It is written again to another one, with the same
+                # numbers, and readers take each number once.
+                self._retired.append((file, state.size))
+                self._state = state._replace(file=None, size=0, data=None, tried=False)
+            raise
+        if len(data) > BATCH_BYTES:
+            self._batch_limit = max(1, self._batch_limit // 2)
+        elif self._batch_limit < BATCH_RECORDS:
+            self._batch_limit *= 2
+        seq = state.seq + len(state.batch or ()) + (state.drops > 0)
+        self._state = _State(file, state.size + len(data), seq, state.drops_told + state.drops)
+
+    def _rewrite_suspect(self, suspect: AppendFile, state: _State) -> _State:
+        """
+        After a failed sync, copy what was written since the last good one to a new file.
+
+        The kernel may have dropped those pages, and a second fsync may report success for pages that never reached the
+        disk (https://lwn.net/Articles/752063/), so the old file is not trusted any more.
+        """
+        fresh = self._open_next()
+        carried = b""
+        if suspect is state.file:
+            with contextlib.suppress(OSError):  # unreadable now: what is missing shows as a gap in the numbers
+                carried = _read(suspect, suspect.synced, state.size)
+            self._retired.append((suspect, suspect.synced))
+        data = self._header() + carried + self._encode(state.batch or [], state.seq, state.drops)
+        self._state = state = state._replace(file=fresh, size=0, data=data, tried=False)
+        self._suspect = None
+        return state
+
+    # -- the disk ----------------------------------------------------------------------------------------------------
+
+    def sync(self) -> bool:
+        """Force what is written to the disk, in the calling thread; False where the disk refuses or takes too long."""
+        if not wait_until_free(self._sync_lock, WAIT):
+            return False
+        with self._sync_lock:
+            while self._retired:
+                file, size = self._retired[0]
+                with contextlib.suppress(OSError):  # its lines are in the next file too, or will be
+                    file.sync(size)
+                file.close()
+                self._retired.popleft()
+            file, size = self._state.file, self._state.size
+            if file is None or self._suspect is not None:
+                return self._suspect is None
+            try:
+                file.sync(size)
+            except OSError as error:
+                self._sync_failed(file, error)
+                return False
+            self._sync_failures = 0
+        return True
+
+    def _sync_failed(self, file: AppendFile, error: OSError) -> None:
+        self._sync_failures += 1
+        if self._sync_failures == 1:
+            report.warning("%s: the disk did not take what was written (%s). It is written to a new file.", self, error)
+        if self._sync_failures <= MAX_REWRITES:
+            self._suspect = file
+
+    def close(self) -> None:
+        """Drain, sync and close the file. A record that comes later opens the next one."""
+        super().close()
+        if wait_until_free(self._lock, WAIT):
+            with self._lock:
+                state = self._state
+                if state.file is not None and not state.batch:
+                    self._state = state._replace(file=None, size=0)
+                    self._retired.append((state.file, state.size))
+        self.sync()
+
+    def after_fork_in_child(self) -> None:
+        """Close the inherited file: it is the parent's, and one process writes one file."""
+        inherited = [file for file, _ in self._retired]
+        if self._state.file is not None:
+            inherited.append(self._state.file)
+        for file in inherited:
+            with contextlib.suppress(OSError):
+                file.close()
+        super().after_fork_in_child()
+
+    @property
+    def waiting(self) -> int:
+        """How many records are in memory only."""
+        return len(self.queue) + len(self._state.batch or ())
+
+
+def _read(file: AppendFile, start: int, end: int) -> bytes:
+    """Return the bytes from *start* to *end* of *file*."""
+    with open(file.path, "rb") as readable:
+        readable.seek(start)
+        return readable.read(end - start)
+

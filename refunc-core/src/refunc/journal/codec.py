@@ -1,0 +1,109 @@
+"""
+One record as one line of JSON, and back.
+
+Every line is a JSON object in ASCII that ends in its own checksum: `,"crc":"9a0b1c2d"}`, the CRC-32 (IEEE, as in
+zlib) of the line without that member. So a line is plain JSON to any tool, and a torn or damaged one is known.
+ASCII, because a C1 control or a bidi override in a message would otherwise reach a terminal through `cat`.
+
+JSON has no NaN. A non-finite number stands as `null`, and the member `nonfinite` says by JSON Pointer (RFC 6901) what
+it was: `{"metrics": {"loss": null}, "nonfinite": {"/metrics/loss": "NaN"}}`, which any reader takes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import zlib
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+_fast = msgspec.json.Encoder().encode
+_plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
+_decode = msgspec.json.Decoder().decode
+
+_CRC_MARK = b',"crc":"'
+_CRC_LENGTH = len(_CRC_MARK) + 8 + len(b'"}')
+_NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def encode_line(fields: dict[str, Any]) -> bytes:
+    """Return *fields*, which must be JSON-able (`values.jsonable`), as one sealed line with its newline."""
+    try:
+        body = _fast(fields)
+    except Exception:  # a lone surrogate, which is no text in any encoding
+        return seal(_encode_carefully(fields))
+    if b"null" in body or not body.isascii():
+        body = _encode_carefully(fields)
+    return seal(body)
+
+
+def seal(body: bytes) -> bytes:
+    """Return the JSON object *body* with its checksum as the last member, and a newline."""
+    return b'%b,"crc":"%08x"}\n' % (body[:-1], zlib.crc32(body))
+
+
+def decode_line(line: bytes) -> dict[str, Any] | None:
+    """Return the record in *line* (no newline), without its checksum; None where the line is torn or damaged."""
+    if len(line) <= _CRC_LENGTH or line[-2:] != b'"}' or line[-_CRC_LENGTH:-10] != _CRC_MARK:
+        return None
+    body = line[:-_CRC_LENGTH] + b"}"
+    try:
+        if int(line[-10:-2], 16) != zlib.crc32(body):
+            return None
+        fields = _decode(body)
+    except (ValueError, RecursionError, msgspec.DecodeError):
+        return None
+    if not isinstance(fields, dict):
+        return None
+    nonfinite = fields.pop("nonfinite", None)
+    if nonfinite:
+        _restore(fields, nonfinite)
+    return fields
+
+
+def _encode_carefully(fields: dict[str, Any]) -> bytes:
+    nonfinite: dict[str, str] = {}
+    finite = _finite(fields, "", nonfinite)
+    if nonfinite:
+        finite["nonfinite"] = nonfinite
+    return _plain(finite).encode("ascii")
+
+
+def _finite(value: Any, pointer: str, nonfinite: dict[str, str]) -> Any:
+    if isinstance(value, dict):
+        return {_text(key): _finite(item, f"{pointer}/{_escape(_text(key))}", nonfinite) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item, f"{pointer}/{index}", nonfinite) for index, item in enumerate(value)]
+    if isinstance(value, str):
+        return _text(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        nonfinite[pointer] = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return None
+    return value
+
+
+def _text(value: str) -> str:
+    """Return *value* with each lone surrogate spelled out: strict readers (DuckDB, polars) refuse its JSON escape."""
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _restore(fields: dict[str, Any], nonfinite: dict[str, str]) -> None:
+    for pointer, name in nonfinite.items():
+        *path, last = _unescape(pointer)
+        target: Any = fields
+        try:
+            for key in path:
+                target = target[int(key)] if isinstance(target, list) else target[key]
+            target[int(last) if isinstance(target, list) else last] = _NONFINITE[name]
+        except (KeyError, IndexError, TypeError, ValueError):
+            continue  # a pointer that points nowhere: the null stays
+
+
+def _escape(key: str) -> str:
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _unescape(pointer: str) -> Iterator[str]:
+    return (part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:])

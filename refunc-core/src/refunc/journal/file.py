@@ -1,0 +1,123 @@
+"""Files that this process alone writes: appending that can be taken up again, and locks that end with the process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock: there a run without an end reads as running
+    fcntl = None  # type: ignore[assignment]
+
+# macOS has no fdatasync; its fsync does at least as much.
+_datasync = getattr(os, "fdatasync", os.fsync)
+_CLOEXEC = getattr(os, "O_CLOEXEC", 0)
+_NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+
+class AppendFile:
+    """
+    One open file that only grows, and that nobody else writes.
+
+    The methods that write are called under an outlet's drain lock, `sync` and `close` under its sync lock.
+    """
+
+    def __init__(self, path: Path, *, new: bool) -> None:
+        """
+        Open *path* for appending.
+
+        Args:
+            new: Demand that the file does not exist yet.
+
+        Raises:
+            OSError: It cannot be opened, or exists although it must be new.
+        """
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _CLOEXEC | _NOFOLLOW | (os.O_EXCL if new else 0)
+        self.path = path
+        self.fd = os.open(path, flags, 0o666)
+        self.synced = 0
+        self._entered = not new  # whether the folder's entry for the file is known to be on disk
+
+    @property
+    def size(self) -> int:
+        """The file's size in bytes, asked of the system."""
+        return os.fstat(self.fd).st_size
+
+    def append_from(self, base: int, data: bytes, *, resume: bool) -> None:
+        """
+        Write what is still missing of *data*, whose first byte belongs at offset *base*.
+
+        Args:
+            resume: An earlier attempt with the same *data* was interrupted or refused, so part of it may be there.
+                The file's size says how much: a short write is continued, not torn.
+
+        Raises:
+            OSError: The write was refused; call again later with `resume=True`.
+        """
+        done = max(0, self.size - base) if resume else 0
+        rest = memoryview(data)[done:]
+        while rest:
+            rest = rest[os.write(self.fd, rest) :]
+
+    def sync(self, size: int) -> None:
+        """
+        Force the first *size* bytes to the disk, and the file's name at the first time.
+
+        Raises:
+            OSError: The system could not; it may have dropped the pages, so everything behind `synced` is suspect
+                (https://wiki.postgresql.org/wiki/Fsync_Errors).
+        """
+        if size <= self.synced:
+            return
+        _datasync(self.fd)
+        if not self._entered:
+            _sync_folder(self.path.parent)
+            self._entered = True
+        self.synced = size
+
+    def close(self) -> None:
+        """Close the file; once is enough, more does no harm."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Force a new file's name to disk (see fsync(2)); where folders cannot be opened, as on Windows, do nothing."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | _CLOEXEC)
+    except OSError:
+        return
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def lock(fd: int) -> None:
+    """Lock the open file for as long as this process has it open; where the file system cannot, do nothing."""
+    if fcntl is not None:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return
+
+
+def is_locked(path: Path) -> bool | None:
+    """Whether some process holds the lock on *path*; None where that cannot be known."""
+    if fcntl is None:
+        return None
+    try:
+        fd = os.open(path, os.O_RDONLY | _CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return False

@@ -1,0 +1,70 @@
+"""
+The run's folder: its birth record `run.json`, and where things lie in it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from refunc.journal.file import lock
+from refunc.journal.names import new_id
+
+RUN_JSON = "run.json"
+JOURNAL = "journal"
+ARTIFACTS = "artifacts"
+SEGMENT_SUFFIX = ".jsonl"
+
+
+class RunFolder:
+    """A run's folder on the writing side. Nothing exists on disk before `create`."""
+
+    def __init__(self, path: Path, birth: dict[str, Any]) -> None:
+        self.path = path
+        self.birth = birth
+        self._lock_fd = -1
+        self._created = False
+
+    def create(self) -> None:
+        """
+        Make the folder and `run.json`, complete or not at all; once is enough.
+
+        The process holds a lock on `run.json` from before the file can be seen until it ends, however it ends: that is
+        how a reader knows, without a server, whether a run without an end record is running or crashed.
+
+        Raises:
+            OSError: It cannot be made now; what was made so far does no harm.
+        """
+        if self._created:
+            return
+        os.makedirs(self.path / JOURNAL, exist_ok=True)
+        _write_once(self.path / ".gitignore", b"*\n")
+        target = self.path / RUN_JSON
+        draft = self.path / f".{RUN_JSON}.{new_id()}"
+        fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
+        try:
+            os.write(fd, json.dumps(self.birth, indent=2).encode("ascii") + b"\n")
+            os.fsync(fd)
+            lock(fd)
+            os.rename(draft, target)
+        except BaseException:
+            os.close(fd)
+            raise
+        self._lock_fd = fd
+        self._created = True
+
+    def release(self) -> None:
+        """Give up the lock: at the run's end, and in a forked child, which must not keep its parent's run alive."""
+        fd, self._lock_fd = self._lock_fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _write_once(path: Path, data: bytes) -> None:
+    try:
+        with open(path, "xb") as file:
+            file.write(data)
+    except FileExistsError:
+        return

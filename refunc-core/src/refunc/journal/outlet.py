@@ -1,0 +1,249 @@
+"""
+A deque between the threads that log and one slow thing behind them, and the rule by which it is emptied.
+
+The calling thread appends, looks at the length, and goes on: `collections.deque` is re-entrant and needs no lock, so
+a signal handler, `__del__` or a forked child may log at any point (`queue.Queue` deadlocks in all three).
+Everything else happens in `drain`, under one lock, by whichever thread calls it: the writer thread every 50 ms,
+`flush()`, a write-through record, or a caller that found the deque too full.
+
+`high_water` is the one number that the hot path compares with. It is 0 until the writer thread serves this outlet,
+for ever if `durability` asks for a write in the call, and again after a fork and at exit; so one comparison covers
+starting the thread, writing through, back-pressure and the end.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections import deque
+from typing import Any, Literal
+
+from refunc.journal import pump
+
+#: Records in memory before the calling thread drains a batch itself.
+HIGH_WATER = 32_768
+
+#: How long one call waits for a drain that another thread is making, in seconds.
+WAIT = 1.0
+
+Durability = Literal["async", "process", "disk"]
+DURABILITIES = ("async", "process", "disk")
+
+report = logging.getLogger("refunc.journal")
+
+
+def check_durability(durability: str) -> Durability:
+    """Return *durability*, or raise the ValueError that names what is allowed."""
+    if durability not in DURABILITIES:
+        raise ValueError(f"durability: {durability!r} is not known. Allowed: {', '.join(DURABILITIES)}.")
+    return durability  # type: ignore[return-value]  # checked above
+
+
+class Outlet:
+    """
+    The shared half of everything that is written behind the training's back: journals, log files, async handlers.
+
+    A subclass says in `_step` how a batch leaves. Attributes without an underscore are read on the hot path.
+    """
+
+    #: Seconds between two drains by the writer thread.
+    interval = 0.05
+
+    def __init__(self, *, bound: int = HIGH_WATER, durability: Durability = "async") -> None:
+        self.queue: deque[Any] = deque()
+        self.high_water = 0
+        self.drain_due = 0.0
+        #: The last value of each metric that went through here; only a journal knows any.
+        self.latest: dict[str, Any] = {}
+        self._bound = bound
+        self._durability = durability
+        self._reset()
+
+    def _reset(self) -> None:
+        """Start as new, in the constructor and in a forked child: what is queued there belongs to the parent."""
+        self.queue = deque()
+        self.high_water = 0
+        self._lock = threading.Lock()
+        self._owner = 0
+        self._again = False
+        self._served = False
+        self._stalled = False
+        self._retry_at = 0.0
+        self._retry_delay = 0.0
+        self._dropped = itertools.count()
+
+    # -- the calling thread ------------------------------------------------------------------------------------------
+
+    def append(self, item: Any) -> None:
+        """Queue *item*. Never raises, never waits but for back-pressure. The hot path has these lines inline."""
+        self.queue.append(item)
+        if len(self.queue) > self.high_water:
+            self.relieve()
+
+    def write(self, item: Any) -> bool:
+        """Queue *item* and drain: True when it is written on return, with everything that was queued before it."""
+        self.queue.append(item)
+        if not self._served:
+            self.relieve()
+        written = self.flush(sync=self._durability == "disk")
+        if not written and len(self.queue) > self._bound:
+            self._shed()
+        return written
+
+    def relieve(self) -> None:
+        """Do what a queue above `high_water` asks for: be served, write through, drain a batch, or drop."""
+        if not self._served:
+            self._served = pump.serve(self)
+            if self._served and self._durability == "async":
+                self.high_water = self._bound
+        if len(self.queue) <= self.high_water:
+            return
+        written = self.drain(limit=None if self.high_water == 0 else 1)
+        if written and self._durability == "disk":
+            self.sync()
+        if not written and len(self.queue) > self._bound:
+            self._shed()
+
+    def flush(self, *, sync: bool = False) -> bool:
+        """
+        Write everything that was appended before this call; with *sync*, force it to disk as well.
+
+        Returns:
+            False where that was not done: the disk refuses, another thread's drain takes longer than a second, or
+            this very thread is in a drain already (a signal handler, `__del__`): that drain looks again.
+        """
+        return self.drain(force=True) and (not sync or self.sync())
+
+    def drain(self, *, limit: int | None = None, force: bool = False) -> bool:
+        """
+        Empty the deque of what is in it now, or of *limit* batches; True when that was done.
+
+        Args:
+            force: Try even if the last attempt failed a moment ago.
+        """
+        me = threading.get_ident()
+        if self._owner == me and self._lock.locked():
+            self._again = True
+            return False
+        if not force and (self._stalled or time.monotonic() < self._retry_at):
+            return False
+        if not wait_until_free(self._lock, WAIT):
+            self._stalled = True
+            return False
+        # `with`, and no acquire(timeout): an interrupt right after acquire() returns leaves the lock taken for ever.
+        with self._lock:
+            self._owner = me
+            try:
+                done = self._drain_owned(limit)
+            finally:
+                self._owner = 0
+        if self._again and done:
+            self._again = False
+            return self.drain(limit=limit, force=force)
+        return done
+
+    def sync(self) -> bool:
+        """Force what is written to the disk; True when that was done. Outlets without a file have nothing to do."""
+        return True
+
+    def close(self) -> None:
+        """Drain, and leave the writer thread; a record that comes later is written in its call."""
+        self.high_water = 0
+        self.flush()
+        pump.dismiss(self)
+        self._served = False
+
+    def release(self) -> None:
+        """Give up what stands for the run being alive; see JournalWriter."""
+
+    def after_fork_in_child(self) -> None:
+        """Forget the parent's queue, locks and files. Called by the pump, in the child, before anything logs there."""
+        self._reset()
+
+    @property
+    def dropped(self) -> int:
+        """How many records were dropped so far."""
+        # next() on an itertools.count is atomic, which `+= 1` is not; its state can be read without taking a number.
+        return int(self._dropped.__reduce__()[1][0])
+
+    @property
+    def waiting(self) -> int:
+        """How many records are in memory only."""
+        return len(self.queue)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt to write failed."""
+        return self._retry_delay > 0
+
+    # -- under the drain lock ----------------------------------------------------------------------------------------
+
+    def _drain_owned(self, limit: int | None) -> bool:
+        remaining = self.waiting
+        steps = 0
+        try:
+            while count := self._step():
+                self._stalled = False
+                if self._retry_delay:
+                    self._recovered()
+                remaining -= count
+                steps += 1
+                if steps == limit or (remaining <= 0 and not self._again):
+                    break
+        except OSError as error:
+            self._failed(error)
+            return False
+        return True
+
+    def _step(self) -> int:
+        """
+        Take one batch from the queue and put it where it belongs; return how many records, 0 when nothing is left.
+
+        Raises:
+            OSError: It cannot be written now. The batch is kept and comes first at the next step.
+        """
+        raise TypeError(f"{type(self).__name__} does not say how its records are written.")
+
+    def _failed(self, error: OSError) -> None:
+        first = not self._retry_delay
+        self._retry_delay = min(30.0, self._retry_delay * 2 or 1.0)
+        self._retry_at = time.monotonic() + self._retry_delay
+        if first:
+            report.warning(
+                "%s cannot be written: %s. The training goes on; %s records are kept in memory, later ones are dropped "
+                "and counted until it can be written again.",
+                self,
+                error,
+                f"{self._bound:,}",
+            )
+
+    def _recovered(self) -> None:
+        self._retry_delay = self._retry_at = 0.0
+        report.info("%s is written again; %d records were dropped.", self, self.dropped)
+
+    def _shed(self) -> None:
+        """Drop the newest record that may be dropped: the disk takes none, and memory has a bound."""
+        try:
+            item = self.queue.pop()
+        except IndexError:  # another thread drained it
+            return
+        if self._is_kept(item) and len(self.queue) < 2 * self._bound:
+            self.queue.append(item)
+        else:
+            next(self._dropped)
+
+    def _is_kept(self, item: Any) -> bool:
+        """Whether *item* is worth more than the bound: rare records, such as params and a run's end."""
+        return False
+
+
+def wait_until_free(lock: threading.Lock, seconds: float) -> bool:
+    """Wait until nobody holds *lock*, at most *seconds*; the caller takes it with `with` right after."""
+    deadline = time.monotonic() + seconds
+    while lock.locked():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.0005)
+    return True

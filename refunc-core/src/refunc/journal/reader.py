@@ -1,0 +1,184 @@
+"""
+Reading a journal: every whole line of every writer, in order, and an account of what is not there.
+
+A reader modifies nothing and locks nothing, so it may read a live run. It trusts nothing: a line that fails its
+checksum is skipped and counted, and everything behind the damage is read.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from operator import attrgetter
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import attrs
+
+from refunc.journal import kinds
+from refunc.journal.codec import decode_line
+from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX
+from refunc.journal.record import Gap, Record, record_of
+
+#: A longer line is no record of ours, and is not read into memory.
+MAX_LINE_BYTES = 64 << 20
+_BLOCK_BYTES = 1 << 16
+
+
+@attrs.define
+class Account:
+    """What a reader met besides records. Numbers of lines or records; 0 everywhere is a whole journal."""
+
+    torn: int = 0  # unfinished lines at the end of a segment
+    damaged: int = 0  # lines that fail their checksum
+    missing: int = 0  # sequence numbers that no line has
+    dropped: int = 0  # records that the writer says it dropped
+    duplicates: int = 0  # lines written twice after a disk error; each record is read once
+
+
+def segments(folder: Path) -> dict[str, list[Path]]:
+    """Return the segment files in the run *folder* by writer, oldest first. Links and foreign files are left out."""
+    found: dict[str, list[Path]] = {}
+    journal = folder / JOURNAL
+    if not journal.is_dir():
+        return found
+    for path in sorted(journal.iterdir()):
+        writer, _, number = path.name.removesuffix(SEGMENT_SUFFIX).rpartition(".")
+        if path.name.endswith(SEGMENT_SUFFIX) and writer and number.isdigit() and _is_plain_file(path):
+            found.setdefault(writer, []).append(path)
+    return found
+
+
+def read_journal(folder: Path, account: Account | None = None) -> Iterator[Record]:
+    """
+    Yield the records of the run in *folder*: each writer's in the order of its numbers, writers merged by time.
+
+    Args:
+        account: Filled while reading.
+    """
+    account = account if account is not None else Account()
+    streams = [_read_writer(writer, paths, account) for writer, paths in segments(folder).items()]
+    if len(streams) == 1:
+        return streams[0]
+    return heapq.merge(*streams, key=attrgetter("time"))
+
+
+def read_backwards(folder: Path) -> Iterator[Record]:
+    """Yield the records of the run in *folder* newest first, reading no more of the files than is asked for."""
+    streams = [_read_writer_backwards(writer, paths) for writer, paths in segments(folder).items()]
+    if len(streams) == 1:
+        return streams[0]
+    return heapq.merge(*streams, key=attrgetter("time"), reverse=True)
+
+
+def _read_writer(writer: str, paths: list[Path], account: Account) -> Iterator[Record]:
+    numbers = _Numbers(account)
+    for path in paths:
+        logger = ""
+        for line in _lines(path, account):
+            fields = decode_line(line)
+            if fields is None:
+                account.damaged += 1
+            elif fields.get("kind") == kinds.SEGMENT:
+                logger = str(fields.get("logger", ""))
+            else:
+                record = _record(fields, writer, logger)
+                if record is None:
+                    account.damaged += 1
+                elif numbers.take(record.seq):
+                    if isinstance(record, Gap):
+                        account.dropped += record.dropped
+                    yield record
+
+
+def _read_writer_backwards(writer: str, paths: list[Path]) -> Iterator[Record]:
+    lowest: float = float("inf")
+    for path in reversed(paths):
+        logger = _logger_of(path)
+        for line in _lines_backwards(path):
+            fields = decode_line(line)
+            if fields is None or fields.get("kind") == kinds.SEGMENT:
+                continue
+            record = _record(fields, writer, logger)
+            if record is not None and record.seq < lowest:
+                lowest = record.seq
+                yield record
+
+
+def _record(fields: dict[str, Any], writer: str, logger: str) -> Record | None:
+    fields["writer"] = writer
+    fields.setdefault("logger", logger)
+    return record_of(fields)
+
+
+class _Numbers:
+    """Which sequence numbers of one writer were met: to read a line that was written twice once, and to count holes."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._next = 0
+        self._holes: set[int] = set()
+
+    def take(self, seq: int) -> bool:
+        """Whether the record *seq* is met for the first time."""
+        if seq == self._next:
+            self._next += 1
+            return True
+        if seq > self._next:
+            self._account.missing += seq - self._next
+            if seq - self._next <= 1_000_000:  # memory: a forged number must not cost more than the file is long
+                self._holes.update(range(self._next, seq))
+            self._next = seq + 1
+            return True
+        if seq in self._holes:
+            self._holes.remove(seq)
+            self._account.missing -= 1
+            return True
+        self._account.duplicates += 1
+        return False
+
+
+def _lines(path: Path, account: Account) -> Iterator[bytes]:
+    with open(path, "rb") as file:
+        while line := file.readline(MAX_LINE_BYTES):
+            if line.endswith(b"\n"):
+                yield line[:-1]
+            elif len(line) < MAX_LINE_BYTES:
+                account.torn += 1
+            else:
+                account.damaged += 1
+                _skip_line(file)
+
+
+def _skip_line(file: BinaryIO) -> None:
+    while rest := file.readline(MAX_LINE_BYTES):
+        if rest.endswith(b"\n"):
+            return
+
+
+def _lines_backwards(path: Path) -> Iterator[bytes]:
+    """Yield the whole lines of *path*, last first."""
+    with open(path, "rb") as file:
+        position = file.seek(0, 2)
+        tail = b""
+        while position > 0 and len(tail) < MAX_LINE_BYTES:
+            size = min(max(_BLOCK_BYTES, len(tail)), position)
+            position -= size
+            file.seek(position)
+            head, *whole = (file.read(size) + tail).split(b"\n")
+            # The last piece is behind the last newline: nothing, a torn line, or the first half of one already given.
+            yield from reversed(whole[:-1])
+            tail = head + b"\n" if whole else head
+        if position == 0 and tail.endswith(b"\n"):
+            yield tail[:-1]
+
+
+def _logger_of(path: Path) -> str:
+    with open(path, "rb") as file:
+        fields = decode_line(file.readline(_BLOCK_BYTES).rstrip(b"\n"))
+    return str(fields.get("logger", "")) if fields else ""
+
+
+def _is_plain_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
