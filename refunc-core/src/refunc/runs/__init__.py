@@ -1,0 +1,9 @@
+"""The reading side: runs as they stand in their folders, whoever wrote them and whether or not they still run."""
+
+from __future__ import annotations
+
+from refunc.runs.entry import ExperimentContext, LogEntry
+from refunc.runs.run import Run
+from refunc.runs.store import Store, open_store
+
+__all__ = ["ExperimentContext", "LogEntry", "Run", "Store", "open_store"]

@@ -1,0 +1,105 @@
+"""Log entries as files that other tools open: JSON, JSON lines, CSV."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import IO, Any
+
+from refunc.runs.entry import LogEntry, column_names, spell_nonfinite
+
+FORMATS = ("json", "jsonl", "csv")
+
+#: Columns that every table has; the rest depends on what the run logged.
+_COLUMNS = ("timestamp", "level", "logger_name", "message", "experiment_id", "run_id", "step", "epoch", "artifacts")
+
+#: How a cell begins that a spreadsheet would run (https://owasp.org/www-community/attacks/CSV_Injection).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+def check_format(path: str | os.PathLike[str], format: str | None) -> str:
+    """
+    Return the export format: *format*, or the one that the path's suffix names.
+
+    Raises:
+        ValueError: It is none of json, jsonl, csv.
+    """
+    wanted = (format or Path(path).suffix.lstrip(".") or "json").lower()
+    if wanted not in FORMATS:
+        raise ValueError(f"format: {wanted!r} is not an export format. Allowed: {', '.join(FORMATS)}.")
+    return wanted
+
+
+def export(entries: Callable[[], Iterable[LogEntry]], path: str | os.PathLike[str], format: str) -> int:
+    """
+    Write the entries to *path*, complete or not at all, and return how many there were.
+
+    Args:
+        entries: Called once or twice (a table needs to know its columns first); entries are streamed, not collected.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with open(draft, "w", encoding="utf-8", newline="") as file:
+            count = _WRITERS[format](entries, file)
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
+    return count
+
+
+def _write_json(entries: Callable[[], Iterable[LogEntry]], file: IO[str]) -> int:
+    count = 0
+    for count, entry in enumerate(entries(), 1):
+        file.write("[\n" if count == 1 else ",\n")
+        file.write(entry.to_json())
+    file.write("\n]\n" if count else "[]\n")
+    return count
+
+
+def _write_jsonl(entries: Callable[[], Iterable[LogEntry]], file: IO[str]) -> int:
+    count = 0
+    for count, entry in enumerate(entries(), 1):  # noqa: B007  # the number is what is returned
+        file.write(entry.to_json() + "\n")
+    return count
+
+
+def _write_csv(entries: Callable[[], Iterable[LogEntry]], file: IO[str]) -> int:
+    columns: dict[str, None] = {}
+    for entry in entries():
+        columns.update(dict.fromkeys(column_names(entry)))
+    writer = csv.writer(file)
+    writer.writerow([*_COLUMNS, *map(_cell, columns)])
+    count = 0
+    for count, entry in enumerate(entries(), 1):  # noqa: B007  # see above
+        writer.writerow(_row(entry, columns))
+    return count
+
+
+def _row(entry: LogEntry, columns: Iterable[str]) -> list[Any]:
+    row = [_cell(getattr(entry, name)) for name in _COLUMNS]
+    for column in columns:
+        part, _, key = column.partition(".")
+        row.append(_cell(getattr(entry, part).get(key)))
+    return row
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        value = " ".join(value)
+    if isinstance(value, (list, dict)):
+        value = json.dumps(spell_nonfinite(value), allow_nan=False)
+    if isinstance(value, str) and value.startswith(_FORMULA):
+        return "'" + value
+    return value
+
+
+_WRITERS: dict[str, Callable[[Callable[[], Iterable[LogEntry]], IO[str]], int]] = {
+    "json": _write_json,
+    "jsonl": _write_jsonl,
+    "csv": _write_csv,
+}
