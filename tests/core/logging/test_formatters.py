@@ -1,0 +1,332 @@
+"""The three formatters: what they show (golden files) and what they refuse."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.config
+import os
+import pathlib
+import re
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from refunc.logging.fields import Fields
+from refunc.logging.formatters import ColoredFormatter, JSONFormatter, MLFormatter
+from refunc.logging.levels import LogLevel
+
+GOLDEN = pathlib.Path(__file__).parent / "golden"
+WHEN = 1_705_314_645.123  # 2024-01-15 10:30:45.123 UTC
+
+
+@pytest.fixture(autouse=True)
+def utc(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "localtime", time.gmtime)
+
+
+def record(level: int = logging.INFO, msg: object = "message", *args: object, **attributes: Any) -> logging.LogRecord:
+    made = logging.LogRecord("training", level, __file__, 1, msg, args, None)
+    made.created = WHEN
+    made.__dict__.update(attributes)
+    return made
+
+
+def log_lines() -> list[logging.LogRecord]:
+    """What a day at work looks like: every level, every kind of field, a traceback, an attack."""
+    metrics = {"loss": 0.23412, "accuracy": 0.92, "lr": 1.2e-05, "tokens": 12345, "rate": 81234.5}
+    return [
+        *(record(level, f"a line at {level.name}") for level in LogLevel),
+        record(35, "a level that nobody named"),
+        record(LogLevel.METRIC, "metrics", refunc=Fields(metrics=metrics, step=100, epoch=3)),
+        record(LogLevel.METRIC, "", refunc=Fields(metrics={"loss": float("nan"), "best": float("-inf")}, step=12345)),
+        record(
+            logging.INFO,
+            "Training step %d completed",
+            7,
+            refunc=Fields(
+                metrics={"loss": 0.0012},
+                tags={"phase": "training", "model": "resnet"},
+                artifacts=("checkpoint.pkl", "plots/loss curve.png"),
+                extra={"gpu_memory": "8.2GB", "batch_time": 0.15, "shape": [8, 3, 224], "note": 'say "hi"'},
+                experiment_id="exp_001",
+                run_id="run_001",
+            ),
+        ),
+        record(logging.DEBUG, "another library's line", path=pathlib.PurePosixPath("/data/x"), tries=1234567),
+        record(
+            logging.WARNING, "two lines\n10:30:45 INFO forged \x1b[31mred\r\x9b\u202e\ud800", refunc=Fields(epoch=1)
+        ),
+        record(
+            logging.ERROR,
+            "step failed",
+            exc_text="Traceback (most recent call last):\n  File ...\nValueError: \x1b[2J",
+            stack_info="Stack (most recent call last):\n  File ...",
+        ),
+        record(logging.INFO, "%d of %s", "x"),
+    ]
+
+
+GOLDEN_FORMATTERS: dict[str, Callable[[], logging.Formatter]] = {
+    "plain": lambda: ColoredFormatter(colored=False),
+    "colored-default": lambda: ColoredFormatter(colored=True),
+    "colored-dark": lambda: ColoredFormatter(color_scheme="dark", colored=True),
+    "colored-light": lambda: ColoredFormatter(color_scheme="light", colored=True),
+    "json": JSONFormatter,
+    "json-readable-indented": lambda: JSONFormatter(False, "readable", 2),
+    "ml": MLFormatter,
+    "ml-compact": lambda: MLFormatter(compact_mode=True),
+}
+
+
+@pytest.mark.parametrize("name", GOLDEN_FORMATTERS)
+def test_lines_are_those_of_the_golden_file(name: str) -> None:
+    """Made anew by REFUNC_UPDATE_GOLDEN=1; look at the difference before committing it."""
+    formatter = GOLDEN_FORMATTERS[name]()
+    text = "".join(formatter.format(one) + "\n" for one in log_lines())
+
+    path = GOLDEN / f"{name}.txt"
+    if os.environ.get("REFUNC_UPDATE_GOLDEN"):
+        path.write_bytes(text.encode("utf-8"))
+
+    assert text.encode("utf-8") == path.read_bytes()
+
+
+# -- ColoredFormatter
+
+
+def test_layout_is_the_same_with_and_without_color() -> None:
+    plain, bright = ColoredFormatter(colored=False), ColoredFormatter(colored=True)
+
+    for one in log_lines():
+        assert re.sub(r"\x1b\[[0-9;]*m", "", bright.format(one)) == plain.format(one)
+
+
+def test_a_level_name_in_the_message_is_not_colored() -> None:
+    line = ColoredFormatter(colored=True).format(record(logging.INFO, "INFO and ERROR"))
+
+    assert line.endswith("  INFO and ERROR")
+
+
+def test_every_color_is_reset() -> None:
+    for one in log_lines():
+        line = ColoredFormatter(colored=True).format(one)
+        sequences = re.findall(r"\x1b\[([0-9;]*)m", line)
+
+        assert sequences.count("0") == len([code for code in sequences if code != "0"])
+        assert sequences[-1] == "0"
+
+
+def test_messages_stand_in_one_column_whatever_the_level() -> None:
+    formatter = ColoredFormatter(colored=False)
+
+    assert len({formatter.format(record(level, "here")).index("here") for level in LogLevel}) == 1
+
+
+def test_messages_of_several_loggers_stand_in_one_column() -> None:
+    formatter = ColoredFormatter(colored=False)
+    formatter.format(record(name="data.loader"))
+
+    columns = {formatter.format(record(name=name, msg="here")).index("here") for name in ("a", "data.loader", "train")}
+
+    assert len(columns) == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "missing"),
+    [("show_time", "10:30:45"), ("show_level", "INFO"), ("show_logger", "training"), ("show_metrics", "loss")],
+)
+def test_each_part_can_be_left_out(option: str, missing: str) -> None:
+    one = record(refunc=Fields(metrics={"loss": 1.0}))
+
+    assert missing in ColoredFormatter(colored=False).format(one)
+    assert missing not in ColoredFormatter(colored=False, **{option: False}).format(one)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0012, "0.0012"),
+        (1.2e-05, "1.2e-05"),
+        (12345, "12,345"),
+        (12345.678, "12,345.7"),
+        (2000.0, "2,000"),
+        (0.123456, "0.1235"),
+        (float("nan"), "nan"),
+        (1e300, "1e+300"),
+        (10**5000, "<int of 16610 bits>"),
+        (True, "True"),
+        ("n/a", "n/a"),
+        (None, "None"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_metrics_are_written_for_reading(value: object, text: str) -> None:
+    line = ColoredFormatter(colored=False).format(record(refunc=Fields(metrics={"m": value})))
+
+    assert line.endswith(f"  m={text}")
+
+
+def test_a_line_shows_a_bounded_number_of_fields_of_bounded_length() -> None:
+    extra = {f"key{i}": "x" * 10_000 for i in range(1000)}
+
+    line = ColoredFormatter(colored=False).format(record(refunc=Fields(extra=extra)))
+
+    assert len(line) < 6000
+    assert line.endswith("more=968")
+
+
+def test_colors_follow_the_environment_when_nobody_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+    assert "\x1b[" in ColoredFormatter().format(record())
+
+
+def test_the_traceback_is_whole() -> None:
+    try:
+        try:
+            raise KeyError("first")
+        except KeyError as error:
+            raise ValueError("second\nwith two lines") from error
+    except ValueError:
+        one = record(logging.ERROR, exc_info=sys.exc_info())
+
+    for formatter in (ColoredFormatter(colored=True), MLFormatter()):
+        text = formatter.format(one)
+
+        assert "KeyError: 'first'" in text
+        assert "The above exception was the direct cause" in text
+        assert text.rstrip().endswith("with two lines")
+        assert all(line.startswith("    ") for line in text.splitlines()[1:])
+
+
+def test_arguments_that_do_not_fit_are_shown_beside_the_message() -> None:
+    line = ColoredFormatter(colored=False).format(record(logging.INFO, "%d of %s", "x"))
+
+    assert line.endswith("%d of %s  (arguments: ('x',))")
+
+
+# -- JSONFormatter
+
+
+def test_json_has_the_keys_of_the_reference_in_order() -> None:
+    fields = Fields(1000, 5, {"loss": 0.234}, {"model": "resnet50"}, ("a.png",), {"k": 1}, "exp_001", "run_001")
+    one = record(msg="Epoch completed", refunc=fields, exc_text="Traceback ...")
+
+    assert list(json.loads(JSONFormatter().format(one)).items()) == [
+        ("timestamp", "2024-01-15T10:30:45.123Z"),
+        ("level", "INFO"),
+        ("logger", "training"),
+        ("message", "Epoch completed"),
+        ("experiment_id", "exp_001"),
+        ("run_id", "run_001"),
+        ("step", 1000),
+        ("epoch", 5),
+        ("metrics", {"loss": 0.234}),
+        ("tags", {"model": "resnet50"}),
+        ("artifacts", ["a.png"]),
+        ("extra", {"k": 1}),
+        ("exception", "Traceback ..."),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("iso", "2024-01-15T10:30:45.123Z"), ("unix", WHEN), ("readable", "2024-01-15 10:30:45")],
+)
+def test_timestamp_formats(name: str, expected: object) -> None:
+    assert json.loads(JSONFormatter(timestamp_format=name).format(record()))["timestamp"] == expected
+
+
+def test_milliseconds_are_not_lost_to_rounding() -> None:
+    formatter = JSONFormatter()
+
+    for millisecond in range(1000):
+        text = formatter.format(record(created=1_705_314_645 + millisecond / 1000))
+        assert f".{millisecond:03d}Z" in text
+
+
+def test_extra_can_be_left_out() -> None:
+    one = record(refunc=Fields(extra={"k": 1}, metrics={"loss": 1.0}))
+
+    assert "extra" not in json.loads(JSONFormatter(include_extra=False).format(one))
+
+
+def test_indent_spreads_the_object_over_lines() -> None:
+    assert JSONFormatter(indent=4).format(record()).splitlines()[1].startswith('    "timestamp": ')
+
+
+@pytest.mark.extras
+def test_numpy_metrics_are_numbers_on_the_console() -> None:
+    np = pytest.importorskip("numpy")
+    fields = Fields(metrics={"f": np.float32(0.1), "i": np.int64(12345)})
+
+    assert ColoredFormatter(colored=False).format(record(refunc=fields)).endswith("f=0.1 i=12,345")
+    assert MLFormatter().format(record(refunc=fields)).endswith("f 0.1000 i 12345")
+
+
+# -- MLFormatter
+
+
+def test_ml_line() -> None:
+    one = record(msg="validation", refunc=Fields(1200, 3, {"loss": 0.1234, "acc": 0.92}))
+
+    assert MLFormatter().format(one) == "epoch 3 · step 1200 · validation · loss 0.1234 acc 0.9200"
+
+
+def test_ml_line_compact() -> None:
+    one = record(msg="", refunc=Fields(1200, 3, {"loss": 0.1234}))
+
+    assert MLFormatter(compact_mode=True).format(one) == "e3 s1200 loss=0.1234"
+
+
+def test_ml_parts_can_be_left_out() -> None:
+    one = record(msg="m", refunc=Fields(1200, 3, {"loss": 0.1234}))
+
+    assert MLFormatter(show_step=False, show_epoch=False, show_metrics=False).format(one) == "m"
+
+
+def test_a_metric_too_small_for_the_precision_is_not_shown_as_zero() -> None:
+    one = record(msg="", refunc=Fields(metrics={"lr": 1.2e-05, "zero": 0.0}))
+
+    assert MLFormatter(metric_precision=2).format(one) == "lr 1.20e-05 zero 0.00"
+
+
+# -- options
+
+
+@pytest.mark.parametrize(
+    ("make", "text"),
+    [
+        (
+            lambda: ColoredFormatter(color_scheme="blue"),
+            "color_scheme: 'blue' is not a colour scheme. Allowed: default, dark, light.",
+        ),
+        (
+            lambda: JSONFormatter(timestamp_format="rfc"),
+            "timestamp_format: 'rfc' is not a timestamp format. Allowed: iso, unix, readable.",
+        ),
+        (lambda: JSONFormatter(indent=-1), "indent: -1 is not an indent"),
+        (lambda: JSONFormatter(indent="2"), "indent: '2' is not an indent"),  # type: ignore[arg-type]
+        (lambda: JSONFormatter(indent=True), "indent: True is not an indent"),
+        (lambda: MLFormatter(metric_precision=-1), "metric_precision: -1 is not a number of digits. Allowed: 0 to 17."),
+        (lambda: MLFormatter(metric_precision=1000), "metric_precision: 1000 is not"),
+        (lambda: MLFormatter(metric_precision=2.0), "metric_precision: 2.0 is not"),  # type: ignore[arg-type]
+        (lambda: ColoredFormatter(color_scheme=[]), "color_scheme: [] is not"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_bad_option_is_refused_by_name(make: Callable[[], object], text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        make()
+
+
+def test_formatters_are_configurable_by_dict_config() -> None:
+    """As users of the standard library's configuration name them: with `()` and the options beside it."""
+    factory = {"()": "refunc.logging.formatters.MLFormatter", "metric_precision": 2}
+
+    formatter = logging.config.DictConfigurator({"version": 1}).configure_formatter(factory)  # type: ignore[attr-defined]
+
+    assert formatter.format(record(msg="", refunc=Fields(metrics={"a": 1.0}))) == "a 1.00"
