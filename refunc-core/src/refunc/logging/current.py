@@ -1,0 +1,190 @@
+"""
+Which run a call belongs to, and the runs that this process has open.
+
+An explicit run (`start_experiment` on that logger) comes before the ambient one (`experiment_context`, a ContextVar),
+that before the process's only open run, and that before the implicit run. Nothing is patched: a thread, whose context
+is empty, finds its run by the third rule, and an asyncio task by the second.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import sys
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterable
+from contextvars import ContextVar
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from refunc.logging.run import COMPLETED, FAILED, INTERRUPTED, ActiveRun, attached_run, is_disabled
+
+#: The run of `experiment_context` in this thread or task.
+ambient: ContextVar[ActiveRun | None] = ContextVar("refunc_run", default=None)
+
+#: Lines logged outside any run: the last 1,000, the head of the next run.
+loose_lines: deque[Any] = deque(maxlen=1_000)
+
+#: How a child process of `multiprocessing` learns of its parent's run: `<pid of the parent>:<folder>`.
+PARENT_RUN = "REFUNC_PARENT_RUN"
+
+#: Seconds between two looks for a parent's run that was not there.
+_LOOK_AGAIN = 1.0
+
+_open_runs: dict[str, ActiveRun] = {}
+_warned: set[str] = set()
+_ending_error: list[tuple[str, str]] = []
+_looked_at = -_LOOK_AGAIN
+_hooked_pid = 0
+
+report = logging.getLogger("refunc.runs")
+
+
+def warn_once(key: str, message: str, *args: object) -> None:
+    """Warn on the logger `refunc.runs`, once a process for each *key*."""
+    if key not in _warned:
+        _warned.add(key)
+        report.warning(message, *args)
+
+
+def existing_run() -> ActiveRun | None:
+    """Return the ambient run, else the process's only open one or its parent's, else the implicit one if it is open."""
+    run = ambient.get()
+    if run is not None and run.open:
+        return run
+    named = [run for run in tuple(_open_runs.values()) if not run.implicit]
+    if len(named) == 1:
+        return named[0]
+    if not named:
+        return next(iter(tuple(_open_runs.values())), None) or _run_of_parent()
+    implicit = next((run for run in tuple(_open_runs.values()) if run.implicit), None)
+    warn_once(
+        "several runs",
+        "%d runs are open, and a call outside their contexts cannot know which is meant: it goes to %s. "
+        "Log inside `with experiment_context(...)`, or give the thread's logger a run with start_experiment().",
+        len(named),
+        "the implicit run",
+    )
+    return implicit
+
+
+def register(run: ActiveRun, *, head: bool = True) -> None:
+    """Begin *run*: its start record and the lines logged before it are written when this returns."""
+    _install_hooks()
+    lines = list(loose_lines) if head else []
+    loose_lines.clear()
+    run.start(lines)
+    _open_runs[run.run_id] = run
+    os.environ[PARENT_RUN] = f"{os.getpid()}:{run.folder}"
+
+
+def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None, error: str | None = None) -> None:
+    """End *run*; a process that does not own it only lets go of it."""
+    _open_runs.pop(run.run_id, None)
+    run.end(status, metrics=metrics, error=error)
+    remaining = next(reversed(tuple(_open_runs.values())), None)
+    if remaining is not None:
+        os.environ[PARENT_RUN] = f"{os.getpid()}:{remaining.folder}"
+    else:
+        os.environ.pop(PARENT_RUN, None)
+
+
+def open_runs() -> Iterable[ActiveRun]:
+    """Return the runs that this process has open, in the order in which they were opened."""
+    return tuple(_open_runs.values())
+
+
+def status_of_exception(error: BaseException | None) -> str:
+    """Return the status of a run that *error* ended: a clean `sys.exit()` completes it, Ctrl-C interrupts it."""
+    if error is None:
+        return COMPLETED
+    if isinstance(error, SystemExit):
+        return COMPLETED if error.code in (None, 0) else FAILED
+    if isinstance(error, GeneratorExit):
+        return COMPLETED
+    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
+
+
+def format_error(error: BaseException) -> str:
+    """Return the traceback of *error* as text."""
+    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+
+
+def _run_of_parent() -> ActiveRun | None:
+    """Attach to the run of the process that started this one through `multiprocessing`, if there is one."""
+    global _looked_at
+    processes = sys.modules.get("multiprocessing.process")
+    parent = processes.parent_process() if processes is not None else None
+    if parent is None or time.monotonic() - _looked_at < _LOOK_AGAIN:
+        return None
+    _looked_at = time.monotonic()
+    from refunc.runs.run import RunFormatError, read_birth
+
+    for folder in _candidates(parent.pid):
+        try:
+            birth = read_birth(folder)
+        except RunFormatError:
+            continue
+        run = attached_run(folder, birth)
+        _install_hooks()
+        _open_runs[run.run_id] = run
+        os.environ[PARENT_RUN] = f"{os.getpid()}:{folder}"
+        return run
+    return None
+
+
+def _candidates(parent_pid: int | None) -> Iterable[Path]:
+    """Yield folders that may be the parent's run: the named one, else its newest in the default store."""
+    pid, _, folder = os.environ.get(PARENT_RUN, "").partition(":")
+    if folder and pid == str(parent_pid) and Path(folder).is_dir():
+        yield Path(folder)
+        return
+    # A fork server has the environment of the time when it was started, which may be before the run.
+    from refunc.runs.store import open_store
+
+    for run in reversed(list(open_store())):
+        if run.birth.get("pid") == parent_pid and run.status == "running":
+            yield run.folder
+            return
+
+
+def _install_hooks() -> None:
+    """See to it that runs end with the process: once a process, at its first run."""
+    global _hooked_pid
+    if _hooked_pid == os.getpid():
+        return
+    if _hooked_pid == 0:
+        atexit.register(_end_open_runs)
+        _chain_excepthook()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_after_fork_in_child)
+    _hooked_pid = os.getpid()
+
+
+def _after_fork_in_child() -> None:
+    loose_lines.clear()
+    _ending_error.clear()
+
+
+def _chain_excepthook() -> None:
+    """Remember what ends the interpreter, then let the hook that was there show it."""
+    previous = sys.excepthook
+
+    def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        try:
+            text = "".join(traceback.format_exception(kind, error, trace))
+            _ending_error.append((status_of_exception(error), text))
+        finally:
+            previous(kind, error, trace)
+
+    sys.excepthook = excepthook
+
+
+def _end_open_runs() -> None:
+    status, error = _ending_error[-1] if _ending_error else (COMPLETED, None)
+    for run in reversed(tuple(_open_runs.values())):
+        finish(run, status, error=error)

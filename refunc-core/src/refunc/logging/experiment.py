@@ -1,0 +1,194 @@
+"""Runs by name: `experiment_context`, which binds one to a block, and ExperimentTracker, which holds one in hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from refunc.journal.outlet import Durability, check_durability
+from refunc.journal.values import text
+from refunc.logging import current
+from refunc.logging.banner import end_line, start_line
+from refunc.logging.levels import LogLevel
+from refunc.logging.logger import MLLogger, context_of
+from refunc.logging.recording import Recorder, split_metrics
+from refunc.logging.run import COMPLETED, ActiveRun, new_run
+from refunc.logging.setup import get_logger
+from refunc.runs.store import store_path
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from refunc.runs import ExperimentContext
+
+
+class ExperimentTracker(Recorder):
+    """
+    One run of an experiment, started and ended by hand, or by `with`.
+
+    Data calls before `start_run()` start it. Methods may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        experiment_name: str = "default",
+        run_name: str | None = None,
+        log_dir: str | PathLike[str] | None = None,
+        *,
+        logger: MLLogger | None = None,
+        durability: Durability = "async",
+    ) -> None:
+        """
+        Prepare a run; nothing is written before it starts.
+
+        Args:
+            log_dir: The store, the folder that the run's folder goes to; default `REFUNC_DIR`, else `./experiments`.
+            logger: Shows the run's lines on its console; default the logger `refunc`.
+            durability: See MLLogger.
+
+        Raises:
+            ValueError: An unknown durability.
+        """
+        super().__init__()
+        self.experiment_name = str(experiment_name)
+        self._name = str(run_name) if run_name is not None else None
+        self._store = store_path(log_dir)
+        self._logger = logger
+        self._durability = check_durability(durability)
+        self._run: ActiveRun | None = None
+        self.name = logger.name if logger is not None else "refunc"
+
+    def __repr__(self) -> str:
+        return f"<ExperimentTracker {self.experiment_name!r} {self._run.run_id if self._run else 'not started'}>"
+
+    @property
+    def logger(self) -> MLLogger:
+        """The logger that shows this run's lines."""
+        return self._logger if self._logger is not None else get_logger()
+
+    @property
+    def run_id(self) -> str | None:
+        """The run's id; None before its start."""
+        return self._run.run_id if self._run is not None else None
+
+    @property
+    def run_name(self) -> str | None:
+        """The run's name as given."""
+        return self._name
+
+    @property
+    def folder(self) -> Path | None:
+        """The run's folder; None before its start."""
+        return self._run.folder if self._run is not None else None
+
+    @property
+    def context(self) -> ExperimentContext | None:
+        """A snapshot of the run; None before its start."""
+        if self._run is None:
+            return None
+        steps = self._steps_in(self._run)
+        return context_of(self._run, step=steps.step, epoch=steps.epoch)
+
+    def start_run(self) -> str:
+        """Open the run and return its id; after its end, open another with the same name. Open already: its id."""
+        if self._run is None or not self._run.open:
+            self._run = new_run(
+                experiment=self.experiment_name,
+                run_name=self._name,
+                store=self._store,
+                logger=self.name,
+                parent=current.existing_run(),
+                durability=self._durability,
+            )
+            current.register(self._run)
+            self.logger.say(LogLevel.EXPERIMENT, start_line(self._run))
+        return self._run.run_id
+
+    def end_run(
+        self,
+        status: str = COMPLETED,
+        final_metrics: Mapping[str, Any] | None = None,
+        *,
+        error: BaseException | None = None,
+    ) -> None:
+        """
+        End the run; its end record is written when this returns. Without an open run, nothing happens.
+
+        Args:
+            status: `completed`, `failed`, `interrupted`, or a word of your own.
+            error: What ended it; its traceback goes into the record.
+        """
+        run = self._run
+        if run is None or not run.open:
+            return
+        if final_metrics:
+            self.log_metrics(final_metrics)
+        plain = split_metrics(final_metrics)[0] if final_metrics else None
+        trace = current.format_error(error) if error is not None and status != COMPLETED else None
+        current.finish(run, text(str(status), 100), metrics=plain, error=trace)
+        if run.is_own:
+            self.logger.say(LogLevel.EXPERIMENT, end_line(run))
+
+    def flush(self, *, sync: bool = False) -> bool:
+        """Write everything recorded before this call; with *sync*, force it to disk. False where it was not done."""
+        return self._run is None or self._run.writer.flush(sync=sync)
+
+    def __enter__(self) -> Self:
+        self.start_run()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end_run(current.status_of_exception(error), error=error)
+
+    def _data_run(self) -> ActiveRun | None:
+        if self._run is None or not self._run.open:
+            self.start_run()
+        return self._run
+
+    def _current_run(self) -> ActiveRun | None:
+        return self._run
+
+    def _show(self, level: int, message: str, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
+        self.logger._show(level, message, metrics, step, epoch)
+
+    def _echo(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
+        self.logger._echo(metrics, step, epoch)
+
+
+@contextmanager
+def experiment_context(
+    experiment_name: str,
+    run_name: str | None = None,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    tags: Mapping[str, Any] | None = None,
+    log_dir: str | PathLike[str] | None = None,
+    logger: MLLogger | None = None,
+    durability: Durability = "async",
+) -> Iterator[ExperimentTracker]:
+    """
+    Run a block as a run: what any logger logs in it, in this thread or asyncio task, belongs to that run.
+
+    It ends as the block does: `completed`; `failed` with the traceback, for `sys.exit` with a code too; `interrupted`
+    by Ctrl-C. The exception goes on. Blocks nest: the inner run knows its parent, and the outer one is restored.
+    See ExperimentTracker for the options.
+    """
+    tracker = ExperimentTracker(experiment_name, run_name, log_dir, logger=logger, durability=durability)
+    with tracker:
+        outer = current.ambient.get()
+        current.ambient.set(tracker._run)
+        try:
+            if parameters:
+                tracker.log_hyperparams(parameters)
+            if tags:
+                tracker.add_tags(tags)
+            yield tracker
+        finally:
+            # Not a token's reset(): a generator or a fixture may leave the block in another context.
+            current.ambient.set(outer)

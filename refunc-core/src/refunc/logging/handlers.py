@@ -1,0 +1,271 @@
+"""
+Handlers for any stdlib logger: AsyncHandler and BufferedHandler stand before other handlers, RunHandler brings the
+lines of other libraries into the run.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+from collections import deque
+from collections.abc import Iterable, Sequence
+from time import time
+
+from refunc.journal import kinds
+from refunc.journal.outlet import Outlet
+from refunc.journal.values import jsonable_mapping, text
+from refunc.logging import current
+from refunc.logging.fields import fields_of, is_own
+from refunc.logging.levels import level_number
+from refunc.logging.recording import known, split_metrics
+
+
+class _Wrapper(logging.Handler):
+    """A handler before others: those given as the target, or, without one, those that the logger has when it is added."""
+
+    def __init__(self, target: logging.Handler | Iterable[logging.Handler] | None, level: int | str) -> None:
+        super().__init__(level_number(level))
+        self.targets: Sequence[logging.Handler] = ()
+        self._adopts = target is None
+        if isinstance(target, logging.Handler):
+            self.targets = (target,)
+        elif target is not None:
+            self.targets = tuple(target)
+
+    def adopt(self, handlers: Iterable[logging.Handler]) -> bool:
+        """Take over *handlers*, unless this one was made with a target; True if it did."""
+        if self._adopts:
+            self.targets = tuple(handlers)
+            self._adopts = False
+            return True
+        return False
+
+    def _pass_on(self, record: logging.LogRecord) -> None:
+        for target in self.targets:
+            if record.levelno >= target.level:
+                target.handle(record)
+
+    def _flush_targets(self) -> None:
+        for target in self.targets:
+            target.flush()
+
+
+class AsyncHandler(_Wrapper):
+    """
+    Passes records to its target on the thread `refunc-writer`, so that a slow target does not slow the caller.
+
+    A full buffer makes the caller pass on a batch itself: nothing is dropped. ERROR and above are passed on before the
+    call returns, with all before them; so is everything at `flush()`, `close()` and exit.
+    """
+
+    def __init__(
+        self,
+        buffer_size: int = 1000,
+        flush_interval: float = 5.0,
+        target: logging.Handler | Iterable[logging.Handler] | None = None,
+        *,
+        level: int | str = logging.NOTSET,
+    ) -> None:
+        """
+        Args:
+            buffer_size: Records that may wait.
+            flush_interval: Seconds that a record waits at most.
+            target: What the records go to; without it, `logger.add_handler` gives this the handlers that the logger has.
+
+        Raises:
+            ValueError: A size or an interval that is not above 0.
+        """
+        super().__init__(target, level)
+        check_positive("buffer_size", buffer_size, whole=True)
+        check_positive("flush_interval", flush_interval)
+        self._outlet = _HandlerOutlet(self, buffer_size, flush_interval)
+
+    @property
+    def dropped(self) -> int:
+        """Records that a target refused with an exception that `Handler.handleError` did not take."""
+        return self._outlet.dropped
+
+    def createLock(self) -> None:  # noqa: N802  # stdlib's name
+        """Have no lock: appending to a deque needs none, and a lock could be held by another thread at a fork."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue *record*, its text merged first, because its arguments may change."""
+        record = _merged(record)
+        if record.levelno >= logging.ERROR:
+            self._outlet.write(record)
+        else:
+            self._outlet.append(record)
+
+    def flush(self) -> None:
+        """Pass on everything that waits, in the calling thread."""
+        self._outlet.flush()
+        self._flush_targets()
+
+    def close(self) -> None:
+        """Pass on everything that waits, and leave the writer thread."""
+        self._outlet.close()
+        super().close()
+
+
+class _HandlerOutlet(Outlet):
+    """The queue of an AsyncHandler."""
+
+    def __init__(self, handler: AsyncHandler, bound: int, interval: float) -> None:
+        self._handler = handler
+        self.interval = interval
+        super().__init__(bound=bound)
+
+    def __str__(self) -> str:
+        return f"{self._handler!r}"
+
+    def _step(self) -> int:
+        count = 0
+        while self.queue and count < 1_000:
+            try:
+                self._handler._pass_on(self.queue.popleft())
+            except IndexError:
+                break
+            except Exception:  # stdlib handlers contain their own errors; this one did not
+                next(self._dropped)
+                current.report.exception("AsyncHandler: a target raised.")
+            count += 1
+        return count
+
+
+class BufferedHandler(_Wrapper):
+    """
+    Holds records back and passes them on together, on the calling thread.
+
+    With *auto_flush* that is when the buffer is full, at ERROR, at `flush()` and at `close()`. Without it, only the
+    last two: the buffer then keeps the newest records, and counts the older ones in `dropped`.
+    """
+
+    def __init__(
+        self,
+        buffer_size: int = 100,
+        auto_flush: bool = True,
+        target: logging.Handler | Iterable[logging.Handler] | None = None,
+        *,
+        level: int | str = logging.NOTSET,
+    ) -> None:
+        """
+        Args:
+            buffer_size: Records that are held back.
+            target: See AsyncHandler.
+
+        Raises:
+            ValueError: A size that is not above 0.
+        """
+        super().__init__(target, level)
+        check_positive("buffer_size", buffer_size, whole=True)
+        self.buffer_size = buffer_size
+        self.auto_flush = auto_flush
+        self.dropped = 0
+        self._held: deque[logging.LogRecord] = deque()
+        self._passing = threading.Lock()
+
+    def createLock(self) -> None:  # noqa: N802  # stdlib's name
+        """Have no lock: see AsyncHandler."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Hold *record*, its text merged first, because its arguments may change."""
+        self._held.append(_merged(record))
+        if self.auto_flush:
+            if len(self._held) >= self.buffer_size or record.levelno >= logging.ERROR:
+                self.flush()
+        elif len(self._held) > self.buffer_size:
+            self._held.popleft()
+            self.dropped += 1
+
+    def flush(self) -> None:
+        """Pass on everything that is held."""
+        while self._held:
+            try:
+                record = self._held.popleft()
+            except IndexError:  # another thread flushes as well
+                break
+            self._pass_on(record)
+        self._flush_targets()
+
+    def close(self) -> None:
+        """Pass on everything that is held."""
+        self.flush()
+        super().close()
+
+
+class RunHandler(logging.Handler):
+    """
+    Brings the lines of any stdlib logger into the run: usable by name in `logging.config.dictConfig`.
+
+    A line goes to the run that is current where it is logged; outside any run it waits for the next one, as refunc's
+    own lines do. refunc's own records are left alone: they are on their way already. No I/O but for ERROR and above,
+    and no exception.
+    """
+
+    def __init__(self, level: int | str = logging.NOTSET) -> None:
+        super().__init__(level_number(level))
+
+    def createLock(self) -> None:  # noqa: N802  # stdlib's name
+        """Have no lock: see AsyncHandler."""
+        self.lock = None
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue *record* for the journal."""
+        if is_own(record) or record.name.split(".", 1)[0] == "refunc":
+            return
+        try:
+            line = _line(record)
+        except Exception:  # arguments that do not fit, a hostile object: as stdlib handlers do
+            self.handleError(record)
+            return
+        run = current.existing_run()
+        if run is None:
+            current.loose_lines.append((kinds.LOG, record.created or time(), line))
+        elif record.levelno >= logging.ERROR:
+            run.put_through(kinds.LOG, line, record.created)
+        else:
+            run.put(kinds.LOG, line, record.created)
+
+
+def _line(record: logging.LogRecord) -> dict[str, object]:
+    fields = fields_of(record)
+    plain, other = split_metrics(fields.metrics)
+    exception = record.exc_text or (logging.Formatter().formatException(record.exc_info) if record.exc_info else None)
+    return {
+        "level": record.levelname,
+        "message": text(record.getMessage()),
+        "logger": record.name,
+        **known(
+            step=fields.step,
+            epoch=fields.epoch,
+            metrics=plain,
+            other=other,
+            tags=dict(fields.tags),
+            extra=jsonable_mapping(fields.extra),
+            at=f"{record.filename}:{record.lineno}",
+            exception=exception,
+        ),
+    }
+
+
+def _merged(record: logging.LogRecord) -> logging.LogRecord:
+    """Return *record* with its arguments merged into its text, as a copy where that changes it."""
+    if not record.args:
+        return record
+    merged = copy.copy(record)
+    try:
+        merged.msg = record.getMessage()
+        merged.args = None
+    except Exception:  # the target's handleError will say so, as it would have without this handler
+        return record
+    return merged
+
+
+def check_positive(option: str, value: float, *, whole: bool = False) -> None:
+    """Raise the ValueError that names *option* unless *value* is a number above 0."""
+    kinds_allowed = int if whole else (int, float)
+    if isinstance(value, bool) or not isinstance(value, kinds_allowed) or not value > 0:
+        raise ValueError(f"{option}: {value!r} is not allowed. Allowed: a {'whole ' * whole}number above 0.")

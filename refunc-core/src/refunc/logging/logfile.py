@@ -1,0 +1,118 @@
+"""
+The log files of a logger: one of text, one of JSON lines, rotated by size, written by the writer thread.
+
+One process writes a file. A second training in the same folder, or a forked worker, finds it locked and writes to one
+with its pid in the name; so nobody rotates a file away under somebody else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from refunc.journal.appender import FileOutlet
+from refunc.journal.file import AppendFile, is_locked, lock
+from refunc.journal.names import unique_slug
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?\s*", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+MIN_BYTES, MAX_BYTES = 1 << 10, 1 << 40
+MAX_FILES = 10_000
+
+
+class LogFile(FileOutlet):
+    """
+    A log file and its rotated predecessors `name.1`, `name.2`, …; the folder is made at the first line.
+
+    Items are `logging.LogRecord`s with their text already merged; *formatter* runs on the writer thread.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, suffix: str, formatter: logging.Formatter, *, max_bytes: int, max_files: int
+    ) -> None:
+        """
+        Args:
+            name: The logger's name; the file's is a slug of it.
+            max_bytes: Size at which the file is rotated. One batch may exceed it.
+            max_files: How many files there are at most, the current one included.
+        """
+        self._folder = folder
+        self._stem = unique_slug(name, "log")
+        self._suffix = suffix
+        self._formatter = formatter
+        self._max_bytes = max_bytes
+        self._max_files = max_files
+        super().__init__()
+
+    def __str__(self) -> str:
+        return f"The log file {self.path}"
+
+    def _reset(self) -> None:
+        super()._reset()
+        self.path = self._folder / f"{self._stem}{self._suffix}"
+        self._opened_before = False
+
+    def _open_next(self) -> AppendFile:
+        os.makedirs(self._folder, exist_ok=True)
+        if self._opened_before:
+            self._rotate()
+        elif is_locked(self.path):
+            self.path = self._folder / f"{self._stem}.{os.getpid()}{self._suffix}"
+        file = AppendFile(self.path, new=False)
+        lock(file.fd)
+        self._opened_before = True
+        return file
+
+    def _rotate(self) -> None:
+        for number in range(self._max_files - 1, 0, -1):
+            older, newer = self._numbered(number), self._numbered(number - 1)
+            if newer.exists():
+                os.replace(newer, older)
+        if self._max_files == 1:
+            self.path.unlink(missing_ok=True)
+
+    def _numbered(self, number: int) -> Path:
+        return self.path.with_name(f"{self.path.name}.{number}") if number else self.path
+
+    def _is_full(self, size: int) -> bool:
+        return size >= self._max_bytes
+
+    def _encode(self, batch: list[Any], seq: int, drops: int) -> bytes:
+        format_record = self._formatter.format
+        lines = [format_record(record) for record in batch]
+        if drops:
+            told = logging.LogRecord("refunc", logging.WARNING, __file__, 0, f"{drops} lines were dropped", None, None)
+            lines.append(format_record(told))
+        return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
+
+    def _is_kept(self, item: Any) -> bool:
+        return bool(item.levelno >= logging.ERROR)
+
+
+def check_max_bytes(size: int | str) -> int:
+    """
+    Return a file size in bytes: a number, or text such as `500KB`, `100MB`, `1.5GB` (1 KB is 1,024 bytes).
+
+    Raises:
+        ValueError: It is no size, or not between 1 KB and 1 TB.
+    """
+    amount: float | None = None
+    if isinstance(size, str):
+        match = _SIZE.fullmatch(size)
+        if match is not None:
+            amount = float(match[1]) * _UNITS[match[2].upper()]
+    elif isinstance(size, (int, float)) and not isinstance(size, bool):
+        amount = float(size)
+    if amount is None or not MIN_BYTES <= amount <= MAX_BYTES:
+        raise ValueError(f"max_file_size: {size!r} is not a size from 1KB to 1TB, such as 500KB, 100MB or a number.")
+    return int(amount)
+
+
+def check_max_files(count: int) -> int:
+    """Return *count*, or raise the ValueError that says what is allowed."""
+    if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= MAX_FILES:
+        raise ValueError(f"max_log_files: {count!r} is not allowed. Allowed: a whole number from 1 to {MAX_FILES:,}.")
+    return count

@@ -1,0 +1,230 @@
+"""
+A run on the writing side: its identity, its journal writer, and what it knows of itself while it lasts.
+
+Calls from any thread; what they change are single dict entries and attributes, which need no lock.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from refunc import __version__
+from refunc.journal import kinds
+from refunc.journal.names import folder_name, new_id, unique_slug
+from refunc.journal.outlet import Durability, Outlet
+
+RUNNING = "running"
+COMPLETED = "completed"
+FAILED = "failed"
+INTERRUPTED = "interrupted"
+
+
+class Steps:
+    """Where one logger stands in one run; None until somebody says."""
+
+    __slots__ = ("epoch", "step")
+
+    def __init__(self, step: int | None = None, epoch: int | None = None) -> None:
+        self.step = step
+        self.epoch = epoch
+
+
+class ActiveRun:
+    """
+    A run that this process writes to.
+
+    It belongs to the process that opened it: a forked or spawned child writes to it, as a writer of its own, and never
+    ends it.
+    """
+
+    def __init__(self, folder: Path, birth: dict[str, Any], *, durability: Durability, implicit: bool = False) -> None:
+        self.birth = birth
+        self.folder = folder
+        self.implicit = implicit
+        self.run_id: str = birth["run_id"]
+        self.run_name: str | None = birth["run_name"]
+        self.experiment_id: str = birth["experiment_id"]
+        self.experiment_name: str = birth["experiment_name"]
+        self.parent_id: str | None = birth["parent_id"]
+        self.start_time: float = birth["start_time"]
+        self.owner = os.getpid()
+        self.open = True
+        self.status = RUNNING
+        self.end_time: float | None = None
+        self.params: dict[str, Any] = {}
+        self.tags: dict[str, str] = {}
+        self.artifacts: list[str] = []
+        self.steps: dict[object, Steps] = {}
+        self.automatic_step = itertools.count()
+        self.writer: Outlet = self._new_writer(durability)
+
+    def _new_writer(self, durability: Durability) -> Outlet:
+        # Encoding and folders cost 25 ms to import, and a script that logs lines only has no use for them.
+        from refunc.journal.folder import RunFolder
+        from refunc.journal.writer import JournalWriter
+
+        folder = RunFolder(self.folder, self.birth)
+        return JournalWriter(folder, logger=self.birth["logger"], durability=durability)
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this process opened the run, and so may end it."""
+        return self.owner == os.getpid()
+
+    def put(self, kind: str, fields: dict[str, Any], moment: float | None = None) -> None:
+        """Queue a record; *fields* are JSON-able."""
+        self.writer.append((kind, moment or time.time(), fields))
+
+    def put_through(self, kind: str, fields: dict[str, Any], moment: float | None = None) -> bool:
+        """Write a record before returning, with all that was queued before it; False where the disk refused."""
+        return self.writer.write((kind, moment or time.time(), fields))
+
+    def start(self, head: list[Any]) -> None:
+        """Write the first record, and behind it the lines that were logged before the run began."""
+        fields = {key: self.birth[key] for key in _START_FIELDS if self.birth[key] is not None}
+        if self.implicit:
+            fields["implicit"] = True
+        self.put_through(kinds.START, fields, self.start_time)
+        for item in head:
+            self.writer.append(item)
+
+    def end(self, status: str, *, metrics: Mapping[str, Any] | None = None, error: str | None = None) -> None:
+        """
+        Write the end record and let go of the files; nothing where another process owns the run.
+
+        Args:
+            error: The traceback that ended it.
+        """
+        if not self.open:
+            return
+        self.open = False
+        if not self.is_own:
+            self.writer.close()
+            return
+        self.end_time = time.time()
+        self.status = status
+        fields: dict[str, Any] = {"status": status, "duration": self.end_time - self.start_time}
+        if metrics:
+            fields["metrics"] = dict(metrics)
+        if error:
+            fields["error"] = error
+        if self.writer.dropped:
+            fields["dropped"] = self.writer.dropped
+        fields["size"] = self.size
+        self.put_through(kinds.END, fields, self.end_time)
+        self.writer.close()
+        self.writer.release()
+
+    def store(self, source: Path, *, copy: bool | None) -> dict[str, Any]:
+        """Keep the file or folder *source* with the run and return its record's fields; see `store_artifact`."""
+        # Only a call that has an artifact pays for importing what hashes and copies.
+        from refunc.logging.artifacts import store_artifact
+
+        return store_artifact(self.folder, source, copy=copy)
+
+    def latest_metrics(self) -> dict[str, Any]:
+        """Return the last value of each metric that this process logged; writes what is queued first."""
+        self.writer.flush()
+        return dict(self.writer.latest)
+
+    @property
+    def size(self) -> int:
+        """What the folder takes, in bytes; 0 where it cannot be read."""
+        total = 0
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                try:
+                    total += os.lstat(os.path.join(folder, name)).st_size
+                except OSError:
+                    continue
+        return total
+
+
+class DisabledRun(ActiveRun):
+    """What runs are under `REFUNC_MODE=disabled`: they can be asked and written to, and leave nothing anywhere."""
+
+    def _new_writer(self, durability: Durability) -> Outlet:
+        return _Nowhere()
+
+    def store(self, source: Path, *, copy: bool | None) -> dict[str, Any]:
+        return {"stored": None}
+
+    @property
+    def size(self) -> int:
+        return 0
+
+
+class _Nowhere(Outlet):
+    """An outlet whose queue holds nothing, so that the hot path stays the same and does nothing."""
+
+    def _reset(self) -> None:
+        super()._reset()
+        from collections import deque
+
+        self.queue = deque(maxlen=0)
+
+    def write(self, item: Any) -> bool:
+        return True
+
+    def flush(self, *, sync: bool = False) -> bool:
+        return True
+
+    def close(self) -> None:
+        return
+
+
+_START_FIELDS = ("run_id", "run_name", "experiment_id", "experiment_name", "parent_id", "attempt", "logger")
+
+
+def new_run(
+    *,
+    experiment: str,
+    run_name: str | None,
+    store: Path,
+    logger: str,
+    parent: ActiveRun | None = None,
+    durability: Durability = "async",
+    implicit: bool = False,
+) -> ActiveRun:
+    """Return a run that has a name and an id, and nothing on disk yet: its start record makes the folder."""
+    import platform
+
+    started = time.time()
+    run_id = new_id()
+    birth: dict[str, Any] = {
+        "format": kinds.FORMAT,
+        "run_id": run_id,
+        "run_name": run_name,
+        "experiment_id": unique_slug(experiment, "experiment"),
+        "experiment_name": experiment,
+        "parent_id": parent.run_id if parent is not None else None,
+        "attempt": 1,
+        "start_time": started,
+        "logger": logger,
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "python": platform.python_version(),
+        "refunc": __version__,
+        "script": os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else None,
+    }
+    folder = store / folder_name(started, run_name or experiment, run_id)
+    kind = DisabledRun if is_disabled() else ActiveRun
+    return kind(folder, birth, durability=durability, implicit=implicit)
+
+
+def attached_run(folder: Path, birth: Mapping[str, Any]) -> ActiveRun:
+    """Return the run in *folder*, opened by another process, for this process to write to as well."""
+    run = ActiveRun(folder, {**dict.fromkeys(_START_FIELDS), "start_time": 0.0, **birth}, durability="async")
+    run.owner = 0
+    return run
+
+
+def is_disabled() -> bool:
+    """Whether `REFUNC_MODE=disabled` says that nothing is to be written."""
+    return os.environ.get("REFUNC_MODE", "").strip().lower() == "disabled"

@@ -1,0 +1,83 @@
+"""Loggers by name, and what they have in common: `setup_logging`, `get_logger`."""
+
+from __future__ import annotations
+
+import logging
+from os import PathLike
+from typing import Any
+
+from refunc.journal.outlet import Durability
+from refunc.logging.console import ConsoleHandler
+from refunc.logging.logger import MLLogger
+
+DEFAULT_NAME = "refunc"
+
+_loggers: dict[str, MLLogger] = {}
+_settings: dict[str, Any] = {}
+
+
+def get_logger(name: str = DEFAULT_NAME) -> MLLogger:
+    """Return the logger of that name, always the same one, made as `setup_logging` last said."""
+    logger = _loggers.get(name)
+    if logger is None:
+        logger = _loggers.setdefault(name, MLLogger(name, **_settings))
+    return logger
+
+
+def setup_logging(
+    level: int | str = "INFO",
+    log_dir: str | PathLike[str] | None = None,
+    colored: bool = True,
+    json_logging: bool = False,
+    experiment_tracking: bool = True,
+    *,
+    max_log_files: int = 10,
+    max_file_size: str | int = "100MB",
+    durability: Durability = "async",
+    capture_warnings: bool = False,
+) -> MLLogger:
+    """
+    Say how loggers from `get_logger` look and write, those that exist included, and return the default one.
+
+    Handlers and loggers of others are left alone.
+
+    Args:
+        capture_warnings: Bring `warnings.warn` into the run, as lines of the logger `py.warnings`.
+
+    Raises:
+        ValueError: An option has a value that is not allowed. Nothing was changed then.
+    """
+    settings: dict[str, Any] = {
+        "level": level,
+        "log_dir": log_dir,
+        "experiment_tracking": experiment_tracking,
+        "colored_output": colored,
+        "json_logging": json_logging,
+        "max_log_files": max_log_files,
+        "max_file_size": max_file_size,
+        "durability": durability,
+    }
+    default = get_logger()
+    default._configure(**settings)
+    _settings.update(settings)
+    for logger in tuple(_loggers.values()):
+        if logger is not default:
+            logger._configure(**settings)
+    _capture_warnings(capture_warnings)
+    return default
+
+
+def _capture_warnings(wanted: bool) -> None:
+    from refunc.logging.handlers import RunHandler
+
+    logger = logging.getLogger("py.warnings")
+    present = [handler for handler in logger.handlers if isinstance(handler, RunHandler)]
+    if wanted and not present:
+        logging.captureWarnings(True)
+        logger.addHandler(RunHandler())
+        logger.addHandler(ConsoleHandler())
+    elif present and not wanted:
+        logging.captureWarnings(False)
+        for handler in logger.handlers[:]:
+            if isinstance(handler, (RunHandler, ConsoleHandler)):
+                logger.removeHandler(handler)
