@@ -14,7 +14,6 @@ from refunc.logging import (
     BufferedHandler,
     ColoredFormatter,
     EpochTracker,
-    ExperimentContext,
     ExperimentTracker,
     JSONFormatter,
     LogEntry,
@@ -64,8 +63,8 @@ def lines(logger: MLLogger) -> None:
 
 def tracked(logger: MLLogger) -> None:
     with experiment_context("image_classification", "resnet_v1") as experiment:
-        assert_type(experiment, ExperimentContext)
-        assert_type(experiment.run_id, str)
+        assert_type(experiment, ExperimentTracker)
+        assert_type(experiment.run_id, str | None)
         logger.log_hyperparams({"lr": 0.001, "layers": [64, 32], "optimizer": {"name": "adam"}})
         for step in range(10):
             logger.log_metrics({"loss": 1.0 / (step + 1)}, step=step)
@@ -137,5 +136,5 @@ def reading(logger: MLLogger) -> None:
 def mistakes(logger: MLLogger) -> None:
     """Each of these has to be reported; an ignore that silences nothing is itself an error."""
     logger.log_metrics("loss")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-    logger.log_metric({"loss": 0.5})  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    logger.log_metrik({"loss": 0.5})  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     ExperimentTracker(run_nam="baseline")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

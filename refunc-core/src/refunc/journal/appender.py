@@ -124,7 +124,8 @@ class FileOutlet(Outlet):
 
     def _write(self, state: _State) -> None:
         file, data = state.file, state.data
-        assert file is not None and data is not None
+        assert file is not None  # `_step` saw to both
+        assert data is not None
         if not state.tried:
             self._state = state._replace(tried=True)
         try:
@@ -174,13 +175,13 @@ class FileOutlet(Outlet):
                     file.sync(size)
                 file.close()
                 self._retired.popleft()
-            file, size = self._state.file, self._state.size
-            if file is None or self._suspect is not None:
+            state = self._state
+            if state.file is None or self._suspect is not None:
                 return self._suspect is None
             try:
-                file.sync(size)
+                state.file.sync(state.size)
             except OSError as error:
-                self._sync_failed(file, error)
+                self._sync_failed(state.file, error)
                 return False
             self._sync_failures = 0
         return True
@@ -224,4 +225,3 @@ def _read(file: AppendFile, start: int, end: int) -> bytes:
     with open(file.path, "rb") as readable:
         readable.seek(start)
         return readable.read(end - start)
-

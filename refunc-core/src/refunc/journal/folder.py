@@ -1,6 +1,4 @@
-"""
-The run's folder: its birth record `run.json`, and where things lie in it.
-"""
+"""The run's folder: its birth record `run.json`, and where things lie in it."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{n}" for port in ("com", "lpt"
 
 
 def slug(name: str, fallback: str = "run") -> str:
-    """Return *name* as 1 to 40 ASCII letters, digits, `_`, `-` and single dots, none of these at an end: a safe path."""
+    """Return *name* as 1 to 40 ASCII letters, digits, and `_`, `-` or single dots between them: a safe path."""
     import unicodedata
 
     plain = unicodedata.normalize("NFKD", name[:400]).encode("ascii", "ignore").decode("ascii")

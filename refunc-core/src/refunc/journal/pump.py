@@ -116,7 +116,9 @@ def _contained(call: Callable[[], object]) -> None:
     try:
         call()
     except Exception:
-        logging.getLogger("refunc.journal").exception("refunc: a background write failed unexpectedly; please report this.")
+        logging.getLogger("refunc.journal").exception(
+            "refunc: a background write failed unexpectedly; please report this."
+        )
 
 
 def _install_process_hooks() -> None:

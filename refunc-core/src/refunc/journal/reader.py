@@ -181,4 +181,3 @@ def _logger_of(path: Path) -> str:
 
 def _is_plain_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
-

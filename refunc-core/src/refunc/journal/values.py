@@ -33,10 +33,9 @@ def jsonable(value: object) -> Any:
     anything else a short `repr`. At most 10,000 items and 8 levels are kept, and 65,536 characters a string; what is
     cut says so in its place.
     """
-    kind = type(value)
-    if kind is str:
-        return text(value)  # type: ignore[arg-type]  # checked by identity: isinstance would admit subclasses
-    if kind is float or kind is bool or value is None:
+    if isinstance(value, str):
+        return text(value)
+    if value is None or type(value) in (float, bool):
         return value
     return _convert(value, MAX_DEPTH, [MAX_ITEMS])
 
@@ -74,7 +73,7 @@ def number(value: object) -> int | float | None:
             scalar = item()
             return number(scalar) if type(scalar) in (int, float, bool) else None
         if hasattr(value, "__float__"):
-            return float(value)  # type: ignore[arg-type]  # hasattr does not narrow
+            return float(value)
     except Exception:  # a user's object may raise what it likes, and a logging call must not
         return None
     return None

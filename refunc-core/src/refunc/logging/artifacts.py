@@ -126,7 +126,7 @@ def _copy(source: Path, target: Path) -> str:
 
 
 def _reflink(source: Path, target: Path) -> bool:
-    """Make *target* share the blocks of *source*, where the file system can (Btrfs, XFS): at no cost in time or disk."""
+    """Make *target* share the blocks of *source*, which costs neither time nor disk, where the file system can."""
     if fcntl is None:
         return False
     with open(source, "rb") as reading, open(target, "xb") as writing:
@@ -140,6 +140,4 @@ def _reflink(source: Path, target: Path) -> bool:
 def _check_room(folder: Path, size: int) -> None:
     usage = shutil.disk_usage(folder)
     if usage.free - size < usage.total * RESERVE:
-        raise ArtifactError(
-            f"copying {size:,} bytes would fill the last {RESERVE:.0%} of the disk under {folder}"
-        )
+        raise ArtifactError(f"copying {size:,} bytes would fill the last {RESERVE:.0%} of the disk under {folder}")

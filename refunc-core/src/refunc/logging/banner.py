@@ -18,7 +18,8 @@ def end_line(run: ActiveRun) -> str:
     """Return `run resnet_v1 completed in 12.3 s, 1.2 MB: experiments/2026…`."""
     seconds = (run.end_time or run.start_time) - run.start_time
     dropped = f", {run.writer.dropped:,} records dropped" if run.writer.dropped else ""
-    return f"run {shown_name(run)} {run.status} in {duration(seconds)}, {amount(run.size)}{dropped}: {shown_path(run.folder)}"
+    came = f"{run.status} in {duration(seconds)}, {amount(run.size)}{dropped}"
+    return f"run {shown_name(run)} {came}: {shown_path(run.folder)}"
 
 
 def shown_name(run: ActiveRun) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from refunc.logging.run import COMPLETED, FAILED, INTERRUPTED, ActiveRun, attached_run, is_disabled
+from refunc.logging.run import COMPLETED, FAILED, INTERRUPTED, ActiveRun, attached_run
 
 #: The run of `experiment_context` in this thread or task.
 ambient: ContextVar[ActiveRun | None] = ContextVar("refunc_run", default=None)

@@ -1,4 +1,4 @@
-"""How often metrics are shown: each set of names every 10 s on a terminal and every 60 s elsewhere, the first at once."""
+"""How often metrics are shown: each set of names at once, then every 10 s on a terminal, every 60 s elsewhere."""
 
 from __future__ import annotations
 

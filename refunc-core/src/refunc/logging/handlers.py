@@ -22,7 +22,7 @@ from refunc.logging.recording import known, split_metrics
 
 
 class _Wrapper(logging.Handler):
-    """A handler before others: those given as the target, or, without one, those that the logger has when it is added."""
+    """A handler before others: its target, or, without one, the handlers that the logger has when it is added."""
 
     def __init__(self, target: logging.Handler | Iterable[logging.Handler] | None, level: int | str) -> None:
         super().__init__(level_number(level))
@@ -71,7 +71,7 @@ class AsyncHandler(_Wrapper):
         Args:
             buffer_size: Records that may wait.
             flush_interval: Seconds that a record waits at most.
-            target: What the records go to; without it, `logger.add_handler` gives this the handlers that the logger has.
+            target: What the records go to; without it, the handlers that the logger has (`logger.add_handler`).
 
         Raises:
             ValueError: A size or an interval that is not above 0.

@@ -1,62 +1,39 @@
 """
 MLLogger: turns a call into a record, hands it over, and does nothing else.
 
-A line goes to the journal of its run (or waits for the first one), to the log file, and, through the stdlib logger of
-the same name, to the console and to whatever handlers others have put there or on the root logger.
+Its two halves are `Lines` (text with fields) and `Recorder` (params, metrics, artifacts); this file has what makes them
+one logger: configuration, which run a call belongs to, reading back, handlers.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from time import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-from refunc.journal import kinds
 from refunc.journal.outlet import Durability, check_durability
-from refunc.journal.values import jsonable_mapping, short_repr, text
+from refunc.journal.values import text
 from refunc.logging import current
 from refunc.logging.banner import end_line, start_line
 from refunc.logging.console import ConsoleHandler
 from refunc.logging.echo import Echo
 from refunc.logging.fields import Fields
 from refunc.logging.levels import LogLevel, level_name, level_number, register_level_names
+from refunc.logging.lines import EXPERIMENT, METRIC, Lines
 from refunc.logging.logfile import LogFile, check_max_bytes, check_max_files
-from refunc.logging.recording import Recorder, known, split_metrics, tag_texts
+from refunc.logging.recording import Recorder, split_metrics
 from refunc.logging.run import COMPLETED, ActiveRun, is_disabled, new_run
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack
-
     from refunc.runs import ExperimentContext, LogEntry
-
-_ExcInfo = bool | BaseException | tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None] | None
-
-TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL = 5, 10, 20, 30, 40, 50
-EXPERIMENT, PROGRESS, RESULT, METRIC = 22, 23, 24, 25
 
 DEFAULT_LOG_DIR = "logs"
 
 
-class LineFields(TypedDict, total=False):
-    """What every line method takes by keyword, beside its message."""
-
-    metrics: Mapping[str, Any] | None
-    tags: Mapping[str, Any] | None
-    artifacts: Sequence[str | PathLike[str]] | None
-    extra: Mapping[str, Any] | None
-    step: int | None
-    epoch: int | None
-    exc_info: _ExcInfo
-    stack_info: bool
-    stacklevel: int
-
-
-class MLLogger(Recorder):
+class MLLogger(Recorder, Lines):
     """
     A logger for training scripts: leveled lines with structured fields, and the data of a run.
 
@@ -99,7 +76,7 @@ class MLLogger(Recorder):
             ValueError: An option has a value that is not allowed; the text names it and what is.
             TypeError: *name* is no text.
         """
-        super().__init__()
+        Recorder.__init__(self)
         if not isinstance(name, str):
             raise TypeError(f"name: {name!r} is not text.")
         self.name = name or "refunc"
@@ -141,179 +118,6 @@ class MLLogger(Recorder):
 
     def __repr__(self) -> str:
         return f"<MLLogger {self.name!r} {level_name(self.level)}>"
-
-    # -- lines -------------------------------------------------------------------------------------------------------
-
-    def trace(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log a line finer than DEBUG. Positional arguments are `%`-arguments, as in stdlib logging."""
-        if self.level <= TRACE:
-            self._log(TRACE, msg, args, **fields)
-
-    def debug(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log a line for whoever debugs."""
-        if self.level <= DEBUG:
-            self._log(DEBUG, msg, args, **fields)
-
-    def info(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log a line of general interest."""
-        if self.level <= INFO:
-            self._log(INFO, msg, args, **fields)
-
-    def warning(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log something that may turn out wrong."""
-        if self.level <= WARNING:
-            self._log(WARNING, msg, args, **fields)
-
-    def error(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log a failure. In the journal when this returns, so that a crash right after keeps it."""
-        if self.level <= ERROR:
-            self._log(ERROR, msg, args, **fields)
-
-    def critical(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log a failure that ends the work. In the journal when this returns."""
-        if self.level <= CRITICAL:
-            self._log(CRITICAL, msg, args, **fields)
-
-    def exception(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log an ERROR with the traceback of the exception that is being handled."""
-        if self.level <= ERROR:
-            fields.setdefault("exc_info", True)
-            self._log(ERROR, msg, args, **fields)
-
-    def metric(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log a METRIC line; a mapping behind the message is its payload: numbers are metrics, the rest is extra."""
-        if self.level <= METRIC:
-            self._log(METRIC, msg, args, **fields)
-
-    def experiment(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log an EXPERIMENT line; a mapping behind the message is its payload."""
-        if self.level <= EXPERIMENT:
-            self._log(EXPERIMENT, msg, args, **fields)
-
-    def progress(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log a PROGRESS line; a mapping behind the message is its payload."""
-        if self.level <= PROGRESS:
-            self._log(PROGRESS, msg, args, **fields)
-
-    def result(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log a RESULT line; a mapping behind the message is its payload: numbers are metrics, the rest is extra."""
-        if self.level <= RESULT:
-            self._log(RESULT, msg, args, **fields)
-
-    def log(self, level: int | str, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log a line at any level. Raises ValueError for a level that is none."""
-        number = level if type(level) is int else level_number(level)
-        if self.level <= number:
-            self._log(number, msg, args, **fields)
-
-    def _log(
-        self,
-        level: int,
-        msg: object,
-        args: tuple[object, ...],
-        *,
-        metrics: Mapping[str, Any] | None = None,
-        tags: Mapping[str, Any] | None = None,
-        artifacts: Sequence[str | PathLike[str]] | None = None,
-        extra: Mapping[str, Any] | None = None,
-        step: int | None = None,
-        epoch: int | None = None,
-        exc_info: _ExcInfo = None,
-        stack_info: bool = False,
-        stacklevel: int = 1,
-    ) -> None:
-        """Make a line of what a level method got; called by it directly, so that the caller is two frames up."""
-        moment = time()
-        if args and EXPERIMENT <= level <= METRIC and isinstance(args[0], Mapping):
-            metrics, extra = _with_payload(level, args[0], metrics, extra)
-            args = args[1:]
-        message = _merged(msg, args)
-        frame = _caller(stacklevel + 1)
-        plain, other = split_metrics(metrics) if metrics else ({}, None)
-        run = self._current_run() if self.experiment_tracking else None
-        steps = self._loose_steps if run is None else self._steps_in(run)
-        fields = Fields(
-            step if step is not None else steps.step,
-            epoch if epoch is not None else steps.epoch,
-            {**plain, **other} if other else plain,
-            tag_texts(tags) if tags else {},
-            tuple(text(str(artifact), 1_000) for artifact in artifacts) if artifacts else (),
-            jsonable_mapping(extra) if extra else {},
-            run.experiment_id if run is not None else None,
-            run.run_id if run is not None else None,
-        )
-        error = _exc_info(exc_info)
-        record = self._record(level, message, frame, error, stack_info, moment, fields)
-        if self.experiment_tracking:
-            self._journal(run, moment, record, fields, plain, other)
-        self._has_lines = True
-        self._emit(record)
-
-    def _record(
-        self, level: int, message: str, frame: Any, error: Any, stack_info: bool, moment: float, fields: Fields
-    ) -> logging.LogRecord:
-        """Return the stdlib record of a line; its text is merged, because it is formatted again by another thread."""
-        code = frame.f_code
-        stack = _stack_text(frame) if stack_info else None
-        record = self._stdlib.makeRecord(
-            self._stdlib.name, level, code.co_filename, frame.f_lineno, message, (), error, code.co_name, None, stack
-        )
-        record.created = moment
-        record.msecs = moment % 1 * 1000
-        record.refunc = fields
-        if error is not None:
-            record.exc_text = logging.Formatter().formatException(error)
-        for key, value in fields.extra.items():
-            # As `extra=` does in the stdlib, for the handlers of other libraries; a name that is taken is no error here.
-            record.__dict__.setdefault(key, value)
-        return record
-
-    def _journal(
-        self,
-        run: ActiveRun | None,
-        moment: float,
-        record: logging.LogRecord,
-        fields: Fields,
-        plain: dict[str, Any],
-        other: dict[str, Any] | None,
-    ) -> None:
-        line = {"level": record.levelname, "message": text(record.msg), "logger": self.name}
-        line.update(
-            known(
-                step=fields.step,
-                epoch=fields.epoch,
-                metrics=plain,
-                other=other,
-                tags=fields.tags,
-                artifacts=list(fields.artifacts),
-                extra=fields.extra,
-                at=f"{record.filename}:{record.lineno}",
-                exception=record.exc_text,
-            )
-        )
-        if run is None:
-            current.loose_lines.append((kinds.LOG, moment, line))
-        elif record.levelno >= ERROR:
-            run.put_through(kinds.LOG, line, moment)
-        else:
-            run.put(kinds.LOG, line, moment)
-
-    def _emit(self, record: logging.LogRecord) -> None:
-        """Give *record* to the log files and to the handlers of the stdlib logger."""
-        # What refunc says of its own accord makes no file: `logs/` has one for each logger that somebody used.
-        for file in self._files if self._has_lines else ():
-            if record.levelno >= ERROR:
-                file.write(record)
-            else:
-                file.append(record)
-        if self._stdlib.isEnabledFor(record.levelno):
-            self._stdlib.handle(record)
-
-    def say(self, level: int, message: str, fields: Fields = Fields(), *, moment: float | None = None) -> None:  # noqa: B008  # a frozen value
-        """Show a line on the console and in the log files only: what it says stands in the journal in another form."""
-        if self.level <= level:
-            frame = _caller_outside()
-            self._emit(self._record(level, message, frame, None, False, moment or time(), fields))
 
     # -- which run ---------------------------------------------------------------------------------------------------
 
@@ -484,9 +288,9 @@ class MLLogger(Recorder):
         from refunc.runs.export import check_format, export
         from refunc.runs.query import Query
 
-        format = check_format(path, format)
+        wanted = check_format(path, format)
         run = self._current_run() or self._last_run
-        return export(lambda: entries_for(run, Query(), newest_first=False), path, format)
+        return export(lambda: entries_for(run, Query(), newest_first=False), path, wanted)
 
     # -- handlers and files ------------------------------------------------------------------------------------------
 
@@ -564,56 +368,3 @@ def _log_files(folder: Path, name: str, json_logging: bool, limits: dict[str, in
     if json_logging:
         files.append(LogFile(folder, name, ".jsonl", JSONFormatter(), **limits))
     return files
-
-
-def _with_payload(
-    level: int, payload: Mapping[str, Any], metrics: Mapping[str, Any] | None, extra: Mapping[str, Any] | None
-) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """Add an ML level's payload to the metrics and the extra of its line."""
-    if level in (METRIC, RESULT):
-        plain, other = split_metrics(payload, warn=False)  # in a payload text is no mistake
-        return {**plain, **(metrics or {})}, {**(other or {}), **(extra or {})}
-    return metrics, {**jsonable_mapping(payload), **(extra or {})}
-
-
-def _merged(msg: object, args: tuple[object, ...]) -> str:
-    """Return *msg* with its `%`-arguments; where they do not fit, both of them, for a line must not be lost."""
-    try:
-        message = msg if isinstance(msg, str) else str(msg)
-        if not args:
-            return message
-        only = args[0] if len(args) == 1 and isinstance(args[0], Mapping) and args[0] else args
-        return message % only
-    except Exception:  # a user's __str__ may raise what it likes
-        return f"{short_repr(msg)} {short_repr(args)}" if args else short_repr(msg)
-
-
-def _caller(depth: int) -> Any:
-    """Return the frame *depth* levels above `_log`, or the outermost one."""
-    try:
-        return sys._getframe(depth + 1)
-    except ValueError:
-        return _caller_outside()
-
-
-def _caller_outside() -> Any:
-    """Return the first frame outside this package."""
-    frame = sys._getframe(1)
-    package = __name__.rpartition(".")[0]
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(package):
-        frame = frame.f_back
-    return frame
-
-
-def _exc_info(exc_info: _ExcInfo) -> Any:
-    if isinstance(exc_info, BaseException):
-        return (type(exc_info), exc_info, exc_info.__traceback__)
-    if exc_info and not isinstance(exc_info, tuple):
-        exc_info = sys.exc_info()
-    return exc_info if exc_info and exc_info[0] is not None else None  # type: ignore[index]  # a tuple by now
-
-
-def _stack_text(frame: Any) -> str:
-    import traceback
-
-    return "Stack (most recent call last):\n" + "".join(traceback.format_stack(frame)).rstrip("\n")

@@ -44,9 +44,7 @@ class Recorder:
 
     # -- metrics -----------------------------------------------------------------------------------------------------
 
-    def log_metrics(
-        self, metrics: Mapping[str, Any], step: int | None = None, *, epoch: int | None = None
-    ) -> None:
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None, *, epoch: int | None = None) -> None:
         """
         Record numbers at a step: about a microsecond, no lock and no I/O; written within 50 ms by another thread.
 
@@ -79,9 +77,9 @@ class Recorder:
                 epoch = self.set_epoch(given)
         steps = run.steps.get(self) or self._steps_in(run)
         if step is not None and type(step) is not int:
-            step = _step("step", step)
+            step = whole("step", step)
         if epoch is not None and type(epoch) is not int:
-            epoch = _step("epoch", epoch)
+            epoch = whole("epoch", epoch)
         automatic = False
         if step is None:
             step = steps.step
@@ -161,7 +159,8 @@ class Recorder:
         steps = run.steps.get(self) or self._steps_in(run)
         message = text(str(name), 1_000)
         fields: dict[str, Any] = {"level": "RESULT", "message": message, "logger": self.name}
-        fields.update(known(step=step if step is not None else steps.step, epoch=steps.epoch, metrics=plain, other=other))
+        step = steps.step if step is None else whole("step", step)
+        fields.update(known(step=step, epoch=steps.epoch, metrics=plain, other=other))
         if metadata is not None:
             fields["extra"] = {"metadata": jsonable(metadata)}
         run.put_through(kinds.LOG, fields)
@@ -230,7 +229,7 @@ class Recorder:
     def set_step(self, step: int) -> int | None:
         """Say which step it is: for this logger in its current run. Opens no run."""
         steps = self._steps()
-        steps.step = _step("step", step)
+        steps.step = whole("step", step)
         return steps.step
 
     def epoch(self) -> int:
@@ -242,7 +241,7 @@ class Recorder:
     def set_epoch(self, epoch: int) -> int | None:
         """Say which epoch it is: for this logger in its current run. Opens no run."""
         steps = self._steps()
-        steps.epoch = _step("epoch", epoch)
+        steps.epoch = whole("epoch", epoch)
         return steps.epoch
 
     def _current_run(self) -> ActiveRun | None:
@@ -291,8 +290,10 @@ def _keep(
     return {**(other or {}), name: jsonable(value)}
 
 
-def _step(option: str, value: Any) -> int | None:
+def whole(option: str, value: Any) -> int | None:
     """Return *value* as a whole number of 64 bits; a step that is none is left out, with one warning."""
+    if type(value) is int:
+        return value
     plain = number(value)
     if plain is not None and plain == plain and abs(plain) < INT64_MAX and plain == int(plain):
         return int(plain)

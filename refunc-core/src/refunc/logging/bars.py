@@ -1,0 +1,359 @@
+"""
+How open bars are drawn: tqdm draws, and one thread of the process says when.
+
+A tracker only counts. The thread `refunc-progress` lives while a bar is open; ten times a second it reads each
+tracker's count and metrics and hands them to tqdm, so that a training step pays for neither formatting nor writing.
+All drawing goes through tqdm and its lock: a console handler that uses `tqdm.external_write_mode` keeps its lines above
+the bars. Nothing in here raises into the training, and tqdm is not imported before a bar is really drawn.
+"""
+
+from __future__ import annotations
+
+import atexit
+import functools
+import os
+import sys
+import threading
+import time
+import warnings
+import weakref
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext
+from typing import Any, Protocol
+
+from refunc.logging.terminal import in_notebook, is_terminal, printable_line
+
+#: Seconds between two looks at the trackers; how often a bar is redrawn is its tqdm option `mininterval`.
+_TICK = 0.1
+
+#: Seconds that anybody waits for the drawing thread: it may hang in a terminal that was stopped with Ctrl-S.
+_PATIENCE = 1.0
+
+#: Columns that a bar keeps, with the comma behind it, when its metrics would take the whole line.
+_NARROWEST_BAR = 12
+
+
+class Counted(Protocol):
+    """What a bar shows; the drawing thread reads it whenever it likes."""
+
+    @property
+    def completed(self) -> float: ...
+
+    @property
+    def total(self) -> float | None: ...
+
+    @property
+    def metrics(self) -> Mapping[str, Any]: ...
+
+
+class Bar:
+    """
+    One open bar.
+
+    It holds its tracker weakly: a tracker that nobody finished and nobody keeps takes its bar along.
+    """
+
+    def __init__(self, source: Counted, drawn: Any, sized: Collection[str]) -> None:
+        self.logged: dict[str, Any] = {}
+        self._source = weakref.ref(source)
+        self._drawn = drawn
+        self._sized = sized
+        self._completed: float = drawn.n
+        self._total: float | None = drawn.total
+        self._last_draw = 0.0
+        self._interval: float = drawn.mininterval
+        # This class decides when to draw; tqdm's own gates would skip redraws that it asks for.
+        drawn.mininterval = drawn.miniters = 0
+        drawn.dynamic_miniters = False
+
+    def due(self, now: float) -> bool:
+        """Whether it is time to draw again."""
+        drawn = self._drawn
+        return now - self._last_draw >= self._interval and now >= drawn.start_t + drawn.delay
+
+    def read(self) -> bool:
+        """
+        Take over the tracker's count and metrics, without drawing; False once the tracker is gone.
+
+        Formatting happens here, outside of every lock, because `float()` of a GPU tensor may wait.
+        """
+        source = self._source()
+        if source is None:
+            return False
+        self._completed, self._total = source.completed, source.total
+        if self._sized:
+            vars(self._drawn).update(_size(self._drawn.fp, self._sized))
+        room = None
+        if isinstance(self._drawn.ncols, int):
+            room = self._drawn.ncols - len(_meter_without_bar(self._drawn)) - _NARROWEST_BAR
+        self._drawn.postfix = postfix({**self.logged, **_copied(source.metrics)}, room)
+        return True
+
+    def draw(self, now: float) -> None:
+        """Draw what `read` took over. The caller holds the screen's lock."""
+        self._last_draw = now
+        self._adopt_total()
+        more = self._completed - self._drawn.n
+        # tqdm's rate is measured between two calls of `update`; a call without progress would spoil it.
+        if not (more and self._drawn.update(more)):
+            self._drawn.refresh()
+
+    def close(self) -> None:
+        """Draw for the last time and give the line back. The caller holds the screen's lock."""
+        self.read()
+        self._adopt_total()
+        self._drawn.n = self._completed
+        self._drawn.close()
+
+    def _adopt_total(self) -> None:
+        """Take over a total that became known after the opening; assigning it would not reach a notebook's widget."""
+        if self._total is not None and self._total != self._drawn.total:
+            start = self._drawn.start_t
+            self._drawn.reset(self._total)
+            self._drawn.start_t = start
+
+    def disown(self) -> None:
+        """Forget the bar without drawing: it is the parent process's."""
+        self._drawn.disable = True
+        type(self._drawn)._instances.discard(self._drawn)
+
+
+class _Screen:
+    """The bars that this process has open, outermost first, and the thread that draws them."""
+
+    def __init__(self) -> None:
+        # Held while a bar is opened, drawn or closed; always taken before tqdm's lock. Re-entrant for signal handlers.
+        self.lock = threading.RLock()
+        self.bars: list[Bar] = []
+        self._thread: threading.Thread | None = None
+        self._stop = threading.Event()
+
+    def add(self, bar: Bar) -> None:
+        with self.lock:
+            self.bars.append(bar)
+            if self._thread is not None:
+                return
+            self._stop = threading.Event()
+            thread = threading.Thread(target=self._draw, args=(self._stop,), name="refunc-progress", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # No thread to be had (a limit, or the interpreter is going): the bar shows its start and its end.
+                return
+            self._thread = thread
+
+    def remove(self, bar: Bar) -> None:
+        thread = None
+        with self.lock:
+            if bar not in self.bars:
+                return
+            try:
+                bar.close()
+            except Exception:
+                # Drawing is a courtesy: stderr may be closed, or a value's `__str__` broken.
+                bar.disown()
+            finally:
+                self.bars.remove(bar)
+            if not self.bars:
+                self._stop.set()
+                thread, self._thread = self._thread, None
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(_PATIENCE)
+
+    def close_all(self) -> None:
+        """At exit: a daemon thread that writes to stderr while the interpreter goes down may abort it."""
+        for bar in reversed(self.bars):
+            self.remove(bar)
+
+    def _draw(self, stop: threading.Event) -> None:
+        while not stop.wait(_TICK):
+            for bar in tuple(self.bars):
+                if stop.is_set():
+                    return
+                try:
+                    now = time.time()
+                    if bar.due(now):
+                        alive = bar.read()
+                        with self.lock:
+                            bar.draw(now) if alive else self.remove(bar)
+                except Exception:
+                    # Whatever the terminal or a metric's own code threw: this bar is over, the training is not.
+                    self.remove(bar)
+
+    def before_fork(self) -> None:
+        """Fork between two drawings only, or the child would inherit tqdm's lock from a thread that it lacks."""
+        self.lock.acquire(timeout=_PATIENCE)
+
+    def after_fork_in_parent(self) -> None:
+        try:
+            self.lock.release()
+        except RuntimeError:
+            pass  # `before_fork` ran out of patience.
+
+    def after_fork_in_child(self) -> None:
+        for bar in self.bars:
+            bar.disown()
+        self.__init__()  # type: ignore[misc]
+
+
+_screen = _Screen()
+_watching = False
+
+
+def drawable(file: Any = None) -> bool:
+    """Whether bars are drawn on *file* (default: stderr): on terminals and in notebooks, unless TQDM_DISABLE is set."""
+    if os.environ.get("TQDM_DISABLE"):
+        return False
+    if in_notebook():
+        return True
+    return os.environ.get("TERM") != "dumb" and is_terminal(file or sys.stderr)
+
+
+def open_bar(
+    source: Counted,
+    *,
+    total: float | None,
+    description: str,
+    unit: str = "it",
+    elapsed: float = 0.0,
+    options: Mapping[str, Any] | None = None,
+) -> Bar | None:
+    """
+    Open a bar for *source*, inside those that are open already; None where none can be drawn.
+
+    Args:
+        elapsed: Seconds that *source* has been counting for.
+        options: tqdm's keyword arguments. They beat the user's TQDM_* variables, which beat refunc's defaults.
+    """
+    given = dict(options or {})
+    if not drawable(given.get("file")):
+        return None
+    open_to_us = [name for name in ("unit", "leave", "ncols", "nrows") if f"TQDM_{name.upper()}" not in os.environ]
+    sized = [] if in_notebook() else [name for name in open_to_us if name in ("ncols", "nrows") and name not in given]
+    # With leave=None, tqdm keeps the last state of an outermost bar and wipes an inner one.
+    ours = {"unit": unit, "leave": None, **_size(given.get("file") or sys.stderr, sized)}
+    wanted = {name: ours[name] for name in open_to_us if name in ours}
+    try:
+        with _screen.lock:
+            drawn = _tqdm_class()(total=total, desc=_one_line(description), **{**wanted, **given, "disable": False})
+            drawn.start_t = drawn.last_print_t = time.time() - elapsed
+            bar = Bar(source, drawn, sized)
+            _watch_process()
+            _screen.add(bar)
+    except Exception as error:
+        warnings.warn(f"{description or 'progress'}: no progress bar: {error}", RuntimeWarning, stacklevel=2)
+        return None
+    return bar
+
+
+def close_bar(bar: Bar) -> None:
+    """Close *bar*, from whichever thread and as often as one likes; the last one takes the drawing thread along."""
+    _screen.remove(bar)
+
+
+def show_in_open_bar(metrics: Mapping[str, float]) -> bool:
+    """
+    Put *metrics* into the innermost open bar of this process; False where none is open.
+
+    Takes no lock and draws nothing: the drawing thread shows them, beside those of the bar's own tracker.
+    """
+    try:
+        bar = _screen.bars[-1]
+    except IndexError:
+        return False
+    bar.logged.update(metrics)
+    return True
+
+
+def postfix(metrics: Mapping[str, Any], room: int | None = None) -> str:
+    """Return `loss=0.25, lr=0.001`; metrics at the end that do not fit into *room* characters are left out."""
+    text = ""
+    for name, value in metrics.items():
+        longer = f"{text}, {name}={short(value)}" if text else f"{name}={short(value)}"
+        if room is not None and text and len(longer) > room:
+            break
+        text = longer
+    return _one_line(text)
+
+
+def short(value: Any) -> str:
+    """Return *value* as a few characters: whole numbers whole, others with 4 digits, anything else cut to 20."""
+    try:
+        if not isinstance(value, (str, bytes)):
+            try:
+                number = float(value)
+            except Exception:
+                pass  # Not a number. Any type at all may come in here, and so may any exception.
+            else:
+                whole = not isinstance(value, float) and number.is_integer() and abs(number) < 1e15
+                return f"{number:.0f}" if whole or 1e4 <= abs(number) < 1e7 else f"{number:.4g}"
+        text = _one_line(str(value))
+    except Exception:
+        text = type(value).__name__
+    return text if len(text) <= 20 else text[:19] + "…"
+
+
+def _one_line(text: str) -> str:
+    """Return *text* without what would tear a bar apart: line breaks, tabs, escape sequences."""
+    return printable_line(text.replace("\t", " "))
+
+
+def _copied(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Copy what the training thread may be changing right now; of a mapping caught in the act, nothing is shown."""
+    try:
+        return dict(metrics)
+    except RuntimeError:
+        return {}
+
+
+def _size(file: Any, names: Collection[str]) -> dict[str, int]:
+    """
+    Return the size of the terminal, as those of tqdm's `ncols` and `nrows` that are in *names*.
+
+    tqdm's own `dynamic_ncols` draws nothing on a terminal that says it has no columns, as containers' and CI's do.
+    """
+    try:
+        columns, rows = os.get_terminal_size(file.fileno())
+    except Exception:
+        columns = rows = 0  # Somebody's object that only says that it is a terminal.
+    size = {"ncols": (columns or 80) - 1, "nrows": rows or 24}
+    return {name: size[name] for name in names}
+
+
+def _meter_without_bar(drawn: Any) -> str:
+    """Return the line of *drawn* as it would be with neither bar nor metrics."""
+    bar_format = (drawn.bar_format or "{l_bar}{bar}{r_bar}").replace("{bar}", "")
+    return str(drawn.format_meter(**{**drawn.format_dict, "bar_format": bar_format, "postfix": None, "ncols": None}))
+
+
+@functools.lru_cache
+def _tqdm_class() -> Any:
+    """Return tqdm's class for terminals or notebooks, without the monitor thread that would stay for good."""
+    import tqdm
+    from tqdm.auto import tqdm as tqdm_auto
+
+    tqdm.tqdm.get_lock()  # type: ignore[no-untyped-call]  # Made on tqdm's own class, so that its other bars and ours share it.
+
+    def refresh(self: Any, nolock: bool = False, lock_args: object = None) -> bool:
+        # tqdm's own keeps the lock for good when drawing raises, and every other thread that logs would wait for it.
+        if not self.disable:
+            with nullcontext() if nolock else self.get_lock():
+                self.display()
+        return not self.disable
+
+    return type("Tqdm", (tqdm_auto,), {"monitor_interval": 0, "refresh": refresh})
+
+
+def _watch_process() -> None:
+    """Have forks and the exit of this process attended to, from the first bar on: importing registers nothing."""
+    global _watching
+    if _watching:
+        return
+    _watching = True
+    atexit.register(_screen.close_all)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=_screen.before_fork,
+            after_in_parent=_screen.after_fork_in_parent,
+            after_in_child=_screen.after_fork_in_child,
+        )

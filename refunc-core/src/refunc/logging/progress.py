@@ -1,0 +1,355 @@
+"""
+Progress of a loop: a bar on a terminal or in a notebook, a PROGRESS line now and then elsewhere.
+
+A tracker counts, and nothing else, in the thread that calls `update`; `bars` draws from a thread of its own. What is
+given to `update` is shown and forgotten: only `log_progress` and the lines off a terminal go through the logger.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import time
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from refunc.logging import bars
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from refunc.logging.logger import MLLogger
+
+T = TypeVar("T")
+
+#: `_due` of a tracker that shows nothing yet: below any count, so that the first update opens the display.
+_UNOPENED = -math.inf
+
+
+class ProgressTracker:
+    """
+    Count steps, and show how far they are.
+
+    The display opens at the first step (or `with`, or `track`) and closes at `finish`. One thread at a time may count:
+    `update` takes no lock, so counts of two threads can get lost. It never raises and never waits for a terminal.
+
+    Args:
+        total: Steps to expect; None where nobody knows. Going past it is allowed.
+        logger: Where lines go to; the default logger unless given.
+        unit: The word for a step.
+    """
+
+    def __init__(
+        self,
+        total: float | None = None,
+        description: str = "",
+        logger: MLLogger | None = None,
+        *,
+        unit: str = "it",
+    ) -> None:
+        self.total = checked_total("total", total)
+        self.description = str(description)
+        self.completed: float = 0
+        self.metrics: Mapping[str, Any] = {}
+        self.unit = unit
+        self._logger = logger
+        self._options: dict[str, Any] = {}
+        self._initial: float = 0
+        self._start = time.monotonic()
+        self._due = _UNOPENED
+        self._entered = False
+        self._bar: bars.Bar | None = None
+        self._lines: _Lines | None = None
+
+    def update(self, n: float | Mapping[str, Any] = 1, metrics: Mapping[str, Any] | None = None, **values: Any) -> None:
+        """
+        Count *n* steps and show *metrics* beside the count, until the next update that brings some.
+
+        `update({"loss": x})`, `update(1, {"loss": x})` and `update(1, loss=x)` mean the same. The values are read by
+        the drawing thread later: a tensor on a GPU costs this call no synchronisation.
+        """
+        # This is the hot path. What it does for plain arguments is count, keep a reference and compare.
+        if values:
+            metrics = {**_mapping(metrics), **values}
+        if n.__class__ is not int:
+            n, metrics = counted(n, metrics)
+        if metrics is not None:
+            self.metrics = metrics if metrics.__class__ is dict else _mapping(metrics)
+        self.completed = completed = self.completed + n
+        if completed >= self._due:
+            self._reach()
+
+    def track(self, iterable: Iterable[T]) -> Iterator[T]:
+        """
+        Yield from *iterable*, counting its items; its length becomes the total if none was given.
+
+        The loop does the counting: an `update` inside it shows its metrics, and its own count is void. Outside a `with`
+        block, the end of the loop, `break` included, finishes the tracker.
+        """
+        self._expect(_length(iterable))
+        self._open()
+        completed = self.completed
+        try:
+            for item in iterable:
+                yield item
+                self.completed = completed = completed + 1
+                if completed >= self._due:
+                    self._reach()
+        finally:
+            if not self._entered:
+                self.finish()
+
+    def log_progress(self) -> None:
+        """Write a PROGRESS line: how far it is, the metrics shown last, and the same numbers as `extra`."""
+        rate = float(f"{self.rate:.4g}")
+        self._say(self._status(), {"completed": self.completed, "total": self.total, "rate": rate})
+
+    def finish(self) -> None:
+        """Close the display; off a terminal, with a last line. May be called again, which does nothing."""
+        opened, self._due = self._due != _UNOPENED, math.inf
+        bar, self._bar = self._bar, None
+        lines, self._lines = self._lines, None
+        if bar is not None:
+            bars.close_bar(bar)
+        elif opened and lines is not None:
+            self._last_line()
+
+    close = finish
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the tracker was made or its `with` block entered."""
+        return time.monotonic() - self._start
+
+    @property
+    def rate(self) -> float:
+        """Steps per second since the start."""
+        elapsed = self.elapsed
+        return (self.completed - self._initial) / elapsed if elapsed > 0 else 0.0
+
+    def __enter__(self) -> Self:
+        self._entered = True
+        self._start = time.monotonic()
+        self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.finish()
+
+    def _expect(self, more: float | None) -> None:
+        """Take over a total that nobody knew when the tracker was made."""
+        if self.total is None and more is not None:
+            self.total = self.completed + more
+            if self._lines is not None:
+                self._lines = _Lines(self.total, self.completed, self._start)
+                self._due = self.completed
+
+    def _open(self) -> None:
+        """Open the display, once: a bar where one can be drawn, lines elsewhere."""
+        if self._due != _UNOPENED:
+            return
+        self._due = math.inf
+        if self._options.get("disable"):
+            return
+        self._bar = bars.open_bar(
+            self,
+            total=self.total,
+            description=self.description,
+            unit=self.unit,
+            elapsed=self.elapsed,
+            options=self._options,
+        )
+        if self._bar is None:
+            self._lines = _Lines(self.total, self._initial, self._start)
+            self._due = self._initial
+
+    def _reach(self) -> None:
+        """Attend to the display in the counting thread, now that the count got to where this was asked for."""
+        if self._due == _UNOPENED:
+            self._open()
+        if self._lines is None:
+            return
+        due, self._due = self._lines.look(self.completed, time.monotonic())
+        if due:
+            self._say_contained(self._status())
+
+    def _status(self) -> str:
+        """Return `Training: 450/1000 (45 %), 350 it/s, 2 s left`."""
+        parts = [_count(self.completed)]
+        rate = self.rate
+        if self.total:
+            parts[0] += f"/{_count(self.total)} ({100 * self.completed / self.total:.0f} %)"
+        if rate > 0:
+            parts.append(_rate(rate, self.unit))
+            if self.total and self.total > self.completed:
+                parts.append(f"{duration((self.total - self.completed) / rate)} left")
+        return self._labelled(", ".join(parts))
+
+    def _last_line(self) -> None:
+        of_total = "" if self.total is None else f"/{_count(self.total)}"
+        rate = f", {_rate(self.rate, self.unit)}" if self.rate > 0 else ""
+        self._say_contained(self._labelled(f"{_count(self.completed)}{of_total} in {duration(self.elapsed)}{rate}"))
+
+    def _labelled(self, text: str) -> str:
+        return f"{self.description}: {text}" if self.description else text
+
+    def _say(self, message: str, numbers: Mapping[str, Any] | None = None) -> None:
+        logger_or_default(self._logger).progress(message, metrics=dict(self.metrics), extra=numbers)
+
+    def _say_contained(self, message: str) -> None:
+        try:
+            self._say(message)
+        except Exception:
+            # A line that nobody asked for must not end the training; without a working logger there is no other way
+            # to show anything, so this is the end of the display.
+            self._lines, self._due = None, math.inf
+
+
+class TqdmProgressTracker(ProgressTracker):
+    """
+    A ProgressTracker that takes tqdm's options: `unit_scale=True`, `colour="green"`, `leave=False`, `file=…`.
+
+    They matter where a bar is drawn; `disable=True` shows nothing anywhere. Drawing is by the clock: `mininterval`
+    holds, `miniters` does not.
+    """
+
+    def __init__(
+        self, total: float | None = None, desc: str = "", *, logger: MLLogger | None = None, **tqdm_options: Any
+    ) -> None:
+        super().__init__(total, desc, logger, unit=str(tqdm_options.get("unit", "it")))
+        self._options = tqdm_options
+        self._initial = self.completed = checked_total("initial", tqdm_options.get("initial", 0)) or 0
+
+
+def progress_context(
+    description: str = "", total: float | None = None, *, logger: MLLogger | None = None
+) -> ProgressTracker:
+    """Return a tracker for a `with` block, which shows it from the start and closes it, whatever ends the block."""
+    return ProgressTracker(total, description, logger)
+
+
+class _Lines:
+    """
+    When the next line off a terminal is due.
+
+    At each tenth of the total, and after 30 s without a line, then 60 s, up to 10 minutes; two lines are a second
+    apart, so a short loop has its last line only. It is asked when the count reaches the one that it named last: an
+    update compares two numbers and leaves the clock alone.
+    """
+
+    CLOSEST, FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0, 600.0
+
+    def __init__(self, total: float | None, initial: float, now: float) -> None:
+        self._total = total or math.inf
+        self._initial = initial
+        self._next_share = self._share_after(initial)
+        self._wait = self.FIRST_WAIT
+        self._said = now
+        self._looked = (initial, now)
+
+    def look(self, completed: float, now: float) -> tuple[bool, float]:
+        """Return whether a line is due now, and the count at which to ask again."""
+        quiet = now - self._said
+        by_share = self._next_share <= completed < self._total and quiet >= self.CLOSEST
+        by_time = quiet >= self._wait
+        if by_share or by_time:
+            self._said = now
+            self._next_share = self._share_after(completed)
+        if by_time and not by_share:
+            self._wait = min(2 * self._wait, self.LONGEST_WAIT)
+        return by_share or by_time, self._next_look(completed, now)
+
+    def _next_look(self, completed: float, now: float) -> float:
+        """About a second ahead at the present rate, but at most twice as far as now: the first steps may mislead."""
+        count, moment = self._looked
+        self._looked = (completed, now)
+        ahead = completed - self._initial
+        if now > moment:
+            ahead = min(ahead, (completed - count) / (now - moment) * self.CLOSEST)
+        look = completed + max(ahead, 0)
+        return min(look, self._next_share) if self._next_share > completed else look
+
+    def _share_after(self, completed: float) -> float:
+        """The next tenth behind *completed*; the last one belongs to the line at the end."""
+        number = math.floor(10 * completed / self._total) + 1
+        return number * self._total / 10 if number < 10 else math.inf
+
+
+def logger_or_default(logger: MLLogger | None) -> MLLogger:
+    """Return *logger*, or the default one, which is not made before somebody has something to say."""
+    if logger is not None:
+        return logger
+    from refunc.logging.setup import get_logger
+
+    return get_logger()
+
+
+def checked_total(option: str, value: Any) -> float | None:
+    """
+    Return *value* as a number of things to do; None and infinity mean that nobody knows.
+
+    Raises:
+        ValueError: Not a number, not a number of things (NaN), or negative. The message names *option*.
+    """
+    if value is None:
+        return None
+    number: float
+    try:
+        if isinstance(value, (str, bytes, bool)):
+            raise TypeError
+        number = operator.index(value) if hasattr(value, "__index__") else float(value)
+    except Exception:
+        hint = " To count the items of an iterable, use track(iterable)." if isinstance(value, Iterable) else ""
+        raise ValueError(f"{option}: {bars.short(value)!r} is not a number.{hint}") from None
+    if not number >= 0:
+        raise ValueError(f"{option}: {number} is not a number of steps. Give 0 or more, or None if nobody knows.")
+    return None if number == math.inf else number
+
+
+def counted(n: Any, metrics: Mapping[str, Any] | None) -> tuple[float, Mapping[str, Any] | None]:
+    """Tell the ways apart in which `update` may be called, where its first argument is not a plain int."""
+    if n.__class__ is dict or isinstance(n, Mapping):  # An ABC's isinstance is what costs here.
+        return 1, n if metrics is None else {**n, **_mapping(metrics)}
+    if isinstance(n, float):
+        return n, metrics
+    try:
+        return operator.index(n) if hasattr(n, "__index__") else float(n), metrics
+    except Exception:
+        warnings.warn(f"update: {bars.short(n)!r} is neither a count nor metrics; one step counted", stacklevel=3)
+        return 1, metrics
+
+
+def duration(seconds: float) -> str:
+    """Return `0.25 s`, `12 s`, `3:07` (minutes) or `1:02:03` (hours)."""
+    if seconds < 59.5:
+        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _rate(rate: float, unit: str) -> str:
+    return f"{bars.short(rate)} {unit}/s" if rate >= 1 else f"{duration(1 / rate)}/{unit}"
+
+
+def _count(number: float) -> str:
+    return f"{number:.10g}"
+
+
+def _mapping(metrics: Any) -> dict[str, Any]:
+    """Return *metrics* as a dict; what is none has nothing to show."""
+    try:
+        return dict(metrics) if metrics is not None else {}
+    except Exception:
+        return {}
+
+
+def _length(iterable: Iterable[Any]) -> float | None:
+    try:
+        return len(iterable)  # type: ignore[arg-type]
+    except Exception:
+        return None  # A generator, or a data loader whose dataset has no length.

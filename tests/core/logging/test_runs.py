@@ -1,0 +1,350 @@
+"""Which run a call belongs to, and how runs begin and end."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from refunc.logging import ExperimentTracker, MLLogger, experiment_context
+from refunc.runs import Run, Store, open_store
+
+
+def only_run() -> Run:
+    (run,) = open_store()
+    return run
+
+
+def named(name: str) -> Run:
+    return open_store()[name]
+
+
+def values(run: Run, metric: str = "loss") -> list[float]:
+    return [entry.metrics[metric] for entry in run.entries() if metric in entry.metrics]
+
+
+def test_a_logger_made_outside_a_context_logs_into_it() -> None:
+    logger = MLLogger("outside")
+
+    with experiment_context("images", "resnet_v1") as run:
+        logger.log_hyperparams({"lr": 0.001})
+        logger.log_metrics({"loss": 0.5}, step=1)
+
+    found = only_run()
+    assert (found.run_id, found.run_name, found.experiment_name) == (run.run_id, "resnet_v1", "images")
+    assert found.summary.params == {"lr": 0.001}
+    assert found.status == "completed"
+
+
+def test_nested_contexts_restore_the_outer_run_and_the_inner_one_knows_its_parent() -> None:
+    logger = MLLogger("nested")
+
+    with experiment_context("search", "outer") as outer:
+        with experiment_context("search", "inner"):
+            logger.log_metrics({"loss": 1.0})
+        logger.log_metrics({"loss": 2.0})
+
+    assert values(named("inner")) == [1.0]
+    assert values(named("outer")) == [2.0]
+    assert named("inner").birth["parent_id"] == outer.run_id
+    assert named("outer").birth["parent_id"] is None
+
+
+def test_an_explicit_run_comes_before_the_ambient_one() -> None:
+    explicit, ambient = MLLogger("explicit"), MLLogger("ambient")
+    explicit.start_experiment("mine", "explicit-run")
+
+    with experiment_context("theirs", "ambient-run"):
+        explicit.log_metrics({"loss": 1.0})
+        ambient.log_metrics({"loss": 2.0})
+    explicit.end_experiment()
+
+    assert values(named("explicit-run")) == [1.0]
+    assert values(named("ambient-run")) == [2.0]
+
+
+def test_asyncio_tasks_stay_apart() -> None:
+    logger = MLLogger("tasks")
+
+    async def train(number: int) -> None:
+        with experiment_context("tasks", f"task-{number}"):
+            for step in range(100):
+                logger.log_metrics({"loss": float(number)}, step=step)
+                if step % 10 == 0:
+                    await asyncio.sleep(0)
+
+    async def main() -> None:
+        await asyncio.gather(train(1), train(2))
+
+    asyncio.run(main())
+
+    assert values(named("task-1")) == [1.0] * 100
+    assert values(named("task-2")) == [2.0] * 100
+
+
+def test_a_pool_of_threads_logs_into_the_only_open_run() -> None:
+    logger = MLLogger("pool")
+
+    with experiment_context("pool", "the-run"), ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda value: logger.log_metrics({"loss": float(value)}), range(100)))
+
+    assert sorted(values(named("the-run"))) == [float(value) for value in range(100)]
+
+
+def test_a_thread_that_cannot_know_its_run_uses_the_implicit_one_and_one_warning_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    logger = MLLogger("lost")
+
+    with experiment_context("e", "one"), experiment_context("e", "two"):
+        for _ in range(2):
+            thread = threading.Thread(target=logger.log_metrics, args=({"loss": 7.0},))
+            thread.start()
+            thread.join()
+
+    assert values(named("lost")) == [7.0, 7.0]
+    assert [record.name for record in caplog.records if "2 runs are open" in record.getMessage()] == ["refunc.runs"]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (ValueError("bad"), "failed"),
+        (KeyboardInterrupt(), "interrupted"),
+        (SystemExit(3), "failed"),
+        (SystemExit("message"), "failed"),
+        (SystemExit(0), "completed"),
+        (SystemExit(None), "completed"),
+    ],
+)
+def test_a_context_ends_as_its_block_does(error: BaseException, status: str) -> None:
+    with pytest.raises(type(error)), experiment_context("ends", "badly"):
+        raise error
+
+    found = only_run()
+    assert found.status == status
+    trace = found.summary.end and found.summary.end.error
+    assert (type(error).__name__ in (trace or "")) == (status != "completed")
+
+
+def test_the_same_name_again_is_a_new_run_and_the_name_finds_the_newest() -> None:
+    for value in (1.0, 2.0):
+        with experiment_context("again", "same") as run:
+            run.log_metrics({"loss": value})
+
+    assert len(list(open_store())) == 2
+    assert values(named("same")) == [2.0]
+
+
+def test_starting_while_one_is_open_ends_that_one_with_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    logger = MLLogger("twice")
+
+    logger.start_experiment("e", "first")
+    logger.start_experiment("e", "second")
+
+    assert named("first").status == "completed"
+    assert named("second").status == "running"
+    assert sum("first was still open" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_end_experiment_records_status_and_final_metrics() -> None:
+    logger = MLLogger("final")
+
+    logger.start_experiment("images", "experiment_001", parameters={"lr": 1}, tags={"team": "a"})
+    logger.end_experiment(status="stopped early", final_metrics={"accuracy": 0.95})
+
+    found = only_run()
+    assert found.status == "stopped early"
+    assert found.summary.end is not None
+    assert found.summary.end.metrics == {"accuracy": 0.95}
+    assert (found.summary.params, found.summary.tags) == ({"lr": 1}, {"team": "a"})
+    assert values(found, "accuracy")[0] == 0.95
+
+
+def test_a_data_call_outside_any_run_opens_one_implicit_run_and_says_so_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    one, two = MLLogger("one"), MLLogger("two")
+
+    one.log_metrics({"loss": 1.0})
+    two.log_metrics({"loss": 2.0})
+    one.set_tag("kind", "implicit")
+
+    assert values(only_run()) == [1.0, 2.0]
+    shown = capsys.readouterr().err
+    assert shown.count("an implicit run was opened: experiments/") == 1
+
+
+def test_lines_before_the_first_run_become_its_head() -> None:
+    logger = MLLogger("early")
+    logger.info("first")
+    logger.metric("second", {"lr": 0.1})
+    assert not Path("experiments").exists()
+
+    logger.log_metrics({"loss": 1.0})
+
+    assert [entry.message for entry in only_run().entries()] == ["run started", "first", "second", "metrics"]
+
+
+def test_only_the_last_thousand_early_lines_are_kept() -> None:
+    logger = MLLogger("chatty")
+    for number in range(1_500):
+        logger.info("line %d", number)
+
+    logger.log_metrics({"loss": 1.0})
+
+    lines = [entry.message for entry in only_run().entries() if entry.level == "INFO"]
+    assert lines == [f"line {number}" for number in range(500, 1_500)]
+
+
+def test_plain_lines_ml_lines_and_steps_open_no_run() -> None:
+    logger = MLLogger("plain")
+
+    logger.error("even an error")
+    logger.result("a result", {"accuracy": 1.0})
+    assert (logger.step(), logger.step(), logger.set_step(100), logger.epoch()) == (1, 2, 100, 1)
+
+    assert not Path("experiments").exists()
+    assert logger.get_experiment_context() is None
+
+
+def test_steps_counted_before_a_run_are_its_first_ones() -> None:
+    logger = MLLogger("counted")
+    logger.set_step(41)
+    logger.step()
+
+    logger.log_metrics({"loss": 1.0})
+
+    (entry,) = logger.get_log_entries(level="METRIC")
+    assert entry.step == 42
+
+
+def test_step_is_the_argument_else_the_key_else_the_counter_else_automatic() -> None:
+    logger = MLLogger("steps")
+    with experiment_context("steps", "run"):
+        logger.log_metrics({"a": 1.0})
+        logger.log_metrics({"a": 1.0})
+        logger.log_metrics({"a": 1.0}, epoch=3)
+        logger.log_metrics({"a": 1.0}, step=10)
+        logger.log_metrics({"a": 1.0, "step": 20, "epoch": 4})
+        logger.log_metrics({"a": 1.0})
+        steps = [(entry.step, entry.epoch) for entry in logger.get_log_entries(level="METRIC")]
+
+    assert steps == [(0, None), (1, None), (None, 3), (10, None), (20, 4), (20, 4)]
+
+
+def test_step_and_epoch_live_per_run_and_logger() -> None:
+    one, two = MLLogger("one"), MLLogger("two")
+    with experiment_context("e", "outer"):
+        one.set_step(5)
+        two.set_step(6)
+        with experiment_context("e", "inner"):
+            assert one.step() == 1
+        assert one.step() == 6
+        context = two.get_experiment_context()
+        assert context is not None
+        assert (context.step, context.run_name) == (6, "outer")
+
+
+def test_the_context_is_that_of_the_last_run_after_its_end() -> None:
+    logger = MLLogger("after")
+    logger.start_experiment("image_classification", "experiment_001")
+    logger.log_metrics({"loss": 0.5}, step=1)
+    logger.log_metrics({"loss": 0.25}, step=2)
+    logger.end_experiment()
+    logger.set_step(100)
+
+    context = logger.get_experiment_context()
+
+    assert context is not None
+    assert (context.experiment_name, context.status, context.step) == ("image_classification", "completed", 100)
+    assert context.metrics == {"loss": 0.25}
+
+
+def test_a_tracker_names_its_store_and_starts_by_itself() -> None:
+    tracker = ExperimentTracker("images", "baseline", log_dir="elsewhere")
+    assert not Path("elsewhere").exists()
+
+    tracker.log_params({"lr": 0.001})
+    tracker.log_tags({"model": "resnet50"})
+    tracker.end_run(status="completed")
+
+    (found,) = Store(Path("elsewhere"))
+    assert (found.summary.params, found.summary.tags) == ({"lr": 0.001}, {"model": "resnet50"})
+    assert not Path("experiments").exists()
+
+
+def test_the_store_is_where_refunc_dir_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REFUNC_DIR", "named")
+
+    MLLogger("there").log_metrics({"loss": 1.0})
+
+    assert len(list(Store(Path("named")))) == 1
+
+
+def test_a_run_keeps_to_its_folder_when_the_working_folder_changes(monkeypatch: pytest.MonkeyPatch) -> None:
+    logger = MLLogger("moving")
+    Path("other").mkdir()
+    with experiment_context("e", "run"):
+        monkeypatch.chdir("other")
+        logger.log_metrics({"loss": 1.0})
+    monkeypatch.chdir("..")
+
+    assert values(only_run()) == [1.0]
+    assert list(Path("other").iterdir()) == []
+
+
+def test_without_tracking_nothing_is_recorded_and_everything_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = MLLogger("untracked", experiment_tracking=False)
+
+    logger.info("a line")
+    logger.log_metrics({"loss": 0.5})
+    logger.log_hyperparams({"lr": 1})
+
+    assert not Path("experiments").exists()
+    assert "a line" in capsys.readouterr().err
+
+
+def test_a_parameter_that_changes_is_one_warning_and_the_later_value_wins(caplog: pytest.LogCaptureFixture) -> None:
+    logger = MLLogger("params")
+    for lr in (0.1, 0.01, 0.001):
+        logger.log_hyperparams({"lr": lr, "epochs": 3})
+
+    assert only_run().summary.params == {"lr": 0.001, "epochs": 3}
+    assert sum("lr had another value" in record.getMessage() for record in caplog.records) == 1
+    assert [entry.extra["lr"] for entry in only_run().entries() if entry.message == "params"] == [0.1, 0.01, 0.001]
+
+
+def test_a_result_is_a_line_and_a_metric() -> None:
+    logger = MLLogger("results")
+    logger.log_result("final_accuracy", 0.945, metadata={"dataset": "test"})
+    logger.log_result("Training completed", {"f1": 0.9, "auc": 0.99})
+
+    summary = only_run().summary
+    assert summary.results == {"final_accuracy": 0.945, "f1": 0.9, "auc": 0.99}
+    assert summary.metrics == summary.results
+    first, _ = logger.get_log_entries(level="RESULT")
+    assert (first.message, first.extra) == ("final_accuracy", {"metadata": {"dataset": "test"}})
+
+
+def test_switched_off_nothing_is_written_and_nothing_breaks(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REFUNC_MODE", "disabled")
+    logger = MLLogger("off")
+    Path("model.bin").write_bytes(b"weights")
+
+    with experiment_context("e", "r") as run:
+        logger.info("a line")
+        logger.log_metrics({"loss": 0.5})
+        logger.log_hyperparams({"lr": 1})
+        logger.log_artifact("model.bin")
+        assert run.context is not None
+    assert logger.get_log_entries() == []
+    assert logger.flush() is True
+
+    assert [path.name for path in Path.cwd().iterdir()] == ["model.bin"]
+    assert "a line" in capsys.readouterr().err
