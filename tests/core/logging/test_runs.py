@@ -104,6 +104,7 @@ def test_a_thread_that_cannot_know_its_run_uses_the_implicit_one_and_one_warning
             thread = threading.Thread(target=logger.log_metrics, args=({"loss": 7.0},))
             thread.start()
             thread.join()
+    logger.flush()
 
     assert values(named("lost")) == [7.0, 7.0]
     assert [record.name for record in caplog.records if "2 runs are open" in record.getMessage()] == ["refunc.runs"]
@@ -185,6 +186,7 @@ def test_lines_before_the_first_run_become_its_head() -> None:
     assert not Path("experiments").exists()
 
     logger.log_metrics({"loss": 1.0})
+    logger.flush()
 
     assert [entry.message for entry in only_run().entries()] == ["run started", "first", "second", "metrics"]
 
@@ -195,6 +197,7 @@ def test_only_the_last_thousand_early_lines_are_kept() -> None:
         logger.info("line %d", number)
 
     logger.log_metrics({"loss": 1.0})
+    logger.flush()
 
     lines = [entry.message for entry in only_run().entries() if entry.level == "INFO"]
     assert lines == [f"line {number}" for number in range(500, 1_500)]

@@ -98,11 +98,14 @@ class MLLogger(Recorder, Lines):
         max_file_size: str | int,
         durability: str,
     ) -> None:
-        self.level = level_number(level)
-        self.log_dir = Path(log_dir if log_dir is not None else DEFAULT_LOG_DIR)
-        self.experiment_tracking = experiment_tracking
-        self._durability = check_durability(durability)
+        # Everything is checked before anything changes.
+        number = level_number(level)
+        durability = check_durability(durability)
         limits = {"max_bytes": check_max_bytes(max_file_size), "max_files": check_max_files(max_log_files)}
+        self.level = number
+        self.log_dir = Path(log_dir if log_dir is not None else DEFAULT_LOG_DIR).absolute()
+        self.experiment_tracking = experiment_tracking
+        self._durability = durability
         register_level_names()
         # The root logger's own name would make every library's lines ours.
         self._stdlib = logging.getLogger("refunc.root" if self.name == "root" else self.name)
@@ -323,15 +326,13 @@ class MLLogger(Recorder, Lines):
 
     def flush(self, *, sync: bool = False) -> bool:
         """
-        Write everything logged before this call, to the journal and the log files; with *sync*, force it to disk.
+        Write everything logged before this call, to every open run and the log files; with *sync*, force it to disk.
 
         Returns:
             False where that could not be done within about a second, or the disk refuses.
         """
         done = [file.flush(sync=sync) for file in self._files]
-        run = self._current_run()
-        if run is not None:
-            done.append(run.writer.flush(sync=sync))
+        done += [run.writer.flush(sync=sync) for run in current.open_runs()]
         for handler in self._stdlib.handlers:
             handler.flush()
         return all(done)

@@ -1,0 +1,210 @@
+"""AsyncHandler and BufferedHandler, before any stdlib handler."""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from refunc.logging import AsyncHandler, BufferedHandler, MLLogger
+
+
+class Collector(logging.Handler):
+    """Keeps what it gets, and the thread that brought it; may be slow."""
+
+    def __init__(self, delay: float = 0.0) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+        self.threads: set[str] = set()
+        self.delay = delay
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.delay:
+            time.sleep(self.delay)
+        self.messages.append(record.getMessage())
+        self.threads.add(threading.current_thread().name)
+
+
+def logger_with(handler: logging.Handler) -> logging.Logger:
+    logger = logging.getLogger("plain")
+    logger.setLevel(logging.DEBUG)
+    logger.propagate = False
+    logger.addHandler(handler)
+    return logger
+
+
+def wait_for(condition: Callable[[], Any], seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "timed out"
+        time.sleep(0.005)
+
+
+def test_async_passes_records_on_behind_the_callers_back_in_order() -> None:
+    target = Collector()
+    handler = AsyncHandler(buffer_size=1000, flush_interval=0.05, target=target)
+    logger = logger_with(handler)
+
+    for number in range(50):
+        logger.info("line %d", number)
+    wait_for(lambda: len(target.messages) == 50)
+
+    assert target.messages == [f"line {number}" for number in range(50)]
+    assert target.threads == {"refunc-writer"}
+    handler.close()
+
+
+def test_async_loses_nothing_with_a_full_buffer_and_a_slow_target() -> None:
+    target = Collector(delay=0.0002)
+    handler = AsyncHandler(buffer_size=10, flush_interval=5.0, target=target)
+    logger = logger_with(handler)
+
+    for number in range(2_000):
+        logger.info("%d", number)
+    handler.close()
+
+    assert len(target.messages) + handler.dropped == 2_000
+    assert handler.dropped == 0
+    assert target.messages == [str(number) for number in range(2_000)]
+
+
+def test_async_passes_an_error_on_before_the_call_returns() -> None:
+    target = Collector()
+    handler = AsyncHandler(flush_interval=60, target=target)
+    logger = logger_with(handler)
+
+    logger.info("before")
+    logger.error("now")
+
+    assert target.messages == ["before", "now"]
+    handler.close()
+
+
+def test_async_keeps_arguments_as_they_were_at_the_call() -> None:
+    target = Collector()
+    handler = AsyncHandler(flush_interval=60, target=target)
+    logger = logger_with(handler)
+    shape = [1]
+
+    logger.info("shape %s", shape)
+    shape.append(2)
+    handler.flush()
+
+    assert target.messages == ["shape [1]"]
+    handler.close()
+
+
+def test_async_respects_the_targets_level_and_counts_what_a_target_refuses() -> None:
+    class Broken(Collector):
+        def handle(self, record: logging.LogRecord) -> bool:  # past Handler.handleError
+            raise RuntimeError("target bug")
+
+    broken, picky = Broken(), Collector()
+    picky.setLevel(logging.WARNING)
+    handler = AsyncHandler(flush_interval=60, target=[picky, broken])
+    logger = logger_with(handler)
+
+    logger.info("below")
+    logger.warning("above")
+    handler.flush()
+
+    assert picky.messages == ["above"]
+    assert handler.dropped == 2
+    handler.close()
+
+
+def test_async_delivers_at_exit_without_close() -> None:
+    script = """
+import logging
+from refunc.logging import AsyncHandler
+logger = logging.getLogger("x"); logger.setLevel(20)
+logger.addHandler(AsyncHandler(flush_interval=60, target=logging.StreamHandler()))
+for number in range(100): logger.info("line %d", number)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert done.stderr.splitlines() == [f"line {number}" for number in range(100)]
+
+
+def test_without_a_target_a_handler_takes_over_those_that_the_logger_has(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = MLLogger("high_performance")
+    handler = AsyncHandler(buffer_size=1000, flush_interval=60.0)
+    logger.add_handler(handler)
+    buffered = BufferedHandler(buffer_size=100, auto_flush=True)
+    logger.add_handler(buffered)
+
+    logger.info("held back")
+    assert "held back" not in capsys.readouterr().err
+    logger.flush()
+
+    assert capsys.readouterr().err.count("held back") == 1
+    assert logger.handlers == [buffered]
+    handler.close()
+
+
+def test_buffered_passes_on_when_full_at_an_error_and_at_close() -> None:
+    target = Collector()
+    handler = BufferedHandler(buffer_size=3, target=target)
+    logger = logger_with(handler)
+
+    logger.info("1")
+    logger.info("2")
+    assert target.messages == []
+    logger.info("3")
+    assert target.messages == ["1", "2", "3"]
+    logger.info("4")
+    logger.error("5")
+    assert target.messages[3:] == ["4", "5"]
+    logger.info("6")
+    handler.close()
+    assert target.messages[5:] == ["6"]
+
+
+def test_buffered_without_auto_flush_keeps_the_newest_and_counts_the_rest() -> None:
+    target = Collector()
+    handler = BufferedHandler(buffer_size=3, auto_flush=False, target=target)
+    logger = logger_with(handler)
+
+    for number in range(10):
+        logger.error("%d", number)
+    assert target.messages == []
+    handler.flush()
+
+    assert target.messages == ["7", "8", "9"]
+    assert handler.dropped == 7
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: AsyncHandler(buffer_size=0), "buffer_size: 0 is not allowed. Allowed: a whole number above 0."),
+        (lambda: AsyncHandler(buffer_size=1.5), "buffer_size: 1.5"),
+        (lambda: AsyncHandler(flush_interval=-1), "flush_interval: -1 is not allowed. Allowed: a number above 0."),
+        (lambda: BufferedHandler(buffer_size="many"), "buffer_size: 'many'"),
+        (lambda: BufferedHandler(level="LOUD"), "level: 'LOUD' is not a log level"),
+    ],
+)
+def test_bad_options_are_said_at_construction(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(message)):
+        make()
+
+
+def test_add_handler_takes_any_stdlib_handler_and_nothing_else() -> None:
+    logger = MLLogger("any")
+    target = Collector()
+
+    logger.add_handler(target)
+    logger.info("seen")
+    logger.remove_handler(target)
+    logger.info("unseen")
+
+    assert target.messages == ["seen"]
+    with pytest.raises(TypeError, match=r"'text' is not a logging\.Handler"):
+        logger.add_handler("text")  # type: ignore[arg-type]

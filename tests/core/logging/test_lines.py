@@ -1,0 +1,234 @@
+"""Lines: levels, payloads, arguments, fields, and where they come from."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import refunc.logging
+from refunc.logging import LogLevel, MLLogger, experiment_context
+from refunc.runs import LogEntry
+
+LEVELS = {
+    "trace": 5,
+    "debug": 10,
+    "info": 20,
+    "experiment": 22,
+    "progress": 23,
+    "result": 24,
+    "metric": 25,
+    "warning": 30,
+    "error": 40,
+    "critical": 50,
+}
+
+
+def last(logger: MLLogger) -> LogEntry:
+    (entry,) = logger.get_log_entries(last_n=1)
+    return entry
+
+
+@pytest.mark.parametrize(("method", "number"), LEVELS.items())
+def test_every_level_method_logs_at_its_level(method: str, number: int) -> None:
+    logger = MLLogger("levels", level="TRACE")
+
+    getattr(logger, method)("a message")
+
+    entry = last(logger)
+    assert (entry.level, entry.message) == (method.upper(), "a message")
+    assert LogLevel[method.upper()] == number
+
+
+def test_lines_below_the_level_are_dropped_entirely(caplog: pytest.LogCaptureFixture) -> None:
+    logger = MLLogger("quiet", level="WARNING")
+
+    logger.info("not this")
+    logger.result("nor this", {"accuracy": 1.0})
+
+    assert logger.get_log_entries() == []
+    assert caplog.records == []
+
+
+def test_data_calls_are_recorded_whatever_the_level() -> None:
+    logger = MLLogger("quiet", level="CRITICAL")
+
+    logger.log_metrics({"loss": 0.5}, step=3)
+
+    (entry,) = logger.get_log_entries(level="METRIC")
+    assert entry.metrics == {"loss": 0.5}
+
+
+def test_percent_arguments_are_merged_on_every_level() -> None:
+    logger = MLLogger("args", level="TRACE")
+
+    logger.info("epoch %d of %s", 3, "ten")
+    assert last(logger).message == "epoch 3 of ten"
+    logger.metric("loss %.2f", 0.123)
+    assert last(logger).message == "loss 0.12"
+    logger.info("%(a)s and %(b)s", {"a": 1, "b": 2})
+    assert last(logger).message == "1 and 2"
+
+
+@pytest.mark.parametrize("arguments", [("%d", "text"), ("%s %s", 1), ("no place", 1)])
+def test_arguments_that_do_not_fit_are_kept_and_raise_nothing(arguments: tuple[Any, ...]) -> None:
+    logger = MLLogger("misfit")
+
+    logger.info(*arguments)
+
+    assert repr(arguments[1]) in last(logger).message
+
+
+def test_a_payload_on_metric_and_result_is_metrics_and_on_the_others_extra() -> None:
+    logger = MLLogger("payload")
+
+    logger.metric("m", {"loss": 0.5, "note": "text"})
+    assert (last(logger).metrics, last(logger).extra) == ({"loss": 0.5}, {"note": "text"})
+    logger.experiment("e", {"stage": "validation", "fold": 3})
+    assert (last(logger).metrics, last(logger).extra) == ({}, {"stage": "validation", "fold": 3})
+
+
+def test_structured_fields_of_a_line_are_read_back_as_given() -> None:
+    logger = MLLogger("fields")
+
+    logger.info(
+        "step done",
+        metrics={"loss": 0.25},
+        tags={"phase": "train", "fold": 2},
+        artifacts=["checkpoint.pkl", Path("plots/a.png")],
+        extra={"gpu": "8GB", "name": "taken in the stdlib", "shape": (2, 3)},
+        step=7,
+        epoch=2,
+    )
+
+    entry = last(logger)
+    assert (entry.metrics, entry.tags) == ({"loss": 0.25}, {"phase": "train", "fold": "2"})
+    assert entry.artifacts == ["checkpoint.pkl", "plots/a.png"]
+    assert entry.extra == {"gpu": "8GB", "name": "taken in the stdlib", "shape": [2, 3]}
+    assert (entry.step, entry.epoch) == (7, 2)
+
+
+def test_an_unknown_keyword_is_the_callers_mistake() -> None:
+    with pytest.raises(TypeError, match="colour"):
+        MLLogger("typo").info("text", colour="red")  # type: ignore[call-arg]
+
+
+def test_mutable_values_are_taken_at_the_call() -> None:
+    logger = MLLogger("snapshot")
+    shapes = [1, 2]
+
+    logger.info("before %s", shapes, extra={"shapes": shapes})
+    shapes.append(3)
+
+    assert (last(logger).message, last(logger).extra) == ("before [1, 2]", {"shapes": [1, 2]})
+
+
+def test_exception_keeps_the_traceback_in_the_journal() -> None:
+    logger = MLLogger("errors")
+
+    try:
+        raise ValueError("bad batch")
+    except ValueError:
+        logger.exception("operation failed", extra={"step": 3})
+
+    entry = last(logger)
+    assert entry.level == "ERROR"
+    assert "ValueError: bad batch" in entry.extra["exception"]
+    assert entry.extra["step"] == 3
+
+
+def test_exc_info_takes_an_exception_that_is_not_being_handled() -> None:
+    logger = MLLogger("errors")
+
+    logger.warning("late", exc_info=RuntimeError("from elsewhere"))
+
+    assert "RuntimeError: from elsewhere" in last(logger).extra["exception"]
+
+
+def test_log_takes_a_level_by_number_name_and_enum() -> None:
+    logger = MLLogger("log")
+
+    for level in (25, "metric", LogLevel.METRIC):
+        logger.log(level, "at %s", "metric")
+        assert (last(logger).level, last(logger).message) == ("METRIC", "at metric")
+    with pytest.raises(ValueError, match=r"level: 'LOUD' is not a log level\. Allowed: TRACE, DEBUG"):
+        logger.log("LOUD", "text")
+
+
+@pytest.mark.parametrize("method", [*LEVELS, "exception"])
+def test_the_callers_file_and_line_are_the_users(method: str, caplog: pytest.LogCaptureFixture) -> None:
+    logger = MLLogger("caller", level="TRACE")
+
+    getattr(logger, method)("from here")
+
+    assert [(record.filename, record.funcName) for record in caplog.records] == [
+        ("test_lines.py", "test_the_callers_file_and_line_are_the_users")
+    ]
+
+
+def test_module_level_functions_act_on_the_default_logger_and_name_their_caller(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refunc.logging.info("hello %s", "there")
+    refunc.logging.metric("loss", {"loss": 0.5})
+    refunc.logging.log_metrics({"loss": 0.25}, step=1)
+
+    assert {record.name for record in caplog.records} == {"refunc"}
+    assert {record.filename for record in caplog.records} == {"test_lines.py"}
+    assert caplog.records[0].getMessage() == "hello there"
+
+
+def test_stacklevel_names_the_caller_of_a_wrapper(caplog: pytest.LogCaptureFixture) -> None:
+    logger = MLLogger("wrapped")
+
+    def wrapper() -> None:
+        logger.info("through a wrapper", stacklevel=2)
+
+    wrapper()
+
+    assert caplog.records[0].funcName == "test_stacklevel_names_the_caller_of_a_wrapper"
+
+
+def test_data_calls_show_lines_that_name_their_caller(caplog: pytest.LogCaptureFixture) -> None:
+    logger = MLLogger("data")
+
+    logger.log_hyperparams({"lr": 0.1})
+    logger.log_metrics({"loss": 0.5})
+    logger.log_result("accuracy", 0.9)
+
+    shown = [record for record in caplog.records if record.name == "data"]
+    assert len(shown) == 4  # the implicit run's opening too
+    assert {record.filename for record in shown} == {"test_lines.py"}
+
+
+def test_lines_from_a_thread_are_lines_of_the_only_open_run() -> None:
+    logger = MLLogger("threads")
+
+    with experiment_context("e", "r") as run:
+        thread = threading.Thread(target=logger.info, args=("from a thread",))
+        thread.start()
+        thread.join()
+        messages = [(entry.message, entry.run_id) for entry in logger.get_log_entries(level="INFO")]
+
+    assert messages == [("from a thread", run.run_id)]
+
+
+def test_stack_info_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    MLLogger("stack").info("where", stack_info=True)
+
+    assert "test_stack_info_is_shown" in capsys.readouterr().err
+
+
+def test_logging_disable_silences_handlers_not_the_journal(caplog: pytest.LogCaptureFixture) -> None:
+    logger = MLLogger("disabled")
+    logging.disable(logging.CRITICAL)
+    try:
+        logger.info("kept")
+    finally:
+        logging.disable(logging.NOTSET)
+
+    assert caplog.records == []
+    assert last(logger).message == "kept"
