@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -351,3 +354,31 @@ def test_switched_off_nothing_is_written_and_nothing_breaks(
 
     assert [path.name for path in Path.cwd().iterdir()] == ["model.bin"]
     assert "a line" in capsys.readouterr().err
+
+
+def test_two_trackers_side_by_side_are_not_parent_and_child() -> None:
+    one, two = ExperimentTracker("e", "one"), ExperimentTracker("e", "two")
+
+    one.start_run()
+    two.start_run()
+
+    assert named("two").birth["parent_id"] is None
+
+
+def test_what_is_logged_to_a_tracker_after_its_end_is_added_to_its_run(caplog: pytest.LogCaptureFixture) -> None:
+    with experiment_context("e", "run") as run:
+        run.log_metrics({"loss": 1.0})
+    run.log_metrics({"loss": 2.0})
+    run.flush()
+
+    assert values(only_run()) == [1.0, 2.0]
+    assert only_run().status == "completed"
+    assert sum("has ended" in record.getMessage() for record in caplog.records) == 1
+
+
+def test_an_implicit_run_says_at_exit_where_it_is(tmp_path: Path) -> None:
+    script = "from refunc.logging import MLLogger; MLLogger('plain').log_metrics({'loss': 1.0})"
+
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert re.search(r"run plain/\w{8} completed in 0\.\d s, .*: experiments/", done.stderr.splitlines()[-1])

@@ -15,12 +15,13 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from refunc.logging.banner import end_line, start_line
 from refunc.logging.run import COMPLETED, FAILED, INTERRUPTED, ActiveRun, attached_run
 
 #: The run of `experiment_context` in this thread or task.
@@ -51,10 +52,16 @@ def warn_once(key: str, message: str, *args: object) -> None:
         report.warning(message, *args)
 
 
+def ambient_run() -> ActiveRun | None:
+    """Return the open run whose context this thread or task is in."""
+    run = ambient.get()
+    return run if run is not None and run.open else None
+
+
 def existing_run() -> ActiveRun | None:
     """Return the ambient run, else the process's only open one or its parent's, else the implicit one if it is open."""
-    run = ambient.get()
-    if run is not None and run.open:
+    run = ambient_run()
+    if run is not None:
         return run
     named = [run for run in tuple(_open_runs.values()) if not run.implicit]
     if len(named) == 1:
@@ -72,14 +79,21 @@ def existing_run() -> ActiveRun | None:
     return implicit
 
 
-def register(run: ActiveRun, *, head: bool = True) -> None:
-    """Begin *run*: its start record and the lines logged before it are written when this returns."""
+def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
+    """
+    Begin *run*: its start record and the lines logged before it are written when this returns.
+
+    Args:
+        tell: Shows a line; it gets one now and one when the run ends.
+    """
     _install_hooks()
-    lines = list(loose_lines) if head else []
+    lines = list(loose_lines)
     loose_lines.clear()
     run.start(lines)
     _open_runs[run.run_id] = run
     os.environ[PARENT_RUN] = f"{os.getpid()}:{run.folder}"
+    run.tell = tell
+    tell(start_line(run))
 
 
 def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None, error: str | None = None) -> None:
@@ -91,6 +105,8 @@ def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None
         os.environ[PARENT_RUN] = f"{os.getpid()}:{remaining.folder}"
     else:
         os.environ.pop(PARENT_RUN, None)
+    if run.is_own:
+        run.tell(end_line(run))
 
 
 def open_runs() -> Iterable[ActiveRun]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from refunc.journal.outlet import Durability, check_durability
 from refunc.journal.values import text
 from refunc.logging import current
-from refunc.logging.banner import end_line, start_line
 from refunc.logging.levels import LogLevel
 from refunc.logging.logger import MLLogger, context_of
 from refunc.logging.recording import Recorder, split_metrics
@@ -30,7 +29,8 @@ class ExperimentTracker(Recorder):
     """
     One run of an experiment, started and ended by hand, or by `with`.
 
-    Data calls before `start_run()` start it. Methods may be called from any thread.
+    Data calls before `start_run()` start it; what comes after `end_run()` is added behind its end.
+    Methods may be called from any thread.
     """
 
     def __init__(
@@ -101,11 +101,10 @@ class ExperimentTracker(Recorder):
                 run_name=self._name,
                 store=self._store,
                 logger=self.name,
-                parent=current.existing_run(),
+                parent=current.ambient_run(),
                 durability=self._durability,
             )
-            current.register(self._run)
-            self.logger.say(LogLevel.EXPERIMENT, start_line(self._run))
+            current.register(self._run, self._tell)
         return self._run.run_id
 
     def end_run(
@@ -130,8 +129,6 @@ class ExperimentTracker(Recorder):
         plain = split_metrics(final_metrics)[0] if final_metrics else None
         trace = current.format_error(error) if error is not None and status != COMPLETED else None
         current.finish(run, text(str(status), 100), metrics=plain, error=trace)
-        if run.is_own:
-            self.logger.say(LogLevel.EXPERIMENT, end_line(run))
 
     def flush(self, *, sync: bool = False) -> bool:
         """Write everything recorded before this call; with *sync*, force it to disk. False where it was not done."""
@@ -146,9 +143,16 @@ class ExperimentTracker(Recorder):
     ) -> None:
         self.end_run(current.status_of_exception(error), error=error)
 
+    def _tell(self, line: str) -> None:
+        self.logger.say(LogLevel.EXPERIMENT, line)
+
     def _data_run(self) -> ActiveRun | None:
-        if self._run is None or not self._run.open:
+        if self._run is None:
             self.start_run()
+        elif not self._run.open:
+            current.warn_once(
+                f"late {self._run.run_id}", "run %s has ended; what is logged to it now is added behind its end.", self
+            )
         return self._run
 
     def _current_run(self) -> ActiveRun | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from refunc.journal.appender import FileOutlet
-from refunc.journal.file import AppendFile, is_locked, lock
+from refunc.journal.file import AppendFile, lock
 from refunc.journal.names import unique_slug
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?\s*", re.IGNORECASE)
@@ -59,10 +59,12 @@ class LogFile(FileOutlet):
         os.makedirs(self._folder, exist_ok=True)
         if self._opened_before:
             self._rotate()
-        elif is_locked(self.path):
-            self.path = self._folder / f"{self._stem}.{os.getpid()}{self._suffix}"
         file = AppendFile(self.path, new=False)
-        lock(file.fd)
+        if not lock(file.fd):
+            file.close()
+            self.path = self._folder / f"{self._stem}.{os.getpid()}{self._suffix}"
+            file = AppendFile(self.path, new=False)
+            lock(file.fd)
         self._opened_before = True
         return file
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from refunc.journal.outlet import Durability, check_durability
 from refunc.journal.values import text
 from refunc.logging import current
-from refunc.logging.banner import end_line, start_line
 from refunc.logging.console import ConsoleHandler
 from refunc.logging.echo import Echo
 from refunc.logging.fields import Fields
@@ -110,10 +109,10 @@ class MLLogger(Recorder, Lines):
         # The root logger's own name would make every library's lines ours.
         self._stdlib = logging.getLogger("refunc.root" if self.name == "root" else self.name)
         self._stdlib.setLevel(self.level)
-        for handler in self._stdlib.handlers[:]:
-            if isinstance(handler, ConsoleHandler):
-                self._stdlib.removeHandler(handler)
-        self._stdlib.addHandler(ConsoleHandler(colored=None if colored_output else False))
+        _set_console(self._stdlib, colored=None if colored_output else False)
+        own = logging.getLogger("refunc")
+        if not own.handlers:  # refunc's own warnings land above progress bars too
+            _set_console(own, colored=None)
         self._echo_rate = Echo()
         for file in self._files:
             file.close()
@@ -141,9 +140,11 @@ class MLLogger(Recorder, Lines):
         run = current.existing_run()
         if run is None:
             run = self._new_run(self.name, None, implicit=True)
-            current.register(run)
-            self.say(EXPERIMENT, start_line(run))
+            current.register(run, self._tell)
         return run
+
+    def _tell(self, line: str) -> None:
+        self.say(EXPERIMENT, line)
 
     def _new_run(self, experiment: str, run_name: str | None, *, implicit: bool = False) -> ActiveRun:
         # Reading runs is not on the path of a script that only logs lines.
@@ -154,7 +155,7 @@ class MLLogger(Recorder, Lines):
             run_name=run_name,
             store=store_path(),
             logger=self.name,
-            parent=None if implicit else current.existing_run(),
+            parent=None if implicit else current.ambient_run(),
             durability=self._durability,
             implicit=implicit,
         )
@@ -176,9 +177,8 @@ class MLLogger(Recorder, Lines):
             current.report.warning("start_experiment: run %s was still open and is ended.", self._run.run_name)
             self.end_experiment()
         run = self._new_run(str(experiment_name), str(run_name) if run_name is not None else None)
-        current.register(run)
+        current.register(run, self._tell)
         self._run = run
-        self.say(EXPERIMENT, start_line(run))
         if parameters:
             self.log_hyperparams(parameters)
         if tags:
@@ -204,8 +204,6 @@ class MLLogger(Recorder, Lines):
         plain = split_metrics(final_metrics)[0] if final_metrics else None
         current.finish(run, text(str(status), 100), metrics=plain)
         self._run = None
-        if run.is_own:
-            self.say(EXPERIMENT, end_line(run))
 
     def get_experiment_context(self) -> ExperimentContext | None:
         """Return a snapshot of the current run, or of the last one after its end; None before the first."""
@@ -336,6 +334,13 @@ class MLLogger(Recorder, Lines):
         for handler in self._stdlib.handlers:
             handler.flush()
         return all(done)
+
+
+def _set_console(logger: logging.Logger, *, colored: bool | None) -> None:
+    for handler in logger.handlers[:]:
+        if isinstance(handler, ConsoleHandler):
+            logger.removeHandler(handler)
+    logger.addHandler(ConsoleHandler(colored=colored))
 
 
 def context_of(run: ActiveRun, *, step: int | None = None, epoch: int | None = None) -> ExperimentContext:

@@ -10,7 +10,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,8 @@ class ActiveRun:
         self.birth = birth
         self.folder = folder
         self.implicit = implicit
+        #: How the one who opened the run says where it is, at its start and its end.
+        self.tell: Callable[[str], None] = _say_nothing
         self.run_id: str = birth["run_id"]
         self.run_name: str | None = birth["run_name"]
         self.experiment_id: str = birth["experiment_id"]
@@ -177,6 +179,10 @@ class _Nowhere(Outlet):
 
     def close(self) -> None:
         return
+
+
+def _say_nothing(line: str) -> None:
+    """Be what tells of a run that another process announced."""
 
 
 _START_FIELDS = ("run_id", "run_name", "experiment_id", "experiment_name", "parent_id", "attempt", "logger")
