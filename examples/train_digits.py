@@ -19,12 +19,12 @@ from sklearn.metrics import accuracy_score, log_loss
 from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier
 
-from refunc.logging import MLLogger, epoch_context, experiment_context, progress_context
+from refunc.logging import MLLogger, epoch_context, experiment_context
 
 mpl.use("Agg")  # a picture file, no window
 
 PARAMS = {
-    "epochs": 20,
+    "epochs": 15,
     "batch_size": 32,
     "optimizer": {"name": "adam", "learning_rate": 0.002},
     "hidden_layers": [64, 32],
@@ -68,24 +68,22 @@ def fit(model: MLPClassifier, train: tuple[np.ndarray, np.ndarray], test: tuple[
     x_train, y_train = train
     x_test, y_test = test
     shuffle = np.random.default_rng(PARAMS["seed"])
-    size = PARAMS["batch_size"]
+    starts = range(0, len(y_train), PARAMS["batch_size"])
     history: list[float] = []
     step = 0
-    with epoch_context(PARAMS["epochs"], logger=logger) as epochs:
+    with epoch_context(PARAMS["epochs"], steps_per_epoch=len(starts), logger=logger) as epochs:
         for epoch in epochs:
             order = shuffle.permutation(len(y_train))
-            starts = range(0, len(order), size)
-            with progress_context(f"epoch {epoch}", total=len(starts), logger=logger) as progress:
-                for start in starts:
-                    batch = order[start : start + size]
-                    model.partial_fit(x_train[batch], y_train[batch], classes=np.arange(10))
-                    step += 1
-                    logger.log_metrics({"train/loss": model.loss_}, step=step)
-                    progress.update({"loss": model.loss_})
+            for start in starts:
+                batch = order[start : start + PARAMS["batch_size"]]
+                model.partial_fit(x_train[batch], y_train[batch], classes=np.arange(10))
+                step += 1
+                logger.log_metrics({"train/loss": model.loss_}, step=step)
+                epochs.update_step({"train/epoch_loss": model.loss_})
             chances = model.predict_proba(x_test)
             accuracy = accuracy_score(y_test, chances.argmax(axis=1))
             epochs.log({"val/accuracy": accuracy, "val/loss": log_loss(y_test, chances)})
-            if history and accuracy < max(history) - 0.02:
+            if history and accuracy < max(history) - 0.01:
                 logger.warning("epoch %d: accuracy fell to %.3f", epoch, accuracy)
             history.append(accuracy)
     return history

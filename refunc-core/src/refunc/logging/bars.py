@@ -29,6 +29,9 @@ _TICK = 0.1
 #: Seconds that anybody waits for the drawing thread: it may hang in a terminal that was stopped with Ctrl-S.
 _PATIENCE = 1.0
 
+#: Names logged beside a bar that it remembers; a line has room for a few.
+_MAX_LOGGED = 32
+
 #: Columns that a bar keeps, with the comma behind it, when its metrics would take the whole line.
 _NARROWEST_BAR = 12
 
@@ -255,12 +258,18 @@ def show_in_open_bar(metrics: Mapping[str, float]) -> bool:
     """
     Put *metrics* into the innermost open bar of this process; False where none is open.
 
-    Takes no lock and draws nothing: the drawing thread shows them, beside those of the bar's own tracker.
+    Takes no lock and draws nothing: the drawing thread shows them, beside those of the bar's own tracker. An outer bar
+    that showed them before, when it was the innermost, gives them up.
     """
     try:
-        bar = _screen.bars[-1]
-    except IndexError:
+        *outer, bar = _screen.bars
+    except ValueError:
         return False
+    for other in outer:
+        if other.logged:
+            other.logged = {name: value for name, value in other.logged.items() if name not in metrics}
+    if len(bar.logged) > _MAX_LOGGED:  # names made up on the fly must not fill memory
+        bar.logged = {}
     bar.logged.update(metrics)
     return True
 

@@ -222,11 +222,14 @@ class MLLogger(Recorder, Lines):
         self.say(level, message, Fields(step, epoch, metrics, {}, (), {}, *identity))
 
     def _echo(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
-        if self.level <= METRIC and metrics and self._echo_rate.is_due(metrics):
-            # A script without a progress bar never imports what draws them.
-            bars = sys.modules.get("refunc.logging.bars")
-            if bars is None or not bars.show_in_open_bar(metrics):
-                self._show(METRIC, ", ".join(metrics), metrics, step, epoch)
+        if self.level > METRIC or not metrics:
+            return
+        # A script without a progress bar never imports what draws them. A bar only stores what it is given.
+        bars = sys.modules.get("refunc.logging.bars")
+        if bars is not None and bars.show_in_open_bar(metrics):
+            return
+        if self._echo_rate.is_due(metrics):
+            self._show(METRIC, ", ".join(metrics), metrics, step, epoch)
 
     # -- reading back ------------------------------------------------------------------------------------------------
 
