@@ -15,6 +15,7 @@ MAX_DEPTH = 8
 MAX_ITEMS = 10_000
 MAX_TEXT = 65_536
 MAX_REPR = 300
+MAX_KEY = 1_000
 MAX_BYTES = 1_024
 MAX_ARRAY = 1_000
 
@@ -81,11 +82,16 @@ def number(value: object) -> int | float | None:
 
 def _convert(value: Any, depth: int, budget: list[int]) -> Any:
     budget[0] -= 1
+    kind = type(value)
+    if kind is float or kind is bool or value is None or (kind is str and len(value) <= MAX_TEXT):
+        return value
     try:
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, (int, float)):
-            return _plain_number(value)
+        if isinstance(value, int):
+            plain = int(value)
+            # Many readers know 64 bits only, and text keeps every digit where a float would not.
+            return plain if INT64_MIN <= plain <= INT64_MAX else short_repr(plain)
+        if isinstance(value, float):
+            return float(value)
         if isinstance(value, str):
             return text(value)
         if depth <= 0 or budget[0] <= 0:
@@ -97,15 +103,6 @@ def _convert(value: Any, depth: int, budget: list[int]) -> Any:
         return _convert_object(value, depth, budget)
     except Exception:  # see `number`
         return short_repr(value)
-
-
-def _plain_number(value: int | float) -> Any:
-    enum_value = getattr(value, "value", None) if hasattr(value, "_name_") else value
-    if isinstance(enum_value, int):
-        plain = int(enum_value)
-        # Many readers know 64 bits only, and text keeps every digit where a float would not.
-        return plain if INT64_MIN <= plain <= INT64_MAX else short_repr(plain)
-    return float(value)
 
 
 def _convert_list(values: Iterable[Any], depth: int, budget: list[int]) -> list[Any]:
@@ -132,8 +129,10 @@ def _convert_items(items: Iterable[tuple[Any, Any]], depth: int, budget: list[in
 
 
 def key_text(key: object) -> str:
-    """Return a mapping's key as text of at most 1,000 characters."""
-    return text(key, 1_000) if isinstance(key, str) else short_repr(key)
+    """Return a mapping's key as text."""
+    if type(key) is str and len(key) <= MAX_KEY:
+        return key
+    return text(key, MAX_KEY) if isinstance(key, str) else short_repr(key)
 
 
 def _convert_object(value: Any, depth: int, budget: list[int]) -> Any:
