@@ -37,9 +37,8 @@ class LogEntry:
     extra: dict[str, Any] = attrs.Factory(dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry as a dict of plain values, every field in it."""
-        plain: dict[str, Any] = jsonable(attrs.asdict(self))
-        return plain
+        """Return the entry as a dict of plain values, every field in it, which shares nothing with the entry."""
+        return {field.name: _plain(getattr(self, field.name)) for field in attrs.fields(LogEntry)}
 
     def to_json(self) -> str:
         """Return the entry as one line of strict JSON; NaN and ±inf become `"NaN"`, `"Infinity"`, `"-Infinity"`."""
@@ -67,8 +66,8 @@ class ExperimentContext:
     tags: dict[str, str] = attrs.Factory(dict)
     artifacts: list[str] = attrs.Factory(list)
     metadata: dict[str, Any] = attrs.Factory(dict)
-    step: int | None = None
-    epoch: int | None = None
+    step: int | None = attrs.field(default=None, kw_only=True)
+    epoch: int | None = attrs.field(default=None, kw_only=True)
 
     @property
     def folder(self) -> Path | None:
@@ -127,8 +126,22 @@ def _parts(record: records.Record) -> tuple[str, str, dict[str, Any]]:
             return "EXPERIMENT", f"run ended: {record.status}", {"metrics": record.metrics, "extra": _known(facts)}
         case records.Gap():
             return "WARNING", f"{record.dropped} records were dropped here", {"extra": {"dropped": record.dropped}}
+        case records.Unknown():
+            return "DEBUG", record.kind, {"extra": record.fields}
         case _:
             return "DEBUG", type(record).__name__.lower(), {}
+
+
+def _plain(value: Any, depth: int = 64) -> Any:
+    """Return a copy of *value* in types that JSON has. What a journal gave is kept to the last character."""
+    kind = type(value)
+    if value is None or kind in (str, int, float, bool):
+        return value
+    if depth and kind is list:
+        return [_plain(item, depth - 1) for item in value]
+    if depth and kind is dict and all(type(key) is str for key in value):
+        return {key: _plain(item, depth - 1) for key, item in value.items()}
+    return jsonable(value)  # put there by the program that made the entry; bounded, and safe in a cycle
 
 
 def _known(facts: dict[str, Any]) -> dict[str, Any]:

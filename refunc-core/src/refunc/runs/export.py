@@ -6,9 +6,11 @@ import csv
 import json
 import os
 from collections.abc import Callable, Iterable
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
+from refunc.journal.names import new_id
 from refunc.runs.entry import LogEntry, column_names, spell_nonfinite
 
 FORMATS = ("json", "jsonl", "csv")
@@ -16,8 +18,8 @@ FORMATS = ("json", "jsonl", "csv")
 #: Columns that every table has; the rest depends on what the run logged.
 _COLUMNS = ("timestamp", "level", "logger_name", "message", "experiment_id", "run_id", "step", "epoch", "artifacts")
 
-#: How a cell begins that a spreadsheet would run (https://owasp.org/www-community/attacks/CSV_Injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: How a text begins that a spreadsheet would run (https://owasp.org/www-community/attacks/CSV_Injection).
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 def check_format(path: str | os.PathLike[str], format: str | None) -> str:
@@ -37,15 +39,26 @@ def export(entries: Callable[[], Iterable[LogEntry]], path: str | os.PathLike[st
     """
     Write the entries to *path*, complete or not at all, and return how many there were.
 
+    A link is followed. What is no regular file, such as `/dev/stdout` or a pipe, is written to directly.
+
     Args:
         entries: Called once or twice (a table needs to know its columns first); entries are streamed, not collected.
+
+    Raises:
+        OSError: The file cannot be written; one that was there before is as it was.
     """
-    target = Path(path)
+    if os.path.exists(path) and not os.path.isfile(path):
+        with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+            return _WRITERS[format](entries, file)
+    target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
-    draft = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    draft = target.with_name(f".{target.name[:40]}.{new_id()}.tmp")
     try:
-        with open(draft, "w", encoding="utf-8", newline="") as file:
+        # backslashreplace: a message may hold a lone surrogate, which is no text in any encoding.
+        with open(draft, "x", encoding="utf-8", errors="backslashreplace", newline="") as file:
             count = _WRITERS[format](entries, file)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(draft, target)
     finally:
         draft.unlink(missing_ok=True)
@@ -70,12 +83,13 @@ def _write_jsonl(entries: Callable[[], Iterable[LogEntry]], file: IO[str]) -> in
 
 def _write_csv(entries: Callable[[], Iterable[LogEntry]], file: IO[str]) -> int:
     columns: dict[str, None] = {}
-    for entry in entries():
-        columns.update(dict.fromkeys(column_names(entry)))
-    writer = csv.writer(file)
-    writer.writerow([*_COLUMNS, *map(_cell, columns)])
     count = 0
     for count, entry in enumerate(entries(), 1):  # noqa: B007  # see above
+        columns.update(dict.fromkeys(column_names(entry)))
+    writer = csv.writer(file)
+    writer.writerow([*_COLUMNS, *columns])
+    # A live run goes on meanwhile: no row is written whose columns were not counted.
+    for entry in islice(entries(), count):
         writer.writerow(_row(entry, columns))
     return count
 
@@ -89,8 +103,9 @@ def _row(entry: LogEntry, columns: Iterable[str]) -> list[Any]:
 
 
 def _cell(value: Any) -> Any:
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        value = " ".join(value)
+    """Return *value* for one cell: numbers as they are, one name in a list bare, other lists and dicts as JSON."""
+    if isinstance(value, list) and len(value) < 2 and all(isinstance(item, str) for item in value):
+        value = "".join(value)
     if isinstance(value, (list, dict)):
         value = json.dumps(spell_nonfinite(value), allow_nan=False)
     if isinstance(value, str) and value.startswith(_FORMULA):

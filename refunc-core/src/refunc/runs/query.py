@@ -14,8 +14,9 @@ class Query:
     """
     Which entries are wanted; every condition that is given must hold.
 
-    `level` is exact and `min_level` a bound. Times are in seconds since 1970, `start_time` inclusive, `end_time` not.
-    An entry matches `tags` if it carries at least these, and `contains` if its message has the text in any case.
+    `experiment_id` and `run_id` say which runs are read at all; `matches` does not look at them. `level` is exact and
+    `min_level` a bound. Times are in seconds since 1970, `start_time` inclusive, `end_time` not. An entry matches
+    `tags` if it carries at least these, and `contains` if its message has the text in any case.
     """
 
     level: str | None = None
@@ -50,8 +51,6 @@ def newest(entries: Iterable[LogEntry], count: int | None) -> list[LogEntry]:
     return chosen
 
 
-def select(
-    entries: Iterable[LogEntry], query: Query, level_number: Callable[[str], int]
-) -> Iterator[LogEntry]:
+def select(entries: Iterable[LogEntry], query: Query, level_number: Callable[[str], int]) -> Iterator[LogEntry]:
     """Yield those of *entries* that *query* wants."""
     return (entry for entry in entries if query.matches(entry, level_number))

@@ -52,43 +52,82 @@ def find_store(start: Path | None = None) -> Path:
 
 @attrs.frozen
 class Store:
-    """The runs in one folder, read afresh at each question. A run is a folder with a `run.json`."""
+    """
+    The runs in one folder, read afresh at each question; a store that is not there yet has none.
+
+    A run is a folder with a `run.json`. A link to a run elsewhere counts, a link to one in the same store does not.
+    """
 
     path: Path
 
     def __iter__(self) -> Iterator[Run]:
-        """Yield the runs, oldest first. A folder that cannot be read as a run is left out."""
-        for folder in self._folders():
-            try:
-                yield Run.open(folder)
-            except RunFormatError:
-                continue
+        """Yield the runs, oldest first. A folder that cannot be read as a run is left out; see `runs`."""
+        return iter(self.runs())
 
     def __getitem__(self, name: str) -> Run:
         """
-        Return the run with the id, the folder name, the unique beginning of an id, or the newest with the run name.
+        Return the run that *name* means: the first rule that finds one decides.
+
+        The folder's name; the id, alone or as `experiment/id`; the run's name; the experiment's name; the beginning
+        of an id. Of several runs with a name it is the newest.
 
         Raises:
             RunNotFoundError: No run answers to *name*, or several ids begin with it.
+            RunFormatError: The run that *name* means cannot be read.
+            OSError: The store cannot be read.
         """
-        runs = list(self)
-        for run in reversed(runs):
-            if name in (run.run_id, run.folder.name):
+        if name == os.path.basename(name) and name not in ("", ".", "..") and _has_birth(self.path / name):
+            return Run.open(self.path / name)
+        unreadable: list[RunFormatError] = []
+        newest_first = self.runs(unreadable)[::-1]
+        for error in unreadable:
+            if name and error.folder.name.endswith(f"_{name}"):  # the id, as the folder's name has it
+                raise error
+        for run in newest_first:
+            if name in (run.run_id, f"{run.experiment_name}/{run.run_id}"):
                 return run
-        for run in reversed(runs):
-            if name in (run.run_name, run.experiment_name):
-                return run
-        beginning = [run for run in runs if name and run.run_id.startswith(name)]
+        for attribute in ("run_name", "experiment_name"):
+            for run in newest_first:
+                if name == getattr(run, attribute):
+                    return run
+        beginning = [run for run in newest_first if name and run.run_id.startswith(name)]
         if len(beginning) == 1:
             return beginning[0]
-        raise _not_found(name, beginning or runs, self.path, ambiguous=bool(beginning))
+        raise _ambiguous(name, beginning) if beginning else _unknown(name, newest_first, self.path)
+
+    def runs(self, unreadable: list[RunFormatError] | None = None) -> list[Run]:
+        """
+        Return the runs, oldest first.
+
+        Args:
+            unreadable: Filled with what is wrong with folders that look like runs and cannot be read.
+
+        Raises:
+            OSError: The store cannot be read.
+        """
+        runs = []
+        for folder in self._folders():
+            try:
+                runs.append(Run.open(folder))
+            except RunFormatError as error:
+                if unreadable is not None:
+                    unreadable.append(error)
+        # Not by the folders' names: those have local time, which jumps, and users rename folders.
+        runs.sort(key=lambda run: (run.start_time, run.folder.name))
+        return runs
 
     def _folders(self) -> list[Path]:
         try:
-            found = [entry for entry in os.scandir(self.path) if entry.is_dir(follow_symlinks=False)]
+            with os.scandir(self.path) as entries:
+                found = sorted(entries, key=lambda entry: entry.name)
         except FileNotFoundError:
             return []
-        return [Path(entry.path) for entry in sorted(found, key=lambda entry: entry.name) if _has_birth(entry.path)]
+        here = os.path.realpath(self.path)
+        folders = {os.path.join(here, entry.name): entry.path for entry in found if not entry.is_symlink()}
+        for entry in found:
+            if entry.is_symlink():
+                folders.setdefault(os.path.realpath(entry.path), entry.path)
+        return [Path(path) for path in folders.values() if _has_birth(path)]
 
 
 def open_store(path: str | os.PathLike[str] | None = None) -> Store:
@@ -96,17 +135,20 @@ def open_store(path: str | os.PathLike[str] | None = None) -> Store:
     return Store(store_path(path))
 
 
-def _has_birth(folder: str) -> bool:
+def _has_birth(folder: str | os.PathLike[str]) -> bool:
     return os.path.isfile(os.path.join(folder, RUN_JSON))
 
 
-def _not_found(name: str, runs: list[Run], path: Path, *, ambiguous: bool) -> RunNotFoundError:
+def _ambiguous(name: str, runs: list[Run]) -> RunNotFoundError:
+    ids = [f"{run.run_id} ({run.run_name})" if run.run_name != run.run_id else run.run_id for run in runs]
+    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+    return RunNotFoundError(f"{name!r} is the beginning of {len(ids)} run ids: {', '.join(ids[:5])}{more}.", ids)
+
+
+def _unknown(name: str, runs: list[Run], path: Path) -> RunNotFoundError:
     import difflib
 
-    names = [run.run_name for run in runs] + [run.run_id for run in runs]
-    if ambiguous:
-        ids = [f"{run.run_id} ({run.run_name})" for run in runs]
-        return RunNotFoundError(f"{name!r} is the beginning of {len(ids)} run ids: {', '.join(ids[:5])}.", ids)
+    names = [name for run in runs for name in (run.run_name, run.experiment_name, run.run_id)]
     near = difflib.get_close_matches(name, dict.fromkeys(names), n=3, cutoff=0.5)
     hint = f" Did you mean {', '.join(near)}?" if near else ""
     return RunNotFoundError(f"no run {name!r} in {path}.{hint}", near)

@@ -1,0 +1,170 @@
+"""`refunc ls`: the runs of a store, one a line."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import click
+from rich.cells import cell_len
+from rich.text import Text
+
+from refunc.cli.finding import store_option, the_store
+from refunc.cli.screen import (
+    STATUS_STYLES,
+    ago,
+    brief,
+    error_line,
+    fitted,
+    moment,
+    number,
+    print_json,
+    print_lines,
+    shown,
+    window_width,
+)
+from refunc.runs.liveness import RUNNING
+from refunc.runs.run import Glance, Run, RunFormatError
+
+#: Metrics that a line shows at most.
+_SHOWN_METRICS = 4
+_GAP = "  "
+_HEAD = ("STATUS", "NAME", "EXPERIMENT", "STARTED", "TOOK", "METRICS", "ID")
+_STATUS, _NAME, _EXPERIMENT, _STARTED, _TOOK, _METRICS = range(6)
+#: How columns give way in a narrow window, in this order: down to so many columns, 0 altogether.
+_CONCESSIONS = (
+    (_STATUS, 12),
+    (_NAME, 32),
+    (_EXPERIMENT, 24),
+    (_METRICS, 40),
+    (_NAME, 20),
+    (_EXPERIMENT, 14),
+    (_METRICS, 20),
+    (_NAME, 14),
+    (_EXPERIMENT, 10),
+    (_METRICS, 12),
+    (_NAME, 10),
+    (_EXPERIMENT, 6),
+    (_METRICS, 0),
+    (_EXPERIMENT, 0),
+    (_TOOK, 0),
+    (_STARTED, 0),
+)
+
+
+@click.command(epilog="\b\nExamples:\n  refunc ls -n 10\n  refunc ls --experiment mnist --json | jq '.[].run_id'")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead: every run, nothing shortened.")
+@click.option("-n", "--number", "count", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@click.option("--experiment", metavar="NAME", help="Only runs of this experiment (its name or id).")
+@store_option
+@click.pass_context
+def ls(ctx: click.Context, as_json: bool, count: int | None, experiment: str | None, store: str | None) -> None:
+    """
+    List the runs: status, name, experiment, start, duration, a few last metrics, id.
+
+    The newest comes last, next to the prompt. On a terminal a run takes one line, and what does not fit is cut with
+    `…`; in a pipe nothing is cut and times are in full. A run without an end whose process is gone reads as crashed.
+    """
+    place = the_store(ctx, store)
+    unreadable: list[RunFormatError] = []
+    runs = place.runs(unreadable)
+    if experiment is not None:
+        runs = [run for run in runs if experiment in (run.experiment_name, run.experiment_id)]
+    rows = [row for run in runs[-count if count else 0 :] if (row := _row(run)) is not None]
+    if as_json:
+        print_json([_fields(row) for row in rows])
+    elif rows:
+        print_lines(_table(rows, window_width()))
+    else:
+        of = f" of the experiment {experiment}" if experiment is not None else ""
+        error_line(f"no runs{of} in {place.path}.")
+    if unreadable:
+        more = f", and {len(unreadable) - 1} more like it" if len(unreadable) > 1 else ""
+        error_line(f"left out: {unreadable[0]}{more}")
+
+
+@attrs.frozen
+class _Row:
+    run: Run
+    glance: Glance
+
+
+def _row(run: Run) -> _Row | None:
+    try:
+        return _Row(run, run.glance())
+    except OSError:  # no permission, or removed since the store was listed
+        if not run.folder.is_dir():
+            return None
+        return _Row(run, Glance(status="unreadable", duration=None, metrics={}))
+
+
+def _fields(row: _Row) -> dict[str, Any]:
+    run, glance = row.run, row.glance
+    return {
+        "run_id": run.run_id,
+        "run_name": run.birth.get("run_name"),
+        "experiment_id": run.experiment_id,
+        "experiment_name": run.experiment_name,
+        "status": glance.status,
+        "start_time": run.start_time,
+        "duration": glance.duration,
+        "last_metrics": glance.metrics,
+        "folder": str(run.folder),
+    }
+
+
+def _table(rows: list[_Row], width: int | None) -> Iterator[Text]:
+    """Yield a heading and a line a run. With a *width*, names and metrics give way until a line fits."""
+    now = time.time()
+    cells = [_cells(row, now, relative=width is not None) for row in rows]
+    widths = [max(cell_len(title), *(cell_len(line[at].plain) for line in cells)) for at, title in enumerate(_HEAD)]
+    if width is not None:
+        widths = _narrowed(widths, width)
+        for row, line in zip(rows, cells, strict=True):
+            line[_METRICS] = Text(_metrics(row.glance.metrics, widths[_METRICS]))
+    for line in ([Text(title, "bold") for title in _HEAD], *cells):
+        yield Text(_GAP).join(fitted(cell, size) for cell, size in zip(line, widths, strict=True) if size)
+
+
+def _cells(row: _Row, now: float, *, relative: bool) -> list[Text]:
+    run, glance = row.run, row.glance
+    seconds = now - run.start_time if glance.status == RUNNING else glance.duration
+    return [
+        Text(shown(glance.status), STATUS_STYLES.get(glance.status, "")),
+        Text(shown(run.birth.get("run_name") or "-")),
+        Text(shown(run.experiment_name)),
+        Text(ago(run.start_time, now) if relative else moment(run.start_time)),
+        Text(brief(seconds) if seconds is not None else "-"),
+        Text(_metrics(glance.metrics, None)),
+        Text(shown(run.run_id), "dim"),
+    ]
+
+
+def _metrics(metrics: dict[str, Any], width: int | None) -> str:
+    """Return `loss=0.123 accuracy=0.98`: as many pairs as fit *width*, and at most four; no number is ever cut."""
+    text = ""
+    for name, value in list(metrics.items())[:_SHOWN_METRICS]:
+        label, amount = shown(name), "=" + number(value, 4)
+        if width is not None and cell_len(text + label + amount) + bool(text) > width:
+            room = width - cell_len(amount)
+            return text or (fitted(Text(label), room).plain + amount if room > 1 else "")
+        text = f"{text} {label}{amount}".lstrip()
+    return text
+
+
+def _narrowed(widths: list[int], width: int) -> list[int]:
+    """Return *widths* cut so far that a line has *width* columns, if it can; 0 leaves a column out."""
+    narrow = list(widths)
+    excess = sum(narrow) + len(_GAP) * (len(narrow) - 1) - width
+    for at, least in _CONCESSIONS:
+        if excess <= 0:
+            break
+        size = max(least, narrow[at] - excess) if least else 0
+        if size < narrow[at]:
+            excess -= narrow[at] - size + (0 if size else len(_GAP))
+            narrow[at] = size
+    if excess < 0:  # a column went: its room goes to the name
+        narrow[_NAME] = min(widths[_NAME], narrow[_NAME] - excess)
+    return narrow

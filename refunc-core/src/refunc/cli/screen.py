@@ -1,0 +1,129 @@
+"""
+What the commands print with: text that is safe to print, columns that fit the window, JSON.
+
+Everything that a user may have written (names, tags, messages) passes through `shown` or `printable`, and is handed to
+rich as `Text`, in which `[bold]` is five letters and not markup.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
+
+from refunc.logging.banner import duration
+from refunc.logging.terminal import is_terminal, printable_line, wants_color
+from refunc.runs.entry import spell_nonfinite
+
+STATUS_STYLES = {
+    "completed": "green",
+    "running": "cyan",
+    "failed": "red",
+    "crashed": "bold red",
+    "interrupted": "yellow",
+    "unreadable": "red",
+}
+
+
+def shown(value: object) -> str:
+    """Return *value* as text on one line with nothing in it that acts on a terminal."""
+    return printable_line(str(value)).replace("\t", "\\t")
+
+
+def error_line(message: str) -> None:
+    """Print one line on stderr."""
+    click.echo(f"refunc: {shown(message)}", err=True)
+
+
+def window_width() -> int | None:
+    """Return the width of the window; None where stdout is no terminal and lines may be of any length."""
+    return max(20, shutil.get_terminal_size().columns) if is_terminal(sys.stdout) else None
+
+
+def print_lines(lines: Iterable[Text]) -> None:
+    """Print *lines* as they are, coloured where that is wanted, wrapped by nobody but the terminal."""
+    # NO_COLOR, FORCE_COLOR and pipes by the same rule as the lines of a training.
+    colored = wants_color(sys.stdout)
+    console = Console(color_system="standard" if colored else None, force_terminal=colored, highlight=False)
+    for line in lines:
+        line.rstrip()
+        # Written by click, which knows what to do about a closed pipe.
+        with console.capture() as capture:
+            console.print(line, soft_wrap=True, end="\n")
+        click.echo(capture.get(), nl=False, color=True)
+
+
+def print_json(value: object) -> None:
+    """Print *value* as one document of strict JSON in ASCII; NaN and ±inf as words."""
+    click.echo(json.dumps(spell_nonfinite(value), indent=2, allow_nan=False))
+
+
+def fitted(text: Text, width: int) -> Text:
+    """Return *text* at exactly *width* columns, cut with `…` or filled with spaces."""
+    size = cell_len(text.plain)
+    if size > width:
+        style = text.style
+        return Text(set_cell_size(text.plain, max(0, width - 1)) + "…" * (width > 0), style)
+    text = text.copy()
+    text.append(" " * (width - size))
+    return text
+
+
+def number(value: object, digits: int = 6) -> str:
+    """Return a metric's value in at most so many significant digits; whole numbers in full."""
+    if isinstance(value, float) and math.isfinite(value):
+        return f"{value:.{digits}g}"
+    return shown(spell_nonfinite(value))
+
+
+def moment(seconds: float) -> str:
+    """Return a time as `2026-11-23 14:45:39`, local time."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (OverflowError, OSError, ValueError):
+        return "?"
+
+
+def ago(seconds: float, now: float) -> str:
+    """Return a time as `just now`, `5m ago`, `2d ago`; the date where that is more than a week, or in the future."""
+    age = now - seconds
+    if not -60 < age < 7 * 86_400:
+        return moment(seconds)[:10]
+    if age < 60:
+        return "just now"
+    if age < 3_600:
+        return f"{age // 60:.0f}m ago"
+    return f"{age // 3_600:.0f}h ago" if age < 86_400 else f"{age // 86_400:.0f}d ago"
+
+
+def brief(seconds: float) -> str:
+    """Return a duration in at most seven columns, for a table: `59.3s`, `2m05s`, `3h20m`, `4d03h`."""
+    if not math.isfinite(seconds):
+        return "?"
+    if seconds < 59.95:
+        return f"{seconds:.1f}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}m{rest:02d}s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours < 24 else f"{hours // 24}d{hours % 24:02d}h"
+
+
+def span(seconds: float) -> str:
+    """Return a duration as people say it."""
+    return duration(seconds) if math.isfinite(seconds) else "?"
+
+
+def plain(value: Any) -> str:
+    """Return a param's value as a person writes it: text bare, the rest as JSON, NaN as a word."""
+    spelled = spell_nonfinite(value)
+    return shown(spelled if isinstance(spelled, str) else json.dumps(spelled, ensure_ascii=False, allow_nan=False))

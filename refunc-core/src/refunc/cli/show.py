@@ -1,0 +1,186 @@
+"""`refunc show RUN`: all that one run's folder says about it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import attrs
+import click
+from rich.cells import cell_len
+from rich.text import Text
+
+from refunc.cli.finding import store_option, the_run
+from refunc.cli.screen import (
+    STATUS_STYLES,
+    moment,
+    number,
+    plain,
+    print_json,
+    print_lines,
+    shown,
+    span,
+    window_width,
+)
+from refunc.journal.reader import Account
+from refunc.journal.record import Artifact
+from refunc.logging.banner import amount
+from refunc.logging.terminal import printable
+from refunc.runs.liveness import RUNNING
+from refunc.runs.run import Run
+
+#: Characters of a value that a terminal gets.
+_LONGEST = 1_000
+
+_EXAMPLES = """\b
+Examples:
+  refunc show resnet_v1
+  refunc show k3f9
+  refunc show experiments/20261123-144539_resnet_v1_k3f9a2b7 --json"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("run", metavar="RUN")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@store_option
+@click.pass_context
+def show(ctx: click.Context, run: str, as_json: bool, store: str | None) -> None:
+    """
+    Show one run: names, status, params, tags, results, metrics, artifacts, and what ended it.
+
+    RUN is an id or the unique beginning of one, a name (the newest run that has it), or the run's folder.
+    """
+    found = the_run(ctx, store, run)
+    facts = _fields(found)
+    if as_json:
+        print_json(facts)
+    else:
+        print_lines(_lines(found, facts, window_width()))
+
+
+def _fields(run: Run) -> dict[str, Any]:
+    summary, glance = run.summary, run.glance()
+    names = sorted({*summary.metrics})
+    return {
+        "run_id": run.run_id,
+        "run_name": run.birth.get("run_name"),
+        "experiment_id": run.experiment_id,
+        "experiment_name": run.experiment_name,
+        "parent_id": run.parent_id,
+        "status": glance.status,
+        "start_time": run.start_time,
+        "duration": glance.duration,
+        "folder": str(run.folder),
+        **{key: run.birth.get(key) for key in ("host", "pid", "script", "python", "refunc")},
+        "tags": summary.tags,
+        "params": summary.params,
+        "results": summary.results,
+        "metrics": {name: {"last": summary.metrics[name], "count": summary.counts.get(name, 0)} for name in names},
+        "artifacts": [_artifact(artifact) for artifact in summary.artifacts],
+        "lines": summary.lines,
+        "error": summary.end.error if summary.end else None,
+        "journal": attrs.asdict(summary.account),
+    }
+
+
+def _artifact(artifact: Artifact) -> dict[str, Any]:
+    names = ("name", "type", "size", "stored", "source", "sha256", "files", "metadata")
+    return {name: getattr(artifact, name) for name in names}
+
+
+def _lines(run: Run, facts: dict[str, Any], width: int | None) -> Iterator[Text]:
+    limit = _LONGEST if width is not None else None
+    yield from _pairs(_head(run, facts), limit, indent="")
+    for title in ("tags", "params", "results"):
+        if facts[title]:
+            yield from _section(title)
+            yield from _pairs(((name, Text(plain(value))) for name, value in _flat(facts[title])), limit)
+    if facts["metrics"]:
+        yield from _section("metrics", "last value, number of values")
+        yield from _columns(
+            (shown(name), number(metric["last"]), str(metric["count"] or "-"))
+            for name, metric in facts["metrics"].items()
+        )
+    if facts["artifacts"]:
+        yield from _section("artifacts")
+        yield from _columns(
+            (shown(item["name"]), amount(item["size"]), shown(item["stored"] or f"not copied: {item['source']}"))
+            for item in facts["artifacts"]
+        )
+    if facts["error"]:
+        yield from _section("error")
+        yield Text("  " + printable(facts["error"].rstrip("\n"), indent="  "))
+    told = list(_told(run.summary.account, live=facts["status"] == RUNNING))
+    if told:
+        yield from _section("journal", "not whole")
+        yield from (Text(f"  {line}", "yellow") for line in told)
+
+
+def _head(run: Run, facts: dict[str, Any]) -> Iterator[tuple[str, Text]]:
+    status, seconds = facts["status"], facts["duration"]
+    if status == RUNNING:
+        seconds = time.time() - run.start_time
+    yield "run", Text(shown(facts["run_name"] or "-"), "bold")
+    yield "id", Text(shown(run.run_id))
+    same = facts["experiment_id"] == facts["experiment_name"]
+    yield "experiment", Text(shown(run.experiment_name) + ("" if same else f" (id {shown(run.experiment_id)})"))
+    if run.parent_id is not None:
+        yield "parent", Text(shown(run.parent_id))
+    yield "status", Text(shown(status), STATUS_STYLES.get(status, ""))
+    yield "started", Text(moment(run.start_time))
+    if seconds is not None:
+        so_far = {"running": " so far", "crashed": " to the last record"}.get(status, "")
+        yield "duration", Text(span(seconds) + so_far)
+    if facts["script"]:
+        yield "script", Text(shown(facts["script"]))
+    if facts["host"]:
+        yield "host", Text(shown(facts["host"]))
+    yield "folder", Text(shown(run.folder))
+
+
+def _section(title: str, note: str = "") -> Iterator[Text]:
+    yield Text("")
+    yield Text.assemble((title, "bold"), (f"  ({note})" if note else "", "dim"))
+
+
+def _pairs(pairs: Iterable[tuple[str, Text]], limit: int | None, indent: str = "  ") -> Iterator[Text]:
+    """Yield `name  value` with the values below each other; a value longer than *limit* is cut, and says so."""
+    rows = [(shown(name), value) for name, value in pairs]
+    size = min(40, max((cell_len(name) for name, _ in rows), default=0))
+    for name, value in rows:
+        if limit is not None and len(value.plain) > limit:
+            note = f"… ({len(value.plain):,} characters; --json has them all)"
+            value = Text(value.plain[:limit] + note, value.style)
+        yield Text.assemble(indent, (name + " " * (size - cell_len(name)), "dim"), "  ", value)
+
+
+def _columns(rows: Iterable[tuple[str, str, str]]) -> Iterator[Text]:
+    """Yield a name, a number to the right, and a last cell."""
+    table = list(rows)
+    first = min(40, max(cell_len(row[0]) for row in table))
+    second = max(cell_len(row[1]) for row in table)
+    for name, amount_, last in table:
+        padded = name + " " * (first - cell_len(name))
+        yield Text.assemble("  ", (padded, "dim"), "  ", " " * (second - cell_len(amount_)), amount_, "  ", last)
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield nested values one a line, as `optimizer.lr`; lists and empty mappings in one piece."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _told(account: Account, *, live: bool) -> Iterator[str]:
+    """Yield what is not there, one line each; the unfinished line of a live writer is no loss."""
+    if account.dropped:
+        yield f"{account.dropped:,} records were dropped by the writer: the disk took none"
+    if account.missing:
+        yield f"{account.missing:,} records are missing: their numbers are on no line"
+    if account.damaged:
+        yield f"{account.damaged:,} lines or files are damaged or unreadable, and were skipped"
+    if account.torn and not live:
+        yield f"{account.torn:,} lines are unfinished: the writer was stopped in the middle"

@@ -1,0 +1,65 @@
+"""The command line in this process, or in one that believes to sit in a terminal."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def invoke() -> Callable[..., Any]:
+    """Run a command line here, stdout no terminal; the result has `exit_code`, `stdout` and `stderr`."""
+    testing = pytest.importorskip("click.testing")
+
+    def invoke(*arguments: str) -> Any:
+        from refunc.cli.root import refunc
+
+        # click 8.1 has to be told that stderr is kept apart; 8.2 always does, and has no such option.
+        options = {"mix_stderr": False} if "mix_stderr" in testing.CliRunner.__init__.__code__.co_varnames else {}
+        return testing.CliRunner(**options).invoke(refunc, list(arguments))
+
+    return invoke
+
+
+@pytest.fixture
+def in_terminal() -> Callable[..., str]:
+    """Return what a command prints on a terminal of so many columns, escape sequences and all."""
+    pty = pytest.importorskip("pty")
+
+    def run(*arguments: str, columns: int = 80, **environ: str) -> str:
+        termios = pytest.importorskip("termios")
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (40, columns)) if hasattr(termios, "tcsetwinsize") else _set_size(theirs, columns)
+        plain = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "refunc", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**plain, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **environ},
+        )
+        os.close(theirs)
+        said = b""
+        try:
+            while data := os.read(ours, 65_536):
+                said += data
+        except OSError:  # Linux: the other side is closed
+            pass
+        os.close(ours)
+        assert process.wait(30) == 0, said
+        return said.decode().replace("\r\n", "\n")
+
+    return run
+
+
+def _set_size(terminal: int, columns: int) -> None:
+    import fcntl
+    import struct
+    import termios
+
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))

@@ -1,0 +1,112 @@
+"""Runs to read: written by hand, line by line, or by a process of its own that can be killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from refunc.journal.codec import encode_line
+
+#: Opens a run, says where, and then does what it is told until it is killed or its stdin ends.
+_TRAINING = """
+import sys
+from refunc.logging import ExperimentTracker
+tracker = ExperimentTracker("live", "training")
+tracker.start_run()
+tracker.log_metrics({"loss": 0.5}, step=1)
+tracker.flush()
+print(tracker.folder, flush=True)
+for line in sys.stdin:
+    exec(line)
+    print("done", flush=True)
+tracker.end_run()
+"""
+
+
+@attrs.define
+class Training:
+    """A process that has a run open."""
+
+    process: subprocess.Popen[str]
+    folder: Path
+
+    def tell(self, statement: str) -> None:
+        """Have it execute one line of Python."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.write(statement + "\n")
+        self.process.stdin.flush()
+        assert self.process.stdout.readline() == "done\n"
+
+    def kill(self) -> None:
+        """Kill it with -9."""
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(10)
+
+    def finish(self) -> None:
+        """Let it end its run and exit."""
+        self.process.communicate(timeout=20)
+        assert self.process.returncode == 0
+
+
+@pytest.fixture
+def training(tmp_path: Path) -> Iterator[Training]:
+    """Start a training that has a run open in `./experiments`."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _TRAINING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path
+    )
+    assert process.stdout
+    yield Training(process, Path(process.stdout.readline().strip()))
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture
+def write_run(tmp_path: Path) -> Callable[..., Path]:
+    """Write a run by hand: `write_run("name", lines=[{...}], run_id=…, others={"child": [{...}]})`."""
+
+    def write(
+        folder: str | Path,
+        lines: list[dict[str, Any] | bytes] | None = None,
+        others: dict[str, list[dict[str, Any] | bytes]] | None = None,
+        **birth: Any,
+    ) -> Path:
+        path = tmp_path / "experiments" / folder
+        journal = path / "journal"
+        journal.mkdir(parents=True)
+        known = {"format": 1, "run_id": path.name[-8:], "run_name": path.name, "start_time": 1_000.0}
+        (path / "run.json").write_text(json.dumps({**known, "experiment_name": "by-hand", **birth}))
+        for writer, records in {"main": lines or [], **(others or {})}.items():
+            data = [{"kind": "segment", "format": 1, "logger": "hand"}, *numbered(records)]
+            raw = b"".join(line if isinstance(line, bytes) else encode_line(line) for line in data)
+            (journal / f"{writer}.000000.jsonl").write_bytes(raw)
+        return path
+
+    def numbered(records: list[dict[str, Any] | bytes]) -> Iterator[dict[str, Any] | bytes]:
+        for seq, line in enumerate(records):
+            yield line if isinstance(line, bytes) else {"seq": seq, "time": 1_001.0 + seq, **line}
+
+    return write
+
+
+@pytest.fixture
+def contents() -> Callable[[Path], dict[str, tuple[int, bytes]]]:
+    """Return what a folder holds, with the time of each change, to compare before and after."""
+
+    def look(folder: Path) -> dict[str, tuple[int, bytes]]:
+        found = {}
+        for path in sorted(folder.rglob("*")):
+            data = path.read_bytes() if path.is_file() else os.fsencode(repr(sorted(os.listdir(path))))
+            found[str(path)] = (path.lstat().st_mtime_ns, data)
+        return found
+
+    return look

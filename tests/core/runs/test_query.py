@@ -1,0 +1,65 @@
+"""Choosing entries: each condition, alone and together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from refunc.runs import LogEntry
+from refunc.runs.query import Query, newest, select
+
+LEVELS = {"DEBUG": 10, "INFO": 20, "ERROR": 40}
+
+
+def entry(**fields: Any) -> LogEntry:
+    return LogEntry(**{"timestamp": 10.0, "level": "INFO", "message": "Epoch 3 done", "logger_name": "train", **fields})
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        (Query(), True),
+        (Query(level="INFO"), True),
+        (Query(level="DEBUG"), False),
+        (Query(min_level=20), True),
+        (Query(min_level=21), False),
+        (Query(start_time=10.0), True),
+        (Query(start_time=10.1), False),
+        (Query(end_time=10.0), False),
+        (Query(end_time=10.1), True),
+        (Query(tags={"fold": "1"}), True),
+        (Query(tags={"fold": 1}), True),  # type: ignore[dict-item]  # tags are text, whatever the caller has at hand
+        (Query(tags={"fold": "2"}), False),
+        (Query(tags={"fold": "1", "other": "x"}), False),
+        (Query(contains="epoch 3"), True),
+        (Query(contains="epoch 4"), False),
+        (Query(level="INFO", contains="done", start_time=5.0, end_time=15.0), True),
+        (Query(level="INFO", contains="nothing"), False),
+    ],
+)
+def test_an_entry_matches_if_every_condition_holds(query: Query, wanted: bool) -> None:
+    assert query.matches(entry(tags={"fold": "1"}), LEVELS.__getitem__) is wanted
+
+
+def test_select_keeps_the_order() -> None:
+    entries = [entry(level=level, timestamp=float(at)) for at, level in enumerate(["INFO", "DEBUG", "ERROR", "INFO"])]
+
+    chosen = list(select(entries, Query(min_level=20), LEVELS.__getitem__))
+
+    assert [found.timestamp for found in chosen] == [0.0, 2.0, 3.0]
+
+
+def test_newest_turns_them_oldest_first_and_reads_no_further_than_it_must() -> None:
+    def endless() -> Any:
+        at = 0
+        while True:
+            at -= 1
+            yield entry(timestamp=float(at))
+
+    assert [found.timestamp for found in newest(endless(), 3)] == [-3.0, -2.0, -1.0]
+
+
+@pytest.mark.parametrize(("count", "found"), [(None, 3), (0, 0), (2, 2), (5, 3)])
+def test_newest_takes_so_many(count: int | None, found: int) -> None:
+    assert len(newest([entry()] * 3, count)) == found

@@ -1,0 +1,235 @@
+"""A folder of runs: where it is, what is in it, and which run a name means."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refunc.logging import ExperimentTracker, experiment_context
+from refunc.runs import Store, open_store
+from refunc.runs.run import RunFormatError
+from refunc.runs.store import RunNotFoundError, find_store, store_path
+
+WriteRun = Callable[..., Path]
+
+
+def names(store: Store) -> list[str]:
+    return [run.run_name for run in store]
+
+
+# -- where ------------------------------------------------------------------------------------------------------------
+
+
+def test_the_store_is_the_argument_else_refunc_dir_else_experiments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert store_path() == tmp_path / "experiments"
+    monkeypatch.setenv("REFUNC_DIR", "elsewhere")
+    assert store_path() == tmp_path / "elsewhere"
+    assert store_path("mine") == tmp_path / "mine"
+
+
+def test_the_command_line_looks_upwards(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "experiments" / "run").mkdir(parents=True)
+    (tmp_path / "src" / "deep").mkdir(parents=True)
+
+    for start in ("src/deep", "experiments/run", "."):
+        assert find_store(tmp_path / start) == tmp_path / "experiments"
+
+    monkeypatch.chdir(tmp_path / "src" / "deep")
+    assert find_store() == tmp_path / "experiments"
+
+
+def test_refunc_dir_that_is_not_there_is_an_error_and_not_a_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "experiments").mkdir()
+    monkeypatch.setenv("REFUNC_DIR", "mistyped")
+
+    with pytest.raises(FileNotFoundError, match="REFUNC_DIR=mistyped"):
+        find_store()
+
+
+def test_no_store_anywhere_says_how_to_name_one(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="--store or REFUNC_DIR"):
+        find_store(tmp_path)
+
+
+# -- what is in it ----------------------------------------------------------------------------------------------------
+
+
+def test_a_store_that_does_not_exist_yet_is_empty() -> None:
+    assert list(open_store()) == []
+
+
+def test_a_store_that_is_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "experiments").write_text("")
+
+    with pytest.raises(NotADirectoryError):
+        list(open_store())
+
+
+def test_runs_come_by_their_start_whatever_their_folders_are_called(write_run: WriteRun) -> None:
+    write_run("zzz", start_time=1.0)
+    write_run("20260101-000000_b_bbbbbbbb", start_time=3.0)
+    write_run("20261231-000000_a_aaaaaaaa", start_time=2.0)
+
+    assert [run.start_time for run in open_store()] == [1.0, 2.0, 3.0]
+
+
+def test_foreign_folders_and_files_are_left_out(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("mine")
+    (tmp_path / "experiments" / "notes").mkdir()
+    (tmp_path / "experiments" / "run.json").write_text("{}")
+    (tmp_path / "experiments" / "broken-link").symlink_to("nowhere")
+    (tmp_path / "experiments" / "loop").symlink_to("loop")
+    (tmp_path / "experiments" / "odd" / "run.json").mkdir(parents=True)
+
+    assert names(open_store()) == ["mine"]
+
+
+def test_a_damaged_run_is_left_out_and_told(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("good")
+    (write_run("bad") / "run.json").write_text("{")
+    write_run("new", format=2)
+    unreadable: list[RunFormatError] = []
+
+    runs = open_store().runs(unreadable)
+
+    assert [run.run_name for run in runs] == names(open_store()) == ["good"]
+    assert sorted(error.folder.name for error in unreadable) == ["bad", "new"]
+
+
+def test_a_link_to_a_run_elsewhere_counts_and_one_to_a_run_here_does_not(tmp_path: Path, write_run: WriteRun) -> None:
+    """Runs are moved to bigger disks and linked back; `latest` is a second name for a run that is here."""
+    write_run(tmp_path / "big-disk" / "moved")
+    write_run("here")
+    (tmp_path / "experiments" / "a-link").symlink_to(tmp_path / "big-disk" / "moved")
+    (tmp_path / "experiments" / "same-again").symlink_to(tmp_path / "big-disk" / "moved")
+    (tmp_path / "experiments" / "latest").symlink_to("here")
+
+    assert sorted(names(open_store())) == ["here", "moved"]
+    assert open_store()["latest"].run_name == "here"
+
+
+def test_a_store_behind_a_link_lists_each_run_once(tmp_path: Path, write_run: WriteRun) -> None:
+    write_run("one")
+    (tmp_path / "link").symlink_to("experiments")
+    (tmp_path / "experiments" / "latest").symlink_to("one")
+
+    assert names(open_store("link")) == ["one"]
+
+
+def test_a_thousand_runs_are_found_quickly(write_run: WriteRun) -> None:
+    for number in range(1_000):
+        write_run(f"run_{number:08}", start_time=float(number))
+    start = time.monotonic()
+
+    runs = list(open_store())
+
+    assert (len(runs), runs[-1].run_id) == (1_000, "00000999")
+    assert time.monotonic() - start < 2
+
+
+# -- which run a name means -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def store(write_run: WriteRun) -> Store:
+    """Four runs, two of one name."""
+    write_run("1_resnet_abcd1111", run_id="abcd1111", run_name="resnet", start_time=1.0)
+    write_run("2_resnet_abcd2222", run_id="abcd2222", run_name="resnet", start_time=2.0)
+    write_run("3_vgg_efgh3333", run_id="efgh3333", run_name="vgg", start_time=3.0)
+    write_run("4_none_ijkl4444", run_id="ijkl4444", run_name=None, start_time=4.0, experiment_name="sweep")
+    return open_store()
+
+
+@pytest.mark.parametrize(
+    ("name", "run_id"),
+    [
+        ("abcd1111", "abcd1111"),
+        ("1_resnet_abcd1111", "abcd1111"),
+        ("resnet", "abcd2222"),
+        ("vgg", "efgh3333"),
+        ("by-hand", "efgh3333"),
+        ("sweep", "ijkl4444"),
+        ("sweep/ijkl4444", "ijkl4444"),
+        ("ijkl", "ijkl4444"),
+        ("abcd1", "abcd1111"),
+    ],
+)
+def test_a_run_answers_to_its_id_folder_name_and_beginning(store: Store, name: str, run_id: str) -> None:
+    assert store[name].run_id == run_id
+
+
+def test_a_run_name_comes_before_an_experiment_of_that_name(write_run: WriteRun) -> None:
+    write_run("old_aaaaaaaa", run_name="mnist", start_time=1.0)
+    write_run("new_bbbbbbbb", run_name="other", experiment_name="mnist", start_time=2.0)
+
+    assert open_store()["mnist"].run_id == "aaaaaaaa"
+
+
+def test_a_beginning_of_several_ids_lists_them(store: Store) -> None:
+    with pytest.raises(RunNotFoundError, match=r"'abcd' is the beginning of 2 run ids: abcd2222 \(resnet\)") as caught:
+        store["abcd"]
+
+    assert len(caught.value.candidates) == 2
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "/", "nothing-like-it", "../experiments/1_resnet_abcd1111", "x" * 5_000]
+)
+def test_a_name_that_no_run_has_is_not_found(store: Store, name: str) -> None:
+    for folder in (store.path, store.path.parent):  # no run of this store, whatever they hold
+        (folder / "run.json").write_text('{"run_id": "outside", "format": 1}')
+
+    with pytest.raises(RunNotFoundError):
+        store[name]
+
+
+def test_a_misspelt_name_brings_the_nearest(store: Store) -> None:
+    with pytest.raises(RunNotFoundError, match="Did you mean resnet") as caught:
+        store["resnt"]
+
+    assert caught.value.candidates[0] == "resnet"
+
+
+@pytest.mark.parametrize("name", ["late_abcdefgh", "abcdefgh"])
+def test_a_run_of_a_newer_format_is_named_and_not_unknown(write_run: WriteRun, name: str) -> None:
+    write_run("late_abcdefgh", format=2)
+
+    with pytest.raises(RunFormatError, match="newer"):
+        open_store()[name]
+
+
+def test_a_nested_run_knows_its_parent() -> None:
+    with experiment_context("outer") as outer, experiment_context("inner") as inner:
+        pass
+
+    assert outer.run_id is not None
+    assert open_store()[inner.run_id or ""].parent_id == outer.run_id
+
+
+def test_reruns_of_a_name_are_runs_of_their_own() -> None:
+    first = ExperimentTracker("again", "same")
+    ids = []
+    for _ in range(3):
+        ids.append(first.start_run())
+        first.end_run()
+
+    assert sorted(run.run_id for run in open_store()) == sorted(ids)
+    assert open_store()["same"].run_id in ids
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX paths")
+def test_a_store_may_have_any_name(tmp_path: Path, capsys: Any) -> None:
+    place = tmp_path / "métriques [bold] 100%"
+    with ExperimentTracker("x", "y", place):
+        pass
+
+    assert names(open_store(place)) == ["y"]
