@@ -26,13 +26,13 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def clean_process() -> Iterator[None]:
     """Leave no run, waiting line, warning memory or logger behind for the next test."""
-    from refunc.logging import current, setup
+    from refunc.logging import current, report, setup
 
     yield
     for run in reversed(list(current.open_runs())):
         current.finish(run, "completed")
     current.loose_lines.clear()
-    current._warned.clear()
+    report._said.clear()
     for logger in [*setup._loggers.values()]:
         for file in logger._files:
             file.close()

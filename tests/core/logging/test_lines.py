@@ -232,3 +232,13 @@ def test_logging_disable_silences_handlers_not_the_journal(caplog: pytest.LogCap
 
     assert caplog.records == []
     assert last(logger).message == "kept"
+
+
+def test_a_trackers_line_names_the_script_that_tracks(caplog: pytest.LogCaptureFixture) -> None:
+    from refunc.logging import ProgressTracker
+
+    tracker = ProgressTracker(total=10, description="Training", logger=MLLogger("tracked"))
+    tracker.update(5)
+    tracker.log_progress()
+
+    assert {record.filename for record in caplog.records} == {"test_lines.py"}

@@ -9,6 +9,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -236,10 +237,11 @@ def test_step_is_the_argument_else_the_key_else_the_counter_else_automatic() -> 
         logger.log_metrics({"a": 1.0}, epoch=3)
         logger.log_metrics({"a": 1.0}, step=10)
         logger.log_metrics({"a": 1.0, "step": 20, "epoch": 4})
+        logger.set_step(30)
         logger.log_metrics({"a": 1.0})
         steps = [(entry.step, entry.epoch) for entry in logger.get_log_entries(level="METRIC")]
 
-    assert steps == [(0, None), (1, None), (None, 3), (10, None), (20, 4), (20, 4)]
+    assert steps == [(0, None), (1, None), (None, 3), (10, None), (20, 4), (30, None)]
 
 
 def test_step_and_epoch_live_per_run_and_logger() -> None:
@@ -382,3 +384,44 @@ def test_an_implicit_run_says_at_exit_where_it_is(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
     assert re.search(r"run plain/\w{8} completed in 0\.\d s, .*: experiments/", done.stderr.splitlines()[-1])
+
+
+def test_entries_of_an_experiment_are_found_in_the_store_that_the_run_is_in() -> None:
+    logger = MLLogger("elsewhere")
+    with experiment_context("far", "one", log_dir="another_store"):
+        logger.info("in another store")
+
+        entries = logger.get_log_entries(experiment_id="far", level="INFO")
+
+    assert [entry.message for entry in entries] == ["in another store"]
+
+
+@pytest.mark.parametrize("step", [2**70, -(2**70), 1.5, float("nan"), "seven", None, [1]])
+def test_a_step_that_is_no_whole_number_of_64_bits_is_as_good_as_none(step: Any) -> None:
+    logger = MLLogger("absurd")
+    with experiment_context("e", "r"):
+        logger.set_step(3)
+        logger.log_metrics({"loss": 1.0}, step=step)
+        logger.info("line", step=step)
+        logger.log_result("accuracy", 1.0, step=step)
+        steps = [entry.step for entry in logger.get_log_entries() if entry.metrics or entry.message == "line"]
+
+    assert steps == [3, 3, 3]
+
+
+def test_data_calls_with_no_sense_raise_nothing() -> None:
+    logger = MLLogger("nonsense")
+
+    logger.log_metrics(None)  # type: ignore[arg-type]
+    logger.log_metrics([1, 2])  # type: ignore[arg-type]
+    logger.log_hyperparams(None)
+    logger.log_artifacts(None)  # type: ignore[arg-type]
+    logger.log_artifact(None)  # type: ignore[arg-type]
+    logger.add_tags(7)  # type: ignore[arg-type]
+    logger.log_result(None, None)  # type: ignore[arg-type]
+    logger.log_metrics({"a": object(), "b": "text", "c": None, "d": [1, 2], 5: 1.0, "e": 10**400})
+    logger.flush()
+
+    (entry,) = logger.get_log_entries(level="METRIC", last_n=1)
+    assert entry.metrics["5"] == 1.0
+    assert (entry.metrics["b"], entry.metrics["c"], entry.metrics["d"]) == ("text", None, [1, 2])

@@ -14,6 +14,8 @@ from typing import Any
 MAX_DEPTH = 8
 MAX_ITEMS = 10_000
 MAX_TEXT = 65_536
+#: Characters of text that count as one more item, so that a value with all its texts stays around a megabyte.
+TEXT_PER_ITEM = 100
 MAX_REPR = 300
 MAX_KEY = 1_000
 MAX_BYTES = 1_024
@@ -34,7 +36,7 @@ def jsonable(value: object) -> Any:
     anything else a short `repr`. At most 10,000 items and 8 levels are kept, and 65,536 characters a string; what is
     cut says so in its place.
     """
-    if isinstance(value, str):
+    if type(value) is str:  # and no isinstance: that asks `__class__`, which may raise
         return text(value)
     if value is None or type(value) in (float, bool):
         return value
@@ -83,7 +85,7 @@ def number(value: object) -> int | float | None:
 def _convert(value: Any, depth: int, budget: list[int]) -> Any:
     budget[0] -= 1
     kind = type(value)
-    if kind is float or kind is bool or value is None or (kind is str and len(value) <= MAX_TEXT):
+    if kind is float or kind is bool or value is None:
         return value
     try:
         if isinstance(value, int):
@@ -93,7 +95,8 @@ def _convert(value: Any, depth: int, budget: list[int]) -> Any:
         if isinstance(value, float):
             return float(value)
         if isinstance(value, str):
-            return text(value)
+            budget[0] -= len(value) // TEXT_PER_ITEM
+            return text(value, MAX_TEXT if budget[0] > 0 else MAX_REPR)
         if depth <= 0 or budget[0] <= 0:
             return short_repr(value)
         if isinstance(value, Mapping):

@@ -15,6 +15,7 @@ from refunc.logging import current
 from refunc.logging.levels import LogLevel
 from refunc.logging.logger import MLLogger, context_of
 from refunc.logging.recording import Recorder, split_metrics
+from refunc.logging.report import warn_once
 from refunc.logging.run import COMPLETED, ActiveRun, new_run
 from refunc.logging.setup import get_logger
 from refunc.runs.store import store_path
@@ -150,7 +151,7 @@ class ExperimentTracker(Recorder):
         if self._run is None:
             self.start_run()
         elif not self._run.open:
-            current.warn_once(
+            warn_once(
                 f"late {self._run.run_id}", "run %s has ended; what is logged to it now is added behind its end.", self
             )
         return self._run

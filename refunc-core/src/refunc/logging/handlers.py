@@ -19,6 +19,23 @@ from refunc.logging import current
 from refunc.logging.fields import fields_of, is_own
 from refunc.logging.levels import level_number
 from refunc.logging.recording import known, split_metrics
+from refunc.logging.report import report
+
+
+class _NoLock:
+    """A lock that locks nothing, for handlers that only append to a deque: no fork and no signal meets it held."""
+
+    def acquire(self) -> None:
+        """Do nothing, at once."""
+
+    def release(self) -> None:
+        """Do nothing."""
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, *error: object) -> None:
+        return
 
 
 class _Wrapper(logging.Handler):
@@ -32,6 +49,10 @@ class _Wrapper(logging.Handler):
             self.targets = (target,)
         elif target is not None:
             self.targets = tuple(target)
+
+    def createLock(self) -> None:  # noqa: N802  # stdlib's name
+        """Have no lock; see _NoLock."""
+        self.lock = _NoLock()  # type: ignore[assignment]  # all that stdlib asks of it
 
     def adopt(self, handlers: Iterable[logging.Handler]) -> bool:
         """Take over *handlers*, unless this one was made with a target; True if it did."""
@@ -86,10 +107,6 @@ class AsyncHandler(_Wrapper):
         """Records that a target refused with an exception that `Handler.handleError` did not take."""
         return self._outlet.dropped
 
-    def createLock(self) -> None:  # noqa: N802  # stdlib's name
-        """Have no lock: appending to a deque needs none, and a lock could be held by another thread at a fork."""
-        self.lock = None
-
     def emit(self, record: logging.LogRecord) -> None:
         """Queue *record*, its text merged first, because its arguments may change."""
         record = _merged(record)
@@ -129,7 +146,7 @@ class _HandlerOutlet(Outlet):
                 break
             except Exception:  # stdlib handlers contain their own errors; this one did not
                 next(self._dropped)
-                current.report.exception("AsyncHandler: a target raised.")
+                report.exception("AsyncHandler: a target raised.")
             count += 1
         return count
 
@@ -165,10 +182,6 @@ class BufferedHandler(_Wrapper):
         self.dropped = 0
         self._held: deque[logging.LogRecord] = deque()
         self._passing = threading.Lock()
-
-    def createLock(self) -> None:  # noqa: N802  # stdlib's name
-        """Have no lock: see AsyncHandler."""
-        self.lock = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hold *record*, its text merged first, because its arguments may change."""
@@ -209,8 +222,8 @@ class RunHandler(logging.Handler):
         super().__init__(level_number(level))
 
     def createLock(self) -> None:  # noqa: N802  # stdlib's name
-        """Have no lock: see AsyncHandler."""
-        self.lock = None
+        """Have no lock; see _NoLock."""
+        self.lock = _NoLock()  # type: ignore[assignment]  # all that stdlib asks of it
 
     def emit(self, record: logging.LogRecord) -> None:
         """Queue *record* for the journal."""

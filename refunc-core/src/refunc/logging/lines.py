@@ -20,8 +20,9 @@ from refunc.journal.values import jsonable_mapping, short_repr, text
 from refunc.logging import current
 from refunc.logging.fields import Fields
 from refunc.logging.levels import level_number
-from refunc.logging.recording import known, split_metrics, tag_texts, whole
-from refunc.logging.run import ActiveRun, Steps
+from refunc.logging.recording import known, split_metrics, tag_texts
+from refunc.logging.run import ActiveRun
+from refunc.logging.steps import Steps
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL = 5, 10, 20, 30, 40, 50
 EXPERIMENT, PROGRESS, RESULT, METRIC = 22, 23, 24, 25
+
+
+_PACKAGE = __name__.rpartition(".")[0]
 
 
 class LineFields(TypedDict, total=False):
@@ -162,8 +166,7 @@ class Lines:
         run = self._current_run() if self.experiment_tracking else None
         steps = self._loose_steps if run is None else self._steps_in(run)
         fields = Fields(
-            steps.step if step is None else whole("step", step),
-            steps.epoch if epoch is None else whole("epoch", epoch),
+            *steps.place(step, epoch),
             {**plain, **other} if other else plain,
             tag_texts(tags) if tags else {},
             tuple(text(str(artifact), 1_000) for artifact in artifacts) if artifacts else (),
@@ -268,20 +271,24 @@ def _merged(msg: object, args: tuple[object, ...]) -> str:
 
 
 def _caller(depth: int) -> Any:
-    """Return the frame *depth* levels above `_log`, or the outermost one."""
+    """Return the frame *depth* levels above `_log`; where that is refunc's own (a tracker's line), its caller's."""
     try:
-        return sys._getframe(depth + 1)
+        frame = sys._getframe(depth + 1)
     except ValueError:
         return _caller_outside()
+    return _caller_outside() if _is_ours(frame) else frame
 
 
 def _caller_outside() -> Any:
     """Return the first frame outside this package."""
     frame = sys._getframe(1)
-    package = __name__.rpartition(".")[0]
-    while frame.f_back is not None and str(frame.f_globals.get("__name__", "")).startswith(package):
+    while frame.f_back is not None and _is_ours(frame):
         frame = frame.f_back
     return frame
+
+
+def _is_ours(frame: Any) -> bool:
+    return str(frame.f_globals.get("__name__", "")).startswith(_PACKAGE)
 
 
 def _exc_info(exc_info: _ExcInfo) -> Any:

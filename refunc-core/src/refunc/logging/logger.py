@@ -24,6 +24,7 @@ from refunc.logging.levels import LogLevel, level_name, level_number, register_l
 from refunc.logging.lines import EXPERIMENT, METRIC, Lines
 from refunc.logging.logfile import LogFile, check_max_bytes, check_max_files
 from refunc.logging.recording import Recorder, split_metrics
+from refunc.logging.report import report
 from refunc.logging.run import COMPLETED, ActiveRun, is_disabled, new_run
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class MLLogger(Recorder, Lines):
         The same name again is a new run. The run ends with `end_experiment()`, or with the process.
         """
         if self._run is not None and self._run.open:
-            current.report.warning("start_experiment: run %s was still open and is ended.", self._run.run_name)
+            report.warning("start_experiment: run %s was still open and is ended.", self._run.run_name)
             self.end_experiment()
         run = self._new_run(str(experiment_name), str(run_name) if run_name is not None else None)
         current.register(run, self._tell)
@@ -197,7 +198,7 @@ class MLLogger(Recorder, Lines):
         if run is None:
             run = next((run for run in current.open_runs() if run.implicit), None)
         if run is None:
-            current.report.warning("end_experiment: logger %s has no run open.", self.name)
+            report.warning("end_experiment: logger %s has no run open.", self.name)
             return
         if final_metrics:
             self.log_metrics(final_metrics)

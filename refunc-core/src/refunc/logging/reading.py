@@ -10,7 +10,7 @@ from refunc.logging.run import ActiveRun
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.query import Query
 from refunc.runs.run import Run, RunFormatError
-from refunc.runs.store import open_store
+from refunc.runs.store import Store, open_store
 
 
 def entries_for(run: ActiveRun | None, query: Query, *, newest_first: bool) -> Iterator[LogEntry]:
@@ -18,7 +18,7 @@ def entries_for(run: ActiveRun | None, query: Query, *, newest_first: bool) -> I
     for active in open_runs():
         active.writer.flush()
     if query.experiment_id is not None or query.run_id is not None:
-        yield from _entries_in_store(query, newest_first=newest_first)
+        yield from _entries_in_stores(run, query, newest_first=newest_first)
     elif run is None:
         yield from _loose_entries(newest_first=newest_first)
     else:
@@ -28,15 +28,18 @@ def entries_for(run: ActiveRun | None, query: Query, *, newest_first: bool) -> I
             return
 
 
-def _entries_in_store(query: Query, *, newest_first: bool) -> Iterator[LogEntry]:
+def _entries_in_stores(run: ActiveRun | None, query: Query, *, newest_first: bool) -> Iterator[LogEntry]:
+    """Yield the entries of all runs that *query* names, in the default store and in the one that *run* is in."""
+    stores = {open_store(), *(Store(active.folder.parent) for active in (*open_runs(), run) if active is not None)}
     runs = [
         run
-        for run in open_store()
+        for store in stores
+        for run in store
         if (query.experiment_id is None or query.experiment_id in (run.experiment_id, run.experiment_name))
         and (query.run_id is None or query.run_id == run.run_id)
     ]
-    for run in reversed(runs) if newest_first else runs:
-        yield from run.entries(newest_first=newest_first)
+    for found in sorted(runs, key=lambda run: run.start_time, reverse=newest_first):
+        yield from found.entries(newest_first=newest_first)
 
 
 def _loose_entries(*, newest_first: bool) -> Iterator[LogEntry]:

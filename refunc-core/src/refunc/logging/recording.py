@@ -14,9 +14,10 @@ from typing import Any
 
 from refunc.journal import kinds
 from refunc.journal.values import INT64_MAX, INT64_MIN, jsonable, jsonable_mapping, key_text, number, text
-from refunc.logging.current import warn_once
 from refunc.logging.levels import LogLevel
-from refunc.logging.run import ActiveRun, Steps
+from refunc.logging.report import warn_once
+from refunc.logging.run import ActiveRun
+from refunc.logging.steps import Steps, whole
 
 _METRIC = int(LogLevel.METRIC)
 _RESULT = int(LogLevel.RESULT)
@@ -69,16 +70,14 @@ class Recorder:
             warn_once("metrics", "log_metrics: %s is no mapping of names to numbers; it is kept as it is.", other)
         if "step" in plain:
             given = plain.pop("step")
-            if step is None:
-                step = self.set_step(given)
+            step = given if step is None else step
         if "epoch" in plain:
             given = plain.pop("epoch")
-            if epoch is None:
-                epoch = self.set_epoch(given)
+            epoch = given if epoch is None else epoch
         steps = run.steps.get(self) or self._steps_in(run)
-        if step is not None and type(step) is not int:
+        if step is not None and (type(step) is not int or not INT64_MIN <= step <= INT64_MAX):
             step = whole("step", step)
-        if epoch is not None and type(epoch) is not int:
+        if epoch is not None and (type(epoch) is not int or not INT64_MIN <= epoch <= INT64_MAX):
             epoch = whole("epoch", epoch)
         automatic = False
         if step is None:
@@ -159,12 +158,12 @@ class Recorder:
         steps = run.steps.get(self) or self._steps_in(run)
         message = text(str(name), 1_000)
         fields: dict[str, Any] = {"level": "RESULT", "message": message, "logger": self.name}
-        step = steps.step if step is None else whole("step", step)
-        fields.update(known(step=step, epoch=steps.epoch, metrics=plain, other=other))
+        step, epoch = steps.place(step)
+        fields.update(known(step=step, epoch=epoch, metrics=plain, other=other))
         if metadata is not None:
             fields["extra"] = {"metadata": jsonable(metadata)}
         run.put_through(kinds.LOG, fields)
-        self._show(_RESULT, message, {**plain, **(other or {})}, step, steps.epoch)
+        self._show(_RESULT, message, {**plain, **(other or {})}, step, epoch)
 
     # -- artifacts ---------------------------------------------------------------------------------------------------
 
@@ -213,9 +212,12 @@ class Recorder:
         self, paths: Iterable[str | PathLike[str]] | str | PathLike[str], artifact_type: str | None = None
     ) -> None:
         """Keep several files or folders with the run; see `log_artifact`."""
-        if isinstance(paths, (str, PathLike)):
-            paths = [paths]
-        for path in paths:
+        try:
+            several = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
+        except TypeError:
+            warn_once("artifacts", "log_artifacts: %r is no list of paths; nothing was stored. The run goes on.", paths)
+            return
+        for path in several:
             self.log_artifact(path, artifact_type)
 
     # -- where the training stands -----------------------------------------------------------------------------------
@@ -288,17 +290,6 @@ def _keep(
             type(value).__name__,
         )
     return {**(other or {}), name: jsonable(value)}
-
-
-def whole(option: str, value: Any) -> int | None:
-    """Return *value* as a whole number of 64 bits; a step that is none is left out, with one warning."""
-    if type(value) is int:
-        return value
-    plain = number(value)
-    if plain is not None and plain == plain and abs(plain) < INT64_MAX and plain == int(plain):
-        return int(plain)
-    warn_once(f"{option} {type(value).__name__}", "%s: %r is no whole number; it is left out.", option, value)
-    return None
 
 
 def tag_texts(tags: Any) -> dict[str, str]:

@@ -1,0 +1,36 @@
+"""Where a logger stands in a run: its step and its epoch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from refunc.journal.values import INT64_MAX, number
+from refunc.logging.report import warn_once
+
+
+class Steps:
+    """Where one logger stands in one run; None until somebody says."""
+
+    __slots__ = ("epoch", "step")
+
+    def __init__(self) -> None:
+        self.step: int | None = None
+        self.epoch: int | None = None
+
+    def place(self, step: Any = None, epoch: Any = None) -> tuple[int | None, int | None]:
+        """Return the place of a record for which *step* and *epoch* were given, or this one where they were not."""
+        given_step = None if step is None else whole("step", step)
+        given_epoch = None if epoch is None else whole("epoch", epoch)
+        return (
+            self.step if given_step is None else given_step,
+            self.epoch if given_epoch is None else given_epoch,
+        )
+
+
+def whole(option: str, value: Any) -> int | None:
+    """Return *value* as a whole number of 64 bits; a step that is none is left out, with one warning."""
+    plain = number(value)
+    if plain is not None and abs(plain) <= INT64_MAX and plain == int(plain):
+        return int(plain)
+    warn_once(f"{option} {type(value).__name__}", "%s: %r is no whole number; it is left out.", option, value)
+    return None

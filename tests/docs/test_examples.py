@@ -1,0 +1,124 @@
+"""
+The documentation is true where it can be run: each page's Python blocks run in order, in a fresh process and folder.
+
+A comment before a block exempts it: `<!-- needs: polars -->` (test_run_format.py runs it) or `<!-- not run: why -->`.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import refunc.logging
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
+BLOCK = re.compile(r"(?:<!-- (?P<mark>[\w ]+)[^\n]*-->\n)?^```python\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def page_name(page: Path) -> str:
+    return page.relative_to(DOCS).as_posix()
+
+
+def script_of(page: Path) -> str:
+    """Return the blocks of *page* that are run, as one script whose line numbers are the page's."""
+    text = page.read_text("utf-8")
+    script = ""
+    for block in BLOCK.finditer(text):
+        if block["mark"] not in ("needs", "not run"):
+            lines_before = text.count("\n", 0, block.start("code"))
+            script += "\n" * (lines_before - script.count("\n")) + block["code"]
+    return script
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if script_of(page)], ids=page_name)
+def test_examples_of_a_page_run(page: Path, own_folder: Path) -> None:
+    script = own_folder / f"{page.stem.replace('-', '_')}.py"
+    script.write_text(script_of(page), "utf-8")
+
+    done = subprocess.run([sys.executable, script.name], cwd=own_folder, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, f"{page_name(page)}:\n{done.stderr}"
+    # An uncaught exception of a thread or a child, or a warning; what was logged is indented or has a time before it.
+    assert not re.search(r"^(Traceback|--- Logging error|\S+:\d+: \w*Warning: )", done.stderr, re.MULTILINE), (
+        done.stderr
+    )
+
+
+def names_used(page: Path) -> set[str]:
+    """Return the names of refunc.logging that the examples of *page* use."""
+    used: set[str] = set()
+    aliases = {"refunc.logging"}
+    for node in ast.walk(ast.parse(script_of(page))):
+        if isinstance(node, ast.ImportFrom) and node.module == "refunc.logging":
+            used.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.Import):
+            aliases.update(alias.asname for alias in node.names if alias.name == "refunc.logging" and alias.asname)
+        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) in aliases:
+            used.add(node.attr)
+    return used
+
+
+def test_every_public_name_is_used_in_an_example() -> None:
+    used = set().union(*map(names_used, PAGES))
+
+    assert set(refunc.logging.__all__) - used == set()
+
+
+def test_every_public_name_has_an_entry_in_the_reference() -> None:
+    """A heading, or the first cell of a table's row."""
+    entries = "".join(
+        line
+        for page in (DOCS / "reference").glob("*.md")
+        for line in re.findall(r"^#+ .*|^\| [^|]*\|", page.read_text("utf-8"), re.MULTILINE)
+    )
+
+    assert [name for name in refunc.logging.__all__ if not re.search(rf"`{name}\b", entries)] == []
+
+
+def test_every_environment_variable_is_documented() -> None:
+    page = (DOCS / "reference/configuration.md").read_text("utf-8")
+    named = {
+        name
+        for part in ("logging", "runs", "journal")
+        for source in (ROOT / "refunc-core/src/refunc" / part).rglob("*.py")
+        for name in re.findall(r"\bREFUNC_[A-Z_]+\b", source.read_text("utf-8"))
+    }
+
+    assert {name for name in named if f"`{name}" not in page} == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_name)
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = re.findall(r"\]\((?!https?://)([^)]+)\)", page.read_text("utf-8"))
+
+    assert [target for target in targets if broken(page, target)] == []
+
+
+def broken(page: Path, target: str) -> bool:
+    path, _, anchor = target.partition("#")
+    file = (page.parent / path).resolve() if path else page
+    if not file.exists():
+        return True
+    if not anchor:
+        return False
+    headings = re.findall(r"^#+ (.+)$", file.read_text("utf-8"), re.MULTILINE)
+    return anchor not in {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_a_line_holds_one_sentence() -> None:
+    """So that a change of one sentence is a change of one line."""
+    found = [
+        f"{page_name(page)}: {line}"
+        for page in PAGES
+        for line in re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL).splitlines()
+        if not line.startswith(("|", "<!--")) and re.search(r"[a-z`)][.?!] [A-Z`]", line)
+    ]
+
+    assert found == []
