@@ -58,7 +58,9 @@ class FileOutlet(Outlet):
         self._batch_limit = BATCH_RECORDS
         self._sync_lock = threading.Lock()
         self._retired: deque[tuple[AppendFile, int]] = deque()
-        self._suspect: AppendFile | None = None
+        self._suspects: deque[tuple[AppendFile, int]] = deque()
+        self._syncing = 0
+        self._syncs_begun = self._syncs_done = 0
         self._sync_failures = 0
 
     # -- what a subclass says ----------------------------------------------------------------------------------------
@@ -85,7 +87,7 @@ class FileOutlet(Outlet):
         state = self._state
         if not state.batch and not state.drops:
             state = self._take(state)
-            if not state.batch and not state.drops:
+            if not state.batch and not state.drops and not self._suspects:
                 return 0
         batch = state.batch or []
         state = self._with_file(state)
@@ -112,8 +114,8 @@ class FileOutlet(Outlet):
 
     def _with_file(self, state: _State) -> _State:
         """Return the state with a file that can take the batch."""
-        if self._suspect is not None:
-            return self._rewrite_suspect(self._suspect, state)
+        if self._suspects:
+            return self._rewrite_suspects(state)
         if state.file is not None and (state.tried or not self._is_full(state.size)):
             return state
         file = self._open_next()
@@ -144,54 +146,80 @@ class FileOutlet(Outlet):
         seq = state.seq + len(state.batch or ()) + (state.drops > 0)
         self._state = _State(file, state.size + len(data), seq, state.drops_told + state.drops)
 
-    def _rewrite_suspect(self, suspect: AppendFile, state: _State) -> _State:
+    def _rewrite_suspects(self, state: _State) -> _State:
         """
         After a failed sync, copy what was written since the last good one to a new file.
 
         The kernel may have dropped those pages, and a second fsync may report success for pages that never reached the
         disk (https://lwn.net/Articles/752063/), so the old file is not trusted any more.
         """
-        fresh = self._open_next()
+        suspects = [(file, state.size if file is state.file else size) for file, size in list(self._suspects)]
         carried = b""
-        if suspect is state.file:
+        for file, size in suspects:
             with contextlib.suppress(OSError):  # unreadable now: what is missing shows as a gap in the numbers
-                carried = _read(suspect, suspect.synced, state.size)
-            self._retired.append((suspect, suspect.synced))
-        data = self._header() + carried + self._encode(state.batch or [], state.seq, state.drops)
-        self._state = state = state._replace(file=fresh, size=0, data=data, tried=False)
-        self._suspect = None
+                lost = file.read(file.synced, size)
+                # A file that was never synced begins with its header, and the new one has its own.
+                carried += lost.partition(b"\n")[2] if file.synced == 0 and self._header() else lost
+        fresh = self._open_next()
+        if state.file is not None and all(file is not state.file for file, _ in suspects):
+            self._retired.append((state.file, state.size))
+        data = carried + self._encode(state.batch or [], state.seq, state.drops)
+        if fresh.size == 0:
+            data = self._header() + data
+        self._state = state = state._replace(file=fresh, size=fresh.size, data=data, tried=False)
+        for file, _ in suspects:
+            self._retired.append((file, file.synced))
+            self._suspects.popleft()
         return state
 
     # -- the disk ----------------------------------------------------------------------------------------------------
 
     def sync(self) -> bool:
         """Force what is written to the disk, in the calling thread; False where the disk refuses or takes too long."""
-        if not wait_until_free(self._sync_lock, WAIT):
+        me = threading.get_ident()
+        if self._syncing == me and self._sync_lock.locked():  # a signal handler in this thread's sync
             return False
+        begun = self._syncs_begun
+        if not wait_until_free(self._sync_lock, WAIT, lambda: self._syncs_done > begun):
+            return False
+        if self._syncs_done > begun:  # by another thread, begun after this call
+            return True
         with self._sync_lock:
-            while self._retired:
-                file, size = self._retired[0]
-                with contextlib.suppress(OSError):  # its lines are in the next file too, or will be
-                    file.sync(size)
-                file.close()
-                self._retired.popleft()
-            state = self._state
-            if state.file is None or self._suspect is not None:
-                return self._suspect is None
             try:
-                state.file.sync(state.size)
-            except OSError as error:
-                self._sync_failed(state.file, error)
-                return False
-            self._sync_failures = 0
+                self._syncing = me
+                self._syncs_begun = number = self._syncs_begun + 1
+                done = self._sync_owned()
+                if done:
+                    self._syncs_done = number
+                return done
+            finally:
+                self._syncing = 0
+
+    def _sync_owned(self) -> bool:
+        while self._retired:
+            file, size = self._retired[0]
+            if self._sync_file(file, size):
+                file.close()
+            self._retired.popleft()
+        state = self._state
+        if self._suspects or (state.file is not None and not self._sync_file(state.file, state.size)):
+            return False
+        self._sync_failures = 0
         return True
 
-    def _sync_failed(self, file: AppendFile, error: OSError) -> None:
-        self._sync_failures += 1
-        if self._sync_failures == 1:
-            report.warning("%s: the disk did not take what was written (%s). It is written to a new file.", self, error)
-        if self._sync_failures <= MAX_REWRITES:
-            self._suspect = file
+    def _sync_file(self, file: AppendFile, size: int) -> bool:
+        try:
+            file.sync(size)
+        except OSError as error:
+            self._sync_failures += 1
+            if self._sync_failures == 1:
+                report.warning(
+                    "%s: the disk did not take what was written (%s). It is written to a new file.", self, error
+                )
+            if self._sync_failures <= MAX_REWRITES:
+                self._suspects.append((file, size))
+            return False
+        return True
 
     def close(self) -> None:
         """Drain, sync and close the file. A record that comes later opens the next one."""
@@ -200,13 +228,13 @@ class FileOutlet(Outlet):
             with self._lock:
                 state = self._state
                 if state.file is not None and not state.batch:
-                    self._state = state._replace(file=None, size=0)
                     self._retired.append((state.file, state.size))
+                    self._state = state._replace(file=None, size=0)
         self.sync()
 
     def after_fork_in_child(self) -> None:
         """Close the inherited file: it is the parent's, and one process writes one file."""
-        inherited = [file for file, _ in self._retired]
+        inherited = [file for file, _ in (*self._retired, *self._suspects)]
         if self._state.file is not None:
             inherited.append(self._state.file)
         for file in inherited:
@@ -218,10 +246,3 @@ class FileOutlet(Outlet):
     def waiting(self) -> int:
         """How many records are in memory only."""
         return len(self.queue) + len(self._state.batch or ())
-
-
-def _read(file: AppendFile, start: int, end: int) -> bytes:
-    """Return the bytes from *start* to *end* of *file*."""
-    with open(file.path, "rb") as readable:
-        readable.seek(start)
-        return readable.read(end - start)

@@ -50,7 +50,7 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
         return None
     body = line[:-_CRC_LENGTH] + b"}"
     try:
-        if int(line[-10:-2], 16) != zlib.crc32(body):
+        if line[-10:-2] != b"%08x" % zlib.crc32(body):
             return None
         fields = _decode(body)
     except (ValueError, RecursionError, msgspec.DecodeError):
@@ -58,7 +58,7 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
     if not isinstance(fields, dict):
         return None
     nonfinite = fields.pop("nonfinite", None)
-    if nonfinite:
+    if isinstance(nonfinite, dict):
         _restore(fields, nonfinite)
     return fields
 
@@ -91,9 +91,9 @@ def _text(value: str) -> str:
 
 def _restore(fields: dict[str, Any], nonfinite: dict[str, str]) -> None:
     for pointer, name in nonfinite.items():
-        *path, last = _unescape(pointer)
         target: Any = fields
         try:
+            *path, last = _unescape(pointer)
             for key in path:
                 target = target[int(key)] if isinstance(target, list) else target[key]
             target[int(last) if isinstance(target, list) else last] = _NONFINITE[name]

@@ -33,10 +33,10 @@ class AppendFile:
         Raises:
             OSError: It cannot be opened, or exists although it must be new.
         """
-        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _CLOEXEC | _NOFOLLOW | (os.O_EXCL if new else 0)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _CLOEXEC | _NOFOLLOW | (os.O_EXCL if new else 0)
         self.path = path
         self.fd = os.open(path, flags, 0o666)
-        self.synced = 0
+        self.synced = 0 if new else self.size  # what stood there before is not this process's concern
         self._entered = not new  # whether the folder's entry for the file is known to be on disk
 
     @property
@@ -56,9 +56,16 @@ class AppendFile:
             OSError: The write was refused; call again later with `resume=True`.
         """
         done = max(0, self.size - base) if resume else 0
-        rest = memoryview(data)[done:]
-        while rest:
-            rest = rest[os.write(self.fd, rest) :]
+        write_whole(self.fd, memoryview(data)[done:])
+
+    def read(self, start: int, end: int) -> bytes:
+        """Return the bytes from *start* to *end*: of this file, whatever its name is by now."""
+        os.lseek(self.fd, start, os.SEEK_SET)  # appending does not care about the position
+        parts = []
+        while start < end and (part := os.read(self.fd, end - start)):
+            parts.append(part)
+            start += len(part)
+        return b"".join(parts)
 
     def sync(self, size: int) -> None:
         """
@@ -95,13 +102,27 @@ def _sync_folder(folder: Path) -> None:
         os.close(fd)
 
 
-def lock(fd: int) -> None:
-    """Lock the open file for as long as this process has it open; where the file system cannot, do nothing."""
+def write_whole(fd: int, data: bytes | memoryview) -> None:
+    """Write all of *data*: a disk that fills up takes a part and says so, and only the next write raises."""
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def lock(fd: int) -> bool:
+    """
+    Lock the open file for as long as this process has it open.
+
+    False where somebody else holds the lock; where the file system has none, nobody does.
+    """
     if fcntl is not None:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
         except OSError:
-            return
+            return True
+    return True
 
 
 def is_locked(path: Path) -> bool | None:

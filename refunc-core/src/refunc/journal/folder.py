@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
 from typing import Any
 
-from refunc.journal.file import lock
+from refunc.journal.file import lock, write_whole
 from refunc.journal.names import new_id
 
 RUN_JSON = "run.json"
@@ -19,11 +20,15 @@ SEGMENT_SUFFIX = ".jsonl"
 class RunFolder:
     """A run's folder on the writing side. Nothing exists on disk before `create`."""
 
-    def __init__(self, path: Path, birth: dict[str, Any]) -> None:
+    def __init__(self, path: Path, birth: dict[str, Any], *, is_made: bool = False) -> None:
+        """
+        Args:
+            is_made: Another process opened the run: its `run.json`, and the lock on it, are left alone.
+        """
         self.path = path
         self.birth = birth
         self._lock_fd = -1
-        self._created = False
+        self._created = is_made
 
     def create(self) -> None:
         """
@@ -43,12 +48,14 @@ class RunFolder:
         draft = self.path / f".{RUN_JSON}.{new_id()}"
         fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
         try:
-            os.write(fd, json.dumps(self.birth, indent=2).encode("ascii") + b"\n")
+            write_whole(fd, json.dumps(self.birth, indent=2).encode("ascii") + b"\n")
             os.fsync(fd)
             lock(fd)
             os.rename(draft, target)
         except BaseException:
             os.close(fd)
+            with contextlib.suppress(OSError):
+                os.unlink(draft)
             raise
         self._lock_fd = fd
         self._created = True

@@ -18,6 +18,7 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from refunc.journal import pump
@@ -69,7 +70,10 @@ class Outlet:
         self._owner = 0
         self._again = False
         self._served = False
-        self._stalled = False
+        self._flushing: set[int] = set()  # threads that wait for a drain of their own; no more than a hint
+        self._begun = self._covered = 0  # the numbers of the last drain, and of the last that emptied the queue
+        self._steps = 0  # batches tried so far: as long as it grows, the disk gets on
+        self._stalled_at = -1  # what `_steps` was when somebody waited for nothing
         self._retry_at = 0.0
         self._retry_delay = 0.0
         self._dropped = itertools.count()
@@ -84,27 +88,35 @@ class Outlet:
 
     def write(self, item: Any) -> bool:
         """Queue *item* and drain: True when it is written on return, with everything that was queued before it."""
-        self.queue.append(item)
+        return self.write_all((item,))
+
+    def write_all(self, items: Iterable[Any]) -> bool:
+        """Queue *items* and drain, as `write` does; no interrupt divides what an iterator written in C gives."""
+        self.queue.extend(items)
         if not self._served:
             self.relieve()
         written = self.flush(sync=self._durability == "disk")
-        if not written and len(self.queue) > self._bound:
+        if not written and len(self.queue) > self._bound and (self.failing or self._is_stalled()):
             self._shed()
         return written
 
     def relieve(self) -> None:
-        """Do what a queue above `high_water` asks for: be served, write through, drain a batch, or drop."""
-        if not self._served:
-            self._served = pump.serve(self)
-            if self._served and self._durability == "async":
+        """Do what a queue above `high_water` asks for: be served, write through, or press back."""
+        if not self._served and pump.serve(self):
+            if self._durability == "async":
                 self.high_water = self._bound
+            self._served = True
+            if pump.is_closed():  # meanwhile, by the exiting thread: nobody drains any more
+                self.high_water = 0
         if len(self.queue) <= self.high_water:
             return
-        written = self.drain(limit=None if self.high_water == 0 else 1)
-        if written and self._durability == "disk":
-            self.sync()
-        if not written and len(self.queue) > self._bound:
-            self._shed()
+        if self.high_water:
+            self._press_back()
+        else:
+            if self.drain() and self._durability == "disk":
+                self.sync()
+            if len(self.queue) > self._bound and (self.failing or self._is_stalled()):
+                self._shed()
 
     def flush(self, *, sync: bool = False) -> bool:
         """
@@ -114,7 +126,12 @@ class Outlet:
             False where that was not done: the disk refuses, another thread's drain takes longer than a second, or
             this very thread is in a drain already (a signal handler, `__del__`): that drain looks again.
         """
-        return self.drain(force=True) and (not sync or self.sync())
+        me = threading.get_ident()
+        try:
+            self._flushing.add(me)
+            return self.drain(force=True) and (not sync or self.sync())
+        finally:
+            self._flushing.discard(me)
 
     def drain(self, *, limit: int | None = None, force: bool = False) -> bool:
         """
@@ -127,22 +144,32 @@ class Outlet:
         if self._owner == me and self._lock.locked():
             self._again = True
             return False
-        if not force and (self._stalled or time.monotonic() < self._retry_at):
+        if not force and (self._is_stalled() or time.monotonic() < self._retry_at):
             return False
-        if not wait_until_free(self._lock, WAIT):
-            self._stalled = True
-            return False
-        # `with`, and no acquire(timeout): an interrupt right after acquire() returns leaves the lock taken for ever.
-        with self._lock:
-            self._owner = me
-            try:
-                done = self._drain_owned(limit)
-            finally:
-                self._owner = 0
-        if self._again and done:
-            self._again = False
-            return self.drain(limit=limit, force=force)
-        return done
+        begun = self._begun
+        while True:
+            steps = self._steps
+            if not wait_until_free(self._lock, WAIT, lambda begun=begun: self._covered > begun):  # type: ignore[misc]
+                if steps == self._steps:
+                    self._stalled_at = steps
+                return False
+            if self._covered > begun:  # another thread's drain, begun after this call, wrote for this one as well
+                return True
+            # `with`, no acquire(timeout): an interrupt right after acquire() returns leaves the lock taken for ever.
+            with self._lock:
+                try:
+                    self._owner = me
+                    self._again = False
+                    self._begun = number = self._begun + 1
+                    done = self._drain_owned(limit)
+                    if done and limit is None:
+                        self._covered = number
+                finally:
+                    self._owner = 0
+            if not (self._again and done):
+                return done
+            begun = self._begun
+            limit = None  # a signal handler or `__del__` wrote through meanwhile, and left it to this thread
 
     def sync(self) -> bool:
         """Force what is written to the disk; True when that was done. Outlets without a file have nothing to do."""
@@ -165,8 +192,9 @@ class Outlet:
     @property
     def dropped(self) -> int:
         """How many records were dropped so far."""
-        # next() on an itertools.count is atomic, which `+= 1` is not; its state can be read without taking a number.
-        return int(self._dropped.__reduce__()[1][0])
+        # next() on an itertools.count is atomic, which `+= 1` is not. Its repr tells the number without taking it; its
+        # `__reduce__` is gone from Python 3.14 on.
+        return int(repr(self._dropped)[len("count(") : -1])
 
     @property
     def waiting(self) -> int:
@@ -178,6 +206,32 @@ class Outlet:
         """Whether the last attempt to write failed."""
         return self._retry_delay > 0
 
+    def _press_back(self) -> None:
+        """Come back when the queue is below its bound: drain where nobody does, and drop only where nothing moves."""
+        steps, deadline = self._steps, time.monotonic() + WAIT
+        polite = bool(self._flushing)
+        while len(self.queue) > self._bound:
+            if self._owner == threading.get_ident() and self._lock.locked():
+                self._again = True  # this is a signal handler within the drain, which goes on behind it
+                return
+            if self._is_stalled() or time.monotonic() < self._retry_at:
+                self._shed()
+                return
+            if not (polite or self._lock.locked()):
+                if self.drain(limit=1):
+                    return
+                continue
+            polite = False
+            if steps != self._steps:
+                steps, deadline = self._steps, time.monotonic() + WAIT
+            elif time.monotonic() > deadline:
+                self._stalled_at = steps
+            time.sleep(0.0005)
+
+    def _is_stalled(self) -> bool:
+        """Whether a write under way takes so long that somebody gave up waiting for it."""
+        return self._stalled_at == self._steps and self._lock.locked()
+
     # -- under the drain lock ----------------------------------------------------------------------------------------
 
     def _drain_owned(self, limit: int | None) -> bool:
@@ -185,14 +239,15 @@ class Outlet:
         steps = 0
         try:
             while count := self._step():
-                self._stalled = False
+                self._steps += 1
                 if self._retry_delay:
                     self._recovered()
                 remaining -= count
                 steps += 1
                 if steps == limit or (remaining <= 0 and not self._again):
                     break
-        except OSError as error:
+        except Exception as error:  # a path that is none, no memory: whatever it is, no logging call may raise it
+            self._steps += 1
             self._failed(error)
             return False
         return True
@@ -206,7 +261,7 @@ class Outlet:
         """
         raise TypeError(f"{type(self).__name__} does not say how its records are written.")
 
-    def _failed(self, error: OSError) -> None:
+    def _failed(self, error: Exception) -> None:
         first = not self._retry_delay
         self._retry_delay = min(30.0, self._retry_delay * 2 or 1.0)
         self._retry_at = time.monotonic() + self._retry_delay
@@ -239,10 +294,16 @@ class Outlet:
         return False
 
 
-def wait_until_free(lock: threading.Lock, seconds: float) -> bool:
-    """Wait until nobody holds *lock*, at most *seconds*; the caller takes it with `with` right after."""
+def wait_until_free(lock: threading.Lock, seconds: float, is_done: Callable[[], bool] = bool) -> bool:
+    """
+    Wait until nobody holds *lock*, at most *seconds*; the caller takes it with `with` right after.
+
+    Args:
+        is_done: Whether what the caller wants the lock for was done by another thread. Without that, one of two threads
+            that write in every call would find the lock taken nearly always.
+    """
     deadline = time.monotonic() + seconds
-    while lock.locked():
+    while lock.locked() and not is_done():
         if time.monotonic() > deadline:
             return False
         time.sleep(0.0005)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import logging
 import os
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -37,7 +38,7 @@ class _Pump:
         self.lock = threading.RLock()  # re-entrant: a signal handler may log its first record while this is held
         self.stop = threading.Lock()
         self.stop.acquire()
-        self.threads: list[threading.Thread] = []
+        self.threads: dict[str, threading.Thread] = {}
         self.starting = False
 
     def serve(self, outlet: Outlet) -> bool:
@@ -48,20 +49,32 @@ class _Pump:
 
     def start(self) -> bool:
         """Start the threads that do not run; False where that is impossible or under way further up this stack."""
-        if self.threads and all(thread.is_alive() for thread in self.threads):
+        if self._are_running():
             return True
         with self.lock:
             if self.starting:
                 return False
-            self.starting = True
+            if self._are_running():  # by another thread, while this one waited
+                return True
             try:
+                self.starting = True
                 _install_process_hooks()
-                self.threads = [_thread("refunc-writer", self._write_loop), _thread("refunc-sync", self._sync_loop)]
+                self._start_thread("refunc-writer", self._write_loop)
+                self._start_thread("refunc-sync", self._sync_loop)
             except RuntimeError:  # at interpreter shutdown, and in subinterpreters that refuse daemon threads
                 return False
             finally:
                 self.starting = False
         return True
+
+    def _are_running(self) -> bool:
+        return len(self.threads) == 2 and all(thread.is_alive() for thread in self.threads.values())
+
+    def _start_thread(self, name: str, target: Callable[[], None]) -> None:
+        thread = self.threads.get(name)
+        if thread is None or not thread.is_alive():
+            self.threads[name] = thread = threading.Thread(target=target, name=name, daemon=True)
+            thread.start()
 
     def _write_loop(self) -> None:
         while not self.stop.acquire(timeout=POLL):
@@ -85,10 +98,11 @@ class _Pump:
             outlet.high_water = 0
             _contained(outlet.flush)
             _contained(outlet.sync)
-        if self.threads:
+        if self.threads and self.stop.locked():
             self.stop.release()
-            for thread in self.threads:
-                thread.join(JOIN)
+            for thread in self.threads.values():
+                if thread.is_alive():
+                    thread.join(JOIN)
 
 
 _pump = _Pump()
@@ -100,15 +114,14 @@ def serve(outlet: Outlet) -> bool:
     return _pump.serve(outlet)
 
 
+def is_closed() -> bool:
+    """Whether the process is exiting, so that every record is written in its call."""
+    return _pump.closed
+
+
 def dismiss(outlet: Outlet) -> None:
     """Stop looking after *outlet*."""
     _pump.outlets.pop(id(outlet), None)
-
-
-def _thread(name: str, target: Callable[[], None]) -> threading.Thread:
-    thread = threading.Thread(target=target, name=name, daemon=True)
-    thread.start()
-    return thread
 
 
 def _contained(call: Callable[[], object]) -> None:
@@ -121,8 +134,24 @@ def _contained(call: Callable[[], object]) -> None:
         )
 
 
+def at_exit(call: Callable[[], None]) -> None:
+    """Run *call*, which can be taken up again where it was interrupted, to its end: Ctrl-C at exit loses nothing."""
+    for _ in range(5):
+        try:
+            _contained(call)
+            return
+        except KeyboardInterrupt:
+            continue
+
+
 def _install_process_hooks() -> None:
     global _hooks_installed
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None and processes.parent_process() is not None:
+        # Children of multiprocessing end with os._exit, past atexit; their own finalizers run, ours behind the user's.
+        from multiprocessing import util
+
+        util.Finalize(None, _close, exitpriority=-1_000)
     if _hooks_installed:
         return
     _hooks_installed = True
@@ -132,7 +161,7 @@ def _install_process_hooks() -> None:
 
 
 def _close() -> None:
-    _pump.close()
+    at_exit(_pump.close)
 
 
 def _after_fork_in_child() -> None:

@@ -30,7 +30,7 @@ class Account:
     """What a reader met besides records. Numbers of lines or records; 0 everywhere is a whole journal."""
 
     torn: int = 0  # unfinished lines at the end of a segment
-    damaged: int = 0  # lines that fail their checksum
+    damaged: int = 0  # lines that fail their checksum, and files that cannot be read
     missing: int = 0  # sequence numbers that no line has
     dropped: int = 0  # records that the writer says it dropped
     duplicates: int = 0  # lines written twice after a disk error; each record is read once
@@ -53,6 +53,8 @@ def read_journal(folder: Path, account: Account | None = None) -> Iterator[Recor
     """
     Yield the records of the run in *folder*: each writer's in the order of its numbers, writers merged by time.
 
+    After a disk error, what the disk lost of a segment comes where it was written again.
+
     Args:
         account: Filled while reading.
     """
@@ -65,7 +67,8 @@ def read_journal(folder: Path, account: Account | None = None) -> Iterator[Recor
 
 def read_backwards(folder: Path) -> Iterator[Record]:
     """Yield the records of the run in *folder* newest first, reading no more of the files than is asked for."""
-    streams = [_read_writer_backwards(writer, paths) for writer, paths in segments(folder).items()]
+    # The last writer first: of records of the same time, the merge takes the one of the earlier stream.
+    streams = [_read_writer_backwards(writer, paths) for writer, paths in reversed(segments(folder).items())]
     if len(streams) == 1:
         return streams[0]
     return heapq.merge(*streams, key=attrgetter("time"), reverse=True)
@@ -92,7 +95,7 @@ def _read_writer(writer: str, paths: list[Path], account: Account) -> Iterator[R
 
 
 def _read_writer_backwards(writer: str, paths: list[Path]) -> Iterator[Record]:
-    lowest: float = float("inf")
+    numbers = _Numbers(Account(), backwards=True)
     for path in reversed(paths):
         logger = _logger_of(path)
         for line in _lines_backwards(path):
@@ -100,8 +103,7 @@ def _read_writer_backwards(writer: str, paths: list[Path]) -> Iterator[Record]:
             if fields is None or fields.get("kind") == kinds.SEGMENT:
                 continue
             record = _record(fields, writer, logger)
-            if record is not None and record.seq < lowest:
-                lowest = record.seq
+            if record is not None and numbers.take(record.seq):
                 yield record
 
 
@@ -114,13 +116,17 @@ def _record(fields: dict[str, Any], writer: str, logger: str) -> Record | None:
 class _Numbers:
     """Which sequence numbers of one writer were met: to read a line that was written twice once, and to count holes."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, *, backwards: bool = False) -> None:
         self._account = account
-        self._next = 0
+        self._next: int | None = None if backwards else 0
+        self._sign = -1 if backwards else 1
         self._holes: set[int] = set()
 
     def take(self, seq: int) -> bool:
         """Whether the record *seq* is met for the first time."""
+        seq *= self._sign
+        if self._next is None:
+            self._next = seq
         if seq == self._next:
             self._next += 1
             return True
@@ -139,15 +145,18 @@ class _Numbers:
 
 
 def _lines(path: Path, account: Account) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        while line := file.readline(MAX_LINE_BYTES):
-            if line.endswith(b"\n"):
-                yield line[:-1]
-            elif len(line) < MAX_LINE_BYTES:
-                account.torn += 1
-            else:
-                account.damaged += 1
-                _skip_line(file)
+    try:
+        with open(path, "rb") as file:
+            while line := file.readline(MAX_LINE_BYTES):
+                if line.endswith(b"\n"):
+                    yield line[:-1]
+                elif len(line) < MAX_LINE_BYTES:
+                    account.torn += 1
+                else:
+                    account.damaged += 1
+                    _skip_line(file)
+    except OSError:  # one file that cannot be read must not hide the others
+        account.damaged += 1
 
 
 def _skip_line(file: BinaryIO) -> None:
@@ -158,25 +167,33 @@ def _skip_line(file: BinaryIO) -> None:
 
 def _lines_backwards(path: Path) -> Iterator[bytes]:
     """Yield the whole lines of *path*, last first."""
-    with open(path, "rb") as file:
-        position = file.seek(0, 2)
-        tail = b""
-        while position > 0 and len(tail) < MAX_LINE_BYTES:
-            size = min(max(_BLOCK_BYTES, len(tail)), position)
-            position -= size
-            file.seek(position)
-            head, *whole = (file.read(size) + tail).split(b"\n")
-            # The last piece is behind the last newline: nothing, a torn line, or the first half of one already given.
-            yield from reversed(whole[:-1])
-            tail = head + b"\n" if whole else head
-        if position == 0 and tail.endswith(b"\n"):
-            yield tail[:-1]
+    try:
+        with open(path, "rb") as file:
+            position = file.seek(0, 2)
+            tail = b""
+            while position > 0:
+                size = min(max(_BLOCK_BYTES, len(tail)), position)
+                position -= size
+                file.seek(position)
+                head, *whole = (file.read(size) + tail).split(b"\n")
+                # The last piece is behind the last newline: nothing, or a line that is torn or was given already.
+                yield from reversed(whole[:-1])
+                tail = head + b"\n" if whole else head
+                if len(tail) > MAX_LINE_BYTES:
+                    tail = b""  # no record of ours: what is still to come of it is dropped like a torn line
+            if tail.endswith(b"\n"):
+                yield tail[:-1]
+    except OSError:  # see `_lines`
+        return
 
 
 def _logger_of(path: Path) -> str:
-    with open(path, "rb") as file:
-        fields = decode_line(file.readline(_BLOCK_BYTES).rstrip(b"\n"))
-    return str(fields.get("logger", "")) if fields else ""
+    try:
+        with open(path, "rb") as file:
+            fields = decode_line(file.readline(_BLOCK_BYTES).rstrip(b"\n"))
+    except OSError:
+        return ""
+    return str(fields.get("logger", "")) if fields and fields.get("kind") == kinds.SEGMENT else ""
 
 
 def _is_plain_file(path: Path) -> bool:

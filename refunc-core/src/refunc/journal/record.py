@@ -125,7 +125,7 @@ class Gap(Record):
 
 @attrs.frozen(kw_only=True)
 class Unknown(Record):
-    """A line of a kind that this version of refunc does not know."""
+    """A line of a kind, or with values, that this version of refunc does not know."""
 
     kind: str
     fields: dict[str, Any]
@@ -144,13 +144,20 @@ _CLASSES: dict[str, type[Record]] = {
 
 
 def record_of(fields: dict[str, Any]) -> Record | None:
-    """Return the record that *fields*, a decoded line with its writer, stands for; None where its types are wrong."""
+    """
+    Return the record that *fields*, a decoded line with its writer, stands for.
+
+    It is Unknown where a field has another type than its kind says, and None where it has no number or time.
+    """
     kind = fields.get("kind")
     known = _CLASSES.get(kind) if isinstance(kind, str) else None
+    if known is not None:
+        try:
+            return msgspec.convert(fields, known)
+        except msgspec.ValidationError:  # its checksum held, so it is no damage: somebody wrote it like that
+            pass
     try:
-        if known is None:
-            common = msgspec.convert(fields, Record)
-            return Unknown(seq=common.seq, time=common.time, writer=common.writer, kind=str(kind), fields=fields)
-        return msgspec.convert(fields, known)
+        common = msgspec.convert(fields, Record)
     except msgspec.ValidationError:
         return None
+    return Unknown(seq=common.seq, time=common.time, writer=common.writer, kind=str(kind), fields=fields)

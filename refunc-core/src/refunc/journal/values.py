@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import binascii
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, SupportsFloat
 
 MAX_DEPTH = 8
 MAX_ITEMS = 10_000
@@ -75,7 +75,7 @@ def number(value: object) -> int | float | None:
         if callable(item):
             scalar = item()
             return number(scalar) if type(scalar) in (int, float, bool) else None
-        if hasattr(value, "__float__"):
+        if isinstance(value, SupportsFloat):
             return float(value)
     except Exception:  # a user's object may raise what it likes, and a logging call must not
         return None

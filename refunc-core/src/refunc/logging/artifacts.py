@@ -86,7 +86,10 @@ def _store_folder(run: Path, source: Path, copy: bool | None) -> dict[str, Any]:
         folders.sort()
         for name in sorted(names):
             path = Path(folder, name)
-            info = path.stat()
+            try:
+                info = path.stat()
+            except FileNotFoundError:  # a link to nowhere, or a file that was removed since: the others are kept
+                continue
             if stat.S_ISREG(info.st_mode):
                 entry = _store_file(run, path, info, copy)
                 files.append({"path": path.relative_to(source).as_posix(), **entry})

@@ -9,7 +9,7 @@ is empty, finds its run by the third rule, and an asyncio task by the second.
 from __future__ import annotations
 
 import atexit
-import logging
+import contextlib
 import os
 import sys
 import time
@@ -17,11 +17,15 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from functools import partial
+from itertools import repeat
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from refunc.journal.pump import at_exit
 from refunc.logging.banner import end_line, start_line
+from refunc.logging.report import warn_once
 from refunc.logging.run import COMPLETED, FAILED, INTERRUPTED, ActiveRun, attached_run
 
 #: The run of `experiment_context` in this thread or task.
@@ -37,19 +41,11 @@ PARENT_RUN = "REFUNC_PARENT_RUN"
 _LOOK_AGAIN = 1.0
 
 _open_runs: dict[str, ActiveRun] = {}
-_warned: set[str] = set()
 _ending_error: list[tuple[str, str]] = []
 _looked_at = -_LOOK_AGAIN
-_hooked_pid = 0
-
-report = logging.getLogger("refunc.runs")
-
-
-def warn_once(key: str, message: str, *args: object) -> None:
-    """Warn on the logger `refunc.runs`, once a process for each *key*."""
-    if key not in _warned:
-        _warned.add(key)
-        report.warning(message, *args)
+_is_hooked = False
+_is_exiting = False
+_late_run: ActiveRun | None = None
 
 
 def ambient_run() -> ActiveRun | None:
@@ -63,12 +59,13 @@ def existing_run() -> ActiveRun | None:
     run = ambient_run()
     if run is not None:
         return run
-    named = [run for run in tuple(_open_runs.values()) if not run.implicit]
+    known = [run for run in tuple(_open_runs.values()) if run.open]
+    named = [run for run in known if not run.implicit]
     if len(named) == 1:
         return named[0]
     if not named:
-        return next(iter(tuple(_open_runs.values())), None) or _run_of_parent()
-    implicit = next((run for run in tuple(_open_runs.values()) if run.implicit), None)
+        return next(iter(known), None) or _run_of_parent() or _late_run
+    implicit = next((run for run in known if run.implicit), None)
     warn_once(
         "several runs",
         "%d runs are open, and a call outside their contexts cannot know which is meant: it goes to %s. "
@@ -86,26 +83,30 @@ def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
     Args:
         tell: Shows a line; it gets one now and one when the run ends.
     """
+    global _late_run
     _install_hooks()
-    lines = list(loose_lines)
-    loose_lines.clear()
-    run.start(lines)
+    run.start()
     _open_runs[run.run_id] = run
-    os.environ[PARENT_RUN] = f"{os.getpid()}:{run.folder}"
+    with contextlib.suppress(IndexError):  # another thread's run took lines meanwhile
+        run.writer.write_all(map(deque.popleft, repeat(loose_lines, len(loose_lines))))
+    _name_for_children(run)
     run.tell = tell
     tell(start_line(run))
+    if _is_exiting:  # by an atexit handler that runs behind ours: nobody else ends this run
+        _late_run = run
+        finish(run, COMPLETED)
 
 
 def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None, error: str | None = None) -> None:
     """End *run*; a process that does not own it only lets go of it."""
+    is_ended = run.end(status, metrics=metrics, error=error)
     _open_runs.pop(run.run_id, None)
-    run.end(status, metrics=metrics, error=error)
     remaining = next(reversed(tuple(_open_runs.values())), None)
     if remaining is not None:
-        os.environ[PARENT_RUN] = f"{os.getpid()}:{remaining.folder}"
+        _name_for_children(remaining)
     else:
         os.environ.pop(PARENT_RUN, None)
-    if run.is_own:
+    if is_ended and run.is_own:
         run.tell(end_line(run))
 
 
@@ -148,42 +149,52 @@ def _run_of_parent() -> ActiveRun | None:
         run = attached_run(folder, birth)
         _install_hooks()
         _open_runs[run.run_id] = run
-        os.environ[PARENT_RUN] = f"{os.getpid()}:{folder}"
+        _name_for_children(run)
         return run
     return None
 
 
 def _candidates(parent_pid: int | None) -> Iterable[Path]:
-    """Yield folders that may be the parent's run: the named one, else its newest in the default store."""
-    pid, _, folder = os.environ.get(PARENT_RUN, "").partition(":")
-    if folder and pid == str(parent_pid) and Path(folder).is_dir():
-        yield Path(folder)
-        return
-    # A fork server has the environment of the time when it was started, which may be before the run.
-    from refunc.runs.store import open_store
+    """Yield folders that may be the parent's run: the named one while it runs, else its newest that does."""
+    from refunc.runs.run import Run, RunFormatError
+    from refunc.runs.store import Store, store_path
 
-    for run in reversed(list(open_store())):
-        if run.birth.get("pid") == parent_pid and run.status == "running":
-            yield run.folder
-            return
+    pid, _, folder = os.environ.get(PARENT_RUN, "").partition(":")
+    named = Path(folder) if folder and pid == str(parent_pid) else None
+    stores = [store_path()]
+    if named is not None:
+        with contextlib.suppress(RunFormatError):
+            if Run.open(named).status == "running":
+                yield named
+        stores.insert(0, named.parent)
+    # A fork server has the environment of the time when it was started, which may be before the run.
+    for store in dict.fromkeys(stores):
+        for run in reversed(list(Store(store))):
+            if run.birth.get("pid") == parent_pid and run.status == "running":
+                yield run.folder
+    if named is not None:
+        yield named
 
 
 def _install_hooks() -> None:
-    """See to it that runs end with the process: once a process, at its first run."""
-    global _hooked_pid
-    if _hooked_pid == os.getpid():
-        return
-    if _hooked_pid == 0:
-        atexit.register(_end_open_runs)
+    """Learn what ends the process, and of its children: from its first run on."""
+    global _is_hooked
+    if not _is_hooked:
+        _is_hooked = True
         _chain_excepthook()
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=_after_fork_in_child)
-    _hooked_pid = os.getpid()
 
 
 def _after_fork_in_child() -> None:
     loose_lines.clear()
     _ending_error.clear()
+    for run in tuple(_open_runs.values()):
+        _name_for_children(run)
+
+
+def _name_for_children(run: ActiveRun) -> None:
+    os.environ[PARENT_RUN] = f"{os.getpid()}:{run.folder}"
 
 
 def _chain_excepthook() -> None:
@@ -201,6 +212,14 @@ def _chain_excepthook() -> None:
 
 
 def _end_open_runs() -> None:
+    """End what is open. A record that is logged still later goes behind the end of the newest run."""
+    global _is_exiting, _late_run
     status, error = _ending_error[-1] if _ending_error else (COMPLETED, None)
+    _is_exiting = True
     for run in reversed(tuple(_open_runs.values())):
-        finish(run, status, error=error)
+        _late_run = _late_run or run
+        at_exit(partial(finish, run, status, error=error))
+
+
+# Handlers run in the reverse order: those that a script registers after its imports run while the runs are still open.
+atexit.register(_end_open_runs)

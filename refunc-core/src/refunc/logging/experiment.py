@@ -59,7 +59,7 @@ class ExperimentTracker(Recorder):
         self._name = str(run_name) if run_name is not None else None
         self._store = store_path(log_dir)
         self._logger = logger
-        self._durability = check_durability(durability)
+        self._durability: Durability = check_durability(durability)
         self._run: ActiveRun | None = None
         self.name = logger.name if logger is not None else "refunc"
 

@@ -100,12 +100,12 @@ class MLLogger(Recorder, Lines):
     ) -> None:
         # Everything is checked before anything changes.
         number = level_number(level)
-        durability = check_durability(durability)
+        checked_durability = check_durability(durability)
         limits = {"max_bytes": check_max_bytes(max_file_size), "max_files": check_max_files(max_log_files)}
         self.level = number
         self.log_dir = Path(log_dir if log_dir is not None else DEFAULT_LOG_DIR).absolute()
         self.experiment_tracking = experiment_tracking
-        self._durability = durability
+        self._durability: Durability = checked_durability
         register_level_names()
         # The root logger's own name would make every library's lines ours.
         self._stdlib = logging.getLogger("refunc.root" if self.name == "root" else self.name)

@@ -73,7 +73,7 @@ class ProgressTracker:
         # This is the hot path. What it does for plain arguments is count, keep a reference and compare.
         if values:
             metrics = {**_mapping(metrics), **values}
-        if n.__class__ is not int:
+        if type(n) is not int:
             n, metrics = counted(n, metrics)
         if metrics is not None:
             self.metrics = metrics if metrics.__class__ is dict else _mapping(metrics)

@@ -10,7 +10,7 @@ import itertools
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +18,12 @@ from refunc import __version__
 from refunc.journal import kinds
 from refunc.journal.names import folder_name, new_id, unique_slug
 from refunc.journal.outlet import Durability, Outlet
+from refunc.logging.steps import Steps
 
 RUNNING = "running"
 COMPLETED = "completed"
 FAILED = "failed"
 INTERRUPTED = "interrupted"
-
-
-class Steps:
-    """Where one logger stands in one run; None until somebody says."""
-
-    __slots__ = ("epoch", "step")
-
-    def __init__(self, step: int | None = None, epoch: int | None = None) -> None:
-        self.step = step
-        self.epoch = epoch
 
 
 class ActiveRun:
@@ -42,6 +33,9 @@ class ActiveRun:
     It belongs to the process that opened it: a forked or spawned child writes to it, as a writer of its own, and never
     ends it.
     """
+
+    #: Whether another process opened the run, one that this process was not forked from.
+    is_attached = False
 
     def __init__(self, folder: Path, birth: dict[str, Any], *, durability: Durability, implicit: bool = False) -> None:
         self.birth = birth
@@ -65,13 +59,17 @@ class ActiveRun:
         self.steps: dict[object, Steps] = {}
         self.automatic_step = itertools.count()
         self.writer: Outlet = self._new_writer(durability)
+        self._is_ended = False
+
+    #: The end record, given out once: see `end`.
+    _last_words: Iterator[Any]
 
     def _new_writer(self, durability: Durability) -> Outlet:
         # Encoding and folders cost 25 ms to import, and a script that logs lines only has no use for them.
         from refunc.journal.folder import RunFolder
         from refunc.journal.writer import JournalWriter
 
-        folder = RunFolder(self.folder, self.birth)
+        folder = RunFolder(self.folder, self.birth, is_made=self.is_attached)
         return JournalWriter(folder, logger=self.birth["logger"], durability=durability)
 
     @property
@@ -87,28 +85,39 @@ class ActiveRun:
         """Write a record before returning, with all that was queued before it; False where the disk refused."""
         return self.writer.write((kind, moment or time.time(), fields))
 
-    def start(self, head: list[Any]) -> None:
-        """Write the first record, and behind it the lines that were logged before the run began."""
+    def start(self) -> None:
+        """Queue the first record."""
         fields = {key: self.birth[key] for key in _START_FIELDS if self.birth[key] is not None}
         if self.implicit:
             fields["implicit"] = True
-        self.put_through(kinds.START, fields, self.start_time)
-        for item in head:
-            self.writer.append(item)
+        self.writer.queue.append((kinds.START, self.start_time, fields))
 
-    def end(self, status: str, *, metrics: Mapping[str, Any] | None = None, error: str | None = None) -> None:
+    def end(self, status: str, *, metrics: Mapping[str, Any] | None = None, error: str | None = None) -> bool:
         """
-        Write the end record and let go of the files; nothing where another process owns the run.
+        Write the end record and let go of the files; where another process owns the run, only the latter.
+
+        A call that Ctrl-C interrupted is finished by the next one; there is one end record however often it takes.
 
         Args:
             error: The traceback that ended it.
+
+        Returns:
+            Whether it was this call that ended the run.
         """
-        if not self.open:
-            return
+        if self._is_ended:
+            return False
         self.open = False
-        if not self.is_own:
-            self.writer.close()
-            return
+        if self.is_own:
+            if "_last_words" not in vars(self):
+                words = iter((self._end_record(status, metrics, error),))
+                vars(self).setdefault("_last_words", words)  # one step, however many threads end the run at once
+            self.writer.write_all(self._last_words)
+        self.writer.close()
+        self.writer.release()
+        self._is_ended = True
+        return True
+
+    def _end_record(self, status: str, metrics: Mapping[str, Any] | None, error: str | None) -> tuple[Any, ...]:
         self.end_time = time.time()
         self.status = status
         fields: dict[str, Any] = {"status": status, "duration": self.end_time - self.start_time}
@@ -119,9 +128,7 @@ class ActiveRun:
         if self.writer.dropped:
             fields["dropped"] = self.writer.dropped
         fields["size"] = self.size
-        self.put_through(kinds.END, fields, self.end_time)
-        self.writer.close()
-        self.writer.release()
+        return (kinds.END, self.end_time, fields)
 
     def store(self, source: Path, *, copy: bool | None) -> dict[str, Any]:
         """Keep the file or folder *source* with the run and return its record's fields; see `store_artifact`."""
@@ -148,6 +155,12 @@ class ActiveRun:
         return total
 
 
+class AttachedRun(ActiveRun):
+    """The run of another process, for this one to write to as well."""
+
+    is_attached = True
+
+
 class DisabledRun(ActiveRun):
     """What runs are under `REFUNC_MODE=disabled`: they can be asked and written to, and leave nothing anywhere."""
 
@@ -171,7 +184,7 @@ class _Nowhere(Outlet):
 
         self.queue = deque(maxlen=0)
 
-    def write(self, item: Any) -> bool:
+    def write_all(self, items: Iterable[Any]) -> bool:
         return True
 
     def flush(self, *, sync: bool = False) -> bool:
@@ -226,7 +239,7 @@ def new_run(
 
 def attached_run(folder: Path, birth: Mapping[str, Any]) -> ActiveRun:
     """Return the run in *folder*, opened by another process, for this process to write to as well."""
-    run = ActiveRun(folder, {**dict.fromkeys(_START_FIELDS), "start_time": 0.0, **birth}, durability="async")
+    run = AttachedRun(folder, {**dict.fromkeys(_START_FIELDS), "start_time": 0.0, **birth}, durability="async")
     run.owner = 0
     return run
 

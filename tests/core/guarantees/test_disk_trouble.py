@@ -1,0 +1,307 @@
+"""A disk that refuses, fills up, fails or stands still: training goes on, and every loss is counted."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refunc.journal import appender, outlet
+from refunc.journal.reader import Account, read_journal
+from refunc.journal.record import Gap
+from refunc.logging import ExperimentTracker, MLLogger
+from refunc.runs.run import Run
+from refunc.runs.store import open_store
+
+
+@pytest.fixture
+def tracker() -> Iterator[ExperimentTracker]:
+    tracker = ExperimentTracker("e", logger=MLLogger("quiet", "CRITICAL"))
+    tracker.start_run()
+    yield tracker
+    tracker.end_run()
+
+
+def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+class Fault:
+    """A system call that fails at its n-th call from now; `raises` None makes a write a short one."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str, number: int, raises: int | None) -> None:
+        self.calls = 0
+        self.hit = False
+        module, attribute = ("refunc.journal.file", "_datasync") if name == "fdatasync" else ("os", name)
+        original = getattr(os, name)
+
+        def faulty(*args: Any, **options: Any) -> Any:
+            is_ours = name == "fdatasync" or threading.current_thread().name != "pytest-timeout"
+            if name == "open" and not str(args[0]).endswith(".jsonl"):
+                is_ours = False
+            self.calls += is_ours
+            if is_ours and self.calls == number:
+                self.hit = True
+                if raises is not None:
+                    raise OSError(raises, os.strerror(raises))
+                return original(args[0], bytes(args[1])[: max(1, len(args[1]) // 3)])
+            return original(*args, **options)
+
+        monkeypatch.setattr(f"{module}.{attribute}", faulty)
+
+
+@pytest.mark.parametrize(
+    ("name", "raises"),
+    [
+        ("write", errno.ENOSPC),
+        ("write", errno.EDQUOT),
+        ("write", errno.EIO),
+        ("write", None),
+        ("open", errno.EMFILE),
+        ("fdatasync", errno.EIO),
+    ],
+)
+def test_the_nth_system_call_fails(
+    name: str,
+    raises: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    journal: Any,
+) -> None:
+    """For n from 1 to 20: no exception, one warning, everything is there once, in order, when the fault is over."""
+    monkeypatch.setattr("refunc.journal.writer.SEGMENT_BYTES", 500)  # so that files are opened now and then
+    for number in range(1, 21):
+        caplog.clear()
+        store = tmp_path / f"{number}"
+        tracker = ExperimentTracker("e", log_dir=store, logger=MLLogger("quiet", "CRITICAL"))
+        with monkeypatch.context() as patch:
+            fault = Fault(patch, name, number, raises)
+            tracker.start_run()
+            for n in range(100):
+                tracker.log_metrics({"n": n})
+                if n % 2 == 0:
+                    tracker.flush(sync=n % 4 == 0)
+            assert fault.hit, number
+            for _ in range(3):
+                tracker.flush(sync=True)
+            assert tracker.flush(sync=True)
+        tracker.end_run()
+
+        [run] = open_store(store)
+        records, account = journal.read(run)
+        assert journal.values(records, "n") == list(range(100)), number
+        assert [record.seq for record in records] == list(range(len(records))), number
+        assert account == Account(torn=account.torn, damaged=account.damaged, duplicates=account.duplicates), number
+        assert account.damaged == 0, number
+        assert len(_warnings(caplog)) == (raises is not None), (number, _warnings(caplog))
+
+
+def test_records_of_a_retired_segment_whose_sync_fails_are_written_again(
+    tracker: ExperimentTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last sync of a full segment counts like any other."""
+    monkeypatch.setattr("refunc.journal.writer.SEGMENT_BYTES", 1_000)
+    for n in range(50):
+        tracker.log_metrics({"n": n})
+    tracker.flush(sync=True)
+    run = tracker._run
+    assert run is not None
+    with monkeypatch.context() as patch:
+        for n in range(50, 100):
+            tracker.log_metrics({"n": n})
+        tracker.flush()
+        full = run.writer._state.file.path
+        Fault(patch, "fdatasync", 1, errno.EIO)
+        tracker.log_metrics({"n": 100})
+        tracker.flush()
+        assert not tracker.flush(sync=True)
+    assert tracker.flush(sync=True)
+
+    os.unlink(full)  # what a power cut might leave of pages that the kernel gave up
+    account = Account()
+    found = [
+        record.metrics["n"] for record in read_journal(run.folder, account) if "n" in getattr(record, "metrics", {})
+    ]
+    assert sorted(found) == list(range(101))
+    assert account.missing == 0
+
+
+def test_drops_are_counted_exactly(
+    tracker: ExperimentTracker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, journal: Any
+) -> None:
+    """Dropped records, the gaps in the journal and the account are one number, and one warning was given."""
+    run = tracker._run
+    assert run is not None
+    tracker.flush()
+    write = os.write
+    broken = threading.Event()
+    broken.set()
+
+    def refuse(fd: int, data: Any) -> int:
+        if broken.is_set():
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", refuse)
+    total = outlet.HIGH_WATER + 20_000
+    for n in range(total):
+        tracker.log_metrics({"n": n})
+    assert tracker.flush() is False
+    dropped = run.writer.dropped
+    assert dropped > 0
+    assert run.writer.waiting <= outlet.HIGH_WATER + appender.BATCH_RECORDS
+    broken.clear()
+    assert tracker.flush()
+    tracker.end_run()
+
+    records, account = journal.read(Run.open(run.folder))
+    assert sum(record.dropped for record in records if isinstance(record, Gap)) == dropped == account.dropped
+    found = journal.values(records, "n")
+    assert found == sorted(set(found))
+    assert len(found) + dropped == total
+    assert account.missing == account.damaged == account.torn == 0
+    assert len([line for line in _warnings(caplog) if "cannot be written" in line]) == 1
+
+
+def test_a_stalled_disk_bounds_every_wait_and_the_memory(
+    tracker: ExperimentTracker, monkeypatch: pytest.MonkeyPatch, journal: Any
+) -> None:
+    """One write that does not come back: flush gives up after a second, metrics go on, drops are counted."""
+    run = tracker._run
+    assert run is not None
+    tracker.flush()
+    write, released, entered = os.write, threading.Event(), threading.Event()
+
+    def stall(fd: int, data: Any) -> int:
+        entered.set()
+        released.wait(60)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", stall)
+    tracker.log_metrics({"n": 0})
+    assert entered.wait(10), "the writer thread did not write"
+    began = time.monotonic()
+    assert tracker.flush() is False
+    waited = time.monotonic() - began
+    for n in range(1, outlet.HIGH_WATER + 5_000):
+        tracker.log_metrics({"n": n})
+    took = time.monotonic() - began
+    dropped = run.writer.dropped
+    waiting = run.writer.waiting
+    released.set()
+    assert tracker.flush()
+    tracker.end_run()
+
+    assert 0.9 < waited < 3
+    assert took < 15
+    assert 0 < dropped <= 5_000
+    assert waiting <= outlet.HIGH_WATER + appender.BATCH_RECORDS
+    records, account = journal.read(Run.open(run.folder))
+    assert account == Account(dropped=dropped)
+    assert len(journal.values(records, "n")) + dropped == outlet.HIGH_WATER + 5_000
+
+
+def test_back_pressure_begins_at_the_bound_and_drops_nothing(tracker: ExperimentTracker, journal: Any) -> None:
+    run = tracker._run
+    assert run is not None
+    most = 0
+    for n in range(100_000):
+        tracker.log_metrics({"n": n})
+        most = max(most, len(run.writer.queue))
+    tracker.end_run()
+
+    assert most <= outlet.HIGH_WATER
+    records, account = journal.read(Run.open(run.folder))
+    assert journal.values(records, "n") == list(range(100_000))
+    assert account == Account()
+
+
+def test_a_full_disk_that_is_freed_again(
+    tmp_path: Path, require: Callable[[bool, str], None], caplog: pytest.LogCaptureFixture, journal: Any
+) -> None:
+    """A real one of 1 MB: what was accepted while it was full is there when there is room again."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)], capture_output=True)
+    require(mounted.returncode == 0, "run as root on Linux")
+    try:
+        ballast = mount / "ballast"
+        ballast.write_bytes(b"x" * 700_000)
+        tracker = ExperimentTracker("e", log_dir=mount / "store", logger=MLLogger("quiet", "CRITICAL"))
+        for n in range(8_000):
+            tracker.log_metrics({"n": n})
+        assert tracker.flush() is False
+        ballast.unlink()
+        assert tracker.flush()
+        tracker.end_run()
+
+        [run] = open_store(mount / "store")
+        records, account = journal.read(run)
+        assert journal.values(records, "n") == list(range(8_000))
+        assert account == Account()
+        assert run.status == "completed"
+        assert len(_warnings(caplog)) == 1
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
+
+
+@pytest.mark.parametrize("free", [0, 100, 4096, 8192])
+def test_a_disk_that_is_full_from_the_start_leaves_no_half_run_json(
+    free: int, tmp_path: Path, require: Callable[[bool, str], None], journal: Any
+) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(mount)], capture_output=True)
+    require(mounted.returncode == 0, "run as root on Linux")
+    try:
+        ballast = mount / "ballast"
+        ballast.write_bytes(b"x" * (65_536 - free))
+        tracker = ExperimentTracker("e", log_dir=mount / "store", logger=MLLogger("quiet", "CRITICAL"))
+        tracker.start_run()
+        for _ in range(5):
+            tracker.set_tag("a", "b")
+        ballast.unlink()
+        tracker.end_run()
+
+        [run] = open_store(mount / "store")
+        assert run.status == "completed"
+        assert [path.name for path in run.folder.glob(".run.json*")] == []
+    finally:
+        subprocess.run(["umount", str(mount)], check=True)
+
+
+@pytest.mark.parametrize("part", ["store", "logs", "both"])
+def test_where_nothing_can_be_written_the_training_goes_on(
+    part: str, tmp_path: Path, finished: Callable[..., tuple[int, str, str]]
+) -> None:
+    """The parent of the folder is a file, which stops root as well. One warning for each that fails."""
+    (tmp_path / "file").write_text("no folder")
+    bad = str(tmp_path / "file" / "below")
+    logs = bad if part != "store" else "logs"
+    store = bad if part != "logs" else "experiments"
+    returned, out, err = finished(
+        f"""
+        log = MLLogger("train", "INFO", log_dir={logs!r}, colored_output=False)
+        with experiment_context("e", logger=log, log_dir={store!r}, parameters={{"lr": 1}}) as run:
+            for n in range(40_000):
+                log.log_metrics({{"n": n}})
+            log.error("an error"); log.log_artifact(sys.argv[0]); run.flush()
+        print("trained", run._run.writer.dropped)
+        """
+    )
+
+    assert returned == 0, err
+    word, dropped = out.split()
+    assert word == "trained"
+    assert (int(dropped) > 0) == (part != "logs")
+    assert err.count("cannot be written") == (2 if part == "both" else 1), err
+    assert "Traceback" not in err

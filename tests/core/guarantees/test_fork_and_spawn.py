@@ -1,0 +1,267 @@
+"""Children: forked in the midst of logging, and of multiprocessing in each of its three ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from refunc.journal.reader import Account
+from refunc.journal.record import RunEnd
+from refunc.runs.run import Run
+from refunc.runs.store import open_store
+
+_Finished = Callable[..., tuple[int, str, str]]
+
+# Python 3.12 warns of every fork while threads run; refunc's are always there.
+_PRELUDE = """
+import warnings; warnings.filterwarnings("ignore", ".*use of fork.*")
+import multiprocessing, os, random, signal, sys, threading, time
+from refunc.logging import MLLogger, experiment_context
+log = MLLogger("train", "CRITICAL")
+"""
+
+_FORKS = """
+log.start_experiment("parent")
+counts = [0] * 4
+stop = threading.Event()
+def work(number):
+    while not stop.is_set():
+        log.log_metrics({f"t{number}": counts[number]})
+        counts[number] += 1
+        if counts[number] % 50 == 0: time.sleep(0.002)
+threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
+for thread in threads: thread.start()
+hung = 0
+for fork in range(100):
+    pid = os.fork()
+    if not pid:
+        for n in range(20):
+            log.log_metrics({f"child{fork}": n})
+        done = log.flush()
+        log.log_metrics({"unflushed": 1})
+        if fork % 3 == 0: sys.exit(0)
+        if fork % 3 == 1: os._exit(0 if done else 9)
+        os.kill(os.getpid(), signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while not os.waitpid(pid, os.WNOHANG)[0]:
+        if time.monotonic() > deadline:
+            hung += 1; os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0); break
+        time.sleep(0.001)
+stop.set()
+for thread in threads: thread.join()
+print(hung, *counts)
+"""
+
+
+def test_a_hundred_forks_while_four_threads_log(finished: _Finished, only_run: Callable[[], Run], journal: Any) -> None:
+    """No child hangs; the parent's records are there once and in order, the children's flushed ones too."""
+    returned, out, err = finished(_FORKS, prelude=_PRELUDE, deadline=90)
+
+    assert returned == 0, err
+    hung, *counts = map(int, out.split())
+    assert hung == 0
+    records, account = journal.read(only_run())
+    assert account == Account()
+    for number, count in enumerate(counts):
+        assert journal.values(records, f"t{number}") == list(range(count))
+    parent = {record.writer for record in records if "t0" in getattr(record, "metrics", {})}
+    assert len(parent) == 1
+    for fork in range(100):
+        assert journal.values(records, f"child{fork}") == list(range(20)), fork
+    assert len(journal.values(records, "unflushed")) >= 34  # those that ended by sys.exit
+    ends = [record for record in records if isinstance(record, RunEnd)]
+    assert [end.writer for end in ends] == list(parent)
+    assert only_run().status == "completed"
+
+
+_POOL = """
+def train(number):
+    for n in range(50):
+        log.log_metrics({f"child{number}": n})
+    return True
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context(sys.argv[1])
+    flags = sys.argv[2:]
+    if "stale" in flags:  # a fork server keeps the environment of an earlier run
+        with experiment_context("earlier", logger=log):
+            child = context.Process(target=train, args=(99,)); child.start(); child.join()
+    with experiment_context("parent", logger=log, log_dir="elsewhere" if "elsewhere" in flags else None) as run:
+        run.log_metrics({"parent": 1})
+        children = [context.Process(target=train, args=(number,)) for number in range(3)]
+        for child in children: child.start()
+        for child in children: child.join(20)
+        print([child.exitcode for child in children])
+        run.log_metrics({"parent": 2})
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_children_of_multiprocessing_write_to_the_parents_run(
+    method: str, finished: _Finished, only_run: Callable[[], Run], journal: Any
+) -> None:
+    """Without any flush: what a child logged is written when its function returns."""
+    returned, out, err = finished(_POOL, method, prelude=_PRELUDE)
+
+    assert returned == 0, err
+    assert out == "[0, 0, 0]\n"
+    _check_children(only_run(), journal)
+
+
+def test_a_fork_server_of_an_earlier_run_serves_the_present_one(finished: _Finished, journal: Any) -> None:
+    returned, out, err = finished(_POOL, "forkserver", "stale", prelude=_PRELUDE)
+
+    assert returned == 0, err
+    assert out == "[0, 0, 0]\n"
+    runs = {run.experiment_name: run for run in open_store()}
+    assert sorted(runs) == ["earlier", "parent"]
+    _check_children(runs["parent"], journal)
+    records, _ = journal.read(runs["earlier"])
+    assert journal.values(records, "child99") == list(range(50))
+
+
+def test_children_find_a_run_outside_the_default_store(finished: _Finished, journal: Any) -> None:
+    returned, _, err = finished(_POOL, "spawn", "elsewhere", prelude=_PRELUDE)
+
+    assert returned == 0, err
+    assert list(open_store()) == []
+    [run] = open_store("elsewhere")
+    _check_children(run, journal)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_child_that_ends_leaves_the_parents_run_running(method: str, finished: _Finished) -> None:
+    """Neither `run.json` nor the lock on it is the child's to touch."""
+    returned, out, err = finished(
+        """
+        from refunc.runs.store import open_store
+
+        def train():
+            log.log_metrics({"child": 1}); log.flush()
+
+        if __name__ == "__main__":
+            with experiment_context("parent", logger=log) as run:
+                before = (run.folder / "run.json").read_bytes()
+                child = multiprocessing.get_context(sys.argv[1]).Process(target=train)
+                child.start(); child.join(20)
+                [read] = open_store()
+                print(read.status, (run.folder / "run.json").read_bytes() == before)
+        """,
+        method,
+        prelude=_PRELUDE,
+    )
+
+    assert returned == 0, err
+    assert out == "running True\n"
+
+
+def _check_children(run: Run, journal: Any) -> None:
+    records, account = journal.read(run)
+    assert account == Account()
+    assert journal.values(records, "parent") == [1, 2]
+    for number in range(3):
+        assert journal.values(records, f"child{number}") == list(range(50)), number
+    assert len({record.writer for record in records}) == 4
+    assert sum(isinstance(record, RunEnd) for record in records) == 1
+    assert run.status == "completed"
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_of_a_terminated_pool_lose_nothing_that_they_flushed(
+    method: str, finished: _Finished, only_run: Callable[[], Run], journal: Any
+) -> None:
+    returned, out, err = finished(
+        """
+        def train(number):
+            log.log_metrics({"child": number})
+            return log.flush()
+
+        if __name__ == "__main__":
+            with experiment_context("parent", logger=log) as run:
+                with multiprocessing.get_context(sys.argv[1]).Pool(3) as pool:
+                    print(all(pool.map(train, range(30), chunksize=1)))
+        """,
+        method,
+        prelude=_PRELUDE,
+    )
+
+    assert returned == 0, err
+    assert out == "True\n"
+    records, account = journal.read(only_run())
+    assert sorted(journal.values(records, "child")) == list(range(30))
+    assert account == Account()
+    assert only_run().status == "completed"
+
+
+def test_another_subprocess_has_a_run_of_its_own(finished: _Finished, journal: Any) -> None:
+    """It inherits the environment, and is no child of multiprocessing: a second script of its own."""
+    returned, _, err = finished(
+        """
+        import subprocess
+        with experiment_context("parent", logger=log) as run:
+            run.log_metrics({"parent": 1})
+            code = "from refunc.logging import MLLogger; MLLogger('other', 'ERROR').log_metrics({'other': 1})"
+            subprocess.run([sys.executable, "-c", code], check=True)
+        """,
+        prelude=_PRELUDE,
+    )
+
+    assert returned == 0, err
+    runs = {run.experiment_name: run for run in open_store()}
+    assert sorted(runs) == ["other", "parent"]
+    assert journal.values(journal.read(runs["other"])[0], "other") == [1]
+    assert journal.values(journal.read(runs["parent"])[0], "other") == []
+
+
+def test_a_child_that_outlives_a_crashed_parent_does_not_keep_its_run_alive(
+    finished: _Finished, only_run: Callable[[], Run]
+) -> None:
+    returned, out, err = finished(
+        """
+        log.log_metrics({"n": 1}); log.flush()
+        ready, done = os.pipe()
+        pid = os.fork()
+        if not pid:
+            os.close(1); os.close(2)
+            os.write(done, b"x")
+            time.sleep(20)
+            os._exit(0)
+        os.read(ready, 1)
+        print(pid, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        prelude=_PRELUDE,
+    )
+    import os
+    import signal
+
+    assert returned == -9, err
+    try:
+        assert only_run().status == "crashed"
+    finally:
+        os.kill(int(out), signal.SIGKILL)
+
+
+def test_a_fork_within_a_context_ends_only_in_the_parent(
+    finished: _Finished, only_run: Callable[[], Run], journal: Any
+) -> None:
+    """A child that leaves the block, by an exception even, has not ended its parent's run."""
+    returned, _, err = finished(
+        """
+        with experiment_context("parent", logger=log) as run:
+            if not os.fork():
+                run.log_metrics({"child": 1})
+                raise SystemExit(5)
+            os.wait()
+            run.log_metrics({"parent": 1})
+        """,
+        prelude=_PRELUDE,
+    )
+
+    assert returned == 0, err
+    records, _ = journal.read(only_run())
+    assert journal.values(records, "child") == [1]
+    assert journal.values(records, "parent") == [1]
+    assert [record.status for record in records if isinstance(record, RunEnd)] == ["completed"]

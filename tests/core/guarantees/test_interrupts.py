@@ -1,0 +1,171 @@
+"""Ctrl-C at any bytecode of a logging call, a flush or an end: no hang, nothing lost or doubled, a valid journal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from refunc.journal.reader import Account
+from refunc.journal.record import LogLine, RunEnd, RunStart
+from refunc.runs.run import Run
+from refunc.runs.store import open_store
+
+_Finished = Callable[..., tuple[int, str, str]]
+
+#: Interrupt the main thread `rounds` times at random moments, while it does one thing again and again.
+_INTERRUPTED = """
+seed = int(sys.argv[1]); rounds = int(sys.argv[2]); chance = random.Random(seed)
+log = MLLogger("train", "ERROR")
+import logging; logging.getLogger("train").handlers.clear()
+log.start_experiment("interrupted"); log.log_metrics({"started": 1}); log.flush()
+done = []            # what returned
+number = 0
+tried = 0
+signal.signal(signal.SIGINT, signal.default_int_handler)
+while tried < rounds:
+    tried += 1
+    try:
+        signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.004))
+        while True:
+            number += 1
+            @CALL@
+            done.append(number)
+    except KeyboardInterrupt:
+        pass
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(log.flush(), number, *done[-1:])
+print(" ".join(map(str, done)))
+"""
+
+_CALLS = {
+    "metrics": 'log.log_metrics({"n": number})',
+    "error": 'log.error("line", metrics={"n": number})',
+    "metrics and flush": 'log.log_metrics({"n": number}); log.flush()',
+    "tags and sync": 'log.log_metrics({"n": number}); log.flush(sync=True)',
+}
+
+
+@pytest.mark.parametrize("name", _CALLS)
+def test_interrupted_calls_lose_and_double_nothing(name: str, finished: _Finished, journal: Any) -> None:
+    seed = 20_261_123
+    code = _INTERRUPTED.replace("@CALL@", _CALLS[name]).replace(
+        "signal.default_int_handler)",
+        "signal.default_int_handler); signal.signal(signal.SIGALRM, signal.default_int_handler)",
+    )
+    returned, out, err = finished(code, seed, 200)
+
+    assert returned == 0, (seed, err)
+    [run] = open_store()
+    records, account = journal.read(run)
+    found = [
+        record.metrics["n"]
+        for record in records
+        if not isinstance(record, (RunStart, RunEnd)) and "n" in record.metrics
+    ]
+    assert account == Account(), seed
+    assert out.startswith("True"), seed
+    assert found == sorted(set(found)), f"doubled or out of order, seed {seed}"
+    returned_numbers = {int(number) for number in out.splitlines()[1].split()}
+    assert returned_numbers <= set(found), f"lost, seed {seed}"
+    assert run.status == "completed"
+
+
+_CONTEXTS = """
+import logging
+seed = int(sys.argv[1]); rounds = int(sys.argv[2]); chance = random.Random(seed)
+log = MLLogger("train", "ERROR")
+signal.signal(signal.SIGALRM, signal.default_int_handler)
+log.info("warm"); log.start_experiment("warm"); log.log_metrics({"n": 1}); log.end_experiment()
+for attempt in range(rounds):
+    try:
+        signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0005, 0.006))
+        while True:
+            with experiment_context("e", logger=log) as run:
+                run.log_metrics({"n": 1})
+    except KeyboardInterrupt:
+        pass
+signal.setitimer(signal.ITIMER_REAL, 0)
+log.start_experiment("after"); log.log_metrics({"n": 1}); log.end_experiment()
+"""
+
+
+def test_interrupted_contexts_leave_every_run_with_one_end(finished: _Finished, journal: Any) -> None:
+    """A run whose start or end was interrupted is ended at exit at the latest, and never twice."""
+    seed = 4
+    returned, _, err = finished(_CONTEXTS, seed, 200)
+
+    assert returned == 0, (seed, err)
+    runs = list(open_store())
+    assert len(runs) > 50
+    for run in runs:
+        records, account = journal.read(run)
+        assert account == Account(), (seed, run.folder)
+        assert sum(isinstance(record, RunStart) for record in records) == 1, (seed, run.folder)
+        assert sum(isinstance(record, RunEnd) for record in records) == 1, (seed, run.folder)
+        assert run.status in ("completed", "interrupted"), (seed, run.folder)
+
+
+def test_sigint_from_outside_while_threads_log(finished: _Finished, only_run: Callable[[], Run], journal: Any) -> None:
+    """The signals arrive in the main thread's flush, while two other threads log: theirs is all there, in order."""
+    returned, _, err = finished("""
+    log.start_experiment("e")
+    stop = threading.Event()
+    def work(name):
+        for n in range(20_000):
+            log.log_metrics({name: n})
+    def shoot():
+        while not stop.is_set():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.002)
+    threads = [threading.Thread(target=work, args=(name,)) for name in "ab"]
+    shooter = threading.Thread(target=shoot)
+    shots = 0
+    try:
+        for thread in threads: thread.start()
+        shooter.start()
+    except KeyboardInterrupt:
+        shots += 1
+    while any(thread.is_alive() for thread in threads):
+        try:
+            log.log_metrics({"main": 1}); log.flush()
+        except KeyboardInterrupt:
+            shots += 1
+    while not stop.is_set():
+        try: stop.set()
+        except KeyboardInterrupt: pass
+    while shooter.is_alive():
+        try: shooter.join()
+        except KeyboardInterrupt: pass
+    """)
+
+    assert returned == 0, err
+    records, account = journal.read(only_run())
+    assert journal.values(records, "a") == list(range(20_000))
+    assert journal.values(records, "b") == list(range(20_000))
+    assert account == Account()
+    assert only_run().status == "completed"
+
+
+def test_an_error_line_interrupted_right_after_is_there(finished: _Finished, journal: Any) -> None:
+    """The first interrupt may hit while the run's folder is made: the line is written by the exit then."""
+    returned, _, err = finished("""
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    import logging; logging.getLogger("train").handlers.clear()
+    log.start_experiment("e")
+    for n in range(50):
+        signal.setitimer(signal.ITIMER_REAL, 0.0003 + n * 0.00001)
+        try:
+            log.error("line %d", n)
+            time.sleep(1)
+        except KeyboardInterrupt:
+            pass
+    """)
+
+    assert returned == 0, err
+    [run] = open_store()
+    records, account = journal.read(run)
+    lines = [record.message for record in records if isinstance(record, LogLine)]
+    assert lines == sorted(set(lines), key=lambda line: int(line.split()[1]))
+    assert account == Account()

@@ -1,0 +1,141 @@
+"""Logging from a signal handler and from `__del__`, in the midst of another logging call or a drain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from refunc.journal.reader import Account
+from refunc.journal.record import LogLine
+from refunc.runs.run import Run
+
+_Finished = Callable[..., tuple[int, str, str]]
+
+_REENTRANT = """
+import gc, logging
+seconds = float(sys.argv[1]); durability = sys.argv[2]
+log = MLLogger("train", "ERROR", durability=durability)
+logging.getLogger("train").handlers.clear()
+log.start_experiment("e")
+counts = {"main": 0, "signal": 0, "del": 0, "thread": 0, "error": 0}
+def note(name):
+    counts[name] += 1
+    log.log_metrics({name: counts[name]})
+inside = []
+def on_signal(number, frame):
+    if inside:  # a handler slower than the timer would nest without end
+        return
+    inside.append(1)
+    note("signal")
+    if counts["signal"] % 10 == 0:
+        counts["error"] += 1
+        log.error("from a handler", metrics={"error": counts["error"]})
+    inside.clear()
+class Dropped:
+    def __init__(self): self.me = self
+    def __del__(self): note("del")
+gc.set_threshold(20, 5, 5)
+signal.signal(signal.SIGALRM, on_signal)
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+stop = time.monotonic() + seconds
+def work():
+    while time.monotonic() < stop:
+        note("thread")
+        if counts["thread"] % 50 == 0: log.flush()
+thread = threading.Thread(target=work); thread.start()
+while time.monotonic() < stop:
+    note("main"); Dropped()
+    if counts["main"] % 20 == 0: log.flush()
+signal.setitimer(signal.ITIMER_REAL, 0)
+thread.join()
+gc.set_threshold(0); gc.collect()
+print(log.flush()); print(repr(counts))
+"""
+
+
+@pytest.mark.parametrize("durability", ["async", "process", "disk"])
+def test_logging_from_handlers_and_del_never_deadlocks(
+    durability: str, finished: _Finished, only_run: Callable[[], Run], journal: Any
+) -> None:
+    _check(1.0, durability, finished, only_run, journal)
+
+
+@pytest.mark.slow
+def test_logging_from_handlers_and_del_never_deadlocks_in_ten_seconds(
+    finished: _Finished, only_run: Callable[[], Run], journal: Any
+) -> None:
+    _check(10.0, "async", finished, only_run, journal)
+
+
+def _check(seconds: float, durability: str, finished: _Finished, only_run: Callable[[], Run], journal: Any) -> None:
+    """All sources' records are there, each source's in its order where one thread makes them."""
+    returned, out, err = finished(_REENTRANT, seconds, durability, deadline=seconds + 20)
+
+    assert returned == 0, err
+    done, text = out.splitlines()
+    counts = eval(text)
+    assert done == "True"
+    records, account = journal.read(only_run())
+    assert account == Account()
+    for name in ("main", "signal", "thread"):
+        assert journal.values(records, name) == list(range(1, counts[name] + 1)), name
+    errors = [record.metrics["error"] for record in records if isinstance(record, LogLine)]
+    assert errors == list(range(1, counts["error"] + 1))
+    # `__del__` runs in either thread, and its counter is not theirs alone.
+    assert len(journal.values(records, "del")) > 100 * min(seconds, 1)
+    assert counts["signal"] > 100 * min(seconds, 1)
+
+
+def test_a_full_queue_drops_nothing_because_a_handler_cannot_drain(
+    finished: _Finished, only_run: Callable[[], Run], journal: Any
+) -> None:
+    """Within a drain of its own thread a handler finds the queue above its bound: that is no reason to drop."""
+    returned, _, err = finished("""
+    log.start_experiment("e")
+    count = 0
+    def on_signal(number, frame):
+        global count
+        for _ in range(50):
+            count += 1
+            log.log_metrics({"signal": count})
+    signal.signal(signal.SIGALRM, on_signal)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    for n in range(200_000):
+        log.log_metrics({"main": n})
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    """)
+
+    assert returned == 0, err
+    records, account = journal.read(only_run())
+    assert account == Account()
+    assert journal.values(records, "main") == list(range(200_000))
+    found = sorted(journal.values(records, "signal"))
+    assert found == list(range(1, len(found) + 1))
+
+
+def test_a_signal_in_the_first_record_of_all_is_recorded(
+    finished: _Finished, only_run: Callable[[], Run], journal: Any
+) -> None:
+    """While the threads start and the folder is made, a handler logs as well."""
+    returned, _, err = finished("""
+    count = 0
+    def on_signal(number, frame):
+        global count
+        count += 1
+        log.log_metrics({"signal": count})
+    log.start_experiment("e")
+    signal.signal(signal.SIGALRM, on_signal)
+    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+    while count < 200:
+        log.add_tags({"n": count})
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    """)
+
+    assert returned == 0, err
+    records, account = journal.read(only_run())
+    found = sorted(journal.values(records, "signal"))
+    assert found == list(range(1, len(found) + 1))
+    assert len(found) >= 200
+    assert account == Account()

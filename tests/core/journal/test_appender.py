@@ -1,0 +1,166 @@
+"""A drain that is interrupted anywhere is taken up exactly there by the next one."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import linecache
+import os
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from refunc.journal.appender import FileOutlet
+from refunc.journal.file import AppendFile
+
+
+class Lines(FileOutlet):
+    """Writes numbers as lines of text into files of fifty bytes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files = itertools.count()
+        super().__init__()
+
+    def __str__(self) -> str:
+        return "The test"
+
+    def _open_next(self) -> AppendFile:
+        return AppendFile(self.folder / f"{next(self.files):04d}.txt", new=True)
+
+    def _header(self) -> bytes:
+        return b"header\n"
+
+    def _is_full(self, size: int) -> bool:
+        return size >= 50
+
+    def _encode(self, batch: list[Any], seq: int, drops: int) -> bytes:
+        gap = f"{seq + len(batch)}:gap {drops}\n" if drops else ""
+        return ("".join(f"{number}:{item}\n" for number, item in enumerate(batch, seq)) + gap).encode()
+
+    def read(self) -> list[str]:
+        """Return the lines of all files, a number that was written twice once."""
+        lines: dict[int, str] = {}
+        for path in sorted(self.folder.glob("*.txt")):
+            header, *found = path.read_text().splitlines() or ["header"]
+            assert header == "header"
+            for line in found:
+                number, _, item = line.partition(":")
+                assert lines.setdefault(int(number), item) == item
+        assert sorted(lines) == list(range(len(lines)))
+        return [lines[number] for number in sorted(lines)]
+
+
+class Interrupt:
+    """Raises KeyboardInterrupt at the n-th line of refunc's journal code that runs."""
+
+    def __init__(self, number: int) -> None:
+        self.left = number
+        self.where = ""
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if "/refunc/journal/" not in frame.f_code.co_filename:
+            return None
+        # No signal handler runs between a `with` and its block, or between the block and the lock's release; a trace
+        # function does.
+        line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+        if event == "line" and not line.startswith(("with ", "try:")):
+            self.left -= 1
+            if self.left == 0:
+                self.where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+                raise KeyboardInterrupt
+        return self
+
+
+def test_interrupts_at_every_line_of_drains_rotation_and_close(tmp_path: Path) -> None:
+    """One interrupt at each line in turn; afterwards every item is there once and in order, and no lock is held."""
+    if sys.gettrace() is not None:
+        pytest.skip("a debugger or coverage has the trace function")
+    for number in range(1, 2_000):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        outlet = Lines(folder)
+        outlet._served = True  # the threads would trace nothing, and drain when they like
+        outlet.high_water = 1_000
+        interrupt = Interrupt(number)
+        queued: list[str] = []
+        sys.settrace(interrupt)
+        try:
+            for batch in range(3):
+                for item in range(6):
+                    queued.append(f"{batch}.{item}.{'x' * 10}")
+                    outlet.queue.append(queued[-1])
+                outlet.flush(sync=batch == 1)
+            outlet.close()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        assert not outlet._lock.locked(), interrupt.where
+        assert not outlet._sync_lock.locked(), interrupt.where
+        assert outlet.flush(sync=True), interrupt.where
+        outlet.close()
+        assert outlet.read() == queued, interrupt.where
+        if interrupt.left > 0:
+            break
+    assert interrupt.left > 0, "the sequence has more lines than were tried"
+    assert number > 100
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EINTR, errno.EFBIG])
+@pytest.mark.parametrize("written", [0, 5, 40])
+def test_a_write_that_fails_halfway_is_made_whole(
+    code: int, written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outlet = Lines(tmp_path)
+    write = os.write
+
+    def fail(fd: int, data: Any) -> int:
+        write(fd, bytes(data)[:written])
+        raise OSError(code, os.strerror(code))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail)
+        outlet.queue.extend(["a" * 10, "b" * 10, "c" * 10])
+        assert not outlet.flush()
+    outlet.queue.append("d")
+    assert outlet.flush()
+    outlet.close()
+
+    whole = [path for path in sorted(tmp_path.glob("*.txt")) if path.read_bytes().endswith(b"d\n")]
+    assert [line.partition(":")[2] for line in whole[-1].read_text().splitlines()[1:]] == [
+        "a" * 10,
+        "b" * 10,
+        "c" * 10,
+        "d",
+    ]
+
+
+def test_a_failed_sync_is_made_good_without_any_further_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lines are in a second file, which is synced: an idle run must not wait for its next record."""
+    outlet = Lines(tmp_path)
+    outlet.queue.extend("abc")
+    assert outlet.flush()
+    with monkeypatch.context() as patch:
+        patch.setattr("refunc.journal.file._datasync", lambda fd: (_ for _ in ()).throw(OSError(5, "EIO")))
+        assert not outlet.flush(sync=True)
+    assert outlet.flush(sync=True)
+    outlet.close()
+
+    files = [path.read_text().splitlines()[1:] for path in sorted(tmp_path.glob("*.txt"))]
+    assert files == [["0:a", "1:b", "2:c"]] * 2
+
+
+def test_a_disk_that_never_syncs_does_not_fill_with_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("refunc.journal.file._datasync", lambda fd: (_ for _ in ()).throw(OSError(5, "EIO")))
+    outlet = Lines(tmp_path)
+    outlet.queue.extend("abc")
+    for _ in range(20):
+        assert not outlet.flush(sync=True)
+    outlet.close()
+
+    assert len(list(tmp_path.glob("*.txt"))) <= 5
+    assert outlet.read() == ["a", "b", "c"]

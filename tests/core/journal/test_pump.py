@@ -1,0 +1,116 @@
+"""The two threads of a process that writes: started once, restarted in a child, none needed at exit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from refunc.journal import pump
+from refunc.journal.outlet import Outlet
+
+
+class Collected(Outlet):
+    """An outlet whose records end in a list."""
+
+    def __init__(self) -> None:
+        self.items: list[object] = []
+        super().__init__()
+
+    def _step(self) -> int:
+        count = 0
+        while self.queue:
+            self.items.append(self.queue.popleft())
+            count += 1
+        return count
+
+
+@pytest.fixture
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[pump._Pump]:
+    own = pump._Pump()
+    monkeypatch.setattr(pump, "_pump", own)
+    yield own
+    own.close()
+
+
+def _ours() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name in ("refunc-writer", "refunc-sync")]
+
+
+def test_threads_that_log_first_at_the_same_time_start_one_pair(fresh: pump._Pump) -> None:
+    before = len(_ours())
+    for _ in range(20):
+        own = pump._Pump()
+        gate = threading.Barrier(8)
+
+        def start(own: pump._Pump = own, gate: threading.Barrier = gate) -> None:
+            gate.wait()
+            own.start()
+
+        starters = [threading.Thread(target=start) for _ in range(8)]
+        for thread in starters:
+            thread.start()
+        for thread in starters:
+            thread.join()
+        assert len(_ours()) == before + 2
+        own.close()
+        assert len(_ours()) == before
+
+
+def test_a_queued_record_is_written_by_the_writer_thread(fresh: pump._Pump) -> None:
+    outlet = Collected()
+    outlet.append(1)
+    outlet.append(2)
+    drained = threading.Event()
+    step = outlet._step
+    outlet._step = lambda: step() or drained.set() or 0  # type: ignore[method-assign,func-returns-value]
+
+    outlet.append(3)
+    assert drained.wait(10)
+    assert outlet.items == [1, 2, 3]
+
+
+def test_behind_the_close_every_record_is_written_in_its_call(fresh: pump._Pump) -> None:
+    outlet = Collected()
+    outlet.append(1)
+    fresh.close()
+    outlet.append(2)
+    other = Collected()
+    other.append(3)
+
+    assert outlet.items == [1, 2]
+    assert other.items == [3]
+
+
+def test_closing_twice_does_no_harm(fresh: pump._Pump) -> None:
+    outlet = Collected()
+    outlet.append(1)
+    fresh.close()
+    fresh.close()
+
+    assert outlet.items == [1]
+
+
+def test_at_exit_an_interrupted_call_is_taken_up_again() -> None:
+    calls: list[int] = []
+
+    def call() -> None:
+        calls.append(1)
+        if len(calls) < 3:
+            raise KeyboardInterrupt
+
+    pump.at_exit(call)
+
+    assert len(calls) == 3
+
+
+def test_what_one_outlet_raises_does_not_stop_another(fresh: pump._Pump, caplog: pytest.LogCaptureFixture) -> None:
+    broken, sound = Collected(), Collected()
+    broken.append(1)
+    sound.append(1)
+    broken.flush = broken.sync = lambda **_: 1 / 0  # type: ignore[method-assign,assignment]
+    fresh.close()
+
+    assert sound.items == [1]
+    assert "please report" in caplog.text

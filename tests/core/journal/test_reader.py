@@ -1,0 +1,270 @@
+"""Reading what is damaged: no crash, nothing false, an exact account, and everything behind the damage."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refunc.journal import kinds, reader
+from refunc.journal.codec import encode_line, seal
+from refunc.journal.reader import Account, read_backwards, read_journal
+from refunc.journal.record import LogLine, Metrics, Record, Unknown
+
+WRITER = "host-1-abc-wxyz"
+
+
+def segment(folder: Path, lines: list[bytes], *, number: int = 0, writer: str = WRITER) -> Path:
+    """Write a segment of *lines* with its header, and return its path."""
+    journal = folder / "journal"
+    journal.mkdir(exist_ok=True)
+    path = journal / f"{writer}.{number:06d}.jsonl"
+    header = encode_line({"kind": kinds.SEGMENT, "format": 1, "writer": writer, "segment": number, "logger": "train"})
+    path.write_bytes(header + b"".join(lines))
+    return path
+
+
+def metrics(first: int, count: int, *, time: float | None = None) -> list[bytes]:
+    """Return the lines of *count* records of which each has its number as its metric."""
+    return [
+        encode_line({"seq": n, "time": float(n) if time is None else time, "kind": "metrics", "metrics": {"n": n}})
+        for n in range(first, first + count)
+    ]
+
+
+def seen(records: Any) -> list[tuple[str, int]]:
+    return [(record.writer, record.seq) for record in records]
+
+
+def read(folder: Path) -> tuple[list[Record], Account]:
+    account = Account()
+    return list(read_journal(folder, account)), account
+
+
+def check_true(records: list[Record]) -> None:
+    """Every record that was read is one that was written."""
+    for record in records:
+        assert isinstance(record, Metrics)
+        assert record.metrics == {"n": record.seq}
+        assert record.logger in ("train", "")
+
+
+def test_a_segment_cut_at_every_byte_gives_the_lines_before(tmp_path: Path) -> None:
+    path = segment(tmp_path, metrics(0, 12))
+    data = path.read_bytes()
+
+    for length in range(len(data) + 1):
+        path.write_bytes(data[:length])
+        records, account = read(tmp_path)
+        whole = data[:length].count(b"\n")
+        assert seen(records) == [(WRITER, n) for n in range(max(0, whole - 1))], length
+        assert account == Account(torn=int(not data[:length].endswith(b"\n") and length > 0)), length
+        assert seen(read_backwards(tmp_path)) == seen(records)[::-1], length
+
+
+def test_flipped_bits_lose_two_records_at_most_and_forge_none(tmp_path: Path) -> None:
+    seed = random.randrange(1 << 30)
+    chance = random.Random(seed)
+    path = segment(tmp_path, metrics(0, 40))
+    data = path.read_bytes()
+
+    for _ in range(2_000):
+        bit = chance.randrange(len(data) * 8)
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(flipped)
+        records, account = read(tmp_path)
+        check_true(records)
+        assert len(records) >= 38, (seed, bit)
+        assert account.damaged + account.torn >= 1, (seed, bit)
+        assert [record.seq for record in records] == sorted({record.seq for record in records}), (seed, bit)
+        last = records[-1].seq + 1
+        assert account.missing == last - len(records), (seed, bit)
+        assert seen(read_backwards(tmp_path)) == seen(records)[::-1], (seed, bit)
+
+
+@pytest.mark.parametrize("kind", ["garbage", "newlines", "zeros", "a line again", "a line of another run"])
+def test_spliced_bytes_leave_the_rest_readable(kind: str, tmp_path: Path) -> None:
+    seed = random.randrange(1 << 30)
+    chance = random.Random(seed)
+    path = segment(tmp_path, metrics(0, 40))
+    data = path.read_bytes()
+
+    for _ in range(100):
+        position = chance.randrange(len(data))
+        spliced = {
+            "garbage": chance.randbytes(chance.randrange(1, 5_000)),
+            "newlines": b"\n" * 7,
+            "zeros": bytes(4_096),
+            "a line again": metrics(5, 1)[0],
+            "a line of another run": b'{"message":"no checksum"}\n',
+        }[kind]
+        path.write_bytes(data[:position] + spliced + data[position:])
+        records, account = read(tmp_path)
+        check_true(records)
+        assert len(records) >= 38, seed
+        assert account.damaged + account.duplicates + account.torn >= 1, seed
+        backwards = list(read_backwards(tmp_path))
+        assert {record.seq for record in backwards} == {record.seq for record in records}, seed
+        if kind != "a line again":
+            assert seen(backwards) == seen(records)[::-1], seed
+
+
+def test_a_zeroed_page_costs_its_lines_and_no_more(tmp_path: Path) -> None:
+    path = segment(tmp_path, metrics(0, 400))
+    data = bytearray(path.read_bytes())
+    data[8_192:12_288] = bytes(4_096)
+    path.write_bytes(data)
+
+    records, account = read(tmp_path)
+    check_true(records)
+    assert records[-1].seq == 399
+    assert account == Account(damaged=1, missing=400 - len(records))
+    assert seen(read_backwards(tmp_path)) == seen(records)[::-1]
+
+
+def test_a_giant_line_is_skipped_from_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stands before it is read backwards as well."""
+    monkeypatch.setattr(reader, "MAX_LINE_BYTES", 100_000)
+    segment(tmp_path, [*metrics(0, 50), b"x" * 1_000_000 + b"\n", *metrics(50, 50)])
+
+    records, account = read(tmp_path)
+    assert [record.seq for record in records] == list(range(100))
+    assert account == Account(damaged=1)
+    assert seen(read_backwards(tmp_path)) == seen(records)[::-1]
+
+
+def test_foreign_files_and_links_are_left_alone(tmp_path: Path) -> None:
+    segment(tmp_path, metrics(0, 5))
+    journal = tmp_path / "journal"
+    outside = tmp_path / "outside.jsonl"
+    outside.write_bytes(b"".join(metrics(0, 3)))
+    (journal / "evil-1-a-b.000000.jsonl").symlink_to(outside)
+    (journal / "loop.000000.jsonl").symlink_to(journal / "loop.000000.jsonl")
+    (journal / "dangling.000001.jsonl").symlink_to(tmp_path / "nowhere")
+    (journal / "folder.000000.jsonl").mkdir()
+    os.mkfifo(journal / "pipe.000000.jsonl")
+    (journal / "notes.txt").write_text("mine")
+    (journal / "x.jsonl").write_text("mine")
+    (journal / "empty-1-a-b.000000.jsonl").touch()
+
+    records, account = read(tmp_path)
+    assert seen(records) == [(WRITER, n) for n in range(5)]
+    assert account == Account()
+    assert seen(read_backwards(tmp_path)) == seen(records)[::-1]
+
+
+def test_a_file_that_cannot_be_read_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as one that was deleted since the folder was listed."""
+    segment(tmp_path, metrics(0, 5))
+    other = segment(tmp_path, metrics(0, 5), writer="other-1-a-b")
+    listed = reader.segments(tmp_path)
+    other.unlink()
+    monkeypatch.setattr(reader, "segments", lambda folder: listed)
+
+    records, account = read(tmp_path)
+    assert seen(records) == [(WRITER, n) for n in range(5)]
+    assert account == Account(damaged=1)
+    assert seen(read_backwards(tmp_path)) == seen(records)[::-1]
+
+
+def test_no_journal_at_all_is_no_records(tmp_path: Path) -> None:
+    assert read(tmp_path) == ([], Account())
+    assert list(read_backwards(tmp_path)) == []
+
+
+def test_writers_are_merged_by_time_and_ties_read_the_same_backwards(tmp_path: Path) -> None:
+    segment(tmp_path, metrics(0, 20, time=1.0), writer="a-1-a-a")
+    segment(tmp_path, metrics(0, 20, time=1.0), writer="b-1-b-b")
+    segment(tmp_path, metrics(0, 20), writer="c-1-c-c")
+
+    records, _ = read(tmp_path)
+    assert len(records) == 60
+    assert [record.time for record in records] == sorted(record.time for record in records)
+    assert seen(read_backwards(tmp_path)) == seen(records)[::-1]
+
+
+def test_records_written_twice_are_read_once_and_fill_holes(tmp_path: Path) -> None:
+    """The second segment has what a failed sync lost of the first; each side may lack what the other has."""
+    first = metrics(0, 20)
+    del first[8:12]
+    segment(tmp_path, first, number=0)
+    again = metrics(0, 30)
+    del again[3:5]
+    segment(tmp_path, again, number=1)
+
+    records, account = read(tmp_path)
+    assert sorted(record.seq for record in records) == list(range(30))
+    assert account == Account(duplicates=14)
+    assert sorted(record.seq for record in read_backwards(tmp_path)) == list(range(30))
+
+
+def test_gaps_in_the_numbers_are_counted(tmp_path: Path) -> None:
+    segment(tmp_path, [*metrics(0, 5), *metrics(8, 5)], number=0)
+    segment(tmp_path, metrics(20, 5), number=1)
+
+    records, account = read(tmp_path)
+    assert len(records) == 15
+    assert account == Account(missing=10)
+
+
+def test_a_line_without_its_header_has_the_same_logger_in_both_directions(tmp_path: Path) -> None:
+    path = segment(tmp_path, [])
+    line = encode_line({"seq": 0, "time": 0.0, "kind": "metrics", "metrics": {"n": 0}, "logger": "other"})
+    path.write_bytes(line + b"".join(metrics(1, 2)))
+
+    records, _ = read(tmp_path)
+    assert [record.logger for record in records] == ["other", "", ""]
+    assert list(read_backwards(tmp_path)) == records[::-1]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"seq": 0, "time": 0.0, "kind": "metrics", "metrics": [1]},
+        {"seq": 0, "time": 0.0, "kind": "log", "level": 7, "message": "m"},
+        {"seq": 0, "time": 0.0, "kind": "log", "level": "INFO", "message": "m", "step": "abc"},
+        {"seq": 0, "time": 0.0, "kind": "from the future", "x": 1},
+        {"seq": 0, "time": 0.0, "kind": ["list"]},
+    ],
+)
+def test_a_whole_line_of_another_shape_reads_as_unknown(fields: dict[str, Any], tmp_path: Path) -> None:
+    """Its checksum holds, so somebody wrote it like that: it is not lost and not damage."""
+    segment(tmp_path, [encode_line(fields), *metrics(1, 1)])
+
+    records, account = read(tmp_path)
+    assert isinstance(records[0], Unknown)
+    assert seen(records) == [(WRITER, 0), (WRITER, 1)]
+    assert account == Account()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"seq":"0"}',
+        b'{"seq":0,"time":"now","kind":"log"}',
+        b'{"seq":1e400,"time":0,"kind":"log"}',
+        b"[]",
+        b'{"a":' * 9_000,
+    ],
+)
+def test_a_sealed_line_without_a_number_or_a_time_is_damage(body: bytes, tmp_path: Path) -> None:
+    segment(tmp_path, [seal(body), *metrics(0, 2)])
+
+    records, account = read(tmp_path)
+    assert seen(records) == [(WRITER, 0), (WRITER, 1)]
+    assert account == Account(damaged=1)
+
+
+def test_forged_numbers_cost_no_memory(tmp_path: Path) -> None:
+    forged = encode_line({"seq": 2**62, "time": 0.5, "kind": "log", "level": "INFO", "message": "forged"})
+    negative = encode_line({"seq": -5, "time": 0.5, "kind": "log", "level": "INFO", "message": "forged"})
+    segment(tmp_path, [*metrics(0, 3), forged, negative])
+
+    records, account = read(tmp_path)
+    assert [record.seq for record in records] == [0, 1, 2, 2**62]
+    assert isinstance(records[-1], LogLine)
+    assert account == Account(missing=2**62 - 3, duplicates=1)
