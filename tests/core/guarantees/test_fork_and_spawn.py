@@ -265,3 +265,35 @@ def test_a_fork_within_a_context_ends_only_in_the_parent(
     assert journal.values(records, "child") == [1]
     assert journal.values(records, "parent") == [1]
     assert [record.status for record in records if isinstance(record, RunEnd)] == ["completed"]
+
+
+_POOL_ACROSS_RUNS = """
+def work(name):
+    log.log_metrics({name: 1.0})
+    log.flush()
+    return os.getpid()
+
+if __name__ == "__main__":
+    pool = None
+    for name in ("first", "second"):
+        with experiment_context("e", name, logger=log):
+            # The pool is made in the first run and lives on into the second.
+            pool = pool or multiprocessing.get_context(sys.argv[1]).Pool(2)
+            pool.map(work, [name] * 8, chunksize=1)
+        if name == "first":
+            pool.map(work, ["between"] * 8, chunksize=1)
+    pool.close()
+    pool.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_pool_that_outlives_a_run_logs_into_the_next_one(method: str, finished: _Finished, journal: Any) -> None:
+    returned, _, err = finished(_POOL_ACROSS_RUNS, method, prelude=_PRELUDE)
+
+    assert returned == 0, err
+    assert sorted(run.run_name for run in open_store()) == ["first", "second"]
+    first, _ = journal.read(open_store()["first"])
+    second, _ = journal.read(open_store()["second"])
+    assert len(journal.values(first, "first")) == len(journal.values(second, "second")) == 8
+    assert len(journal.values(first, "between")) == 8

@@ -236,3 +236,16 @@ def test_no_name_becomes_a_path_or_an_exception(index: int, own_folder: Path) ->
     assert json.loads((run.folder / "run.json").read_bytes())["experiment_name"] == name
     assert run.summary.tags
     assert run.summary.points == 1
+
+
+def test_half_a_line_of_a_killed_process_is_not_joined_to_the_next(tmp_path: Path) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "train.log").write_text("15:00:00 INFO cut in the mid")
+
+    logger = MLLogger("train", log_dir="logs")
+    logger.info("whole")
+    logger.flush()
+
+    first, second = (tmp_path / "logs" / "train.log").read_text().splitlines()
+    assert first == "15:00:00 INFO cut in the mid"
+    assert second.endswith("whole")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from refunc.logging import ExperimentTracker, MLLogger, experiment_context
+from refunc.logging import ExperimentTracker, MLLogger, epoch_context, experiment_context
 from refunc.runs import Run, Store, open_store
 
 
@@ -425,3 +425,22 @@ def test_data_calls_with_no_sense_raise_nothing() -> None:
     (entry,) = logger.get_log_entries(level="METRIC", last_n=1)
     assert entry.metrics["5"] == 1.0
     assert (entry.metrics["b"], entry.metrics["c"], entry.metrics["d"]) == ("text", None, [1, 2])
+
+
+def test_a_failed_runs_traceback_begins_in_the_users_code() -> None:
+    with pytest.raises(ValueError, match="bad"), experiment_context("ends", "badly"):
+        raise ValueError("bad")
+
+    end = only_run().summary.end
+    assert end is not None
+    assert end.error is not None
+    assert end.error.splitlines()[1].lstrip().startswith(f'File "{__file__}"')
+
+
+def test_a_progress_line_repeats_metrics_and_adds_none() -> None:
+    logger = MLLogger("epochs")
+    with experiment_context("e", "r"), epoch_context(2, logger=logger) as epochs:
+        for epoch in epochs:
+            epochs.log({"accuracy": float(epoch)})
+
+    assert only_run().summary.counts == {"accuracy": 2}

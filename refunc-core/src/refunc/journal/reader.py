@@ -68,7 +68,7 @@ def read_journal(folder: Path, account: Account | None = None) -> Iterator[Recor
 def read_backwards(folder: Path) -> Iterator[Record]:
     """Yield the records of the run in *folder* newest first, reading no more of the files than is asked for."""
     # The last writer first: of records of the same time, the merge takes the one of the earlier stream.
-    streams = [_read_writer_backwards(writer, paths) for writer, paths in reversed(segments(folder).items())]
+    streams = [read_writer_backwards(writer, paths) for writer, paths in reversed(segments(folder).items())]
     if len(streams) == 1:
         return streams[0]
     return heapq.merge(*streams, key=attrgetter("time"), reverse=True)
@@ -94,7 +94,7 @@ def _read_writer(writer: str, paths: list[Path], account: Account) -> Iterator[R
                     yield record
 
 
-def _read_writer_backwards(writer: str, paths: list[Path]) -> Iterator[Record]:
+def read_writer_backwards(writer: str, paths: list[Path]) -> Iterator[Record]:
     numbers = _Numbers(Account(), backwards=True)
     for path in reversed(paths):
         logger = _logger_of(path)

@@ -41,6 +41,11 @@ class LogLine(Record):
     at: str | None = None  # file and line of the call
     exception: str | None = None
 
+    @property
+    def points(self) -> dict[str, int | float | None]:
+        """The metrics that belong to the run's curves: a PROGRESS line repeats what was logged, for people to read."""
+        return {} if self.level == "PROGRESS" else self.metrics
+
 
 @attrs.frozen(kw_only=True)
 class Metrics(Record):

@@ -25,6 +25,9 @@ from refunc.journal.names import writer_id
 from refunc.journal.outlet import HIGH_WATER, Durability, report
 from refunc.journal.values import jsonable
 
+#: Lines that a full memory keeps longer than others.
+_KEPT_LEVELS = frozenset({"RESULT", "ERROR", "CRITICAL"})
+
 #: Size in bytes at which a segment is full.
 SEGMENT_BYTES = 16 << 20
 
@@ -110,7 +113,7 @@ class JournalWriter(FileOutlet):
             fields = {"seq": seq, "time": item[1], "kind": item[0], **item[2]}
             if fields.get("logger") == self.logger:
                 del fields["logger"]
-            if "metrics" in fields:
+            if "metrics" in fields and fields.get("level") != "PROGRESS":
                 self.latest.update(fields["metrics"])
             return encode_line(fields)
         except Exception as error:  # one record that cannot be written must not hold up all behind it
@@ -135,4 +138,4 @@ class JournalWriter(FileOutlet):
         return fields
 
     def _is_kept(self, item: Any) -> bool:
-        return item[0] is not kinds.METRICS and item[0] is not kinds.LOG
+        return item[0] is not kinds.METRICS and (item[0] is not kinds.LOG or item[2].get("level") in _KEPT_LEVELS)

@@ -12,21 +12,20 @@ import atexit
 import contextlib
 import os
 import sys
-import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from functools import partial
 from itertools import repeat
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from refunc.journal.pump import at_exit
+from refunc.logging.attached import adopt_after_fork, name_for_children, run_of_parent
 from refunc.logging.banner import end_line, start_line
 from refunc.logging.report import warn_once
-from refunc.logging.run import COMPLETED, FAILED, INTERRUPTED, ActiveRun, attached_run
+from refunc.logging.run import COMPLETED, FAILED, INTERRUPTED, ActiveRun
 
 #: The run of `experiment_context` in this thread or task.
 ambient: ContextVar[ActiveRun | None] = ContextVar("refunc_run", default=None)
@@ -34,15 +33,8 @@ ambient: ContextVar[ActiveRun | None] = ContextVar("refunc_run", default=None)
 #: Lines logged outside any run: the last 1,000, the head of the next run.
 loose_lines: deque[Any] = deque(maxlen=1_000)
 
-#: How a child process of `multiprocessing` learns of its parent's run: `<pid of the parent>:<folder>`.
-PARENT_RUN = "REFUNC_PARENT_RUN"
-
-#: Seconds between two looks for a parent's run that was not there.
-_LOOK_AGAIN = 1.0
-
 _open_runs: dict[str, ActiveRun] = {}
 _ending_error: list[tuple[str, str]] = []
-_looked_at = -_LOOK_AGAIN
 _is_hooked = False
 _is_exiting = False
 _late_run: ActiveRun | None = None
@@ -51,7 +43,7 @@ _late_run: ActiveRun | None = None
 def ambient_run() -> ActiveRun | None:
     """Return the open run whose context this thread or task is in."""
     run = ambient.get()
-    return run if run is not None and run.open else None
+    return run if run is not None and run.is_open else None
 
 
 def existing_run() -> ActiveRun | None:
@@ -59,12 +51,12 @@ def existing_run() -> ActiveRun | None:
     run = ambient_run()
     if run is not None:
         return run
-    known = [run for run in tuple(_open_runs.values()) if run.open]
+    known = [run for run in tuple(_open_runs.values()) if run.is_open]
     named = [run for run in known if not run.implicit]
     if len(named) == 1:
         return named[0]
     if not named:
-        return next(iter(known), None) or _run_of_parent() or _late_run
+        return next(iter(known), None) or _attached_run() or _late_run
     implicit = next((run for run in known if run.implicit), None)
     warn_once(
         "several runs",
@@ -89,7 +81,7 @@ def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
     _open_runs[run.run_id] = run
     with contextlib.suppress(IndexError):  # another thread's run took lines meanwhile
         run.writer.write_all(map(deque.popleft, repeat(loose_lines, len(loose_lines))))
-    _name_for_children(run)
+    name_for_children(run)
     run.tell = tell
     tell(start_line(run))
     if _is_exiting:  # by an atexit handler that runs behind ours: nobody else ends this run
@@ -101,11 +93,7 @@ def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None
     """End *run*; a process that does not own it only lets go of it."""
     is_ended = run.end(status, metrics=metrics, error=error)
     _open_runs.pop(run.run_id, None)
-    remaining = next(reversed(tuple(_open_runs.values())), None)
-    if remaining is not None:
-        _name_for_children(remaining)
-    else:
-        os.environ.pop(PARENT_RUN, None)
+    name_for_children(next(reversed(tuple(_open_runs.values())), None))
     if is_ended and run.is_own:
         run.tell(end_line(run))
 
@@ -127,53 +115,20 @@ def status_of_exception(error: BaseException | None) -> str:
 
 
 def format_error(error: BaseException) -> str:
-    """Return the traceback of *error* as text."""
-    return "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    """Return the traceback of *error* as text, from the first frame on that is not refunc's own."""
+    trace = error.__traceback__
+    while trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).startswith("refunc."):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))
 
 
-def _run_of_parent() -> ActiveRun | None:
-    """Attach to the run of the process that started this one through `multiprocessing`, if there is one."""
-    global _looked_at
-    processes = sys.modules.get("multiprocessing.process")
-    parent = processes.parent_process() if processes is not None else None
-    if parent is None or time.monotonic() - _looked_at < _LOOK_AGAIN:
-        return None
-    _looked_at = time.monotonic()
-    from refunc.runs.run import RunFormatError, read_birth
-
-    for folder in _candidates(parent.pid):
-        try:
-            birth = read_birth(folder)
-        except RunFormatError:
-            continue
-        run = attached_run(folder, birth)
+def _attached_run() -> ActiveRun | None:
+    run = run_of_parent()
+    if run is not None:
         _install_hooks()
         _open_runs[run.run_id] = run
-        _name_for_children(run)
-        return run
-    return None
-
-
-def _candidates(parent_pid: int | None) -> Iterable[Path]:
-    """Yield folders that may be the parent's run: the named one while it runs, else its newest that does."""
-    from refunc.runs.run import Run, RunFormatError
-    from refunc.runs.store import Store, store_path
-
-    pid, _, folder = os.environ.get(PARENT_RUN, "").partition(":")
-    named = Path(folder) if folder and pid == str(parent_pid) else None
-    stores = [store_path()]
-    if named is not None:
-        with contextlib.suppress(RunFormatError):
-            if Run.open(named).status == "running":
-                yield named
-        stores.insert(0, named.parent)
-    # A fork server has the environment of the time when it was started, which may be before the run.
-    for store in dict.fromkeys(stores):
-        for run in reversed(list(Store(store))):
-            if run.birth.get("pid") == parent_pid and run.status == "running":
-                yield run.folder
-    if named is not None:
-        yield named
+        name_for_children(run)
+    return run
 
 
 def _install_hooks() -> None:
@@ -190,11 +145,8 @@ def _after_fork_in_child() -> None:
     loose_lines.clear()
     _ending_error.clear()
     for run in tuple(_open_runs.values()):
-        _name_for_children(run)
-
-
-def _name_for_children(run: ActiveRun) -> None:
-    os.environ[PARENT_RUN] = f"{os.getpid()}:{run.folder}"
+        adopt_after_fork(run)
+        name_for_children(run)
 
 
 def _chain_excepthook() -> None:

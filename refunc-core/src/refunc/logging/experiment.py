@@ -96,7 +96,7 @@ class ExperimentTracker(Recorder):
 
     def start_run(self) -> str:
         """Open the run and return its id; after its end, open another with the same name. Open already: its id."""
-        if self._run is None or not self._run.open:
+        if self._run is None or not self._run.is_open:
             self._run = new_run(
                 experiment=self.experiment_name,
                 run_name=self._name,
@@ -123,7 +123,7 @@ class ExperimentTracker(Recorder):
             error: What ended it; its traceback goes into the record.
         """
         run = self._run
-        if run is None or not run.open:
+        if run is None or not run.is_open:
             return
         if final_metrics:
             self.log_metrics(final_metrics)
@@ -150,7 +150,7 @@ class ExperimentTracker(Recorder):
     def _data_run(self) -> ActiveRun | None:
         if self._run is None:
             self.start_run()
-        elif not self._run.open:
+        elif not self._run.is_open:
             warn_once(
                 f"late {self._run.run_id}", "run %s has ended; what is logged to it now is added behind its end.", self
             )

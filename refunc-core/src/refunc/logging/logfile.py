@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from refunc.journal.appender import FileOutlet
-from refunc.journal.file import AppendFile, lock
+from refunc.journal.file import AppendFile, lock, write_whole
 from refunc.journal.names import unique_slug
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?\s*", re.IGNORECASE)
@@ -66,6 +66,9 @@ class LogFile(FileOutlet):
             file = AppendFile(self.path, new=False)
             lock(file.fd)
         self._opened_before = True
+        size = file.size
+        if size and file.read(size - 1, size) != b"\n":  # a killed process left half a line
+            write_whole(file.fd, b"\n")
         return file
 
     def _rotate(self) -> None:

@@ -126,14 +126,14 @@ class MLLogger(Recorder, Lines):
 
     def _current_run(self) -> ActiveRun | None:
         run = self._run
-        return run if run is not None and run.open else current.existing_run()
+        return run if run is not None and run.is_open else current.existing_run()
 
     def _data_run(self) -> ActiveRun | None:
         run = self._run
-        if run is not None and run.open:
+        if run is not None and run.is_open:
             return run
         run = current.ambient.get()
-        if run is not None and run.open:
+        if run is not None and run.is_open:
             return run if self.experiment_tracking else None
         return self._implicit_run() if self.experiment_tracking else None
 
@@ -174,7 +174,7 @@ class MLLogger(Recorder, Lines):
 
         The same name again is a new run. The run ends with `end_experiment()`, or with the process.
         """
-        if self._run is not None and self._run.open:
+        if self._run is not None and self._run.is_open:
             report.warning("start_experiment: run %s was still open and is ended.", self._run.run_name)
             self.end_experiment()
         run = self._new_run(str(experiment_name), str(run_name) if run_name is not None else None)
@@ -194,7 +194,7 @@ class MLLogger(Recorder, Lines):
             status: `completed`, `failed`, `interrupted`, or a word of your own.
             final_metrics: Recorded as metrics, and with the end.
         """
-        run = self._run if self._run is not None and self._run.open else None
+        run = self._run if self._run is not None and self._run.is_open else None
         if run is None:
             run = next((run for run in current.open_runs() if run.implicit), None)
         if run is None:
@@ -212,7 +212,7 @@ class MLLogger(Recorder, Lines):
         return self._context(run) if run is not None else None
 
     def _context(self, run: ActiveRun) -> ExperimentContext:
-        steps = self._steps_in(run) if run.open or self._loose_steps.step is None else self._loose_steps
+        steps = self._steps_in(run) if run.is_open or self._loose_steps.step is None else self._loose_steps
         return context_of(run, step=steps.step, epoch=steps.epoch)
 
     # -- how data calls are shown ------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ class ActiveRun:
     ends it.
     """
 
-    #: Whether another process opened the run, one that this process was not forked from.
+    #: Whether another process opened the run; see `attached`.
     is_attached = False
 
     def __init__(self, folder: Path, birth: dict[str, Any], *, durability: Durability, implicit: bool = False) -> None:
@@ -50,7 +50,7 @@ class ActiveRun:
         self.parent_id: str | None = birth["parent_id"]
         self.start_time: float = birth["start_time"]
         self.owner = os.getpid()
-        self.open = True
+        self.is_open = True
         self.status = RUNNING
         self.end_time: float | None = None
         self.params: dict[str, Any] = {}
@@ -87,7 +87,7 @@ class ActiveRun:
 
     def start(self) -> None:
         """Queue the first record."""
-        fields = {key: self.birth[key] for key in _START_FIELDS if self.birth[key] is not None}
+        fields = {key: self.birth[key] for key in START_FIELDS if self.birth[key] is not None}
         if self.implicit:
             fields["implicit"] = True
         self.writer.queue.append((kinds.START, self.start_time, fields))
@@ -106,7 +106,7 @@ class ActiveRun:
         """
         if self._is_ended:
             return False
-        self.open = False
+        self.is_open = False
         if self.is_own:
             if "_last_words" not in vars(self):
                 words = iter((self._end_record(status, metrics, error),))
@@ -155,12 +155,6 @@ class ActiveRun:
         return total
 
 
-class AttachedRun(ActiveRun):
-    """The run of another process, for this one to write to as well."""
-
-    is_attached = True
-
-
 class DisabledRun(ActiveRun):
     """What runs are under `REFUNC_MODE=disabled`: they can be asked and written to, and leave nothing anywhere."""
 
@@ -198,7 +192,7 @@ def _say_nothing(line: str) -> None:
     """Be what tells of a run that another process announced."""
 
 
-_START_FIELDS = ("run_id", "run_name", "experiment_id", "experiment_name", "parent_id", "attempt", "logger")
+START_FIELDS = ("run_id", "run_name", "experiment_id", "experiment_name", "parent_id", "attempt", "logger")
 
 
 def new_run(
@@ -235,13 +229,6 @@ def new_run(
     folder = store / folder_name(started, run_name or experiment, run_id)
     kind = DisabledRun if is_disabled() else ActiveRun
     return kind(folder, birth, durability=durability, implicit=implicit)
-
-
-def attached_run(folder: Path, birth: Mapping[str, Any]) -> ActiveRun:
-    """Return the run in *folder*, opened by another process, for this process to write to as well."""
-    run = AttachedRun(folder, {**dict.fromkeys(_START_FIELDS), "start_time": 0.0, **birth}, durability="async")
-    run.owner = 0
-    return run
 
 
 def is_disabled() -> bool:

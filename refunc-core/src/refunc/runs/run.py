@@ -16,7 +16,7 @@ import attrs
 from refunc.journal import record as records
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.kinds import FORMAT
-from refunc.journal.reader import Account, _read_writer_backwards, read_backwards, read_journal, segments
+from refunc.journal.reader import Account, read_backwards, read_journal, read_writer_backwards, segments
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.liveness import CRASHED, status_of
 
@@ -196,8 +196,8 @@ def summarise(folder: Path) -> Summary:
                 points += 1
             case records.LogLine():
                 lines += 1
-                metrics.update(record.metrics)
-                counts.update(record.metrics.keys())
+                metrics.update(record.points)
+                counts.update(record.points.keys())
                 if record.level == "RESULT":
                     results.update({**record.metrics, **record.other})
             case records.Params():
@@ -230,7 +230,7 @@ def _tails(folder: Path) -> list[Iterator[records.Record]]:
     """Return each writer's last records, newest first: a child may have written much behind the opener's end."""
     # The last writer first: of records of one time, a reader that goes forward meets its record last.
     writers = reversed(segments(folder).items())
-    return [islice(_read_writer_backwards(writer, paths), _TAIL) for writer, paths in writers]
+    return [islice(read_writer_backwards(writer, paths), _TAIL) for writer, paths in writers]
 
 
 def _find_end(folder: Path) -> records.RunEnd | None:
@@ -249,7 +249,8 @@ def _newest_metrics(newest_first: list[records.Record], end: records.RunEnd | No
             for name, value in record.metrics.items():
                 final.setdefault(name, value)
         elif isinstance(record, (records.LogLine, records.Metrics)):
-            for name, value in record.metrics.items():
+            points = record.points if isinstance(record, records.LogLine) else record.metrics
+            for name, value in points.items():
                 others.setdefault(name, value)
     return {**final, **{name: value for name, value in others.items() if name not in final}}
 
