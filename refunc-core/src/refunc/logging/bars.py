@@ -21,6 +21,7 @@ from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from typing import Any, Protocol
 
+from refunc.logging.echo import open_bars
 from refunc.logging.terminal import in_notebook, is_terminal, printable_line
 
 #: Seconds between two looks at the trackers; how often a bar is redrawn is its tqdm option `mininterval`.
@@ -127,7 +128,8 @@ class _Screen:
     def __init__(self) -> None:
         # Held while a bar is opened, drawn or closed; always taken before tqdm's lock. Re-entrant for signal handlers.
         self.lock = threading.RLock()
-        self.bars: list[Bar] = []
+        self.bars = open_bars
+        self.bars.clear()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
 

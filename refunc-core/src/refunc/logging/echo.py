@@ -3,33 +3,38 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from refunc.logging.bars import Bar
 
 TERMINAL_INTERVAL = 10.0
 FILE_INTERVAL = 60.0
 #: Sets of names that are remembered; a script that makes up names without end must not fill memory.
 MAX_SETS = 1_000
 
+#: The progress bars that are open, outermost first: with one open, metrics go into it, whenever they come.
+open_bars: list[Bar] = []
+
 
 class Echo:
-    """Decides, on the calling thread and without a lock, whether metrics with these names are due to be shown."""
+    """
+    When metrics with the same names are to be shown again.
+
+    The hot path looks into `due` itself: a set of names that is not there is due. Times are those of the records, in
+    seconds since 1970, because that clock was read already.
+    """
 
     def __init__(self) -> None:
-        self._due: dict[tuple[Any, ...], float] = {}
+        self.due: dict[tuple[Any, ...], float] = {}
         self._interval = TERMINAL_INTERVAL if _on_terminal() else FILE_INTERVAL
 
-    def is_due(self, metrics: Mapping[str, Any]) -> bool:
-        """Whether a set of metrics with these names was not shown for an interval; if so, it counts as shown."""
-        names = tuple(metrics)
-        now = time.monotonic()
-        if now < self._due.get(names, 0.0):
-            return False
-        if len(self._due) >= MAX_SETS:
-            self._due.clear()
-        self._due[names] = now + self._interval
-        return True
+    def shown(self, metrics: Mapping[str, Any], moment: float) -> None:
+        """Count metrics with these names as shown at *moment*."""
+        if len(self.due) >= MAX_SETS:
+            self.due.clear()
+        self.due[tuple(metrics)] = moment + self._interval
 
 
 def _on_terminal() -> bool:

@@ -60,7 +60,6 @@ class ExperimentTracker(Recorder):
         self._store = store_path(log_dir)
         self._logger = logger
         self._durability: Durability = check_durability(durability)
-        self._run: ActiveRun | None = None
         self.name = logger.name if logger is not None else "refunc"
 
     def __repr__(self) -> str:
@@ -162,8 +161,8 @@ class ExperimentTracker(Recorder):
     def _show(self, level: int, message: str, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
         self.logger._show(level, message, metrics, step, epoch)
 
-    def _echo(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
-        self.logger._echo(metrics, step, epoch)
+    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
+        self.logger._show_metrics(metrics, step, epoch)
 
 
 @contextmanager

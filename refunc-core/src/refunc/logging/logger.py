@@ -8,7 +8,6 @@ one logger: configuration, which run a call belongs to, reading back, handlers.
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -18,7 +17,7 @@ from refunc.journal.outlet import Durability, check_durability
 from refunc.journal.values import text
 from refunc.logging import current
 from refunc.logging.console import ConsoleHandler
-from refunc.logging.echo import Echo
+from refunc.logging.echo import Echo, open_bars
 from refunc.logging.fields import Fields
 from refunc.logging.levels import LogLevel, level_name, level_number, register_level_names
 from refunc.logging.lines import EXPERIMENT, METRIC, Lines
@@ -80,7 +79,6 @@ class MLLogger(Recorder, Lines):
         if not isinstance(name, str):
             raise TypeError(f"name: {name!r} is not text.")
         self.name = name or "refunc"
-        self._run: ActiveRun | None = None
         self._files: list[LogFile] = []
         self._has_lines = False
         self._configure(
@@ -114,7 +112,7 @@ class MLLogger(Recorder, Lines):
         own = logging.getLogger("refunc")
         if not own.handlers:  # refunc's own warnings land above progress bars too
             _set_console(own, colored=None)
-        self._echo_rate = Echo()
+        self._echo = Echo()
         for file in self._files:
             file.close()
         self._files = [] if is_disabled() else _log_files(self.log_dir, self.name, json_logging, limits)
@@ -222,14 +220,15 @@ class MLLogger(Recorder, Lines):
         identity = (run.experiment_id, run.run_id) if run is not None else (None, None)
         self.say(level, message, Fields(step, epoch, metrics, {}, (), {}, *identity))
 
-    def _echo(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
+    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
         if self.level > METRIC or not metrics:
             return
-        # A script without a progress bar never imports what draws them. A bar only stores what it is given.
-        bars = sys.modules.get("refunc.logging.bars")
-        if bars is not None and bars.show_in_open_bar(metrics):
-            return
-        if self._echo_rate.is_due(metrics):
+        if open_bars:
+            # Only who opened a bar has imported what draws it.
+            from refunc.logging.bars import show_in_open_bar
+
+            show_in_open_bar(metrics)
+        else:
             self._show(METRIC, ", ".join(metrics), metrics, step, epoch)
 
     # -- reading back ------------------------------------------------------------------------------------------------

@@ -14,12 +14,12 @@ from typing import Any
 
 from refunc.journal import kinds
 from refunc.journal.values import INT64_MAX, INT64_MIN, jsonable, jsonable_mapping, key_text, number, text
+from refunc.logging.echo import Echo, open_bars
 from refunc.logging.levels import LogLevel
 from refunc.logging.report import warn_once
 from refunc.logging.run import ActiveRun
 from refunc.logging.steps import Steps, whole
 
-_METRIC = int(LogLevel.METRIC)
 _RESULT = int(LogLevel.RESULT)
 _EXPERIMENT = int(LogLevel.EXPERIMENT)
 
@@ -32,6 +32,8 @@ class Recorder:
     def __init__(self) -> None:
         self._loose_steps = Steps()
         self._last_run: ActiveRun | None = None
+        self._run: ActiveRun | None = None
+        self._echo = Echo()
 
     def _data_run(self) -> ActiveRun | None:
         """Return the run that a data call belongs to; None where none is to be recorded."""
@@ -40,8 +42,8 @@ class Recorder:
     def _show(self, level: int, message: str, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
         """Show a data call on the console, where there is one."""
 
-    def _echo(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
-        """Show metrics now and then."""
+    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
+        """Show metrics in an open bar, or else as a line; called when they are due."""
 
     # -- metrics -----------------------------------------------------------------------------------------------------
 
@@ -53,21 +55,20 @@ class Recorder:
         given, a count of such calls in the run. numpy and torch scalars become numbers. A value that is no number is
         kept beside the metrics as what it is, with one warning a name.
         """
-        run = self._data_run()
-        if run is None:
-            return
-        plain: dict[str, Any] = {}
+        run = self._run
+        if run is None or not run.is_open:
+            run = self._data_run()
+            if run is None:
+                return
         other: dict[str, Any] | None = None
         try:
-            for name, value in metrics.items():
-                kind = type(value)
-                if (kind is float or (kind is int and INT64_MIN <= value <= INT64_MAX)) and type(name) is str:
-                    plain[name] = value
-                else:
-                    other = _keep(name, value, plain, other)
-        except Exception:  # no mapping, or one that raises
-            other = jsonable_mapping(metrics)
-            warn_once("metrics", "log_metrics: %s is no mapping of names to numbers; it is kept as it is.", other)
+            plain = {**metrics}
+            for name, value in plain.items():
+                if type(value) is not float or type(name) is not str:
+                    plain, other = split_metrics(metrics)
+                    break
+        except Exception:
+            plain, other = _split_anything(metrics)
         if "step" in plain:
             given = plain.pop("step")
             step = given if step is None else step
@@ -87,12 +88,15 @@ class Recorder:
                 automatic = True
         if epoch is None:
             epoch = steps.epoch
+        moment = time()
         writer = run.writer
         queue = writer.queue
-        queue.append((kinds.METRICS, time(), plain, step, epoch, automatic, self.name, other))
+        queue.append((kinds.METRICS, moment, plain, step, epoch, automatic, self.name, other))
         if len(queue) > writer.high_water:
             writer.relieve()
-        self._echo(plain, step, epoch)
+        if open_bars or moment >= self._echo.due.get(tuple(plain), 0.0):
+            self._echo.shown(plain, moment)
+            self._show_metrics(plain, step, epoch)
 
     def log_metric(self, name: str, value: Any, step: int | None = None, *, epoch: int | None = None) -> None:
         """Record one number; see `log_metrics`."""
@@ -273,10 +277,24 @@ def split_metrics(metrics: Mapping[str, Any], *, warn: bool = True) -> tuple[dic
     return plain, other
 
 
+def _split_anything(metrics: Any) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """Return what `split_metrics` does, whatever *metrics* is: a mapping that raises, or none at all."""
+    try:
+        return split_metrics(metrics)
+    except Exception:
+        other = jsonable_mapping(metrics)
+        warn_once("metrics", "log_metrics: %s is no mapping of names to numbers; it is kept as it is.", other)
+        return {}, other
+
+
 def _keep(
     name: Any, value: Any, plain: dict[str, Any], other: dict[str, Any] | None, *, warn: bool = True
 ) -> dict[str, Any] | None:
     """Put *value* among the numbers, or among the others with one warning a name; return the others."""
+    kind = type(value)
+    if (kind is float or (kind is int and INT64_MIN <= value <= INT64_MAX)) and type(name) is str:
+        plain[name] = value
+        return other
     name = key_text(name)
     converted = number(value)
     if converted is not None:
