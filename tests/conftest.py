@@ -1,4 +1,4 @@
-"""What every test has: a folder of its own to run in, a clean process state, and `require` for parts a machine lacks."""
+"""What every test has: an empty folder to run in, a clean process state, and `require` for parts a machine lacks."""
 
 from __future__ import annotations
 
