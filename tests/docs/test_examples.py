@@ -18,12 +18,12 @@ import refunc.logging
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted(DOCS.rglob("*.md"))
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 BLOCK = re.compile(r"(?:<!-- (?P<mark>[\w ]+)[^\n]*-->\n)?^```python\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 def page_name(page: Path) -> str:
-    return page.relative_to(DOCS).as_posix()
+    return page.relative_to(ROOT).as_posix()
 
 
 def script_of(page: Path) -> str:
