@@ -1,10 +1,9 @@
-"""What every test has: an empty folder to run in, a clean process state, and `require` for parts a machine lacks."""
+"""What every test has: an empty folder to run in, and `require` for parts a machine lacks."""
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,31 +20,6 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-@pytest.fixture(autouse=True)
-def clean_process() -> Iterator[None]:
-    """Leave no run, waiting line, warning memory or logger behind for the next test."""
-    from refunc.logging import current, report, setup
-
-    yield
-    for run in reversed(list(current.open_runs())):
-        current.finish(run, "completed")
-    current.loose_lines.clear()
-    report._said.clear()
-    for logger in [*setup._loggers.values()]:
-        for file in logger._files:
-            file.close()
-    setup._loggers.clear()
-    setup._settings.clear()
-    for name, logger in list(logging.Logger.manager.loggerDict.items()):
-        if isinstance(logger, logging.Logger) and not name.startswith(("hypothesis", "asyncio", "concurrent")):
-            logger.handlers.clear()
-            logger.setLevel(logging.NOTSET)
-    import refunc.logging
-
-    for name in refunc.logging._DEFAULT_LOGGER:
-        vars(refunc.logging).pop(name, None)
 
 
 @pytest.fixture

@@ -181,25 +181,6 @@ def test_what_a_user_wrote_stays_text(invoke: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.04, "0.0s"),
-        (59.94, "59.9s"),
-        (59.96, "1m00s"),
-        (125, "2m05s"),
-        (3_599.9, "1h00m"),
-        (12_000, "3h20m"),
-        (356_400, "4d03h"),
-        (math.nan, "?"),
-    ],
-)
-def test_durations_are_brief(seconds: float, text: str) -> None:
-    from refunc.cli.screen import brief
-
-    assert brief(seconds) == text
-
-
-@pytest.mark.parametrize(
     ("age", "text"), [(0, "just now"), (-5, "just now"), (61, "1m ago"), (7_300, "2h ago"), (90_000, "1d ago")]
 )
 def test_starts_are_told_from_now(age: float, text: str) -> None:

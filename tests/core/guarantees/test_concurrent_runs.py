@@ -140,3 +140,22 @@ def test_many_threads_at_full_speed_drop_nothing(journal: Any) -> None:
             seen[name] = value + 1
     assert seen == {f"t{number}": 50_000 for number in range(16)}
     assert account == Account()
+
+
+def test_threads_that_come_at_once_share_one_implicit_run() -> None:
+    logger = MLLogger("race")
+    together = threading.Barrier(8)
+
+    def work(number: int) -> None:
+        together.wait()
+        logger.log_metrics({f"t{number}": 1.0})
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    logger.flush()
+
+    (run,) = open_store()
+    assert set(run.summary.metrics) == {f"t{number}" for number in range(8)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -17,7 +18,7 @@ import pytest
 from refunc.journal import appender, outlet
 from refunc.journal.reader import Account, read_journal
 from refunc.journal.record import Gap
-from refunc.logging import ExperimentTracker, MLLogger
+from refunc.logging import ExperimentTracker, MLLogger, experiment_context
 from refunc.runs.run import Run
 from refunc.runs.store import open_store
 
@@ -305,3 +306,20 @@ def test_where_nothing_can_be_written_the_training_goes_on(
     assert (int(dropped) > 0) == (part != "logs")
     assert err.count("cannot be written") == (2 if part == "both" else 1), err
     assert "Traceback" not in err
+
+
+def test_a_run_whose_folder_was_deleted_says_so_once_and_counts_what_is_lost(
+    own_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = MLLogger("deleted", "CRITICAL")
+    with experiment_context("e", "r", logger=logger) as run:
+        logger.log_metrics({"loss": 1.0})
+        logger.flush(sync=True)
+        assert run.folder is not None
+        shutil.rmtree(run.folder)
+        logger.flush(sync=True)  # as the sync thread does each second
+
+        logger.log_metrics({"loss": 2.0})
+        assert logger.flush() is False
+
+    assert sum("cannot be written" in record.getMessage() for record in caplog.records) == 1

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from refunc.journal.reader import Account
 from refunc.journal.record import RunEnd
+from refunc.logging import experiment_context
 from refunc.runs.run import Run
 from refunc.runs.store import open_store
 
@@ -297,3 +300,110 @@ def test_a_pool_that_outlives_a_run_logs_into_the_next_one(method: str, finished
     second, _ = journal.read(open_store()["second"])
     assert len(journal.values(first, "first")) == len(journal.values(second, "second")) == 8
     assert len(journal.values(first, "between")) == 8
+
+
+_THREADS_IN_A_WORKER = """
+def work():
+    together = threading.Barrier(4)
+    def log_some(number):
+        together.wait()
+        for n in range(5):
+            log.log_metrics({f"t{number}": n})
+    threads = [threading.Thread(target=log_some, args=(number,)) for number in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+    os._exit(0 if log.flush() else 1)
+
+if __name__ == "__main__":
+    with experiment_context("e", "parent", logger=log):
+        child = multiprocessing.get_context("spawn").Process(target=work)
+        child.start(); child.join(); print(child.exitcode)
+"""
+
+
+def test_threads_of_a_worker_share_one_writer_and_flush_covers_them_all(
+    finished: _Finished, only_run: Callable[[], Run], journal: Any
+) -> None:
+    returned, out, err = finished(_THREADS_IN_A_WORKER, prelude=_PRELUDE)
+
+    assert (returned, out) == (0, "0\n"), err
+    records, _ = journal.read(only_run())
+    assert [journal.values(records, f"t{number}") for number in range(4)] == [list(range(5))] * 4
+    assert len({record.writer for record in records}) == 2
+
+
+_READY_BEFORE_THE_RUN = """
+def ready():
+    log.info("worker ready")
+
+def work(number):
+    log.log_metrics({"child": number})
+    log.flush()
+
+if __name__ == "__main__":
+    log.set_level("INFO")
+    with multiprocessing.get_context(sys.argv[1]).Pool(2, initializer=ready) as pool:
+        pool.map(len, ["wait until they are up"] * 8)
+        with experiment_context("e", "parent", logger=log):
+            pool.map(work, range(8), chunksize=1)
+        pool.close(); pool.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_worker_that_spoke_before_its_parent_had_a_run_logs_into_it(
+    method: str, finished: _Finished, only_run: Callable[[], Run], journal: Any
+) -> None:
+    returned, _, err = finished(_READY_BEFORE_THE_RUN, method, prelude=_PRELUDE)
+
+    assert returned == 0, err
+    records, _ = journal.read(only_run())
+    assert sorted(journal.values(records, "child")) == list(range(8))
+
+
+_ANOTHER_HOST = """
+def work():
+    log.log_metrics({"child": 1.0})
+
+if __name__ == "__main__":
+    child = multiprocessing.get_context("spawn").Process(target=work)
+    child.start(); child.join()
+"""
+
+
+def test_the_run_of_a_process_with_the_parents_pid_on_another_host_is_not_the_parents(
+    finished: _Finished, script: Any, journal: Any
+) -> None:
+    with experiment_context("theirs", "theirs") as theirs:
+        assert theirs.folder is not None
+        birth = json.loads((theirs.folder / "run.json").read_text())
+        # The pid of every process on this machine, as in containers that share a store.
+        code = f"""
+import json, pathlib
+path = pathlib.Path({str(theirs.folder / "run.json")!r})
+birth = {birth!r} | {{"host": "another-host", "pid": os.getpid()}}
+if __name__ == "__main__":
+    with open(path, "r+") as file: file.write(json.dumps(birth)); file.truncate()
+"""
+        returned, _, err = finished(code + _ANOTHER_HOST, prelude=_PRELUDE)
+        assert returned == 0, err
+        records, _ = journal.read(open_store()["theirs"])
+
+    assert journal.values(records, "child") == []
+
+
+def test_switched_off_a_forked_child_leaves_nothing_either(finished: _Finished, tmp_path: Path) -> None:
+    code = """
+import pathlib
+with experiment_context("e", "r"):
+    pid = os.fork()
+    if not pid:
+        log.log_artifact(__file__)
+        log.log_metrics({"loss": 1.0})
+        os._exit(0)
+    os.waitpid(pid, 0)
+print(sorted(path.name for path in pathlib.Path().iterdir() if path.is_dir()))
+"""
+    returned, out, err = finished(code, prelude=_PRELUDE, REFUNC_MODE="disabled")
+
+    assert (returned, out) == (0, "[]\n"), err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from refunc.journal.file import is_locked
 from refunc.journal.record import Artifact
 from refunc.logging import ExperimentTracker, MLLogger
 from refunc.runs.store import open_store
@@ -98,6 +100,120 @@ def test_a_forked_child_has_a_file_with_its_pid(finished: Callable[..., tuple[in
     assert returned == 0, err
     assert _numbers(Path("logs/train.log")) == [1, 3]
     assert _numbers(Path(f"logs/train.{int(out)}.log")) == [2]
+
+
+def _held() -> int:
+    return len(os.listdir("/dev/fd"))
+
+
+def test_loggers_of_one_name_write_one_file_and_hold_it_open_once() -> None:
+    """A notebook cell that is run again, or the same name in two modules."""
+    logs = [_quiet("train") for _ in range(3)]
+    logs[0].error("line 0")
+    before = _held()
+    logs += [_quiet("train") for _ in range(50)]
+    for n, log in enumerate(logs[1:], 1):
+        log.error("line %d", n)
+
+    assert [path.name for path in Path("logs").iterdir()] == ["train.log"]
+    assert _numbers(Path("logs/train.log")) == list(range(53))
+    assert _held() == before
+
+
+def test_two_spellings_of_a_folder_are_one_folder() -> None:
+    Path("logs").mkdir()
+    Path("link").symlink_to("logs")
+    for n, folder in enumerate(("logs", "link", "logs/../logs", Path("logs").absolute())):
+        _quiet("train", log_dir=folder).error("line %d", n)
+
+    assert [path.name for path in Path("logs").iterdir()] == ["train.log"]
+    assert _numbers(Path("logs/train.log")) == [0, 1, 2, 3]
+
+
+def test_the_latest_logger_of_a_name_decides_the_limits_of_its_file() -> None:
+    first = _quiet("train")
+    first.error("line 0")
+    latest = _quiet("train", max_log_files=2, max_file_size="1KB")
+    for n in range(1, 100):
+        (first, latest)[n % 2].error("line %d", n)
+
+    assert sorted(path.name for path in Path("logs").iterdir()) == ["train.log", "train.log.1"]
+    assert _numbers(Path("logs/train.log"))[-1] == 99
+
+
+def test_a_file_that_no_logger_of_the_name_uses_any_more_is_closed() -> None:
+    first, second = _quiet("train", json_logging=True), _quiet("train", json_logging=True)
+    first.error("line 0")
+    assert is_locked(Path("logs/train.jsonl"))
+
+    second._configure("INFO", None, True, False, False, 10, "1MB", "async")
+    assert is_locked(Path("logs/train.jsonl"))  # the first one's still
+    first._configure("INFO", "elsewhere", True, False, False, 10, "1MB", "async")
+
+    assert is_locked(Path("logs/train.log"))  # the second one's still
+    assert not is_locked(Path("logs/train.jsonl"))
+
+
+def test_what_a_logger_that_is_gone_left_open_is_closed_by_the_next_of_its_name() -> None:
+    _quiet("train", log_dir="before").error("line 0")
+    gc.collect()
+    after = _quiet("train", log_dir="after")
+    after.error("line 1")
+
+    assert not is_locked(Path("before/train.log"))
+    assert is_locked(Path("after/train.log"))
+
+
+def test_back_in_a_folder_a_file_goes_on_where_it_ended() -> None:
+    log = _quiet("train")
+    for n, folder in enumerate(("logs", "other", "logs")):
+        log._configure("INFO", folder, True, False, False, 10, "1MB", "async")
+        log.error("line %d", n)
+
+    assert _numbers(Path("logs/train.log")) == [0, 2]
+    assert [path.name for path in Path("logs").iterdir()] == ["train.log"]
+
+
+def test_a_deleted_log_file_moves_no_older_one() -> None:
+    log = _quiet("train", max_log_files=3, max_file_size="1KB")
+    current, older = Path("logs/train.log"), Path("logs/train.log.1")
+    for _ in range(50):
+        log.error("padding %s", "-" * 20)
+    before = older.read_text()
+    current.unlink()
+    for _ in range(50):  # until the file that has no name any more is full
+        log.error("padding %s", "-" * 20)
+        if current.exists():
+            break
+
+    assert current.exists()
+    assert older.read_text() == before
+
+
+def test_loggers_of_one_name_in_a_forked_child_share_a_file_with_its_pid(
+    finished: Callable[..., tuple[int, str, str]],
+) -> None:
+    returned, out, err = finished(
+        """
+        log = MLLogger("train", "INFO")
+        log.error("line 1")
+        pid = os.fork()
+        if not pid:
+            log.error("line 2")
+            MLLogger("train", "INFO").error("line 3")
+            log.error("line 4")
+            os._exit(0)
+        os.waitpid(pid, 0)
+        MLLogger("train", "INFO").error("line 5")
+        print(pid)
+        """,
+        prelude="import os, warnings; warnings.filterwarnings('ignore', '.*use of fork.*')\n"
+        "from refunc.logging import MLLogger\n",
+    )
+
+    assert returned == 0, err
+    assert _numbers(Path("logs/train.log")) == [1, 5]
+    assert _numbers(Path(f"logs/train.{int(out)}.log")) == [2, 3, 4]
 
 
 # -- artifacts -------------------------------------------------------------------------------------------------------

@@ -1,8 +1,9 @@
-"""The two threads of a process that writes: started once, restarted in a child, none needed at exit."""
+"""The threads of a process that writes: started once, restarted in a child, none needed at exit."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -46,7 +47,7 @@ def test_threads_that_log_first_at_the_same_time_start_one_pair(fresh: pump._Pum
 
         def start(own: pump._Pump = own, gate: threading.Barrier = gate) -> None:
             gate.wait()
-            own.start()
+            own.start(pump.WRITER)
 
         starters = [threading.Thread(target=start) for _ in range(8)]
         for thread in starters:
@@ -113,4 +114,56 @@ def test_what_one_outlet_raises_does_not_stop_another(fresh: pump._Pump, caplog:
     fresh.close()
 
     assert sound.items == [1]
-    assert "please report" in caplog.text
+    assert f"{broken}: draining it at exit failed unexpectedly; please report this" in caplog.text
+    assert f"{broken}: syncing it at exit failed unexpectedly; please report this" in caplog.text
+
+
+def test_what_is_said_of_a_failure_is_what_failed(fresh: pump._Pump, caplog: pytest.LogCaptureFixture) -> None:
+    said = threading.Event()
+
+    class Broken(Collected):
+        def drain(self, *, limit: int | None = None, force: bool = False) -> bool:
+            if threading.current_thread().name == pump.WRITER:
+                said.set()
+                raise ZeroDivisionError
+            return super().drain(limit=limit, force=force)
+
+    broken = Broken()
+    broken.append(1)
+    assert said.wait(10)
+    pump.at_exit(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
+    fresh.close()
+
+    assert f"{broken}: draining it failed unexpectedly; please report this" in caplog.text
+    assert "refunc: its work at exit failed unexpectedly; please report this" in caplog.text
+    assert "write" not in caplog.text
+
+
+def test_an_outlet_is_drained_by_the_thread_that_it_names(fresh: pump._Pump) -> None:
+    class Slow(Collected):
+        served_by = pump.HANDLERS
+        interval = 0.01
+
+        def _step(self) -> int:
+            if threading.current_thread().name == pump.HANDLERS:
+                entered.set()
+                assert leave.wait(10)
+            return super()._step()
+
+    entered, leave = threading.Event(), threading.Event()
+    slow, other = Slow(), Collected()
+    slow.append(1)
+    slow.append(2)
+    assert set(fresh.threads) == {pump.HANDLERS}  # nothing here is written or synced
+    assert entered.wait(10)
+    for number in range(3):
+        other.append(number)
+    deadline = time.monotonic() + 10
+    while other.queue:
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    leave.set()
+    fresh.close()
+
+    assert set(fresh.threads) == {pump.HANDLERS, pump.WRITER, pump.SYNC}
+    assert (other.items, slow.items) == ([0, 1, 2], [1, 2])

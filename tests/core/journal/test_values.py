@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refunc.journal.codec import encode_line
-from refunc.journal.values import MAX_DEPTH, MAX_ITEMS, MAX_TEXT, jsonable, jsonable_mapping, number, text
+from refunc.journal.values import MAX_DEPTH, MAX_ITEMS, MAX_TEXT, jsonable, jsonable_mapping, number, text, text_of
 
 
 class Hostile:
@@ -205,3 +205,23 @@ def test_numpy_scalars_and_arrays() -> None:
     assert "5000" in jsonable(np.zeros(5_000))
     assert is_plain(jsonable(np.array(["a", None, {}], dtype=object)))
     assert is_plain(jsonable(np.datetime64("2026-01-01")))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("name", "name"),
+        (pathlib.PurePosixPath("a/b"), "a/b"),
+        (None, "None"),
+        (7, "7"),
+        pytest.param(10**5_000, "… [cut: 16610 bits]", id="a large int"),
+        ("x" * 20, "xxxxxxxxxx… [cut: 20 characters]"),
+    ],
+)
+def test_text_of_anything_is_what_it_calls_itself_cut(value: object, expected: str) -> None:
+    assert text_of(value, 10 if isinstance(value, str) else 1_000).endswith(expected)
+
+
+@pytest.mark.parametrize("make", [Hostile, lambda: HostileText("name"), lambda: Hostile, lambda: [Hostile()], Endless])
+def test_text_of_what_raises_is_text_all_the_same(make: Any) -> None:
+    assert type(text_of(make())) is str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import subprocess
@@ -9,11 +10,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from refunc.logging import AsyncHandler, BufferedHandler, MLLogger
+from refunc.logging import AsyncHandler, BufferedHandler, ConsoleHandler, MLLogger, get_logger, setup_logging
+from refunc.runs.store import open_store
 
 
 class Collector(logging.Handler):
@@ -57,7 +60,7 @@ def test_async_passes_records_on_behind_the_callers_back_in_order() -> None:
     wait_for(lambda: len(target.messages) == 50)
 
     assert target.messages == [f"line {number}" for number in range(50)]
-    assert target.threads == {"refunc-writer"}
+    assert target.threads == {"refunc-handlers"}
     handler.close()
 
 
@@ -120,6 +123,121 @@ def test_async_respects_the_targets_level_and_counts_what_a_target_refuses() -> 
     handler.close()
 
 
+def test_async_drops_nothing_where_a_full_buffer_takes_a_target_seconds() -> None:
+    target = Collector(delay=0.002)
+    handler = AsyncHandler(buffer_size=700, flush_interval=0.05, target=target)
+    logger = logger_with(handler)
+
+    for number in range(1_500):
+        logger.info("%d", number)
+    handler.close()
+    wait_for(lambda: len(target.messages) == 1_500)
+
+    assert target.messages == [str(number) for number in range(1_500)]
+    assert handler.dropped == 0
+
+
+def test_async_closed_while_its_target_is_slow_loses_nothing() -> None:
+    class Gate(Collector):
+        def emit(self, record: logging.LogRecord) -> None:
+            entered.set()
+            assert leave.wait(10)
+            super().emit(record)
+
+    entered, leave, target = threading.Event(), threading.Event(), Gate()
+    handler = AsyncHandler(flush_interval=0.05, target=target)
+    logger = logger_with(handler)
+    logger.info("0")
+    assert entered.wait(10)
+    for number in range(1, 10):
+        logger.info("%d", number)
+
+    handler.close()
+    leave.set()
+    wait_for(lambda: len(target.messages) == 10)
+
+    assert handler.dropped == 0
+    handler.close()
+
+
+def test_a_slow_target_keeps_no_journal_and_no_log_file_waiting(tmp_path: Path) -> None:
+    script = """
+import logging, os, signal, time
+from refunc.logging import AsyncHandler, MLLogger, experiment_context
+class Slow(logging.Handler):
+    def emit(self, record):
+        print("begun", flush=True)
+        time.sleep(60)
+plain = logging.getLogger("plain"); plain.setLevel(20)
+plain.addHandler(AsyncHandler(flush_interval=0.05, target=Slow()))
+log = MLLogger("train", "INFO")
+with experiment_context("e", "r"):
+    plain.info("slow"); plain.info("slow")
+    for number in range(100):
+        log.log_metrics({"loss": number})
+        log.info("line")
+        time.sleep(0.01)
+    time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+
+    assert (done.returncode, done.stdout) == (-9, "begun\n"), done.stderr
+    [run] = open_store(tmp_path / "experiments")
+    assert run.summary.points == 100
+    assert Path("logs/train.log").read_text().count("  line\n") == 100
+
+
+@pytest.mark.parametrize("end", ["pump.HANDLERS_JOIN = 1.0", "threading.Thread(target=press, daemon=True).start()"])
+def test_a_slow_target_delays_the_exit_until_time_is_up_or_ctrl_c(end: str) -> None:
+    script = """
+import logging, os, signal, threading, time
+from refunc.journal import pump
+from refunc.logging import AsyncHandler, MLLogger
+class Slow(logging.Handler):
+    def emit(self, record): time.sleep(0.2)
+def press():
+    while not pump._pump.handlers_deadline: time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+plain = logging.getLogger("plain"); plain.setLevel(20)
+plain.addHandler(AsyncHandler(flush_interval=60, target=Slow()))
+log = MLLogger("train", "INFO")
+for number in range(500): plain.info("slow")
+log.info("line")
+"""
+    begun = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", script + end], capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0
+    assert time.monotonic() - begun < 9
+    assert re.search(r"AsyncHandler .* 4\d\d records were not passed on before the process ended", done.stderr)
+    assert Path("logs/train.log").read_text().count("  line\n") == 1
+
+
+def test_async_in_a_forked_child_has_a_thread_of_its_own_and_none_of_the_parents_records() -> None:
+    script = """
+import logging, os, sys, time, warnings
+warnings.filterwarnings("ignore", ".*use of fork.*")
+from refunc.logging import AsyncHandler
+class Target(logging.Handler):
+    def emit(self, record): os.write(1, f"{record.getMessage()}\\n".encode())
+logger = logging.getLogger("x"); logger.setLevel(20)
+handler = AsyncHandler(flush_interval=0.05, target=Target()); logger.addHandler(handler)
+logger.info("started"); handler.flush()
+handler._outlet.interval = 60; handler._outlet.drain_due = time.monotonic() + 60
+logger.info("parent")
+if not os.fork():
+    handler._outlet.interval = 0.05; handler._outlet.drain_due = 0.0
+    logger.info("child 1"); logger.info("child 2")
+    time.sleep(1)
+    os._exit(0)
+os.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+
+    assert done.stdout.splitlines() == ["started", "child 1", "child 2", "parent"], done.stderr
+
+
 def test_async_delivers_at_exit_without_close() -> None:
     script = """
 import logging
@@ -147,6 +265,44 @@ def test_without_a_target_a_handler_takes_over_those_that_the_logger_has(capsys:
     assert capsys.readouterr().err.count("held back") == 1
     assert logger.handlers == [buffered]
     handler.close()
+
+
+@pytest.mark.parametrize("again", [setup_logging, lambda: MLLogger("refunc")])
+@pytest.mark.parametrize("wrappers", [[AsyncHandler], [BufferedHandler], [AsyncHandler, BufferedHandler]])
+def test_a_console_behind_a_wrapper_is_replaced_there(
+    again: Callable[[], MLLogger], wrappers: list[type[AsyncHandler]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    added = [wrapper() for wrapper in wrappers]
+    for handler in added:
+        get_logger().add_handler(handler)
+
+    logger = again()
+    logger.info("shown once")
+    logger.flush()
+
+    assert capsys.readouterr().err.count("shown once") == 1
+    assert logger.handlers == added[-1:]
+    for handler in added:
+        handler.close()
+
+
+def test_a_users_own_console_handler_stays_what_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    stream, elsewhere, errors = io.StringIO(), io.StringIO(), ConsoleHandler("ERROR")
+    buffered = BufferedHandler(target=ConsoleHandler(stream=stream))
+    plain = ConsoleHandler(stream=elsewhere)
+    MLLogger("own").add_handler(buffered)
+    MLLogger("own").add_handler(plain)
+    logging.getLogger("strict").addHandler(errors)
+
+    logger = MLLogger("own")
+    logger.info("everywhere")
+    logger.flush()
+    MLLogger("strict").info("not on the console")
+    MLLogger("strict").error("once on the console")
+
+    shown = capsys.readouterr().err
+    assert [text.count("everywhere") for text in (stream.getvalue(), elsewhere.getvalue(), shown)] == [1, 1, 1]
+    assert (shown.count("not on the console"), shown.count("once on the console")) == (0, 1)
 
 
 def test_buffered_passes_on_when_full_at_an_error_and_at_close() -> None:

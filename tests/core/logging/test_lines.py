@@ -43,6 +43,20 @@ def test_every_level_method_logs_at_its_level(method: str, number: int) -> None:
     assert LogLevel[method.upper()] == number
 
 
+def test_lines_at_levels_of_somebody_elses_are_read_back_by_their_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(logging._levelToName, 35, "NOTICE")
+    monkeypatch.setitem(logging._nameToLevel, "NOTICE", 35)
+    logger = MLLogger("levels")
+
+    logger.log(27, "between")
+    logger.log(35, "a library's")
+    logger.info("below")
+
+    found = logger.get_log_entries(min_level=27)
+    assert [(entry.level, entry.message) for entry in found] == [("Level 27", "between"), ("NOTICE", "a library's")]
+    assert [entry.message for entry in logger.get_log_entries(min_level="ERROR")] == []
+
+
 def test_lines_below_the_level_are_dropped_entirely(caplog: pytest.LogCaptureFixture) -> None:
     logger = MLLogger("quiet", level="WARNING")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from refunc.logging import ExperimentTracker, MLLogger, epoch_context, experiment_context
+from refunc.logging import ExperimentTracker, MLLogger, RunHandler, epoch_context, experiment_context
 from refunc.runs import Run, Store, open_store
 
 
@@ -444,3 +445,70 @@ def test_a_progress_line_repeats_metrics_and_adds_none() -> None:
             epochs.log({"accuracy": float(epoch)})
 
     assert only_run().summary.counts == {"accuracy": 2}
+
+
+def test_after_nested_runs_the_last_one_is_the_one_that_ended_last() -> None:
+    logger = MLLogger("nested")
+    with experiment_context("e", "outer"):
+        logger.log_metrics({"loss": 1.0})
+        with experiment_context("e", "inner"):
+            logger.log_metrics({"loss": 2.0})
+
+    context = logger.get_experiment_context()
+    assert context is not None
+    assert context.run_name == "outer"
+
+
+def test_asking_for_the_context_moves_no_step() -> None:
+    logger = MLLogger("asking")
+    logger.set_step(7)
+    with experiment_context("e", "first"):
+        assert logger.get_experiment_context() is not None
+
+    logger.log_metrics({"loss": 1.0})
+    (entry,) = logger.get_log_entries(level="METRIC")
+    assert entry.step == 7
+
+
+def test_a_huge_traceback_keeps_its_beginning_and_its_end() -> None:
+    with pytest.raises(ValueError, match="x"), experiment_context("ends", "hugely"):
+        raise ValueError("x" * 3_000_000 + "the end")
+
+    end = only_run().summary.end
+    assert end is not None
+    assert end.error is not None
+    assert len(end.error) < 70_000
+    assert end.error.startswith("Traceback")
+    assert end.error.rstrip().endswith("the end")
+
+
+def test_a_line_that_cannot_know_its_run_goes_to_the_implicit_one_not_to_the_next() -> None:
+    logger = MLLogger("lost")
+    handler = RunHandler()
+    logging.getLogger("theirs").addHandler(handler)
+
+    def work() -> None:
+        logger.error("worker error")
+        logging.getLogger("theirs").warning("their warning")
+
+    with experiment_context("e", "one"), experiment_context("e", "two"):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    with experiment_context("e", "unrelated"):
+        pass
+    logger.flush()
+
+    assert [entry.message for entry in named("lost").entries()][1:3] == ["worker error", "their warning"]
+    assert "worker error" not in [entry.message for entry in named("unrelated").entries()]
+
+
+def test_a_level_may_be_assigned_by_name_and_a_wrong_one_is_said_at_once() -> None:
+    logger = MLLogger("assigned")
+
+    logger.level = "DEBUG"
+    logger.debug("seen")
+    with pytest.raises(ValueError, match="level: 'LOUD'"):
+        logger.level = "LOUD"
+
+    assert [entry.message for entry in logger.get_log_entries()] == ["seen"]

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from refunc.logging import MLLogger, RunHandler, experiment_context, get_logger, setup_logging
+from refunc.logging import ConsoleHandler, MLLogger, RunHandler, experiment_context, get_logger, setup_logging
 
 
 @pytest.fixture
@@ -172,6 +172,38 @@ def test_warnings_are_captured_on_request_and_not_otherwise() -> None:
     assert [entry.logger_name for entry in entries] == ["py.warnings"]
     assert "UserWarning: learning rate is 0" in entries[0].message
     assert not any(isinstance(handler, RunHandler) for handler in logging.getLogger("py.warnings").handlers)
+
+
+def test_what_others_put_on_py_warnings_stays_whatever_setup_says() -> None:
+    theirs: list[logging.Handler] = [RunHandler(), ConsoleHandler()]
+    logger = logging.getLogger("py.warnings")
+    for handler in theirs:
+        logger.addHandler(handler)
+    logging.captureWarnings(True)
+    try:
+        capturing = warnings.showwarning
+        for capture in (False, True, False):
+            setup_logging(capture_warnings=capture)
+            assert logger.handlers == theirs
+            assert warnings.showwarning is capturing
+    finally:
+        logging.captureWarnings(False)
+
+
+def test_capturing_warnings_is_undone_as_far_as_it_was_refuncs() -> None:
+    logger = logging.getLogger("py.warnings")
+    theirs = logging.NullHandler()
+    logger.addHandler(theirs)
+    before = warnings.showwarning
+
+    setup_logging(capture_warnings=True)
+    setup_logging(capture_warnings=True)
+    assert [type(handler) for handler in logger.handlers] == [logging.NullHandler, RunHandler, ConsoleHandler]
+    assert warnings.showwarning is not before
+    setup_logging()
+
+    assert logger.handlers == [theirs]
+    assert warnings.showwarning is before
 
 
 def test_a_formatter_of_refunc_works_on_any_logger() -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytest
 
 from refunc.runs import LogEntry
 from refunc.runs.query import Query, newest, select
-
-LEVELS = {"DEBUG": 10, "INFO": 20, "ERROR": 40}
 
 
 def entry(**fields: Any) -> LogEntry:
@@ -39,13 +38,27 @@ def entry(**fields: Any) -> LogEntry:
     ],
 )
 def test_an_entry_matches_if_every_condition_holds(query: Query, wanted: bool) -> None:
-    assert query.matches(entry(tags={"fold": "1"}), LEVELS.__getitem__) is wanted
+    assert query.matches(entry(tags={"fold": "1"})) is wanted
+
+
+@pytest.mark.parametrize(
+    ("level", "number"),
+    [("METRIC", 25), ("WARN", 30), ("Level 27", 27), ("NOTICE", 35), ("UNHEARD_OF", 0), ("Level x", 0), ("", 0)],
+)
+def test_a_level_of_somebody_elses_has_its_number_or_0(
+    level: str, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another program wrote into a journal must not break reading it."""
+    monkeypatch.setitem(logging._nameToLevel, "NOTICE", 35)
+
+    assert Query(min_level=number).matches(entry(level=level))
+    assert not Query(min_level=number + 1).matches(entry(level=level))
 
 
 def test_select_keeps_the_order() -> None:
     entries = [entry(level=level, timestamp=float(at)) for at, level in enumerate(["INFO", "DEBUG", "ERROR", "INFO"])]
 
-    chosen = list(select(entries, Query(min_level=20), LEVELS.__getitem__))
+    chosen = list(select(entries, Query(min_level=20)))
 
     assert [found.timestamp for found in chosen] == [0.0, 2.0, 3.0]
 

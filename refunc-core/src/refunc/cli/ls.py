@@ -15,7 +15,6 @@ from refunc.cli.finding import store_option, the_store
 from refunc.cli.screen import (
     STATUS_STYLES,
     ago,
-    brief,
     error_line,
     fitted,
     moment,
@@ -25,6 +24,7 @@ from refunc.cli.screen import (
     shown,
     window_width,
 )
+from refunc.logging.quantities import narrow_duration
 from refunc.runs.liveness import RUNNING
 from refunc.runs.run import Glance, Run, RunFormatError
 
@@ -136,7 +136,7 @@ def _cells(row: _Row, now: float, *, relative: bool) -> list[Text]:
         Text(shown(run.birth.get("run_name") or "-")),
         Text(shown(run.experiment_name)),
         Text(ago(run.start_time, now) if relative else moment(run.start_time)),
-        Text(brief(seconds) if seconds is not None else "-"),
+        Text(narrow_duration(seconds) if seconds is not None else "-"),
         Text(_metrics(glance.metrics, None)),
         Text(shown(run.run_id), "dim"),
     ]

@@ -20,9 +20,9 @@ from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
-from refunc.logging.banner import duration
+from refunc.journal.values import spell_nonfinite
+from refunc.logging.quantities import figure
 from refunc.logging.terminal import is_terminal, printable_line, wants_color
-from refunc.runs.entry import spell_nonfinite
 
 STATUS_STYLES = {
     "completed": "green",
@@ -79,9 +79,9 @@ def fitted(text: Text, width: int) -> Text:
 
 
 def number(value: object, digits: int = 6) -> str:
-    """Return a metric's value in at most so many significant digits; whole numbers in full."""
+    """Return a metric's value with so many digits that matter; whole numbers in full."""
     if isinstance(value, float) and math.isfinite(value):
-        return f"{value:.{digits}g}"
+        return figure(value, digits)
     return shown(spell_nonfinite(value))
 
 
@@ -103,24 +103,6 @@ def ago(seconds: float, now: float) -> str:
     if age < 3_600:
         return f"{age // 60:.0f}m ago"
     return f"{age // 3_600:.0f}h ago" if age < 86_400 else f"{age // 86_400:.0f}d ago"
-
-
-def brief(seconds: float) -> str:
-    """Return a duration in at most seven columns, for a table: `59.3s`, `2m05s`, `3h20m`, `4d03h`."""
-    if not math.isfinite(seconds):
-        return "?"
-    if seconds < 59.95:
-        return f"{seconds:.1f}s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes}m{rest:02d}s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours < 24 else f"{hours // 24}d{hours % 24:02d}h"
-
-
-def span(seconds: float) -> str:
-    """Return a duration as people say it."""
-    return duration(seconds) if math.isfinite(seconds) else "?"
 
 
 def plain(value: Any) -> str:

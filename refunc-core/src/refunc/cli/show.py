@@ -20,12 +20,11 @@ from refunc.cli.screen import (
     print_json,
     print_lines,
     shown,
-    span,
     window_width,
 )
 from refunc.journal.reader import Account
 from refunc.journal.record import Artifact
-from refunc.logging.banner import amount
+from refunc.logging.quantities import amount, duration
 from refunc.logging.terminal import printable
 from refunc.runs.liveness import RUNNING
 from refunc.runs.run import Run
@@ -131,7 +130,7 @@ def _head(run: Run, facts: dict[str, Any]) -> Iterator[tuple[str, Text]]:
     yield "started", Text(moment(run.start_time))
     if seconds is not None:
         so_far = {"running": " so far", "crashed": " to the last record"}.get(status, "")
-        yield "duration", Text(span(seconds) + so_far)
+        yield "duration", Text(duration(seconds) + so_far)
     if facts["script"]:
         yield "script", Text(shown(facts["script"]))
     if facts["host"]:

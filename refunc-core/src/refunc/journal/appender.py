@@ -62,6 +62,7 @@ class FileOutlet(Outlet):
         self._syncing = 0
         self._syncs_begun = self._syncs_done = 0
         self._sync_failures = 0
+        self._is_deleted = False  # whether somebody removed the file that is written to
 
     # -- what a subclass says ----------------------------------------------------------------------------------------
 
@@ -116,6 +117,11 @@ class FileOutlet(Outlet):
         """Return the state with a file that can take the batch."""
         if self._suspects:
             return self._rewrite_suspects(state)
+        if self._is_deleted:
+            self._is_deleted = False
+            if state.file is not None:
+                self._retired.append((state.file, state.size))
+            self._state = state = state._replace(file=None, size=0, data=None, tried=False)
         if state.file is not None and (state.tried or not self._is_full(state.size)):
             return state
         file = self._open_next()
@@ -202,6 +208,8 @@ class FileOutlet(Outlet):
                 file.close()
             self._retired.popleft()
         state = self._state
+        if state.file is not None and state.file.is_deleted():
+            self._is_deleted = True
         if self._suspects or (state.file is not None and not self._sync_file(state.file, state.size)):
             return False
         self._sync_failures = 0

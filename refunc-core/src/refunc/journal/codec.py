@@ -19,6 +19,8 @@ from typing import Any
 
 import msgspec
 
+from refunc.journal.values import nonfinite_name
+
 _fast = msgspec.json.Encoder().encode
 _plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 _decode = msgspec.json.Decoder().decode
@@ -79,7 +81,7 @@ def _finite(value: Any, pointer: str, nonfinite: dict[str, str]) -> Any:
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, float) and not math.isfinite(value):
-        nonfinite[pointer] = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        nonfinite[pointer] = nonfinite_name(value)
         return None
     return value
 

@@ -44,6 +44,10 @@ class AppendFile:
         """The file's size in bytes, asked of the system."""
         return os.fstat(self.fd).st_size
 
+    def is_deleted(self) -> bool:
+        """Whether the file has no name any more, so that what is written to it is gone when it is closed."""
+        return self.fd >= 0 and os.fstat(self.fd).st_nlink == 0
+
     def append_from(self, base: int, data: bytes, *, resume: bool) -> None:
         """
         Write what is still missing of *data*, whose first byte belongs at offset *base*.
@@ -90,6 +94,16 @@ class AppendFile:
             os.close(fd)
 
 
+def sync_file(path: Path) -> None:
+    """Force a finished file and its name to disk. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | _CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    _sync_folder(path.parent)
+
+
 def _sync_folder(folder: Path) -> None:
     """Force a new file's name to disk (see fsync(2)); where folders cannot be opened, as on Windows, do nothing."""
     try:
@@ -127,18 +141,43 @@ def lock(fd: int) -> bool:
 
 def is_locked(path: Path) -> bool | None:
     """Whether some process holds the lock on *path*; None where that cannot be known."""
-    if fcntl is None:
-        return None
     try:
-        fd = os.open(path, os.O_RDONLY | _CLOEXEC)
+        probe = LockProbe(path)
     except OSError:
         return None
     try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return None
+        return probe.is_locked()
     finally:
-        os.close(fd)
-    return False
+        probe.close()
+
+
+class LockProbe:
+    """Asks again and again whether a file is locked, at the price of one system call."""
+
+    _fd = -1
+
+    def __init__(self, path: Path) -> None:
+        """Open *path* for asking. Raises OSError where it is not there or cannot be read."""
+        self._fd = os.open(path, os.O_RDONLY | _CLOEXEC)
+
+    def is_locked(self) -> bool | None:
+        """Whether some process holds the lock; None where that cannot be known."""
+        if fcntl is None:
+            return None
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError:
+            return None
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+        return False
+
+    def close(self) -> None:
+        """Close the file; once is enough, more does no harm."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def __del__(self) -> None:
+        self.close()

@@ -49,15 +49,14 @@ class Outlet:
     A subclass says in `_step` how a batch leaves. Attributes without an underscore are read on the hot path.
     """
 
-    #: Seconds between two drains by the writer thread.
+    #: The thread that drains it, and the seconds between two drains.
+    served_by = pump.WRITER
     interval = 0.05
 
     def __init__(self, *, bound: int = HIGH_WATER, durability: Durability = "async") -> None:
         self.queue: deque[Any] = deque()
         self.high_water = 0
         self.drain_due = 0.0
-        #: The last value of each metric that went through here; only a journal knows any.
-        self.latest: dict[str, Any] = {}
         self._bound = bound
         self._durability = durability
         self._reset()
@@ -181,9 +180,6 @@ class Outlet:
         self.flush()
         pump.dismiss(self)
         self._served = False
-
-    def release(self) -> None:
-        """Give up what stands for the run being alive; see JournalWriter."""
 
     def after_fork_in_child(self) -> None:
         """Forget the parent's queue, locks and files. Called by the pump, in the child, before anything logs there."""

@@ -56,6 +56,40 @@ def text(value: str, limit: int = MAX_TEXT) -> str:
     return f"{value[:limit]}… [cut: {len(value)} characters]"
 
 
+def text_of(value: object, limit: int = MAX_TEXT) -> str:
+    """
+    Return any object as a plain str of at most *limit* characters: `str()` of it, or a short `repr` where that raises.
+
+    What a call takes as text (a name, a type, a tag) passes through here, whatever it is.
+    """
+    try:
+        return text(str.__str__(value if isinstance(value, str) else str(value)), limit)
+    except Exception:  # see `number`
+        return text(short_repr(value), limit)
+
+
+def is_mapping(value: object) -> bool:
+    """Whether *value* is a mapping; one that raises when it is asked is none."""
+    try:
+        return isinstance(value, Mapping)
+    except Exception:  # see `number`
+        return False
+
+
+def nonfinite_name(value: float) -> str:
+    """Return the word for NaN or ±inf, which JSON has no number for."""
+    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+
+
+def spell_nonfinite(value: Any) -> Any:
+    """Return *value*, made of what `jsonable` gives, with NaN and ±inf as words, which strict JSON can say."""
+    if isinstance(value, dict):
+        return {key: spell_nonfinite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [spell_nonfinite(item) for item in value]
+    return nonfinite_name(value) if isinstance(value, float) and value - value != 0 else value
+
+
 def number(value: object) -> int | float | None:
     """
     Return *value* as an int in 64 bits or a float, or None where it is no number.
@@ -95,8 +129,9 @@ def _convert(value: Any, depth: int, budget: list[int]) -> Any:
         if isinstance(value, float):
             return float(value)
         if isinstance(value, str):
-            budget[0] -= len(value) // TEXT_PER_ITEM
-            return text(value, MAX_TEXT if budget[0] > 0 else MAX_REPR)
+            plain_text = str.__str__(value)
+            budget[0] -= len(plain_text) // TEXT_PER_ITEM
+            return text(plain_text, MAX_TEXT if budget[0] > 0 else MAX_REPR)
         if depth <= 0 or budget[0] <= 0:
             return short_repr(value)
         if isinstance(value, Mapping):
@@ -135,7 +170,7 @@ def key_text(key: object) -> str:
     """Return a mapping's key as text."""
     if type(key) is str and len(key) <= MAX_KEY:
         return key
-    return text(key, MAX_KEY) if isinstance(key, str) else short_repr(key)
+    return text_of(key, MAX_KEY) if issubclass(type(key), str) else short_repr(key)
 
 
 def _convert_object(value: Any, depth: int, budget: list[int]) -> Any:
@@ -189,3 +224,11 @@ def short_repr(value: object, represent: Callable[[Any], str] = repr) -> str:
         return text(represent(value), MAX_REPR)
     except Exception:  # see `number`
         return f"<{type(value).__name__} without a repr>"
+
+
+def excerpt(long_text: str, limit: int = MAX_TEXT) -> str:
+    """Return at most about *limit* characters of *long_text*, the middle cut out: a traceback's end says most."""
+    if len(long_text) <= limit:
+        return long_text
+    half = limit // 2
+    return f"{long_text[:half]}\n… [cut: {len(long_text)} characters] …\n{long_text[-half:]}"

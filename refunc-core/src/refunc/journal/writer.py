@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import platform
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any
 
 from refunc.journal import kinds
 from refunc.journal.appender import FileOutlet
 from refunc.journal.codec import encode_line
-from refunc.journal.file import AppendFile
+from refunc.journal.file import AppendFile, sync_file
 from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder
 from refunc.journal.names import writer_id
 from refunc.journal.outlet import HIGH_WATER, Durability, report
-from refunc.journal.values import jsonable
+from refunc.journal.values import short_repr
 
 #: Lines that a full memory keeps longer than others.
 _KEPT_LEVELS = frozenset({"RESULT", "ERROR", "CRITICAL"})
@@ -47,6 +48,10 @@ class JournalWriter(FileOutlet):
         """
         self.folder = folder
         self.logger = logger
+        #: The last value of each metric that this writer has encoded.
+        self.latest: dict[str, Any] = {}
+        #: Files of the run that are whole and not yet known to be on disk: artifacts. Synced with the journal.
+        self.unsynced: deque[Path] = deque()
         super().__init__(bound=HIGH_WATER, durability=durability)
 
     def __str__(self) -> str:
@@ -65,6 +70,17 @@ class JournalWriter(FileOutlet):
     def release(self) -> None:
         """Give up the lock that says that the run is alive."""
         self.folder.release()
+
+    def sync(self) -> bool:
+        """Force what is written to the disk, new artifacts first; see FileOutlet."""
+        while self.unsynced:
+            try:
+                sync_file(self.unsynced.popleft())
+            except IndexError:  # another thread took the last one
+                break
+            except OSError as error:
+                report.warning("%s: an artifact may not survive a power cut: %s.", self, error)
+        return super().sync()
 
     def _open_next(self) -> AppendFile:
         self.folder.create()
@@ -118,7 +134,7 @@ class JournalWriter(FileOutlet):
             return encode_line(fields)
         except Exception as error:  # one record that cannot be written must not hold up all behind it
             report.warning("%s: record %d could not be encoded (%r); its repr is kept.", self, seq, error)
-            return encode_line({"seq": seq, "time": time.time(), "kind": "damaged", "repr": jsonable(repr(item))})
+            return encode_line({"seq": seq, "time": time.time(), "kind": "damaged", "repr": short_repr(item)})
 
     def _metrics_fields(self, item: Any, seq: int) -> dict[str, Any]:
         _, moment, metrics, step, epoch, automatic, logger, other = item

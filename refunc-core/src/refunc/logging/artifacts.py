@@ -12,6 +12,9 @@ import json
 import os
 import shutil
 import stat
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,79 +38,101 @@ class ArtifactError(OSError):
     """An artifact that cannot be stored; its text says why and what happens instead."""
 
 
-def store_artifact(run: Path, source: Path, *, copy: bool | None) -> dict[str, Any]:
-    """
-    Store *source*, a file or a folder, in the folder of the run, and return the fields of its record.
+class Artifacts:
+    """The artifacts of one run, as this process adds to them."""
 
-    Args:
-        copy: True copies whatever the size, False records a reference, None decides by size.
+    def __init__(self, run: Path, unsynced: deque[Path]) -> None:
+        """
+        Args:
+            unsynced: Gets each new file; the run's writer forces them to disk with its own.
+        """
+        self._run = run
+        self._objects = run / ARTIFACTS
+        self._unsynced = unsynced
+        self._names: dict[str, str] | None = None
 
-    Raises:
-        OSError: It is not there, cannot be read, or the disk has no room.
-    """
-    info = source.stat()
-    if stat.S_ISDIR(info.st_mode):
-        return _store_folder(run, source, copy)
-    if not stat.S_ISREG(info.st_mode):
-        raise ArtifactError(f"{source} is neither a file nor a folder")
-    return _store_file(run, source, info, copy)
+    def store(self, source: Path, *, copy: bool | None) -> dict[str, Any]:
+        """
+        Store *source*, a file or a folder, and return the fields of its record.
 
+        Args:
+            copy: True copies whatever the size, False records a reference, None decides by size.
 
-def _store_file(run: Path, source: Path, info: os.stat_result, copy: bool | None) -> dict[str, Any]:
-    fields: dict[str, Any] = {"source": str(source.absolute()), "size": info.st_size, "mtime": info.st_mtime}
-    if copy is False:
-        return fields
-    objects = run / ARTIFACTS
-    objects.mkdir(parents=True, exist_ok=True)
-    draft = objects / f".{new_id(12)}"
-    try:
-        if copy is None and info.st_size > COPY_BYTES:
-            if not _reflink(source, draft):
+        Raises:
+            OSError: It is not there, cannot be read, or the disk has no room.
+        """
+        info = source.stat()
+        if stat.S_ISDIR(info.st_mode):
+            return self._store_folder(source, copy)
+        if not stat.S_ISREG(info.st_mode):
+            raise ArtifactError(f"{source} is neither a file nor a folder")
+        return self._store_file(source, info, copy)
+
+    def _store_file(self, source: Path, info: os.stat_result, copy: bool | None) -> dict[str, Any]:
+        fields: dict[str, Any] = {"source": str(source.absolute()), "size": info.st_size, "mtime": info.st_mtime}
+        if copy is False:
+            return fields
+        with self._draft() as draft:
+            if copy is None and info.st_size > COPY_BYTES:
+                if _reflink(source, draft):
+                    fields["stored"] = self._keep(draft, new_id(16), object_slug(source.name))
                 return fields
-            name = f"{new_id(16)}-{object_slug(source.name)}"
-        else:
-            _check_room(objects, info.st_size)
+            _check_room(self._objects, info.st_size)
             fields["sha256"] = digest = _copy(source, draft)
-            name = f"{digest[:16]}-{object_slug(source.name)}"
-            kept = next(objects.glob(f"{digest[:16]}-*"), None)
-            if kept is not None:
-                fields["stored"] = f"{ARTIFACTS}/{kept.name}"
-                return fields
-        os.replace(draft, objects / name)
-    finally:
-        draft.unlink(missing_ok=True)
-    fields["stored"] = f"{ARTIFACTS}/{name}"
-    return fields
+            fields["stored"] = self._keep(draft, digest[:16], object_slug(source.name))
+        return fields
 
+    def _store_folder(self, source: Path, copy: bool | None) -> dict[str, Any]:
+        files = [
+            {"path": path.relative_to(source).as_posix(), **self._store_file(path, info, copy)}
+            for path, info in self._files_in(source)
+        ]
+        listing = json.dumps(files, indent=1).encode("ascii")
+        digest = hashlib.sha256(listing).hexdigest()
+        with self._draft() as draft:
+            draft.write_bytes(listing)
+            stored = self._keep(draft, digest[:16], f"{object_slug(source.name)}.files.json")
+        return {
+            "source": str(source.absolute()),
+            "stored": stored,
+            "size": sum(entry["size"] for entry in files),
+            "sha256": digest,
+            "files": len(files),
+        }
 
-def _store_folder(run: Path, source: Path, copy: bool | None) -> dict[str, Any]:
-    files: list[dict[str, Any]] = []
-    for folder, folders, names in os.walk(source):
-        folders.sort()
-        for name in sorted(names):
-            path = Path(folder, name)
-            try:
-                info = path.stat()
-            except FileNotFoundError:  # a link to nowhere, or a file that was removed since: the others are kept
-                continue
-            if stat.S_ISREG(info.st_mode):
-                entry = _store_file(run, path, info, copy)
-                files.append({"path": path.relative_to(source).as_posix(), **entry})
-    objects = run / ARTIFACTS
-    objects.mkdir(parents=True, exist_ok=True)
-    listing = json.dumps(files, indent=1).encode("ascii")
-    digest = hashlib.sha256(listing).hexdigest()
-    name = f"{digest[:16]}-{object_slug(source.name)}.files.json"
-    draft = objects / f".{new_id(12)}"
-    draft.write_bytes(listing)
-    os.replace(draft, objects / name)
-    return {
-        "source": str(source.absolute()),
-        "stored": f"{ARTIFACTS}/{name}",
-        "size": sum(entry["size"] for entry in files),
-        "sha256": digest,
-        "files": len(files),
-    }
+    def _files_in(self, source: Path) -> Iterator[tuple[Path, os.stat_result]]:
+        own = os.stat(self._run)
+        for folder, folders, names in os.walk(source):
+            # A folder that the run itself lies in would be stored into itself.
+            folders[:] = sorted(name for name in folders if not os.path.samestat(os.stat(Path(folder, name)), own))
+            for name in sorted(names):
+                path = Path(folder, name)
+                try:
+                    info = path.stat()
+                except FileNotFoundError:  # a link to nowhere, or a file that was removed since: the others are kept
+                    continue
+                if stat.S_ISREG(info.st_mode):
+                    yield path, info
+
+    @contextmanager
+    def _draft(self) -> Iterator[Path]:
+        self._objects.mkdir(parents=True, exist_ok=True)
+        draft = self._objects / f".{new_id(12)}"
+        try:
+            yield draft
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def _keep(self, draft: Path, key: str, name: str) -> str:
+        """Put *draft* in place, unless the same content is there under whatever name; return where it is in the run."""
+        if self._names is None:
+            self._names = {entry.partition("-")[0]: entry for entry in os.listdir(self._objects) if entry[0] != "."}
+        kept = self._names.setdefault(key, f"{key}-{name}")
+        path = self._objects / kept
+        if not path.exists():
+            os.replace(draft, path)
+            self._unsynced.append(path)
+        return f"{ARTIFACTS}/{kept}"
 
 
 def object_slug(name: str) -> str:

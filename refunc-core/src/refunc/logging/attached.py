@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from refunc.journal.file import is_locked
+from refunc.journal.file import LockProbe
 from refunc.logging.run import RUNNING, START_FIELDS, ActiveRun
 
 #: Names a process's newest open run to its children: `<pid>:<folder>`.
@@ -28,50 +28,49 @@ _STILL = 0.001
 _looked_at = -LOOK_AGAIN
 
 
-class AttachedRun(ActiveRun):
+class Attachment:
     """
-    The run of another process, for this one to write to as a writer of its own, and never to end.
+    What a process holds of a run that another one opened: the right to write to it, as a writer of its own.
 
-    It stays open beyond its owner's end, for what a worker has to say may come late, until the owner has another run: a
-    pool that outlives a run logs into the next one.
+    It lasts beyond the owner's end, for what a worker has to say may come late, until the owner has another run: a pool
+    that outlives a run logs into the next one.
     """
 
-    is_attached = True
-    _still_open = True
-    _look_at = 0.0
-    _seen_store = 0
+    def __init__(self, folder: Path, birth: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._host, self._pid = birth.get("host"), birth.get("pid")
+        self._lasts = True
+        self._look_at = 0.0
+        self._store_changed = 0
+        self._probe: LockProbe | None = None
 
-    @property
-    def is_open(self) -> bool:
-        """Whether this process may write to the run; asks the file system now and then."""
-        if self._still_open and time.monotonic() >= self._look_at:
+    def lasts(self) -> bool:
+        """Whether the run is still the one to write to; asks the file system at most every millisecond."""
+        if self._lasts and time.monotonic() >= self._look_at:
             self._look_at = time.monotonic() + _STILL
-            self._still_open = not self._is_superseded()
-        return self._still_open
-
-    @is_open.setter
-    def is_open(self, value: bool) -> None:
-        self._still_open = value
+            self._lasts = not self._is_superseded()
+        return self._lasts
 
     def _is_superseded(self) -> bool:
         try:
-            if is_locked(self.folder / "run.json") is not False:
+            if self._probe is None:
+                self._probe = LockProbe(self._folder / "run.json")
+            if self._probe.is_locked() is not False:
                 return False
             # A new run is a new entry in the store, which changes the store's time; only then is it worth a look.
-            changed = os.stat(self.folder.parent).st_mtime_ns
-            if changed == self._seen_store:
+            changed = os.stat(self._folder.parent).st_mtime_ns
+            if changed == self._store_changed:
                 return False
-            self._seen_store = changed
-            return any(folder != self.folder for folder in _running_in(self.folder.parent, self.birth.get("pid")))
+            self._store_changed = changed
+            return any(folder != self._folder for folder in _running_in(self._folder.parent, self._host, self._pid))
         except OSError:  # the store is gone or cannot be read: what is left is the run at hand
             return False
 
 
 def adopt_after_fork(run: ActiveRun) -> None:
     """Make *run*, inherited by a forked child, what it is there: its parent's."""
-    is_open = run.is_open
-    run.__class__ = AttachedRun
-    run.is_open = is_open
+    run.is_open = False
+    run.attachment = Attachment(run.folder, run.birth)
 
 
 def name_for_children(run: ActiveRun | None) -> None:
@@ -82,12 +81,23 @@ def name_for_children(run: ActiveRun | None) -> None:
         os.environ[PARENT_RUN] = f"{os.getpid()}:{run.folder}"
 
 
-def run_of_parent() -> AttachedRun | None:
-    """Return the run of the process that started this one through `multiprocessing`; None where there is none."""
+def has_parent() -> bool:
+    """Whether this process was started through `multiprocessing`."""
+    processes = sys.modules.get("multiprocessing.process")
+    return processes is not None and processes.parent_process() is not None
+
+
+def run_of_parent(*, now: bool = False) -> ActiveRun | None:
+    """
+    Return the run of the process that started this one through `multiprocessing`; None where there is none.
+
+    Args:
+        now: Look even if there was none a moment ago.
+    """
     global _looked_at
     processes = sys.modules.get("multiprocessing.process")
     parent = processes.parent_process() if processes is not None else None
-    if parent is None or time.monotonic() - _looked_at < LOOK_AGAIN:
+    if parent is None or (not now and time.monotonic() - _looked_at < LOOK_AGAIN):
         return None
     from refunc.runs.run import RunFormatError, read_birth
 
@@ -103,14 +113,15 @@ def run_of_parent() -> AttachedRun | None:
     return None
 
 
-def _attached_run(folder: Path, birth: dict[str, Any]) -> AttachedRun:
-    run = AttachedRun(folder, {**dict.fromkeys(START_FIELDS), "start_time": 0.0, **birth}, durability="async")
-    run.owner = 0
-    return run
+def _attached_run(folder: Path, birth: dict[str, Any]) -> ActiveRun:
+    whole_birth = {**dict.fromkeys(START_FIELDS), "start_time": 0.0, **birth}
+    return ActiveRun(folder, whole_birth, durability="async", attachment=Attachment(folder, birth))
 
 
 def _candidates(parent_pid: int | None) -> Iterator[Path]:
     """Yield folders that may be the parent's run: the named one while it runs, else its newest that does."""
+    import platform
+
     from refunc.runs.run import Run, RunFormatError
     from refunc.runs.store import store_path
 
@@ -126,15 +137,16 @@ def _candidates(parent_pid: int | None) -> Iterator[Path]:
         stores.insert(0, named.parent)
     # A fork server has the environment of the time when it was started, which may be before the run.
     for store in dict.fromkeys(stores):
-        yield from _running_in(store, parent_pid)
+        yield from _running_in(store, platform.node(), parent_pid)
     if named is not None:
         yield named
 
 
-def _running_in(store: Path, pid: int | None) -> Iterator[Path]:
-    """Yield the folders of the running runs in *store* that the process *pid* opened, newest first."""
+def _running_in(store: Path, host: object, pid: object) -> Iterator[Path]:
+    """Yield the folders of the running runs in *store* that the process *pid* on *host* opened, newest first."""
     from refunc.runs.store import Store
 
     for run in reversed(list(Store(store))):
-        if run.birth.get("pid") == pid and run.status == RUNNING:
+        # A pid alone is no name: in containers that share a store every training is process 1.
+        if run.birth.get("pid") == pid and run.birth.get("host") == host and run.status == RUNNING:
             yield run.folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from refunc.logging.quantities import amount, duration
 from refunc.logging.run import ActiveRun
 
 
@@ -15,7 +16,7 @@ def start_line(run: ActiveRun) -> str:
 
 
 def end_line(run: ActiveRun) -> str:
-    """Return `run resnet_v1 completed in 12.3 s, 1.2 MB: experiments/2026…`."""
+    """Return `run resnet_v1 completed in 12 s, 1.2 MB: experiments/2026…`."""
     seconds = (run.end_time or run.start_time) - run.start_time
     dropped = f", {run.writer.dropped:,} records dropped" if run.writer.dropped else ""
     came = f"{run.status} in {duration(seconds)}, {amount(run.size)}{dropped}"
@@ -34,23 +35,3 @@ def shown_path(path: Path) -> str:
     except (OSError, ValueError):  # the working folder is gone; another drive
         return str(path)
     return min(relative, str(path), key=len)
-
-
-def duration(seconds: float) -> str:
-    """Return seconds as a person says them: `0.8 s`, `2 min 05 s`, `3 h 20 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min"
-
-
-def amount(size: float) -> str:
-    """Return bytes as `812 B`, `1.2 MB`."""
-    for unit in ("B", "KB", "MB", "GB"):
-        if size < 1024:
-            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1024
-    return f"{size:.1f} TB"

@@ -15,13 +15,15 @@ import os
 import sys
 import threading
 import time
-import warnings
 import weakref
 from collections.abc import Collection, Mapping
 from contextlib import nullcontext
 from typing import Any, Protocol
 
+from refunc.journal.values import number, text_of
 from refunc.logging.echo import open_bars
+from refunc.logging.quantities import figure
+from refunc.logging.report import warn_once
 from refunc.logging.terminal import in_notebook, is_terminal, printable_line
 
 #: Seconds between two looks at the trackers; how often a bar is redrawn is its tqdm option `mininterval`.
@@ -246,7 +248,8 @@ def open_bar(
             _watch_process()
             _screen.add(bar)
     except Exception as error:
-        warnings.warn(f"{description or 'progress'}: no progress bar: {error}", RuntimeWarning, stacklevel=2)
+        reason = text_of(error)
+        warn_once(f"bar {reason}", "%s: no progress bar: %s", description or "progress", reason)
         return None
     return bar
 
@@ -288,19 +291,11 @@ def postfix(metrics: Mapping[str, Any], room: int | None = None) -> str:
 
 
 def short(value: Any) -> str:
-    """Return *value* as a few characters: whole numbers whole, others with 4 digits, anything else cut to 20."""
-    try:
-        if not isinstance(value, (str, bytes)):
-            try:
-                number = float(value)
-            except Exception:
-                pass  # Not a number. Any type at all may come in here, and so may any exception.
-            else:
-                whole = not isinstance(value, float) and number.is_integer() and abs(number) < 1e15
-                return f"{number:.0f}" if whole or 1e4 <= abs(number) < 1e7 else f"{number:.4g}"
-        text = _one_line(str(value))
-    except Exception:
-        text = type(value).__name__
+    """Return *value* as a few characters: numbers as `figure` has them, anything else cut to 20."""
+    plain = None if type(value) is bool else number(value)
+    if plain is not None:
+        return figure(plain if abs(plain) < 1e15 else float(plain))
+    text = _one_line(text_of(value))
     return text if len(text) <= 20 else text[:19] + "…"
 
 

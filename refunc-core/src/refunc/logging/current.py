@@ -12,6 +12,7 @@ import atexit
 import contextlib
 import os
 import sys
+import threading
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -22,7 +23,8 @@ from types import TracebackType
 from typing import Any
 
 from refunc.journal.pump import at_exit
-from refunc.logging.attached import adopt_after_fork, name_for_children, run_of_parent
+from refunc.journal.values import excerpt
+from refunc.logging.attached import adopt_after_fork, has_parent, name_for_children, run_of_parent
 from refunc.logging.banner import end_line, start_line
 from refunc.logging.report import warn_once
 from refunc.logging.run import COMPLETED, FAILED, INTERRUPTED, ActiveRun
@@ -34,6 +36,10 @@ ambient: ContextVar[ActiveRun | None] = ContextVar("refunc_run", default=None)
 loose_lines: deque[Any] = deque(maxlen=1_000)
 
 _open_runs: dict[str, ActiveRun] = {}
+#: Held while a call that found no run opens or attaches one. Re-entrant: a signal handler may log its first record.
+_opening = threading.RLock()
+#: The run that ended last in this process.
+last_ended: ActiveRun | None = None
 _ending_error: list[tuple[str, str]] = []
 _is_hooked = False
 _is_exiting = False
@@ -43,29 +49,51 @@ _late_run: ActiveRun | None = None
 def ambient_run() -> ActiveRun | None:
     """Return the open run whose context this thread or task is in."""
     run = ambient.get()
-    return run if run is not None and run.is_open else None
+    return run if run is not None and run.accepts() else None
 
 
-def existing_run() -> ActiveRun | None:
-    """Return the ambient run, else the process's only open one or its parent's, else the implicit one if it is open."""
+def existing_run(*, look: bool = False) -> ActiveRun | None:
+    """
+    Return the ambient run, else the process's only open one or its parent's, else the implicit one if it is open.
+
+    Args:
+        look: Look for the parent's run even if it had none a moment ago.
+    """
     run = ambient_run()
     if run is not None:
         return run
-    known = [run for run in tuple(_open_runs.values()) if run.is_open]
+    known = [run for run in tuple(_open_runs.values()) if run.accepts()]
     named = [run for run in known if not run.implicit]
     if len(named) == 1:
         return named[0]
     if not named:
-        return next(iter(known), None) or _attached_run() or _late_run
-    implicit = next((run for run in known if run.implicit), None)
+        return next(iter(known), None) or _attach(look) or _late_run
+    return next((run for run in known if run.implicit), None)
+
+
+def implicit_run(open_run: Callable[[], ActiveRun]) -> ActiveRun:
+    """
+    Return the run of a data call that named none: the existing one, or else what *open_run* opens.
+
+    The lock is on the way of a process's first data call only; it makes threads that come at once share one run.
+    """
+    with _opening:
+        return existing_run(look=True) or open_run()
+
+
+def is_ambiguous() -> bool:
+    """Whether a call outside every context cannot know its run, because several are open; says so once."""
+    several = [run for run in tuple(_open_runs.values()) if run.accepts() and not run.implicit]
+    if len(several) < 2 or ambient_run() is not None:
+        return False
     warn_once(
         "several runs",
         "%d runs are open, and a call outside their contexts cannot know which is meant: it goes to %s. "
         "Log inside `with experiment_context(...)`, or give the thread's logger a run with start_experiment().",
-        len(named),
+        len(several),
         "the implicit run",
     )
-    return implicit
+    return True
 
 
 def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
@@ -82,8 +110,9 @@ def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
     with contextlib.suppress(IndexError):  # another thread's run took lines meanwhile
         run.writer.write_all(map(deque.popleft, repeat(loose_lines, len(loose_lines))))
     name_for_children(run)
-    run.tell = tell
-    tell(start_line(run))
+    if run.is_written:
+        run.tell = tell
+    run.tell(start_line(run))
     if _is_exiting:  # by an atexit handler that runs behind ours: nobody else ends this run
         _late_run = run
         finish(run, COMPLETED)
@@ -91,11 +120,14 @@ def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
 
 def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None, error: str | None = None) -> None:
     """End *run*; a process that does not own it only lets go of it."""
+    global last_ended
     is_ended = run.end(status, metrics=metrics, error=error)
     _open_runs.pop(run.run_id, None)
     name_for_children(next(reversed(tuple(_open_runs.values())), None))
-    if is_ended and run.is_own:
-        run.tell(end_line(run))
+    if is_ended:
+        last_ended = run
+        if run.is_own:
+            run.tell(end_line(run))
 
 
 def open_runs() -> Iterable[ActiveRun]:
@@ -119,16 +151,21 @@ def format_error(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).startswith("refunc."):
         trace = trace.tb_next
-    return "".join(traceback.format_exception(type(error), error, trace))
+    return excerpt("".join(traceback.format_exception(type(error), error, trace)))
 
 
-def _attached_run() -> ActiveRun | None:
-    run = run_of_parent()
-    if run is not None:
-        _install_hooks()
-        _open_runs[run.run_id] = run
-        name_for_children(run)
-    return run
+def _attach(look: bool) -> ActiveRun | None:
+    """Return the run of this process's parent, one writer to it however many threads ask."""
+    if not has_parent():
+        return None
+    with _opening:
+        attached = next((run for run in tuple(_open_runs.values()) if not run.is_own and run.accepts()), None)
+        run = attached or run_of_parent(now=look)
+        if run is not None:
+            _install_hooks()
+            _open_runs[run.run_id] = run
+            name_for_children(run)
+        return run
 
 
 def _install_hooks() -> None:
@@ -136,12 +173,13 @@ def _install_hooks() -> None:
     global _is_hooked
     if not _is_hooked:
         _is_hooked = True
-        _chain_excepthook()
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_fork_in_child)
+        if not hasattr(sys, "ps1"):  # at a prompt an exception ends nothing
+            _chain_excepthook()
 
 
 def _after_fork_in_child() -> None:
+    global _opening
+    _opening = threading.RLock()
     loose_lines.clear()
     _ending_error.clear()
     for run in tuple(_open_runs.values()):
@@ -155,7 +193,7 @@ def _chain_excepthook() -> None:
 
     def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         try:
-            text = "".join(traceback.format_exception(kind, error, trace))
+            text = excerpt("".join(traceback.format_exception(kind, error, trace)))
             _ending_error.append((status_of_exception(error), text))
         finally:
             previous(kind, error, trace)
@@ -175,3 +213,5 @@ def _end_open_runs() -> None:
 
 # Handlers run in the reverse order: those that a script registers after its imports run while the runs are still open.
 atexit.register(_end_open_runs)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

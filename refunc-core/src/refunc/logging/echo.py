@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from refunc.logging.terminal import is_terminal
+
 if TYPE_CHECKING:
     from refunc.logging.bars import Bar
 
@@ -28,17 +30,10 @@ class Echo:
 
     def __init__(self) -> None:
         self.due: dict[tuple[Any, ...], float] = {}
-        self._interval = TERMINAL_INTERVAL if _on_terminal() else FILE_INTERVAL
+        self._interval = TERMINAL_INTERVAL if is_terminal(sys.stderr) else FILE_INTERVAL
 
     def shown(self, metrics: Mapping[str, Any], moment: float) -> None:
         """Count metrics with these names as shown at *moment*."""
         if len(self.due) >= MAX_SETS:
             self.due.clear()
         self.due[tuple(metrics)] = moment + self._interval
-
-
-def _on_terminal() -> bool:
-    try:
-        return bool(sys.stderr.isatty())
-    except (AttributeError, ValueError):  # no stderr, or a closed one
-        return False

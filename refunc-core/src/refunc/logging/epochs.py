@@ -12,8 +12,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from refunc.journal.values import number
 from refunc.logging import bars
-from refunc.logging.progress import ProgressTracker, checked_total, counted, duration, logger_or_default
+from refunc.logging.progress import ProgressTracker, checked_total, counted, logger_or_default, shown_metrics
+from refunc.logging.quantities import duration
+from refunc.logging.steps import whole
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -83,7 +86,7 @@ class EpochTracker:
         """Write *metrics* for the current epoch, at once; `end_epoch` writes no mean of the same name."""
         logger_or_default(self._logger).log_metrics(metrics, epoch=self.epoch)
         if self._current is not None:
-            self._current.logged.update(metrics)
+            self._current.logged.update(shown_metrics(metrics))
 
     def end_epoch(self, metrics: Mapping[str, Any] | None = None) -> None:
         """
@@ -93,7 +96,7 @@ class EpochTracker:
         this epoch, is not written as a mean: what was given for the epoch as a whole wins.
         """
         epoch = self._open_epoch()
-        given = dict(metrics or {})
+        given = shown_metrics(metrics)
         means = {name: mean for name, mean in epoch.means().items() if name not in epoch.logged}
         written = {**means, **given}
         seconds = epoch.elapsed
@@ -145,6 +148,7 @@ class EpochTracker:
     def _begin(self, number: int | None) -> _Epoch:
         if self._current is not None:
             self.end_epoch()
+        number = None if number is None else whole("epoch", number)
         if number is None:
             number = 0 if self.epoch is None else self.epoch + 1
         self.epoch = number
@@ -183,16 +187,16 @@ class _Epoch(ProgressTracker):
     def update_step(
         self, n: float | Mapping[str, Any] = 1, metrics: Mapping[str, Any] | None = None, **values: Any
     ) -> None:
-        count, step = counted(n, {**(metrics or {}), **values} if values else metrics)
+        count, step = counted(n, {**shown_metrics(metrics), **values} if values else metrics)
         self.update(count, step)
-        for name, value in self.metrics.items() if step else ():
-            number = value if value.__class__ is float else _number(value)
-            if number is None:
+        for name, value in self.metrics.items() if step is not None else ():
+            plain = value if type(value) is float else number(value)
+            if plain is None:
                 continue
             mean = self._means.get(name)
             if mean is None:
-                mean = self._means[name] = _Mean(number)
-            mean.add(number, count)
+                mean = self._means[name] = _Mean(plain)
+            mean.add(plain, count)
 
     def means(self) -> dict[str, float]:
         """Return the mean of each metric over the steps that brought it."""
@@ -219,13 +223,3 @@ class _Mean:
     @property
     def value(self) -> float:
         return self._origin + self._sum / self.weight
-
-
-def _number(value: Any) -> float | None:
-    """Return *value* as a float, also numpy's and torch's scalars; None for anything that is no number."""
-    if isinstance(value, (str, bytes)):
-        return None
-    try:
-        return float(value)
-    except Exception:
-        return None  # Any type may come in here; not being a number is no reason to stop the training.

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from refunc.journal.outlet import Durability, check_durability
-from refunc.journal.values import text
+from refunc.journal.values import text_of
 from refunc.logging import current
 from refunc.logging.levels import LogLevel
 from refunc.logging.logger import MLLogger, context_of
@@ -55,8 +55,8 @@ class ExperimentTracker(Recorder):
             ValueError: An unknown durability.
         """
         super().__init__()
-        self.experiment_name = str(experiment_name)
-        self._name = str(run_name) if run_name is not None else None
+        self.experiment_name = text_of(experiment_name)
+        self._name = text_of(run_name) if run_name is not None else None
         self._store = store_path(log_dir)
         self._logger = logger
         self._durability: Durability = check_durability(durability)
@@ -95,7 +95,7 @@ class ExperimentTracker(Recorder):
 
     def start_run(self) -> str:
         """Open the run and return its id; after its end, open another with the same name. Open already: its id."""
-        if self._run is None or not self._run.is_open:
+        if self._run is None or not self._run.accepts():
             self._run = new_run(
                 experiment=self.experiment_name,
                 run_name=self._name,
@@ -122,13 +122,13 @@ class ExperimentTracker(Recorder):
             error: What ended it; its traceback goes into the record.
         """
         run = self._run
-        if run is None or not run.is_open:
+        if run is None or not run.accepts():
             return
-        if final_metrics:
+        if final_metrics is not None:
             self.log_metrics(final_metrics)
-        plain = split_metrics(final_metrics)[0] if final_metrics else None
+        plain = split_metrics(final_metrics)[0] if final_metrics is not None else None
         trace = current.format_error(error) if error is not None and status != COMPLETED else None
-        current.finish(run, text(str(status), 100), metrics=plain, error=trace)
+        current.finish(run, text_of(status, 100), metrics=plain, error=trace)
 
     def flush(self, *, sync: bool = False) -> bool:
         """Write everything recorded before this call; with *sync*, force it to disk. False where it was not done."""
@@ -149,7 +149,7 @@ class ExperimentTracker(Recorder):
     def _data_run(self) -> ActiveRun | None:
         if self._run is None:
             self.start_run()
-        elif not self._run.is_open:
+        elif not self._run.accepts():
             warn_once(
                 f"late {self._run.run_id}", "run %s has ended; what is logged to it now is added behind its end.", self
             )
@@ -188,9 +188,9 @@ def experiment_context(
         outer = current.ambient.get()
         current.ambient.set(tracker._run)
         try:
-            if parameters:
+            if parameters is not None:
                 tracker.log_hyperparams(parameters)
-            if tags:
+            if tags is not None:
                 tracker.add_tags(tags)
             yield tracker
         finally:

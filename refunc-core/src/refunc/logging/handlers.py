@@ -9,10 +9,10 @@ import copy
 import logging
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from time import time
 
-from refunc.journal import kinds
+from refunc.journal import kinds, pump
 from refunc.journal.outlet import Outlet
 from refunc.journal.values import jsonable_mapping, text
 from refunc.logging import current
@@ -20,6 +20,7 @@ from refunc.logging.fields import fields_of, is_own
 from refunc.logging.levels import level_number
 from refunc.logging.recording import known, split_metrics
 from refunc.logging.report import report
+from refunc.logging.setup import get_logger
 
 
 class _NoLock:
@@ -62,6 +63,20 @@ class _Wrapper(logging.Handler):
             return True
         return False
 
+    def replace_target(self, old: Container[logging.Handler], new: logging.Handler) -> bool:
+        """Put *new* where a target is one of *old*, also behind a further wrapper; True if there was one."""
+        if any(target in old for target in self.targets):
+            self.targets = (*(target for target in self.targets if target not in old), new)
+            return True
+        return any(target.replace_target(old, new) for target in self.targets if isinstance(target, _Wrapper))
+
+    def all_targets(self) -> Iterable[logging.Handler]:
+        """Give the targets, and those of targets that are wrappers themselves."""
+        for target in self.targets:
+            yield target
+            if isinstance(target, _Wrapper):
+                yield from target.all_targets()
+
     def _pass_on(self, record: logging.LogRecord) -> None:
         for target in self.targets:
             if record.levelno >= target.level:
@@ -74,10 +89,12 @@ class _Wrapper(logging.Handler):
 
 class AsyncHandler(_Wrapper):
     """
-    Passes records to its target on the thread `refunc-writer`, so that a slow target does not slow the caller.
+    Passes records to its target on the thread `refunc-handlers`, so that a slow target does not slow the caller.
 
-    A full buffer makes the caller pass on a batch itself: nothing is dropped. ERROR and above are passed on before the
-    call returns, with all before them; so is everything at `flush()`, `close()` and exit.
+    A full buffer makes the caller wait or pass on a record itself: nothing is dropped, unless a single record takes the
+    target more than a second. ERROR and above are passed on before the call returns, with all before them; so is
+    everything at `flush()` and `close()`. While the thread is busy with the target, such a call waits for a second at
+    most. Exit waits for ten, or until Ctrl-C, and says how many records were left.
     """
 
     def __init__(
@@ -104,7 +121,7 @@ class AsyncHandler(_Wrapper):
 
     @property
     def dropped(self) -> int:
-        """Records that a target refused with an exception that `Handler.handleError` did not take."""
+        """Records at which a target raised past `Handler.handleError`, and that came while it hung on a full buffer."""
         return self._outlet.dropped
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -121,13 +138,16 @@ class AsyncHandler(_Wrapper):
         self._flush_targets()
 
     def close(self) -> None:
-        """Pass on everything that waits, and leave the writer thread."""
-        self._outlet.close()
+        """Pass on everything that waits, and leave the thread; where it is busy with the target, leave it the rest."""
+        if self._outlet.flush():
+            self._outlet.close()
         super().close()
 
 
 class _HandlerOutlet(Outlet):
-    """The queue of an AsyncHandler."""
+    """The queue of an AsyncHandler. One record is a batch: whoever waits sees that a slow target gets on."""
+
+    served_by = pump.HANDLERS
 
     def __init__(self, handler: AsyncHandler, bound: int, interval: float) -> None:
         self._handler = handler
@@ -138,17 +158,16 @@ class _HandlerOutlet(Outlet):
         return f"{self._handler!r}"
 
     def _step(self) -> int:
-        count = 0
-        while self.queue and count < 1_000:
-            try:
-                self._handler._pass_on(self.queue.popleft())
-            except IndexError:
-                break
-            except Exception:  # stdlib handlers contain their own errors; this one did not
-                next(self._dropped)
-                report.exception("AsyncHandler: a target raised.")
-            count += 1
-        return count
+        try:
+            record = self.queue.popleft()
+        except IndexError:
+            return 0
+        try:
+            self._handler._pass_on(record)
+        except Exception:  # stdlib handlers contain their own errors; this one did not
+            next(self._dropped)
+            report.exception("AsyncHandler: a target raised.")
+        return 1
 
 
 class BufferedHandler(_Wrapper):
@@ -234,7 +253,8 @@ class RunHandler(logging.Handler):
         except Exception:  # arguments that do not fit, a hostile object: as stdlib handlers do
             self.handleError(record)
             return
-        run = current.existing_run()
+        # Where nobody can know the run, it is the implicit one, as for refunc's own lines; the default logger opens it.
+        run = get_logger()._line_run() if current.is_ambiguous() else current.existing_run()
         if run is None:
             current.loose_lines.append((kinds.LOG, record.created or time(), line))
         elif record.levelno >= logging.ERROR:

@@ -10,16 +10,29 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from os import PathLike
 from time import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from refunc.journal import kinds
-from refunc.journal.values import jsonable_mapping, short_repr, text
+from refunc.journal.levels import (
+    CRITICAL,
+    DEBUG,
+    ERROR,
+    EXPERIMENT,
+    INFO,
+    METRIC,
+    PROGRESS,
+    RESULT,
+    TRACE,
+    WARNING,
+    level_number,
+)
+from refunc.journal.values import MAX_ITEMS, MAX_KEY, is_mapping, jsonable_mapping, short_repr, text, text_of
 from refunc.logging import current
 from refunc.logging.fields import Fields
-from refunc.logging.levels import level_number
 from refunc.logging.recording import known, split_metrics, tag_texts
 from refunc.logging.run import ActiveRun
 from refunc.logging.steps import Steps
@@ -36,10 +49,6 @@ if TYPE_CHECKING:
         | tuple[None, None, None]
         | None
     )
-
-TRACE, DEBUG, INFO, WARNING, ERROR, CRITICAL = 5, 10, 20, 30, 40, 50
-EXPERIMENT, PROGRESS, RESULT, METRIC = 22, 23, 24, 25
-
 
 _PACKAGE = __name__.rpartition(".")[0]
 
@@ -62,15 +71,15 @@ class Lines:
     """The level methods. Whoever inherits them says which run is current and has a stdlib logger and log files."""
 
     name: str
-    level: int
+    _level: int
     experiment_tracking: bool
     _stdlib: logging.Logger
     _files: list[LogFile]
     _has_lines: bool
     _loose_steps: Steps
 
-    def _current_run(self) -> ActiveRun | None:
-        """Return the run that a call belongs to, without opening one."""
+    def _line_run(self) -> ActiveRun | None:
+        """Return the run that a line belongs to; None where it waits for one."""
         raise TypeError(f"{type(self).__name__} does not say which run it is in.")
 
     def _steps_in(self, run: ActiveRun) -> Steps:
@@ -79,64 +88,64 @@ class Lines:
 
     def trace(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
         """Log a line finer than DEBUG. Positional arguments are `%`-arguments, as in stdlib logging."""
-        if self.level <= TRACE:
+        if self._level <= TRACE:
             self._log(TRACE, msg, args, **fields)
 
     def debug(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
         """Log a line for whoever debugs."""
-        if self.level <= DEBUG:
+        if self._level <= DEBUG:
             self._log(DEBUG, msg, args, **fields)
 
     def info(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
         """Log a line of general interest."""
-        if self.level <= INFO:
+        if self._level <= INFO:
             self._log(INFO, msg, args, **fields)
 
     def warning(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
         """Log something that may turn out wrong."""
-        if self.level <= WARNING:
+        if self._level <= WARNING:
             self._log(WARNING, msg, args, **fields)
 
     def error(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log a failure. In the journal when this returns, so that a crash right after keeps it."""
-        if self.level <= ERROR:
+        """Log a failure. In its run's journal when this returns, so that a crash keeps it."""
+        if self._level <= ERROR:
             self._log(ERROR, msg, args, **fields)
 
     def critical(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
-        """Log a failure that ends the work. In the journal when this returns."""
-        if self.level <= CRITICAL:
+        """Log a failure that ends the work. In its run's journal when this returns."""
+        if self._level <= CRITICAL:
             self._log(CRITICAL, msg, args, **fields)
 
     def exception(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
         """Log an ERROR with the traceback of the exception that is being handled."""
-        if self.level <= ERROR:
+        if self._level <= ERROR:
             fields.setdefault("exc_info", True)
             self._log(ERROR, msg, args, **fields)
 
     def metric(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
         """Log a METRIC line; a mapping behind the message is its payload: numbers are metrics, the rest is extra."""
-        if self.level <= METRIC:
+        if self._level <= METRIC:
             self._log(METRIC, msg, args, **fields)
 
     def experiment(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
         """Log an EXPERIMENT line; a mapping behind the message is its payload."""
-        if self.level <= EXPERIMENT:
+        if self._level <= EXPERIMENT:
             self._log(EXPERIMENT, msg, args, **fields)
 
     def progress(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
         """Log a PROGRESS line; a mapping behind the message is its payload."""
-        if self.level <= PROGRESS:
+        if self._level <= PROGRESS:
             self._log(PROGRESS, msg, args, **fields)
 
     def result(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
         """Log a RESULT line; a mapping behind the message is its payload: numbers are metrics, the rest is extra."""
-        if self.level <= RESULT:
+        if self._level <= RESULT:
             self._log(RESULT, msg, args, **fields)
 
     def log(self, level: int | str, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
         """Log a line at any level. Raises ValueError for a level that is none."""
         number = level if type(level) is int else level_number(level)
-        if self.level <= number:
+        if self._level <= number:
             self._log(number, msg, args, **fields)
 
     def _log(
@@ -157,25 +166,28 @@ class Lines:
     ) -> None:
         """Make a line of what a level method got; called by it directly, so that the caller is two frames up."""
         moment = time()
-        if args and EXPERIMENT <= level <= METRIC and isinstance(args[0], Mapping):
-            metrics, extra = _with_payload(level, args[0], metrics, extra)
+        # Nothing here asks a value of the caller's whether it is true: an array is neither.
+        plain, other = ({}, None) if metrics is None else split_metrics(metrics)
+        more = {} if extra is None else jsonable_mapping(extra)
+        if args and EXPERIMENT <= level <= METRIC and is_mapping(args[0]):
+            plain, more = _with_payload(level, args[0], plain, more)
             args = args[1:]
         message = _merged(msg, args)
-        frame = _caller(stacklevel + 1)
-        plain, other = split_metrics(metrics) if metrics else ({}, None)
-        run = self._current_run() if self.experiment_tracking else None
+        frame = _caller(stacklevel + 1 if type(stacklevel) is int else 2)
+        run = self._line_run() if self.experiment_tracking else None
         steps = self._loose_steps if run is None else self._steps_in(run)
         fields = Fields(
             *steps.place(step, epoch),
             {**plain, **other} if other else plain,
-            tag_texts(tags) if tags else {},
-            tuple(text(str(artifact), 1_000) for artifact in artifacts) if artifacts else (),
-            jsonable_mapping(extra) if extra else {},
+            {} if tags is None else tag_texts(tags),
+            () if artifacts is None else _artifact_texts(artifacts),
+            more,
             run.experiment_id if run is not None else None,
             run.run_id if run is not None else None,
         )
-        error = _exc_info(exc_info)
-        record = self._record(level, message, frame, error, stack_info, moment, fields)
+        error = None if exc_info is None else _exc_info(exc_info)
+        with_stack = stack_info is not False and _is_wanted(stack_info)
+        record = self._record(level, message, frame, error, with_stack, moment, fields)
         if self.experiment_tracking:
             self._journal(run, moment, record, fields, plain, other)
         self._has_lines = True
@@ -194,7 +206,7 @@ class Lines:
         record.msecs = moment % 1 * 1000
         record.refunc = fields
         if error is not None:
-            record.exc_text = logging.Formatter().formatException(error)
+            record.exc_text = _trace_text(error)
         for key, value in fields.extra.items():
             # As `extra=` does in the stdlib, for other libraries' handlers; a name that is taken is no error here.
             record.__dict__.setdefault(key, value)
@@ -243,38 +255,49 @@ class Lines:
 
     def say(self, level: int, message: str, fields: Fields = Fields(), *, moment: float | None = None) -> None:  # noqa: B008  # a frozen value
         """Show a line on the console and in the log files only: what it says stands in the journal in another form."""
-        if self.level <= level:
+        if self._level <= level:
             frame = _caller_outside()
             self._emit(self._record(level, message, frame, None, False, moment or time(), fields))
 
 
 def _with_payload(
-    level: int, payload: Mapping[str, Any], metrics: Mapping[str, Any] | None, extra: Mapping[str, Any] | None
-) -> tuple[Mapping[str, Any] | None, Mapping[str, Any] | None]:
-    """Add an ML level's payload to the metrics and the extra of its line."""
+    level: int, payload: object, metrics: dict[str, Any], extra: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Add an ML level's payload to the metrics and the extra of its line, which win."""
     if level in (METRIC, RESULT):
         plain, other = split_metrics(payload, warn=False)  # in a payload text is no mistake
-        return {**plain, **(metrics or {})}, {**(other or {}), **(extra or {})}
-    return metrics, {**jsonable_mapping(payload), **(extra or {})}
+        return {**plain, **metrics}, {**(other or {}), **extra}
+    return metrics, {**jsonable_mapping(payload), **extra}
+
+
+def _artifact_texts(artifacts: object) -> tuple[str, ...]:
+    """Return what is to stand on a line for *artifacts*; one path or name by itself is taken for a list of it."""
+    try:
+        if not isinstance(artifacts, (str, bytes, PathLike)):
+            several: Any = artifacts
+            return tuple(text_of(artifact, MAX_KEY) for artifact in islice(several, MAX_ITEMS))
+    except Exception:  # no list, or one whose own code raises
+        pass
+    return (text_of(artifacts, MAX_KEY),)
 
 
 def _merged(msg: object, args: tuple[object, ...]) -> str:
     """Return *msg* with its `%`-arguments; where they do not fit, both of them, for a line must not be lost."""
     try:
-        message = msg if isinstance(msg, str) else str(msg)
+        message = str.__str__(msg if isinstance(msg, str) else str(msg))
         if not args:
             return message
         only = args[0] if len(args) == 1 and isinstance(args[0], Mapping) and args[0] else args
         return message % only
     except Exception:  # a user's __str__ may raise what it likes
-        return f"{short_repr(msg)} {short_repr(args)}" if args else short_repr(msg)
+        return f"{short_repr(msg)} ({', '.join(map(short_repr, args))})" if args else text_of(msg)
 
 
 def _caller(depth: int) -> Any:
     """Return the frame *depth* levels above `_log`; where that is refunc's own (a tracker's line), its caller's."""
     try:
         frame = sys._getframe(depth + 1)
-    except ValueError:
+    except (ValueError, OverflowError):
         return _caller_outside()
     return _caller_outside() if _is_ours(frame) else frame
 
@@ -291,12 +314,28 @@ def _is_ours(frame: Any) -> bool:
     return str(frame.f_globals.get("__name__", "")).startswith(_PACKAGE)
 
 
-def _exc_info(exc_info: _ExcInfo) -> Any:
-    if isinstance(exc_info, BaseException):
-        return (type(exc_info), exc_info, exc_info.__traceback__)
-    if exc_info and not isinstance(exc_info, tuple):
-        exc_info = sys.exc_info()
-    return exc_info if exc_info and exc_info[0] is not None else None  # type: ignore[index]  # a tuple by now
+def _exc_info(exc_info: object) -> Any:
+    """Return what stdlib calls `exc_info`; None where there is no exception to tell of."""
+    # The types are asked and not the values, whose `__class__` may raise.
+    if issubclass(type(exc_info), BaseException):
+        return (type(exc_info), exc_info, exc_info.__traceback__)  # type: ignore[attr-defined]  # as just checked
+    triple = exc_info if type(exc_info) is tuple else sys.exc_info() if _is_wanted(exc_info) else ()
+    return triple if len(triple) == 3 and issubclass(type(triple[1]), BaseException) else None
+
+
+def _is_wanted(option: object) -> bool:
+    """Whether *option* is true; what cannot say so (an array) was given, and so it is."""
+    try:
+        return bool(option)
+    except Exception:  # a user's __bool__ may raise what it likes
+        return True
+
+
+def _trace_text(error: Any) -> str:
+    try:
+        return logging.Formatter().formatException(error)
+    except Exception:  # a triple made by hand, or an exception with code of its own
+        return text_of(error[1])
 
 
 def _stack_text(frame: Any) -> str:

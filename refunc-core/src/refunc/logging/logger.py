@@ -12,16 +12,25 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
+from refunc.journal.levels import EXPERIMENT, METRIC
 from refunc.journal.outlet import Durability, check_durability
-from refunc.journal.values import text
+from refunc.journal.values import text_of
 from refunc.logging import current
 from refunc.logging.console import ConsoleHandler
 from refunc.logging.echo import Echo, open_bars
 from refunc.logging.fields import Fields
 from refunc.logging.levels import LogLevel, level_name, level_number, register_level_names
-from refunc.logging.lines import EXPERIMENT, METRIC, Lines
-from refunc.logging.logfile import LogFile, check_max_bytes, check_max_files
+from refunc.logging.lines import Lines
+from refunc.logging.logfile import (
+    FileSettings,
+    LogFile,
+    check_max_bytes,
+    check_max_files,
+    close_unused,
+    files_for,
+)
 from refunc.logging.recording import Recorder, split_metrics
 from refunc.logging.report import report
 from refunc.logging.run import COMPLETED, ActiveRun, is_disabled, new_run
@@ -100,46 +109,51 @@ class MLLogger(Recorder, Lines):
         number = level_number(level)
         checked_durability = check_durability(durability)
         limits = {"max_bytes": check_max_bytes(max_file_size), "max_files": check_max_files(max_log_files)}
-        self.level = number
+        self._level = number
         self.log_dir = Path(log_dir if log_dir is not None else DEFAULT_LOG_DIR).absolute()
         self.experiment_tracking = experiment_tracking
         self._durability: Durability = checked_durability
         register_level_names()
         # The root logger's own name would make every library's lines ours.
         self._stdlib = logging.getLogger("refunc.root" if self.name == "root" else self.name)
-        self._stdlib.setLevel(self.level)
+        self._stdlib.setLevel(self._level)
         _set_console(self._stdlib, colored=None if colored_output else False)
         own = logging.getLogger("refunc")
         if not own.handlers:  # refunc's own warnings land above progress bars too
             _set_console(own, colored=None)
         self._echo = Echo()
-        for file in self._files:
-            file.close()
-        self._files = [] if is_disabled() else _log_files(self.log_dir, self.name, json_logging, limits)
+        wanted = {} if is_disabled() else _log_files(json_logging, limits)
+        self._files = files_for(self, self.log_dir, self.name, wanted)
+        close_unused(self.name)  # only now: a line of another thread would open what it finds in `_files` again
 
     def __repr__(self) -> str:
-        return f"<MLLogger {self.name!r} {level_name(self.level)}>"
+        return f"<MLLogger {self.name!r} {level_name(self._level)}>"
 
     # -- which run ---------------------------------------------------------------------------------------------------
 
     def _current_run(self) -> ActiveRun | None:
         run = self._run
-        return run if run is not None and run.is_open else current.existing_run()
+        return run if run is not None and run.accepts() else current.existing_run()
+
+    def _line_run(self) -> ActiveRun | None:
+        run = self._current_run()
+        return self._implicit_run() if run is None and current.is_ambiguous() else run
 
     def _data_run(self) -> ActiveRun | None:
+        if not self.experiment_tracking:
+            return None
         run = self._run
-        if run is not None and run.is_open:
+        if run is not None and run.accepts():
             return run
-        run = current.ambient.get()
-        if run is not None and run.is_open:
-            return run if self.experiment_tracking else None
-        return self._implicit_run() if self.experiment_tracking else None
+        return current.ambient_run() or self._implicit_run()
 
     def _implicit_run(self) -> ActiveRun:
-        run = current.existing_run()
-        if run is None:
-            run = self._new_run(self.name, None, implicit=True)
-            current.register(run, self._tell)
+        current.is_ambiguous()
+        return current.implicit_run(self._open_implicit)
+
+    def _open_implicit(self) -> ActiveRun:
+        run = self._new_run(self.name, None, implicit=True)
+        current.register(run, self._tell)
         return run
 
     def _tell(self, line: str) -> None:
@@ -172,15 +186,15 @@ class MLLogger(Recorder, Lines):
 
         The same name again is a new run. The run ends with `end_experiment()`, or with the process.
         """
-        if self._run is not None and self._run.is_open:
+        if self._run is not None and self._run.accepts():
             report.warning("start_experiment: run %s was still open and is ended.", self._run.run_name)
             self.end_experiment()
-        run = self._new_run(str(experiment_name), str(run_name) if run_name is not None else None)
+        run = self._new_run(text_of(experiment_name), text_of(run_name) if run_name is not None else None)
         current.register(run, self._tell)
         self._run = run
-        if parameters:
+        if parameters is not None:
             self.log_hyperparams(parameters)
-        if tags:
+        if tags is not None:
             self.add_tags(tags)
         return self._context(run)
 
@@ -192,26 +206,38 @@ class MLLogger(Recorder, Lines):
             status: `completed`, `failed`, `interrupted`, or a word of your own.
             final_metrics: Recorded as metrics, and with the end.
         """
-        run = self._run if self._run is not None and self._run.is_open else None
+        run = self._run if self._run is not None and self._run.accepts() else None
         if run is None:
             run = next((run for run in current.open_runs() if run.implicit), None)
         if run is None:
             report.warning("end_experiment: logger %s has no run open.", self.name)
             return
-        if final_metrics:
+        if final_metrics is not None:
             self.log_metrics(final_metrics)
-        plain = split_metrics(final_metrics)[0] if final_metrics else None
-        current.finish(run, text(str(status), 100), metrics=plain)
+        plain = split_metrics(final_metrics)[0] if final_metrics is not None else None
+        current.finish(run, text_of(status, 100), metrics=plain)
         self._run = None
 
     def get_experiment_context(self) -> ExperimentContext | None:
         """Return a snapshot of the current run, or of the last one after its end; None before the first."""
-        run = self._current_run() or self._last_run
+        run = self._run_to_read()
         return self._context(run) if run is not None else None
 
     def _context(self, run: ActiveRun) -> ExperimentContext:
-        steps = self._steps_in(run) if run.is_open or self._loose_steps.step is None else self._loose_steps
-        return context_of(run, step=steps.step, epoch=steps.epoch)
+        here, loose = run.steps.get(self) or self._loose_steps, self._loose_steps
+        if run.accepts():
+            return context_of(run, step=here.step, epoch=here.epoch)
+        # After the end, what was counted since comes first.
+        step = here.step if loose.step is None else loose.step
+        return context_of(run, step=step, epoch=here.epoch if loose.epoch is None else loose.epoch)
+
+    def _run_to_read(self) -> ActiveRun | None:
+        """Return the current run, or the last that this logger logged to: of nested ones the one that ended last."""
+        run = self._current_run()
+        if run is not None:
+            return run
+        last = current.last_ended
+        return last if last is not None and self in last.steps else self._last_run
 
     # -- how data calls are shown ------------------------------------------------------------------------------------
 
@@ -221,7 +247,7 @@ class MLLogger(Recorder, Lines):
         self.say(level, message, Fields(step, epoch, metrics, {}, (), {}, *identity))
 
     def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
-        if self.level > METRIC or not metrics:
+        if self._level > METRIC or not metrics:
             return
         if open_bars:
             # Only who opened a bar has imported what draws it.
@@ -273,8 +299,8 @@ class MLLogger(Recorder, Lines):
             tags=tags,
             contains=contains,
         )
-        source = entries_for(self._current_run() or self._last_run, query, newest_first=True)
-        return newest(select(source, query, level_number), last_n)
+        source = entries_for(self._run_to_read(), query, newest_first=True)
+        return newest(select(source, query), last_n)
 
     def export_logs(self, path: str | PathLike[str], format: str | None = None) -> int:
         """
@@ -293,7 +319,7 @@ class MLLogger(Recorder, Lines):
         from refunc.runs.query import Query
 
         wanted = check_format(path, format)
-        run = self._current_run() or self._last_run
+        run = self._run_to_read()
         return export(lambda: entries_for(run, Query(), newest_first=False), path, wanted)
 
     # -- handlers and files ------------------------------------------------------------------------------------------
@@ -320,10 +346,19 @@ class MLLogger(Recorder, Lines):
         """Take *handler* away; one that is not there is no error."""
         self._stdlib.removeHandler(handler)
 
+    @property
+    def level(self) -> int:
+        """The number of the level below which lines are dropped; may be set to a name too."""
+        return self._level
+
+    @level.setter
+    def level(self, level: int | str) -> None:
+        self.set_level(level)
+
     def set_level(self, level: int | str) -> None:
         """Change the level below which lines are dropped. Raises ValueError for a level that is none."""
-        self.level = level_number(level)
-        self._stdlib.setLevel(self.level)
+        self._level = level_number(level)
+        self._stdlib.setLevel(self._level)
 
     def flush(self, *, sync: bool = False) -> bool:
         """
@@ -339,11 +374,27 @@ class MLLogger(Recorder, Lines):
         return all(done)
 
 
+# The console handlers that refunc gave its loggers. One that a user made has a level, stream or formatter for a reason.
+_own_consoles: WeakSet[logging.Handler] = WeakSet()
+
+
 def _set_console(logger: logging.Logger, *, colored: bool | None) -> None:
+    """Give *logger* a new console handler in the place of its last one: its own, or a target of one of its wrappers."""
+    console = ConsoleHandler(colored=colored)
+    replaced = False
+    others: list[logging.Handler] = []
     for handler in logger.handlers[:]:
-        if isinstance(handler, ConsoleHandler):
+        others.append(handler)
+        if handler in _own_consoles:
             logger.removeHandler(handler)
-    logger.addHandler(ConsoleHandler(colored=colored))
+            others.remove(handler)
+        elif (replace := getattr(handler, "replace_target", None)) is not None:
+            replaced = replace(_own_consoles, console) or replaced
+            others += handler.all_targets()  # type: ignore[attr-defined]  # what has the one has the other
+    is_there = any(isinstance(other, ConsoleHandler) and other.stream is console.stream for other in others)
+    if not (replaced or is_there):
+        logger.addHandler(console)
+    _own_consoles.add(console)
 
 
 def context_of(run: ActiveRun, *, step: int | None = None, epoch: int | None = None) -> ExperimentContext:
@@ -369,11 +420,10 @@ def context_of(run: ActiveRun, *, step: int | None = None, epoch: int | None = N
     )
 
 
-def _log_files(folder: Path, name: str, json_logging: bool, limits: dict[str, int]) -> list[LogFile]:
+def _log_files(json_logging: bool, limits: dict[str, int]) -> dict[str, FileSettings]:
     from refunc.logging.formatters import ColoredFormatter, JSONFormatter
 
-    text_format = ColoredFormatter(colored=False)
-    files = [LogFile(folder, name, ".log", text_format, **limits)]
+    files = {".log": FileSettings(ColoredFormatter(colored=False), **limits)}
     if json_logging:
-        files.append(LogFile(folder, name, ".jsonl", JSONFormatter(), **limits))
+        files[".jsonl"] = FileSettings(JSONFormatter(), **limits)
     return files

@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 import operator
 import time
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from refunc.journal.values import is_mapping
 from refunc.logging import bars
+from refunc.logging.quantities import duration, figure
+from refunc.logging.report import warn_once
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -26,6 +28,9 @@ T = TypeVar("T")
 
 #: `_due` of a tracker that shows nothing yet: below any count, so that the first update opens the display.
 _UNOPENED = -math.inf
+
+#: What counts are shown up to: beyond it, arithmetic with them raises.
+_MOST = 1e300
 
 
 class ProgressTracker:
@@ -72,11 +77,11 @@ class ProgressTracker:
         """
         # This is the hot path. What it does for plain arguments is count, keep a reference and compare.
         if values:
-            metrics = {**_mapping(metrics), **values}
+            metrics = {**shown_metrics(metrics), **values}
         if type(n) is not int:
             n, metrics = counted(n, metrics)
         if metrics is not None:
-            self.metrics = metrics if metrics.__class__ is dict else _mapping(metrics)
+            self.metrics = metrics if type(metrics) is dict else shown_metrics(metrics)
         self.completed = completed = self.completed + n
         if completed >= self._due:
             self._reach()
@@ -114,7 +119,7 @@ class ProgressTracker:
         if bar is not None:
             bars.close_bar(bar)
         elif opened and lines is not None:
-            self._last_line()
+            self._contain(self._last_line)
 
     close = finish
 
@@ -127,7 +132,7 @@ class ProgressTracker:
     def rate(self) -> float:
         """Steps per second since the start."""
         elapsed = self.elapsed
-        return (self.completed - self._initial) / elapsed if elapsed > 0 else 0.0
+        return (self._shown_count - self._initial) / elapsed if elapsed > 0 else 0.0
 
     def __enter__(self) -> Self:
         self._entered = True
@@ -171,28 +176,35 @@ class ProgressTracker:
         """Attend to the display in the counting thread, now that the count got to where this was asked for."""
         if self._due == _UNOPENED:
             self._open()
-        if self._lines is None:
-            return
-        due, self._due = self._lines.look(self.completed, time.monotonic())
+        if self._lines is not None:
+            self._contain(self._look, self._lines)
+
+    def _look(self, lines: _Lines) -> None:
+        due, self._due = lines.look(self._shown_count, time.monotonic())
         if due:
-            self._say_contained(self._status())
+            self._say(self._status())
+
+    @property
+    def _shown_count(self) -> float:
+        return max(-_MOST, min(_MOST, self.completed))
 
     def _status(self) -> str:
         """Return `Training: 450/1000 (45 %), 350 it/s, 2 s left`."""
-        parts = [_count(self.completed)]
+        completed = self._shown_count
+        parts = [_count(completed)]
         rate = self.rate
         if self.total:
-            parts[0] += f"/{_count(self.total)} ({100 * self.completed / self.total:.0f} %)"
+            parts[0] += f"/{_count(self.total)} ({100 * completed / self.total:.0f} %)"
         if rate > 0:
             parts.append(_rate(rate, self.unit))
-            if self.total and self.total > self.completed:
-                parts.append(f"{duration((self.total - self.completed) / rate)} left")
+            if self.total and self.total > completed:
+                parts.append(f"{duration((self.total - completed) / rate)} left")
         return self._labelled(", ".join(parts))
 
     def _last_line(self) -> None:
         of_total = "" if self.total is None else f"/{_count(self.total)}"
         rate = f", {_rate(self.rate, self.unit)}" if self.rate > 0 else ""
-        self._say_contained(self._labelled(f"{_count(self.completed)}{of_total} in {duration(self.elapsed)}{rate}"))
+        self._say(self._labelled(f"{_count(self._shown_count)}{of_total} in {duration(self.elapsed)}{rate}"))
 
     def _labelled(self, text: str) -> str:
         return f"{self.description}: {text}" if self.description else text
@@ -200,9 +212,9 @@ class ProgressTracker:
     def _say(self, message: str, numbers: Mapping[str, Any] | None = None) -> None:
         logger_or_default(self._logger).progress(message, metrics=dict(self.metrics), extra=numbers)
 
-    def _say_contained(self, message: str) -> None:
+    def _contain(self, show: Callable[..., None], *arguments: Any) -> None:
         try:
-            self._say(message)
+            show(*arguments)
         except Exception:
             # A line that nobody asked for must not end the training; without a working logger there is no other way
             # to show anything, so this is the end of the display.
@@ -290,7 +302,7 @@ def logger_or_default(logger: MLLogger | None) -> MLLogger:
 
 def checked_total(option: str, value: Any) -> float | None:
     """
-    Return *value* as a number of things to do; None and infinity mean that nobody knows.
+    Return *value* as a number of things to do; None, infinity and what is as good as that mean that nobody knows.
 
     Raises:
         ValueError: Not a number, not a number of things (NaN), or negative. The message names *option*.
@@ -307,41 +319,36 @@ def checked_total(option: str, value: Any) -> float | None:
         raise ValueError(f"{option}: {bars.short(value)!r} is not a number.{hint}") from None
     if not number >= 0:
         raise ValueError(f"{option}: {number} is not a number of steps. Give 0 or more, or None if nobody knows.")
-    return None if number == math.inf else number
+    return None if number > _MOST else number
 
 
 def counted(n: Any, metrics: Mapping[str, Any] | None) -> tuple[float, Mapping[str, Any] | None]:
     """Tell the ways apart in which `update` may be called, where its first argument is not a plain int."""
-    if n.__class__ is dict or isinstance(n, Mapping):  # An ABC's isinstance is what costs here.
-        return 1, n if metrics is None else {**n, **_mapping(metrics)}
-    if isinstance(n, float):
+    if type(n) is dict or is_mapping(n):  # An ABC's isinstance is what costs here.
+        return 1, n if metrics is None else {**shown_metrics(n), **shown_metrics(metrics)}
+    if type(n) is float:
         return n, metrics
     try:
         return operator.index(n) if hasattr(n, "__index__") else float(n), metrics
     except Exception:
-        warnings.warn(f"update: {bars.short(n)!r} is neither a count nor metrics; one step counted", stacklevel=3)
+        warn_once(
+            f"count {type(n).__name__}",
+            "update: %r is neither a count nor metrics; one step is counted.",
+            bars.short(n),
+        )
         return 1, metrics
 
 
-def duration(seconds: float) -> str:
-    """Return `0.25 s`, `12 s`, `3:07` (minutes) or `1:02:03` (hours)."""
-    if seconds < 59.5:
-        return f"{seconds:.2g} s" if seconds < 10 else f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def _rate(rate: float, unit: str) -> str:
-    return f"{bars.short(rate)} {unit}/s" if rate >= 1 else f"{duration(1 / rate)}/{unit}"
+    return f"{figure(rate if rate < 1000 else round(rate))} {unit}/s" if rate >= 1 else f"{duration(1 / rate)}/{unit}"
 
 
 def _count(number: float) -> str:
     return f"{number:.10g}"
 
 
-def _mapping(metrics: Any) -> dict[str, Any]:
-    """Return *metrics* as a dict; what is none has nothing to show."""
+def shown_metrics(metrics: Any) -> dict[str, Any]:
+    """Return a copy of *metrics*; what is no mapping has nothing to show."""
     try:
         return dict(metrics) if metrics is not None else {}
     except Exception:

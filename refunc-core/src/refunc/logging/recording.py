@@ -13,15 +13,22 @@ from time import time
 from typing import Any
 
 from refunc.journal import kinds
-from refunc.journal.values import INT64_MAX, INT64_MIN, jsonable, jsonable_mapping, key_text, number, text
+from refunc.journal.levels import EXPERIMENT, RESULT
+from refunc.journal.values import (
+    INT64_MAX,
+    INT64_MIN,
+    MAX_KEY,
+    is_mapping,
+    jsonable,
+    jsonable_mapping,
+    key_text,
+    number,
+    text_of,
+)
 from refunc.logging.echo import Echo, open_bars
-from refunc.logging.levels import LogLevel
 from refunc.logging.report import warn_once
 from refunc.logging.run import ActiveRun
 from refunc.logging.steps import Steps, whole
-
-_RESULT = int(LogLevel.RESULT)
-_EXPERIMENT = int(LogLevel.EXPERIMENT)
 
 
 class Recorder:
@@ -65,10 +72,10 @@ class Recorder:
             plain = {**metrics}
             for name, value in plain.items():
                 if type(value) is not float or type(name) is not str:
-                    plain, other = split_metrics(metrics)
+                    plain, other = split_metrics(plain)
                     break
-        except Exception:
-            plain, other = _split_anything(metrics)
+        except Exception:  # no mapping, or one whose own code raises
+            plain, other = split_metrics(metrics)
         if "step" in plain:
             given = plain.pop("step")
             step = given if step is None else step
@@ -100,7 +107,7 @@ class Recorder:
 
     def log_metric(self, name: str, value: Any, step: int | None = None, *, epoch: int | None = None) -> None:
         """Record one number; see `log_metrics`."""
-        self.log_metrics({name: value}, step, epoch=epoch)
+        self.log_metrics({key_text(name): value}, step, epoch=epoch)
 
     # -- params, tags, results: written when the call returns --------------------------------------------------------
 
@@ -123,7 +130,7 @@ class Recorder:
             )
         run.params.update(plain)
         run.put_through(kinds.PARAMS, {"params": plain, "logger": self.name})
-        self._show(_EXPERIMENT, "params", plain, None, None)
+        self._show(EXPERIMENT, "params", plain, None, None)
 
     def log_params(self, params: Any) -> None:
         """Record hyperparameters; the same as `log_hyperparams`."""
@@ -144,7 +151,7 @@ class Recorder:
 
     def set_tag(self, key: str, value: Any) -> None:
         """Set one tag of the run."""
-        self.add_tags({key: value})
+        self.add_tags({key_text(key): value})
 
     def log_result(
         self, name: str, value: Any, metadata: Mapping[str, Any] | None = None, *, step: int | None = None
@@ -158,16 +165,16 @@ class Recorder:
         run = self._data_run()
         if run is None:
             return
-        plain, other = split_metrics(value if isinstance(value, Mapping) else {name: value})
+        message = text_of(name, MAX_KEY)
+        plain, other = split_metrics(value if is_mapping(value) else {message: value})
         steps = run.steps.get(self) or self._steps_in(run)
-        message = text(str(name), 1_000)
         fields: dict[str, Any] = {"level": "RESULT", "message": message, "logger": self.name}
         step, epoch = steps.place(step)
         fields.update(known(step=step, epoch=epoch, metrics=plain, other=other))
         if metadata is not None:
             fields["extra"] = {"metadata": jsonable(metadata)}
         run.put_through(kinds.LOG, fields)
-        self._show(_RESULT, message, {**plain, **(other or {})}, step, epoch)
+        self._show(RESULT, message, {**plain, **(other or {})}, step, epoch)
 
     # -- artifacts ---------------------------------------------------------------------------------------------------
 
@@ -192,21 +199,26 @@ class Recorder:
         run = self._data_run()
         if run is None:
             return
+        given = text_of(path, MAX_KEY)
         try:
             source = Path(fspath(path))
             fields = run.store(source, copy=copy)
-        except (OSError, ValueError, TypeError) as error:
-            warn_once(f"artifact {path!r}", "log_artifact: %s was not stored: %s. The run goes on.", path, error)
+        except Exception as error:  # of the disk, or of a path object's own code
+            warn_once(
+                f"artifact {given}", "log_artifact: %s was not stored: %s. The run goes on.", given, text_of(error)
+            )
             return
         if copy is None and "stored" not in fields:
             warn_once(
                 "artifact reference",
                 "log_artifact: %s has %s bytes and was recorded as a reference, not copied. Pass copy=True to copy it.",
-                path,
+                given,
                 f"{fields['size']:,}",
             )
-        shown = text(name or source.name or str(source), 1_000)
-        fields.update(known(name=shown, type=artifact_type, logger=self.name))
+        shown = text_of(name, MAX_KEY) if name is not None else ""
+        shown = shown or text_of(source.name or source, MAX_KEY)
+        kind = text_of(artifact_type, MAX_KEY) if artifact_type is not None else None
+        fields.update(known(name=shown, type=kind, logger=self.name))
         if metadata is not None:
             fields["metadata"] = jsonable_mapping(metadata)
         run.artifacts.append(shown)
@@ -218,8 +230,9 @@ class Recorder:
         """Keep several files or folders with the run; see `log_artifact`."""
         try:
             several = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
-        except TypeError:
-            warn_once("artifacts", "log_artifacts: %r is no list of paths; nothing was stored. The run goes on.", paths)
+        except Exception:  # no list, or one whose own code raises
+            given = text_of(paths, MAX_KEY)
+            warn_once("artifacts", "log_artifacts: %s is no list of paths; nothing was stored. The run goes on.", given)
             return
         for path in several:
             self.log_artifact(path, artifact_type)
@@ -268,23 +281,23 @@ class Recorder:
         return steps
 
 
-def split_metrics(metrics: Mapping[str, Any], *, warn: bool = True) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Return the numbers of *metrics*, and what is no number as JSON can say it, or None."""
+def split_metrics(metrics: Any, *, warn: bool = True) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """
+    Return the numbers of *metrics*, and what is no number as JSON can say it, or None.
+
+    What is no mapping, or one that raises, is kept as it is among the others, with one warning.
+    """
     plain: dict[str, Any] = {}
     other: dict[str, Any] | None = None
-    for name, value in metrics.items():
-        other = _keep(name, value, plain, other, warn=warn)
-    return plain, other
-
-
-def _split_anything(metrics: Any) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Return what `split_metrics` does, whatever *metrics* is: a mapping that raises, or none at all."""
     try:
-        return split_metrics(metrics)
+        for name, value in metrics.items():
+            other = _keep(name, value, plain, other, warn=warn)
     except Exception:
         other = jsonable_mapping(metrics)
-        warn_once("metrics", "log_metrics: %s is no mapping of names to numbers; it is kept as it is.", other)
+        if warn:
+            warn_once("metrics", "metrics: %s is no mapping of names to numbers; it is kept as it is.", other)
         return {}, other
+    return plain, other
 
 
 def _keep(
@@ -312,8 +325,7 @@ def _keep(
 
 def tag_texts(tags: Any) -> dict[str, str]:
     """Return *tags* with values as text."""
-    plain = jsonable_mapping(tags)
-    return {name: value if isinstance(value, str) else str(value) for name, value in plain.items()}
+    return {name: text_of(value) for name, value in jsonable_mapping(tags).items()}
 
 
 def known(**fields: Any) -> dict[str, Any]:

@@ -10,15 +10,21 @@ import itertools
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refunc import __version__
 from refunc.journal import kinds
 from refunc.journal.names import folder_name, new_id, unique_slug
 from refunc.journal.outlet import Durability, Outlet
 from refunc.logging.steps import Steps
+
+if TYPE_CHECKING:
+    from refunc.journal.writer import JournalWriter
+    from refunc.logging.artifacts import Artifacts
+    from refunc.logging.attached import Attachment
 
 RUNNING = "running"
 COMPLETED = "completed"
@@ -34,10 +40,18 @@ class ActiveRun:
     ends it.
     """
 
-    #: Whether another process opened the run; see `attached`.
-    is_attached = False
+    #: Whether the run leaves anything on disk.
+    is_written = True
 
-    def __init__(self, folder: Path, birth: dict[str, Any], *, durability: Durability, implicit: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        birth: dict[str, Any],
+        *,
+        durability: Durability,
+        implicit: bool = False,
+        attachment: Attachment | None = None,
+    ) -> None:
         self.birth = birth
         self.folder = folder
         self.implicit = implicit
@@ -49,8 +63,10 @@ class ActiveRun:
         self.experiment_name: str = birth["experiment_name"]
         self.parent_id: str | None = birth["parent_id"]
         self.start_time: float = birth["start_time"]
-        self.owner = os.getpid()
-        self.is_open = True
+        #: What this process has of a run that another one opened.
+        self.attachment = attachment
+        #: Whether this process opened the run and it has not ended: the hot path asks this, all others `accepts()`.
+        self.is_open = attachment is None
         self.status = RUNNING
         self.end_time: float | None = None
         self.params: dict[str, Any] = {}
@@ -58,24 +74,29 @@ class ActiveRun:
         self.artifacts: list[str] = []
         self.steps: dict[object, Steps] = {}
         self.automatic_step = itertools.count()
-        self.writer: Outlet = self._new_writer(durability)
         self._is_ended = False
+        self._artifacts: Artifacts | None = None
+        self.writer: JournalWriter | _Nowhere = self._new_writer(durability)
 
     #: The end record, given out once: see `end`.
     _last_words: Iterator[Any]
 
-    def _new_writer(self, durability: Durability) -> Outlet:
+    def _new_writer(self, durability: Durability) -> JournalWriter | _Nowhere:
         # Encoding and folders cost 25 ms to import, and a script that logs lines only has no use for them.
         from refunc.journal.folder import RunFolder
         from refunc.journal.writer import JournalWriter
 
-        folder = RunFolder(self.folder, self.birth, is_made=self.is_attached)
+        folder = RunFolder(self.folder, self.birth, is_made=self.attachment is not None)
         return JournalWriter(folder, logger=self.birth["logger"], durability=durability)
 
     @property
     def is_own(self) -> bool:
         """Whether this process opened the run, and so may end it."""
-        return self.owner == os.getpid()
+        return self.attachment is None
+
+    def accepts(self) -> bool:
+        """Whether a call may go to this run: it has not ended; or it is another process's, which has no newer one."""
+        return self.is_open or (self.attachment is not None and not self._is_ended and self.attachment.lasts())
 
     def put(self, kind: str, fields: dict[str, Any], moment: float | None = None) -> None:
         """Queue a record; *fields* are JSON-able."""
@@ -131,11 +152,13 @@ class ActiveRun:
         return (kinds.END, self.end_time, fields)
 
     def store(self, source: Path, *, copy: bool | None) -> dict[str, Any]:
-        """Keep the file or folder *source* with the run and return its record's fields; see `store_artifact`."""
-        # Only a call that has an artifact pays for importing what hashes and copies.
-        from refunc.logging.artifacts import store_artifact
+        """Keep the file or folder *source* with the run and return its record's fields; see `Artifacts.store`."""
+        if self._artifacts is None:
+            # Only a call that has an artifact pays for importing what hashes and copies.
+            from refunc.logging.artifacts import Artifacts
 
-        return store_artifact(self.folder, source, copy=copy)
+            self._artifacts = Artifacts(self.folder, self.writer.unsynced)
+        return self._artifacts.store(source, copy=copy)
 
     def latest_metrics(self) -> dict[str, Any]:
         """Return the last value of each metric that this process logged; writes what is queued first."""
@@ -158,7 +181,9 @@ class ActiveRun:
 class DisabledRun(ActiveRun):
     """What runs are under `REFUNC_MODE=disabled`: they can be asked and written to, and leave nothing anywhere."""
 
-    def _new_writer(self, durability: Durability) -> Outlet:
+    is_written = False
+
+    def _new_writer(self, durability: Durability) -> JournalWriter | _Nowhere:
         return _Nowhere()
 
     def store(self, source: Path, *, copy: bool | None) -> dict[str, Any]:
@@ -174,9 +199,9 @@ class _Nowhere(Outlet):
 
     def _reset(self) -> None:
         super()._reset()
-        from collections import deque
-
         self.queue = deque(maxlen=0)
+        self.latest: dict[str, Any] = {}
+        self.unsynced: deque[Path] = deque()
 
     def write_all(self, items: Iterable[Any]) -> bool:
         return True
@@ -185,6 +210,9 @@ class _Nowhere(Outlet):
         return True
 
     def close(self) -> None:
+        return
+
+    def release(self) -> None:
         return
 
 

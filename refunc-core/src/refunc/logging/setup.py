@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from os import PathLike
 from typing import Any
 
@@ -14,6 +15,9 @@ DEFAULT_NAME = "refunc"
 
 _loggers: dict[str, MLLogger] = {}
 _settings: dict[str, Any] = {}
+# What `capture_warnings` did, so that switching it off undoes that and nothing of what others did.
+_warning_handlers: list[logging.Handler] = []
+_switched_capture_on = False
 
 
 def get_logger(name: str = DEFAULT_NAME) -> MLLogger:
@@ -68,16 +72,22 @@ def setup_logging(
 
 
 def _capture_warnings(wanted: bool) -> None:
-    from refunc.logging.handlers import RunHandler
-
+    global _switched_capture_on
     logger = logging.getLogger("py.warnings")
-    present = [handler for handler in logger.handlers if isinstance(handler, RunHandler)]
-    if wanted and not present:
+    if wanted:
+        from refunc.logging.handlers import RunHandler
+
+        before = warnings.showwarning
         logging.captureWarnings(True)
-        logger.addHandler(RunHandler())
-        logger.addHandler(ConsoleHandler())
-    elif present and not wanted:
-        logging.captureWarnings(False)
-        for handler in logger.handlers[:]:
-            if isinstance(handler, (RunHandler, ConsoleHandler)):
-                logger.removeHandler(handler)
+        _switched_capture_on = _switched_capture_on or warnings.showwarning is not before
+        for kind in (RunHandler, ConsoleHandler):
+            if not any(isinstance(handler, kind) for handler in logger.handlers):
+                handler = kind()
+                logger.addHandler(handler)
+                _warning_handlers.append(handler)
+    else:
+        while _warning_handlers:
+            logger.removeHandler(_warning_handlers.pop())
+        if _switched_capture_on:
+            _switched_capture_on = False
+            logging.captureWarnings(False)

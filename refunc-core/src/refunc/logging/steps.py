@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from refunc.journal.values import INT64_MAX, number
+from refunc.journal.values import INT64_MAX, number, short_repr
 from refunc.logging.report import warn_once
 
 
@@ -32,5 +32,7 @@ def whole(option: str, value: Any) -> int | None:
     plain = number(value)
     if plain is not None and abs(plain) <= INT64_MAX and plain == int(plain):
         return int(plain)
-    warn_once(f"{option} {type(value).__name__}", "%s: %r is no whole number; it is left out.", option, value)
+    warn_once(
+        f"{option} {type(value).__name__}", "%s: %s is no whole number; it is left out.", option, short_repr(value)
+    )
     return None

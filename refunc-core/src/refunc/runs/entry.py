@@ -11,7 +11,7 @@ from typing import Any
 import attrs
 
 from refunc.journal import record as records
-from refunc.journal.values import jsonable
+from refunc.journal.values import jsonable, spell_nonfinite
 
 
 @attrs.frozen
@@ -146,17 +146,6 @@ def _plain(value: Any, depth: int = 64) -> Any:
 
 def _known(facts: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in facts.items() if value is not None}
-
-
-def spell_nonfinite(value: Any) -> Any:
-    """Return *value* with NaN and ±inf as words, which strict JSON can say."""
-    if isinstance(value, dict):
-        return {key: spell_nonfinite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [spell_nonfinite(item) for item in value]
-    if isinstance(value, float) and value - value != 0:
-        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-    return value
 
 
 def column_names(entry: LogEntry) -> Iterator[str]:

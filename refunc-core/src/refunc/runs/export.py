@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from refunc.journal.names import new_id
-from refunc.runs.entry import LogEntry, column_names, spell_nonfinite
+from refunc.journal.values import spell_nonfinite
+from refunc.runs.entry import LogEntry, column_names
 
 FORMATS = ("json", "jsonl", "csv")
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import attrs
 
+from refunc.journal.levels import written_level
 from refunc.runs.entry import LogEntry
 
 
@@ -28,11 +29,11 @@ class Query:
     tags: Mapping[str, str] | None = None
     contains: str | None = None
 
-    def matches(self, entry: LogEntry, level_number: Callable[[str], int]) -> bool:
-        """Whether *entry* is wanted. *level_number* turns a level's name into its number."""
+    def matches(self, entry: LogEntry) -> bool:
+        """Whether *entry* is wanted."""
         return (
             (self.level is None or entry.level == self.level)
-            and (self.min_level is None or level_number(entry.level) >= self.min_level)
+            and (self.min_level is None or written_level(entry.level) >= self.min_level)
             and (self.start_time is None or entry.timestamp >= self.start_time)
             and (self.end_time is None or entry.timestamp < self.end_time)
             and (self.tags is None or all(entry.tags.get(key) == str(value) for key, value in self.tags.items()))
@@ -51,6 +52,6 @@ def newest(entries: Iterable[LogEntry], count: int | None) -> list[LogEntry]:
     return chosen
 
 
-def select(entries: Iterable[LogEntry], query: Query, level_number: Callable[[str], int]) -> Iterator[LogEntry]:
+def select(entries: Iterable[LogEntry], query: Query) -> Iterator[LogEntry]:
     """Yield those of *entries* that *query* wants."""
-    return (entry for entry in entries if query.matches(entry, level_number))
+    return (entry for entry in entries if query.matches(entry))

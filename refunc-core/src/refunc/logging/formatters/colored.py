@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+from refunc.journal.levels import LEVEL_NAMES, level_name
 from refunc.logging.fields import Fields, fields_of
 from refunc.logging.formatters.schemes import SCHEMES, level_color
 from refunc.logging.formatters.text import (
@@ -24,7 +25,6 @@ from refunc.logging.formatters.text import (
     traceback_block,
     value_text,
 )
-from refunc.logging.levels import LEVEL_NAMES, level_name
 from refunc.logging.terminal import printable, printable_line, wants_color
 
 _LEVEL_WIDTH = max(map(len, LEVEL_NAMES.values()))

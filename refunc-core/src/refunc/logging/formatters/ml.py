@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from math import isfinite
 
+from refunc.journal.levels import level_name
 from refunc.journal.values import number
 from refunc.logging.fields import Fields, fields_of
 from refunc.logging.formatters.text import (
@@ -21,7 +22,6 @@ from refunc.logging.formatters.text import (
     traceback_block,
     value_text,
 )
-from refunc.logging.levels import level_name
 from refunc.logging.terminal import printable
 
 

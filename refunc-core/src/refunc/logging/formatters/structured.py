@@ -13,7 +13,8 @@ import math
 import time
 from typing import Any
 
-from refunc.journal.values import jsonable
+from refunc.journal.levels import level_name
+from refunc.journal.values import jsonable, nonfinite_name
 from refunc.logging.fields import fields_of
 from refunc.logging.formatters.text import (
     TotalFormatter,
@@ -23,7 +24,6 @@ from refunc.logging.formatters.text import (
     safe_text,
     traceback_of,
 )
-from refunc.logging.levels import level_name
 
 _TIMESTAMPS = ("iso", "unix", "readable")
 
@@ -141,5 +141,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     if isinstance(value, float) and not math.isfinite(value):
-        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+        return nonfinite_name(value)
     return value

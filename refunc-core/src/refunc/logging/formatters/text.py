@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from reprlib import Repr
 from typing import Any
 
+from refunc.journal.levels import level_name
 from refunc.journal.values import number
-from refunc.logging.levels import level_name
+from refunc.logging.quantities import figure
 from refunc.logging.terminal import CONTINUATION, printable, printable_line
 
 #: How much of a value, and how many values, one line shows. The journal and the JSON formatter keep them whole.
@@ -95,15 +96,11 @@ def traceback_block(formatter: logging.Formatter, record: logging.LogRecord) -> 
 def number_text(value: object) -> str:
     """Return a metric's value for reading: four digits that matter, `12,345`, `1.2e-05`; other values as text."""
     kind = type(value)
-    # Only what is no plain number pays for the question whether it stands for one: numpy's and torch's scalars.
-    plain = value if kind is float or kind is int else None if kind is bool else number(value)
-    if isinstance(plain, float):
-        if 1000 <= plain < 1e9 or -1e9 < plain <= -1000:
-            return f"{plain:,.0f}" if plain.is_integer() else f"{plain:,.1f}"
-        return f"{plain:.4g}"
-    if isinstance(plain, int) and abs(plain) < 10**15:
-        return f"{plain:,}"
-    return value_text(value)
+    # Only what is no float pays for the question whether it stands for a number, as numpy's and torch's scalars do.
+    plain: float | None = value if kind is float else None if kind is bool else number(value)  # type: ignore[assignment]  # by identity
+    if plain is None or (isinstance(plain, int) and abs(plain) >= 10**15):
+        return value_text(value)
+    return figure(plain, grouped=True)
 
 
 def value_text(value: object) -> str:
