@@ -24,8 +24,8 @@ from refunc.cli.screen import (
     shown,
     window_width,
 )
+from refunc.journal.kinds import RUNNING
 from refunc.logging.quantities import narrow_duration
-from refunc.runs.liveness import RUNNING
 from refunc.runs.run import Glance, Run, RunFormatError
 
 #: Metrics that a line shows at most.

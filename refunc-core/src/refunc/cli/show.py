@@ -22,11 +22,11 @@ from refunc.cli.screen import (
     shown,
     window_width,
 )
+from refunc.journal.kinds import RUNNING
 from refunc.journal.reader import Account
 from refunc.journal.record import Artifact
 from refunc.logging.quantities import amount, duration
 from refunc.logging.terminal import printable
-from refunc.runs.liveness import RUNNING
 from refunc.runs.run import Run
 
 #: Characters of a value that a terminal gets.

@@ -1,4 +1,4 @@
-"""The kinds of line that a journal has. Written into files: a name is never changed, only added."""
+"""The kinds of line that a journal has, and the states of a run. A name is in people's files: added, never changed."""
 
 from __future__ import annotations
 
@@ -15,3 +15,12 @@ TAGS: Final = "tags"
 ARTIFACT: Final = "artifact"
 GAP: Final = "gap"
 END: Final = "end"
+
+#: What an end record says of itself; users may say other words.
+COMPLETED: Final = "completed"
+FAILED: Final = "failed"
+INTERRUPTED: Final = "interrupted"
+
+#: What a run without an end record is.
+RUNNING: Final = "running"
+CRASHED: Final = "crashed"

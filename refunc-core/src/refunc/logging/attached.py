@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from refunc.journal.file import LockProbe
-from refunc.logging.run import RUNNING, START_FIELDS, ActiveRun
+from refunc.journal.kinds import RUNNING
+from refunc.logging.run import START_FIELDS, ActiveRun
 
 #: Names a process's newest open run to its children: `<pid>:<folder>`.
 PARENT_RUN = "REFUNC_PARENT_RUN"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import sys
 from typing import TextIO
+from weakref import WeakSet
 
 from refunc.logging.formatters import ColoredFormatter
 from refunc.logging.terminal import above_bars, fix_windows_console, in_notebook, wants_color
@@ -72,6 +73,29 @@ class ConsoleHandler(logging.Handler):
             colored = wants_color(stream, colored=self._colored)
             self._color_of = (stream, colored)
         return formatter.render(record, colored=colored)
+
+
+# The console handlers that refunc gave its loggers. One that a user made has a level, stream or formatter for a reason.
+_own_consoles: WeakSet[logging.Handler] = WeakSet()
+
+
+def set_console(logger: logging.Logger, *, colored: bool | None) -> None:
+    """Give *logger* a new console handler in the place of its last one: its own, or a target of one of its wrappers."""
+    console = ConsoleHandler(colored=colored)
+    replaced = False
+    others: list[logging.Handler] = []
+    for handler in logger.handlers[:]:
+        others.append(handler)
+        if handler in _own_consoles:
+            logger.removeHandler(handler)
+            others.remove(handler)
+        elif (replace := getattr(handler, "replace_target", None)) is not None:
+            replaced = replace(_own_consoles, console) or replaced
+            others += handler.all_targets()  # type: ignore[attr-defined]  # what has the one has the other
+    is_there = any(isinstance(other, ConsoleHandler) and other.stream is console.stream for other in others)
+    if not (replaced or is_there):
+        logger.addHandler(console)
+    _own_consoles.add(console)
 
 
 def _write_line(stream: TextIO, line: str) -> None:

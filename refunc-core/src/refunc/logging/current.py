@@ -22,12 +22,13 @@ from itertools import repeat
 from types import TracebackType
 from typing import Any
 
+from refunc.journal.kinds import COMPLETED, FAILED, INTERRUPTED
 from refunc.journal.pump import at_exit
 from refunc.journal.values import excerpt
 from refunc.logging.attached import adopt_after_fork, has_parent, name_for_children, run_of_parent
 from refunc.logging.banner import end_line, start_line
 from refunc.logging.report import warn_once
-from refunc.logging.run import COMPLETED, FAILED, INTERRUPTED, ActiveRun
+from refunc.logging.run import ActiveRun
 
 #: The run of `experiment_context` in this thread or task.
 ambient: ContextVar[ActiveRun | None] = ContextVar("refunc_run", default=None)

@@ -9,14 +9,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from refunc.journal.kinds import COMPLETED
 from refunc.journal.outlet import Durability, check_durability
 from refunc.journal.values import text_of
 from refunc.logging import current
 from refunc.logging.levels import LogLevel
-from refunc.logging.logger import MLLogger, context_of
+from refunc.logging.logger import MLLogger
 from refunc.logging.recording import Recorder, split_metrics
 from refunc.logging.report import warn_once
-from refunc.logging.run import COMPLETED, ActiveRun, new_run
+from refunc.logging.run import ActiveRun, new_run
 from refunc.logging.setup import get_logger
 from refunc.runs.store import store_path
 
@@ -91,7 +92,7 @@ class ExperimentTracker(Recorder):
         if self._run is None:
             return None
         steps = self._steps_in(self._run)
-        return context_of(self._run, step=steps.step, epoch=steps.epoch)
+        return self._run.context(step=steps.step, epoch=steps.epoch)
 
     def start_run(self) -> str:
         """Open the run and return its id; after its end, open another with the same name. Open already: its id."""

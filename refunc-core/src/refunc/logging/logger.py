@@ -12,13 +12,13 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
+from refunc.journal.kinds import COMPLETED
 from refunc.journal.levels import EXPERIMENT, METRIC
 from refunc.journal.outlet import Durability, check_durability
 from refunc.journal.values import text_of
 from refunc.logging import current
-from refunc.logging.console import ConsoleHandler
+from refunc.logging.console import set_console
 from refunc.logging.echo import Echo, open_bars
 from refunc.logging.fields import Fields
 from refunc.logging.levels import LogLevel, level_name, level_number, register_level_names
@@ -33,7 +33,7 @@ from refunc.logging.logfile import (
 )
 from refunc.logging.recording import Recorder, split_metrics
 from refunc.logging.report import report
-from refunc.logging.run import COMPLETED, ActiveRun, is_disabled, new_run
+from refunc.logging.run import ActiveRun, is_disabled, new_run
 
 if TYPE_CHECKING:
     from refunc.runs import ExperimentContext, LogEntry
@@ -117,10 +117,10 @@ class MLLogger(Recorder, Lines):
         # The root logger's own name would make every library's lines ours.
         self._stdlib = logging.getLogger("refunc.root" if self.name == "root" else self.name)
         self._stdlib.setLevel(self._level)
-        _set_console(self._stdlib, colored=None if colored_output else False)
+        set_console(self._stdlib, colored=None if colored_output else False)
         own = logging.getLogger("refunc")
         if not own.handlers:  # refunc's own warnings land above progress bars too
-            _set_console(own, colored=None)
+            set_console(own, colored=None)
         self._echo = Echo()
         wanted = {} if is_disabled() else _log_files(json_logging, limits)
         self._files = files_for(self, self.log_dir, self.name, wanted)
@@ -226,10 +226,10 @@ class MLLogger(Recorder, Lines):
     def _context(self, run: ActiveRun) -> ExperimentContext:
         here, loose = run.steps.get(self) or self._loose_steps, self._loose_steps
         if run.accepts():
-            return context_of(run, step=here.step, epoch=here.epoch)
+            return run.context(step=here.step, epoch=here.epoch)
         # After the end, what was counted since comes first.
         step = here.step if loose.step is None else loose.step
-        return context_of(run, step=step, epoch=here.epoch if loose.epoch is None else loose.epoch)
+        return run.context(step=step, epoch=here.epoch if loose.epoch is None else loose.epoch)
 
     def _run_to_read(self) -> ActiveRun | None:
         """Return the current run, or the last that this logger logged to: of nested ones the one that ended last."""
@@ -372,52 +372,6 @@ class MLLogger(Recorder, Lines):
         for handler in self._stdlib.handlers:
             handler.flush()
         return all(done)
-
-
-# The console handlers that refunc gave its loggers. One that a user made has a level, stream or formatter for a reason.
-_own_consoles: WeakSet[logging.Handler] = WeakSet()
-
-
-def _set_console(logger: logging.Logger, *, colored: bool | None) -> None:
-    """Give *logger* a new console handler in the place of its last one: its own, or a target of one of its wrappers."""
-    console = ConsoleHandler(colored=colored)
-    replaced = False
-    others: list[logging.Handler] = []
-    for handler in logger.handlers[:]:
-        others.append(handler)
-        if handler in _own_consoles:
-            logger.removeHandler(handler)
-            others.remove(handler)
-        elif (replace := getattr(handler, "replace_target", None)) is not None:
-            replaced = replace(_own_consoles, console) or replaced
-            others += handler.all_targets()  # type: ignore[attr-defined]  # what has the one has the other
-    is_there = any(isinstance(other, ConsoleHandler) and other.stream is console.stream for other in others)
-    if not (replaced or is_there):
-        logger.addHandler(console)
-    _own_consoles.add(console)
-
-
-def context_of(run: ActiveRun, *, step: int | None = None, epoch: int | None = None) -> ExperimentContext:
-    """Return a snapshot of *run*."""
-    # attrs classes cost 30 ms to import, and a script that asks for no context need not pay.
-    from refunc.runs.entry import ExperimentContext
-
-    return ExperimentContext(
-        experiment_id=run.experiment_id,
-        experiment_name=run.experiment_name,
-        run_id=run.run_id,
-        run_name=run.run_name,
-        start_time=run.start_time,
-        end_time=run.end_time,
-        status=run.status,
-        parameters=dict(run.params),
-        metrics=run.latest_metrics(),
-        tags=dict(run.tags),
-        artifacts=list(run.artifacts),
-        metadata={"folder": str(run.folder), "parent_id": run.parent_id},
-        step=step,
-        epoch=epoch,
-    )
 
 
 def _log_files(json_logging: bool, limits: dict[str, int]) -> dict[str, FileSettings]:

@@ -25,11 +25,7 @@ if TYPE_CHECKING:
     from refunc.journal.writer import JournalWriter
     from refunc.logging.artifacts import Artifacts
     from refunc.logging.attached import Attachment
-
-RUNNING = "running"
-COMPLETED = "completed"
-FAILED = "failed"
-INTERRUPTED = "interrupted"
+    from refunc.runs import ExperimentContext
 
 
 class ActiveRun:
@@ -67,7 +63,7 @@ class ActiveRun:
         self.attachment = attachment
         #: Whether this process opened the run and it has not ended: the hot path asks this, all others `accepts()`.
         self.is_open = attachment is None
-        self.status = RUNNING
+        self.status: str = kinds.RUNNING
         self.end_time: float | None = None
         self.params: dict[str, Any] = {}
         self.tags: dict[str, str] = {}
@@ -160,7 +156,29 @@ class ActiveRun:
             self._artifacts = Artifacts(self.folder, self.writer.unsynced)
         return self._artifacts.store(source, copy=copy)
 
-    def latest_metrics(self) -> dict[str, Any]:
+    def context(self, *, step: int | None = None, epoch: int | None = None) -> ExperimentContext:
+        """Return a snapshot of the run, for a logger that stands at *step* and *epoch*."""
+        # attrs classes cost 30 ms to import, and a script that asks for no context need not pay.
+        from refunc.runs.entry import ExperimentContext
+
+        return ExperimentContext(
+            experiment_id=self.experiment_id,
+            experiment_name=self.experiment_name,
+            run_id=self.run_id,
+            run_name=self.run_name,
+            start_time=self.start_time,
+            end_time=self.end_time,
+            status=self.status,
+            parameters=dict(self.params),
+            metrics=self._latest_metrics(),
+            tags=dict(self.tags),
+            artifacts=list(self.artifacts),
+            metadata={"folder": str(self.folder), "parent_id": self.parent_id},
+            step=step,
+            epoch=epoch,
+        )
+
+    def _latest_metrics(self) -> dict[str, Any]:
         """Return the last value of each metric that this process logged; writes what is queued first."""
         self.writer.flush()
         return dict(self.writer.latest)

@@ -6,9 +6,7 @@ from pathlib import Path
 
 from refunc.journal.file import is_locked
 from refunc.journal.folder import RUN_JSON
-
-RUNNING = "running"
-CRASHED = "crashed"
+from refunc.journal.kinds import CRASHED, RUNNING
 
 
 def status_of(folder: Path, ended: str | None) -> str:

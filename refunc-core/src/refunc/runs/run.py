@@ -15,10 +15,10 @@ import attrs
 
 from refunc.journal import record as records
 from refunc.journal.folder import RUN_JSON
-from refunc.journal.kinds import FORMAT
+from refunc.journal.kinds import CRASHED, FORMAT
 from refunc.journal.reader import Account, read_backwards, read_journal, read_writer_backwards, segments
 from refunc.runs.entry import LogEntry, entry_of
-from refunc.runs.liveness import CRASHED, status_of
+from refunc.runs.liveness import status_of
 
 #: How many records from its writer's end a run's end record is looked for: other threads may log a little behind it.
 _TAIL = 256
