@@ -122,3 +122,25 @@ def test_a_line_holds_one_sentence() -> None:
     ]
 
     assert found == []
+
+
+@pytest.mark.parametrize(
+    "name", ["MLLogger", "ExperimentTracker", "ProgressTracker", "EpochTracker", "AsyncHandler", "BufferedHandler"]
+)
+def test_every_public_method_is_used_in_an_example(name: str) -> None:
+    """By its name after a dot: examples are scripts, and what a variable holds is not known without running them."""
+    scripts = [ast.parse(script_of(page)) for page in PAGES]
+    used = {node.attr for script in scripts for node in ast.walk(script) if isinstance(node, ast.Attribute)}
+    own = {
+        method
+        for cls in getattr(refunc.logging, name).__mro__
+        if cls.__module__.startswith("refunc.")
+        for method in vars(cls)
+        if not method.startswith("_")
+    }
+
+    assert own - used - INSIDE == set()
+
+
+#: Public for other parts of refunc, or the stdlib's own method.
+INSIDE = {"adopt", "replace_target", "all_targets", "createLock", "emit"}

@@ -145,7 +145,7 @@ class ExperimentTracker(Recorder):
         self.end_run(current.status_of_exception(error), error=error)
 
     def _tell(self, line: str) -> None:
-        self.logger.say(LogLevel.EXPERIMENT, line)
+        self.logger._say(LogLevel.EXPERIMENT, line)
 
     def _data_run(self) -> ActiveRun | None:
         if self._run is None:

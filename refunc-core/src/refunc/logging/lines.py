@@ -253,7 +253,7 @@ class Lines:
         if self._stdlib.isEnabledFor(record.levelno):
             self._stdlib.handle(record)
 
-    def say(self, level: int, message: str, fields: Fields = Fields(), *, moment: float | None = None) -> None:  # noqa: B008  # a frozen value
+    def _say(self, level: int, message: str, fields: Fields = Fields(), *, moment: float | None = None) -> None:  # noqa: B008  # a frozen value
         """Show a line on the console and in the log files only: what it says stands in the journal in another form."""
         if self._level <= level:
             frame = _caller_outside()

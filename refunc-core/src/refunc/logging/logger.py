@@ -157,7 +157,7 @@ class MLLogger(Recorder, Lines):
         return run
 
     def _tell(self, line: str) -> None:
-        self.say(EXPERIMENT, line)
+        self._say(EXPERIMENT, line)
 
     def _new_run(self, experiment: str, run_name: str | None, *, implicit: bool = False) -> ActiveRun:
         # Reading runs is not on the path of a script that only logs lines.
@@ -244,7 +244,7 @@ class MLLogger(Recorder, Lines):
     def _show(self, level: int, message: str, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
         run = self._current_run()
         identity = (run.experiment_id, run.run_id) if run is not None else (None, None)
-        self.say(level, message, Fields(step, epoch, metrics, {}, (), {}, *identity))
+        self._say(level, message, Fields(step, epoch, metrics, {}, (), {}, *identity))
 
     def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
         if self._level > METRIC or not metrics:
