@@ -46,7 +46,7 @@ class TotalFormatter(logging.Formatter):
 
     def line(self, record: logging.LogRecord) -> str:
         """Return what `format` returns; an exception is caught there."""
-        raise NotImplementedError
+        raise TypeError(f"{type(self).__name__} does not say what a line looks like.")
 
     def broken_line(self, record: logging.LogRecord, error: Exception) -> str:
         """Return the line for a record that `line` failed on."""
