@@ -256,3 +256,19 @@ def test_a_trackers_line_names_the_script_that_tracks(caplog: pytest.LogCaptureF
     tracker.log_progress()
 
     assert {record.filename for record in caplog.records} == {"test_lines.py"}
+
+
+def test_a_huge_traceback_is_cut_in_the_middle_so_that_it_can_be_read_back() -> None:
+    logger = MLLogger("huge")
+    with experiment_context("e", "r"):
+        try:
+            raise ValueError("x" * 70_000_000 + "the end")
+        except ValueError:
+            logger.exception("failed")
+        entry = last(logger)
+
+    assert entry.message == "failed"
+    trace = entry.extra["exception"]
+    assert trace.startswith("Traceback")
+    assert trace.endswith("the end")
+    assert len(trace) < 70_000

@@ -14,7 +14,7 @@ from time import time
 
 from refunc.journal import kinds, pump
 from refunc.journal.outlet import Outlet
-from refunc.journal.values import jsonable_mapping, text
+from refunc.journal.values import excerpt, jsonable_mapping, text
 from refunc.logging import current
 from refunc.logging.fields import fields_of, is_own
 from refunc.logging.levels import level_number
@@ -279,7 +279,7 @@ def _line(record: logging.LogRecord) -> dict[str, object]:
             tags=dict(fields.tags),
             extra=jsonable_mapping(fields.extra),
             at=f"{record.filename}:{record.lineno}",
-            exception=exception,
+            exception=excerpt(exception) if exception else None,
         ),
     }
 

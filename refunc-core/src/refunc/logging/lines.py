@@ -30,7 +30,7 @@ from refunc.journal.levels import (
     WARNING,
     level_number,
 )
-from refunc.journal.values import MAX_ITEMS, MAX_KEY, is_mapping, jsonable_mapping, short_repr, text, text_of
+from refunc.journal.values import MAX_ITEMS, MAX_KEY, excerpt, is_mapping, jsonable_mapping, short_repr, text, text_of
 from refunc.logging import current
 from refunc.logging.fields import Fields
 from refunc.logging.recording import known, split_metrics, tag_texts
@@ -333,7 +333,7 @@ def _is_wanted(option: object) -> bool:
 
 def _trace_text(error: Any) -> str:
     try:
-        return logging.Formatter().formatException(error)
+        return excerpt(logging.Formatter().formatException(error))
     except Exception:  # a triple made by hand, or an exception with code of its own
         return text_of(error[1])
 
