@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from refunc.logging import MLLogger, epoch_context, experiment_context
+from refunc.logging import ExperimentTracker, MLLogger, current, epoch_context, experiment_context
 from refunc.runs import Run, open_store
 
 
@@ -167,3 +168,21 @@ def test_asking_for_the_context_moves_no_step() -> None:
     logger.log_metrics({"loss": 1.0})
     (entry,) = logger.get_log_entries(level="METRIC")
     assert entry.step == 7
+
+
+@pytest.mark.parametrize("kind", ["implicit", "only one"])
+def test_a_metric_takes_no_lock_once_its_run_is_open(kind: str) -> None:
+    """Neither in the implicit run, nor in a thread that is outside the context of the only one."""
+    logger = MLLogger("lockless")
+    tracker = ExperimentTracker("e", "only one")
+    if kind == "only one":
+        tracker.start_run()
+    logger.log_metrics({"loss": 1.0})
+    thread = threading.Thread(target=logger.log_metrics, args=({"loss": 2.0},), daemon=True)
+
+    with current._opening:  # as a thread does that opens a run on a disk that hangs
+        thread.start()
+        thread.join(10)
+        is_stuck = thread.is_alive()
+
+    assert not is_stuck

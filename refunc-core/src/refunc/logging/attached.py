@@ -84,8 +84,12 @@ def name_for_children(run: ActiveRun | None) -> None:
 
 def has_parent() -> bool:
     """Whether this process was started through `multiprocessing`."""
+    return _parent() is not None
+
+
+def _parent() -> Any:
     processes = sys.modules.get("multiprocessing.process")
-    return processes is not None and processes.parent_process() is not None
+    return processes.parent_process() if processes is not None else None
 
 
 def run_of_parent(*, now: bool = False) -> ActiveRun | None:
@@ -96,8 +100,7 @@ def run_of_parent(*, now: bool = False) -> ActiveRun | None:
         now: Look even if there was none a moment ago.
     """
     global _looked_at
-    processes = sys.modules.get("multiprocessing.process")
-    parent = processes.parent_process() if processes is not None else None
+    parent = _parent()
     if parent is None or (not now and time.monotonic() - _looked_at < LOOK_AGAIN):
         return None
     from refunc.runs.run import RunFormatError, read_birth

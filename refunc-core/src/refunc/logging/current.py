@@ -69,32 +69,30 @@ def existing_run(*, look: bool = False) -> ActiveRun | None:
         return named[0]
     if not named:
         return next(iter(known), None) or _attach(look) or _late_run
+    warn_once(
+        "several runs",
+        "%d runs are open, and a call outside their contexts cannot know which is meant: it goes to %s. "
+        "Log inside `with experiment_context(...)`, or give the thread's logger a run with start_experiment().",
+        len(named),
+        "the implicit run",
+    )
     return next((run for run in known if run.implicit), None)
 
 
 def implicit_run(open_run: Callable[[], ActiveRun]) -> ActiveRun:
     """
-    Return the run of a data call that named none: the existing one, or else what *open_run* opens.
+    Return the run of a call that found none: what *open_run* opens, or what another thread has opened meanwhile.
 
-    The lock is on the way of a process's first data call only; it makes threads that come at once share one run.
+    Only a call for which `existing_run` had nothing comes here, so the lock is on no other call's way.
     """
     with _opening:
         return existing_run(look=True) or open_run()
 
 
 def is_ambiguous() -> bool:
-    """Whether a call outside every context cannot know its run, because several are open; says so once."""
+    """Whether a call outside every context cannot know its run, because several are open."""
     several = [run for run in tuple(_open_runs.values()) if run.accepts() and not run.implicit]
-    if len(several) < 2 or ambient_run() is not None:
-        return False
-    warn_once(
-        "several runs",
-        "%d runs are open, and a call outside their contexts cannot know which is meant: it goes to %s. "
-        "Log inside `with experiment_context(...)`, or give the thread's logger a run with start_experiment().",
-        len(several),
-        "the implicit run",
-    )
-    return True
+    return len(several) > 1 and ambient_run() is None
 
 
 def register(run: ActiveRun, tell: Callable[[str], None]) -> None:

@@ -253,8 +253,10 @@ class RunHandler(logging.Handler):
         except Exception:  # arguments that do not fit, a hostile object: as stdlib handlers do
             self.handleError(record)
             return
-        # Where nobody can know the run, it is the implicit one, as for refunc's own lines; the default logger opens it.
-        run = get_logger()._line_run() if current.is_ambiguous() else current.existing_run()
+        run = current.existing_run()
+        if run is None and current.is_ambiguous():
+            # As for refunc's own lines, the run is the implicit one; the default logger opens it.
+            run = get_logger()._line_run()
         if run is None:
             current.loose_lines.append((kinds.LOG, record.created or time(), line))
         elif record.levelno >= logging.ERROR:

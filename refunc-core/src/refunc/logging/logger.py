@@ -145,10 +145,9 @@ class MLLogger(Recorder, Lines):
         run = self._run
         if run is not None and run.accepts():
             return run
-        return current.ambient_run() or self._implicit_run()
+        return current.existing_run() or self._implicit_run()
 
     def _implicit_run(self) -> ActiveRun:
-        current.is_ambiguous()
         return current.implicit_run(self._open_implicit)
 
     def _open_implicit(self) -> ActiveRun:

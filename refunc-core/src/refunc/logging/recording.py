@@ -292,7 +292,7 @@ def split_metrics(metrics: Any, *, warn: bool = True) -> tuple[dict[str, Any], d
     try:
         for name, value in metrics.items():
             other = _keep(name, value, plain, other, warn=warn)
-    except Exception:
+    except Exception:  # no mapping, or one that raises
         other = jsonable_mapping(metrics)
         if warn:
             warn_once("metrics", "metrics: %s is no mapping of names to numbers; it is kept as it is.", other)
