@@ -63,7 +63,10 @@ def existing_run(*, look: bool = False) -> ActiveRun | None:
     run = ambient_run()
     if run is not None:
         return run
-    known = [run for run in tuple(_open_runs.values()) if run.accepts()]
+    known = tuple(_open_runs.values())
+    if len(known) == 1 and known[0].accepts():  # nearly always: data calls in the implicit run and in threads pass here
+        return known[0]
+    known = tuple(run for run in known if run.accepts())
     named = [run for run in known if not run.implicit]
     if len(named) == 1:
         return named[0]
