@@ -1,0 +1,241 @@
+"""
+Options of an integration: the attrs class is the schema.
+
+`option()` declares one; its annotation is its type, checked by cattrs without guessing: a port given as `"8000"` is an
+error, `MY_PORT=8000` in the environment, which has text only, is not. A secret's value is in no repr, no journal and no
+error text.
+"""
+
+from __future__ import annotations
+
+import os
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal, Union, get_args, get_origin
+from urllib.parse import urlsplit
+
+import attrs
+import cattrs
+
+from refunc.plugins.errors import ConfigurationError, NotConfigured
+
+_META: Final = "refunc"
+MASK: Final = "***"
+_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+@attrs.frozen
+class OptionFacts:
+    """What `option()` says of an option besides its type."""
+
+    env: str | None
+    secret: bool
+    required: bool
+    help: str
+    default: Any
+
+
+def option(
+    *, default: Any = attrs.NOTHING, env: str | None = None, secret: bool = False, help: str = ""
+) -> Any:
+    """
+    Declare an option of an integration.
+
+    Args:
+        default: Its value where neither the caller nor the environment gives one; without a default it is required.
+        env: The environment variable that is read, when the integration is made, where the caller gives no value.
+        secret: Keep the value out of reprs, the journal and error texts; `refunc sync` then needs the variable.
+        help: One sentence for `refunc plugins`.
+    """
+    facts = OptionFacts(env, secret, default is attrs.NOTHING, help, None if default is attrs.NOTHING else default)
+    # Until `resolve` has asked the environment, _NOT_GIVEN stands for that: None may be a value of its own.
+    return attrs.field(default=_NOT_GIVEN, repr=_mask if secret else repr, metadata={_META: facts})
+
+
+class _NotGiven:
+    def __repr__(self) -> str:
+        return "<not given>"
+
+
+_NOT_GIVEN: Final = _NotGiven()
+
+
+def _mask(value: object) -> str:
+    return repr(value) if value is None else repr(MASK)
+
+
+def facts_of(attribute: attrs.Attribute[Any]) -> OptionFacts | None:
+    """Return what `option()` said of *attribute*; None where it is a plain attrs field."""
+    facts = attribute.metadata.get(_META)
+    return facts if isinstance(facts, OptionFacts) else None
+
+
+def resolve(instance: Any, name: str) -> None:
+    """
+    Give every option of *instance*, an integration called *name*, its value: the caller's, the environment's, the default.
+
+    Raises:
+        NotConfigured: A required one has none.
+        ConfigurationError: One has a value of another type.
+    """
+    kind = type(instance)
+    attrs.resolve_types(kind)
+    for attribute in attrs.fields(kind):
+        facts = facts_of(attribute)
+        if facts is None:
+            continue
+        value = getattr(instance, attribute.name)
+        if value is _NOT_GIVEN:
+            value = _default(instance, name, attribute, facts)
+        else:
+            value = _checked(name, attribute, facts, value, _exact)
+        object.__setattr__(instance, attribute.name, value)
+
+
+def _default(instance: Any, name: str, attribute: attrs.Attribute[Any], facts: OptionFacts) -> Any:
+    text = os.environ.get(facts.env, "") if facts.env else ""
+    if text:
+        return _checked(name, attribute, facts, text, _from_text)
+    if facts.required:
+        ways = f"Pass {type(instance).__name__}({attribute.name}=...)" + (f" or set {facts.env}." if facts.env else ".")
+        raise NotConfigured(f"{name}: {attribute.name} is not set. {ways}")
+    # One list for all instances would be shared by them.
+    return type(facts.default)(facts.default) if isinstance(facts.default, (list, dict)) else facts.default
+
+
+def _checked(name: str, attribute: attrs.Attribute[Any], facts: OptionFacts, value: Any, by: cattrs.Converter) -> Any:
+    try:
+        return by.structure(value, attribute.type)
+    except Exception:  # cattrs' own tree of errors says where in a value, and may quote a secret
+        expected = type_text(attribute.type)
+        shown = MASK if facts.secret else repr(value)
+        where = f" (from {facts.env})" if by is _from_text else ""
+        raise ConfigurationError(f"{name}: {attribute.name} is {shown}{where}. Expected: {expected}.") from None
+
+
+def type_text(hint: Any) -> str:
+    """Return a type as a user reads it: `text`, `whole number or None`, `list of text`."""
+    words = {str: "text", int: "a whole number", float: "a number", bool: "True or False", type(None): "None"}
+    if hint in words:
+        return words[hint]
+    origin, args = get_origin(hint), get_args(hint)
+    if origin in (Union, types.UnionType):
+        return " or ".join(type_text(arg) for arg in args)
+    if origin is Literal:
+        return " or ".join(map(repr, args))
+    if origin is list:
+        return f"a list of {type_text(args[0])}"
+    return "a mapping" if origin is dict else getattr(hint, "__name__", str(hint))
+
+
+def _build_converter(*, from_text: bool) -> cattrs.Converter:
+    """Return a converter that takes a value of the right type as it is; *from_text*, also a text that stands for one."""
+    converter = cattrs.Converter()
+
+    def exact(*allowed: type) -> Any:
+        def structure(value: Any, kind: type) -> Any:
+            if from_text and isinstance(value, str):
+                return _parsed(value, kind)
+            if type(value) not in allowed and not (str in allowed and isinstance(value, str)):
+                raise TypeError
+            return kind(value)
+
+        return structure
+
+    converter.register_structure_hook(str, exact(str))
+    converter.register_structure_hook(int, exact(int))
+    converter.register_structure_hook(float, exact(int, float))
+    converter.register_structure_hook(bool, exact(bool))
+    converter.register_structure_hook_func(_is_union, lambda value, kind: _any_of(converter, value, kind))
+    converter.register_structure_hook_func(_is_list, lambda value, kind: _list_of(converter, value, kind, from_text))
+    return converter
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, types.UnionType)
+
+
+def _is_list(kind: Any) -> bool:
+    return get_origin(kind) is list
+
+
+def _any_of(converter: cattrs.Converter, value: Any, kind: Any) -> Any:
+    members = get_args(kind)
+    if value is None and type(None) in members:
+        return None
+    for member in members:
+        if member is not type(None):
+            try:
+                return converter.structure(value, member)
+            except Exception:  # see `_checked`: the next member may take it
+                continue
+    raise TypeError
+
+
+def _list_of(converter: cattrs.Converter, value: Any, kind: Any, from_text: bool) -> list[Any]:
+    if from_text and isinstance(value, str):
+        value = [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, (list, tuple)):
+        raise TypeError
+    (member,) = get_args(kind)
+    return [converter.structure(item, member) for item in value]
+
+
+def _parsed(text: str, kind: type) -> Any:
+    if kind is bool:
+        if text.strip().lower() in (*_TRUE, *_FALSE):
+            return text.strip().lower() in _TRUE
+        raise ValueError
+    return kind(text)
+
+
+_exact: Final = _build_converter(from_text=False)
+_from_text: Final = _build_converter(from_text=True)
+
+
+def check_names(name: str, kind: type, given: Iterable[object]) -> None:
+    """Raise the ConfigurationError that names the first of *given* that is no option of *kind*."""
+    known = [attribute.name for attribute in attrs.fields(kind) if attribute.init]
+    for key in given:
+        if key not in known:
+            import difflib
+
+            near = difflib.get_close_matches(str(key), known, n=1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise ConfigurationError(f"{name}: there is no option {str(key)!r}.{hint} Options: {', '.join(known)}.")
+
+
+def public_values(instance: Any) -> dict[str, Any]:
+    """Return the options of *instance* that may stand in a journal: no secret, and no address with a password in it."""
+    values = {}
+    for attribute in attrs.fields(type(instance)):
+        facts = facts_of(attribute)
+        value = getattr(instance, attribute.name)
+        if attribute.init and not (facts is not None and facts.secret) and not _has_password(value):
+            values[attribute.name] = str(value) if isinstance(value, Path) else value
+    return values
+
+
+def _has_password(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_password, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_password, value))
+    try:
+        return isinstance(value, str) and "://" in value and "@" in urlsplit(value).netloc
+    except ValueError:
+        return True
+
+
+def check_url(name: str, attribute: str, value: str, schemes: tuple[str, ...], *, secret: bool = False) -> None:
+    """Raise the ConfigurationError that says so unless *value* is an address with one of *schemes* and a host."""
+    try:
+        parts = urlsplit(value)
+        good = parts.scheme in schemes and bool(parts.hostname) and (parts.port or True)
+    except ValueError:
+        good = False
+    if not good:
+        shown = MASK if secret or _has_password(value) else repr(value)
+        expected = " or ".join(f"{scheme}://host" for scheme in schemes)
+        raise ConfigurationError(f"{name}: {attribute} is {shown}, which is no address. Expected: {expected}.")

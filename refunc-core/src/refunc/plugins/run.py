@@ -1,0 +1,79 @@
+"""A run as hooks see it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import attrs
+
+from refunc.journal.record import Artifact
+
+
+class StoredFile(NamedTuple):
+    """One file of an artifact: where its bytes lie, and its path within the artifact (the name, for a single file)."""
+
+    source: Path
+    path: str
+
+
+@attrs.frozen(kw_only=True)
+class RunInfo:
+    """
+    The run that a hook's records belong to: its identity, and its params and tags so far.
+
+    `start_time` is in seconds since 1970, `attempt` counts from 1, `parent_id` is the id of the enclosing run.
+    """
+
+    run_id: str
+    run_name: str | None = None
+    experiment_id: str = ""
+    experiment_name: str = ""
+    parent_id: str | None = None
+    attempt: int = 1
+    start_time: float = 0.0
+    params: Mapping[str, Any] = attrs.Factory(dict)
+    tags: Mapping[str, str] = attrs.Factory(dict)
+    #: The run's folder, on this machine.
+    folder: Path = Path()
+
+    @property
+    def name(self) -> str:
+        """What people call the run: its name, or its experiment's with its id."""
+        return self.run_name or f"{self.experiment_name}/{self.run_id}"
+
+    def files_of(self, artifact: Artifact) -> list[StoredFile]:
+        """
+        Return the files of *artifact*; of one that was recorded as a reference, what is still where it was.
+
+        Files that cannot be read, or lie outside of the run although they are stored in it, are left out.
+        """
+        if artifact.stored is None:
+            source = Path(artifact.source)
+            if source.is_dir():
+                files = sorted(path for path in source.rglob("*") if path.is_file())
+                return [StoredFile(path, path.relative_to(source).as_posix()) for path in files]
+            return [StoredFile(source, artifact.name)] if source.is_file() else []
+        stored = self.folder / artifact.stored
+        if artifact.mtime is not None:  # a single file has a time of change, a folder has none
+            return [StoredFile(stored, artifact.name)] if self._is_ours(stored) else []
+        try:
+            listing = json.loads(stored.read_bytes())
+        except (OSError, ValueError):
+            return []
+        return [file for entry in listing if (file := self._listed(entry)) is not None]
+
+    def _listed(self, entry: Mapping[str, Any]) -> StoredFile | None:
+        path = str(entry.get("path", ""))
+        if ".." in Path(path).parts or Path(path).is_absolute():
+            return None
+        if entry.get("stored") is None:  # too large to be copied
+            source = Path(str(entry.get("source", "")))
+            return StoredFile(source, path) if source.is_file() else None
+        source = self.folder / str(entry["stored"])
+        return StoredFile(source, path) if self._is_ours(source) else None
+
+    def _is_ours(self, path: Path) -> bool:
+        return path.is_file() and path.resolve().is_relative_to(self.folder.resolve())
