@@ -14,6 +14,7 @@ from refunc.journal.names import new_id
 RUN_JSON = "run.json"
 JOURNAL = "journal"
 ARTIFACTS = "artifacts"
+DELIVERY = "delivery"
 SEGMENT_SUFFIX = ".jsonl"
 
 

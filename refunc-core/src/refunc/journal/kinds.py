@@ -13,6 +13,7 @@ METRICS: Final = "metrics"
 PARAMS: Final = "params"
 TAGS: Final = "tags"
 ARTIFACT: Final = "artifact"
+ATTACH: Final = "attach"
 GAP: Final = "gap"
 END: Final = "end"
 

@@ -85,7 +85,7 @@ def _read_writer(writer: str, paths: list[Path], account: Account) -> Iterator[R
             elif fields.get("kind") == kinds.SEGMENT:
                 logger = str(fields.get("logger", ""))
             else:
-                record = _record(fields, writer, logger)
+                record = record_in(fields, writer, logger)
                 if record is None:
                     account.damaged += 1
                 elif numbers.take(record.seq):
@@ -102,12 +102,13 @@ def read_writer_backwards(writer: str, paths: list[Path]) -> Iterator[Record]:
             fields = decode_line(line)
             if fields is None or fields.get("kind") == kinds.SEGMENT:
                 continue
-            record = _record(fields, writer, logger)
+            record = record_in(fields, writer, logger)
             if record is not None and numbers.take(record.seq):
                 yield record
 
 
-def _record(fields: dict[str, Any], writer: str, logger: str) -> Record | None:
+def record_in(fields: dict[str, Any], writer: str, logger: str) -> Record | None:
+    """Return the record in a decoded line of *writer*, in a segment whose lines come from *logger* unless they say so."""
     fields["writer"] = writer
     fields.setdefault("logger", logger)
     return record_of(fields)

@@ -97,6 +97,21 @@ class Artifact(Record):
 
 
 @attrs.frozen(kw_only=True)
+class Attach(Record):
+    """
+    An integration belongs to the run from here on, and receives all of it.
+
+    `path` is its class as `module:name`, `key` names its files under `delivery/`, and `options` holds no secret.
+    """
+
+    name: str
+    key: str
+    path: str
+    options: dict[str, Any] = attrs.Factory(dict)
+    target: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class RunStart(Record):
     """The first record of a run."""
 
@@ -142,6 +157,7 @@ _CLASSES: dict[str, type[Record]] = {
     kinds.PARAMS: Params,
     kinds.TAGS: Tags,
     kinds.ARTIFACT: Artifact,
+    kinds.ATTACH: Attach,
     kinds.START: RunStart,
     kinds.END: RunEnd,
     kinds.GAP: Gap,

@@ -18,12 +18,17 @@ from refunc.logging.setup import get_logger, setup_logging
 
 if TYPE_CHECKING:
     from refunc.logging.console import ConsoleHandler
+    from refunc.logging.delivering import IntegrationsManager, auto_configure_integrations, integration_context
     from refunc.logging.epochs import EpochTracker, epoch_context
     from refunc.logging.experiment import ExperimentTracker, experiment_context
     from refunc.logging.formatters import ColoredFormatter, JSONFormatter, MLFormatter
     from refunc.logging.handlers import AsyncHandler, BufferedHandler, RunHandler
     from refunc.logging.progress import ProgressTracker, TqdmProgressTracker, progress_context
     from refunc.runs.entry import ExperimentContext, LogEntry
+    from refunc_mlflow import MLflowIntegration as MLflowIntegration
+    from refunc_prometheus import PrometheusIntegration as PrometheusIntegration
+    from refunc_slack import SlackIntegration as SlackIntegration
+    from refunc_wandb import WandBIntegration as WandBIntegration
 
     _default = MLLogger()
     trace, debug, info, warning = _default.trace, _default.debug, _default.info, _default.warning
@@ -42,6 +47,7 @@ __all__ = [
     "EpochTracker",
     "ExperimentContext",
     "ExperimentTracker",
+    "IntegrationsManager",
     "JSONFormatter",
     "LogEntry",
     "LogLevel",
@@ -51,6 +57,7 @@ __all__ = [
     "RunHandler",
     "TqdmProgressTracker",
     "add_tags",
+    "auto_configure_integrations",
     "critical",
     "debug",
     "epoch_context",
@@ -60,6 +67,7 @@ __all__ = [
     "experiment_context",
     "get_logger",
     "info",
+    "integration_context",
     "log",
     "log_artifact",
     "log_artifacts",
@@ -87,14 +95,17 @@ _HOMES = {
     "EpochTracker": "refunc.logging.epochs",
     "ExperimentContext": "refunc.runs.entry",
     "ExperimentTracker": "refunc.logging.experiment",
+    "IntegrationsManager": "refunc.logging.delivering",
     "JSONFormatter": "refunc.logging.formatters",
     "LogEntry": "refunc.runs.entry",
     "MLFormatter": "refunc.logging.formatters",
     "ProgressTracker": "refunc.logging.progress",
     "RunHandler": "refunc.logging.handlers",
     "TqdmProgressTracker": "refunc.logging.progress",
+    "auto_configure_integrations": "refunc.logging.delivering",
     "epoch_context": "refunc.logging.epochs",
     "experiment_context": "refunc.logging.experiment",
+    "integration_context": "refunc.logging.delivering",
     "progress_context": "refunc.logging.progress",
 }
 
@@ -113,8 +124,12 @@ if not TYPE_CHECKING:  # hidden from type checkers: to them a module with __geta
             value = getattr(importlib.import_module(home), name)
         elif name in _DEFAULT_LOGGER:
             value = getattr(get_logger(), name)
-        else:
+        elif name.startswith("_"):  # what the import system and inspectors ask for is no plugin's
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        else:
+            from refunc.plugins.discovery import class_named
+
+            value = class_named(name)
         globals()[name] = value
         return value
 

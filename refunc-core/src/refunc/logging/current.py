@@ -27,7 +27,7 @@ from refunc.journal.pump import at_exit
 from refunc.journal.values import excerpt
 from refunc.logging.attached import adopt_after_fork, has_parent, name_for_children, run_of_parent
 from refunc.logging.banner import end_line, start_line
-from refunc.logging.report import warn_once
+from refunc.logging.report import report, warn_once
 from refunc.logging.run import ActiveRun
 
 #: The run of `experiment_context` in this thread or task.
@@ -211,6 +211,9 @@ def _end_open_runs() -> None:
     for run in reversed(tuple(_open_runs.values())):
         _late_run = _late_run or run
         at_exit(partial(finish, run, status, error=error))
+    handover = sys.modules.get("refunc.delivery.handover")
+    if handover is not None:  # nobody asked for delivery, else
+        handover.wait_at_exit(report.warning)
 
 
 # Handlers run in the reverse order: those that a script registers after its imports run while the runs are still open.

@@ -159,6 +159,9 @@ class ExperimentTracker(Recorder):
     def _current_run(self) -> ActiveRun | None:
         return self._run
 
+    def _joined(self, run: ActiveRun) -> None:
+        self.logger._joined(run)
+
     def _show(self, level: int, message: str, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
         self.logger._show(level, message, metrics, step, epoch)
 

@@ -256,7 +256,7 @@ class RunHandler(logging.Handler):
         run = current.existing_run()
         if run is None and current.is_ambiguous():
             # As for refunc's own lines, the run is the implicit one; the default logger opens it.
-            run = get_logger()._line_run()
+            run = get_logger()._line_run(record.levelno)
         if run is None:
             current.loose_lines.append((kinds.LOG, record.created or time(), line))
         elif record.levelno >= logging.ERROR:

@@ -78,8 +78,8 @@ class Lines:
     _has_lines: bool
     _loose_steps: Steps
 
-    def _line_run(self) -> ActiveRun | None:
-        """Return the run that a line belongs to; None where it waits for one."""
+    def _line_run(self, level: int) -> ActiveRun | None:
+        """Return the run that a line of *level* belongs to; None where it waits for one."""
         raise TypeError(f"{type(self).__name__} does not say which run it is in.")
 
     def _steps_in(self, run: ActiveRun) -> Steps:
@@ -174,7 +174,7 @@ class Lines:
             args = args[1:]
         message = _merged(msg, args)
         frame = _caller(stacklevel + 1 if type(stacklevel) is int else 2)
-        run = self._line_run() if self.experiment_tracking else None
+        run = self._line_run(level) if self.experiment_tracking else None
         steps = self._loose_steps if run is None else self._steps_in(run)
         fields = Fields(
             *steps.place(step, epoch),

@@ -120,6 +120,7 @@ class Recorder:
         run = self._data_run()
         if run is None:
             return
+        self._join(run)
         plain = jsonable_mapping(params)
         changed = [name for name, value in plain.items() if name in run.params and run.params[name] != value]
         if changed:
@@ -141,6 +142,7 @@ class Recorder:
         run = self._data_run()
         if run is None:
             return
+        self._join(run)
         plain = tag_texts(tags)
         run.tags.update(plain)
         run.put_through(kinds.TAGS, {"tags": plain, "logger": self.name})
@@ -199,6 +201,7 @@ class Recorder:
         run = self._data_run()
         if run is None:
             return
+        self._join(run)
         given = text_of(path, MAX_KEY)
         try:
             source = Path(fspath(path))
@@ -278,7 +281,16 @@ class Recorder:
             steps, self._loose_steps = self._loose_steps, Steps()
             run.steps[self] = steps
             self._last_run = run
+            self._joined(run)
         return steps
+
+    def _join(self, run: ActiveRun) -> None:
+        """Make sure that *run* knows this logger, before its first record there."""
+        if self not in run.steps:
+            self._steps_in(run)
+
+    def _joined(self, run: ActiveRun) -> None:
+        """Do what comes before this logger's first record in *run*."""
 
 
 def split_metrics(metrics: Any, *, warn: bool = True) -> tuple[dict[str, Any], dict[str, Any] | None]:

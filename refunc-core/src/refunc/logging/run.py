@@ -69,6 +69,8 @@ class ActiveRun:
         self.tags: dict[str, str] = {}
         self.artifacts: list[str] = []
         self.steps: dict[object, Steps] = {}
+        #: The keys of the integrations that belong to the run.
+        self.delivered_to: set[str] = set()
         self.automatic_step = itertools.count()
         self._is_ended = False
         self._artifacts: Artifacts | None = None

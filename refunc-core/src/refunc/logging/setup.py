@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
@@ -15,6 +16,7 @@ DEFAULT_NAME = "refunc"
 
 _loggers: dict[str, MLLogger] = {}
 _settings: dict[str, Any] = {}
+_shared: list[Any] = []
 # What `capture_warnings` did, so that switching it off undoes that and nothing of what others did.
 _warning_handlers: list[logging.Handler] = []
 _switched_capture_on = False
@@ -25,6 +27,8 @@ def get_logger(name: str = DEFAULT_NAME) -> MLLogger:
     logger = _loggers.get(name)
     if logger is None:
         logger = _loggers.setdefault(name, MLLogger(name, **_settings))
+        if _shared:
+            logger._share(tuple(_shared))
     return logger
 
 
@@ -35,6 +39,7 @@ def setup_logging(
     json_logging: bool = False,
     experiment_tracking: bool = True,
     *,
+    integrations: Mapping[str, Mapping[str, Any]] | None = None,
     max_log_files: int = 10,
     max_file_size: str | int = "100MB",
     durability: Durability = "async",
@@ -46,10 +51,12 @@ def setup_logging(
     Handlers and loggers of others are left alone.
 
     Args:
+        integrations: Trackers to deliver to, by plugin name, with their options: `{"slack": {"channel": "#ml"}}`.
+            What an option leaves out, the environment says.
         capture_warnings: Bring `warnings.warn` into the run, as lines of the logger `py.warnings`.
 
     Raises:
-        ValueError: An option has a value that is not allowed. Nothing was changed then.
+        ValueError: An option has a value that is not allowed, of an integration too. Nothing was changed then.
     """
     settings: dict[str, Any] = {
         "level": level,
@@ -61,14 +68,26 @@ def setup_logging(
         "max_file_size": max_file_size,
         "durability": durability,
     }
+    shared = _configured(integrations)
     default = get_logger()
     default._configure(**settings)
     _settings.update(settings)
     for logger in tuple(_loggers.values()):
         if logger is not default:
             logger._configure(**settings)
+    _shared[:] = shared
+    for logger in tuple(_loggers.values()):
+        logger._share(shared)
     _capture_warnings(capture_warnings)
     return default
+
+
+def _configured(integrations: Mapping[str, Mapping[str, Any]] | None) -> tuple[Any, ...]:
+    if not integrations:
+        return ()
+    from refunc.logging.delivering import configured
+
+    return tuple(configured(integrations))
 
 
 def _capture_warnings(wanted: bool) -> None:

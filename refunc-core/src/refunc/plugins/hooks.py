@@ -67,7 +67,9 @@ class Hooks:
 
 #: Every hook's name, with the names of its arguments.
 HOOKS: Final[dict[str, tuple[str, ...]]] = {
-    name: tuple(inspect.signature(value).parameters)[1:] for name, value in vars(Hooks).items() if name.startswith("on_")
+    name: tuple(inspect.signature(value).parameters)[1:]
+    for name, value in vars(Hooks).items()
+    if name.startswith("on_")
 }
 
 
@@ -84,11 +86,17 @@ def hooks_of(kind: type) -> tuple[str, ...]:
         if not inspect.isfunction(method) or not hasattr(method, f"{PROJECT}_impl"):
             continue
         if name not in HOOKS:
-            raise TypeError(f"{kind.__name__}.{name} is marked as a hook, but there is none. Hooks: {', '.join(HOOKS)}.")
+            raise TypeError(
+                f"{kind.__name__}.{name} is marked as a hook, but there is none. Hooks: {', '.join(HOOKS)}."
+            )
         parameters = list(inspect.signature(method).parameters.values())[1:]
         # What pluggy makes of a default differs between its versions (pluggy#442).
-        if any(parameter.name not in HOOKS[name] or parameter.default is not parameter.empty for parameter in parameters):
-            raise TypeError(f"{kind.__name__}.{name} takes {', '.join(HOOKS[name])}, by these names and without defaults.")
+        if any(
+            parameter.name not in HOOKS[name] or parameter.default is not parameter.empty for parameter in parameters
+        ):
+            raise TypeError(
+                f"{kind.__name__}.{name} takes {', '.join(HOOKS[name])}, by these names and without defaults."
+            )
         found.append(name)
     return tuple(found)
 

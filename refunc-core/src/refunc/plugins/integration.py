@@ -163,6 +163,8 @@ class Passport:
     key: str
     options: dict[str, Any] | None
     public: dict[str, Any]
+    delivery: Delivery = "at-least-once"
+    target: str = ""
 
 
 def passport_of(integration: object) -> Passport:
@@ -182,4 +184,5 @@ def passport_of(integration: object) -> Passport:
         options = None
     told_apart = public if options is None else options
     digest = hashlib.sha256(json.dumps([path, told_apart], sort_keys=True).encode()).hexdigest()
-    return Passport(name, path, f"{name}-{digest[:8]}", options, public)
+    key = f"{name}-{digest[:8]}"
+    return Passport(name, path, key, options, public, delivery_of(integration), str(getattr(integration, "target", "")))

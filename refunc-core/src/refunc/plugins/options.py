@@ -36,9 +36,7 @@ class OptionFacts:
     default: Any
 
 
-def option(
-    *, default: Any = attrs.NOTHING, env: str | None = None, secret: bool = False, help: str = ""
-) -> Any:
+def option(*, default: Any = attrs.NOTHING, env: str | None = None, secret: bool = False, help: str = "") -> Any:
     """
     Declare an option of an integration.
 

@@ -1,0 +1,150 @@
+"""
+How far delivery of one run to one integration is: `delivery/<key>.json` in the run's folder.
+
+The file lags behind the backend and never leads it, but for `at-most-once`, where it leads. It is replaced as a whole;
+lost or damaged, delivery begins anew, and `(writer, seq)` tells a backend what it has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from refunc.journal.file import lock
+from refunc.journal.folder import DELIVERY
+from refunc.journal.names import new_id
+from refunc.journal.tail import Position, Tail
+from refunc.journal.values import text
+from refunc.plugins.integration import Health
+
+FORMAT = 1
+
+
+@attrs.define(eq=False)
+class Cursor:
+    """A cursor in memory. `path` is None where none is to be kept."""
+
+    folder: Path
+    key: str
+    name: str
+    positions: dict[str, Position] = attrs.Factory(dict)
+    params: dict[str, Any] = attrs.Factory(dict)
+    tags: dict[str, str] = attrs.Factory(dict)
+    started: bool = False
+    ended: bool = False
+    #: The fields of an end record that was read and is not delivered yet.
+    end: dict[str, Any] | None = None
+    dropped: int = 0
+    delivered: int = 0
+    dead: int = 0
+    state: str = "ok"
+    last_error: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return cursor_path(self.folder, self.key)
+
+    @classmethod
+    def load(cls, folder: Path, key: str, name: str) -> Cursor:
+        """Return the saved cursor, or a new one where there is none that can be read."""
+        try:
+            saved = json.loads(cursor_path(folder, key).read_bytes())
+            if saved.pop("format") != FORMAT:
+                raise ValueError
+            positions = {
+                writer: Position(*values[:3], tuple(values[3]), values[4])
+                for writer, values in saved.pop("positions").items()
+            }
+            known = {field.name for field in attrs.fields(cls)}
+            fields = {field: value for field, value in saved.items() if field in known}
+            return cls(**{**fields, "folder": folder, "key": key, "name": name, "positions": positions})
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError):
+            return cls(folder, key, name)
+
+    def save(self, *, sync: bool = False) -> None:
+        """
+        Replace the saved cursor by this one.
+
+        Args:
+            sync: Force it to disk before returning.
+
+        Raises:
+            OSError: The disk refuses; delivery may go on, and may deliver again.
+        """
+        fields = {field.name: getattr(self, field.name) for field in attrs.fields(Cursor) if field.name != "folder"}
+        fields["positions"] = {writer: list(attrs.astuple(position)) for writer, position in self.positions.items()}
+        fields.update(format=FORMAT, saved=time.time())
+        draft = self.path.with_name(f".{self.path.name}.{new_id(6)}")
+        self.path.parent.mkdir(exist_ok=True)
+        try:
+            with open(draft, "w", encoding="ascii") as file:
+                json.dump(fields, file)
+                if sync:
+                    file.flush()
+                    os.fsync(file.fileno())
+            os.replace(draft, self.path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            raise
+
+    def note(self, error: BaseException | str) -> None:
+        """Keep the last thing that went wrong, on one line."""
+        said = (
+            error
+            if isinstance(error, str)
+            else f"{type(error).__name__}: {error}"
+            if str(error)
+            else type(error).__name__
+        )
+        self.last_error = text(" ".join(said.split()), 500)
+
+    def health(self) -> Health:
+        """Return how far delivery is; counts the lines that wait."""
+        waiting = Tail(self.folder, self.positions).waiting()
+        if self.end is not None and not self.ended:
+            waiting += 1
+        return Health(self.name, self.state, self.delivered, waiting, self.dead, self.last_error)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the run's end is delivered, and nothing was written behind it."""
+        return self.ended and Tail(self.folder, self.positions).waiting() == 0
+
+
+def cursor_path(folder: Path, key: str) -> Path:
+    """Return where the cursor of the integration *key* lies in the run *folder*."""
+    return folder / DELIVERY / f"{key}.json"
+
+
+class DeliveryLock:
+    """Held by the one process that delivers a run to an integration; the kernel gives it up with the process."""
+
+    def __init__(self, folder: Path, key: str) -> None:
+        self._path = folder / DELIVERY / f"{key}.lock"
+        self._fd = -1
+
+    def take(self) -> bool:
+        """Take the lock; False where another process has it. Raises OSError where it cannot be made."""
+        if self._fd >= 0:
+            return True
+        self._path.parent.mkdir(exist_ok=True)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        if lock(fd):
+            self._fd = fd
+            return True
+        os.close(fd)
+        return False
+
+    def release(self) -> None:
+        """Give it up; once is enough."""
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)

@@ -1,0 +1,308 @@
+"""
+The training's side of delivery: integrations handed to the delivery process, the process looked after, exit waited for.
+
+`attach` appends to a deque and returns; all else is done by the thread `refunc-delivery`, a daemon, which starts the
+process with the first integration, writes to its pipe, and starts it again when it died. After a death each integration
+gets a process of its own, so that the one that kills its process stops nobody else; one whose process dies again and
+again without getting on is left to `refunc sync`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from refunc.delivery.courier import Courier
+from refunc.delivery.cursor import Cursor
+from refunc.plugins.integration import Health, Passport, health_of
+
+_TICK = 0.05
+#: Deaths of a process with one integration, none of which delivered anything, after which it is left alone.
+DEATHS = 3
+#: Seconds that exit waits for acknowledgements; less where none has come yet, and in a notebook.
+EXIT_WAIT, UNANSWERED_WAIT, NOTEBOOK_WAIT = 10.0, 2.0, 2.0
+#: Seconds after which a waiting exit says what it waits for.
+SAY_AFTER = 1.0
+
+#: What the delivery process runs: with this process's search path and nothing before it, so that a plugin beside the
+#: training script is found there too, and nothing in the working folder instead of it.
+_PROGRAM = """
+import sys
+fd, *sys.path[:] = sys.argv[1:]
+from refunc.delivery.process import main
+main(int(fd))
+"""
+
+report = logging.getLogger("refunc.delivery")
+
+
+@attrs.frozen
+class Attachment:
+    """An integration of a run of this process."""
+
+    folder: Path
+    passport: Passport
+
+    def cursor(self) -> Cursor:
+        """How far its delivery is, as the one who delivers last saved it."""
+        return Cursor.load(self.folder, self.passport.key, self.passport.name)
+
+    def message(self) -> bytes:
+        """The line that tells a delivery process of it."""
+        fields = {"folder": str(self.folder), "passport": attrs.asdict(self.passport)}
+        return json.dumps(fields).encode("ascii") + b"\n"
+
+
+class _Process:
+    """A delivery process and what it was given."""
+
+    def __init__(self, attachments: Iterable[Attachment] = ()) -> None:
+        self.attachments: list[Attachment] = []
+        reading, self.pipe = os.pipe()
+        try:
+            self.popen = subprocess.Popen(
+                [sys.executable, "-c", _PROGRAM, str(reading), *_search_path()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(reading,),
+                start_new_session=True,  # Ctrl-C at the terminal is for the training
+            )
+        except BaseException:
+            os.close(self.pipe)
+            raise
+        finally:
+            os.close(reading)
+        for attachment in attachments:
+            self.give(attachment)
+
+    def give(self, attachment: Attachment) -> None:
+        self.attachments.append(attachment)
+        with contextlib.suppress(BrokenPipeError):  # it died: `is_alive` will tell
+            rest = memoryview(attachment.message())
+            while rest:
+                rest = rest[os.write(self.pipe, rest) :]
+
+    def is_alive(self) -> bool:
+        return self.popen.poll() is None
+
+    def let_go(self) -> None:
+        """Close the pipe, which says that this process has nothing more to give, and leave the other one to itself."""
+        with contextlib.suppress(OSError):
+            os.close(self.pipe)
+        # It goes on alone. Without this, Python would warn that it was forgotten.
+        self.popen.returncode = self.popen.returncode if self.popen.returncode is not None else 0
+
+
+class _Handover:
+    """The state of this process's side; replaced in a forked child, which delivers nothing."""
+
+    def __init__(self) -> None:
+        self.given: list[Attachment] = []
+        self.queue: deque[tuple[Attachment, Any]] = deque()
+        self.processes: list[_Process] = []
+        self.couriers: dict[str, Courier] = {}
+        self.deaths: dict[str, tuple[int, int]] = {}
+        self.thread: threading.Thread | None = None
+        self.lock = threading.RLock()  # re-entrant: a signal handler may log a run's first record
+        self.is_closed = False
+
+    def attach(self, attachment: Attachment, integration: Any) -> None:
+        self.given.append(attachment)
+        self.queue.append((attachment, integration))
+        with self.lock:
+            if self.thread is None and not self.is_closed:
+                thread = threading.Thread(target=self._run, name="refunc-delivery", daemon=True)
+                try:
+                    thread.start()
+                    self.thread = thread
+                except RuntimeError:  # at interpreter shutdown: `refunc sync` delivers
+                    pass
+
+    def _run(self) -> None:
+        while not self.is_closed:
+            try:
+                self.work()
+            except Exception:
+                report.exception("delivery: please report this")
+            time.sleep(_TICK)
+
+    def work(self) -> None:
+        with self.lock:
+            while self.queue:
+                attachment, integration = self.queue[0]
+                self._place(attachment, integration)
+                self.queue.popleft()
+            for process in [process for process in self.processes if not process.is_alive()]:
+                self._replace(process)
+
+    def _place(self, attachment: Attachment, integration: Any) -> None:
+        key = attachment.passport.key
+        if attachment.passport.options is None or os.environ.get("REFUNC_DELIVERY", "").strip().lower() == "thread":
+            if key not in self.couriers:
+                self.couriers[key] = Courier(attachment.passport, lambda: integration, is_guest=True)
+                self.couriers[key].start()
+            self.couriers[key].deliver(attachment.folder)
+            return
+        own = [process for process in self.processes if any(a.passport.key == key for a in process.attachments)]
+        # After a death there is no process for all of them: a new integration begins with one of its own.
+        process = own[0] if own else next((p for p in self.processes if not self.deaths), None)
+        if process is None:
+            process = _Process()
+            self.processes.append(process)
+        process.give(attachment)
+
+    def _replace(self, dead: _Process) -> None:
+        self.processes.remove(dead)
+        with contextlib.suppress(OSError):
+            os.close(dead.pipe)
+        by_key: dict[str, list[Attachment]] = {}
+        for attachment in dead.attachments:
+            by_key.setdefault(attachment.passport.key, []).append(attachment)
+        report.warning("the delivery process ended unexpectedly (%s); it is started again.", dead.popen.returncode)
+        for key, attachments in by_key.items():
+            delivered = sum(attachment.cursor().delivered for attachment in attachments)
+            before, count = self.deaths.get(key, (-1, 0))
+            count = count + 1 if delivered == before else 1
+            self.deaths[key] = (delivered, count)
+            if count > DEATHS and len(by_key) == 1:
+                report.warning(
+                    "%s: its delivery process died %d times and delivered nothing. The training goes on without; what is "
+                    "logged stays in the run, for `refunc sync`.",
+                    attachments[0].passport.name,
+                    count,
+                )
+                continue
+            self.processes.append(_Process(attachments))
+
+    def close(self) -> None:
+        """Let delivery processes go on alone. Couriers in this process get a moment to close."""
+        self.is_closed = True
+        with self.lock:
+            for process in self.processes:
+                process.let_go()
+        for courier in self.couriers.values():
+            courier.stop(1.0)
+
+
+_handover = _Handover()
+
+
+def attach(folder: Path, integration: Any, passport: Passport) -> None:
+    """Have the run in *folder* delivered to *integration* from now on; returns at once."""
+    attachment = Attachment(folder, passport)
+    with contextlib.suppress(TypeError):  # one without weak references has no `health` of ours either
+        health_of[integration] = lambda: health_of_key(passport.key, passport.name)
+    _handover.attach(attachment, integration)
+
+
+def health_of_key(key: str, name: str) -> Health:
+    """Return how far delivery to the integration *key* is, over all runs of this process."""
+    each = [a.cursor().health() for a in tuple(_handover.given) if a.passport.key == key]
+    if not each:
+        return Health(name)
+    worst = next((health.state for health in reversed(each) if health.state not in ("ok", "stopped")), each[-1].state)
+    return Health(
+        name,
+        worst,
+        sum(health.delivered for health in each),
+        sum(health.waiting for health in each),
+        sum(health.dead for health in each),
+        next((health.last_error for health in reversed(each) if health.last_error), None),
+    )
+
+
+def wait_at_exit(tell: Callable[[str], None]) -> None:
+    """
+    Wait until what was logged is delivered, a bounded time, then let the delivery process go on alone.
+
+    Ten seconds while acknowledgements come, two where none has come yet, two in a notebook; `REFUNC_EXIT_WAIT` sets
+    the number. Ctrl-C skips it.
+
+    Args:
+        tell: Shows a line: what is waited for, and what remains.
+    """
+    if not _handover.given or _handover.is_closed:
+        return
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            _wait(tell)
+        remaining = [text for a in _pending() if (text := _remaining_text(a))]
+        if remaining:
+            tell(
+                f"still to be delivered: {'; '.join(remaining)}. "
+                "Delivery goes on in the background; `refunc sync` finishes it otherwise."
+            )
+    finally:
+        _handover.close()
+
+
+def _wait(tell: Callable[[str], None]) -> None:
+    budget = _exit_wait()
+    started = time.monotonic()
+    answered = False
+    has_said = False
+    while True:
+        pending = _pending()
+        elapsed = time.monotonic() - started
+        answered = answered or any(a.cursor().delivered for a in pending) or len(pending) < len(_handover.given)
+        if not pending or elapsed >= (budget if answered else min(budget, UNANSWERED_WAIT)):
+            return
+        if elapsed >= SAY_AFTER and not has_said:
+            has_said = True
+            names = ", ".join(sorted({a.passport.name for a in pending}))
+            tell(
+                f"waiting for {names} to take what was logged, up to {budget:.0f} s; Ctrl-C leaves it to `refunc sync`."
+            )
+        if _handover.thread is None or not _handover.thread.is_alive():
+            _handover.work()
+        time.sleep(0.02)
+
+
+def _pending() -> list[Attachment]:
+    return [a for a in _handover.given if a.folder.is_dir() and not a.cursor().is_done]
+
+
+def _remaining_text(attachment: Attachment) -> str:
+    health = attachment.cursor().health()
+    why = f" ({health.last_error})" if health.last_error else ""
+    records = "record" if health.waiting == 1 else "records"
+    return f"{attachment.passport.name} {health.waiting:,} {records}{why}" if health.waiting else ""
+
+
+def _exit_wait() -> float:
+    try:
+        return max(0.0, float(os.environ["REFUNC_EXIT_WAIT"]))
+    except (KeyError, ValueError):
+        return NOTEBOOK_WAIT if "ipykernel" in sys.modules else EXIT_WAIT
+
+
+def _search_path() -> list[str]:
+    """Return where this process finds modules."""
+    return [os.path.abspath(path) for path in sys.path]
+
+
+def _after_fork_in_child() -> None:
+    global _handover
+    inherited, _handover = _handover, _Handover()
+    for process in inherited.processes:  # else the pipe would not end with the parent
+        with contextlib.suppress(OSError):
+            os.close(process.pipe)
+        process.popen.returncode = 0
+    inherited.processes.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,0 +1,114 @@
+"""
+The delivery process: one for a training process, for all its runs, with a courier thread for each integration.
+
+It gets integrations through a pipe, as lines of JSON, because options may hold secrets, which argv and the environment
+would show to others. The pipe's end tells it that the training is gone, however that ended. It goes on until all is
+delivered, the runs' folders are gone, or `REFUNC_DELIVERY_LINGER` seconds (default 600) have passed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import threading
+import time
+from collections import deque
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from refunc.delivery.courier import Courier, load
+from refunc.journal.folder import DELIVERY
+from refunc.plugins.integration import Passport, build
+
+LINGER = 600.0
+_TICK = 0.05
+#: Seconds that couriers get to close their backends at the end.
+_CLOSE = 10.0
+
+report = logging.getLogger("refunc.delivery")
+
+
+def main(fd: int) -> None:
+    """Serve the training process at the other end of the pipe *fd*, then end this process."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(5)  # on a machine that is busy, the training comes first
+    control = _Control(fd)
+    couriers: dict[str, Courier] = {}
+    gone_at: float | None = None
+    while True:
+        while control.messages:
+            _take(control.messages.popleft(), couriers)
+        for courier in couriers.values():
+            courier.report_if_stuck()
+        if control.is_closed and not control.messages:
+            gone_at = gone_at or time.monotonic()
+            if all(courier.is_done for courier in couriers.values()) or time.monotonic() - gone_at > _linger():
+                break
+        time.sleep(_TICK)
+    deadline = time.monotonic() + _CLOSE
+    for courier in couriers.values():
+        courier.stop(0)
+    for courier in couriers.values():
+        courier.stop(max(0.0, deadline - time.monotonic()))
+    logging.shutdown()
+    # A backend's own threads, or a hook that never returns, must not hold the process.
+    os._exit(0)
+
+
+class _Control:
+    """The reading end of the pipe, on a thread of its own: `refunc-control`, a daemon."""
+
+    def __init__(self, fd: int) -> None:
+        self.messages: deque[dict[str, Any]] = deque()
+        self.is_closed = False
+        self._file = os.fdopen(fd, "rb")
+        threading.Thread(target=self._read, name="refunc-control", daemon=True).start()
+
+    def _read(self) -> None:
+        try:
+            for line in self._file:
+                self.messages.append(json.loads(line))
+        except (OSError, ValueError):
+            pass
+        self.is_closed = True
+
+
+def _take(message: dict[str, Any], couriers: dict[str, Courier]) -> None:
+    folder = Path(message["folder"])
+    _log_to(folder)
+    passport = Passport(**message["passport"])
+    courier = couriers.get(passport.key)
+    if courier is None:
+        courier = couriers[passport.key] = Courier(passport, partial(_make, passport))
+        courier.start()
+    courier.deliver(folder)
+
+
+def _make(passport: Passport) -> Any:
+    return build(load(passport.path), passport.name, passport.options or {})
+
+
+def _log_to(folder: Path) -> None:
+    """Keep what happens here, plugins' own lines included, in the run's folder: `delivery/process.log`."""
+    root = logging.getLogger()
+    if any(isinstance(handler, logging.FileHandler) for handler in root.handlers):
+        return
+    try:
+        (folder / DELIVERY).mkdir(parents=True, exist_ok=True)
+        handler = logging.FileHandler(folder / DELIVERY / "process.log", encoding="utf-8", errors="backslashreplace")
+    except OSError:
+        return
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+    root.addHandler(handler)
+    root.setLevel(logging.WARNING)
+    report.setLevel(logging.INFO)
+
+
+def _linger() -> float:
+    try:
+        return float(os.environ.get("REFUNC_DELIVERY_LINGER", "") or LINGER)
+    except ValueError:
+        return LINGER

@@ -1,0 +1,138 @@
+"""
+`refunc sync`: delivery of runs at rest, with what their journals and the environment say of their integrations.
+
+Runs in the calling process. A run that a delivery process has is left to that process.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from refunc.delivery.courier import Courier, load
+from refunc.delivery.cursor import Cursor, DeliveryLock
+from refunc.journal.file import is_locked
+from refunc.journal.folder import RUN_JSON
+from refunc.journal.reader import read_journal
+from refunc.journal.record import Attach
+from refunc.plugins.integration import DELIVERIES, Health, Passport, build
+
+_TICK = 0.02
+
+
+@attrs.frozen
+class Target:
+    """One integration of one run, and how far its delivery is."""
+
+    folder: Path
+    passport: Passport
+    health: Health
+    is_done: bool
+    is_taken: bool = False  # another process delivers it
+
+
+def targets_of(folder: Path) -> list[Target]:
+    """Return the integrations that the journal in *folder* names, each once; one pass over the journal."""
+    found: dict[str, Passport] = {}
+    for record in read_journal(folder):
+        if isinstance(record, Attach) and record.key not in found:
+            found[record.key] = Passport(
+                record.name, record.path, record.key, record.options, record.options, target=record.target
+            )
+    return [target_of(folder, passport) for passport in found.values()]
+
+
+def target_of(folder: Path, passport: Passport) -> Target:
+    """Return how far delivery of *folder* to one integration is."""
+    cursor = Cursor.load(folder, passport.key, passport.name)
+    return Target(folder, passport, cursor.health(), cursor.is_done)
+
+
+def sync(
+    targets: Iterable[Target], *, patience: float, follow: bool = False, tell: Callable[[Target], Any] = lambda _: None
+) -> list[Target]:
+    """
+    Deliver to *targets* and return how far each is then.
+
+    Args:
+        patience: Seconds without any acknowledgement after which what is left is left.
+        follow: Go on, whatever happens, until every run has ended and is delivered.
+        tell: Called for each target that is settled.
+    """
+    couriers: dict[str, Courier] = {}
+    open_targets: list[Target] = []
+    settled: list[Target] = []
+    for target in targets:
+        if not follow and _is_taken(target):
+            settled.append(attrs.evolve(target, is_taken=True))
+            tell(settled[-1])
+        else:
+            open_targets.append(target)
+            _courier_for(target, couriers).deliver(target.folder)
+    for courier in couriers.values():
+        courier.start()
+    try:
+        for target in _settling(open_targets, couriers, patience, follow):
+            settled.append(target_of(target.folder, target.passport))
+            tell(settled[-1])
+    finally:
+        for courier in couriers.values():
+            courier.stop(10.0)
+    return settled
+
+
+def _courier_for(target: Target, couriers: dict[str, Courier]) -> Courier:
+    key = target.passport.key
+    if key not in couriers:
+        couriers[key] = Courier(_with_delivery(target.passport), partial(_make, target.passport))
+    return couriers[key]
+
+
+def _settling(targets: list[Target], couriers: dict[str, Courier], patience: float, follow: bool) -> Iterator[Target]:
+    """Yield targets as they are done, or given up."""
+    remaining = list(targets)
+    seen: dict[Path, int] = {}
+    moved_at = time.monotonic()
+    while remaining:
+        for target in list(remaining):
+            courier = couriers[target.passport.key]
+            subscription = next(each for each in courier.subscriptions if each.folder == target.folder)
+            delivered = subscription.cursor.delivered
+            if seen.get(target.folder) != delivered:
+                seen[target.folder], moved_at = delivered, time.monotonic()
+            at_rest = not follow and is_locked(target.folder / RUN_JSON) and not subscription.cursor.health().waiting
+            if subscription.is_done or at_rest:
+                remaining.remove(target)
+                yield target
+        if not follow and time.monotonic() - moved_at > patience:
+            yield from remaining
+            return
+        time.sleep(_TICK)
+
+
+def _is_taken(target: Target) -> bool:
+    lock = DeliveryLock(target.folder, target.passport.key)
+    try:
+        return not lock.take()
+    except OSError:
+        return False
+    finally:
+        lock.release()
+
+
+def _make(passport: Passport) -> Any:
+    return build(load(passport.path), passport.name, passport.options or {})
+
+
+def _with_delivery(passport: Passport) -> Passport:
+    """Return *passport* with the way of delivery that the class says; where it cannot be imported, opening says why."""
+    try:
+        said = getattr(load(passport.path), "delivery", passport.delivery)
+    except BaseException:  # a plugin's module may do anything
+        return passport
+    return attrs.evolve(passport, delivery=said) if said in DELIVERIES else passport

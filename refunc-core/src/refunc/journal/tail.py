@@ -1,0 +1,150 @@
+"""
+Reading a journal onwards from where a reader stood before: what delivery to an integration is made of.
+
+A `Tail` keeps one position a writer. Like every reader it changes nothing and locks nothing, so it may follow a live
+run; what stands behind the last newline of a segment is not written yet, unless a later segment exists.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping
+from operator import attrgetter
+from pathlib import Path
+
+import attrs
+
+from refunc.journal import kinds
+from refunc.journal.codec import decode_line
+from refunc.journal.reader import MAX_LINE_BYTES, record_in, segments
+from refunc.journal.record import Record
+
+#: Bytes that are read at a time.
+_BLOCK_BYTES = 1 << 18
+#: Numbers that are remembered as missing, for they may still come in a later segment.
+_MAX_HOLES = 1_000
+
+
+@attrs.frozen
+class Position:
+    """Where one writer's reading stands: behind *offset* bytes of *segment*; `seq` is the next number expected."""
+
+    segment: int = 0
+    offset: int = 0
+    seq: int = 0
+    holes: tuple[int, ...] = ()
+    logger: str = ""
+
+
+class Tail:
+    """Reads the records of one run, each once, in the order of each writer's numbers."""
+
+    def __init__(self, folder: Path, positions: Mapping[str, Position] | None = None) -> None:
+        """
+        Args:
+            positions: What an earlier reader's `positions` were.
+        """
+        self.folder = folder
+        #: Where each writer's reading stands: behind the records that `read` returned so far.
+        self.positions: dict[str, Position] = dict(positions or {})
+
+    def read(self, limit: int) -> list[Record]:
+        """Return up to about *limit* further records, writers merged by time; fewer mean that no more is written yet."""
+        streams = []
+        for writer, paths in segments(self.folder).items():
+            found = self._read_writer(writer, paths, limit)
+            if found:
+                streams.append(found)
+                limit -= len(found)
+            if limit <= 0:
+                break
+        return streams[0] if len(streams) == 1 else list(heapq.merge(*streams, key=attrgetter("time")))
+
+    def waiting(self) -> int:
+        """Return how many records stand behind the positions, by the whole lines there are."""
+        count = 0
+        for writer, paths in segments(self.folder).items():
+            position = self.positions.get(writer, Position())
+            for path in paths:
+                number = _number(path)
+                if number >= position.segment:
+                    offset = position.offset if number == position.segment else 0
+                    lines = _count_lines(path, offset)
+                    count += lines - (offset == 0 and lines > 0)  # a segment's first line is no record
+        return count
+
+    def _read_writer(self, writer: str, paths: list[Path], limit: int) -> list[Record]:
+        position = self.positions.get(writer, Position())
+        found: list[Record] = []
+        for path in paths:
+            number = _number(path)
+            if number < position.segment:
+                continue
+            if number > position.segment:  # it exists, so the earlier one is whole by now
+                position = attrs.evolve(position, segment=number, offset=0)
+            position = _read_segment(path, writer, position, found, limit)
+            if len(found) >= limit:
+                break
+        self.positions[writer] = position
+        return found
+
+
+def _read_segment(path: Path, writer: str, position: Position, found: list[Record], limit: int) -> Position:
+    """Append the records behind *position* in its segment to *found*, up to *limit* in all; return where that ended."""
+    offset, seq, holes, logger = position.offset, position.seq, set(position.holes), position.logger
+    size = _BLOCK_BYTES
+    try:
+        with open(path, "rb") as file:
+            while len(found) < limit:
+                file.seek(offset)
+                block = file.read(size)
+                end = block.rfind(b"\n") + 1
+                if not end:
+                    if len(block) < size or size > MAX_LINE_BYTES:
+                        break
+                    size *= 4  # a line longer than the block
+                    continue
+                for line in block[: end - 1].split(b"\n"):
+                    offset += len(line) + 1
+                    fields = decode_line(line)
+                    if fields is None:
+                        continue
+                    if fields.get("kind") == kinds.SEGMENT:
+                        logger = str(fields.get("logger", ""))
+                        continue
+                    record = record_in(fields, writer, logger)
+                    if record is None:
+                        continue
+                    number = record.seq
+                    if number == seq:
+                        seq += 1
+                    elif number > seq:
+                        holes.update(range(max(seq, number - _MAX_HOLES), number))
+                        seq = number + 1
+                    elif number in holes:
+                        holes.discard(number)
+                    else:
+                        continue  # written twice after a disk error
+                    found.append(record)
+                    if len(found) >= limit:
+                        break
+    except OSError:  # unreadable now, perhaps readable later
+        pass
+    kept = tuple(sorted(holes)[-_MAX_HOLES:]) if holes else ()
+    return Position(position.segment, offset, seq, kept, logger)
+
+
+def _number(path: Path) -> int:
+    return int(path.name.rsplit(".", 2)[1])
+
+
+def _count_lines(path: Path, offset: int) -> int:
+    count = 0
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            while block := file.read(1 << 20):
+                count += block.count(b"\n")
+    except OSError:  # see `_read_segment`
+        return count
+    return count
