@@ -1,5 +1,5 @@
 """
-The command line `refunc`, which only reads: the entry point, and what it says where its extra is not installed.
+The command line `refunc`: the entry point, and what it says where its extra is not installed.
 
 Nothing that a training script imports imports this.
 """

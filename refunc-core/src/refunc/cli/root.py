@@ -13,8 +13,10 @@ import click
 from refunc import __version__
 from refunc.cli.finding import store_option
 from refunc.cli.ls import ls
+from refunc.cli.plugins import plugins
 from refunc.cli.screen import error_line
 from refunc.cli.show import show
+from refunc.cli.sync import sync_command
 from refunc.runs.run import RunFormatError
 from refunc.runs.store import RunNotFoundError
 
@@ -61,7 +63,7 @@ def _failures() -> Iterator[None]:
 @click.pass_context
 def refunc(ctx: click.Context, store: str | None) -> None:
     """
-    Read the runs that refunc has written: experiments, their params, metrics and artifacts.
+    Read the runs that refunc has written, and deliver them to trackers.
 
     Runs are looked for in the store: --store, else REFUNC_DIR, else the folder `experiments` here or in the nearest
     folder above.
@@ -75,3 +77,5 @@ def refunc(ctx: click.Context, store: str | None) -> None:
 
 refunc.add_command(ls)
 refunc.add_command(show)
+refunc.add_command(sync_command)
+refunc.add_command(plugins)

@@ -59,7 +59,7 @@ class Cursor:
             if saved.pop("format") != FORMAT:
                 raise ValueError
             positions = {
-                writer: Position(*values[:3], tuple(values[3]), values[4])
+                writer: Position(values[0], values[1], values[2], tuple(values[3]), values[4])
                 for writer, values in saved.pop("positions").items()
             }
             known = {field.name for field in attrs.fields(cls)}

@@ -179,8 +179,8 @@ class _Handover:
             self.deaths[key] = (delivered, count)
             if count > DEATHS and len(by_key) == 1:
                 report.warning(
-                    "%s: its delivery process died %d times and delivered nothing. The training goes on without; what is "
-                    "logged stays in the run, for `refunc sync`.",
+                    "%s: its delivery process died %d times and delivered nothing. The training goes on without it; "
+                    "what is logged stays in the run, for `refunc sync`.",
                     attachments[0].passport.name,
                     count,
                 )

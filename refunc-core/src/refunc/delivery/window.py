@@ -41,7 +41,7 @@ class Call:
 
 
 def calls_of(records: Iterable[Record], hooks: Collection[str]) -> deque[Call]:
-    """Return the calls of those *hooks* that a plugin has, params and tags first, each hook's records in their order."""
+    """Return the calls of *hooks* that *records* come to: params and tags first, each hook's records in their order."""
     params: list[Any] = []
     tags: list[Any] = []
     artifacts: list[Any] = []

@@ -108,7 +108,7 @@ def read_writer_backwards(writer: str, paths: list[Path]) -> Iterator[Record]:
 
 
 def record_in(fields: dict[str, Any], writer: str, logger: str) -> Record | None:
-    """Return the record in a decoded line of *writer*, in a segment whose lines come from *logger* unless they say so."""
+    """Return the record in a decoded line of *writer*, in a segment whose lines come from *logger* by default."""
     fields["writer"] = writer
     fields.setdefault("logger", logger)
     return record_of(fields)

@@ -49,7 +49,7 @@ class Tail:
         self.positions: dict[str, Position] = dict(positions or {})
 
     def read(self, limit: int) -> list[Record]:
-        """Return up to about *limit* further records, writers merged by time; fewer mean that no more is written yet."""
+        """Return up to *limit* further records, writers merged by time; fewer mean that no more is written yet."""
         streams = []
         for writer, paths in segments(self.folder).items():
             found = self._read_writer(writer, paths, limit)

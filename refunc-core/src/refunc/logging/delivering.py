@@ -18,7 +18,7 @@ from refunc.plugins.hooks import hooks_of, require_integration
 from refunc.plugins.integration import Health, passport_of
 
 if TYPE_CHECKING:
-    from refunc.logging.logger import MLLogger
+    from refunc.logging.integrations import Delivering
 
 
 class IntegrationsManager:
@@ -101,7 +101,7 @@ def integration_context(integrations: Any) -> Iterator[IntegrationsManager]:
     try:
         yield manager
     finally:
-        from refunc.logging.logger import forget_integrations
+        from refunc.logging.integrations import forget_integrations
 
         forget_integrations(tuple(manager))
 
@@ -132,8 +132,8 @@ def configured(integrations: Mapping[str, Mapping[str, Any]]) -> list[Any]:
     return [configure(name, options) for name, options in integrations.items()]
 
 
-def attach(run: ActiveRun, logger: MLLogger, integrations: Iterable[Any]) -> None:
-    """Attach *integrations* to *run*, which this process opened, unless it has them: the records are written on return."""
+def attach(run: ActiveRun, logger: Delivering, integrations: Iterable[Any]) -> None:
+    """Attach *integrations* to *run*, which this process opened, unless it has them; written on return."""
     from refunc.delivery import handover
 
     names = []

@@ -1,8 +1,8 @@
 """
 MLLogger: turns a call into a record, hands it over, and does nothing else.
 
-Its two halves are `Lines` (text with fields) and `Recorder` (params, metrics, artifacts); this file has what makes them
-one logger: configuration, which run a call belongs to, reading back, handlers.
+Its parts are `Lines` (text with fields), `Recorder` (params, metrics, artifacts) and `Delivering` (integrations); this
+file has what makes them one logger: configuration, which run a call belongs to, reading back, handlers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
 
 from refunc.journal.kinds import COMPLETED
 from refunc.journal.levels import ERROR, EXPERIMENT, METRIC
@@ -22,6 +21,7 @@ from refunc.logging import current
 from refunc.logging.console import set_console
 from refunc.logging.echo import Echo, open_bars
 from refunc.logging.fields import Fields
+from refunc.logging.integrations import Delivering
 from refunc.logging.levels import LogLevel, level_name, level_number, register_level_names
 from refunc.logging.lines import Lines
 from refunc.logging.logfile import (
@@ -37,16 +37,12 @@ from refunc.logging.report import report
 from refunc.logging.run import ActiveRun, is_disabled, new_run
 
 if TYPE_CHECKING:
-    from refunc.plugins.integration import Health
     from refunc.runs import ExperimentContext, LogEntry
 
 DEFAULT_LOG_DIR = "logs"
 
-#: The loggers that somebody gave integrations.
-_delivering: WeakSet[MLLogger] = WeakSet()
 
-
-class MLLogger(Recorder, Lines):
+class MLLogger(Delivering, Recorder, Lines):
     """
     A logger for training scripts: leveled lines with structured fields, and the data of a run.
 
@@ -95,8 +91,6 @@ class MLLogger(Recorder, Lines):
         self.name = name or "refunc"
         self._files: list[LogFile] = []
         self._has_lines = False
-        self._integrations: tuple[Any, ...] = ()
-        self._shared_integrations: tuple[Any, ...] = ()
         self._configure(
             level, log_dir, experiment_tracking, colored_output, json_logging, max_log_files, max_file_size, durability
         )
@@ -147,7 +141,7 @@ class MLLogger(Recorder, Lines):
         if run is not None:
             return run
         # An error has to reach who is to be told of it, and what is delivered is a run.
-        must_be_told = level >= ERROR and bool(self._integrations or self._shared_integrations)
+        must_be_told = level >= ERROR and bool(self.integrations)
         return self._implicit_run() if must_be_told or current.is_ambiguous() else None
 
     def _data_run(self) -> ActiveRun | None:
@@ -332,69 +326,6 @@ class MLLogger(Recorder, Lines):
         run = self._run_to_read()
         return export(lambda: entries_for(run, Query(), newest_first=False), path, wanted)
 
-    # -- integrations ------------------------------------------------------------------------------------------------
-
-    def add_integration(self, integration: Any) -> None:
-        """
-        Deliver the runs that this logger logs to, to a tracker as well: whole runs, what was logged before included.
-
-        Returns at once: the tracker's code runs in the delivery process, and no failure of it comes back to here.
-
-        Args:
-            integration: An integration, several, a manager, or what `auto_configure_integrations()` returned.
-
-        Raises:
-            TypeError: It is none of these; the text says what one is.
-        """
-        from refunc.logging.delivering import flattened
-
-        fresh = tuple(each for each in flattened(integration) if all(each is not known for known in self._integrations))
-        self._integrations += fresh
-        _delivering.add(self)
-        self._deliver_current_run()
-
-    def add_integrations(self, integrations: Any) -> None:
-        """Deliver to several trackers; the same as `add_integration`."""
-        self.add_integration(integrations)
-
-    def _deliver_current_run(self) -> None:
-        """Attach to the run that this logger has logged to already; else its first record does."""
-        run = self._current_run()
-        if run is not None and self in run.steps:
-            self._joined(run)
-
-    def _share(self, integrations: tuple[Any, ...]) -> None:
-        """Deliver to what `setup_logging` says, in place of what it said before."""
-        self._shared_integrations = integrations
-        self._deliver_current_run()
-
-    @property
-    def integrations(self) -> tuple[Any, ...]:
-        """What this logger's runs are delivered to."""
-        return (*self._integrations, *self._shared_integrations)
-
-    def health(self) -> dict[str, Health]:
-        """
-        Return how far delivery to each integration is, by name: delivered, waiting, dead, the last error.
-
-        Reads the runs' files, so it is for now and then, not for every step. Two of one name are told apart by a suffix.
-        """
-        from refunc.delivery.handover import health_of_key
-        from refunc.plugins.integration import passport_of
-
-        found: dict[str, Health] = {}
-        for passport in map(passport_of, self.integrations):
-            name = passport.name if passport.name not in found else passport.key
-            found[name] = health_of_key(passport.key, passport.name)
-        return found
-
-    def _joined(self, run: ActiveRun) -> None:
-        if self.integrations and run.is_own and run.is_written:
-            # Only who has an integration pays for importing what delivers.
-            from refunc.logging.delivering import attach
-
-            attach(run, self, self.integrations)
-
     # -- handlers and files ------------------------------------------------------------------------------------------
 
     @property
@@ -454,9 +385,3 @@ def _log_files(json_logging: bool, limits: dict[str, int]) -> dict[str, FileSett
     if json_logging:
         files[".jsonl"] = FileSettings(JSONFormatter(), **limits)
     return files
-
-
-def forget_integrations(integrations: tuple[Any, ...]) -> None:
-    """Have every logger give *integrations* to no further run."""
-    for logger in tuple(_delivering):
-        logger._integrations = tuple(each for each in logger._integrations if each not in integrations)

@@ -52,4 +52,4 @@ class Reject(DeliveryError):
 
 
 class Pause(DeliveryError):
-    """The backend refuses everything, as with wrong credentials: nothing is dead-lettered, and one call a minute asks."""
+    """The backend refuses everything, as with wrong credentials: nothing is dead-lettered, one call a minute asks."""

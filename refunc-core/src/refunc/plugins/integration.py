@@ -66,7 +66,7 @@ class Integration:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # In place, so that `super()` and pickled names keep working; without __eq__, because pluggy wants hashable plugins.
+        # In place, because a second class would not be the one that `super()` means; hashable, because pluggy wants it.
         attrs.define(cls, slots=False, eq=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
@@ -86,7 +86,7 @@ class Integration:
         """Import and connect what delivery needs; called once on the delivery thread, before the first hook."""
 
     def close(self) -> None:
-        """Release what `open` and the hooks hold; called once on the delivery thread, when there is nothing more to do."""
+        """Release what `open` and the hooks hold; called on the delivery thread when there is nothing more to do."""
 
     @property
     def target(self) -> str:
@@ -107,7 +107,8 @@ class Integration:
         Raises:
             ConfigurationError: An unknown option, or one with a wrong value.
         """
-        return build(cls, name_of(cls), options)
+        made: Self = build(cls, name_of(cls), options)
+        return made
 
 
 def name_of(integration: object) -> str:
@@ -129,7 +130,7 @@ def delivery_of(integration: object) -> Delivery:
     said = getattr(integration, "delivery", "at-least-once")
     if said not in DELIVERIES:
         raise ConfigurationError(f"{name_of(integration)}: delivery is {said!r}. Expected: {', '.join(DELIVERIES)}.")
-    return said  # type: ignore[no-any-return]  # checked above
+    return said  # type: ignore[return-value]  # checked above
 
 
 def build(kind: type, name: str, options: Mapping[str, Any]) -> Any:

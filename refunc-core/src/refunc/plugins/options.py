@@ -71,7 +71,7 @@ def facts_of(attribute: attrs.Attribute[Any]) -> OptionFacts | None:
 
 def resolve(instance: Any, name: str) -> None:
     """
-    Give every option of *instance*, an integration called *name*, its value: the caller's, the environment's, the default.
+    Give every option of *instance*, an integration called *name*, its value: given, of the environment, or the default.
 
     Raises:
         NotConfigured: A required one has none.
@@ -104,7 +104,7 @@ def _default(instance: Any, name: str, attribute: attrs.Attribute[Any], facts: O
 
 def _checked(name: str, attribute: attrs.Attribute[Any], facts: OptionFacts, value: Any, by: cattrs.Converter) -> Any:
     try:
-        return by.structure(value, attribute.type)
+        return by.structure(value, attribute.type or object)
     except Exception:  # cattrs' own tree of errors says where in a value, and may quote a secret
         expected = type_text(attribute.type)
         shown = MASK if facts.secret else repr(value)
@@ -128,7 +128,7 @@ def type_text(hint: Any) -> str:
 
 
 def _build_converter(*, from_text: bool) -> cattrs.Converter:
-    """Return a converter that takes a value of the right type as it is; *from_text*, also a text that stands for one."""
+    """Return a converter that takes a value of the right type only; *from_text*, also a text that stands for one."""
     converter = cattrs.Converter()
 
     def exact(*allowed: type) -> Any:

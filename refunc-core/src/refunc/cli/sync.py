@@ -1,0 +1,98 @@
+"""`refunc sync`: deliver what runs still have for their integrations."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.text import Text
+
+from refunc.cli.finding import store_option, the_run, the_store
+from refunc.cli.screen import error_line, print_json, print_lines, shown
+from refunc.delivery.sync import Target, sync, targets_of
+
+_EXAMPLES = """\b
+Examples:
+  refunc sync
+  refunc sync resnet_v1 --patience 300
+  refunc sync --follow --json"""
+
+
+@click.command("sync", epilog=_EXAMPLES)
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@click.option("--follow", is_flag=True, help="Go on until every run has ended and is delivered.")
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="Give up what no tracker has taken anything of for so long.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead.")
+@store_option
+@click.pass_context
+def sync_command(
+    ctx: click.Context, runs: tuple[str, ...], follow: bool, patience: float, as_json: bool, store: str | None
+) -> None:
+    """
+    Deliver what is left of runs to their integrations: after an outage, a crash, or on another machine.
+
+    RUN is an id, a name or a folder; without one, it is every run of the store. What a journal does not hold, such as
+    a token or a webhook, comes from the environment, by the variables that `refunc plugins` lists. A run that a
+    training is delivering right now is left to it.
+
+    Exit code 0: all is delivered. 1: something is left, and the last column says why.
+    """
+    found = [the_run(ctx, store, name) for name in runs] if runs else list(the_store(ctx, store))
+    targets = [target for run in found for target in targets_of(run.folder)]
+    pending = [target for target in targets if not target.is_done]
+    settled = sync(pending, patience=patience, follow=follow)
+    if as_json:
+        done = [target for target in targets if target.is_done]
+        print_json([_fields(target) for target in (*done, *settled)])
+    elif not targets:
+        error_line("no run here has an integration.")
+    else:
+        print_lines(_lines(settled, len(targets)))
+    if any(not target.is_done for target in settled):
+        ctx.exit(1)
+
+
+def _fields(target: Target) -> dict[str, Any]:
+    health = target.health
+    return {
+        "run": target.folder.name,
+        "integration": target.passport.name,
+        "target": target.passport.target,
+        "is_done": target.is_done,
+        "state": "delivered elsewhere" if target.is_taken else health.state,
+        "delivered": health.delivered,
+        "waiting": health.waiting,
+        "dead": health.dead,
+        "last_error": health.last_error,
+        "dead_letters": str(_dead_letters(target)) if health.dead else None,
+    }
+
+
+def _lines(settled: list[Target], count: int) -> Iterator[Text]:
+    if not settled:
+        yield Text(f"nothing to do: {count} deliver{'ies are' if count != 1 else 'y is'} complete")
+    for target in settled:
+        health = target.health
+        if target.is_taken:
+            mark, said = Text("busy", "yellow"), "another process delivers it"
+        elif target.is_done:
+            mark, said = Text("done", "green"), f"{health.delivered:,} records delivered"
+        else:
+            mark, said = Text("left", "red"), f"{health.waiting:,} records wait ({health.state}): {health.last_error}"
+        if health.dead:
+            said += f"; {health.dead:,} dead letters in {os.path.relpath(_dead_letters(target))}"
+        yield Text.assemble(mark, f"  {shown(target.folder.name)}  {shown(target.passport.name)}  {shown(said)}")
+
+
+def _dead_letters(target: Target) -> Path:
+    return target.folder / "delivery" / f"{target.passport.key}.dead.jsonl"
