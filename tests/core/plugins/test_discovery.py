@@ -1,0 +1,157 @@
+"""Discovery: installed plugins, by real distributions' metadata in a folder on the search path."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import refunc.logging
+from refunc.logging import auto_configure_integrations, setup_logging
+from refunc.plugins import ConfigurationError, discovery
+from refunc.plugins.errors import IntegrationNotInstalledError
+
+HOOK = "    @hookimpl\n    def on_log(self, run, records): pass\n"
+HEAD = "from refunc.plugins import Integration, NotConfigured, hookimpl, option\n"
+SOURCES = {
+    "fine": HEAD + "class FineIntegration(Integration):\n    level: int = option(default=1)\n" + HOOK,
+    "needy": HEAD + "class NeedyIntegration(Integration):\n    key: str = option(env='NEEDY_KEY')\n" + HOOK,
+    "raiser": "raise RuntimeError('not today')\n",
+    "quitter": "import sys\nsys.exit(3)\n",
+    "bomb": HEAD + "class BombIntegration(Integration):\n    def check(self): raise OSError('boom')\n" + HOOK,
+    "empty": "class EmptyIntegration: pass\n",
+}
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Install plugins by name, as an installer leaves them: a module, and a dist-info with an entry point."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+
+    def install(*names: str) -> None:
+        for name in names:
+            (site / f"plug_{name}.py").write_text(SOURCES[name])
+            info = site / f"plug_{name}-1.0.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: plug-{name}\nVersion: 1.0\n")
+            entry = f"{name} = plug_{name}:{name.title()}Integration\n"
+            (info / "entry_points.txt").write_text(f"[refunc.integrations]\n{entry}")
+        discovery.installed.cache_clear()
+
+    yield install
+    discovery.installed.cache_clear()
+    for name in SOURCES:
+        sys.modules.pop(f"plug_{name}", None)
+        vars(refunc.logging).pop(f"{name.title()}Integration", None)
+
+
+def found() -> dict[str, Any]:
+    return {state.plugin.name: state for state in auto_configure_integrations().states if state.plugin.name in SOURCES}
+
+
+def test_each_plugin_ends_in_one_state_with_its_reason(install: Callable[..., None]) -> None:
+    install(*SOURCES)
+
+    states = found()
+
+    assert {name: state.state for name, state in states.items()} == {
+        "fine": "active",
+        "needy": "not configured",
+        "raiser": "broken",
+        "quitter": "broken",
+        "bomb": "broken",
+        "empty": "broken",
+    }
+    assert states["needy"].reason == "needy: key is not set. Pass NeedyIntegration(key=...) or set NEEDY_KEY."
+    assert states["raiser"].reason == "RuntimeError: not today"
+    assert states["quitter"].reason == "SystemExit: 3"
+    assert states["bomb"].reason == "OSError: boom"
+
+
+@pytest.mark.parametrize(
+    ("value", "active"),
+    [("fine", {"fine"}), ("-fine", {"needy"}), ("", set()), ("needy,fine", {"fine", "needy"}), (" fine , ", {"fine"})],
+)
+def test_the_environment_chooses(
+    value: str, active: set[str], install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("fine", "needy")
+    monkeypatch.setenv("NEEDY_KEY", "k")
+    monkeypatch.setenv("REFUNC_PLUGINS", value)
+
+    states = found()
+
+    assert {name for name, state in states.items() if state.state == "active"} == active
+    assert all(state.state == "blocked" for name, state in states.items() if name not in active)
+
+
+def test_a_third_partys_class_imports_from_where_ours_do(install: Callable[..., None]) -> None:
+    install("fine")
+
+    from refunc.logging import FineIntegration  # type: ignore[attr-defined]
+
+    assert FineIntegration().level == 1
+
+
+def test_one_of_ours_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(discovery, "installed", dict)
+
+    with pytest.raises(IntegrationNotInstalledError, match=r"pip install 'refunc\[mlflow\]'"):
+        discovery.class_named("MLflowIntegration")
+    with pytest.raises(ConfigurationError, match=r"mlflow: refunc-mlflow is not installed"):
+        discovery.configure("mlflow", {})
+
+
+def test_a_name_that_nobody_has_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'NobodyIntegration'"):
+        refunc.logging.NobodyIntegration  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_setup_logging_makes_integrations_by_name(install: Callable[..., None]) -> None:
+    install("fine")
+
+    logger = setup_logging(integrations={"fine": {"level": 7}})
+
+    [integration] = logger.integrations
+    assert integration.level == 7
+    assert refunc.logging.get_logger("another").integrations == (integration,)
+    setup_logging()
+    assert logger.integrations == ()
+
+
+@pytest.mark.parametrize(
+    ("integrations", "text"),
+    [
+        ({"fyne": {}}, "integrations: 'fyne' is not installed. Installed: "),
+        ({"fine": {"levl": 1}}, "fine: there is no option 'levl'. Did you mean level?"),
+        ({"fine": {"level": "high"}}, "fine: level is 'high'. Expected: a whole number."),
+        ({"raiser": {}}, "raiser: plug-raiser cannot be imported: RuntimeError('not today')."),
+    ],
+)
+def test_a_mistake_in_setup_logging_raises_and_changes_nothing(
+    integrations: dict[str, Any], text: str, install: Callable[..., None]
+) -> None:
+    install("fine", "raiser")
+    before = refunc.logging.get_logger().__dict__.copy()
+
+    with pytest.raises(ConfigurationError) as caught:
+        setup_logging(level="DEBUG", integrations=integrations)
+
+    assert str(caught.value).startswith(text)
+    assert refunc.logging.get_logger()._level == before["_level"]
+
+
+def test_importing_refunc_scans_nothing_and_imports_no_plugin() -> None:
+    code = (
+        "import sys, refunc.logging as l; l.MLLogger('x').info('y');"
+        "print(sorted({'importlib_metadata', 'pluggy', 'cattrs', 'mlflow', 'wandb', 'refunc_mlflow'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout == "[]\n", done.stderr
