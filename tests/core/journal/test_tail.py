@@ -123,7 +123,13 @@ def test_writers_are_merged_by_time_and_a_limit_leaves_the_rest(folder: Path) ->
     first = tail.read(4)
     rest = tail.read(10)
 
-    assert sorted((each.writer, each.seq) for each in first + rest) == [("a", 0), ("a", 1), ("a", 2), ("b", 0), ("b", 1)]
+    assert sorted((each.writer, each.seq) for each in first + rest) == [
+        ("a", 0),
+        ("a", 1),
+        ("a", 2),
+        ("b", 0),
+        ("b", 1),
+    ]
     assert len(first) == 4
 
 

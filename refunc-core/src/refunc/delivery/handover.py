@@ -3,8 +3,8 @@ The training's side of delivery: integrations handed to the delivery process, th
 
 `attach` appends to a deque and returns; all else is done by the thread `refunc-delivery`, a daemon, which starts the
 process with the first integration, writes to its pipe, and starts it again when it died. After a death each integration
-gets a process of its own, so that the one that kills its process stops nobody else; one whose process dies again and
-again without getting on is left to `refunc sync`.
+gets a process of its own, so that the one that kills its process stops nobody else; and one whose process dies again and
+again without getting on is started at ever longer intervals.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from refunc.delivery.cursor import Cursor
 from refunc.plugins.integration import Health, Passport, health_of
 
 _TICK = 0.05
-#: Deaths of a process with one integration, none of which delivered anything, after which it is left alone.
-DEATHS = 3
+#: Seconds before a process that died without getting on is started again: the first time, and at most.
+FIRST_RESTART, LAST_RESTART = 0.5, 60.0
 #: Seconds that exit waits for acknowledgements; less where none has come yet, and in a notebook.
 EXIT_WAIT, UNANSWERED_WAIT, NOTEBOOK_WAIT = 10.0, 2.0, 2.0
 #: Seconds after which a waiting exit says what it waits for.
@@ -114,7 +114,10 @@ class _Handover:
         self.queue: deque[tuple[Attachment, Any]] = deque()
         self.processes: list[_Process] = []
         self.couriers: dict[str, Courier] = {}
+        #: By key: what was delivered at the last death, and how many deaths that is the same number for.
         self.deaths: dict[str, tuple[int, int]] = {}
+        #: By key: when a process is started again, and for what.
+        self.restarts: dict[str, tuple[float, list[Attachment]]] = {}
         self.thread: threading.Thread | None = None
         self.lock = threading.RLock()  # re-entrant: a signal handler may log a run's first record
         self.is_closed = False
@@ -146,7 +149,11 @@ class _Handover:
                 self._place(attachment, integration)
                 self.queue.popleft()
             for process in [process for process in self.processes if not process.is_alive()]:
-                self._replace(process)
+                self._bury(process)
+            for key, (due, attachments) in tuple(self.restarts.items()):
+                if time.monotonic() >= due or self.is_closed:
+                    del self.restarts[key]
+                    self.processes.append(_Process(attachments))
 
     def _place(self, attachment: Attachment, integration: Any) -> None:
         key = attachment.passport.key
@@ -156,6 +163,9 @@ class _Handover:
                 self.couriers[key].start()
             self.couriers[key].deliver(attachment.folder)
             return
+        if key in self.restarts:
+            self.restarts[key][1].append(attachment)
+            return
         own = [process for process in self.processes if any(a.passport.key == key for a in process.attachments)]
         # After a death there is no process for all of them: a new integration begins with one of its own.
         process = own[0] if own else next((p for p in self.processes if not self.deaths), None)
@@ -164,32 +174,34 @@ class _Handover:
             self.processes.append(process)
         process.give(attachment)
 
-    def _replace(self, dead: _Process) -> None:
+    def _bury(self, dead: _Process) -> None:
+        """Plan a process of its own for each integration of one that died."""
         self.processes.remove(dead)
         with contextlib.suppress(OSError):
             os.close(dead.pipe)
         by_key: dict[str, list[Attachment]] = {}
         for attachment in dead.attachments:
             by_key.setdefault(attachment.passport.key, []).append(attachment)
-        report.warning("the delivery process ended unexpectedly (%s); it is started again.", dead.popen.returncode)
         for key, attachments in by_key.items():
             delivered = sum(attachment.cursor().delivered for attachment in attachments)
             before, count = self.deaths.get(key, (-1, 0))
-            count = count + 1 if delivered == before else 1
+            count = count + 1 if delivered == before else 0
             self.deaths[key] = (delivered, count)
-            if count > DEATHS and len(by_key) == 1:
+            delay = min(LAST_RESTART, FIRST_RESTART * 2**count) if count else 0.0
+            self.restarts[key] = (time.monotonic() + delay, attachments)
+            if count == 1:
                 report.warning(
-                    "%s: its delivery process died %d times and delivered nothing. The training goes on without it; "
-                    "what is logged stays in the run, for `refunc sync`.",
+                    "%s: its delivery process dies (%s) and delivers nothing. The training is not touched; it is started "
+                    "again now and then, and what is logged stays in the run for `refunc sync`.",
                     attachments[0].passport.name,
-                    count,
+                    _manner(dead.popen.returncode),
                 )
-                continue
-            self.processes.append(_Process(attachments))
 
     def close(self) -> None:
         """Let delivery processes go on alone. Couriers in this process get a moment to close."""
         self.is_closed = True
+        with contextlib.suppress(Exception):  # what cannot be started now is left to `refunc sync`
+            self.work()
         with self.lock:
             for process in self.processes:
                 process.let_go()
@@ -228,8 +240,8 @@ def wait_at_exit(tell: Callable[[str], None]) -> None:
     """
     Wait until what was logged is delivered, a bounded time, then let the delivery process go on alone.
 
-    Ten seconds while acknowledgements come, two where none has come yet, two in a notebook; `REFUNC_EXIT_WAIT` sets
-    the number. Ctrl-C skips it.
+    Ten seconds while acknowledgements come, two without one, two in a notebook; or what `REFUNC_EXIT_WAIT` says.
+    Ctrl-C skips it.
 
     Args:
         tell: Shows a line: what is waited for, and what remains.
@@ -239,7 +251,7 @@ def wait_at_exit(tell: Callable[[str], None]) -> None:
     try:
         with contextlib.suppress(KeyboardInterrupt):
             _wait(tell)
-        remaining = [text for a in _pending() if (text := _remaining_text(a))]
+        remaining = [text for a in _handover.given if (text := _remaining_text(a))]
         if remaining:
             tell(
                 f"still to be delivered: {'; '.join(remaining)}. "
@@ -252,13 +264,17 @@ def wait_at_exit(tell: Callable[[str], None]) -> None:
 def _wait(tell: Callable[[str], None]) -> None:
     budget = _exit_wait()
     started = time.monotonic()
-    answered = False
+    is_set = "REFUNC_EXIT_WAIT" in os.environ
+    moved_at, last_taken = started, -1
     has_said = False
     while True:
         pending = _pending()
         elapsed = time.monotonic() - started
-        answered = answered or any(a.cursor().delivered for a in pending) or len(pending) < len(_handover.given)
-        if not pending or elapsed >= (budget if answered else min(budget, UNANSWERED_WAIT)):
+        taken = sum(a.cursor().delivered for a in _handover.given)
+        if taken != last_taken:
+            last_taken, moved_at = taken, time.monotonic()
+        is_quiet = not is_set and time.monotonic() - moved_at >= UNANSWERED_WAIT
+        if not pending or elapsed >= budget or is_quiet:
             return
         if elapsed >= SAY_AFTER and not has_said:
             has_said = True
@@ -272,7 +288,9 @@ def _wait(tell: Callable[[str], None]) -> None:
 
 
 def _pending() -> list[Attachment]:
-    return [a for a in _handover.given if a.folder.is_dir() and not a.cursor().is_done]
+    """Return what is worth waiting for: not what was left alone for good."""
+    cursors = [(a, a.cursor()) for a in _handover.given if a.folder.is_dir()]
+    return [a for a, cursor in cursors if cursor.state != "quarantined" and not cursor.is_done]
 
 
 def _remaining_text(attachment: Attachment) -> str:
@@ -280,6 +298,10 @@ def _remaining_text(attachment: Attachment) -> str:
     why = f" ({health.last_error})" if health.last_error else ""
     records = "record" if health.waiting == 1 else "records"
     return f"{attachment.passport.name} {health.waiting:,} {records}{why}" if health.waiting else ""
+
+
+def _manner(code: int) -> str:
+    return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def _exit_wait() -> float:

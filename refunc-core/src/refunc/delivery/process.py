@@ -33,8 +33,7 @@ report = logging.getLogger("refunc.delivery")
 
 def main(fd: int) -> None:
     """Serve the training process at the other end of the pipe *fd*, then end this process."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(5)  # on a machine that is busy, the training comes first
+    _stand_back()
     control = _Control(fd)
     couriers: dict[str, Courier] = {}
     gone_at: float | None = None
@@ -56,6 +55,14 @@ def main(fd: int) -> None:
     logging.shutdown()
     # A backend's own threads, or a hook that never returns, must not hold the process.
     os._exit(0)
+
+
+def _stand_back() -> None:
+    """Leave the training the first turn on a busy machine, and the last place where memory runs out."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.nice(5)
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")  # proc(5): the first to be killed
 
 
 class _Control:
@@ -104,7 +111,7 @@ def _log_to(folder: Path) -> None:
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
-    report.setLevel(logging.INFO)
+    report.setLevel(logging.DEBUG)
 
 
 def _linger() -> float:

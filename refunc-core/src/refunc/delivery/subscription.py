@@ -131,8 +131,8 @@ class Subscription:
         """Whether there is something to call the backend for now."""
         if self.is_abandoned or time.monotonic() < self.retry_at or not self._is_ready():
             return False
-        if not self._calls:
-            self._fill()
+        while not self._calls and self._fill():
+            continue
         return bool(self._calls)
 
     def advance(self, backend: Backend) -> None:
@@ -143,7 +143,7 @@ class Subscription:
                 return
         if not self._called:
             self._called = True
-            report.info("%s: delivering %s", self.name, self.folder.name)
+            report.debug("%s: delivering %s", self.name, self.folder.name)
         call = self._calls[0]
         try:
             self._perform(backend, call)
@@ -178,8 +178,8 @@ class Subscription:
             return False
         return True
 
-    def _fill(self) -> None:
-        """Take the next window, or the run's end when there is no other record left."""
+    def _fill(self) -> bool:
+        """Take the next window, or the run's end when there is no other record left; whether it read any record."""
         self._records = self._tail.read(WINDOW_RECORDS)
         for record in self._records:
             match record:
@@ -192,7 +192,8 @@ class Subscription:
                 case _:
                     pass
         self._is_fresh = True
-        if self._records:
+        has_read = bool(self._records)
+        if has_read:
             self._calls = calls_of(self._records, _ALL)
             if not self.cursor.started:
                 self._calls.appendleft(Call("on_run_start", []))
@@ -200,6 +201,7 @@ class Subscription:
                 self._window_done()
         elif not self.cursor.ended:
             self._fill_end()
+        return has_read
 
     def _fill_end(self) -> None:
         end = self.cursor.end
@@ -277,7 +279,7 @@ class Subscription:
         self._delay = 0.0
         self.retry_at = 0.0
         if self.cursor.state != "ok":
-            report.info("%s: delivering again", self.name)
+            report.debug("%s: delivering again", self.name)
             self.cursor.state = "ok"
         if call.hook == "on_run_start":
             self.cursor.started = True
