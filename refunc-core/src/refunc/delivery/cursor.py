@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -104,7 +105,8 @@ class Cursor:
             if str(error)
             else type(error).__name__
         )
-        self.last_error = text(" ".join(said.split()), 500)
+        # A client's error may quote the address with the password in it.
+        self.last_error = text(re.sub(r"//[^/@\s]+@", "//***@", " ".join(said.split())), 500)
 
     def health(self) -> Health:
         """Return how far delivery is; counts the lines that wait."""

@@ -1,0 +1,32 @@
+"""What a failed request means for the records in it."""
+
+from __future__ import annotations
+
+from refunc.plugins import Pause, Reject, Retry
+from refunc.plugins.errors import DeliveryError
+
+_DENIED = frozenset({401, 403})
+_LATER = frozenset({408, 425, 429})
+
+
+def told(error: Exception) -> BaseException:
+    """
+    Return what delivery is to be told of *error*, which the client raised.
+
+    401 and 403 pause, what the server calls the request's own fault rejects, all else is tried again: no answer at all
+    reaches here as an MlflowException with the status 500, as a server's own failure and a 429 do; the client keeps its
+    Retry-After to itself, so delivery's back-off decides.
+    """
+    if isinstance(error, (DeliveryError, OSError)):
+        return error
+    ask = getattr(error, "get_http_status_code", None)
+    if not callable(ask):
+        return error
+    status = ask()
+    text = " ".join(str(error).split())[:300]
+    if status in _DENIED:
+        return Pause(f"HTTP {status}: {text}. Set MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN.")
+    # urllib3 takes a 413 for something that passes, and the client tells of it as of no answer.
+    if (400 <= status < 500 and status not in _LATER) or "too many 413" in text:
+        return Reject(f"HTTP {status}: {text}")
+    return Retry(text)

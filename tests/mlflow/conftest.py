@@ -1,0 +1,227 @@
+"""Real MLflow servers, on SQLite and on PostgreSQL, on free ports of the loopback, stopped by their own ids."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import json
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+INSTALL = "pip install mlflow psycopg2-binary"
+INSTALL_POSTGRES = "apt-get install postgresql"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], Any], deadline: float = 30.0) -> Any:
+    end = time.monotonic() + deadline
+    while not (value := condition()):
+        assert time.monotonic() < end, "the condition did not come true in time"
+        time.sleep(0.02)
+    return value
+
+
+class Server:
+    """An MLflow server that can be stopped, frozen and started again at the same address."""
+
+    def __init__(self, folder: Path, store: str, *options: str, **environment: str) -> None:
+        self.folder, self.store, self.options, self.environment = folder, store, options, environment
+        self.port = free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
+        command += ["--backend-store-uri", self.store, "--artifacts-destination", str(self.folder / "artifacts")]
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        with open(self.folder / "server.log", "ab") as log:
+            self.process = subprocess.Popen(
+                [*command, "--workers", "1", *self.options],
+                cwd=self.folder,
+                env={**os.environ, **quiet, **self.environment},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        wait_until(self.is_ready, 90)
+
+    def is_ready(self) -> bool:
+        assert self.process is not None
+        assert self.process.poll() is None, (self.folder / "server.log").read_text()[-2_000:]
+        try:
+            return bool(self.post("experiments/search", max_results=1))
+        except urllib.error.HTTPError as error:
+            return error.code == 401
+        except OSError:
+            return False
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.signal(signal.SIGCONT)
+            self.signal(signal.SIGKILL)
+            self.process.wait(10)
+            self.process = None
+
+    def ask(self, endpoint: str, /, **query: Any) -> Any:
+        text = "&".join(f"{key}={value}" for key, value in query.items())
+        with urllib.request.urlopen(f"{self.uri}/api/2.0/mlflow/{endpoint}?{text}", timeout=20) as answer:
+            return json.load(answer)
+
+    def post(self, path: str, **body: Any) -> Any:
+        data = json.dumps(body).encode()
+        request = urllib.request.Request(
+            f"{self.uri}/api/2.0/mlflow/{path}", data, {"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+    def runs(self, experiment: str) -> list[Any]:
+        found = self.ask("experiments/get-by-name", experiment_name=experiment)["experiment"]["experiment_id"]
+        return list(self.post("runs/search", experiment_ids=[found], max_results=1000).get("runs", []))
+
+    def history(self, run_id: str, key: str) -> list[Any]:
+        rows, token = [], ""
+        while True:
+            page = self.ask(
+                "metrics/get-history", run_id=run_id, metric_key=key, max_results=25000, **({"page_token": token} if token else {})
+            )
+            rows += page.get("metrics", [])
+            token = page.get("next_page_token", "")
+            if not token:
+                return rows
+
+
+def texts(pairs: list[Any]) -> dict[str, str]:
+    """Return MLflow's list of keys and values as a dict."""
+    return {pair["key"]: pair["value"] for pair in pairs}
+
+
+@pytest.fixture(scope="session")
+def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+    """Start servers; all are stopped at the end."""
+    started: list[Server] = []
+
+    def start(store: str | None = None, *options: str, **environment: str) -> Server:
+        folder = tmp_path_factory.mktemp("server")
+        server = Server(folder, store or f"sqlite:///{folder}/mlflow.db", *options, **environment)
+        started.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def sqlite_server(servers: Callable[..., Server]) -> Server:
+    return servers()
+
+
+def postgres_bin() -> Path | None:
+    return next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start a PostgreSQL cluster of our own and give the address of an empty database in it."""
+    programs = postgres_bin()
+    assert programs is not None
+    folder = Path("/var", "tmp", f"refunc-postgres-{os.getpid()}")  # the user postgres cannot reach pytest's folder
+    folder.mkdir()
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
+    port = free_port()
+
+    def run(*command: str) -> None:
+        become = ["runuser", "-u", "postgres", "--"] if is_root else []
+        subprocess.run([*become, *command], check=True, capture_output=True, cwd=folder)
+
+    run(str(programs / "initdb"), "-D", f"{folder}/data", "-A", "trust", "-U", "postgres", "--no-sync")
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
+    run(str(programs / "pg_ctl"), "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", options, "start")
+    try:
+        yield f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        run(str(programs / "pg_ctl"), "-D", f"{folder}/data", "-w", "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def parts(require: Callable[[bool, str], None]) -> Any:
+    """Skip, or in CI fail, where MLflow or PostgreSQL is not installed."""
+    require(importlib.util.find_spec("mlflow") is not None and importlib.util.find_spec("sqlalchemy") is not None, INSTALL)
+
+    class Parts:
+        @staticmethod
+        def postgres() -> None:
+            require(importlib.util.find_spec("psycopg2") is not None, INSTALL)
+            require(postgres_bin() is not None, INSTALL_POSTGRES)
+
+    return Parts
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def server(request: pytest.FixtureRequest, parts: Any, servers: Callable[..., Server]) -> Server:
+    """Give a server on each of the two databases."""
+    if request.param == "sqlite":
+        found: Server = request.getfixturevalue("sqlite_server")
+        return found
+    parts.postgres()
+    found = request.getfixturevalue("postgres_server")
+    return found
+
+
+@pytest.fixture(scope="session")
+def postgres_server(servers: Callable[..., Server], postgres: str) -> Server:
+    return servers(postgres)
+
+
+@pytest.fixture
+def lone_server(parts: Any, sqlite_server: Server) -> Server:
+    """Give the server on SQLite, for what does not depend on the database."""
+    return sqlite_server
+
+
+@pytest.fixture
+def mlflow_tools() -> Any:
+    """Give the functions above; importlib mode has no import between test files."""
+
+    class Tools:
+        texts = staticmethod(texts)
+        until = staticmethod(wait_until)
+        free_port = staticmethod(free_port)
+
+    return Tools
+
+
+@pytest.fixture(autouse=True)
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out what a developer's shell says of MLflow; and what `open` sets is gone after the test."""
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+    for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_DISABLE_TELEMETRY"):
+        monkeypatch.setenv(name, {"MLFLOW_DISABLE_TELEMETRY": "true"}.get(name, "0" if "RETRIES" in name else "10"))

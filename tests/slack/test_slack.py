@@ -1,0 +1,288 @@
+"""The Slack plugin: slack_sdk's own client against a local receiver that enforces Slack's documented limits."""
+
+from __future__ import annotations
+
+import http.server
+import importlib.util
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+import refunc_slack
+from refunc.plugins import ConfigurationError, LogLine, NotConfigured, Pause, Reject, Retry, RunEnd
+from refunc.plugins.testing import IntegrationContract, opened, sample_run
+from refunc_slack import SlackIntegration
+
+pytestmark = pytest.mark.extras
+SECRET = "T000-B000-hunter2"
+
+
+def problem_of(message: dict[str, Any]) -> str | None:
+    """Return what Slack would not take in *message*: its documented limits."""
+    if len(message.get("text", "")) > 40_000 or len(message.get("blocks", [])) > 50:
+        return "too long"
+    if sum(len(json.dumps(block)) for block in message.get("blocks", [])) > 13_000:
+        return "too long in all"
+    for block in message.get("blocks", []):
+        kind, text = block.get("type"), block.get("text")
+        if kind == "header":
+            if text["type"] != "plain_text" or not 0 < len(text["text"]) <= 150:
+                return "header"
+        elif kind == "section":
+            fields = block.get("fields", [])
+            if text is None and not fields:
+                return "section without text"
+            if text is not None and not 0 < len(text["text"]) <= 3_000:
+                return "section"
+            if len(fields) > 10 or any(not 0 < len(field["text"]) <= 2_000 for field in fields):
+                return "fields"
+        elif kind == "context":
+            if not 0 < len(block["elements"]) <= 10:
+                return "context"
+        else:
+            return f"type {kind}"
+    return None
+
+
+class Receiver:
+    """What Slack does with a webhook: limits, a rate of one a second with a small burst, and failures on demand."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+        self.refused: list[str] = []
+        self.answers: deque[tuple[int, str]] = deque()
+        self.arrivals: list[float] = []
+        self.rate: float | None = None
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:  # noqa: N802
+                message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                code, body = outer.judge(message)
+                self.send_response(code)
+                if code == 429:
+                    self.send_header("Retry-After", "3")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body.encode())
+
+            def log_message(self, *args: Any) -> None:
+                """Say nothing."""
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/services/{SECRET}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def judge(self, message: dict[str, Any]) -> tuple[int, str]:
+        if self.answers:
+            return self.answers.popleft()
+        now = time.monotonic()
+        self.arrivals.append(now)
+        if self.rate is not None and sum(now - moment < self.rate for moment in self.arrivals) > 1:
+            return 429, "rate_limited"
+        problem = problem_of(message)
+        if problem is not None:
+            self.refused.append(problem)
+            return 400, "invalid_blocks"
+        self.messages.append(message)
+        return 200, "ok"
+
+    def texts(self) -> list[str]:
+        return [json.dumps(message, ensure_ascii=False) for message in self.messages]
+
+
+@pytest.fixture
+def slack(require: Callable[[bool, str], None], monkeypatch: pytest.MonkeyPatch) -> Iterator[Receiver]:
+    require(importlib.util.find_spec("slack_sdk") is not None, "pip install slack-sdk")
+    monkeypatch.setattr(refunc_slack, "INTERVAL", 0.0)
+    receiver = Receiver()
+    yield receiver
+    receiver.server.shutdown()
+    receiver.server.server_close()
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    return sample_run(tmp_path / "run")
+
+
+def lines(*messages: str, level: str = "ERROR", age: float = 0.0, **fields: Any) -> list[LogLine]:
+    moment = time.time() - age
+    return [
+        LogLine(level=level, message=message, time=moment, writer="w", seq=n, logger="train", **fields)
+        for n, message in enumerate(messages)
+    ]
+
+
+class TestContract(IntegrationContract):
+    secrets: ClassVar[tuple[str, ...]] = (SECRET, "hunter2")
+
+    @pytest.fixture
+    def integration(self, slack: Receiver) -> SlackIntegration:
+        return SlackIntegration(webhook_url=slack.url, channel="#ml-alerts")
+
+
+def test_an_error_becomes_a_message(slack: Receiver, run: Any) -> None:
+    with opened(SlackIntegration(webhook_url=slack.url, channel="#ml")) as hooks:
+        hooks.on_log(run=run, records=lines("out of memory", step=7, exception="Traceback\nValueError: no"))
+        hooks.on_log(run=run, records=lines("fine", level="INFO"))
+
+    [message] = slack.messages
+    assert message["channel"] == "#ml"
+    shown = json.dumps(message)
+    assert all(part in shown for part in ("ERROR: baseline", "out of memory", "ValueError: no", "step 7", "digits"))
+
+
+def test_a_completion_has_duration_results_and_traceback(slack: Receiver, run: Any) -> None:
+    with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
+        hooks.on_log(run=run, records=lines("done", level="RESULT", metrics={"accuracy": 0.95}))
+        hooks.on_run_end(run=run, record=RunEnd(status="failed", duration=7_500, error="Traceback\nKeyError: 'x'"))
+
+    [text] = slack.texts()
+    assert all(part in text for part in ("baseline failed after 2 h 5 min", "accuracy", "0.95", "KeyError"))
+
+
+def test_a_crash_says_what_it_is(slack: Receiver, run: Any) -> None:
+    with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
+        hooks.on_run_end(run=run, record=RunEnd(status="crashed", duration=30))
+
+    assert "its process is gone after 30 s" in slack.texts()[0]
+
+
+def test_notifications_can_be_switched_off(slack: Receiver, run: Any) -> None:
+    quiet = SlackIntegration(webhook_url=slack.url, error_notifications=False, completion_notifications=False)
+    with opened(quiet) as hooks:
+        hooks.on_log(run=run, records=lines("no"))
+        hooks.on_run_end(run=run, record=RunEnd(status="completed"))
+
+    assert slack.messages == []
+
+
+@pytest.mark.parametrize("text", ["x" * 100_000, "&<>" * 50_000, "`" * 10_000, "\x1b[31m\u202e\x00 red", "", "\n" * 9_000])
+def test_whatever_is_logged_fits_the_limits_and_is_no_markup(text: str, slack: Receiver, run: Any) -> None:
+    with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
+        hooks.on_log(run=run, records=lines(f"<!channel> {text}", exception=text, other={"a": text}))
+        hooks.on_log(run=run, records=lines(*[f"<!here> {text}"] * 50, exception=text))
+        end = RunEnd(status="failed", error=text, metrics={f"{text[:200]}{n}": text for n in range(30)})
+        hooks.on_run_end(run=run, record=end)
+
+    assert slack.refused == []
+    assert len(slack.messages) == 3
+    for message in slack.messages:
+        texts = [part["text"] for block in message["blocks"] if block["type"] != "header" for part in _texts_in(block)]
+        assert not [found for found in texts if "<!" in found or "\x1b" in found or "\u202e" in found]
+
+
+def _texts_in(block: dict[str, Any]) -> list[dict[str, Any]]:
+    return [part for part in (block.get("text"), *block.get("fields", []), *block.get("elements", [])) if part]
+
+
+def test_a_storm_of_errors_is_one_message_and_the_rest_is_counted(slack: Receiver, run: Any) -> None:
+    with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
+        hooks.on_log(run=run, records=lines(*[f"error {n}" for n in range(500)]))
+        for n in range(20):
+            hooks.on_log(run=run, records=lines(f"another {n}"))
+        hooks.on_run_end(run=run, record=RunEnd(status="completed"))
+
+    texts = slack.texts()
+    assert "500 errors" in texts[0]
+    assert "error 0" in texts[0]
+    assert "error 499" in texts[0]
+    assert len(texts) <= 7
+    assert "16 errors were not sent" in texts[-1]
+
+
+def test_messages_keep_their_distance(slack: Receiver, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(refunc_slack, "INTERVAL", 0.3)
+    slack.rate = 0.25
+    with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
+        hooks.on_log(run=run, records=lines("a", "b", "c"))
+
+    assert len(slack.messages) == 3
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(429, Retry), (500, Retry), (503, Retry), (408, Retry), (400, Reject), (403, Pause), (404, Pause), (410, Pause)]
+)
+def test_what_an_answer_means(code: int, kind: type[Exception], slack: Receiver, run: Any) -> None:
+    slack.answers.append((code, "no_service"))
+    with opened(SlackIntegration(webhook_url=slack.url)) as hooks, pytest.raises(kind) as caught:
+        hooks.on_log(run=run, records=lines("a"))
+
+    assert getattr(caught.value, "after", None) == (3.0 if code == 429 else None)
+    assert SECRET not in str(caught.value)
+
+
+def test_no_answer_is_tried_again_and_names_no_webhook(slack: Receiver, run: Any) -> None:
+    slack.server.shutdown()
+    slack.server.server_close()
+    with opened(SlackIntegration(webhook_url=slack.url)) as hooks, pytest.raises(Retry) as caught:
+        hooks.on_log(run=run, records=lines("a"))
+
+    assert SECRET not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_call_that_failed_halfway_does_not_send_twice(slack: Receiver, run: Any) -> None:
+    records = lines("first", "second")
+    with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
+        slack.answers.extend([])
+        original = slack.judge
+
+        def judge(message: dict[str, Any]) -> tuple[int, str]:
+            return (503, "down") if "second" in json.dumps(message) and len(slack.messages) == 1 else original(message)
+
+        slack.judge = judge  # type: ignore[method-assign]
+        with pytest.raises(Retry):
+            hooks.on_log(run=run, records=records)
+        slack.judge = original  # type: ignore[method-assign]
+        hooks.on_log(run=run, records=records)
+
+    assert [("first" in text, "second" in text) for text in slack.texts()] == [(True, False), (False, True)]
+
+
+def test_what_is_old_is_not_told_but_counted(slack: Receiver, run: Any) -> None:
+    with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
+        hooks.on_log(run=run, records=lines("stale", "stale too", age=16 * 60))
+        assert slack.messages == []
+        hooks.on_run_end(run=run, record=RunEnd(status="completed"))
+
+    assert "2 errors were not sent" in slack.texts()[0]
+
+
+def test_the_webhook_is_in_no_log(slack: Receiver, run: Any, caplog: pytest.LogCaptureFixture) -> None:
+    logging.getLogger("slack_sdk").setLevel(logging.NOTSET)
+    with caplog.at_level(logging.DEBUG), opened(SlackIntegration(webhook_url=slack.url)) as hooks:
+        hooks.on_log(run=run, records=lines("a"))
+
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize("value", ["hooks.slack.com/hunter2", "ftp://hunter2/x", "https://", ""])
+def test_a_malformed_webhook_is_refused_and_not_shown(value: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"slack: webhook_url is \*\*\*.*Expected: https://host") as caught:
+        SlackIntegration(webhook_url=value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_without_a_webhook_it_is_not_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLACK_WEBHOOK_URL", raising=False)
+    text = r"slack: webhook_url is not set. Pass SlackIntegration\(webhook_url=...\) or set SLACK_WEBHOOK_URL."
+    with pytest.raises(NotConfigured, match=text):
+        SlackIntegration()
+
+
+def test_importing_the_plugin_imports_no_slack() -> None:
+    code = "import sys, refunc_slack; refunc_slack.SlackIntegration(webhook_url='https://h'); print('slack_sdk' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+
+    assert done.stdout == "False\n", done.stderr
