@@ -105,7 +105,11 @@ class Server:
         rows, token = [], ""
         while True:
             page = self.ask(
-                "metrics/get-history", run_id=run_id, metric_key=key, max_results=25000, **({"page_token": token} if token else {})
+                "metrics/get-history",
+                run_id=run_id,
+                metric_key=key,
+                max_results=25000,
+                **({"page_token": token} if token else {}),
             )
             rows += page.get("metrics", [])
             token = page.get("next_page_token", "")
@@ -173,7 +177,9 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def parts(require: Callable[[bool, str], None]) -> Any:
     """Skip, or in CI fail, where MLflow or PostgreSQL is not installed."""
-    require(importlib.util.find_spec("mlflow") is not None and importlib.util.find_spec("sqlalchemy") is not None, INSTALL)
+    require(
+        importlib.util.find_spec("mlflow") is not None and importlib.util.find_spec("sqlalchemy") is not None, INSTALL
+    )
 
     class Parts:
         @staticmethod
@@ -187,16 +193,14 @@ def parts(require: Callable[[bool, str], None]) -> Any:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def server(request: pytest.FixtureRequest, parts: Any, servers: Callable[..., Server]) -> Server:
     """Give a server on each of the two databases."""
-    if request.param == "sqlite":
-        found: Server = request.getfixturevalue("sqlite_server")
-        return found
-    parts.postgres()
-    found = request.getfixturevalue("postgres_server")
+    if request.param == "postgresql":
+        parts.postgres()
+    found: Server = request.getfixturevalue(f"{request.param}_server")
     return found
 
 
 @pytest.fixture(scope="session")
-def postgres_server(servers: Callable[..., Server], postgres: str) -> Server:
+def postgresql_server(servers: Callable[..., Server], postgres: str) -> Server:
     return servers(postgres)
 
 

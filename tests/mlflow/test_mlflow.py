@@ -16,12 +16,23 @@ import attrs
 import pytest
 
 import refunc_mlflow
-from refunc.plugins import Artifact, ConfigurationError, Metrics, NotConfigured, Params, Pause, Reject, Retry, RunEnd, Tags
+from refunc.plugins import (
+    Artifact,
+    ConfigurationError,
+    Metrics,
+    NotConfigured,
+    Params,
+    Pause,
+    Reject,
+    Retry,
+    RunEnd,
+    Tags,
+)
 from refunc.plugins.testing import IntegrationContract, deliver, opened, sample_records, sample_run
 from refunc_mlflow import MLflowIntegration
 from refunc_mlflow.limits import MAX_KEY, key_of
 
-pytestmark = [pytest.mark.extras, pytest.mark.slow, pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.trackers, pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
 
 
 class TestContract(IntegrationContract):
@@ -79,7 +90,9 @@ def test_the_same_records_again_are_the_same_rows(server: Any, name: str, run: A
     assert len(server.history(found["info"]["run_id"], "loss")) == 1500
 
 
-def test_after_a_restart_the_run_is_found_and_its_parent_too(server: Any, name: str, run: Any, mlflow_tools: Any) -> None:
+def test_after_a_restart_the_run_is_found_and_its_parent_too(
+    server: Any, name: str, run: Any, mlflow_tools: Any
+) -> None:
     for step in range(3):
         with opened(MLflowIntegration(tracking_uri=server.uri, experiment_name=name)) as hooks:
             hooks.on_metrics(run=run, records=points(float(step), step=step))
@@ -117,7 +130,9 @@ def test_a_long_param_is_cut_and_kept_whole_beside(lone_server: Any, name: str, 
     assert [file["path"] for file in files] == ["params.json"]
 
 
-def test_names_that_mlflow_refuses_arrive_under_others(lone_server: Any, name: str, run: Any, mlflow_tools: Any) -> None:
+def test_names_that_mlflow_refuses_arrive_under_others(
+    lone_server: Any, name: str, run: Any, mlflow_tools: Any
+) -> None:
     names = ["a@b", "/lead", "trail/", "a//b", "../up", "%", "λ ok", "x" * 300, "", "a(b)=c\n"]
     record = Metrics(metrics={key: float(n) for n, key in enumerate(names)}, step=1, time=1.7e9, writer="w", seq=1)
     with opened(MLflowIntegration(tracking_uri=lone_server.uri, experiment_name=name)) as hooks:
@@ -219,7 +234,7 @@ def answers(parts: Any) -> Iterator[Callable[[int, bytes], str]]:
 
     def start(code: int, body: bytes) -> str:
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:  # noqa: N802
+            def do_GET(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 self.send_response(code)
                 self.send_header("Content-Length", str(len(body)))
@@ -244,7 +259,17 @@ def answers(parts: Any) -> Iterator[Callable[[int, bytes], str]]:
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [(401, Pause), (403, Pause), (400, Reject), (404, Reject), (413, Reject), (408, Retry), (429, Retry), (500, Retry), (503, Retry)],
+    [
+        (401, Pause),
+        (403, Pause),
+        (400, Reject),
+        (404, Reject),
+        (413, Reject),
+        (408, Retry),
+        (429, Retry),
+        (500, Retry),
+        (503, Retry),
+    ],
 )
 def test_what_an_answer_means(code: int, kind: type, answers: Callable[[int, bytes], str], run: Any) -> None:
     with opened(MLflowIntegration(tracking_uri=answers(code, b"no"), run_id="r")) as hooks, pytest.raises(kind):
@@ -253,12 +278,12 @@ def test_what_an_answer_means(code: int, kind: type, answers: Callable[[int, byt
 
 @pytest.mark.parametrize("value", ["http://", "https://:80", "http://host:99999", ""])
 def test_a_malformed_address_is_refused(value: str) -> None:
-    with pytest.raises(ConfigurationError, match="mlflow: tracking_uri is .*Expected: http://host"):
+    with pytest.raises(ConfigurationError, match=r"mlflow: tracking_uri is .*Expected: http://host"):
         MLflowIntegration(tracking_uri=value)
 
 
 def test_a_wrong_type_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="mlflow: tracking_uri is 5. Expected: text or None."):
+    with pytest.raises(ConfigurationError, match=r"mlflow: tracking_uri is 5\. Expected: text or None\."):
         MLflowIntegration(tracking_uri=5)  # type: ignore[arg-type]
 
 
@@ -268,7 +293,7 @@ def test_without_the_full_package_a_local_store_is_not_configured(
 ) -> None:
     monkeypatch.setattr(refunc_mlflow, "_has_stores", lambda: False)
 
-    with pytest.raises(NotConfigured, match=r"MLFLOW_TRACKING_URI, or run: pip install mlflow"):
+    with pytest.raises(NotConfigured, match=r"MLFLOW_TRACKING_URI, or: pip install mlflow"):
         MLflowIntegration(tracking_uri=uri)
     MLflowIntegration(tracking_uri="http://localhost:5000")
 
@@ -292,7 +317,9 @@ def test_a_password_in_the_address_does_not_show() -> None:
 
 
 def test_importing_the_plugin_imports_no_mlflow() -> None:
-    code = "import sys, refunc_mlflow; refunc_mlflow.MLflowIntegration(tracking_uri='http://h'); print('mlflow' in sys.modules)"
+    code = (
+        "import sys, refunc_mlflow as p; p.MLflowIntegration(tracking_uri='http://h'); print('mlflow' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
     assert done.stdout == "False\n", done.stderr

@@ -24,7 +24,7 @@ from refunc.plugins.testing import IntegrationContract, deliver, opened, sample_
 from refunc_prometheus import PrometheusIntegration
 from refunc_prometheus.exposition import MAX_NAMES, name_of, names_of
 
-pytestmark = pytest.mark.extras
+pytestmark = pytest.mark.trackers
 INSTALL = "apt-get install prometheus prometheus-pushgateway"
 
 
@@ -111,7 +111,9 @@ def test_a_real_server_scrapes_it(start: Callable[..., None], run: Any, tmp_path
     (tmp_path / "prometheus.yml").write_text(json.dumps(scrape_config))  # JSON is YAML
     with opened(made) as hooks:
         hooks.on_run_start(run=run)
-        hooks.on_metrics(run=run, records=points({"train/loss": 0.5, "bad": math.nan, "big": math.inf}, step=7, epoch=2))
+        hooks.on_metrics(
+            run=run, records=points({"train/loss": 0.5, "bad": math.nan, "big": math.inf}, step=7, epoch=2)
+        )
         hooks.on_log(run=run, records=[LogLine(level="ERROR", message="x")] * 3)
         start(
             "prometheus",
@@ -208,7 +210,20 @@ def test_integrations_of_one_process_share_a_port(run: Any) -> None:
 
 
 def test_names_are_valid_and_never_meet() -> None:
-    names = ["train/loss", "train_loss", "train.loss", "step", "1st", "λ", "λ ", "a b", "", "run_info", "x" * 500, "a\nb"]
+    names = [
+        "train/loss",
+        "train_loss",
+        "train.loss",
+        "step",
+        "1st",
+        "λ",
+        "λ ",
+        "a b",
+        "",
+        "run_info",
+        "x" * 500,
+        "a\nb",
+    ]
     found = names_of(names)
 
     assert found["train_loss"] == "train_loss"
@@ -228,7 +243,11 @@ def test_hostile_names_and_labels_still_scrape(run: Any) -> None:
     from prometheus_client.parser import text_string_to_metric_families
 
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-    assert {sample.value for sample in samples if sample.name.startswith(("ml_x", "ml__", "ml_step_"))} == {1.0, 2.0, 3.0}
+    assert {sample.value for sample in samples if sample.name.startswith(("ml_x", "ml__", "ml_step_"))} == {
+        1.0,
+        2.0,
+        3.0,
+    }
     assert samples[0].labels["run"] == 'a"b\\c\nd'
 
 
@@ -240,7 +259,8 @@ def test_names_without_end_are_bounded_and_counted(run: Any) -> None:
         text = scrape(made)
 
     assert text.count("\nml_m") - text.count("\nml_metrics_ignored") == MAX_NAMES
-    assert [line for line in text.splitlines() if line.startswith("ml_metrics_ignored_total")][0].endswith(" 50.0")
+    [ignored] = [line for line in text.splitlines() if line.startswith("ml_metrics_ignored_total")]
+    assert ignored.endswith(" 50.0")
 
 
 @pytest.mark.parametrize(

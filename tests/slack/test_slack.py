@@ -22,7 +22,7 @@ from refunc.plugins import ConfigurationError, LogLine, NotConfigured, Pause, Re
 from refunc.plugins.testing import IntegrationContract, opened, sample_run
 from refunc_slack import SlackIntegration
 
-pytestmark = pytest.mark.extras
+pytestmark = pytest.mark.trackers
 SECRET = "T000-B000-hunter2"
 
 
@@ -65,7 +65,7 @@ class Receiver:
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 code, body = outer.judge(message)
                 self.send_response(code)
@@ -167,7 +167,9 @@ def test_notifications_can_be_switched_off(slack: Receiver, run: Any) -> None:
     assert slack.messages == []
 
 
-@pytest.mark.parametrize("text", ["x" * 100_000, "&<>" * 50_000, "`" * 10_000, "\x1b[31m\u202e\x00 red", "", "\n" * 9_000])
+@pytest.mark.parametrize(
+    "text", ["x" * 100_000, "&<>" * 50_000, "`" * 10_000, "\x1b[31m\u202e\x00 red", "", "\n" * 9_000]
+)
 def test_whatever_is_logged_fits_the_limits_and_is_no_markup(text: str, slack: Receiver, run: Any) -> None:
     with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
         hooks.on_log(run=run, records=lines(f"<!channel> {text}", exception=text, other={"a": text}))
@@ -211,7 +213,8 @@ def test_messages_keep_their_distance(slack: Receiver, run: Any, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("code", "kind"), [(429, Retry), (500, Retry), (503, Retry), (408, Retry), (400, Reject), (403, Pause), (404, Pause), (410, Pause)]
+    ("code", "kind"),
+    [(429, Retry), (500, Retry), (503, Retry), (408, Retry), (400, Reject), (403, Pause), (404, Pause), (410, Pause)],
 )
 def test_what_an_answer_means(code: int, kind: type[Exception], slack: Receiver, run: Any) -> None:
     slack.answers.append((code, "no_service"))
@@ -282,7 +285,9 @@ def test_without_a_webhook_it_is_not_configured(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_importing_the_plugin_imports_no_slack() -> None:
-    code = "import sys, refunc_slack; refunc_slack.SlackIntegration(webhook_url='https://h'); print('slack_sdk' in sys.modules)"
+    code = (
+        "import sys, refunc_slack as p; p.SlackIntegration(webhook_url='https://h'); print('slack_sdk' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
     assert done.stdout == "False\n", done.stderr

@@ -17,7 +17,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from refunc.plugins import Artifact, Integration, Metrics, NotConfigured, Params, RunEnd, RunInfo, Tags, hookimpl, option
+from refunc.plugins import (
+    Artifact,
+    Integration,
+    Metrics,
+    NotConfigured,
+    Params,
+    RunEnd,
+    RunInfo,
+    Tags,
+    hookimpl,
+    option,
+)
 from refunc.plugins.options import check_url
 from refunc_mlflow.errors import told
 from refunc_mlflow.limits import (
@@ -67,7 +78,7 @@ class MLflowIntegration(Integration):
             what = "tracking_uri is not set" if self.tracking_uri is None else f"tracking_uri is {self.target}"
             raise NotConfigured(
                 f"mlflow: {what}, and a local store needs the package `mlflow`, of which only mlflow-skinny is here. "
-                "Name a server with MLflowIntegration(tracking_uri=...) or MLFLOW_TRACKING_URI, or run: pip install mlflow"
+                "Name a server with MLflowIntegration(tracking_uri=...) or MLFLOW_TRACKING_URI, or: pip install mlflow"
             )
 
     @property
@@ -209,4 +220,6 @@ class MLflowIntegration(Integration):
 
 def _has_stores() -> bool:
     """Whether the full package is here, which alone can open databases; asked without importing it."""
-    return importlib.util.find_spec("sqlalchemy") is not None and importlib.util.find_spec("mlflow.store.db") is not None
+    return (
+        importlib.util.find_spec("sqlalchemy") is not None and importlib.util.find_spec("mlflow.store.db") is not None
+    )

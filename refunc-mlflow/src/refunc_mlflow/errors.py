@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from refunc.plugins import Pause, Reject, Retry
 from refunc.plugins.errors import DeliveryError
 
@@ -22,11 +24,13 @@ def told(error: Exception) -> BaseException:
     ask = getattr(error, "get_http_status_code", None)
     if not callable(ask):
         return error
-    status = ask()
+    said = re.search(
+        r"failed with error code (\d+)", str(error)
+    )  # where the answer is no JSON, `ask` knows few of them
+    status = int(said[1]) if said else ask()
     text = " ".join(str(error).split())[:300]
     if status in _DENIED:
         return Pause(f"HTTP {status}: {text}. Set MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN.")
-    # urllib3 takes a 413 for something that passes, and the client tells of it as of no answer.
-    if (400 <= status < 500 and status not in _LATER) or "too many 413" in text:
+    if 400 <= status < 500 and status not in _LATER:
         return Reject(f"HTTP {status}: {text}")
     return Retry(text)

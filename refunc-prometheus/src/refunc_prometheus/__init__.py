@@ -40,7 +40,7 @@ _NAMESPACE = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 class PrometheusIntegration(Integration):
-    """Export the newest metrics, step, epoch and status of each run, with the labels `experiment`, `run` and `run_id`."""
+    """Export the newest metrics, step, epoch and status of runs, labelled `experiment`, `run` and `run_id`."""
 
     delivery: ClassVar[Delivery] = "live"
 

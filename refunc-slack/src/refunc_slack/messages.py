@@ -45,7 +45,10 @@ def end_message(run: RunInfo, end: RunEnd, results: Mapping[str, Any], untold: i
     """Return the message for a run's end: status, duration, at most ten results, the traceback that ended it."""
     said = "its process is gone" if end.status == "crashed" else end.status
     head = f"{run.name} {said} after {duration(end.duration)}"
-    blocks = [_header(head), _section(f"{_MARKS.get(end.status, ':information_source:')} {escaped(cut(head, MAX_TEXT))}")]
+    blocks = [
+        _header(head),
+        _section(f"{_MARKS.get(end.status, ':information_source:')} {escaped(cut(head, MAX_TEXT))}"),
+    ]
     if results:
         pairs = [f"*{escaped(cut(name, 80))}*\n{escaped(cut(figure(value), 100))}" for name, value in results.items()]
         fields = [{"type": "mrkdwn", "text": text} for text in pairs[:MAX_FIELDS]]

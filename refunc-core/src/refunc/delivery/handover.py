@@ -2,9 +2,9 @@
 The training's side of delivery: integrations handed to the delivery process, the process looked after, exit waited for.
 
 `attach` appends to a deque and returns; all else is done by the thread `refunc-delivery`, a daemon, which starts the
-process with the first integration, writes to its pipe, and starts it again when it died. After a death each integration
-gets a process of its own, so that the one that kills its process stops nobody else; and one whose process dies again and
-again without getting on is started at ever longer intervals.
+process with the first integration, writes to its pipe, and starts it again when it died. After a death each
+integration gets a process of its own, so that the one that kills its process stops nobody else; and one whose process
+dies again and again without getting on is started at ever longer intervals.
 """
 
 from __future__ import annotations
@@ -191,8 +191,8 @@ class _Handover:
             self.restarts[key] = (time.monotonic() + delay, attachments)
             if count == 1:
                 report.warning(
-                    "%s: its delivery process dies (%s) and delivers nothing. The training is not touched; it is started "
-                    "again now and then, and what is logged stays in the run for `refunc sync`.",
+                    "%s: its delivery process dies (%s) and delivers nothing. The training is not touched; the process is "
+                    "started again now and then, and what is logged stays in the run for `refunc sync`.",
                     attachments[0].passport.name,
                     _manner(dead.popen.returncode),
                 )
