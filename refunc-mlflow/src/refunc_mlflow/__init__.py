@@ -128,7 +128,7 @@ class MLflowIntegration(Integration):
     def on_metrics(self, run: RunInfo, records: Sequence[Metrics]) -> None:
         """Log points with the time and step of their records, a thousand a request."""
         names: dict[str, str] = {}
-        points = []
+        points: list[Any] = []
         for record in records:
             moment, step = millis(record.time), step_of(record)
             for name, value in record.metrics.items():

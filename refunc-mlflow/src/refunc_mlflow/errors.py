@@ -27,7 +27,7 @@ def told(error: Exception) -> BaseException:
     said = re.search(
         r"failed with error code (\d+)", str(error)
     )  # where the answer is no JSON, `ask` knows few of them
-    status = int(said[1]) if said else ask()
+    status = int(said[1]) if said else int(str(ask()))
     text = " ".join(str(error).split())[:300]
     if status in _DENIED:
         return Pause(f"HTTP {status}: {text}. Set MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN.")

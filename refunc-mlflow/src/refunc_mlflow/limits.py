@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from refunc.plugins import Metrics, Reject
 
@@ -44,11 +44,15 @@ def flat(params: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Return nested params as `{"optimizer.lr": "0.1"}`; lists and empty mappings as JSON."""
     found: dict[str, str] = {}
     for name, value in params.items():
-        if isinstance(value, Mapping) and value:
-            found.update(flat(value, f"{prefix}{name}."))
+        if isinstance(value, dict) and value:
+            found.update(flat(cast("dict[str, Any]", value), f"{prefix}{name}."))
         else:
-            found[f"{prefix}{name}"] = json.dumps(value) if isinstance(value, (list, dict)) else str(value)
+            found[f"{prefix}{name}"] = value if isinstance(value, str) else _text(value)
     return found
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, (list, dict)) else str(value)
 
 
 def cut(value: str, limit: int = MAX_PARAM) -> str:

@@ -141,25 +141,25 @@ class PrometheusIntegration(Integration):
         """Push where a gateway is set: at the end, and every few seconds."""
         if not self.push_gateway or (not at_once and time.monotonic() < self._push_at):
             return
-        from prometheus_client import CollectorRegistry, push_to_gateway
+        import prometheus_client
 
-        registry = CollectorRegistry(auto_describe=False)
-        registry.register(_OneRun(self, run.run_id))
-        push_to_gateway(
+        client: Any = prometheus_client
+        registry = client.CollectorRegistry(auto_describe=False)
+        registry.register(_Snapshot(self.namespace, self._of(run)))
+        client.push_to_gateway(
             self.push_gateway, self.job, registry, grouping_key={"run_id": run.run_id}, timeout=PUSH_TIMEOUT
         )
         self._push_at = time.monotonic() + PUSH_INTERVAL
 
 
-class _OneRun:
-    """One run of an integration, for a gateway, which keeps each run's group by itself."""
+class _Snapshot:
+    """One run for a gateway, which keeps each run's group by itself. Read on the thread that pushes."""
 
-    def __init__(self, integration: PrometheusIntegration, run_id: str) -> None:
-        self._integration, self._run_id = integration, run_id
+    def __init__(self, namespace: str, values: RunValues) -> None:
+        self._namespace, self._values = namespace, values
 
     def collect(self) -> Any:
-        with self._integration._lock:
-            return families(self._integration.namespace, [self._integration._runs[self._run_id].copy()])
+        return families(self._namespace, [self._values])
 
 
 class _Exporter:

@@ -28,8 +28,8 @@ class RunValues:
     """The newest of one run."""
 
     run: RunInfo
-    metrics: dict[str, float] = attrs.Factory(dict)
-    lines: dict[str, int] = attrs.Factory(dict)
+    metrics: dict[str, float] = attrs.field(factory=dict[str, float])
+    lines: dict[str, int] = attrs.field(factory=dict[str, int])
     step: float | None = None
     epoch: float | None = None
     status: str = "running"
@@ -76,7 +76,7 @@ def names_of(metrics: Iterable[str]) -> dict[str, str]:
     spelt: dict[str, list[str]] = {}
     for metric in sorted(set(metrics)):
         spelt.setdefault(name_of(metric), []).append(metric)
-    names = {}
+    names: dict[str, str] = {}
     for name, several in spelt.items():
         for metric in several:
             names[metric] = name if len(several) == 1 or metric == name else f"{name}_{_digest(metric)}"
@@ -99,7 +99,11 @@ def families(namespace: str, runs: Sequence[RunValues]) -> Iterator[Any]:
     lines = CounterMetricFamily(f"{namespace}_log_lines", "Lines by level.", labels=[*LABELS, "level"])
     for values in runs:
         labels, run = values.labels, values.run
-        facts = {"experiment_id": run.experiment_id, "attempt": str(run.attempt), "parent_id": run.parent_id or ""}
+        facts: dict[str, str] = {
+            "experiment_id": run.experiment_id,
+            "attempt": str(run.attempt),
+            "parent_id": run.parent_id or "",
+        }
         info.add_metric(labels, facts)
         started.add_metric(labels, run.start_time)
         for word in dict.fromkeys((*STATUSES, values.status)):

@@ -123,6 +123,6 @@ def _seconds(headers: dict[str, Any]) -> float:
     """Return what `Retry-After` asks for; half a minute where it says nothing that is a number."""
     value = next((value for name, value in headers.items() if name.lower() == "retry-after"), "30")
     try:
-        return max(0.0, float(value[0] if isinstance(value, list) else value))
+        return max(0.0, float(str(value).strip("[]'")))
     except ValueError:
         return 30.0

@@ -191,8 +191,8 @@ class _Handover:
             self.restarts[key] = (time.monotonic() + delay, attachments)
             if count == 1:
                 report.warning(
-                    "%s: its delivery process dies (%s) and delivers nothing. The training is not touched; the process is "
-                    "started again now and then, and what is logged stays in the run for `refunc sync`.",
+                    "%s: its delivery process dies (%s) and delivers nothing. The training is not touched. "
+                    "It is started again now and then, and what is logged stays in the run for `refunc sync`.",
                     attachments[0].passport.name,
                     _manner(dead.popen.returncode),
                 )
