@@ -49,6 +49,7 @@ RUN_TAG = "refunc.run_id"
 STATUSES = {"failed": "FAILED", "interrupted": "KILLED", "crashed": "KILLED"}
 #: The client's own patience, so that delivery's decides: its default would block a call for four minutes.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 REMOTE = ("http", "https", "databricks", "uc", "databricks-uc")
 
 
@@ -90,8 +91,7 @@ class MLflowIntegration(Integration):
 
     def open(self) -> None:
         """Import the client; no request is made."""
-        os.environ.update({name: value for name, value in PATIENCE.items() if name not in os.environ})
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.update({name: value for name, value in {**PATIENCE, **QUIET}.items() if name not in os.environ})
         import mlflow.entities
         from mlflow.tracking import MlflowClient
 

@@ -297,7 +297,8 @@ def _remaining_text(attachment: Attachment) -> str:
     health = attachment.cursor().health()
     why = f" ({health.last_error})" if health.last_error else ""
     records = "record" if health.waiting == 1 else "records"
-    return f"{attachment.passport.name} {health.waiting:,} {records}{why}" if health.waiting else ""
+    name = attachment.passport.target or attachment.passport.name
+    return f"{name} {health.waiting:,} {records}{why}" if health.waiting else ""
 
 
 def _manner(code: int) -> str:

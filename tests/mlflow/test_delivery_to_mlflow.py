@@ -1,0 +1,295 @@
+"""
+A training, its delivery process and a real MLflow server, and what may happen to each of the three.
+
+Between delivery and server stands a proxy that can fail in five ways. `OUTAGE_SECONDS` and `OUTAGE_POINTS` in the
+environment make the outage as long, and the training as large, as one likes; CI runs a short form.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import struct
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.trackers, pytest.mark.timeout(600)]
+
+OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "2"))
+OUTAGE_POINTS = int(os.environ.get("OUTAGE_POINTS", "6000"))
+KILLS = int(os.environ.get("OUTAGE_KILLS", "6"))
+_ANSWER = "HTTP/1.1 {code} Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+
+
+class Proxy:
+    """A TCP proxy on the loopback before a server: passes everything, or fails as `mode` says."""
+
+    def __init__(self, port: int) -> None:
+        self.mode = "pass"
+        self.failures = 0
+        self._port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.uri = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._connections: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        if self.mode != "pass":
+            self.failures += 1
+        if self.mode in ("503", "429"):
+            connection.recv(65_536)
+            connection.sendall(_ANSWER.format(code=self.mode).encode())
+            connection.close()
+        elif self.mode == "reset":
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+        elif self.mode == "stall":
+            self._connections.append(connection)  # kept open, never answered
+        else:
+            self._pass_on(connection)
+
+    def _pass_on(self, connection: socket.socket) -> None:
+        upstream = socket.create_connection(("127.0.0.1", self._port))
+        self._connections += [connection, upstream]
+        for source, sink in ((connection, upstream), (upstream, connection)):
+            threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65_536):
+                sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            try:
+                end.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                continue
+
+    def fail(self, mode: str) -> None:
+        """Fail from now on, on the connections that are open as well."""
+        self.mode = mode
+        self.cut()
+
+    def cut(self) -> None:
+        """Break every connection that is open."""
+        while self._connections:
+            connection = self._connections.pop()
+            try:
+                connection.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            connection.close()
+
+    def close(self) -> None:
+        self._listener.close()
+        self.cut()
+
+
+@pytest.fixture
+def proxy(lone_server: Any) -> Iterator[Proxy]:
+    proxy = Proxy(lone_server.port)
+    yield proxy
+    proxy.close()
+
+
+@pytest.fixture
+def training(own_folder: Path, mlflow_tools: Any) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a training that logs a point at a time and says where it stands; all is killed at the end."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(uri: str, experiment: str, points: int, pause: float = 0.0, hold: bool = False) -> subprocess.Popen[str]:
+        (own_folder / "train.py").write_text(
+            textwrap.dedent(f"""
+                import sys, time
+                from refunc.logging import MLflowIntegration, MLLogger, experiment_context
+                log = MLLogger("train", "WARNING")
+                log.add_integration(MLflowIntegration(tracking_uri={uri!r}, experiment_name={experiment!r}))
+                with experiment_context("outage", "run"):
+                    log.log_hyperparams({{"lr": 0.1}})
+                    for step in range({points}):
+                        log.log_metrics({{"loss": 1 / (1 + step), "step_number": float(step)}}, step=step)
+                        if step % 1000 == 999:
+                            print(step, flush=True)
+                        time.sleep({pause})
+                    log.flush()
+                    print("mlflow" in sys.modules, flush=True)
+                    if {hold}: time.sleep(300)
+            """)
+        )
+        process = subprocess.Popen(
+            [sys.executable, "train.py"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=own_folder
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+    for pid in delivery_pids(own_folder):
+        os.kill(pid, 9)
+
+
+def delivery_pids(folder: Path) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            is_delivery = entry.name.isdigit() and b"refunc.delivery.process" in (entry / "cmdline").read_bytes()
+            if is_delivery and os.readlink(entry / "cwd") == str(folder):
+                found.append(int(entry.name))
+        except OSError:
+            continue
+    return found
+
+
+def cursor(folder: Path) -> dict[str, Any]:
+    for path in folder.glob("experiments/*/delivery/mlflow-*.json"):
+        try:
+            found: dict[str, Any] = json.loads(path.read_text())
+            return found
+        except (OSError, ValueError):
+            continue
+    return {}
+
+
+def assert_arrived_once(server: Any, experiment: str, points: int, status: str) -> None:
+    [run] = server.runs(experiment)
+    rows = server.history(run["info"]["run_id"], "step_number")
+    assert len(rows) == points
+    assert {int(row["step"]) for row in rows} == set(range(points))
+    assert all(float(row["value"]) == int(row["step"]) for row in rows)
+    assert run["info"]["status"] == status
+
+
+@pytest.mark.parametrize("mode", ["503", "429", "reset", "stall"])
+def test_a_server_that_fails_for_a_while_costs_nothing(
+    mode: str,
+    lone_server: Any,
+    proxy: Proxy,
+    training: Callable[..., Any],
+    own_folder: Path,
+    mlflow_tools: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")  # a stalled request is given up sooner than by default
+    monkeypatch.setenv("REFUNC_EXIT_WAIT", "0")
+    experiment = f"{mode}-{time.time_ns()}"
+    process = training(proxy.uri, experiment, OUTAGE_POINTS, pause=0.0005)
+    process.stdout.readline()
+    mlflow_tools.until(lambda: cursor(own_folder).get("delivered", 0) > 0)
+    proxy.fail(mode)
+    began = time.monotonic()
+    mlflow_tools.until(lambda: proxy.failures and time.monotonic() - began > OUTAGE_SECONDS, OUTAGE_SECONDS + 60)
+    mlflow_tools.until(lambda: cursor(own_folder)["state"] == "retrying")
+    proxy.fail("pass")
+    out, err = process.communicate(timeout=300)
+
+    assert process.returncode == 0, err
+    assert out.splitlines()[-1] == "False"  # the training never imported mlflow
+    mlflow_tools.until(lambda: cursor(own_folder).get("ended"), 240)
+    assert cursor(own_folder)["dead"] == 0
+    assert_arrived_once(lone_server, experiment, OUTAGE_POINTS, "FINISHED")
+
+
+def test_a_server_that_is_stopped_and_started_again_gets_everything_once(
+    parts: Any, servers: Callable[..., Any], training: Callable[..., Any], own_folder: Path, mlflow_tools: Any
+) -> None:
+    server = servers()
+    experiment = f"refused-{time.time_ns()}"
+    process = training(server.uri, experiment, OUTAGE_POINTS, pause=0.0005)
+    process.stdout.readline()
+    mlflow_tools.until(lambda: cursor(own_folder).get("delivered", 0) > 0)
+    server.stop()
+    mlflow_tools.until(lambda: cursor(own_folder).get("state") == "retrying")
+    server.start()
+    process.communicate(timeout=300)
+
+    mlflow_tools.until(lambda: cursor(own_folder).get("ended"), 240)
+    assert_arrived_once(server, experiment, OUTAGE_POINTS, "FINISHED")
+    server.stop()
+
+
+def test_a_killed_training_says_killed_in_mlflow(
+    lone_server: Any, training: Callable[..., Any], own_folder: Path, mlflow_tools: Any
+) -> None:
+    experiment = f"killed-{time.time_ns()}"
+    process = training(lone_server.uri, experiment, 3000, hold=True)
+    mlflow_tools.until(lambda: process.stdout.readline() == "False\n")
+    process.kill()
+
+    mlflow_tools.until(lambda: cursor(own_folder).get("ended"), 60)
+    assert_arrived_once(lone_server, experiment, 3000, "KILLED")
+
+
+def test_with_the_delivery_process_killed_too_sync_delivers_what_is_left(
+    lone_server: Any, proxy: Proxy, training: Callable[..., Any], own_folder: Path, mlflow_tools: Any
+) -> None:
+    experiment = f"both-{time.time_ns()}"
+    proxy.fail("503")
+    process = training(proxy.uri, experiment, 3000, hold=True)
+    mlflow_tools.until(lambda: process.stdout.readline() == "False\n")
+    mlflow_tools.until(lambda: cursor(own_folder).get("state") == "retrying")
+    process.kill()
+    for pid in delivery_pids(own_folder):
+        os.kill(pid, 9)
+    mlflow_tools.until(lambda: not delivery_pids(own_folder))
+    refused = subprocess.run(
+        [sys.executable, "-m", "refunc", "sync", "--patience", "1"], capture_output=True, text=True, timeout=60
+    )
+    proxy.fail("pass")
+
+    done = subprocess.run([sys.executable, "-m", "refunc", "sync"], capture_output=True, text=True, timeout=60)
+
+    assert refused.returncode == 1
+    assert "records wait (retrying)" in refused.stdout
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.startswith("done")
+    assert_arrived_once(lone_server, experiment, 3000, "KILLED")
+
+
+def test_delivery_killed_at_random_points_loses_and_doubles_nothing(
+    lone_server: Any, training: Callable[..., Any], own_folder: Path, mlflow_tools: Any
+) -> None:
+    seed = random.randrange(1 << 30)
+    chance = random.Random(seed)
+    experiment = f"kills-{time.time_ns()}"
+    # A restarted process needs some two seconds to get on, most of it for importing mlflow.
+    process = training(lone_server.uri, experiment, OUTAGE_POINTS, pause=3 * KILLS / OUTAGE_POINTS, hold=True)
+    kills, last = 0, 0
+    while kills < KILLS and last < OUTAGE_POINTS:
+        last = mlflow_tools.until(
+            lambda last=last: max(0, cursor(own_folder).get("delivered", 0) - last) and cursor(own_folder)["delivered"],
+            60,
+        )
+        time.sleep(chance.uniform(0, 0.5))  # the moment of the kill is what is random here
+        for pid in delivery_pids(own_folder):
+            os.kill(pid, 9)
+            kills += 1
+    mlflow_tools.until(lambda: process.stdout.readline() == "False\n", 120)
+    process.kill()
+    mlflow_tools.until(lambda: cursor(own_folder).get("ended") or not delivery_pids(own_folder), 120)
+    if not cursor(own_folder).get("ended"):
+        subprocess.run([sys.executable, "-m", "refunc", "sync"], check=True, capture_output=True, timeout=120)
+
+    assert cursor(own_folder)["dead"] == 0, f"seed {seed}"
+    assert kills >= KILLS // 2, f"seed {seed}"
+    assert_arrived_once(lone_server, experiment, OUTAGE_POINTS, "KILLED")
