@@ -1,0 +1,51 @@
+"""The contract of every integration, and what this one promises beyond it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from refunc_jsonl import JSONLIntegration
+
+from refunc.plugins.testing import IntegrationContract, deliver, opened, sample_records, sample_run
+
+
+class TestContract(IntegrationContract):
+    @pytest.fixture
+    def integration(self, tmp_path):
+        return JSONLIntegration(path=str(tmp_path / "out.jsonl"))
+
+
+def test_a_record_that_comes_again_is_not_added_again(tmp_path):
+    path = tmp_path / "out.jsonl"
+    records = sample_records(5)
+    for _ in range(2):
+        with opened(JSONLIntegration(path=str(path))) as hooks:
+            deliver(hooks, sample_run(tmp_path / "run"), records)
+
+    ids = [(line["writer"], line["seq"]) for line in map(json.loads, path.read_text().splitlines())]
+    assert len(ids) == len(set(ids)) == 11
+
+
+def test_an_unfinished_line_is_ended(tmp_path):
+    path = tmp_path / "out.jsonl"
+    path.write_text('{"run": "unfin')
+    with opened(JSONLIntegration(path=str(path))) as hooks:
+        deliver(hooks, sample_run(tmp_path / "run"), sample_records()[:1])
+
+    assert json.loads(path.read_text().splitlines()[1])["kind"] == "params"
+
+
+def test_installed_it_is_found_and_delivered_to(tmp_path):
+    (tmp_path / "train.py").write_text(
+        "from refunc.logging import JSONLIntegration, MLLogger, experiment_context\n"
+        "log = MLLogger('train')\n"
+        "log.add_integration(JSONLIntegration())\n"
+        "with experiment_context('exp', 'run'):\n"
+        "    for step in range(100): log.log_metrics({'loss': 0.5}, step=step)\n"
+    )
+    done = subprocess.run([sys.executable, "train.py"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+
+    assert done.returncode == 0, done.stderr
+    kinds = [json.loads(line)["kind"] for line in (tmp_path / "refunc.jsonl").read_text().splitlines()]
+    assert kinds == ["metrics"] * 100 + ["end"]
