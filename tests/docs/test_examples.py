@@ -86,7 +86,7 @@ def test_every_environment_variable_is_documented() -> None:
     page = (DOCS / "reference/configuration.md").read_text("utf-8")
     named = {
         name
-        for part in ("logging", "runs", "journal")
+        for part in ("logging", "runs", "delivery", "plugins", "journal")
         for source in (ROOT / "refunc-core/src/refunc" / part).rglob("*.py")
         for name in re.findall(r"\bREFUNC_[A-Z_]+\b", source.read_text("utf-8"))
     }

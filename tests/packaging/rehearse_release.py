@@ -70,7 +70,7 @@ def dist(root, tmp_path_factory):
 def wheelhouse(dist):
     """The wheels with all that they need from others beside them, so that an installation can be offline."""
     (core,) = dist.glob("refunc_core-*.whl")
-    run(sys.executable, "-m", "pip", "download", "-q", "--dest", dist, f"{core}[cli]", cwd=dist)
+    run(sys.executable, "-m", "pip", "download", "-q", "--dest", dist, f"{core}[cli]", "pytest", cwd=dist)
     return dist
 
 
@@ -171,3 +171,17 @@ def test_what_pip_installed_fits_together_but_for_the_trackers_own_packages(with
     missing = {line.split(" requires ")[1].split(",")[0] for line in done.stdout.splitlines()}
 
     assert missing == {"mlflow-skinny", "wandb", "prometheus-client", "slack-sdk"}
+
+
+def test_the_plugin_to_copy_builds_installs_and_keeps_its_contract(wheelhouse, root, tmp_path):
+    """As a third party would have it: its own distribution, found by its entry point, tested by the kit in the core."""
+    source = root / "docs" / "examples" / "refunc-jsonl"
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path, source, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("refunc_jsonl-*.whl")
+    new = Environment(tmp_path)
+    new.install_offline(wheelhouse, "refunc", wheel, "pytest")
+
+    assert "jsonl  refunc-jsonl 0.1.0  active" in new.call("refunc", "plugins")
+    said = new.call("python", "-m", "pytest", "-q", "--import-mode=importlib", "-c", os.devnull, source / "tests")
+    assert "passed" in said
+    assert "failed" not in said
