@@ -130,16 +130,17 @@ def test_sigint_from_outside_while_threads_log(finished: _Finished, only_run: Ca
     except KeyboardInterrupt:
         shots += 1
     # Not is_alive(): up to Python 3.12 one that Ctrl-C interrupts takes a running thread for ended (bpo-45274).
-    while len(done) < len(threads):
+    while True:
         try:
+            if len(done) == len(threads): break
             log.log_metrics({"main": 1}); log.flush()
         except KeyboardInterrupt:
             shots += 1
-    while not stop.is_set():
-        try: stop.set()
-        except KeyboardInterrupt: pass
-    while shooter.is_alive():
-        try: shooter.join()
+    while True:
+        try:
+            stop.set()
+            shooter.join()
+            break
         except KeyboardInterrupt: pass
     """)
 
