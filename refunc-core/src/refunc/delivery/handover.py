@@ -1,10 +1,10 @@
 """
 The training's side of delivery: integrations handed to the delivery process, the process looked after, exit waited for.
 
-`attach` appends to a deque and returns; all else is done by the thread `refunc-delivery`, a daemon, which starts the
-process with the first integration, writes to its pipe, and starts it again when it died. After a death each
-integration gets a process of its own, so that the one that kills its process stops nobody else; and one whose process
-dies again and again without getting on is started at ever longer intervals.
+`attach` starts the process, some milliseconds once a training, and gives it the integration. All else is done by the
+thread `refunc-delivery`, a daemon: it starts the process again when that died. After a death each integration gets a
+process of its own, so that the one that kills its process stops nobody else; and one whose process dies again and again
+without getting on is started at ever longer intervals.
 """
 
 from __future__ import annotations
@@ -133,14 +133,22 @@ class _Handover:
                     self.thread = thread
                 except RuntimeError:  # at interpreter shutdown: `refunc sync` delivers
                     pass
+        # Here and now, once a run: a script may end before the thread's first turn, and from Python 3.12 on neither
+        # threads nor processes can be started at exit.
+        self._try_to_work()
 
     def _run(self) -> None:
         while not self.is_closed:
-            try:
-                self.work()
-            except Exception:
-                report.exception("delivery: please report this")
+            self._try_to_work()
             time.sleep(_TICK)
+
+    def _try_to_work(self) -> None:
+        try:
+            self.work()
+        except RuntimeError:  # at interpreter shutdown, see `attach`: `refunc sync` delivers
+            pass
+        except Exception as error:  # no memory for a process, no such program: the training goes on
+            report.warning("delivery cannot be started now (%r); it is tried again.", error)
 
     def work(self) -> None:
         with self.lock:
@@ -283,7 +291,7 @@ def _wait(tell: Callable[[str], None]) -> None:
                 f"waiting for {names} to take what was logged, up to {budget:.0f} s; Ctrl-C leaves it to `refunc sync`."
             )
         if _handover.thread is None or not _handover.thread.is_alive():
-            _handover.work()
+            _handover._try_to_work()
         time.sleep(0.02)
 
 
