@@ -9,6 +9,7 @@ and the user's step is a column that every metric is drawn over (`define_metric`
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -193,7 +194,7 @@ class WandBIntegration(Integration):
         except self._wandb.errors.AuthenticationError as error:
             raise Pause(f"{error}. Set WANDB_API_KEY.") from None
         except self._wandb.errors.CommError as error:
-            if "401" in str(error) or "403" in str(error):
+            if re.search(r"\b40[13]\b", str(error)):  # by itself: a port may begin with these digits
                 raise Pause(f"{error}. Set WANDB_API_KEY.") from None
             raise Retry(str(error)) from None
         except self._wandb.errors.UsageError as error:
