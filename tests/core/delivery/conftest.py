@@ -151,7 +151,8 @@ def calls(own_folder: Path) -> Callable[..., list[dict[str, Any]]]:
 
     def read(hook: str | None = None, path: str = "calls.jsonl") -> list[dict[str, Any]]:
         file = own_folder / path
-        lines = file.read_text().splitlines() if file.exists() else []
+        # A line without its end is still being written.
+        lines = file.read_text().split("\n")[:-1] if file.exists() else []
         found = [json.loads(line) for line in lines]
         return [call for call in found if hook is None or call["hook"] == hook]
 
