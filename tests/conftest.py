@@ -1,10 +1,14 @@
-"""What every test has: an empty folder to run in, and `require` for parts a machine lacks."""
+"""What every test has: an empty folder to run in, `require` for parts a machine lacks, and `tools` for processes."""
 
 from __future__ import annotations
 
 import os
+import signal
+import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,3 +39,48 @@ def require() -> Callable[[bool, str], None]:
         pytest.skip(message)
 
     return require
+
+
+class Tools:
+    """What tests of several processes share; in importlib mode no test file can import another."""
+
+    @staticmethod
+    def until(condition: Callable[[], Any], deadline: float = 30.0) -> Any:
+        """Come back with what *condition* gives as soon as that is true; fail after *deadline* seconds."""
+        end = time.monotonic() + deadline
+        while not (value := condition()):
+            assert time.monotonic() < end, "the condition did not come true in time"
+            time.sleep(0.01)
+        return value
+
+    @staticmethod
+    def free_port() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    @staticmethod
+    def delivery_pids(folder: Path) -> list[int]:
+        """Return the delivery processes that work for *folder*, by their working folder and their program."""
+        found = []
+        for entry in Path("/proc").iterdir():
+            try:
+                is_delivery = entry.name.isdigit() and b"refunc.delivery.process" in (entry / "cmdline").read_bytes()
+                if is_delivery and os.readlink(entry / "cwd") == str(folder.resolve()):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+    @classmethod
+    def kill_delivery(cls, folder: Path) -> int:
+        """Kill the delivery processes that work for *folder*; return how many there were."""
+        pids = cls.delivery_pids(folder)
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        return len(pids)
+
+
+@pytest.fixture(scope="session")
+def tools() -> type[Tools]:
+    return Tools

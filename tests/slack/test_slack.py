@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.server
 import importlib.util
 import json
 import logging
+import os
+import random
+import re
 import subprocess
 import sys
 import threading
@@ -23,6 +27,7 @@ from refunc.plugins.testing import IntegrationContract, opened, sample_run
 from refunc_slack import SlackIntegration
 
 pytestmark = pytest.mark.trackers
+KILLS = int(os.environ.get("OUTAGE_KILLS", "6"))
 SECRET = "T000-B000-hunter2"
 
 
@@ -62,18 +67,25 @@ class Receiver:
         self.answers: deque[tuple[int, str]] = deque()
         self.arrivals: list[float] = []
         self.rate: float | None = None
+        self.hangs_up = False
+        self.answers_after = 0.0
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 code, body = outer.judge(message)
+                time.sleep(outer.answers_after)
+                if outer.hangs_up:
+                    self.close_connection = True
+                    return
                 self.send_response(code)
                 if code == 429:
                     self.send_header("Retry-After", "3")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body.encode())
+                with contextlib.suppress(OSError):  # whoever asked was killed meanwhile
+                    self.wfile.write(body.encode())
 
             def log_message(self, *args: Any) -> None:
                 """Say nothing."""
@@ -235,10 +247,23 @@ def test_no_answer_is_tried_again_and_names_no_webhook(slack: Receiver, run: Any
     assert caught.value.__cause__ is None
 
 
+def test_a_message_whose_answer_got_lost_is_not_sent_again(
+    slack: Receiver, run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
+        slack.hangs_up = True
+        hooks.on_log(run=run, records=lines("taken"))
+        slack.hangs_up = False
+        hooks.on_run_end(run=run, record=RunEnd(status="completed"))
+
+    assert ["taken" in text for text in slack.texts()] == [True, False]
+    assert "may have arrived" in caplog.text
+    assert SECRET not in caplog.text
+
+
 def test_a_call_that_failed_halfway_does_not_send_twice(slack: Receiver, run: Any) -> None:
     records = lines("first", "second")
     with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
-        slack.answers.extend([])
         original = slack.judge
 
         def judge(message: dict[str, Any]) -> tuple[int, str]:
@@ -251,6 +276,47 @@ def test_a_call_that_failed_halfway_does_not_send_twice(slack: Receiver, run: An
         hooks.on_log(run=run, records=records)
 
     assert [("first" in text, "second" in text) for text in slack.texts()] == [(True, False), (False, True)]
+
+
+@pytest.mark.timeout(1_200)
+def test_delivery_killed_at_random_points_tells_nobody_twice(slack: Receiver, own_folder: Path, tools: Any) -> None:
+    """Half of the kills come while a message is under way: taken by Slack, and not answered yet."""
+    seed = random.randrange(1 << 30)
+    chance = random.Random(seed)
+    slack.answers_after = 0.05
+    (own_folder / "train.py").write_text(f"""
+import os, time
+from refunc.logging import MLLogger, SlackIntegration, experiment_context
+log = MLLogger("train", "ERROR")
+log.add_integration(SlackIntegration(webhook_url={slack.url!r}))
+with experiment_context("exp", "kills"):
+    number = 0
+    while not os.path.exists("stop"):
+        log.error("error number %d.", number)
+        number += 1
+        time.sleep(0.2)
+""")
+    process = subprocess.Popen([sys.executable, "train.py"], cwd=own_folder, stderr=subprocess.DEVNULL)
+    kills = told = 0
+    try:
+        while kills < KILLS:
+            # A storm is told in digests, one a second; each restarted process starts with single messages.
+            tools.until(lambda told=told: len(slack.messages) > told, 60)
+            told = len(slack.messages)
+            time.sleep(chance.choice([0.0, chance.uniform(0, 0.05), chance.uniform(0, 1.5)]))
+            kills += tools.kill_delivery(own_folder)
+        (own_folder / "stop").touch()
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        process.wait()
+    tools.until(lambda: not tools.delivery_pids(own_folder), 60)
+
+    # A message says its text twice: in its blocks, and for notifications.
+    numbers = [number for text in slack.texts() for number in set(re.findall(r"error number (\d+)\.", text))]
+    assert len(numbers) >= kills // 2, f"seed {seed}"
+    assert sorted(numbers) == sorted(set(numbers)), f"seed {seed}"
+    assert sum("completed" in text for text in slack.texts()) <= 1, f"seed {seed}"
 
 
 def test_what_is_old_is_not_told_but_counted(slack: Receiver, run: Any) -> None:

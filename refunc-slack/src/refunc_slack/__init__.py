@@ -2,7 +2,8 @@
 The refunc plugin for Slack: a message for an error and for the end of a run, through an incoming webhook.
 
 A webhook has no key by which it would know a message again, so delivery is at most once: the cursor moves before a
-message is sent, and after a crash nobody is told twice. What is old is not worth a message and is only counted.
+message is sent, and neither a crash nor an answer that got lost tells anybody twice. What is old is not worth a
+message and is only counted.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, ClassVar
+from urllib.error import URLError
 
 from refunc.plugins import Integration, LogLine, Pause, Reject, Retry, RunEnd, RunInfo, hookimpl, option
 from refunc.plugins.integration import Delivery
@@ -27,6 +29,8 @@ STALE_ERROR, STALE_END = 15 * 60, 24 * 3_600
 #: So many single messages in so many seconds; beyond, errors are put together into a digest.
 STORM, STORM_SECONDS = 5, 60.0
 _ERRORS = ("ERROR", "CRITICAL")
+
+report = logging.getLogger("refunc.slack")
 
 
 class SlackIntegration(Integration):
@@ -104,8 +108,14 @@ class SlackIntegration(Integration):
         self._next_at = time.monotonic() + INTERVAL
         try:
             answer = self._client.send_dict(message)
-        except Exception as error:  # urllib's and the client's; what they say may quote the webhook
-            raise Retry(f"no answer from Slack ({type(error).__name__})") from None
+        except URLError as error:  # the request was not sent; what the error says may quote the webhook
+            raise Retry(f"Slack cannot be reached ({type(error.reason).__name__})") from None
+        except Exception as error:  # it was sent, and only the answer is missing
+            self._told.append(time.monotonic())
+            report.warning(
+                "slack: no answer (%s); the message may have arrived, so it is not sent again", type(error).__name__
+            )
+            return
         if answer.status_code == 200:
             self._told.append(time.monotonic())
             return
