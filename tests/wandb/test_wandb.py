@@ -93,6 +93,28 @@ def test_offline_all_of_a_run_is_in_its_file(run: Any, read_offline: Read) -> No
     assert [record["exit"] for record in records if record["type"] == "exit"] != []
 
 
+def test_offline_delivery_that_begins_anew_goes_on_with_higher_steps(run: Any, read_offline: Read) -> None:
+    """`wandb sync` sends both folders to one run, where a row with a step that was there is dropped."""
+
+    def work(start: int) -> Callable[[], None]:
+        def deliver_some() -> None:
+            with opened(WandBIntegration(project="p")) as hooks:
+                hooks.on_metrics(run=run, records=points(*range(start, start + 3), start=start))
+
+        return deliver_some
+
+    on_a_thread(work(0))
+    on_a_thread(work(3))
+
+    folders = sorted((run.folder / "wandb").glob("offline-run-*"))
+    assert len(folders) == 2
+    rows = [record["history"]["item"] for record in read_offline(run.folder) if record["type"] == "history"]
+    assert sorted(row["refunc/step"] for row in rows) == [0, 1, 2, 3, 4, 5]
+    by_step = sorted(rows, key=lambda row: row["_step"])
+    assert [row["refunc/step"] for row in by_step] == [0, 1, 2, 3, 4, 5]
+    assert len({row["_step"] for row in rows}) == 6
+
+
 @pytest.mark.parametrize(("status", "code"), [("failed", 1), ("interrupted", 1), ("crashed", 1), ("completed", 0)])
 def test_online_rows_and_exit_code_arrive(status: str, code: int, api: Any, run: Any) -> None:
     made = WandBIntegration(project="p", base_url=api.url, api_key=KEY)

@@ -3,14 +3,18 @@ The refunc plugin for Weights & Biases: one W&B run for each refunc run, with th
 
 W&B's own step may never go back: a row with a smaller one is dropped. So it counts rows in the order of the journal,
 and the user's step is a column that every metric is drawn over (`define_metric`). Each row says which record it is, in
-`refunc/record`; online, delivery that begins anew asks the server for the last of each writer, and sends what follows.
+`refunc/record`; online, delivery that begins anew asks the server for the last of each writer, and sends what follows;
+offline it writes a further folder, whose rows have higher numbers, so that `wandb sync` of both drops none.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -37,6 +41,8 @@ __all__ = ["WandBIntegration"]
 #: Seconds that starting and finishing a W&B run may take before delivery decides what to do instead. The client's own
 #: default for finishing is for ever.
 INIT_TIMEOUT, FINISH_TIMEOUT = 15.0, 10.0
+#: Seconds in which nobody logs a row: the client takes three times as long.
+ROW_SECONDS = 1e-4
 
 
 class WandBIntegration(Integration):
@@ -83,6 +89,8 @@ class WandBIntegration(Integration):
         self._runs: dict[str, Any] = {}
         #: By run and writer: the number of the last record that W&B has.
         self._sent: dict[tuple[str, str], int] = {}
+        #: By run: W&B's own numbers of the next rows; None leaves the counting to W&B.
+        self._steps: dict[str, Iterator[int | None]] = {}
 
     def close(self) -> None:
         """Finish what is open, within its bound."""
@@ -113,7 +121,7 @@ class WandBIntegration(Integration):
         for record in records:
             key = (run.run_id, record.writer)
             if record.seq > self._sent.get(key, -1):
-                self._ask(ours.log, row_of(record))
+                self._ask(ours.log, row_of(record), step=next(self._steps[run.run_id]), commit=True)
                 self._sent[key] = record.seq
         for writer in {record.writer for record in records}:
             ours.summary[f"{PLACE}/{writer}"] = self._sent[run.run_id, writer]
@@ -152,12 +160,19 @@ class WandBIntegration(Integration):
     def _run(self, run: RunInfo) -> Any:
         """Return the W&B run, which is started once in a process."""
         if run.run_id not in self._runs:
+            earlier = _offline_folders(self._dir(run), run.run_id)
             ours = self._runs[run.run_id] = self._ask(self._start, run)
+            # Offline nobody can be asked how many rows an earlier delivery wrote; there was no time for so many.
+            first = int((time.time() - run.start_time) / ROW_SECONDS)
+            self._steps[run.run_id] = itertools.count(first) if earlier else itertools.repeat(None)
             for writer, seq in places_in(dict(ours.summary)):
                 self._sent[run.run_id, writer] = max(seq, self._sent.get((run.run_id, writer), -1))
             ours.define_metric("refunc/step", hidden=True)
             ours.define_metric("*", step_metric="refunc/step")
         return self._runs[run.run_id]
+
+    def _dir(self, run: RunInfo) -> str:
+        return self.dir or str(run.folder)
 
     def _start(self, run: RunInfo) -> Any:
         given = {"api_key": self.api_key, "base_url": self.base_url}
@@ -180,7 +195,7 @@ class WandBIntegration(Integration):
             notes=self.notes,
             config={**config_of(self.config), **config_of(run.params)},
             tags=[*self.tags, *(tag_of(name, value) for name, value in run.tags.items())],
-            dir=self.dir or str(run.folder),
+            dir=self._dir(run),
             mode=self._mode(),
             resume="allow" if self._mode() == "online" else None,
             reinit="create_new",
@@ -201,6 +216,11 @@ class WandBIntegration(Integration):
             raise Reject(str(error)) from None
         except self._wandb.errors.Error as error:
             raise Retry(str(error)) from None
+
+
+def _offline_folders(folder: str, run_id: str) -> list[Path]:
+    """Return what offline deliveries of the run left for `wandb sync`."""
+    return list(Path(folder, "wandb").glob(f"offline-run-*-{run_id}"))
 
 
 def _has_login(base_url: str | None) -> bool:
