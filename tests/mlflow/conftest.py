@@ -9,11 +9,11 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
+import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,26 +24,14 @@ INSTALL = "pip install mlflow psycopg2-binary"
 INSTALL_POSTGRES = "apt-get install postgresql"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], Any], deadline: float = 30.0) -> Any:
-    end = time.monotonic() + deadline
-    while not (value := condition()):
-        assert time.monotonic() < end, "the condition did not come true in time"
-        time.sleep(0.02)
-    return value
-
-
 class Server:
     """An MLflow server that can be stopped, frozen and started again at the same address."""
 
-    def __init__(self, folder: Path, store: str, *options: str, **environment: str) -> None:
+    def __init__(self, tools: Any, folder: Path, store: str, *options: str, **environment: str) -> None:
         self.folder, self.store, self.options, self.environment = folder, store, options, environment
-        self.port = free_port()
+        self.credentials: str | None = None
+        self._until = tools.until
+        self.port = tools.free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -60,7 +48,7 @@ class Server:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        wait_until(self.is_ready, 90)
+        self._until(self.is_ready, 90)
 
     def is_ready(self) -> bool:
         assert self.process is not None
@@ -86,14 +74,17 @@ class Server:
 
     def ask(self, endpoint: str, /, **query: Any) -> Any:
         text = "&".join(f"{key}={value}" for key, value in query.items())
-        with urllib.request.urlopen(f"{self.uri}/api/2.0/mlflow/{endpoint}?{text}", timeout=20) as answer:
-            return json.load(answer)
+        return self._answer(urllib.request.Request(f"{self.uri}/api/2.0/mlflow/{endpoint}?{text}"))
 
     def post(self, path: str, **body: Any) -> Any:
         data = json.dumps(body).encode()
-        request = urllib.request.Request(
-            f"{self.uri}/api/2.0/mlflow/{path}", data, {"Content-Type": "application/json"}
+        return self._answer(
+            urllib.request.Request(f"{self.uri}/api/2.0/mlflow/{path}", data, {"Content-Type": "application/json"})
         )
+
+    def _answer(self, request: urllib.request.Request) -> Any:
+        if self.credentials is not None:
+            request.add_header("Authorization", f"Basic {b64encode(self.credentials.encode()).decode()}")
         with urllib.request.urlopen(request, timeout=20) as answer:
             return json.load(answer)
 
@@ -117,19 +108,14 @@ class Server:
                 return rows
 
 
-def texts(pairs: list[Any]) -> dict[str, str]:
-    """Return MLflow's list of keys and values as a dict."""
-    return {pair["key"]: pair["value"] for pair in pairs}
-
-
 @pytest.fixture(scope="session")
-def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
+def servers(tmp_path_factory: pytest.TempPathFactory, tools: Any) -> Iterator[Callable[..., Server]]:
     """Start servers; all are stopped at the end."""
     started: list[Server] = []
 
     def start(store: str | None = None, *options: str, **environment: str) -> Server:
         folder = tmp_path_factory.mktemp("server")
-        server = Server(folder, store or f"sqlite:///{folder}/mlflow.db", *options, **environment)
+        server = Server(tools, folder, store or f"sqlite:///{folder}/mlflow.db", *options, **environment)
         started.append(server)
         server.start()
         return server
@@ -149,7 +135,7 @@ def postgres_bin() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres(tools: Any) -> Iterator[str]:
     """Start a PostgreSQL cluster of our own and give the address of an empty database in it."""
     programs = postgres_bin()
     assert programs is not None
@@ -158,7 +144,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     is_root = os.geteuid() == 0
     if is_root:
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
-    port = free_port()
+    port = tools.free_port()
 
     def run(*command: str) -> None:
         become = ["runuser", "-u", "postgres", "--"] if is_root else []
@@ -208,18 +194,6 @@ def postgresql_server(servers: Callable[..., Server], postgres: str) -> Server:
 def lone_server(parts: Any, sqlite_server: Server) -> Server:
     """Give the server on SQLite, for what does not depend on the database."""
     return sqlite_server
-
-
-@pytest.fixture
-def mlflow_tools() -> Any:
-    """Give the functions above; importlib mode has no import between test files."""
-
-    class Tools:
-        texts = staticmethod(texts)
-        until = staticmethod(wait_until)
-        free_port = staticmethod(free_port)
-
-    return Tools
 
 
 @pytest.fixture(autouse=True)

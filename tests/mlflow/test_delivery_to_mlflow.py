@@ -112,7 +112,7 @@ def proxy(lone_server: Any) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def training(own_folder: Path, mlflow_tools: Any) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+def training(own_folder: Path, tools: Any) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a training that logs a point at a time and says where it stands; all is killed at the end."""
     started: list[subprocess.Popen[str]] = []
 
@@ -145,20 +145,7 @@ def training(own_folder: Path, mlflow_tools: Any) -> Iterator[Callable[..., subp
     for process in started:
         process.kill()
         process.communicate()
-    for pid in delivery_pids(own_folder):
-        os.kill(pid, 9)
-
-
-def delivery_pids(folder: Path) -> list[int]:
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            is_delivery = entry.name.isdigit() and b"refunc.delivery.process" in (entry / "cmdline").read_bytes()
-            if is_delivery and os.readlink(entry / "cwd") == str(folder):
-                found.append(int(entry.name))
-        except OSError:
-            continue
-    return found
+    tools.kill_delivery(own_folder)
 
 
 def cursor(folder: Path) -> dict[str, Any]:
@@ -187,7 +174,7 @@ def test_a_server_that_fails_for_a_while_costs_nothing(
     proxy: Proxy,
     training: Callable[..., Any],
     own_folder: Path,
-    mlflow_tools: Any,
+    tools: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")  # a stalled request is given up sooner than by default
@@ -195,63 +182,62 @@ def test_a_server_that_fails_for_a_while_costs_nothing(
     experiment = f"{mode}-{time.time_ns()}"
     process = training(proxy.uri, experiment, OUTAGE_POINTS, pause=0.0005)
     process.stdout.readline()
-    mlflow_tools.until(lambda: cursor(own_folder).get("delivered", 0) > 0)
+    tools.until(lambda: cursor(own_folder).get("delivered", 0) > 0)
     proxy.fail(mode)
     began = time.monotonic()
-    mlflow_tools.until(lambda: proxy.failures and time.monotonic() - began > OUTAGE_SECONDS, OUTAGE_SECONDS + 60)
-    mlflow_tools.until(lambda: cursor(own_folder)["state"] == "retrying")
+    tools.until(lambda: proxy.failures and time.monotonic() - began > OUTAGE_SECONDS, OUTAGE_SECONDS + 60)
+    tools.until(lambda: cursor(own_folder)["state"] == "retrying")
     proxy.fail("pass")
     out, err = process.communicate(timeout=300)
 
     assert process.returncode == 0, err
     assert out.splitlines()[-1] == "False"  # the training never imported mlflow
-    mlflow_tools.until(lambda: cursor(own_folder).get("ended"), 240)
+    tools.until(lambda: cursor(own_folder).get("ended"), 240)
     assert cursor(own_folder)["dead"] == 0
     assert_arrived_once(lone_server, experiment, OUTAGE_POINTS, "FINISHED")
 
 
 def test_a_server_that_is_stopped_and_started_again_gets_everything_once(
-    parts: Any, servers: Callable[..., Any], training: Callable[..., Any], own_folder: Path, mlflow_tools: Any
+    parts: Any, servers: Callable[..., Any], training: Callable[..., Any], own_folder: Path, tools: Any
 ) -> None:
     server = servers()
     experiment = f"refused-{time.time_ns()}"
     process = training(server.uri, experiment, OUTAGE_POINTS, pause=0.0005)
     process.stdout.readline()
-    mlflow_tools.until(lambda: cursor(own_folder).get("delivered", 0) > 0)
+    tools.until(lambda: cursor(own_folder).get("delivered", 0) > 0)
     server.stop()
-    mlflow_tools.until(lambda: cursor(own_folder).get("state") == "retrying")
+    tools.until(lambda: cursor(own_folder).get("state") == "retrying")
     server.start()
     process.communicate(timeout=300)
 
-    mlflow_tools.until(lambda: cursor(own_folder).get("ended"), 240)
+    tools.until(lambda: cursor(own_folder).get("ended"), 240)
     assert_arrived_once(server, experiment, OUTAGE_POINTS, "FINISHED")
     server.stop()
 
 
 def test_a_killed_training_says_killed_in_mlflow(
-    lone_server: Any, training: Callable[..., Any], own_folder: Path, mlflow_tools: Any
+    lone_server: Any, training: Callable[..., Any], own_folder: Path, tools: Any
 ) -> None:
     experiment = f"killed-{time.time_ns()}"
     process = training(lone_server.uri, experiment, 3000, hold=True)
-    mlflow_tools.until(lambda: process.stdout.readline() == "False\n")
+    tools.until(lambda: process.stdout.readline() == "False\n")
     process.kill()
 
-    mlflow_tools.until(lambda: cursor(own_folder).get("ended"), 60)
+    tools.until(lambda: cursor(own_folder).get("ended"), 60)
     assert_arrived_once(lone_server, experiment, 3000, "KILLED")
 
 
 def test_with_the_delivery_process_killed_too_sync_delivers_what_is_left(
-    lone_server: Any, proxy: Proxy, training: Callable[..., Any], own_folder: Path, mlflow_tools: Any
+    lone_server: Any, proxy: Proxy, training: Callable[..., Any], own_folder: Path, tools: Any
 ) -> None:
     experiment = f"both-{time.time_ns()}"
     proxy.fail("503")
     process = training(proxy.uri, experiment, 3000, hold=True)
-    mlflow_tools.until(lambda: process.stdout.readline() == "False\n")
-    mlflow_tools.until(lambda: cursor(own_folder).get("state") == "retrying")
+    tools.until(lambda: process.stdout.readline() == "False\n")
+    tools.until(lambda: cursor(own_folder).get("state") == "retrying")
     process.kill()
-    for pid in delivery_pids(own_folder):
-        os.kill(pid, 9)
-    mlflow_tools.until(lambda: not delivery_pids(own_folder))
+    tools.kill_delivery(own_folder)
+    tools.until(lambda: not tools.delivery_pids(own_folder))
     refused = subprocess.run(
         [sys.executable, "-m", "refunc", "sync", "--patience", "1"], capture_output=True, text=True, timeout=60
     )
@@ -267,7 +253,7 @@ def test_with_the_delivery_process_killed_too_sync_delivers_what_is_left(
 
 
 def test_delivery_killed_at_random_points_loses_and_doubles_nothing(
-    lone_server: Any, training: Callable[..., Any], own_folder: Path, mlflow_tools: Any
+    lone_server: Any, training: Callable[..., Any], own_folder: Path, tools: Any
 ) -> None:
     seed = random.randrange(1 << 30)
     chance = random.Random(seed)
@@ -276,17 +262,15 @@ def test_delivery_killed_at_random_points_loses_and_doubles_nothing(
     process = training(lone_server.uri, experiment, OUTAGE_POINTS, pause=3 * KILLS / OUTAGE_POINTS, hold=True)
     kills, last = 0, 0
     while kills < KILLS and last < OUTAGE_POINTS:
-        last = mlflow_tools.until(
+        last = tools.until(
             lambda last=last: max(0, cursor(own_folder).get("delivered", 0) - last) and cursor(own_folder)["delivered"],
             60,
         )
         time.sleep(chance.uniform(0, 0.5))  # the moment of the kill is what is random here
-        for pid in delivery_pids(own_folder):
-            os.kill(pid, 9)
-            kills += 1
-    mlflow_tools.until(lambda: process.stdout.readline() == "False\n", 120)
+        kills += tools.kill_delivery(own_folder)
+    tools.until(lambda: process.stdout.readline() == "False\n", 120)
     process.kill()
-    mlflow_tools.until(lambda: cursor(own_folder).get("ended") or not delivery_pids(own_folder), 120)
+    tools.until(lambda: cursor(own_folder).get("ended") or not tools.delivery_pids(own_folder), 120)
     if not cursor(own_folder).get("ended"):
         subprocess.run([sys.executable, "-m", "refunc", "sync"], check=True, capture_output=True, timeout=120)
 

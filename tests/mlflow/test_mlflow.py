@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import importlib.util
 import math
 import subprocess
 import sys
@@ -51,6 +52,11 @@ def run(tmp_path: Path) -> Any:
     return sample_run(tmp_path / "run", run_id=f"r{time.time_ns() % 10**10}")
 
 
+def texts(pairs: list[Any]) -> dict[str, str]:
+    """Return MLflow's list of keys and values as a dict."""
+    return {pair["key"]: pair["value"] for pair in pairs}
+
+
 def points(*values: float, key: str = "loss", step: int | None = 0) -> list[Metrics]:
     moment = 1_700_000_000.0
     return [
@@ -59,12 +65,11 @@ def points(*values: float, key: str = "loss", step: int | None = 0) -> list[Metr
     ]
 
 
-def test_a_run_arrives_whole(server: Any, name: str, run: Any, mlflow_tools: Any) -> None:
+def test_a_run_arrives_whole(server: Any, name: str, run: Any) -> None:
     with opened(MLflowIntegration(tracking_uri=server.uri, experiment_name=name)) as hooks:
         deliver(hooks, run, sample_records(4))
 
     [found] = server.runs(name)
-    texts = mlflow_tools.texts
     info, data = found["info"], found["data"]
     assert (info["run_name"], info["status"]) == ("baseline", "FINISHED")
     assert int(info["start_time"]) == int(run.start_time * 1000)
@@ -90,9 +95,7 @@ def test_the_same_records_again_are_the_same_rows(server: Any, name: str, run: A
     assert len(server.history(found["info"]["run_id"], "loss")) == 1500
 
 
-def test_after_a_restart_the_run_is_found_and_its_parent_too(
-    server: Any, name: str, run: Any, mlflow_tools: Any
-) -> None:
+def test_after_a_restart_the_run_is_found_and_its_parent_too(server: Any, name: str, run: Any) -> None:
     for step in range(3):
         with opened(MLflowIntegration(tracking_uri=server.uri, experiment_name=name)) as hooks:
             hooks.on_metrics(run=run, records=points(float(step), step=step))
@@ -104,35 +107,33 @@ def test_after_a_restart_the_run_is_found_and_its_parent_too(
     assert runs.keys() == {"baseline", "child"}
     parent = runs["baseline"]["info"]["run_id"]
     assert len(server.history(parent, "loss")) == 3
-    assert mlflow_tools.texts(runs["child"]["data"]["tags"])["mlflow.parentRunId"] == parent
+    assert texts(runs["child"]["data"]["tags"])["mlflow.parentRunId"] == parent
 
 
-def test_a_changed_param_is_reported_and_stops_nothing(server: Any, name: str, run: Any, mlflow_tools: Any) -> None:
+def test_a_changed_param_is_reported_and_stops_nothing(server: Any, name: str, run: Any) -> None:
     with opened(MLflowIntegration(tracking_uri=server.uri, experiment_name=name)) as hooks:
         hooks.on_hyperparams(run=run, record=Params(params={"lr": 0.1, "same": 1}))
         hooks.on_hyperparams(run=run, record=Params(params={"lr": 0.2, "same": 1, "new": 2}))
 
     data = server.runs(name)[0]["data"]
-    assert mlflow_tools.texts(data["params"]) == {"lr": "0.1", "same": "1", "new": "2"}
-    assert mlflow_tools.texts(data["tags"])["refunc.param_conflict.lr"] == "0.2"
+    assert texts(data["params"]) == {"lr": "0.1", "same": "1", "new": "2"}
+    assert texts(data["tags"])["refunc.param_conflict.lr"] == "0.2"
 
 
-def test_a_long_param_is_cut_and_kept_whole_beside(lone_server: Any, name: str, run: Any, mlflow_tools: Any) -> None:
+def test_a_long_param_is_cut_and_kept_whole_beside(lone_server: Any, name: str, run: Any) -> None:
     run = attrs.evolve(run, params={"prompt": "x" * 10_000, **{f"p{n}": n for n in range(250)}})
     with opened(MLflowIntegration(tracking_uri=lone_server.uri, experiment_name=name)) as hooks:
         hooks.on_hyperparams(run=run, record=Params(params=dict(run.params)))
 
     found = lone_server.runs(name)[0]
-    params = mlflow_tools.texts(found["data"]["params"])
+    params = texts(found["data"]["params"])
     assert len(params) == 251
     assert params["prompt"] == "x" * 5_999 + "…"
     files = lone_server.ask("artifacts/list", run_id=found["info"]["run_id"])["files"]
     assert [file["path"] for file in files] == ["params.json"]
 
 
-def test_names_that_mlflow_refuses_arrive_under_others(
-    lone_server: Any, name: str, run: Any, mlflow_tools: Any
-) -> None:
+def test_names_that_mlflow_refuses_arrive_under_others(lone_server: Any, name: str, run: Any) -> None:
     names = ["a@b", "/lead", "trail/", "a//b", "../up", "%", "λ ok", "x" * 300, "", "a(b)=c\n"]
     record = Metrics(metrics={key: float(n) for n, key in enumerate(names)}, step=1, time=1.7e9, writer="w", seq=1)
     with opened(MLflowIntegration(tracking_uri=lone_server.uri, experiment_name=name)) as hooks:
@@ -144,7 +145,7 @@ def test_names_that_mlflow_refuses_arrive_under_others(
     assert {metric["key"]: metric["value"] for metric in data["metrics"]} == {
         key_of(key): float(n) for n, key in enumerate(names)
     }
-    tags = mlflow_tools.texts(data["tags"])
+    tags = texts(data["tags"])
     assert tags["refunc.metric_name.a_40_b"] == "a@b"
     assert tags["a_40_b"] == "tag"
     assert tags["λ ok"] == "" if "λ ok" in tags else True
@@ -175,15 +176,13 @@ def test_a_step_that_mlflow_would_turn_into_zero_is_refused(step: float, lone_se
         ("my own", "FINISHED"),
     ],
 )
-def test_every_end_has_its_status(
-    status: str, theirs: str, lone_server: Any, name: str, run: Any, mlflow_tools: Any
-) -> None:
+def test_every_end_has_its_status(status: str, theirs: str, lone_server: Any, name: str, run: Any) -> None:
     with opened(MLflowIntegration(tracking_uri=lone_server.uri, experiment_name=name)) as hooks:
         hooks.on_run_end(run=run, record=RunEnd(status=status, duration=1.0, error="Traceback", dropped=2))
         hooks.on_metrics(run=run, records=points(1.0))  # a child may be late
 
     found = lone_server.runs(name)[0]
-    tags = mlflow_tools.texts(found["data"]["tags"])
+    tags = texts(found["data"]["tags"])
     assert found["info"]["status"] == theirs
     assert (tags["refunc.status"], tags["refunc.error"], tags["refunc.records_dropped"]) == (status, "Traceback", "2")
 
@@ -219,12 +218,95 @@ def test_an_existing_run_can_be_gone_on_with(lone_server: Any, name: str, run: A
     assert len(lone_server.runs(name)) == 1
 
 
-def test_a_server_that_is_not_there_is_told_quickly(parts: Any, run: Any, mlflow_tools: Any) -> None:
-    with opened(MLflowIntegration(tracking_uri=f"http://127.0.0.1:{mlflow_tools.free_port()}")) as hooks:
+def test_a_deleted_experiment_pauses_until_it_is_restored(lone_server: Any, name: str, run: Any) -> None:
+    made = lone_server.post("experiments/create", name=name)["experiment_id"]
+    lone_server.post("experiments/delete", experiment_id=made)
+    with opened(MLflowIntegration(tracking_uri=lone_server.uri, experiment_name=name)) as hooks:
+        with pytest.raises(Pause, match="Restore it in MLflow"):
+            hooks.on_metrics(run=run, records=points(0.5))
+        lone_server.post("experiments/restore", experiment_id=made)
+        hooks.on_metrics(run=run, records=points(0.5))
+
+    [found] = lone_server.runs(name)
+    assert len(lone_server.history(found["info"]["run_id"], "loss")) == 1
+
+
+def test_a_run_id_that_there_is_not_pauses(lone_server: Any, run: Any) -> None:
+    with opened(MLflowIntegration(tracking_uri=lone_server.uri, run_id="f" * 32)) as hooks:
+        for _ in range(2):
+            with pytest.raises(Pause, match=r"f{32}"):
+                hooks.on_metrics(run=run, records=points(0.5))
+
+
+def test_a_server_that_is_not_there_is_told_quickly(parts: Any, run: Any, tools: Any) -> None:
+    with opened(MLflowIntegration(tracking_uri=f"http://127.0.0.1:{tools.free_port()}")) as hooks:
         began = time.monotonic()
         with pytest.raises(Retry):
             hooks.on_run_start(run=run)
         assert time.monotonic() - began < 3
+
+
+@pytest.fixture(scope="module")
+def guarded_server(servers: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Start a server with MLflow's own basic authentication, and one user."""
+    folder = tmp_path_factory.mktemp("auth")
+    (folder / "auth.ini").write_text(
+        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{folder}/auth.db\n"
+        "admin_username = ada\nadmin_password = correct-horse-battery\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    server = servers(
+        None,
+        "--app-name",
+        "basic-auth",
+        MLFLOW_AUTH_CONFIG_PATH=str(folder / "auth.ini"),
+        MLFLOW_FLASK_SERVER_SECRET_KEY="a key of this test",
+    )
+    server.credentials = "ada:correct-horse-battery"
+    return server
+
+
+def test_with_wrong_credentials_delivery_pauses_and_with_right_ones_everything_arrives(
+    require: Callable[[bool, str], None],
+    parts: Any,
+    request: pytest.FixtureRequest,
+    own_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By MLflow's own variables, in which `refunc sync` finds them as well."""
+    require(importlib.util.find_spec("flask_wtf") is not None, "pip install 'mlflow[auth]'")
+    server = request.getfixturevalue("guarded_server")
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hunter2-wrong")
+    (own_folder / "train.py").write_text(f"""
+import time
+from refunc.logging import MLflowIntegration, MLLogger, experiment_context
+log = MLLogger("train", "CRITICAL")
+log.add_integration(MLflowIntegration(tracking_uri={server.uri!r}))
+with experiment_context("guarded", "run"):
+    log.log_metrics({{"loss": 0.5}}, step=1)
+    end = time.monotonic() + 60
+    while log.health()["mlflow"].state != "paused" and time.monotonic() < end:
+        time.sleep(0.05)
+    print(log.health()["mlflow"])
+""")
+    trained = subprocess.run([sys.executable, "train.py"], capture_output=True, text=True, timeout=120)
+    assert trained.returncode == 0, trained.stderr
+    assert "state='paused'" in trained.stdout
+    assert "401" in trained.stdout
+    assert "MLFLOW_TRACKING_USERNAME" in trained.stdout
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "correct-horse-battery")
+
+    synced = subprocess.run(
+        [sys.executable, "-m", "refunc", "sync", "--patience", "60"], capture_output=True, text=True, timeout=120
+    )
+
+    assert synced.returncode == 0, synced.stdout + synced.stderr
+    [found] = server.runs("guarded")
+    assert found["info"]["status"] == "FINISHED"
+    assert [row["value"] for row in server.history(found["info"]["run_id"], "loss")] == [0.5]
+    written = [path for path in own_folder.rglob("*") if path.is_file() and path.name != "train.py"]
+    assert not [path for path in written if b"hunter2" in path.read_bytes() or b"horse" in path.read_bytes()]
 
 
 @pytest.fixture
@@ -308,6 +390,10 @@ def test_a_local_store_is_used_where_the_full_package_is(parts: Any, name: str, 
     found = mlflow.MlflowClient(uri).search_runs([mlflow.MlflowClient(uri).get_experiment_by_name(name).experiment_id])
     assert [each.data.params["lr"] for each in found] == ["0.01"]
     assert not math.isinf(found[0].data.metrics["val/acc"])
+
+
+def test_the_target_of_a_local_store_is_its_address(parts: Any) -> None:
+    assert MLflowIntegration(tracking_uri="sqlite:///runs.db").target == "mlflow sqlite:///runs.db"
 
 
 def test_a_password_in_the_address_does_not_show() -> None:

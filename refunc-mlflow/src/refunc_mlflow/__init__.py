@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from refunc.plugins import (
     Artifact,
@@ -23,13 +23,15 @@ from refunc.plugins import (
     Metrics,
     NotConfigured,
     Params,
+    Pause,
+    Reject,
     RunEnd,
     RunInfo,
     Tags,
     hookimpl,
     option,
 )
-from refunc.plugins.options import check_url
+from refunc.plugins.options import check_url, without_passwords
 from refunc_mlflow.errors import told
 from refunc_mlflow.limits import (
     MAX_BATCH_METRICS,
@@ -76,7 +78,11 @@ class MLflowIntegration(Integration):
         elif self.tracking_uri == "":
             check_url("mlflow", "tracking_uri", "", ("http", "https"))
         if scheme not in REMOTE and self.tracking_uri != "databricks" and not _has_stores():
-            what = "tracking_uri is not set" if self.tracking_uri is None else f"tracking_uri is {self.target}"
+            what = (
+                "tracking_uri is not set"
+                if self.tracking_uri is None
+                else f"tracking_uri is {self.target.removeprefix('mlflow ')}"
+            )
             raise NotConfigured(
                 f"mlflow: {what}, and a local store needs the package `mlflow`, of which only mlflow-skinny is here. "
                 "Name a server with MLflowIntegration(tracking_uri=...) or MLFLOW_TRACKING_URI, or: pip install mlflow"
@@ -85,9 +91,7 @@ class MLflowIntegration(Integration):
     @property
     def target(self) -> str:
         """The address without a password."""
-        parts = urlsplit(self.tracking_uri or "")
-        host = parts.netloc.rpartition("@")[2]
-        return f"mlflow {urlunsplit(parts._replace(netloc=host)) or 'in sqlite:///mlflow.db'}"
+        return f"mlflow {without_passwords(self.tracking_uri or 'sqlite:///mlflow.db')}"
 
     def open(self) -> None:
         """Import the client; no request is made."""
@@ -172,10 +176,16 @@ class MLflowIntegration(Integration):
 
     def _run(self, run: RunInfo) -> str:
         """Return the id of the MLflow run, which is made once."""
-        known = self._runs.get(run.run_id)
-        if known is None:
-            known = self._runs[run.run_id] = self.run_id or self._find(run) or self._create(run)
-        return known
+        if run.run_id not in self._runs:
+            try:
+                self._runs[run.run_id] = self._given() or self._find(run) or self._create(run)
+            except Reject as error:  # of no record is it the fault: a deleted experiment, a run id that there is not
+                raise Pause(f"{error}. Restore it in MLflow; what was logged waits.") from None
+        return self._runs[run.run_id]
+
+    def _given(self) -> str | None:
+        """Return the run that the user named, if there is one of that name."""
+        return str(self._ask(self._client.get_run, self.run_id).info.run_id) if self.run_id else None
 
     def _experiment(self, run: RunInfo) -> str:
         name = self.experiment_name or run.experiment_name or "Default"
