@@ -5,7 +5,9 @@ What is asserted is what an editor shows: the types of names that a user holds o
 """
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 from typing_extensions import assert_type
 
@@ -15,19 +17,27 @@ from refunc.logging import (
     ColoredFormatter,
     EpochTracker,
     ExperimentTracker,
+    IntegrationsManager,
     JSONFormatter,
     LogEntry,
     LogLevel,
+    MLflowIntegration,
     MLFormatter,
     MLLogger,
     ProgressTracker,
+    PrometheusIntegration,
+    SlackIntegration,
     TqdmProgressTracker,
+    WandBIntegration,
+    auto_configure_integrations,
     epoch_context,
     experiment_context,
     get_logger,
+    integration_context,
     progress_context,
     setup_logging,
 )
+from refunc.plugins import Health, Integration, Metrics, NotConfigured, Retry, RunEnd, RunInfo, hookimpl, option
 
 
 def configuration() -> None:
@@ -133,8 +143,97 @@ def reading(logger: MLLogger) -> None:
     assert_type(logger.flush(), bool)
 
 
+class PrinterIntegration(Integration):
+    """A plugin of somebody else's."""
+
+    prefix: str = option(default="> ", env="PRINTER_PREFIX", help="What each line begins with.")
+    width: int | None = option(default=None)
+    token: str = option(env="PRINTER_TOKEN", secret=True)
+
+    def check(self) -> None:
+        if not self.token:
+            raise NotConfigured("printer: token is empty.")
+
+    @property
+    def target(self) -> str:
+        return f"printer {self.prefix}"
+
+    @hookimpl
+    def on_metrics(self, run: RunInfo, records: Sequence[Metrics]) -> None:
+        for record in records:
+            assert_type(record.metrics, dict[str, int | float | None])
+            print(self.prefix, run.run_name, record.step, record.metrics)
+
+    @hookimpl
+    def on_run_end(self, run: RunInfo, record: RunEnd) -> None:
+        if record.error is not None:
+            raise Retry(f"{run.name}: not now", after=2.5)
+
+
+class PlainHooks:
+    """A plugin that does not derive from anything."""
+
+    @hookimpl
+    def on_run_start(self, run: RunInfo) -> None:
+        assert_type(run.tags.get("phase"), str | None)
+
+
+def integrations(logger: MLLogger) -> None:
+    printer = PrinterIntegration(token="secret", prefix="# ", width=80)
+    assert_type(printer.width, int | None)
+    assert_type(printer.health, Health)
+    assert_type(PrinterIntegration.from_mapping({"token": "secret"}), PrinterIntegration)
+
+    logger.add_integration(printer)
+    logger.add_integration(PlainHooks())
+    logger.add_integration(MLflowIntegration(tracking_uri="http://localhost:5000", tags={"team": "vision"}))
+    logger.add_integrations(
+        [
+            WandBIntegration(project="digits", mode="offline", tags=["baseline"], config={"seed": 1}),
+            PrometheusIntegration(port=8000, push_gateway=None),
+            SlackIntegration(webhook_url="https://hooks.slack.com/services/x", completion_notifications=False),
+        ]
+    )
+    assert_type(logger.integrations, tuple[Any, ...])
+    assert_type(logger.health(), dict[str, Health])
+    for name, health in logger.health().items():
+        assert_type(health.waiting, int)
+        assert_type(health.last_error, str | None)
+        print(name, health.state, health.delivered, health.dead)
+
+    setup_logging(integrations={"slack": {"channel": "#ml"}, "prometheus": {"port": 9100}, "mlflow": {}})
+    setup_logging(integrations=None)
+
+
+def managed(logger: MLLogger) -> None:
+    configured = auto_configure_integrations()
+    assert_type(configured, IntegrationsManager)
+    for state in configured.states:
+        assert_type(state.state, Literal["active", "blocked", "not configured", "broken"])
+        print(state.plugin.name, state.plugin.version, state.reason)
+    logger.add_integrations(configured)
+
+    manager = IntegrationsManager()
+    manager.add_integration("printer", PrinterIntegration(token="secret"))
+    manager.add_integration("plain", PlainHooks())
+    print(len(manager), "printer" in manager, list(manager), manager.get_integration("printer"))
+    assert_type(manager.health(), dict[str, Health])
+    manager.remove_integration("plain")
+    with integration_context(manager) as integrations:
+        assert_type(integrations, IntegrationsManager)
+        logger.add_integrations(integrations)
+    with integration_context([PlainHooks(), PrinterIntegration(token="secret")]):
+        pass
+
+
 def mistakes(logger: MLLogger) -> None:
     """Each of these has to be reported; an ignore that silences nothing is itself an error."""
     logger.log_metrics("loss")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     logger.log_metrik({"loss": 0.5})  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
     ExperimentTracker(run_nam="baseline")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    MLflowIntegration(tracking_url="http://localhost:5000")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    WandBIntegration(mode="sometimes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    PrometheusIntegration(port="8000")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    PrinterIntegration("secret")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    PrinterIntegration(token="secret", prefix=1)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    setup_logging(integrations=["slack"])  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
