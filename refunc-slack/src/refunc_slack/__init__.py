@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 from urllib.error import URLError
 
-from refunc.plugins import Integration, LogLine, Pause, Reject, Retry, RunEnd, RunInfo, hookimpl, option
+from refunc.plugins import FROM_ENV, Integration, LogLine, Pause, Reject, Retry, RunEnd, RunInfo, hookimpl, option
 from refunc.plugins.integration import Delivery
 from refunc.plugins.options import check_url
 from refunc_slack.messages import digest_message, end_message, error_message
@@ -38,7 +38,7 @@ class SlackIntegration(Integration):
 
     delivery: ClassVar[Delivery] = "at-most-once"
 
-    webhook_url: str = option(env="SLACK_WEBHOOK_URL", secret=True, help="The incoming webhook.")
+    webhook_url: str = option(default=FROM_ENV, env="SLACK_WEBHOOK_URL", secret=True, help="The incoming webhook.")
     channel: str | None = option(default=None, env="SLACK_CHANNEL", help="Only old webhooks can choose one.")
     error_notifications: bool = option(default=True, help="Tell of lines at ERROR and above.")
     completion_notifications: bool = option(default=True, help="Tell how runs ended.")

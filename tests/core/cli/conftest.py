@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +25,23 @@ def invoke() -> Callable[..., Any]:
         return testing.CliRunner(**options).invoke(refunc, list(arguments))
 
     return invoke
+
+
+@pytest.fixture
+def running(own_folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command line as a process, stdout and stderr pipes; what is still alive at the test's end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "refunc", *arguments]
+        pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+        started.append(subprocess.Popen(command, env={**os.environ, **environ}, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
 
 
 @pytest.fixture

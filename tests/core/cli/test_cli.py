@@ -64,7 +64,7 @@ def test_training_scripts_do_not_load_it() -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["ls"], ["show"]])
+@pytest.mark.parametrize("command", [[], ["ls"], ["show"], ["sync"]])
 def test_help_has_examples_that_name_the_command(command: list[str], invoke: Any) -> None:
     result = invoke(*command, "--help")
 
@@ -163,7 +163,7 @@ def test_a_mistyped_option_exits_with_2(invoke: Any) -> None:
 # -- pipes ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [["ls"], ["ls", "--json"], ["show", "run-0"]])
+@pytest.mark.parametrize("command", [["ls"], ["ls", "--json"], ["show", "run-0"], ["plugins"], ["sync", "--json"]])
 def test_a_closed_pipe_is_quiet(command: list[str]) -> None:
     """As `refunc ls | head -1`: the reader is gone before the first line."""
     for number in range(3):

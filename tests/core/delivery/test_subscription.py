@@ -138,7 +138,15 @@ def test_delivery_goes_on_at_the_cursor(make_run: Callable[..., ActiveRun], fake
     assert fake.hooks().count("start") == 1
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b'{"format": 99}', b'{"format": 1, "positions": {"w": [1]}}'])
+DAMAGES = [
+    *(b"", b"{", b"[]", b'{"format": 99}', b'{"format": 1, "positions": {"w": [1]}}'),
+    b'{"format": 1, "positions": {"w": ["0", 0, 0, [], ""]}}',
+    b'{"format": 1, "positions": {}, "delivered": "1"}',
+    b'{"format": 1, "positions": {}, "params": []}',
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
 def test_a_cursor_that_cannot_be_read_means_from_the_start(
     damage: bytes, make_run: Callable[..., ActiveRun], fake: Fake
 ) -> None:
@@ -251,6 +259,82 @@ def test_at_most_once_moves_the_cursor_first(make_run: Callable[..., ActiveRun],
     assert seen == [0] * len(fake.calls)
 
 
+def test_at_most_once_holds_for_the_end_as_well(make_run: Callable[..., ActiveRun], fake: Fake) -> None:
+    """The process dies while the end's message is under way: nobody is told again."""
+    run = make_run()
+    put(run, 0)
+    run.end("completed")
+    at_the_end: list[bool] = []
+
+    def note(hook: str, what: Any) -> None:
+        if hook == "end":
+            at_the_end.append(Cursor.load(run.folder, KEY, "fake").is_done)
+
+    fake.fails = note
+
+    deliver(subscribe(run), fake, "at-most-once")
+
+    assert at_the_end == [True]
+
+
+def test_an_end_that_was_not_taken_is_left_to_be_told(make_run: Callable[..., ActiveRun], fake: Fake) -> None:
+    run = make_run()
+    put(run, 0)
+    run.end("completed")
+    fake.fails = lambda hook, what: Retry("busy", after=60.0) if hook == "end" else None
+    deliver(subscribe(run), fake, "at-most-once")
+    assert not Cursor.load(run.folder, KEY, "fake").is_done
+    fake.fails = lambda hook, what: None
+
+    deliver(subscribe(run), fake, "at-most-once")  # the lock is free although the first one waits
+
+    assert fake.hooks().count("end") == 2
+    assert Cursor.load(run.folder, KEY, "fake").is_done
+
+
+@pytest.mark.parametrize("error", [Pause("who are you"), Retry("busy", after=60.0)])
+def test_while_it_waits_an_ended_run_is_left_to_who_has_better_credentials(
+    error: Exception, make_run: Callable[..., ActiveRun], fake: Fake
+) -> None:
+    run = make_run()
+    put(run, 0, 1)
+    run.end("completed")
+    waits, better = subscribe(run), Fake()
+    fake.fails = lambda hook, what: error
+    deliver(waits, fake)
+
+    taker = subscribe(run)
+    deliver(taker, better)
+    taker.close()
+
+    assert better.metrics == [0, 1]
+    fake.fails = lambda hook, what: None
+    waits.retry_at = 0.0
+    deliver(waits, fake)
+    assert fake.metrics == []  # it sees that all is done
+    assert waits.is_done
+
+
+def test_a_run_that_goes_on_and_a_window_half_settled_are_kept(make_run: Callable[..., ActiveRun], fake: Fake) -> None:
+    run = make_run()
+    put(run, 0)
+    fake.fails = lambda hook, what: Retry("busy", after=60.0)
+    goes_on = subscribe(run)
+    deliver(goes_on, fake)
+    other = Fake()
+    deliver(subscribe(run), other)
+    assert other.calls == []
+    goes_on.close()
+    run.end("completed")
+    fake.fails = lambda hook, what: Retry("busy", after=60.0) if hook == "log" else None
+    deliver(subscribe(run), fake)
+
+    deliver(subscribe(run), other)
+
+    assert fake.metrics == [0]
+    assert other.calls == []
+
+
 def test_live_delivery_begins_anew(make_run: Callable[..., ActiveRun], fake: Fake) -> None:
     run = make_run()
     put(run, 0)
@@ -317,8 +401,23 @@ def test_only_one_process_delivers_a_run(make_run: Callable[..., ActiveRun], fak
     assert not second.wants()
     deliver(first, fake)
     first.close()
+    put(run, 1)
     assert not second.is_done
-    assert second.wants()
+    deliver(second, fake)
+
+    assert fake.metrics == [0, 1]  # it goes on where the first one stopped, not where it stood itself
+
+
+def test_one_whose_turn_never_came_leaves_the_cursor_alone(make_run: Callable[..., ActiveRun], fake: Fake) -> None:
+    run = make_run()
+    put(run, 0)
+    first, second = subscribe(run), subscribe(run)
+    deliver(first, fake)
+    first.close()
+
+    second.close()
+
+    assert Cursor.load(run.folder, KEY, "fake").health().waiting == 0
 
 
 def test_a_folder_that_is_removed_ends_its_delivery(make_run: Callable[..., ActiveRun], fake: Fake) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,48 +14,17 @@ from refunc.logging import auto_configure_integrations, setup_logging
 from refunc.plugins import ConfigurationError, discovery
 from refunc.plugins.errors import IntegrationNotInstalledError
 
-HOOK = "    @hookimpl\n    def on_log(self, run, records): pass\n"
-HEAD = "from refunc.plugins import Integration, NotConfigured, hookimpl, option\n"
-SOURCES = {
-    "fine": HEAD + "class FineIntegration(Integration):\n    level: int = option(default=1)\n" + HOOK,
-    "needy": HEAD + "class NeedyIntegration(Integration):\n    key: str = option(env='NEEDY_KEY')\n" + HOOK,
-    "raiser": "raise RuntimeError('not today')\n",
-    "quitter": "import sys\nsys.exit(3)\n",
-    "bomb": HEAD + "class BombIntegration(Integration):\n    def check(self): raise OSError('boom')\n" + HOOK,
-    "empty": "class EmptyIntegration: pass\n",
-}
-
-
-@pytest.fixture
-def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
-    """Install plugins by name, as an installer leaves them: a module, and a dist-info with an entry point."""
-    site = tmp_path / "site"
-    site.mkdir()
-    monkeypatch.syspath_prepend(str(site))
-
-    def install(*names: str) -> None:
-        for name in names:
-            (site / f"plug_{name}.py").write_text(SOURCES[name])
-            info = site / f"plug_{name}-1.0.dist-info"
-            info.mkdir()
-            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: plug-{name}\nVersion: 1.0\n")
-            entry = f"{name} = plug_{name}:{name.title()}Integration\n"
-            (info / "entry_points.txt").write_text(f"[refunc.integrations]\n{entry}")
-        discovery.installed.cache_clear()
-
-    yield install
-    discovery.installed.cache_clear()
-    for name in SOURCES:
-        sys.modules.pop(f"plug_{name}", None)
-        vars(refunc.logging).pop(f"{name.title()}Integration", None)
-
 
 def found() -> dict[str, Any]:
-    return {state.plugin.name: state for state in auto_configure_integrations().states if state.plugin.name in SOURCES}
+    return {
+        state.plugin.name: state
+        for state in auto_configure_integrations().states
+        if state.plugin.distribution.startswith("plug-")
+    }
 
 
 def test_each_plugin_ends_in_one_state_with_its_reason(install: Callable[..., None]) -> None:
-    install(*SOURCES)
+    install("fine", "needy", "raiser", "quitter", "bomb", "empty")
 
     states = found()
 

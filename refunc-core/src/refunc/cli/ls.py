@@ -17,6 +17,7 @@ from refunc.cli.screen import (
     ago,
     error_line,
     fitted,
+    left_out,
     moment,
     number,
     print_json,
@@ -80,9 +81,7 @@ def ls(ctx: click.Context, as_json: bool, count: int | None, experiment: str | N
     else:
         of = f" of the experiment {experiment}" if experiment is not None else ""
         error_line(f"no runs{of} in {place.path}.")
-    if unreadable:
-        more = f", and {len(unreadable) - 1} more like it" if len(unreadable) > 1 else ""
-        error_line(f"left out: {unreadable[0]}{more}")
+    left_out(unreadable)
 
 
 @attrs.frozen

@@ -9,7 +9,7 @@ import attrs
 import click
 from rich.text import Text
 
-from refunc.cli.screen import error_line, print_json, print_lines, shown
+from refunc.cli.screen import error_line, print_json, print_lines, shown, stdout_on_stderr
 from refunc.plugins.discovery import PluginState, states
 from refunc.plugins.hooks import hooks_of
 from refunc.plugins.options import facts_of, type_text
@@ -26,7 +26,8 @@ def plugins(as_json: bool) -> None:
     Active, blocked by REFUNC_PLUGINS, not configured, or broken, with the reason; below it, the options and the
     environment variables that set them.
     """
-    facts = [_facts(state) for state in states()]
+    with stdout_on_stderr():
+        facts = [_facts(state) for state in states()]
     if as_json:
         print_json(facts)
     elif facts:
@@ -44,13 +45,17 @@ def _facts(state: PluginState) -> dict[str, Any]:
         hooks, options = list(hooks_of(kind)), _options(kind)
     except BaseException:  # a plugin's module may do anything; the state says what
         hooks, options = [], []
+    try:
+        target = str(getattr(state.integration, "target", ""))
+    except Exception as error:  # see above
+        target = f"its target cannot be told: {type(error).__name__}"
     return {
         "name": plugin.name,
         "distribution": plugin.distribution,
         "version": plugin.version,
         "state": state.state,
         "reason": state.reason,
-        "target": str(getattr(state.integration, "target", "")),
+        "target": target,
         "class": plugin.class_name,
         "hooks": hooks,
         "options": options,
@@ -89,5 +94,5 @@ def _lines(facts: list[dict[str, Any]]) -> Iterator[Text]:
             f"  {shown(reason)}",
         )
         for option in plugin["options"]:
-            env = f"  ({option['env']})" if option["env"] else ""
+            env = f"  ({shown(option['env'])})" if option["env"] else ""
             yield Text.assemble(f"    {option['name']}: {option['type']}", (env, "dim"), f"  {shown(option['help'])}")

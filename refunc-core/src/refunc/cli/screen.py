@@ -12,8 +12,9 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
+from typing import Any, TextIO
 
 import click
 from rich.cells import cell_len, set_cell_size
@@ -42,6 +43,18 @@ def shown(value: object) -> str:
 def error_line(message: str) -> None:
     """Print one line on stderr."""
     click.echo(f"refunc: {shown(message)}", err=True)
+
+
+def left_out(problems: Sequence[Exception]) -> None:
+    """Print on stderr which runs were left out, and why, by the first of them."""
+    if problems:
+        more = f", and {len(problems) - 1} more like it" if len(problems) > 1 else ""
+        error_line(f"left out: {problems[0]}{more}")
+
+
+def stdout_on_stderr() -> redirect_stdout[TextIO]:
+    """Keep stdout for the command's own while this lasts: plugins and clients of trackers print what they like."""
+    return redirect_stdout(sys.stderr)
 
 
 def window_width() -> int | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +13,11 @@ import click
 from rich.text import Text
 
 from refunc.cli.finding import store_option, the_run, the_store
-from refunc.cli.screen import error_line, print_json, print_lines, shown
+from refunc.cli.screen import error_line, left_out, print_json, print_lines, shown, stdout_on_stderr
 from refunc.delivery.sync import Target, sync, targets_of
+from refunc.journal.file import is_locked
+from refunc.journal.folder import RUN_JSON
+from refunc.runs.run import RunFormatError
 
 _EXAMPLES = """\b
 Examples:
@@ -45,12 +50,14 @@ def sync_command(
     a token or a webhook, comes from the environment, by the variables that `refunc plugins` lists. A run that a
     training is delivering right now is left to it.
 
-    Exit code 0: all is delivered. 1: something is left, and the last column says why.
+    Exit code 0: all is delivered. 1: something is left, and the last column says why; or a run cannot be read.
     """
-    found = [the_run(ctx, store, name) for name in runs] if runs else list(the_store(ctx, store))
-    targets = [target for run in found for target in targets_of(run.folder)]
+    unreadable: list[RunFormatError] = []
+    found = [the_run(ctx, store, name) for name in runs] if runs else the_store(ctx, store).runs(unreadable)
+    targets = [target for folder in dict.fromkeys(run.folder for run in found) for target in targets_of(folder)]
     pending = [target for target in targets if not target.is_done]
-    settled = sync(pending, patience=patience, follow=follow)
+    with _deliveries_told():
+        settled = sync(pending, patience=patience, follow=follow)
     if as_json:
         done = [target for target in targets if target.is_done]
         print_json([_fields(target) for target in (*done, *settled)])
@@ -58,8 +65,31 @@ def sync_command(
         error_line("no run here has an integration.")
     else:
         print_lines(_lines(settled, len(targets)))
-    if any(not target.is_done for target in settled):
+    left_out(unreadable)
+    if unreadable or any(not target.is_done for target in settled):
         ctx.exit(1)
+
+
+class _Told(logging.Handler):
+    """Shows what delivery says while it goes on: a line on stderr, without tracebacks."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print the line; where stderr is gone, delivery is not."""
+        try:
+            error_line(record.getMessage())
+        except Exception:
+            self.handleError(record)
+
+
+@contextmanager
+def _deliveries_told() -> Iterator[None]:
+    report, handler = logging.getLogger("refunc.delivery"), _Told(logging.WARNING)
+    report.addHandler(handler)
+    try:
+        with stdout_on_stderr():
+            yield
+    finally:
+        report.removeHandler(handler)
 
 
 def _fields(target: Target) -> dict[str, Any]:
@@ -88,10 +118,16 @@ def _lines(settled: list[Target], count: int) -> Iterator[Text]:
         elif target.is_done:
             mark, said = Text("done", "green"), f"{health.delivered:,} records delivered"
         else:
-            mark, said = Text("left", "red"), f"{health.waiting:,} records wait ({health.state}): {health.last_error}"
+            mark, said = Text("left", "red"), f"{health.waiting:,} records wait ({health.state}): {_reason(target)}"
         if health.dead:
             said += f"; {health.dead:,} dead letters in {os.path.relpath(_dead_letters(target))}"
         yield Text.assemble(mark, f"  {shown(target.folder.name)}  {shown(target.passport.name)}  {shown(said)}")
+
+
+def _reason(target: Target) -> str:
+    if not target.health.waiting and is_locked(target.folder / RUN_JSON):
+        return "the run has not ended"
+    return target.health.last_error or "no answer in time"
 
 
 def _dead_letters(target: Target) -> Path:

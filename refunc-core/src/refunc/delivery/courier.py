@@ -73,10 +73,10 @@ class Courier:
         """The runs that it has."""
         return tuple(self._subscriptions.values())
 
-    def report_if_stuck(self) -> None:
-        """Say so where a call has been under way for a minute. From another thread."""
+    def report_if_stuck(self, after: float = STUCK) -> None:
+        """Say so where a call has been under way for *after* seconds. From another thread."""
         since, whose = self._busy_since, self._busy_with
-        if since is not None and whose is not None and time.monotonic() - since > STUCK:
+        if since is not None and whose is not None and time.monotonic() - since > after:
             whose.report_stuck(time.monotonic() - since)
 
     def stop(self, seconds: float) -> None:
@@ -134,7 +134,8 @@ class Courier:
         except ConfigurationError as error:
             subscription.abandon(error)
         except BaseException as error:  # a plugin's code may raise anything, SystemExit too
-            report.error("%s: cannot be opened", self.passport.name, exc_info=error)
+            if subscription.cursor.state != "broken":  # said once, and not at each try
+                report.error("%s: cannot be opened", self.passport.name, exc_info=error)
             subscription.fail(error, state="broken")
         return None
 
@@ -149,11 +150,17 @@ class Courier:
 
 
 def load(path: str) -> type:
-    """Import the class that *path*, `module:name`, names. Raises whatever its module raises."""
+    """
+    Import the integration's class that *path*, `module:name`, names.
+
+    Raises:
+        TypeError: It names something else. A journal may be anybody's, and say `subprocess:Popen`.
+        Exception: Whatever the module raises.
+    """
     import importlib
 
     module, _, name = path.partition(":")
     kind = getattr(importlib.import_module(module), name)
-    if not isinstance(kind, type):
-        raise TypeError(f"{path} is no class.")
+    if not isinstance(kind, type) or not hooks_of(kind):
+        raise TypeError(f"{path} is no class with hooks.")
     return kind

@@ -10,12 +10,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import time
 from pathlib import Path
 from typing import Any
 
 import attrs
+import msgspec
 
 from refunc.journal.file import lock
 from refunc.journal.folder import DELIVERY
@@ -23,8 +23,10 @@ from refunc.journal.names import new_id
 from refunc.journal.tail import Position, Tail
 from refunc.journal.values import text
 from refunc.plugins.integration import Health
+from refunc.plugins.options import without_passwords
 
 FORMAT = 1
+_POSITION = tuple(field.name for field in attrs.fields(Position))
 
 
 @attrs.define(eq=False)
@@ -60,13 +62,12 @@ class Cursor:
             if saved.pop("format") != FORMAT:
                 raise ValueError
             positions = {
-                writer: Position(values[0], values[1], values[2], tuple(values[3]), values[4])
+                writer: dict(zip(_POSITION, values[: len(_POSITION)], strict=True))
                 for writer, values in saved.pop("positions").items()
             }
-            known = {field.name for field in attrs.fields(cls)}
-            fields = {field: value for field, value in saved.items() if field in known}
-            return cls(**{**fields, "folder": folder, "key": key, "name": name, "positions": positions})
-        except (OSError, ValueError, TypeError, KeyError, AttributeError, IndexError):
+            # By its types, for there is no checksum: a number that is none would stop delivery later, and for good.
+            return msgspec.convert({**saved, "folder": folder, "key": key, "name": name, "positions": positions}, cls)
+        except (OSError, ValueError, TypeError, KeyError, AttributeError, msgspec.ValidationError):
             return cls(folder, key, name)
 
     def save(self, *, sync: bool = False) -> None:
@@ -105,8 +106,7 @@ class Cursor:
             if str(error)
             else type(error).__name__
         )
-        # A client's error may quote the address with the password in it.
-        self.last_error = text(re.sub(r"//[^/@\s]+@", "//***@", " ".join(said.split())), 500)
+        self.last_error = text(without_passwords(" ".join(said.split())), 500)
 
     def health(self) -> Health:
         """Return how far delivery is; counts the lines that wait."""
@@ -133,9 +133,14 @@ class DeliveryLock:
         self._path = folder / DELIVERY / f"{key}.lock"
         self._fd = -1
 
+    @property
+    def is_held(self) -> bool:
+        """Whether this object has taken it."""
+        return self._fd >= 0
+
     def take(self) -> bool:
         """Take the lock; False where another process has it. Raises OSError where it cannot be made."""
-        if self._fd >= 0:
+        if self.is_held:
             return True
         self._path.parent.mkdir(exist_ok=True)
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)

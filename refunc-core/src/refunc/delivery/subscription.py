@@ -61,24 +61,29 @@ class Subscription:
         Args:
             keeps: Whether delivery goes on where an earlier one stopped; a `live` integration begins anew.
         """
-        saved = Cursor.load(folder, key, name) if keeps else Cursor(folder, key, name)
-        self.cursor = saved
+        self.cursor = Cursor.load(folder, key, name) if keeps else Cursor(folder, key, name)
+        #: How many calls were settled; from any thread, to see whether there is progress.
+        self.settled = 0
         self.folder = folder
         self.key, self.name = key, name
         self.retry_at = 0.0
         self.is_abandoned = False
         self._birth: dict[str, Any] | None = None
         self._lock = DeliveryLock(folder, key)
-        self._tail = Tail(folder, saved.positions)
+        self._keeps = keeps
+        self._tail = Tail(folder, self.cursor.positions)
         self._calls: deque[Call] = deque()
         self._records: list[Record] = []
+        #: The fields of an end record that stands in the window.
+        self._end_ahead: dict[str, Any] | None = None
         self._delay = 0.0
         self._dead_in_row = 0
         self._saved_at = 0.0
         self._is_dirty = False
         self._saving = threading.Lock()
         self._called = False
-        self._is_fresh = False
+        #: Of the window: nothing of it was called yet; nothing of it is settled; the cursor was moved before it.
+        self._is_fresh = self._is_whole = self._is_claimed = False
 
     # -- what others ask ---------------------------------------------------------------------------------------------
 
@@ -88,6 +93,11 @@ class Subscription:
         if self.is_abandoned or self._is_gone():
             return True
         return not self._calls and self.cursor.is_done
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether this process is the one that delivers, so that `cursor` is true and the saved one may lag behind."""
+        return self._lock.is_held
 
     def _is_gone(self) -> bool:
         return self._birth is not None and not (self.folder / RUN_JSON).exists()
@@ -129,7 +139,10 @@ class Subscription:
 
     def wants(self) -> bool:
         """Whether there is something to call the backend for now."""
-        if self.is_abandoned or time.monotonic() < self.retry_at or not self._is_ready():
+        if time.monotonic() < self.retry_at:
+            self._step_aside()
+            return False
+        if self.is_abandoned or not self._is_ready():
             return False
         while not self._calls and self._fill():
             continue
@@ -160,10 +173,11 @@ class Subscription:
         for call in [call for call in self._calls if call.hook not in backend.names]:
             self._calls.remove(call)
             self._succeeded(call)
-        if not self._calls:
-            return
-        elif backend.delivery == "at-most-once":
+        self._is_whole = True
+        if self._calls and backend.delivery == "at-most-once":
+            self._is_claimed = True
             self._move()
+            self.cursor.ended = self._calls[0].hook == "on_run_end"
             self._save(force=True, sync=True)
 
     def _is_ready(self) -> bool:
@@ -172,8 +186,12 @@ class Subscription:
             if self._birth is None:
                 birth = json.loads((self.folder / RUN_JSON).read_bytes())
                 self._birth = birth if isinstance(birth, dict) else {}
-            if not self._lock.take():
-                return False
+            if not self._lock.is_held:
+                if not self._lock.take():
+                    return False
+                if self._keeps:  # whoever had the lock may have delivered since this one was made
+                    self.cursor = Cursor.load(self.folder, self.key, self.name)
+                    self._tail = Tail(self.folder, self.cursor.positions)
         except (OSError, ValueError):  # not made yet
             return False
         return True
@@ -188,10 +206,11 @@ class Subscription:
                 case Tags():
                     self.cursor.tags.update(record.tags)
                 case RunEnd():
-                    self.cursor.end = attrs.asdict(record)
+                    self._end_ahead = attrs.asdict(record)
                 case _:
                     pass
-        self._is_fresh = True
+        self._is_fresh = self._is_whole = True
+        self._is_claimed = False
         has_read = bool(self._records)
         if has_read:
             self._calls = calls_of(self._records, _ALL)
@@ -233,23 +252,37 @@ class Subscription:
 
     def _settle(self, call: Call, error: BaseException) -> None:
         match error:
-            case Pause():
-                self.fail(error, after=PAUSE, state="paused")
-            case Retry():
-                self.fail(error, after=error.after)
+            case Pause() | Retry() | OSError():
+                if call.hook == "on_run_end":  # it was not taken, so a claim to it is void
+                    self.cursor.ended, self._is_claimed, self._is_fresh = False, False, True
+                if isinstance(error, Pause):
+                    self.fail(error, after=PAUSE, state="paused")
+                else:
+                    self.fail(error, after=getattr(error, "after", None))
             case Reject():
                 self._split(call, error)
-            case OSError() | TimeoutError():
-                self.fail(error)
             case _:
                 call.failures += 1
+                self._is_whole = False
                 if call.failures < TRIES:
                     self.fail(error, after=min(2.0, 0.05 * 2**call.failures))
                 else:
                     report.error("%s: %s failed", self.name, call.hook, exc_info=error)
                     self._split(call, error)
 
+    def _step_aside(self) -> None:
+        """
+        Until the next try, leave a run that has ended to whoever comes: to a `refunc sync` with better credentials.
+
+        Not with a window of which something is settled, or that the cursor, moved first, has left behind already.
+        """
+        is_whole = self._lock.is_held and self._keeps and self._is_whole and not self._is_claimed
+        if is_whole and is_locked(self.folder / RUN_JSON) is False:
+            self._calls.clear()
+            self._lock.release()
+
     def _split(self, call: Call, error: BaseException) -> None:
+        self._is_whole = False
         self.cursor.note(error)
         self._calls.popleft()
         if not call.is_single:
@@ -276,6 +309,8 @@ class Subscription:
             report.error("%s: the dead letter could not be written: %s", self.name, problem)
 
     def _succeeded(self, call: Call) -> None:
+        self.settled += 1
+        self._is_whole = False
         self._delay = 0.0
         self.retry_at = 0.0
         if self.cursor.state != "ok":
@@ -284,23 +319,26 @@ class Subscription:
         if call.hook == "on_run_start":
             self.cursor.started = True
         elif call.hook == "on_run_end":
-            self.cursor.ended = True
             self.cursor.end = None
             self.cursor.delivered += 1
+            self.cursor.ended = True  # last: others look at it for whether all is done
             self._save(force=True)
             return
         if not self._calls:
             self._window_done()
 
     def _window_done(self) -> None:
-        self.cursor.delivered += len(self._records)
+        self.cursor.delivered += sum(not isinstance(record, RunEnd) for record in self._records)  # its turn comes
         self.cursor.dropped += sum(record.dropped for record in self._records if isinstance(record, Gap))
         self._records = []
         self._move()
         self._save(force=False)
 
     def _move(self) -> None:
+        # Together: the end counts as waiting by its line as long as the positions stand before it.
         self.cursor.positions = dict(self._tail.positions)
+        self.cursor.end = self._end_ahead or self.cursor.end
+        self._end_ahead = None
         self._is_dirty = True
 
     def save_if_due(self) -> None:
@@ -311,6 +349,8 @@ class Subscription:
     def _save(self, *, force: bool, sync: bool = False) -> None:
         now = time.monotonic()
         if (not force and now - self._saved_at < SAVE_INTERVAL) or not self.folder.is_dir():
+            return
+        if not self.is_ours:  # another process delivers, and its cursor is the one that is true
             return
         with self._saving:
             try:

@@ -6,6 +6,7 @@ Runs in the calling process. A run that a delivery process has is left to that p
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -16,13 +17,17 @@ import attrs
 
 from refunc.delivery.courier import Courier, load
 from refunc.delivery.cursor import Cursor, DeliveryLock
+from refunc.delivery.subscription import Subscription
 from refunc.journal.file import is_locked
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.reader import read_journal
 from refunc.journal.record import Attach
 from refunc.plugins.integration import DELIVERIES, Health, Passport, build
+from refunc.plugins.options import check_withheld
 
 _TICK = 0.02
+#: Seconds in which a process that tries a tracker in vain has let go of the run.
+BETWEEN_TRIES = 1.0
 
 
 @attrs.frozen
@@ -40,9 +45,16 @@ def targets_of(folder: Path) -> list[Target]:
     """Return the integrations that the journal in *folder* names, each once; one pass over the journal."""
     found: dict[str, Passport] = {}
     for record in read_journal(folder):
-        if isinstance(record, Attach) and record.key not in found:
+        # The key names files, so one that would lie elsewhere is as good as damaged.
+        if isinstance(record, Attach) and record.key not in found and re.fullmatch(r"[\w.-]+", record.key):
             found[record.key] = Passport(
-                record.name, record.path, record.key, record.options, record.options, target=record.target
+                record.name,
+                record.path,
+                record.key,
+                record.options,
+                record.options,
+                target=record.target,
+                withheld=record.withheld,
             )
     return [target_of(folder, passport) for passport in found.values()]
 
@@ -78,7 +90,7 @@ def sync(
         courier.start()
     try:
         for target in _settling(open_targets, couriers, patience, follow):
-            settled.append(target_of(target.folder, target.passport))
+            settled.append(_as_it_stands(target, couriers))
             tell(settled[-1])
     finally:
         for courier in couriers.values():
@@ -93,32 +105,52 @@ def _courier_for(target: Target, couriers: dict[str, Courier]) -> Courier:
     return couriers[key]
 
 
+def _subscription(target: Target, couriers: dict[str, Courier]) -> Subscription:
+    return next(each for each in couriers[target.passport.key].subscriptions if each.folder == target.folder)
+
+
+def _as_it_stands(target: Target, couriers: dict[str, Courier]) -> Target:
+    subscription = _subscription(target, couriers)
+    if not subscription.is_ours:
+        return target_of(target.folder, target.passport)
+    return attrs.evolve(target, health=subscription.cursor.health(), is_done=subscription.cursor.is_done)
+
+
 def _settling(targets: list[Target], couriers: dict[str, Courier], patience: float, follow: bool) -> Iterator[Target]:
     """Yield targets as they are done, or given up."""
     remaining = list(targets)
-    seen: dict[Path, int] = {}
+    seen: dict[tuple[Path, str], int] = {}
     moved_at = time.monotonic()
     while remaining:
         for target in list(remaining):
-            courier = couriers[target.passport.key]
-            subscription = next(each for each in courier.subscriptions if each.folder == target.folder)
-            delivered = subscription.cursor.delivered
-            if seen.get(target.folder) != delivered:
-                seen[target.folder], moved_at = delivered, time.monotonic()
+            subscription = _subscription(target, couriers)
+            # Calls, not records: those count by the window, and one of a thousand artifacts may take an hour.
+            which, settled = (target.folder, target.passport.key), subscription.settled
+            if seen.get(which) != settled:
+                seen[which], moved_at = settled, time.monotonic()
             at_rest = not follow and is_locked(target.folder / RUN_JSON) and not subscription.cursor.health().waiting
             if subscription.is_done or at_rest:
                 remaining.remove(target)
                 yield target
         if not follow and time.monotonic() - moved_at > patience:
+            for courier in couriers.values():
+                # Half, because the call that nothing comes of began a little after `moved_at`.
+                courier.report_if_stuck(max(0.1, patience / 2))
             yield from remaining
             return
         time.sleep(_TICK)
 
 
 def _is_taken(target: Target) -> bool:
+    """Whether another process delivers; one that only waits for the tracker of a run at rest lets go between tries."""
     lock = DeliveryLock(target.folder, target.passport.key)
+    deadline = time.monotonic() + (0.0 if is_locked(target.folder / RUN_JSON) else BETWEEN_TRIES)
     try:
-        return not lock.take()
+        while not lock.take():
+            if time.monotonic() >= deadline:
+                return True
+            time.sleep(_TICK)
+        return False
     except OSError:
         return False
     finally:
@@ -126,7 +158,9 @@ def _is_taken(target: Target) -> bool:
 
 
 def _make(passport: Passport) -> Any:
-    return build(load(passport.path), passport.name, passport.options or {})
+    kind = load(passport.path)
+    check_withheld(passport.name, kind, passport.withheld)
+    return build(kind, passport.name, passport.options or {})
 
 
 def _with_delivery(passport: Passport) -> Passport:

@@ -101,13 +101,15 @@ class Attach(Record):
     """
     An integration belongs to the run from here on, and receives all of it.
 
-    `path` is its class as `module:name`, `key` names its files under `delivery/`, and `options` holds no secret.
+    `path` is its class as `module:name`, `key` names its files under `delivery/`. `options` holds no secret; the names
+    of those that have one are `withheld`.
     """
 
     name: str
     key: str
     path: str
     options: dict[str, Any] = attrs.Factory(dict)
+    withheld: tuple[str, ...] = ()
     target: str = ""
 
 

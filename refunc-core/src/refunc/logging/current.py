@@ -27,6 +27,7 @@ from refunc.journal.pump import at_exit
 from refunc.journal.values import excerpt
 from refunc.logging.attached import adopt_after_fork, has_parent, name_for_children, run_of_parent
 from refunc.logging.banner import end_line, start_line
+from refunc.logging.integrations import deliver_to_all
 from refunc.logging.report import report, warn_once
 from refunc.logging.run import ActiveRun
 
@@ -123,6 +124,8 @@ def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
 def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None, error: str | None = None) -> None:
     """End *run*; a process that does not own it only lets go of it."""
     global last_ended
+    if not run.steps and run.accepts():
+        deliver_to_all(run)
     is_ended = run.end(status, metrics=metrics, error=error)
     _open_runs.pop(run.run_id, None)
     name_for_children(next(reversed(tuple(_open_runs.values())), None))

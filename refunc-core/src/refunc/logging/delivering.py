@@ -142,8 +142,7 @@ def attach(run: ActiveRun, logger: Delivering, integrations: Iterable[Any]) -> N
         if passport.key in run.delivered_to:
             continue
         run.delivered_to.add(passport.key)
-        fields = {"name": passport.name, "key": passport.key, "path": passport.path, "options": passport.public}
-        run.put_through(kinds.ATTACH, {**fields, "target": passport.target})
+        run.put_through(kinds.ATTACH, passport.for_journal())
         handover.attach(run.folder, integration, passport)
         names.append(passport.target or passport.name)
     if names:

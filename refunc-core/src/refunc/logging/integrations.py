@@ -94,6 +94,12 @@ class Delivering:
 _loggers: WeakSet[Delivering] = WeakSet()
 
 
+def deliver_to_all(run: ActiveRun) -> None:
+    """Give *run*, to which no logger wrote, to every logger's integrations: that it failed at once is news too."""
+    for logger in tuple(_loggers):
+        logger._joined(run)
+
+
 def forget_integrations(integrations: tuple[Any, ...]) -> None:
     """Have every logger give *integrations* to no further run."""
     for logger in tuple(_loggers):

@@ -19,10 +19,11 @@ from refunc.journal.record import Artifact, LogLine, Metrics, Params, Record, Ru
 from refunc.plugins.errors import ConfigurationError, NotConfigured, Pause, Reject, Retry
 from refunc.plugins.hooks import hookimpl
 from refunc.plugins.integration import Health, Integration
-from refunc.plugins.options import option
+from refunc.plugins.options import FROM_ENV, option
 from refunc.plugins.run import RunInfo, StoredFile
 
 __all__ = [
+    "FROM_ENV",
     "Artifact",
     "ConfigurationError",
     "Health",

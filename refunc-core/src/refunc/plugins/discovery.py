@@ -16,6 +16,7 @@ import attrs
 from refunc.plugins.errors import ConfigurationError, IntegrationNotInstalledError, NotConfigured
 from refunc.plugins.hooks import hooks_of
 from refunc.plugins.integration import build
+from refunc.plugins.options import without_passwords
 
 GROUP = "refunc.integrations"
 #: The classes of this repository's plugins, by the name of their extra.
@@ -68,12 +69,16 @@ def installed() -> Mapping[str, Installed]:
     found: dict[str, Installed] = {}
     for entry in importlib_metadata.entry_points(group=GROUP):
         # One distribution can be found twice: an editable install with an egg-info beside it, lib64 linked to lib.
-        dist = entry.dist
-        found.setdefault(
-            entry.name,
-            Installed(entry.name, entry.value, dist.name if dist else "?", dist.version if dist else "?", entry),
-        )
+        found.setdefault(entry.name, Installed(entry.name, entry.value, *_origin(entry.dist), entry))
     return dict(sorted(found.items()))
+
+
+def _origin(dist: Any) -> tuple[str, str]:
+    """Return a distribution's name and version; of one that is half removed, question marks."""
+    try:
+        return str(dist.name), str(dist.version)
+    except Exception:
+        return "?", "?"
 
 
 def class_named(name: str) -> type:
@@ -147,5 +152,5 @@ def _state(plugin: Installed) -> PluginState:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may call sys.exit() when it is imported
-        return PluginState(plugin, "broken", f"{type(error).__name__}: {error}")
+        return PluginState(plugin, "broken", without_passwords(f"{type(error).__name__}: {error}"))
     return PluginState(plugin, "active", integration=integration)

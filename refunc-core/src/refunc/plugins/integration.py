@@ -155,8 +155,8 @@ class Passport:
     """
     What an integration is outside its process: a class by its import path, and options.
 
-    `options` may hold secrets and travels through a pipe only; `public` stands in journals. `key` tells one target from
-    another, and names the files that say how far delivery to it is.
+    `options` may hold secrets and travels through a pipe only; `public` stands in journals, with the names of what is
+    `withheld` from it. `key` tells one target from another, and names the files that say how far delivery to it is.
     """
 
     name: str
@@ -166,6 +166,12 @@ class Passport:
     public: dict[str, Any]
     delivery: Delivery = "at-least-once"
     target: str = ""
+    withheld: tuple[str, ...] = ()
+
+    def for_journal(self) -> dict[str, Any]:
+        """Return the fields of the record by which `refunc sync` makes the integration again; no secret is in them."""
+        fields = {name: getattr(self, name) for name in ("name", "key", "path", "target")}
+        return {**fields, "options": self.public, "withheld": list(self.withheld)}
 
 
 def passport_of(integration: object) -> Passport:
@@ -173,12 +179,14 @@ def passport_of(integration: object) -> Passport:
     kind, name = type(integration), name_of(integration)
     path = f"{kind.__module__}:{kind.__qualname__}"
     public: dict[str, Any] = {}
+    withheld: tuple[str, ...] = ()
     options: dict[str, Any] | None = None
     if attrs.has(kind):
         values = {field.name: getattr(integration, field.name) for field in attrs.fields(kind) if field.init}
         plain = jsonable(values)
         options = plain if plain == values else None
         public = jsonable(public_values(integration))
+        withheld = tuple(name for name, value in values.items() if name not in public and value is not None)
     elif not vars(integration) and kind.__init__ is object.__init__:
         options = {}
     if kind.__module__ == "__main__" or "<" in kind.__qualname__ or "." in kind.__qualname__:
@@ -186,4 +194,5 @@ def passport_of(integration: object) -> Passport:
     told_apart = public if options is None else options
     digest = hashlib.sha256(json.dumps([path, told_apart], sort_keys=True).encode()).hexdigest()
     key = f"{name}-{digest[:8]}"
-    return Passport(name, path, key, options, public, delivery_of(integration), str(getattr(integration, "target", "")))
+    target = str(getattr(integration, "target", ""))
+    return Passport(name, path, key, options, public, delivery_of(integration), target, withheld)

@@ -9,6 +9,7 @@ error text.
 from __future__ import annotations
 
 import os
+import re
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -22,6 +23,8 @@ from refunc.plugins.errors import ConfigurationError, NotConfigured
 
 _META: Final = "refunc"
 MASK: Final = "***"
+#: For `option(default=...)`: required, but not from the caller where the environment has it.
+FROM_ENV: Final[Any] = attrs.NOTHING
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
@@ -41,7 +44,8 @@ def option(*, default: Any = attrs.NOTHING, env: str | None = None, secret: bool
     Declare an option of an integration.
 
     Args:
-        default: Its value where neither the caller nor the environment gives one; without a default it is required.
+        default: Its value where neither the caller nor the environment gives one; without a default it is required, by
+            the caller; with `FROM_ENV`, by the caller or the environment, and type checkers know.
         env: The environment variable that is read, when the integration is made, where the caller gives no value.
         secret: Keep the value out of reprs, the journal and error texts; `refunc sync` then needs the variable.
         help: One sentence for `refunc plugins`.
@@ -204,6 +208,21 @@ def check_names(name: str, kind: type, given: Iterable[object]) -> None:
             raise ConfigurationError(f"{name}: there is no option {str(key)!r}.{hint} Options: {', '.join(known)}.")
 
 
+def check_withheld(name: str, kind: type, withheld: Iterable[str]) -> None:
+    """
+    Make sure that the environment gives the options that a journal does not hold; their defaults mean another target.
+
+    Raises:
+        NotConfigured: It does not give one; the text names the variable.
+    """
+    for option_name in withheld:
+        attribute = getattr(attrs.fields(kind), option_name, None) if attrs.has(kind) else None
+        env = facts.env if attribute is not None and (facts := facts_of(attribute)) is not None else None
+        if env is None or not os.environ.get(env):
+            way = f"Set {env}." if env else "It has no variable: only a training that gives it again can deliver."
+            raise NotConfigured(f"{name}: {option_name} holds a secret, which no journal does. {way}")
+
+
 def public_values(instance: Any) -> dict[str, Any]:
     """Return the options of *instance* that may stand in a journal: no secret, and no address with a password in it."""
     values = {}
@@ -224,6 +243,11 @@ def _has_password(value: Any) -> bool:
         return isinstance(value, str) and "://" in value and "@" in urlsplit(value).netloc
     except ValueError:
         return True
+
+
+def without_passwords(text: str) -> str:
+    """Return *text*, such as a client's error, without the passwords of the addresses that it quotes."""
+    return re.sub(r"//[^/@\s]+@", f"//{MASK}@", text)
 
 
 def check_url(name: str, attribute: str, value: str, schemes: tuple[str, ...], *, secret: bool = False) -> None:
