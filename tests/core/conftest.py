@@ -79,6 +79,14 @@ class DiesIntegration(Integration):
     @hookimpl
     def on_metrics(self, run, records): os.kill(os.getpid(), 9)
 
+class EatsIntegration(Integration):
+    """Takes memory until its process is killed: by the kernel where there is a limit, else by its own hand."""
+    @hookimpl
+    def on_metrics(self, run, records):
+        held = []
+        while len(held) < 64: held.append(b"x" * (8 << 20))
+        os.kill(os.getpid(), 9)
+
 class OpenRaisesIntegration(Integration):
     def open(self): raise RuntimeError("cannot open")
     @hookimpl

@@ -27,6 +27,8 @@ pytestmark = [pytest.mark.trackers, pytest.mark.timeout(600)]
 
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "2"))
 OUTAGE_POINTS = int(os.environ.get("OUTAGE_POINTS", "6000"))
+#: Seconds between two points: the outage is to lie in the middle of the training.
+PAUSE = max(0.0005, 1.5 * OUTAGE_SECONDS / OUTAGE_POINTS)
 KILLS = int(os.environ.get("OUTAGE_KILLS", "6"))
 _ANSWER = "HTTP/1.1 {code} Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -180,7 +182,7 @@ def test_a_server_that_fails_for_a_while_costs_nothing(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "2")  # a stalled request is given up sooner than by default
     monkeypatch.setenv("REFUNC_EXIT_WAIT", "0")
     experiment = f"{mode}-{time.time_ns()}"
-    process = training(proxy.uri, experiment, OUTAGE_POINTS, pause=0.0005)
+    process = training(proxy.uri, experiment, OUTAGE_POINTS, pause=PAUSE)
     process.stdout.readline()
     tools.until(lambda: cursor(own_folder).get("delivered", 0) > 0)
     proxy.fail(mode)
@@ -202,10 +204,12 @@ def test_a_server_that_is_stopped_and_started_again_gets_everything_once(
 ) -> None:
     server = servers()
     experiment = f"refused-{time.time_ns()}"
-    process = training(server.uri, experiment, OUTAGE_POINTS, pause=0.0005)
+    process = training(server.uri, experiment, OUTAGE_POINTS, pause=PAUSE)
     process.stdout.readline()
     tools.until(lambda: cursor(own_folder).get("delivered", 0) > 0)
     server.stop()
+    began = time.monotonic()
+    tools.until(lambda: time.monotonic() - began > OUTAGE_SECONDS, OUTAGE_SECONDS + 60)
     tools.until(lambda: cursor(own_folder).get("state") == "retrying")
     server.start()
     process.communicate(timeout=300)

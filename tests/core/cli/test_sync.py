@@ -404,8 +404,25 @@ def test_a_run_that_its_training_delivers_is_left_to_it(
     assert facts["waiting"] > 0
 
 
+def test_a_run_at_rest_that_another_sync_delivers_is_left_to_it(
+    running: Running, invoke: Any, waiting: MakeWaiting, probes: Any
+) -> None:
+    run = waiting(probes.SlowIntegration(), ends=False)
+    put_artifacts(run, *"abcdef")
+    process = running("sync")
+    assert process.stderr is not None
+    first = process.stderr.readline()
+
+    result = invoke("sync")
+
+    assert (result.exit_code, one_line(result).split()[0]) == (1, "busy")
+    out, rest = process.communicate(timeout=60)
+    assert (process.returncode, out.split()[0]) == (0, "done")
+    assert (first + rest).splitlines() == [f"uploaded {name}" for name in "abcdef"]
+
+
 def test_two_syncs_at_once_deliver_a_run_once(
-    running: Running, invoke: Any, waiting: MakeWaiting, probes: Any, calls: Calls, own_folder: Path, tools: Any
+    running: Running, waiting: MakeWaiting, probes: Any, calls: Calls, own_folder: Path, tools: Any
 ) -> None:
     (own_folder / "down").touch()
     run = waiting(probes.ProbeIntegration())
