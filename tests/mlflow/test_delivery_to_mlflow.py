@@ -23,13 +23,12 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.trackers, pytest.mark.timeout(600)]
-
 OUTAGE_SECONDS = float(os.environ.get("OUTAGE_SECONDS", "2"))
 OUTAGE_POINTS = int(os.environ.get("OUTAGE_POINTS", "6000"))
 #: Seconds between two points: the outage is to lie in the middle of the training.
 PAUSE = max(0.0005, 1.5 * OUTAGE_SECONDS / OUTAGE_POINTS)
 KILLS = int(os.environ.get("OUTAGE_KILLS", "6"))
+pytestmark = [pytest.mark.trackers, pytest.mark.timeout(600 + 10 * KILLS)]
 _ANSWER = "HTTP/1.1 {code} Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
 

@@ -201,6 +201,7 @@ def integrations(logger: MLLogger) -> None:
         assert_type(health.last_error, str | None)
         print(name, health.state, health.delivered, health.dead)
 
+    SlackIntegration()  # its webhook may come from the environment
     setup_logging(integrations={"slack": {"channel": "#ml"}, "prometheus": {"port": 9100}, "mlflow": {}})
     setup_logging(integrations=None)
 

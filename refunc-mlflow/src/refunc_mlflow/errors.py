@@ -24,13 +24,22 @@ def told(error: Exception) -> BaseException:
     ask = getattr(error, "get_http_status_code", None)
     if not callable(ask):
         return error
-    said = re.search(
-        r"failed with error code (\d+)", str(error)
-    )  # where the answer is no JSON, `ask` knows few of them
+    # Where the answer is no JSON, `ask` knows few of them.
+    said = re.search(r"failed with error code (\d+)", str(error))
     status = int(said[1]) if said else int(str(ask()))
+    if said is None and not hasattr(error, "json"):  # what the server itself says has it
+        first = _first(error)
+        return Retry(f"MLflow cannot be asked: {type(first).__name__}: {first}")
     text = " ".join(str(error).split())[:300]
     if status in _DENIED:
         return Pause(f"HTTP {status}: {text}. Set MLFLOW_TRACKING_USERNAME and _PASSWORD, or MLFLOW_TRACKING_TOKEN.")
     if 400 <= status < 500 and status not in _LATER:
         return Reject(f"HTTP {status}: {text}")
     return Retry(text)
+
+
+def _first(error: BaseException) -> BaseException:
+    """Return what an error began with: below the client's five layers of connection errors stands one that is short."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]  # the loop's condition says so
+    return error

@@ -225,7 +225,7 @@ def test_dead_letters_are_counted_and_shown_and_are_no_failure(
     assert Path(where[1]).is_file()
     assert dead_letters(run) == ["a bad line"]
     assert lines_of(calls()) == ["line 0", "line 1", "line 2"]
-    assert result.stderr == "refunc: picky: on_log was refused for good: Reject: a bad line\n"
+    assert result.stderr == "refunc: picky: on_log was refused for good: a bad line\n"
     [later] = json.loads(invoke("sync", "--json").stdout)
     assert (later["dead"], later["is_done"], Path(later["dead_letters"])) == (1, True, Path(where[1]).absolute())
 
@@ -261,12 +261,12 @@ def test_a_tracker_that_is_down_is_given_up_after_the_patience(
 
     assert 2 < time.monotonic() - began < 20
     assert result.exit_code == 1
-    assert one_line(result) == f"left {run.folder.name} probe 6 records wait (retrying): Retry: the server is down"
-    assert result.stderr == "refunc: probe: retrying: Retry: the server is down\n"
+    assert one_line(result) == f"left {run.folder.name} probe 6 records wait (retrying): the server is down"
+    assert result.stderr == "refunc: probe: retrying: the server is down\n"
     assert calls() == []
     [facts] = json.loads(invoke("sync", "--json", "--patience", "0").stdout)
     assert (facts["is_done"], facts["state"], facts["waiting"]) == (False, "retrying", 6)
-    assert facts["last_error"] == "Retry: the server is down"
+    assert facts["last_error"] == "the server is down"
 
 
 def test_an_outage_that_ends_meanwhile_is_waited_for(
@@ -297,8 +297,8 @@ def test_two_integrations_that_stand_differently_are_no_progress(
 
     assert process.returncode == 1, err
     assert sorted(line.split(maxsplit=2)[2] for line in out.splitlines()) == [
-        "endless  1 records wait (retrying): Retry: never ends",
-        "probe  7 records wait (retrying): Retry: the server is down",
+        "endless  1 records wait (retrying): never ends",
+        "probe  7 records wait (retrying): the server is down",
     ]
 
 

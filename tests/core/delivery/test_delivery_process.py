@@ -222,10 +222,39 @@ def test_exit_waits_a_bounded_time_and_says_in_one_line_what_remains(
     assert 1.5 < time.monotonic() - began < 8
     [waiting, remains] = [line for line in err.splitlines() if " WARNING " in line]
     assert "waiting for probe" in waiting
-    assert "probe 4 records (Retry: the server is down)" in remains
+    assert "probe 4 records (the server is down)" in remains
     assert "`refunc sync`" in remains
     (own_folder / "down").unlink()
     tools.until(lambda: calls("end"), deadline=40)  # by the process that goes on alone
+
+
+def test_trouble_is_told_once_while_the_training_goes_on(
+    finished: Finished, calls: Calls, own_folder: Path, tools: Any
+) -> None:
+    (own_folder / "down").touch()
+
+    code, _, err = finished("""
+        from refunc.delivery import handover
+        handover.LOOK = 0.1
+        log.add_integrations([ProbeIntegration(), PickyIntegration(path="picky.jsonl")])
+        log.log_metrics({"loss": 1.0}); log.info("bad"); log.flush()
+        cursors = lambda state: [h for h in log.health().values() if h.state == state]
+        for _ in range(2):
+            while not cursors("retrying"): time.sleep(0.01)
+            time.sleep(0.5)
+            os.unlink("down")
+            while cursors("retrying") or any(h.waiting for h in log.health().values()): time.sleep(0.01)
+            log.log_metrics({"loss": 1.0}); log.flush()
+            open("down", "w").close()
+            log.log_metrics({"loss": 1.0}); log.flush()
+        os.unlink("down")
+    """)
+
+    assert code == 0
+    told = [line for line in err.splitlines() if "probe: " in line or "picky: " in line]
+    assert len([line for line in told if "does not take records at present" in line and "server is down" in line]) == 2
+    assert len([line for line in told if "picky: does not take some records at all" in line]) == 1
+    assert len(told) == 3, err
 
 
 def test_exit_wait_can_be_set(finished: Finished, own_folder: Path) -> None:
@@ -487,4 +516,4 @@ def test_sync_leaves_what_another_process_delivers_and_says_what_waits(
     assert target.is_taken
     assert not target.is_done
     assert target.health.waiting > 0
-    assert target.health.last_error == "Retry: the server is down"
+    assert target.health.last_error == "the server is down"

@@ -22,6 +22,7 @@ from refunc.journal.folder import DELIVERY
 from refunc.journal.names import new_id
 from refunc.journal.tail import Position, Tail
 from refunc.journal.values import text
+from refunc.plugins.errors import ConfigurationError, DeliveryError
 from refunc.plugins.integration import Health
 from refunc.plugins.options import without_passwords
 
@@ -99,13 +100,11 @@ class Cursor:
 
     def note(self, error: BaseException | str) -> None:
         """Keep the last thing that went wrong, on one line."""
-        said = (
-            error
-            if isinstance(error, str)
-            else f"{type(error).__name__}: {error}"
-            if str(error)
-            else type(error).__name__
-        )
+        said = str(error)
+        if (
+            not isinstance(error, (str, DeliveryError, ConfigurationError)) or not said
+        ):  # what these say is made to be read
+            said = f"{type(error).__name__}: {said}" if said else type(error).__name__
         self.last_error = text(without_passwords(" ".join(said.split())), 500)
 
     def health(self) -> Health:

@@ -35,6 +35,17 @@ FIRST_RESTART, LAST_RESTART = 0.5, 60.0
 EXIT_WAIT, UNANSWERED_WAIT, NOTEBOOK_WAIT = 10.0, 2.0, 2.0
 #: Seconds after which a waiting exit says what it waits for.
 SAY_AFTER = 1.0
+#: Seconds between two looks at how delivery is.
+LOOK = 5.0
+#: What the training is told of the states of a cursor.
+TROUBLE = {
+    "retrying": "does not take records at present. They wait in the run, the training goes on.",
+    "paused": "refuses the credentials. Records wait in the run, the training goes on.",
+    "broken": "cannot be opened; it is tried again. Records wait in the run, the training goes on.",
+    "stuck": "a call does not return. Records wait in the run, the training goes on.",
+    "quarantined": "is left alone until `refunc sync`. Records wait in the run, the training goes on.",
+    "refused": "does not take some records at all; they are kept in the run's folder `delivery`.",
+}
 
 #: What the delivery process runs: with this process's search path and nothing before it, so that a plugin beside the
 #: training script is found there too, and nothing in the working folder instead of it.
@@ -118,6 +129,9 @@ class _Handover:
         self.deaths: dict[str, tuple[int, int]] = {}
         #: By key: when a process is started again, and for what.
         self.restarts: dict[str, tuple[float, list[Attachment]]] = {}
+        #: By key: what trouble there was at the last look, and what was told.
+        self.seen: dict[str, set[str]] = {}
+        self.told: dict[str, set[str]] = {}
         self.thread: threading.Thread | None = None
         self.lock = threading.RLock()  # re-entrant: a signal handler may log a run's first record
         self.is_closed = False
@@ -138,9 +152,27 @@ class _Handover:
         self._try_to_work()
 
     def _run(self) -> None:
+        look_at = time.monotonic() + LOOK
         while not self.is_closed:
             self._try_to_work()
+            if time.monotonic() >= look_at:
+                self.look()
+                look_at = time.monotonic() + LOOK
             time.sleep(_TICK)
+
+    def look(self) -> None:
+        """Say of each integration, once for each kind of trouble, what the process without a terminal cannot say."""
+        latest = {attachment.passport.key: attachment for attachment in tuple(self.given)}
+        for key in latest.keys() - self.couriers.keys():  # a courier in this process speaks for itself
+            attachment = latest[key]
+            cursor = attachment.cursor()
+            kinds = {cursor.state} | ({"refused"} if cursor.dead else set())
+            # An outage of seconds is nobody's business: it has to be there at two looks.
+            lasting = kinds - {"retrying"} | (kinds & self.seen.get(key, set()))
+            self.seen[key] = kinds
+            for kind in sorted(lasting & TROUBLE.keys() - self.told.setdefault(key, set())):
+                self.told[key].add(kind)
+                report.warning("%s: %s (%s)", attachment.passport.name, TROUBLE[kind], cursor.last_error)
 
     def _try_to_work(self) -> None:
         try:
@@ -259,6 +291,8 @@ def wait_at_exit(tell: Callable[[str], None]) -> None:
     try:
         with contextlib.suppress(KeyboardInterrupt):
             _wait(tell)
+        if any(attachment.cursor().dead for attachment in _handover.given):
+            _handover.look()
         remaining = [text for a in _handover.given if (text := _remaining_text(a))]
         if remaining:
             tell(
