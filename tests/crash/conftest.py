@@ -1,0 +1,33 @@
+"""
+How often: each test has a short form for every CI run and a long one, `tox -e crash`.
+
+What is random has a seed, which a failure shows; `CRASH_SEED` repeats it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+
+import pytest
+
+IS_LONG = os.environ.get("CRASH_FORM") == "long"
+
+
+@pytest.fixture(scope="session")
+def times() -> Callable[[float, float], int]:
+    """Return how often, or how long, something is done: `times(200, 5_000)`; at `CRASH_SCALE` times that."""
+
+    def times(short: float, long: float) -> int:
+        return max(1, int((long if IS_LONG else short) * float(os.environ.get("CRASH_SCALE", "1"))))
+
+    return times
+
+
+@pytest.fixture
+def chance() -> random.Random:
+    """Return a source of chance. Its seed is printed, which pytest shows where the test fails."""
+    seed = int(os.environ.get("CRASH_SEED") or random.randrange(1 << 32))
+    print(f"repeat with CRASH_SEED={seed}")
+    return random.Random(seed)
