@@ -13,7 +13,7 @@ from refunc.delivery import subscription as module
 from refunc.delivery.cursor import Cursor, cursor_path
 from refunc.delivery.subscription import Backend, Subscription
 from refunc.journal import kinds
-from refunc.journal.codec import decode_line
+from refunc.journal.codec import decode_line, seal
 from refunc.logging.run import ActiveRun
 from refunc.plugins import Pause, Reject, Retry, hookimpl
 from refunc.plugins.hooks import hooks_of, plugged
@@ -143,6 +143,9 @@ DAMAGES = [
     b'{"format": 1, "positions": {"w": ["0", 0, 0, [], ""]}}',
     b'{"format": 1, "positions": {}, "delivered": "1"}',
     b'{"format": 1, "positions": {}, "params": []}',
+    seal(b'{"format":99}'),
+    seal(b'{"format":1,"positions":{"w":["0",0,0,[],""]}}'),
+    seal(b'{"format":1,"positions":{},"delivered":"1"}'),
 ]
 
 

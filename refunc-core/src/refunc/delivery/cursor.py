@@ -8,7 +8,6 @@ lost or damaged, delivery begins anew, and `(writer, seq)` tells a backend what 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 import attrs
 import msgspec
 
+from refunc.journal.codec import decode_line, encode_line
 from refunc.journal.file import lock
 from refunc.journal.folder import DELIVERY
 from refunc.journal.names import new_id
@@ -59,14 +59,14 @@ class Cursor:
     def load(cls, folder: Path, key: str, name: str) -> Cursor:
         """Return the saved cursor, or a new one where there is none that can be read."""
         try:
-            saved = json.loads(cursor_path(folder, key).read_bytes())
-            if saved.pop("format") != FORMAT:
+            # Sealed like a line of the journal: a wrong number would leave records out for ever.
+            saved = decode_line(cursor_path(folder, key).read_bytes().removesuffix(b"\n"))
+            if saved is None or saved.pop("format") != FORMAT:
                 raise ValueError
             positions = {
                 writer: dict(zip(_POSITION, values[: len(_POSITION)], strict=True))
                 for writer, values in saved.pop("positions").items()
             }
-            # By its types, for there is no checksum: a number that is none would stop delivery later, and for good.
             return msgspec.convert({**saved, "folder": folder, "key": key, "name": name, "positions": positions}, cls)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, msgspec.ValidationError):
             return cls(folder, key, name)
@@ -87,8 +87,8 @@ class Cursor:
         draft = self.path.with_name(f".{self.path.name}.{new_id(6)}")
         self.path.parent.mkdir(exist_ok=True)
         try:
-            with open(draft, "w", encoding="ascii") as file:
-                json.dump(fields, file)
+            with open(draft, "xb") as file:
+                file.write(encode_line(fields))
                 if sync:
                     file.flush()
                     os.fsync(file.fileno())
