@@ -12,7 +12,23 @@ from collections.abc import Callable
 
 import pytest
 
+PRELUDE = """
+import warnings; warnings.filterwarnings("ignore", ".*use of fork.*")
+import faulthandler, logging, os, random, resource, signal, sys, threading, time
+sys.path.insert(0, os.getcwd())  # where `probes` lies
+from refunc.logging import MLLogger, experiment_context
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+log = MLLogger("train", "CRITICAL")
+logging.getLogger("refunc").setLevel("CRITICAL")
+"""
+
 IS_LONG = os.environ.get("CRASH_FORM") == "long"
+
+
+@pytest.fixture
+def prelude() -> str:
+    """Put before every script: quiet loggers, no dumps of memory, and children forked while threads run."""
+    return PRELUDE
 
 
 @pytest.fixture(scope="session")
