@@ -402,7 +402,7 @@ def test_the_target_of_a_local_store_is_its_address(parts: Any) -> None:
 def test_a_password_in_the_address_does_not_show() -> None:
     made = MLflowIntegration(tracking_uri="http://user:hunter2@host:5000")
 
-    assert made.target == "mlflow http://host:5000"
+    assert made.target == "mlflow http://***@host:5000"
 
 
 def test_importing_the_plugin_imports_no_mlflow() -> None:

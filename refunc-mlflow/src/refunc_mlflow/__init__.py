@@ -30,8 +30,9 @@ from refunc.plugins import (
     Tags,
     hookimpl,
     option,
+    without_secrets,
 )
-from refunc.plugins.options import check_url, without_passwords
+from refunc.plugins.options import check_url
 from refunc_mlflow.errors import told
 from refunc_mlflow.limits import (
     MAX_BATCH_METRICS,
@@ -91,7 +92,7 @@ class MLflowIntegration(Integration):
     @property
     def target(self) -> str:
         """The address without a password."""
-        return f"mlflow {without_passwords(self.tracking_uri or 'sqlite:///mlflow.db')}"
+        return f"mlflow {without_secrets(self.tracking_uri or 'sqlite:///mlflow.db')}"
 
     def open(self) -> None:
         """Import the client; no request is made."""

@@ -20,11 +20,11 @@ from refunc.journal.codec import decode_line, encode_line
 from refunc.journal.file import lock
 from refunc.journal.folder import DELIVERY
 from refunc.journal.names import new_id
+from refunc.journal.secrets import without_secrets
 from refunc.journal.tail import Position, Tail
 from refunc.journal.values import text
 from refunc.plugins.errors import ConfigurationError, DeliveryError
 from refunc.plugins.integration import Health
-from refunc.plugins.options import without_passwords
 
 FORMAT = 1
 _POSITION = tuple(field.name for field in attrs.fields(Position))
@@ -105,7 +105,7 @@ class Cursor:
             not isinstance(error, (str, DeliveryError, ConfigurationError)) or not said
         ):  # what these say is made to be read
             said = f"{type(error).__name__}: {said}" if said else type(error).__name__
-        self.last_error = text(without_passwords(" ".join(said.split())), 500)
+        self.last_error = text(without_secrets(" ".join(said.split())), 500)
 
     def health(self) -> Health:
         """Return how far delivery is; counts the lines that wait."""

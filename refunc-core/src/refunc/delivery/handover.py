@@ -125,8 +125,8 @@ class _Handover:
         self.queue: deque[tuple[Attachment, Any]] = deque()
         self.processes: list[_Process] = []
         self.couriers: dict[str, Courier] = {}
-        #: By key: what was delivered at the last death, and how many deaths that is the same number for.
-        self.deaths: dict[str, tuple[int, int]] = {}
+        #: By key: where the cursors stood at the last death, and at how many deaths before.
+        self.deaths: dict[str, tuple[Any, int]] = {}
         #: By key: when a process is started again, and for what.
         self.restarts: dict[str, tuple[float, list[Attachment]]] = {}
         #: By key: what trouble there was at the last look, and what was told.
@@ -223,10 +223,11 @@ class _Handover:
         for attachment in dead.attachments:
             by_key.setdefault(attachment.passport.key, []).append(attachment)
         for key, attachments in by_key.items():
-            delivered = sum(attachment.cursor().delivered for attachment in attachments)
-            before, count = self.deaths.get(key, (-1, 0))
-            count = count + 1 if delivered == before else 0
-            self.deaths[key] = (delivered, count)
+            # Not what is delivered: where nothing may come twice, the cursor goes on and a death delivers nothing.
+            reached = [attachment.cursor().positions for attachment in attachments]
+            before, count = self.deaths.get(key, (None, 0))
+            count = count + 1 if reached == before else 0
+            self.deaths[key] = (reached, count)
             delay = min(LAST_RESTART, FIRST_RESTART * 2**count) if count else 0.0
             self.restarts[key] = (time.monotonic() + delay, attachments)
             if count == 1:

@@ -24,6 +24,7 @@ from refunc.journal.file import AppendFile, sync_file
 from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder
 from refunc.journal.names import writer_id
 from refunc.journal.outlet import HIGH_WATER, Durability, report
+from refunc.journal.secrets import is_wanted, mask_record, masked
 from refunc.journal.values import short_repr
 
 #: Lines that a full memory keeps longer than others.
@@ -52,6 +53,7 @@ class JournalWriter(FileOutlet):
         self.latest: dict[str, Any] = {}
         #: Files of the run that are whole and not yet known to be on disk: artifacts. Synced with the journal.
         self.unsynced: deque[Path] = deque()
+        self._masks = is_wanted()
         super().__init__(bound=HIGH_WATER, durability=durability)
 
     def __str__(self) -> str:
@@ -127,6 +129,8 @@ class JournalWriter(FileOutlet):
             if item[0] is kinds.METRICS:
                 return encode_line(self._metrics_fields(item, seq))
             fields = {"seq": seq, "time": item[1], "kind": item[0], **item[2]}
+            if self._masks:
+                mask_record(fields)
             if fields.get("logger") == self.logger:
                 del fields["logger"]
             if "metrics" in fields and fields.get("level") != "PROGRESS":
@@ -147,7 +151,7 @@ class JournalWriter(FileOutlet):
             fields["epoch"] = epoch
         fields["metrics"] = metrics
         if other:
-            fields["other"] = other
+            fields["other"] = masked(other) if self._masks else other
         if logger != self.logger:
             fields["logger"] = logger
         self.latest.update(metrics)

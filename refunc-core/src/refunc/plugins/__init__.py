@@ -16,6 +16,7 @@ environment, and masked where they are secret. `docs/how-to/write-a-plugin.md` h
 """
 
 from refunc.journal.record import Artifact, LogLine, Metrics, Params, Record, RunEnd, Tags
+from refunc.journal.secrets import without_secrets
 from refunc.plugins.errors import ConfigurationError, NotConfigured, Pause, Reject, Retry
 from refunc.plugins.hooks import hookimpl
 from refunc.plugins.integration import Health, Integration
@@ -42,4 +43,5 @@ __all__ = [
     "Tags",
     "hookimpl",
     "option",
+    "without_secrets",
 ]

@@ -13,10 +13,10 @@ from typing import Any, Literal
 
 import attrs
 
+from refunc.journal.secrets import without_secrets
 from refunc.plugins.errors import ConfigurationError, IntegrationNotInstalledError, NotConfigured
 from refunc.plugins.hooks import hooks_of
 from refunc.plugins.integration import build
-from refunc.plugins.options import without_passwords
 
 GROUP = "refunc.integrations"
 #: The classes of this repository's plugins, by the name of their extra.
@@ -152,5 +152,5 @@ def _state(plugin: Installed) -> PluginState:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may call sys.exit() when it is imported
-        return PluginState(plugin, "broken", without_passwords(f"{type(error).__name__}: {error}"))
+        return PluginState(plugin, "broken", without_secrets(f"{type(error).__name__}: {error}"))
     return PluginState(plugin, "active", integration=integration)

@@ -9,7 +9,6 @@ error text.
 from __future__ import annotations
 
 import os
-import re
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,10 +18,10 @@ from urllib.parse import urlsplit
 import attrs
 import cattrs
 
+from refunc.journal.secrets import MASK
 from refunc.plugins.errors import ConfigurationError, NotConfigured
 
 _META: Final = "refunc"
-MASK: Final = "***"
 #: For `option(default=...)`: required, but not from the caller where the environment has it.
 FROM_ENV: Final[Any] = attrs.NOTHING
 _TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
@@ -243,11 +242,6 @@ def _has_password(value: Any) -> bool:
         return isinstance(value, str) and "://" in value and "@" in urlsplit(value).netloc
     except ValueError:
         return True
-
-
-def without_passwords(text: str) -> str:
-    """Return *text*, such as a client's error, without the passwords of the addresses that it quotes."""
-    return re.sub(r"//[^/@\s]+@", f"//{MASK}@", text)
 
 
 def check_url(name: str, attribute: str, value: str, schemes: tuple[str, ...], *, secret: bool = False) -> None:
