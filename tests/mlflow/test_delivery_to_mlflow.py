@@ -271,7 +271,7 @@ def test_delivery_killed_at_random_points_loses_and_doubles_nothing(
         )
         time.sleep(chance.uniform(0, 0.5))  # the moment of the kill is what is random here
         kills += tools.kill_delivery(own_folder)
-    tools.until(lambda: process.stdout.readline() == "False\n", 120)
+    tools.until(lambda: process.stdout.readline() == "False\n", 120 + 3 * KILLS)
     process.kill()
     tools.until(lambda: cursor(own_folder).get("ended") or not tools.delivery_pids(own_folder), 120)
     if not cursor(own_folder).get("ended"):
