@@ -1,4 +1,4 @@
-"""Files that somebody damaged: nothing false is read, no reader breaks, and everything that the damage spares is there."""
+"""Files that somebody damaged: nothing false is read, no reader breaks, and what the damage spares is there."""
 
 from __future__ import annotations
 

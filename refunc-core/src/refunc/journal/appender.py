@@ -22,11 +22,13 @@ from refunc.journal.outlet import HIGH_WATER, WAIT, Durability, Outlet, report, 
 BATCH_RECORDS = 4_096
 BATCH_BYTES = 1 << 20
 
-#: Syncs in a row that may fail before the same records are no longer copied to yet another file.
+#: Syncs in a row that may fail before the same records are no longer copied to yet another file until one succeeds.
 MAX_REWRITES = 3
 
 #: Errors after which the same bytes can go to the same file later. Any other makes the file suspect.
 _REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR})
+#: Errors of a sync that say nothing about the disk: it is tried again.
+_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class _State(NamedTuple):
@@ -58,7 +60,7 @@ class FileOutlet(Outlet):
         self._batch_limit = BATCH_RECORDS
         self._sync_lock = threading.Lock()
         self._retired: deque[tuple[AppendFile, int]] = deque()
-        self._suspects: deque[tuple[AppendFile, int]] = deque()
+        self._suspects: dict[AppendFile, tuple[int, int]] = {}  # from which byte to which one it is not trusted
         self._syncing = 0
         self._syncs_begun = self._syncs_done = 0
         self._sync_failures = 0
@@ -88,7 +90,7 @@ class FileOutlet(Outlet):
         state = self._state
         if not state.batch and not state.drops:
             state = self._take(state)
-            if not state.batch and not state.drops and not self._suspects:
+            if not state.batch and not state.drops and not self._must_rewrite():
                 return 0
         batch = state.batch or []
         state = self._with_file(state)
@@ -115,18 +117,16 @@ class FileOutlet(Outlet):
 
     def _with_file(self, state: _State) -> _State:
         """Return the state with a file that can take the batch."""
-        if self._suspects:
-            return self._rewrite_suspects(state)
+        if self._must_rewrite():
+            return self._rewrite_suspect(state)
         if self._is_deleted:
             self._is_deleted = False
-            if state.file is not None:
-                self._retired.append((state.file, state.size))
+            self._retire(state)
             self._state = state = state._replace(file=None, size=0, data=None, tried=False)
         if state.file is not None and (state.tried or not self._is_full(state.size)):
             return state
         file = self._open_next()
-        if state.file is not None:
-            self._retired.append((state.file, state.size))
+        self._retire(state)
         self._state = state = state._replace(file=file, size=file.size, data=None, tried=False)
         return state
 
@@ -142,7 +142,7 @@ class FileOutlet(Outlet):
             if error.errno not in _REFUSALS:
                 # What of the batch reached this file is unknown. It is written again to another one, with the same
                 # numbers, and readers take each number once.
-                self._retired.append((file, state.size))
+                self._retire(state)
                 self._state = state._replace(file=None, size=0, data=None, tried=False)
             raise
         if len(data) > BATCH_BYTES:
@@ -152,30 +152,39 @@ class FileOutlet(Outlet):
         seq = state.seq + len(state.batch or ()) + (state.drops > 0)
         self._state = _State(file, state.size + len(data), seq, state.drops_told + state.drops)
 
-    def _rewrite_suspects(self, state: _State) -> _State:
+    def _retire(self, state: _State) -> None:
+        """Leave the file of *state* to the next sync; to a rewrite first, where a sync of it failed."""
+        if state.file in self._suspects:
+            self._suspects[state.file] = (self._suspects[state.file][0], state.size)
+        elif state.file is not None:
+            self._retired.append((state.file, state.size))
+
+    def _must_rewrite(self) -> bool:
+        return bool(self._suspects) and self._sync_failures <= MAX_REWRITES
+
+    def _rewrite_suspect(self, state: _State) -> _State:
         """
         After a failed sync, copy what was written since the last good one to a new file.
 
         The kernel may have dropped those pages, and a second fsync may report success for pages that never reached the
-        disk (https://lwn.net/Articles/752063/), so the old file is not trusted any more.
+        disk (https://lwn.net/Articles/752063/), so the old file is not trusted any more. One file at a time: each may
+        be as long as a segment.
         """
-        suspects = [(file, state.size if file is state.file else size) for file, size in list(self._suspects)]
+        suspect, (start, end) = next(iter(self._suspects.items()))
         carried = b""
-        for file, size in suspects:
-            with contextlib.suppress(OSError):  # unreadable now: what is missing shows as a gap in the numbers
-                lost = file.read(file.synced, size)
-                # A file that was never synced begins with its header, and the new one has its own.
-                carried += lost.partition(b"\n")[2] if file.synced == 0 and self._header() else lost
+        with contextlib.suppress(OSError):  # unreadable now: what is missing shows as a gap in the numbers
+            carried = suspect.read(start, state.size if suspect is state.file else end)
+        if start == 0 and self._header():  # it was never synced, begins with its header, and the new one has its own
+            carried = carried.partition(b"\n")[2]
         fresh = self._open_next()
-        if state.file is not None and all(file is not state.file for file, _ in suspects):
-            self._retired.append((state.file, state.size))
+        if suspect is not state.file:
+            self._retire(state)
         data = carried + self._encode(state.batch or [], state.seq, state.drops)
         if fresh.size == 0:
             data = self._header() + data
         self._state = state = state._replace(file=fresh, size=fresh.size, data=data, tried=False)
-        for file, _ in suspects:
-            self._retired.append((file, file.synced))
-            self._suspects.popleft()
+        self._suspects.pop(suspect, None)
+        self._retired.append((suspect, suspect.synced))
         return state
 
     # -- the disk ----------------------------------------------------------------------------------------------------
@@ -204,28 +213,33 @@ class FileOutlet(Outlet):
     def _sync_owned(self) -> bool:
         while self._retired:
             file, size = self._retired[0]
-            if self._sync_file(file, size):
+            if not self._sync_file(file, size) and file not in self._suspects:
+                return False
+            if file not in self._suspects:
                 file.close()
             self._retired.popleft()
         state = self._state
         if state.file is not None and state.file.is_deleted():
             self._is_deleted = True
-        if self._suspects or (state.file is not None and not self._sync_file(state.file, state.size)):
+        if self._must_rewrite() or (state.file is not None and not self._sync_file(state.file, state.size)):
             return False
         self._sync_failures = 0
-        return True
+        return not self._suspects
 
     def _sync_file(self, file: AppendFile, size: int) -> bool:
         try:
             file.sync(size)
         except OSError as error:
+            if error.errno in _NO_DESCRIPTOR:
+                return False
             self._sync_failures += 1
             if self._sync_failures == 1:
                 report.warning(
                     "%s: the disk did not take what was written (%s). It is written to a new file.", self, error
                 )
-            if self._sync_failures <= MAX_REWRITES:
-                self._suspects.append((file, size))
+            # From where it was not trusted before: what a later sync says of those pages is worth nothing.
+            start, end = self._suspects.get(file, (file.synced, size))
+            self._suspects[file] = (start, max(end, size))
             return False
         return True
 
@@ -235,14 +249,14 @@ class FileOutlet(Outlet):
         if wait_until_free(self._lock, WAIT):
             with self._lock:
                 state = self._state
-                if state.file is not None and not state.batch:
-                    self._retired.append((state.file, state.size))
+                if not state.batch:
+                    self._retire(state)
                     self._state = state._replace(file=None, size=0)
         self.sync()
 
     def after_fork_in_child(self) -> None:
         """Close the inherited file: it is the parent's, and one process writes one file."""
-        inherited = [file for file, _ in (*self._retired, *self._suspects)]
+        inherited = [*(file for file, _ in self._retired), *self._suspects]
         if self._state.file is not None:
             inherited.append(self._state.file)
         for file in inherited:

@@ -79,13 +79,12 @@ class AppendFile:
             OSError: The system could not; it may have dropped the pages, so everything behind `synced` is suspect
                 (https://wiki.postgresql.org/wiki/Fsync_Errors).
         """
-        if size <= self.synced:
-            return
-        _datasync(self.fd)
-        if not self._entered:
+        if size > self.synced:
+            _datasync(self.fd)
+            self.synced = size
+        if not self._entered and size:
             _sync_folder(self.path.parent)
             self._entered = True
-        self.synced = size
 
     def close(self) -> None:
         """Close the file; once is enough, more does no harm."""
@@ -108,7 +107,7 @@ def _sync_folder(folder: Path) -> None:
     """Force a new file's name to disk (see fsync(2)); where folders cannot be opened, as on Windows, do nothing."""
     try:
         fd = os.open(folder, os.O_RDONLY | _CLOEXEC)
-    except OSError:
+    except (PermissionError, FileNotFoundError):
         return
     try:
         os.fsync(fd)
