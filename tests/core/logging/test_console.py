@@ -68,6 +68,21 @@ def log(logger: logging.Logger, handler: logging.Handler, message: str = "hello"
     logger.warning(message)
 
 
+def test_secrets_of_ours_and_of_other_libraries_are_masked(capsys: pytest.CaptureFixture[str]) -> None:
+    handler = ConsoleHandler()
+    for record in (
+        logging.LogRecord("lib", 30, __file__, 1, "login with %s", ("password=hunter2",), None),
+        logging.LogRecord("lib", 30, __file__, 1, {"no": "text"}, None, None),
+        logging.LogRecord("lib", 30, __file__, 1, "too %s %s", ("few",), None),
+    ):
+        handler.emit(record)
+
+    shown = capsys.readouterr().err
+    assert "login with password=***" in shown
+    assert "{'no': 'text'}" in shown
+    assert "too %s %s" in shown
+
+
 def test_lines_go_to_stderr_as_it_is_at_the_time(
     loggers: logging.Logger, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

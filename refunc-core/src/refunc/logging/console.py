@@ -13,6 +13,8 @@ import sys
 from typing import TextIO
 from weakref import WeakSet
 
+from refunc.journal.secrets import is_wanted
+from refunc.logging.fields import without_secrets_in
 from refunc.logging.formatters import ColoredFormatter
 from refunc.logging.terminal import above_bars, fix_windows_console, in_notebook, wants_color
 
@@ -37,6 +39,7 @@ class ConsoleHandler(logging.Handler):
         self._colored = colored
         # The last stream and its answer: asking costs system calls, and streams change rarely.
         self._color_of: tuple[TextIO | None, bool] = (None, False)
+        self._masks = is_wanted()
         self.setFormatter(ColoredFormatter())
 
     @property
@@ -52,7 +55,8 @@ class ConsoleHandler(logging.Handler):
             stream = self.stream
             if stream is None or _shown_further_up(self, record, stream):
                 return
-            _write_line(stream, self._text(record, stream) + "\n")
+            shown = without_secrets_in(record) if self._masks else record
+            _write_line(stream, self._text(shown, stream) + "\n")
         except Exception:
             # The stream is closed, full, or its reader is gone. stdlib's handleError would print a traceback to the
             # very stream that just failed; the journal has the record.

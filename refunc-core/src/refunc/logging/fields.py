@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, NamedTuple
+
+from refunc.journal.secrets import masked, without_secrets
 
 _EMPTY: Mapping[str, Any] = {}
 
@@ -42,3 +45,20 @@ def fields_of(record: logging.LogRecord) -> Fields:
 def is_own(record: logging.LogRecord) -> bool:
     """Whether refunc itself made *record*, so that it is already on its way to the journal."""
     return isinstance(getattr(record, "refunc", None), Fields)
+
+
+def without_secrets_in(record: logging.LogRecord) -> logging.LogRecord:
+    """Return *record*, or a copy in which secrets are masked: the record itself is also for others."""
+    fields = fields_of(record)
+    try:
+        message = record.getMessage()
+    except Exception:  # another library's line whose arguments do not fit: whoever formats it says so
+        return record
+    parts = (message, record.exc_text or "", fields.metrics, fields.tags, fields.extra)
+    clean = (without_secrets(parts[0]), without_secrets(parts[1]), *map(masked, parts[2:]))
+    if all(new is old for new, old in zip(clean, parts, strict=True)):
+        return record
+    copied = copy(record)
+    copied.msg, copied.args, copied.exc_text = clean[0], None, clean[1] or None
+    copied.refunc = fields._replace(metrics=clean[2], tags=clean[3], extra=clean[4])
+    return copied

@@ -12,7 +12,6 @@ import logging
 import os
 import re
 from collections.abc import Mapping
-from copy import copy
 from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakSet
@@ -20,8 +19,8 @@ from weakref import WeakSet
 from refunc.journal.appender import FileOutlet
 from refunc.journal.file import AppendFile, lock, write_whole
 from refunc.journal.names import unique_slug
-from refunc.journal.secrets import is_wanted, masked, without_secrets
-from refunc.logging.fields import fields_of
+from refunc.journal.secrets import is_wanted
+from refunc.logging.fields import without_secrets_in
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?\s*", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
@@ -102,7 +101,7 @@ class LogFile(FileOutlet):
 
     def _encode(self, batch: list[Any], seq: int, drops: int) -> bytes:
         format_record = self.settings.formatter.format
-        lines = [format_record(_masked(record) if self._masks else record) for record in batch]
+        lines = [format_record(without_secrets_in(record) if self._masks else record) for record in batch]
         if drops:
             told = logging.LogRecord("refunc", logging.WARNING, __file__, 0, f"{drops} lines were dropped", None, None)
             lines.append(format_record(told))
@@ -120,19 +119,6 @@ class LogFile(FileOutlet):
 # Entries stay when a file is closed: a line of another thread that comes late opens it once more, and whoever comes
 # back to the folder must find that one.
 _files: dict[tuple[str, str, str], LogFile] = {}
-
-
-def _masked(record: logging.LogRecord) -> logging.LogRecord:
-    """Return *record*, or a copy in which secrets are masked: the record itself is also for others."""
-    fields = fields_of(record)
-    parts = (record.msg, record.exc_text or "", fields.metrics, fields.tags, fields.extra)
-    clean = (without_secrets(parts[0]), without_secrets(parts[1]), *map(masked, parts[2:]))
-    if all(new is old for new, old in zip(clean, parts, strict=True)):
-        return record
-    copied = copy(record)
-    copied.msg, copied.exc_text = clean[0], clean[1] or None
-    copied.refunc = fields._replace(metrics=clean[2], tags=clean[3], extra=clean[4])
-    return copied
 
 
 def files_for(user: object, folder: Path, name: str, wanted: Mapping[str, FileSettings]) -> list[LogFile]:
