@@ -13,21 +13,16 @@ The server is MLflow's own on SQLite, on this machine, and takes processor time 
 from __future__ import annotations
 
 import os
-import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import psutil
-
-QUIET = {"OPENBLAS_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+from server import QUIET, Server, until
 
 # -- rate --------------------------------------------------------------------------------------------------------------
 
@@ -35,7 +30,7 @@ QUIET = {"OPENBLAS_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLO
 def rate(rounds: int = 5, metrics: int = 100_000) -> None:
     """Print metrics a second of each way, interleaved."""
     found: dict[str, list[float]] = {"log_batch alone": [], "journal, 1 a record": [], "journal, 10 a record": []}
-    with Server() as server:
+    with Server(Path.cwd()) as server:
         for number in range(rounds + 1):  # the first is for the caches
             seconds = [
                 by_client(server.uri, metrics),
@@ -102,7 +97,7 @@ def loop(rounds: int = 5, seconds: float = 6.0) -> None:
     its turn when the other's backlog is delivered, or during the outage.
     """
     ratios: dict[str, list[float]] = {"before": [], "during": [], "after": []}
-    with Server() as server, Training(None) as bare, Training(server.uri) as tracked:
+    with Server(Path.cwd()) as server, Training(None) as bare, Training(server.uri) as tracked:
         bare.median(1.0), tracked.median(1.0)
         for _ in range(rounds):
             for part, found in ratios.items():
@@ -195,7 +190,7 @@ def train(uri: str) -> None:
 
 def thread(seconds: float = 30.0) -> None:
     """Print the part of a core that the delivery thread of a training takes while it has a backlog all the time."""
-    with Server() as server, Training(server.uri, REFUNC_DELIVERY="thread") as training:
+    with Server(Path.cwd()) as server, Training(server.uri, REFUNC_DELIVERY="thread") as training:
         training.median(3.0)
         used, began = float(training.ask("cpu")), time.perf_counter()
         training.median(seconds)
@@ -210,59 +205,6 @@ def _cpu(thread: threading.Thread) -> float:
     """Return the processor seconds of a thread of this process."""
     stat = Path(f"/proc/self/task/{thread.native_id}/stat").read_text().rpartition(")")[2].split()
     return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
-
-
-# -- the server --------------------------------------------------------------------------------------------------------
-
-
-class Server:
-    """An MLflow server on SQLite, in a folder that goes with it."""
-
-    def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self._port = probe.getsockname()[1]
-        self.uri = f"http://127.0.0.1:{self._port}"
-        self._process: psutil.Popen | None = None
-
-    def __enter__(self) -> Server:
-        self.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.kill()
-
-    def start(self) -> None:
-        address = ["--host", "127.0.0.1", "--port", str(self._port), "--workers", "1"]
-        with open("server.log", "ab") as log:
-            self._process = psutil.Popen(
-                [sys.executable, "-m", "mlflow", "server", *address, "--backend-store-uri", "sqlite:///mlflow.db"],
-                stdout=log,
-                stderr=log,
-            )
-        until(self._answers)
-
-    def kill(self) -> None:
-        if self._process is not None:
-            for process in (*self._process.children(recursive=True), self._process):
-                process.kill()
-            self._process.wait()
-            self._process = None
-
-    def _answers(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.uri}/health", timeout=5) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-
-def until(condition: Callable[[], object], deadline: float = 300.0) -> None:
-    end = time.monotonic() + deadline
-    while not condition():
-        if time.monotonic() > end:
-            sys.exit(f"waited {deadline:.0f} s in vain")
-        time.sleep(0.02)
 
 
 if __name__ == "__main__":
