@@ -231,6 +231,7 @@ class MLflowIntegration(Integration):
 
 def _has_stores() -> bool:
     """Whether the full package is here, which alone can open databases; asked without importing it."""
-    return (
-        importlib.util.find_spec("sqlalchemy") is not None and importlib.util.find_spec("mlflow.store.db") is not None
-    )
+    # Not `find_spec("mlflow.store.db")`: it imports all of mlflow on the way there.
+    mlflow = importlib.util.find_spec("mlflow")
+    places = mlflow.submodule_search_locations or [] if mlflow is not None else []
+    return importlib.util.find_spec("sqlalchemy") is not None and any(Path(p, "store", "db").is_dir() for p in places)
