@@ -120,6 +120,7 @@ class _Numbers:
     def __init__(self, account: Account, *, backwards: bool = False) -> None:
         self._account = account
         self._next: int | None = None if backwards else 0
+        self._first: int | None = None  # backwards: where the numbers begin, as far as is known
         self._sign = -1 if backwards else 1
         self._holes: set[int] = set()
 
@@ -127,15 +128,18 @@ class _Numbers:
         """Whether the record *seq* is met for the first time."""
         seq *= self._sign
         if self._next is None:
-            self._next = seq
+            self._first = self._next = seq
         if seq == self._next:
             self._next += 1
             return True
         if seq > self._next:
             self._account.missing += seq - self._next
-            if seq - self._next <= 1_000_000:  # memory: a forged number must not cost more than the file is long
-                self._holes.update(range(self._next, seq))
+            self._add_holes(self._next, seq)
             self._next = seq + 1
+            return True
+        if self._first is not None and seq < self._first:  # the last line was not the newest: it is there twice
+            self._add_holes(seq + 1, self._first)
+            self._first = seq
             return True
         if seq in self._holes:
             self._holes.remove(seq)
@@ -143,6 +147,10 @@ class _Numbers:
             return True
         self._account.duplicates += 1
         return False
+
+    def _add_holes(self, begin: int, end: int) -> None:
+        if end - begin <= 1_000_000:  # memory: a forged number must not cost more than the file is long
+            self._holes.update(range(begin, end))
 
 
 def _lines(path: Path, account: Account) -> Iterator[bytes]:
