@@ -62,13 +62,6 @@ def test_logging_from_handlers_and_del_never_deadlocks(
     _check(1.0, durability, finished, only_run, journal)
 
 
-@pytest.mark.slow
-def test_logging_from_handlers_and_del_never_deadlocks_in_ten_seconds(
-    finished: _Finished, only_run: Callable[[], Run], journal: Any
-) -> None:
-    _check(10.0, "async", finished, only_run, journal)
-
-
 def _check(seconds: float, durability: str, finished: _Finished, only_run: Callable[[], Run], journal: Any) -> None:
     """All sources' records are there, each source's in its order where one thread makes them."""
     returned, out, err = finished(_REENTRANT, seconds, durability, deadline=seconds + 20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -88,7 +89,26 @@ def test_a_thousand_records_within_drains_need_no_deep_stack() -> None:
 
     outlet.behind_step = log_more
     assert outlet.write(0)
+    outlet.close()
     assert outlet.items == list(range(3_001))
+
+
+def test_a_drain_that_is_interrupted_all_the_time_comes_to_an_end(tools: Any) -> None:
+    """As by objects whose `__del__` logs, while other threads log: the caller goes on, the writer thread as well."""
+    outlet = Slow()
+    count = 0
+    me = threading.get_ident()
+
+    def log_more() -> None:
+        nonlocal count
+        if threading.get_ident() == me:
+            count += 1
+            outlet.write(count)
+
+    outlet.behind_step = log_more
+    assert outlet.write(0)
+    tools.until(lambda: outlet.items == list(range(count + 1)))
+    outlet.behind_step = bool
     outlet.close()
 
 

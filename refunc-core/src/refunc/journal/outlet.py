@@ -29,6 +29,9 @@ HIGH_WATER = 32_768
 #: How long one call waits for a drain that another thread is making, in seconds.
 WAIT = 1.0
 
+#: How often a drain begins again because its own thread logged within it, while the writer thread would come as well.
+LOOKS = 8
+
 Durability = Literal["async", "process", "disk"]
 DURABILITIES = ("async", "process", "disk")
 
@@ -146,7 +149,9 @@ class Outlet:
         if not force and (self._is_stalled() or time.monotonic() < self._retry_at):
             return False
         begun = self._begun
+        looks = 0
         while True:
+            looks += 1
             steps = self._steps
             if not wait_until_free(self._lock, WAIT, lambda begun=begun: self._covered > begun):  # type: ignore[misc]
                 if steps == self._steps:
@@ -167,8 +172,12 @@ class Outlet:
                     self._owner = 0
             if not (self._again and done):
                 return done
+            # A signal handler or `__del__` wrote through meanwhile, and left it to this thread. Where they come all the
+            # time while other threads log, that would never end: then the writer thread goes on.
+            if looks >= LOOKS and self._served and not pump.is_closed():
+                return True
             begun = self._begun
-            limit = None  # a signal handler or `__del__` wrote through meanwhile, and left it to this thread
+            limit = None
 
     def sync(self) -> bool:
         """Force what is written to the disk; True when that was done. Outlets without a file have nothing to do."""
@@ -177,7 +186,8 @@ class Outlet:
     def close(self) -> None:
         """Drain, and leave the writer thread; a record that comes later is written in its call."""
         self.high_water = 0
-        self.flush()
+        while self.flush() and self._again:  # what a drain leaves to the writer thread, which does not come any more
+            continue
         pump.dismiss(self)
         self._served = False
 
@@ -240,7 +250,7 @@ class Outlet:
                     self._recovered()
                 remaining -= count
                 steps += 1
-                if steps == limit or (remaining <= 0 and not self._again):
+                if steps == limit or remaining <= 0:
                     break
         except Exception as error:  # a path that is none, no memory: whatever it is, no logging call may raise it
             self._steps += 1

@@ -1,0 +1,265 @@
+"""Logging from wherever Python lets code run amid other code: nothing waits for itself, and nothing is lost."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from refunc.journal.reader import Account
+from refunc.journal.record import LogLine, Metrics
+from refunc.runs.run import Run
+from refunc.runs.store import open_store
+
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
+
+
+def counted(run: Run, *out_of_order: str) -> Counter[str]:
+    """
+    Return how many points each metric has, having checked that they are 0, 1, 2, and so on, each once; and how many
+    lines there are.
+
+    Args:
+        out_of_order: Metrics whose numbers two threads take, and log in nearly their order.
+    """
+    account = Account()
+    found: Counter[str] = Counter()
+    sums: Counter[str] = Counter()
+    for record in run.records(account):
+        if isinstance(record, LogLine):
+            found["lines"] += 1
+        elif isinstance(record, Metrics):
+            for name, value in record.metrics.items():
+                assert value == found[name] or name in out_of_order, name
+                found[name] += 1
+                sums[name] += value
+    assert account == Account()
+    for name in out_of_order:
+        assert sums[name] == found[name] * (found[name] - 1) // 2, name
+    return found
+
+
+Finished = Callable[..., tuple[int, str, str]]
+Times = Callable[[float, float], int]
+
+# Whoever waits for itself is shown with all threads' stacks, and ended.
+_WATCHED = """
+import gc, itertools, json
+log = MLLogger("train", "ERROR", durability=(sys.argv + ["async"])[2])
+log.handlers[0].setLevel(100)  # no console
+seconds = float(sys.argv[1])
+faulthandler.dump_traceback_later(seconds + 30, exit=True)
+stop_at = time.monotonic() + seconds
+counts = {}
+written = itertools.count()
+def note(name, write=False):
+    # One that interrupts another one of its name goes first, so that numbers stand in their order.
+    counts[name] = (number := counts.get(name, 0)) + 1
+    log.log_metrics({name: number})
+    if write:
+        next(written)
+        log.error("written in the call")
+"""
+
+_SIGNALS = """
+log.start_experiment("e")
+inside = False
+def on_signal(number, frame):
+    global inside
+    if inside: return  # a handler slower than the timer would nest without end
+    inside = True
+    note("signal", write=counts.get("signal", 0) % 10 == 0)
+    if counts["signal"] % 7 == 0: log.flush()
+    if counts["signal"] % 50 == 0: log.flush(sync=True)
+    if counts["signal"] % 100 == 0: log.add_tags({"n": counts["signal"]}); log.log_hyperparams({"n": 1})
+    inside = False
+def work():
+    while time.monotonic() < stop_at:
+        note("thread")
+        if counts["thread"] % 50 == 0: log.flush(); time.sleep(0.001)
+signal.signal(signal.SIGALRM, on_signal)
+thread = threading.Thread(target=work); thread.start()
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)  # 2 kHz
+while time.monotonic() < stop_at:
+    note("main", write=counts.get("main", 0) % 100 == 0)
+    if counts["main"] % 20 == 0: log.flush()
+    if counts["main"] % 500 == 0: log.flush(sync=True)
+    if counts["main"] % 1000 == 0:
+        with experiment_context("other", logger=log): pass
+signal.setitimer(signal.ITIMER_REAL, 0)
+thread.join()
+log.flush()
+print(json.dumps({**counts, "lines": next(written)}))
+"""
+
+
+@pytest.mark.parametrize("durability", ["async", "process", "disk"])
+def test_two_thousand_signals_a_second_that_log(
+    durability: str, finished: Finished, times: Times, journal: Any
+) -> None:
+    seconds = times(5, 60)
+    returned, out, err = finished(_WATCHED + _SIGNALS, seconds, durability, deadline=seconds + 60)
+
+    assert returned == 0, err
+    counts = json.loads(out)
+    [run] = [run for run in open_store() if run.experiment_name == "e"]
+    assert counted(run) == counts
+    print(f"{durability}: {counts} in {seconds} s")
+    assert counts["signal"] > 50 * seconds
+
+
+_DEL = """
+log.start_experiment("e")
+made = itertools.count()
+gone = itertools.count()
+class Dropped:
+    # In cycles, so that the collector finds them: at any allocation, in whatever call that is.
+    def __init__(self): self.me = self; next(made)
+    def __del__(self):
+        number = next(gone)
+        log.log_metrics({"del": number})
+        if number % 10 == 0: next(written); log.error("written in the call")
+        if number % 25 == 0: log.flush()
+        if number % 500 == 0: log.flush(sync=True)
+def work(name):
+    for threshold in itertools.cycle(range(5, 41)):
+        gc.set_threshold(threshold, 5, 5)
+        for _ in range(20):
+            Dropped(); note(name)
+            if time.monotonic() >= stop_at: return
+        log.flush(); time.sleep(0.001)
+thread = threading.Thread(target=work, args=("thread",)); thread.start()
+work("main")
+thread.join()
+gc.set_threshold(0); gc.collect()
+log.flush()
+counts["made"], counts["del"] = next(made), next(gone)
+print(json.dumps({**counts, "lines": next(written)}))
+"""
+
+
+def test_objects_that_log_when_the_collector_finds_them(
+    finished: Finished, times: Times, only_run: Callable[[], Run], journal: Any
+) -> None:
+    seconds = times(5, 60)
+    returned, out, err = finished(_WATCHED + _DEL, seconds, deadline=seconds + 60)
+
+    assert returned == 0, err
+    counts = json.loads(out)
+    assert counts.pop("made") == counts["del"] > 200 * seconds
+    assert counted(only_run(), "del") == counts
+    assert counts["thread"] > 200 * seconds
+    print(f"{counts} in {seconds} s")
+
+
+_HOOKS = """
+log.start_experiment("e")
+def log_it(what):
+    note(what, write=True)
+    if counts[what] % 10 == 0: log.flush(sync=True)
+threading.excepthook = lambda args: log_it("thread")
+sys.unraisablehook = lambda args: log_it("unraisable")
+sys.excepthook = lambda *args: log_it("main")
+class Raises:
+    def __del__(self): raise ValueError("in __del__")
+def work(): 1 / 0
+def log_much():
+    while time.monotonic() < stop_at:
+        note("busy")
+        if counts["busy"] % 10 == 0: time.sleep(0.0005)  # else it would have the interpreter nearly to itself
+busy = threading.Thread(target=log_much); busy.start()
+while time.monotonic() < stop_at:
+    thread = threading.Thread(target=work); thread.start(); thread.join()
+    Raises()
+    try: work()
+    except ZeroDivisionError: sys.excepthook(*sys.exc_info())
+    note("steps")
+busy.join()
+print(json.dumps({**counts, "lines": next(written)}), flush=True)
+raise ValueError("the end")
+"""
+
+
+def test_hooks_for_exceptions_that_log(
+    finished: Finished, times: Times, only_run: Callable[[], Run], journal: Any
+) -> None:
+    """At the end Python itself calls the hook, which was put in the place of refunc's own."""
+    seconds = times(5, 60)
+    returned, out, err = finished(_WATCHED + _HOOKS, seconds, deadline=seconds + 60)
+
+    assert returned == 1, err
+    counts = json.loads(out)
+    counts["main"] += 1  # the end itself
+    counts["lines"] += 1
+    assert counted(only_run()) == counts
+    assert min(counts.values()) > 20 * seconds
+    assert only_run().status == "failed"
+    print(f"{counts} in {seconds} s")
+
+
+_CHATTY = '''
+import itertools, logging
+from probes import *
+from refunc.logging import MLLogger
+log = MLLogger("tracker", "ERROR")
+log.handlers[0].setLevel(100)  # no console
+numbers = itertools.count()
+
+class ChattyIntegration(ProbeIntegration):
+    """Logs in its own hook, into the run that it is called for where it lives in the training's process."""
+
+    @hookimpl
+    def on_metrics(self, run, records):
+        self.note("metrics", steps=[r.step for r in records if "main" in r.metrics])
+        log.log_metrics({"hook": next(numbers)})
+        log.error("from the hook")
+        log.info("%d records", len(records))
+        logging.getLogger("somebody.else").warning("from the hook")
+        log.flush(); log.flush(sync=True)
+'''
+
+_TALKS = """
+from tracker import ChattyIntegration
+log.add_integration(ChattyIntegration())
+with experiment_context("e", "talks", logger=log):
+    while time.monotonic() < stop_at:
+        note("main")
+        if counts["main"] % 100 == 0: log.flush()
+        time.sleep(0.0005)
+faulthandler.dump_traceback_later(40, exit=True)
+print(json.dumps({**counts, "lines": next(written)}))
+"""
+
+
+@pytest.mark.parametrize("where", ["thread", "process"])
+def test_an_integration_that_logs_in_its_hook(
+    where: str,
+    finished: Finished,
+    times: Times,
+    journal: Any,
+    probes: Any,
+    calls: Callable[..., list[dict[str, Any]]],
+    own_folder: Any,
+    tools: Any,
+) -> None:
+    """What it logs of a delivery is delivered as well, so that there would be no end, were it not for the run's."""
+    (own_folder / "tracker.py").write_text(_CHATTY)
+    seconds = times(5, 60)
+    returned, out, err = finished(
+        _WATCHED + _TALKS, seconds, REFUNC_DELIVERY=where, REFUNC_EXIT_WAIT="2", deadline=seconds + 60
+    )
+
+    assert returned == 0, err
+    counts = json.loads(out)
+    tools.until(lambda: not tools.delivery_pids(own_folder))
+    [run] = [run for run in open_store() if run.run_name == "talks"]
+    found = counted(run)
+    assert found["main"] == counts["main"]
+    assert run.status == "completed"
+    delivered = [step for call in calls("metrics") for step in call["steps"]]
+    assert len(delivered) == len(set(delivered)) == counts["main"]
+    assert (found["hook"] > 10 * seconds) == (found["lines"] > 10 * seconds) == (where == "thread")
+    print(f"{where}: {counts}, {len(calls('metrics'))} calls, {found['lines']} lines from the hook in the run")
