@@ -19,6 +19,11 @@ _Finished = Callable[..., tuple[int, str, str]]
 _ENDS = {
     "plain end": ("", 0, "completed"),
     "uncaught exception": ('raise ValueError("no data")', 1, "failed"),
+    "uncaught exception for a hook that replaces refunc's": (
+        'sys.excepthook = lambda *error: None; raise ValueError("no data")',
+        1,
+        "failed",
+    ),
     "uncaught interrupt": ("raise KeyboardInterrupt", -2, "interrupted"),
     "exit with a code in a context": (
         'with experiment_context("e", logger=log): log.log_metrics({"n": 99}); sys.exit(3)',
@@ -59,7 +64,7 @@ def test_the_run_says_how_the_process_ended(name: str, finished: _Finished, jour
     assert journal.values(records, "n")[-1] == 99
     end = next(record for record in records if isinstance(record, RunEnd))
     assert (end.error is None) == (status == "completed" or name == "clean exit in a context")
-    if name == "uncaught exception":
+    if name.startswith("uncaught exception"):
         assert "ValueError: no data" in (end.error or "")
 
 

@@ -44,6 +44,7 @@ _opening = threading.RLock()
 last_ended: ActiveRun | None = None
 _ending_error: list[tuple[str, str]] = []
 _is_hooked = False
+_own_hook: Callable[..., None] | None = None
 _is_exiting = False
 _late_run: ActiveRun | None = None
 
@@ -194,6 +195,7 @@ def _after_fork_in_child() -> None:
 
 def _chain_excepthook() -> None:
     """Remember what ends the interpreter, then let the hook that was there show it."""
+    global _own_hook
     previous = sys.excepthook
 
     def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -203,13 +205,24 @@ def _chain_excepthook() -> None:
         finally:
             previous(kind, error, trace)
 
-    sys.excepthook = excepthook
+    sys.excepthook = _own_hook = excepthook
+
+
+def _what_ended() -> tuple[str, str | None]:
+    """Return with which status and traceback the runs end that end with the process."""
+    if _ending_error:
+        return _ending_error[-1]
+    # Somebody put a hook in the place of ours, as `rich.traceback.install()` does. Python keeps what a hook is given.
+    error = getattr(sys, "last_value", None)
+    if _own_hook is not None and sys.excepthook is not _own_hook and isinstance(error, BaseException):
+        return status_of_exception(error), format_error(error)
+    return COMPLETED, None
 
 
 def _end_open_runs() -> None:
     """End what is open. A record that is logged still later goes behind the end of the newest run."""
     global _is_exiting, _late_run
-    status, error = _ending_error[-1] if _ending_error else (COMPLETED, None)
+    status, error = _what_ended()
     _is_exiting = True
     for run in reversed(tuple(_open_runs.values())):
         _late_run = _late_run or run
