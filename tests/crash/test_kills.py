@@ -105,20 +105,22 @@ def test_whatever_was_acknowledged_survives_kill_9(
         assert answer, nursery.stderr.read() if nursery.stderr is not None else ""
         _, acknowledged = json.loads(answer)
         store = own_folder / f"store{attempt}"
-        _check(store, {int(writer): count for writer, count in acknowledged.items()}, size, seen, tools)
-        seen["kills"] += writers
+        acknowledged = {int(writer): count for writer, count in acknowledged.items()}
+        if _check(store, acknowledged, size, seen, tools):
+            seen["kills"] += writers
         shutil.rmtree(store, ignore_errors=True)
 
     print(", ".join(f"{count:,} {name}" for name, count in seen.items()))
     assert seen["torn"] > 0 or kills < 1_000, "a harness under which nothing is ever torn does not kill in a write"
 
 
-def _check(store: Path, acknowledged: dict[int, int], size: int, seen: Counter[str], tools: Any) -> None:
+def _check(store: Path, acknowledged: dict[int, int], size: int, seen: Counter[str], tools: Any) -> bool:
+    """Check what a kill left; False where that is nothing, since it came before the run."""
     folders = [folder for folder in store.glob("*") if (folder / "run.json").exists()]
     if not folders:
         assert not acknowledged
         seen["killed before there was a run"] += 1
-        return
+        return False
     [folder] = folders
     run = Run.open(folder)
     account = Account()
@@ -145,3 +147,4 @@ def _check(store: Path, acknowledged: dict[int, int], size: int, seen: Counter[s
         seen["acknowledged"] += count
     seen["records"] += sum(map(len, written.values()))
     seen["torn"] += account.torn
+    return True
