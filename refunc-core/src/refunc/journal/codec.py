@@ -21,6 +21,11 @@ import msgspec
 
 from refunc.journal.values import nonfinite_name
 
+#: A longer line is no record of ours. DuckDB takes no JSON object above 16 MiB either.
+MAX_LINE_BYTES = 16_000_000
+#: Levels that a line may be nested: more than a writer makes, and few enough for whatever walks through it.
+MAX_LEVELS = 100
+
 _fast = msgspec.json.Encoder().encode
 _plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 _decode = msgspec.json.Decoder().decode
@@ -57,12 +62,27 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
         fields = _decode(body)
     except (ValueError, RecursionError, msgspec.DecodeError):
         return None
-    if not isinstance(fields, dict):
+    # No text is nested deeper than it has brackets, and nearly none has so many that they must be followed.
+    if not isinstance(fields, dict) or (body.count(b"[") + body.count(b"{") > MAX_LEVELS and _is_too_deep(fields)):
         return None
     nonfinite = fields.pop("nonfinite", None)
     if isinstance(nonfinite, dict):
         _restore(fields, nonfinite)
     return fields
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_LEVELS):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, (dict, list))
+        ]
+        if not level:
+            return False
+    return True
 
 
 def _encode_carefully(fields: dict[str, Any]) -> bytes:

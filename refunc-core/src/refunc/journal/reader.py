@@ -16,13 +16,13 @@ from typing import Any, BinaryIO
 import attrs
 
 from refunc.journal import kinds
-from refunc.journal.codec import decode_line
+from refunc.journal.codec import MAX_LINE_BYTES, decode_line
 from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX
 from refunc.journal.record import Gap, Record, record_of
 
-#: A longer line is no record of ours, and is not read into memory.
-MAX_LINE_BYTES = 64 << 20
 _BLOCK_BYTES = 1 << 16
+#: The most that is read at once of a line that began further up: what is there already is copied each time.
+_MAX_BLOCK_BYTES = 4 << 20
 
 
 @attrs.define
@@ -169,7 +169,7 @@ def _lines(path: Path, account: Account) -> Iterator[bytes]:
 
 
 def _skip_line(file: BinaryIO) -> None:
-    while rest := file.readline(MAX_LINE_BYTES):
+    while rest := file.readline(_BLOCK_BYTES):
         if rest.endswith(b"\n"):
             return
 
@@ -181,7 +181,7 @@ def _lines_backwards(path: Path) -> Iterator[bytes]:
             position = file.seek(0, 2)
             tail = b""
             while position > 0:
-                size = min(max(_BLOCK_BYTES, len(tail)), position)
+                size = min(max(_BLOCK_BYTES, len(tail)), _MAX_BLOCK_BYTES, position)
                 position -= size
                 file.seek(position)
                 head, *whole = (file.read(size) + tail).split(b"\n")
@@ -199,7 +199,7 @@ def _lines_backwards(path: Path) -> Iterator[bytes]:
 def _logger_of(path: Path) -> str:
     try:
         with open(path, "rb") as file:
-            fields = decode_line(file.readline(_BLOCK_BYTES).rstrip(b"\n"))
+            fields = decode_line(file.readline(MAX_LINE_BYTES).rstrip(b"\n"))
     except OSError:
         return ""
     return str(fields.get("logger", "")) if fields and fields.get("kind") == kinds.SEGMENT else ""

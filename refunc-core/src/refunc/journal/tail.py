@@ -15,8 +15,8 @@ from pathlib import Path
 import attrs
 
 from refunc.journal import kinds
-from refunc.journal.codec import decode_line
-from refunc.journal.reader import MAX_LINE_BYTES, record_in, segments
+from refunc.journal.codec import MAX_LINE_BYTES, decode_line
+from refunc.journal.reader import record_in, segments
 from refunc.journal.record import Record
 
 #: Bytes that are read at a time.
@@ -100,9 +100,12 @@ def _read_segment(path: Path, writer: str, position: Position, found: list[Recor
                 block = file.read(size)
                 end = block.rfind(b"\n") + 1
                 if not end:
-                    if len(block) < size or size > MAX_LINE_BYTES:
+                    if len(block) > MAX_LINE_BYTES:  # no record of ours: what is still to come of it fails its checksum
+                        offset += len(block)
+                    elif len(block) < size:
                         break
-                    size *= 4  # a line longer than the block
+                    else:
+                        size *= 4  # a line longer than the block
                     continue
                 for line in block[: end - 1].split(b"\n"):
                     offset += len(line) + 1

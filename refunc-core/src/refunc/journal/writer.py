@@ -19,7 +19,7 @@ from typing import Any
 
 from refunc.journal import kinds
 from refunc.journal.appender import FileOutlet
-from refunc.journal.codec import encode_line
+from refunc.journal.codec import MAX_LINE_BYTES, encode_line
 from refunc.journal.file import AppendFile, sync_file
 from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder
 from refunc.journal.names import writer_id
@@ -127,7 +127,7 @@ class JournalWriter(FileOutlet):
     def _encode_item(self, item: Any, seq: int) -> bytes:
         try:
             if item[0] is kinds.METRICS:
-                return encode_line(self._metrics_fields(item, seq))
+                return _bounded(encode_line(self._metrics_fields(item, seq)))
             fields = {"seq": seq, "time": item[1], "kind": item[0], **item[2]}
             if self._masks:
                 mask_record(fields)
@@ -135,7 +135,7 @@ class JournalWriter(FileOutlet):
                 del fields["logger"]
             if "metrics" in fields and fields.get("level") != "PROGRESS":
                 self.latest.update(fields["metrics"])
-            return encode_line(fields)
+            return _bounded(encode_line(fields))
         except Exception as error:  # one record that cannot be written must not hold up all behind it
             report.warning("%s: record %d could not be encoded (%r); its repr is kept.", self, seq, error)
             return encode_line({"seq": seq, "time": time.time(), "kind": "damaged", "repr": short_repr(item)})
@@ -159,3 +159,10 @@ class JournalWriter(FileOutlet):
 
     def _is_kept(self, item: Any) -> bool:
         return item[0] is not kinds.METRICS and (item[0] is not kinds.LOG or item[2].get("level") in _KEPT_LEVELS)
+
+
+def _bounded(line: bytes) -> bytes:
+    """Return *line*; one that readers would take for damage is refused here, where it can be said what it was."""
+    if len(line) > MAX_LINE_BYTES:
+        raise ValueError(f"its line has {len(line):,} bytes")
+    return line
