@@ -197,14 +197,15 @@ def test_what_is_spliced_in_leaves_the_lines_around_it(
     for turn in range(times(1_500, 20_000)):
         path = chance.choice(journal.paths)
         data = journal.whole[path]
-        at = chance.randrange(len(data) + 1)
-        journal.damage(path, data[:at] + _splice(data, chance) + data[at:])
+        at, spliced = chance.randrange(len(data) + 1), _splice(data, chance)
+        journal.damage(path, data[:at] + spliced + data[at:])
 
         # What stands before it may go on in it, and what is behind it may begin in it.
         records, account = _check(journal, journal.spared(path, at, at), chance.choice((1, 1_000)))
 
         assert len(records) >= len(journal.records) - 2
-        assert account.damaged + account.torn + account.duplicates >= 1
+        # A header that is there again, whole, is no damage.
+        assert account.damaged + account.torn + account.duplicates >= 1 or b'"kind":"segment"' in spliced
         if turn % SHOWN == 0:
             shown()
 

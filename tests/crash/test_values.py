@@ -209,9 +209,8 @@ class _Bench:
         shutil.rmtree(self.store)
 
 
-def test_no_call_raises_and_every_line_opens_in_json_duckdb_and_polars(
-    times: Callable[[float, float], int], chance: random.Random
-) -> None:
+def test_no_value_raises_and_every_line_parses(times: Callable[[float, float], int], chance: random.Random) -> None:
+    """With json, DuckDB and polars."""
     bench = _Bench()
 
     @settings(max_examples=500, deadline=None, database=None, suppress_health_check=list(HealthCheck))

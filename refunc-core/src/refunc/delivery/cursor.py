@@ -16,9 +16,9 @@ from typing import Any
 import attrs
 import msgspec
 
-from refunc.journal.codec import decode_line, encode_line
-from refunc.journal.file import lock
-from refunc.journal.folder import DELIVERY
+from refunc.journal.codec import MAX_LINE_BYTES, decode_line, encode_line
+from refunc.journal.file import lock, no_links
+from refunc.journal.folder import DELIVERY, refuse_link
 from refunc.journal.names import new_id
 from refunc.journal.secrets import without_secrets
 from refunc.journal.tail import Position, Tail
@@ -60,7 +60,8 @@ class Cursor:
         """Return the saved cursor, or a new one where there is none that can be read."""
         try:
             # Sealed like a line of the journal: a wrong number would leave records out for ever.
-            saved = decode_line(cursor_path(folder, key).read_bytes().removesuffix(b"\n"))
+            with open(cursor_path(folder, key), "rb") as file:
+                saved = decode_line(file.readline(MAX_LINE_BYTES).removesuffix(b"\n"))
             if saved is None or saved.pop("format") != FORMAT:
                 raise ValueError
             positions = {
@@ -86,6 +87,7 @@ class Cursor:
         fields.update(format=FORMAT, saved=time.time())
         draft = self.path.with_name(f".{self.path.name}.{new_id(6)}")
         self.path.parent.mkdir(exist_ok=True)
+        refuse_link(self.path.parent)
         try:
             with open(draft, "xb") as file:
                 file.write(encode_line(fields))
@@ -101,9 +103,8 @@ class Cursor:
     def note(self, error: BaseException | str) -> None:
         """Keep the last thing that went wrong, on one line."""
         said = str(error)
-        if (
-            not isinstance(error, (str, DeliveryError, ConfigurationError)) or not said
-        ):  # what these say is made to be read
+        is_readable = isinstance(error, (str, DeliveryError, ConfigurationError)) and said
+        if not is_readable:
             said = f"{type(error).__name__}: {said}" if said else type(error).__name__
         self.last_error = text(without_secrets(" ".join(said.split())), 500)
 
@@ -142,7 +143,8 @@ class DeliveryLock:
         if self.is_held:
             return True
         self._path.parent.mkdir(exist_ok=True)
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        refuse_link(self._path.parent)
+        fd = no_links(self._path, os.O_RDWR | os.O_CREAT)
         if lock(fd):
             self._fd = fd
             return True

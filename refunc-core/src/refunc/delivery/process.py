@@ -16,11 +16,13 @@ import threading
 import time
 from collections import deque
 from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
 from refunc.delivery.courier import Courier, load
-from refunc.journal.folder import DELIVERY
+from refunc.journal.file import no_links
+from refunc.journal.folder import DELIVERY, refuse_link
 from refunc.plugins.integration import Passport, build
 
 LINGER = 600.0
@@ -105,13 +107,20 @@ def _log_to(folder: Path) -> None:
         return
     try:
         (folder / DELIVERY).mkdir(parents=True, exist_ok=True)
-        handler = logging.FileHandler(folder / DELIVERY / "process.log", encoding="utf-8", errors="backslashreplace")
+        refuse_link(folder / DELIVERY)
+        handler = _LogFile(folder / DELIVERY / "process.log", encoding="utf-8", errors="backslashreplace")
     except OSError:
         return
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     report.setLevel(logging.DEBUG)
+
+
+class _LogFile(logging.FileHandler):
+    def _open(self) -> TextIOWrapper:
+        name, mode, encoding, errors = self.baseFilename, self.mode, self.encoding, self.errors
+        return TextIOWrapper(open(name, mode + "b", opener=no_links), encoding, errors)
 
 
 def _linger() -> float:

@@ -22,7 +22,7 @@ import msgspec
 from refunc.delivery.cursor import Cursor, DeliveryLock
 from refunc.delivery.window import TRIES, Call, calls_of
 from refunc.journal.codec import encode_line
-from refunc.journal.file import is_locked
+from refunc.journal.file import is_locked, no_links
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.kinds import CRASHED
 from refunc.journal.record import Gap, Params, Record, RunEnd, Tags
@@ -184,7 +184,8 @@ class Subscription:
         """Whether the run is there and this process is the one that delivers it."""
         try:
             if self._birth is None:
-                birth = json.loads((self.folder / RUN_JSON).read_bytes())
+                with open(self.folder / RUN_JSON, "rb") as file:
+                    birth = json.loads(file.read(1 << 20))
                 self._birth = birth if isinstance(birth, dict) else {}
             if not self._lock.is_held:
                 if not self._lock.take():
@@ -303,7 +304,7 @@ class Subscription:
         fields = [attrs.asdict(record) for record in call.records] or [{}]
         lines = [encode_line(jsonable({"hook": call.hook, "error": self.cursor.last_error, **each})) for each in fields]
         try:
-            with open(self.cursor.path.with_name(f"{self.key}.dead.jsonl"), "ab") as file:
+            with open(self.cursor.path.with_name(f"{self.key}.dead.jsonl"), "ab", opener=no_links) as file:
                 file.writelines(lines)
         except OSError as problem:
             report.error("%s: the dead letter could not be written: %s", self.name, problem)

@@ -93,6 +93,11 @@ class AppendFile:
             os.close(fd)
 
 
+def no_links(path: str | os.PathLike[str], flags: int) -> int:
+    """Open *path* as `open(…, opener=no_links)` wants it: through a link in the run nothing is written."""
+    return os.open(path, flags | _CLOEXEC | _NOFOLLOW, 0o666)
+
+
 def sync_file(path: Path) -> None:
     """Force a finished file and its name to disk. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | _CLOEXEC)

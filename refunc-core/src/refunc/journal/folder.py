@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from pathlib import Path
@@ -66,6 +67,12 @@ class RunFolder:
         fd, self._lock_fd = self._lock_fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def refuse_link(path: Path) -> None:
+    """Raise OSError where the folder *path* of a run is a link: what belongs to a run stays in its folder."""
+    if path.is_symlink():
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
 
 def _write_once(path: Path, data: bytes) -> None:

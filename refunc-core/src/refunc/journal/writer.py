@@ -21,7 +21,7 @@ from refunc.journal import kinds
 from refunc.journal.appender import FileOutlet
 from refunc.journal.codec import MAX_LINE_BYTES, encode_line
 from refunc.journal.file import AppendFile, sync_file
-from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder
+from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder, refuse_link
 from refunc.journal.names import writer_id
 from refunc.journal.outlet import HIGH_WATER, Durability, report
 from refunc.journal.secrets import is_wanted, mask_record, masked
@@ -86,6 +86,7 @@ class JournalWriter(FileOutlet):
 
     def _open_next(self) -> AppendFile:
         self.folder.create()
+        refuse_link(self.folder.path / JOURNAL)
         while True:
             path = self._path(self._segment)
             self._segment += 1

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from refunc.journal.folder import ARTIFACTS
+from refunc.journal.folder import ARTIFACTS, refuse_link
 from refunc.journal.names import new_id, slug
 
 try:
@@ -117,6 +117,7 @@ class Artifacts:
     @contextmanager
     def _draft(self) -> Iterator[Path]:
         self._objects.mkdir(parents=True, exist_ok=True)
+        refuse_link(self._objects)
         draft = self._objects / f".{new_id(12)}"
         try:
             yield draft

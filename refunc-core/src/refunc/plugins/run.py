@@ -57,15 +57,20 @@ class RunInfo:
                 return [StoredFile(path, path.relative_to(source).as_posix()) for path in files]
             return [StoredFile(source, artifact.name)] if source.is_file() else []
         stored = self.folder / artifact.stored
+        if not self._is_ours(stored):  # asked before it is read: a journal may be anybody's, and name /dev/zero
+            return []
         if artifact.mtime is not None:  # a single file has a time of change, a folder has none
-            return [StoredFile(stored, artifact.name)] if self._is_ours(stored) else []
+            return [StoredFile(stored, artifact.name)]
         try:
             listing = json.loads(stored.read_bytes())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return []
-        return [file for entry in listing if (file := self._listed(entry)) is not None]
+        entries = listing if isinstance(listing, list) else []
+        return [file for entry in entries if (file := self._listed(entry)) is not None]
 
-    def _listed(self, entry: Mapping[str, Any]) -> StoredFile | None:
+    def _listed(self, entry: object) -> StoredFile | None:
+        if not isinstance(entry, dict):
+            return None
         path = str(entry.get("path", ""))
         if ".." in Path(path).parts or Path(path).is_absolute():
             return None
