@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import random
 import subprocess
-import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +11,6 @@ import pytest
 from refunc.journal.reader import Account
 from refunc.journal.record import Artifact, LogLine, Metrics, Params, RunEnd, RunStart, Tags
 from refunc.runs.run import Run
-
-ROUNDS = 50
 
 _HAMMER = """
 number = 0
@@ -27,34 +22,6 @@ while True:
     log.flush()
     os.write(1, b"%d\\n" % number)
 """
-
-
-@pytest.mark.slow
-def test_every_flushed_record_survives_kill_9(
-    script: Callable[..., subprocess.Popen[str]], tmp_path: Path, journal: Any
-) -> None:
-    """Fifty kills at random moments: all acknowledged numbers are there, none is missing before them."""
-    seed = random.randrange(1 << 30)
-    chance = random.Random(seed)
-    torn = 0
-    for attempt in range(ROUNDS):
-        store = tmp_path / f"store{attempt}"
-        process = script(_HAMMER, REFUNC_DIR=str(store))
-        assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(chance.uniform(0, 0.12))  # the moment of the kill is what is random here
-        process.kill()
-        acknowledged = [int(line) for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
-
-        [folder] = store.iterdir()
-        records, account = journal.read(Run.open(folder))
-        found = journal.values(records, "n")
-        assert found == list(range(len(found))), f"seed {seed}, attempt {attempt}"
-        assert len(found) > max(acknowledged, default=0), f"seed {seed}, attempt {attempt}"
-        assert account == Account(torn=account.torn), f"seed {seed}, attempt {attempt}"
-        assert Run.open(folder).status == "crashed"
-        torn += account.torn
-    print(f"{ROUNDS} kills, {torn} torn lines")
 
 
 def test_a_few_kills_lose_nothing_that_was_flushed(
