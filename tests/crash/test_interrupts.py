@@ -64,7 +64,7 @@ print(json.dumps([log.flush(), number, returned, hits]))
 """
 
 
-def test_interrupted_calls_and_flushes(
+def test_ctrl_c_at_random_points(
     finished: Finished, times: Times, chance: random.Random, only_run: Callable[[], Run], journal: Any
 ) -> None:
     rounds = times(500, 10_000)

@@ -71,7 +71,7 @@ print(time.monotonic() - began, flush=True); sys.stdin.readline()
 """.replace("@RECORDS@", str(RECORDS))
 
 
-def test_a_tracker_that_refuses_for_ever_costs_no_memory(
+def test_a_tracker_that_is_down_costs_disk_and_no_memory(
     script: Script, own_folder: Path, probes: Any, tools: Any, only_run: Callable[[], Run]
 ) -> None:
     """A million records wait in the journal: neither the training nor the delivery process holds them."""
