@@ -2,15 +2,16 @@
 What is still there when things go wrong: W&B offline, trackio, MLflow and refunc, side by side in one run.
 
     pip install './refunc-core[cli]' ./refunc-mlflow mlflow==3.17.2 wandb==0.31.0 trackio==0.43.0 psutil
-    python benchmarks/head_to_head.py [--rounds 5] [--pace 1.0] [--jobs 2] [--only NAME] [--markdown]
+    python benchmarks/head_to_head.py [--rounds 5] [--pace 1.0] [--jobs 2] [--markdown]
+                                      [--only "refunc to MLflow"] [--case kill]
 
 A training is a process of its own that logs one metric 500 times, `--pace` milliseconds apart, and says over a pipe
 which calls have returned. Then happens what the case is named after. When the training and every process that it
 started are gone, at most a minute and a half later, the steps are counted by the package's own reader or, where there
 is a server, by asking it. `contenders.py` says how each package is used.
 
-- All cases but the first and the outages end without `finish()` or its like.
-- SIGTERM and `kill -9` are sent by the training to itself, right behind the last call, and no package is told.
+- All cases but the first, the fork and the outages end without `finish()` or its like.
+- SIGTERM and `kill -9` are sent by the training to itself, one pace behind the last call; no package is told before.
 - fork: after 250 steps a `multiprocessing` child forks; both log 250, then the child sleeps for 1.5 s before it ends,
   which is time for every package's background thread, and the parent ends the run properly. Of 750.
 - outage of 20 s: the server is killed after 250 steps and started again 20 s later; the training ends properly.
@@ -20,7 +21,7 @@ is a server, by asking it. `contenders.py` says how each package is used.
   client tries each request again for about four minutes.
 
 No account, no network beyond this machine. Packages take turns within a round, `--jobs` at a time, because most of the
-time is waiting. Each number is minimum / median over the rounds.
+time is waiting. The servers are MLflow's own on SQLite, with one worker. Numbers are minimum / median over the rounds.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ def measure(contender: Contender, case: str, name: str, root: Path, server: Serv
         len(set(found)) - max((len(set(steps)) for steps in runs), default=0),
         ended,
         training.seconds,
-        max(times[HALF:]),
+        max(times[HALF:], default=0.0),
         raised,
         silent,
     )
@@ -115,7 +116,7 @@ def measure(contender: Contender, case: str, name: str, root: Path, server: Serv
 Results = dict[tuple[str, str], list[Result]]
 
 
-def run(contenders: list[Contender], rounds: int, pace: float, jobs: int) -> Results:
+def run(contenders: list[Contender], cases: list[str], rounds: int, pace: float, jobs: int) -> Results:
     """Measure all contenders in all cases, round by round."""
     results: Results = {}
     with tempfile.TemporaryDirectory(prefix="head-to-head-") as place, ExitStack() as stack:
@@ -126,7 +127,9 @@ def run(contenders: list[Contender], rounds: int, pace: float, jobs: int) -> Res
                 servers[contender.name] = stack.enter_context(Server(folder))
 
         def take(contender: Contender, number: int) -> None:
-            for case in {**CASES, **OUTAGES} if contender.served else CASES:
+            for case in cases:
+                if case in OUTAGES and not contender.served:
+                    continue
                 server = servers.get(contender.name)
                 result = measure(contender, case, f"{case}-{number:02}", Path(place), server, pace)
                 results.setdefault((contender.name, case), []).append(result)
@@ -164,8 +167,11 @@ def rows(contenders: list[Contender], results: Results) -> tuple[list[list[str]]
     """Return the two tables: what is kept, and what an outage does to the training."""
     first = [["of 500 steps", *(contender.name for contender in contenders)]]
     for case, title in CASES.items():
-        first.append([title, *(cell(results.get((contender.name, case), [])) for contender in contenders)])
-    second = [["MLflow's server is away", "in the store", "longest call meanwhile", "training took"]]
+        if any((contender.name, case) in results for contender in contenders):
+            first.append([title, *(cell(results.get((contender.name, case), [])) for contender in contenders)])
+    second = [
+        ["MLflow's server is away", "in the store", "longest call meanwhile, of all rounds", "training took, median"]
+    ]
     for case, title in OUTAGES.items():
         for contender in contenders:
             if found := results.get((contender.name, case)):
@@ -193,16 +199,19 @@ def main() -> None:
     parser.add_argument("--pace", type=float, default=1.0, help="milliseconds between two steps")
     parser.add_argument("--jobs", type=int, default=2, help="packages that are measured at the same time")
     parser.add_argument("--only", action="append", help="a contender's name; may be given more than once")
+    parser.add_argument("--case", action="append", choices=[*CASES, *OUTAGES], help="may be given more than once")
     parser.add_argument("--markdown", action="store_true")
     chosen = parser.parse_args()
     os.environ.update(QUIET)
     contenders = [contender for contender in CONTENDERS if not chosen.only or contender.name in chosen.only]
-    results = run(contenders, chosen.rounds, chosen.pace / 1000, chosen.jobs)
+    cases = chosen.case or [*CASES, *OUTAGES]
+    results = run(contenders, cases, chosen.rounds, chosen.pace / 1000, chosen.jobs)
     packages = [f"{name} {importlib.metadata.version(name)}" for name in ("wandb", "trackio", "mlflow", "refunc-core")]
     machine = f"Python {platform.python_version()}, {os.cpu_count()} cores"
     print(f"{', '.join(packages)}; {machine}; {chosen.rounds} rounds, {chosen.pace:g} ms a step; minimum / median\n")
     for table in rows(contenders, results):
-        show(table, chosen.markdown)
+        if len(table) > 1:
+            show(table, chosen.markdown)
 
 
 if __name__ == "__main__":
