@@ -211,8 +211,8 @@ ORDINARY: list[tuple[str, Any]] = [
     ("password_file", "/run/secrets/db"),
     ("api_key_env", "OPENAI_API_KEY"),
     ("secret_name", "prod/db"),
-    ("token_path", "/home/ada/.cache/token"),
-    ("private_key_path", "/home/ada/.ssh/id_ed25519"),
+    ("token_path", "/srv/ada/.cache/token"),
+    ("private_key_path", "/srv/ada/.ssh/id_ed25519"),
     ("passes", "two passes"),
     ("bypass", "residual"),
     ("compass", "north-west"),
@@ -303,8 +303,8 @@ def test_a_value_of_the_environment_is_masked_wherever_it_stands(monkeypatch: py
     monkeypatch.setenv("MY_SERVICE_NAME", "another-plain-word")
     secrets._of_environment.cache_clear()
     try:
-        monkeypatch.setenv("PWD", "/home/ada/project")
-        assert without_secrets("in /home/ada/project") == "in /home/ada/project"
+        monkeypatch.setenv("PWD", "/srv/ada/project")
+        assert without_secrets("in /srv/ada/project") == "in /srv/ada/project"
         assert without_secrets("said plainword-of-mine.") == "said ***."
         assert without_secrets("said another-plain-word.") == "said another-plain-word."
     finally:
