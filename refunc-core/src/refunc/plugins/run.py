@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,10 +52,10 @@ class RunInfo:
         """
         if artifact.stored is None:
             source = Path(artifact.source)
-            if source.is_dir():
-                files = sorted(path for path in source.rglob("*") if path.is_file())
+            if _is(Path.is_dir, source):
+                files = sorted(path for path in source.rglob("*") if _is(Path.is_file, path))
                 return [StoredFile(path, path.relative_to(source).as_posix()) for path in files]
-            return [StoredFile(source, artifact.name)] if source.is_file() else []
+            return [StoredFile(source, artifact.name)] if _is(Path.is_file, source) else []
         stored = self.folder / artifact.stored
         if not self._is_ours(stored):  # asked before it is read: a journal may be anybody's, and name /dev/zero
             return []
@@ -76,9 +76,17 @@ class RunInfo:
             return None
         if entry.get("stored") is None:  # too large to be copied
             source = Path(str(entry.get("source", "")))
-            return StoredFile(source, path) if source.is_file() else None
+            return StoredFile(source, path) if _is(Path.is_file, source) else None
         source = self.folder / str(entry["stored"])
         return StoredFile(source, path) if self._is_ours(source) else None
 
     def _is_ours(self, path: Path) -> bool:
-        return path.is_file() and path.resolve().is_relative_to(self.folder.resolve())
+        return _is(Path.is_file, path) and path.resolve().is_relative_to(self.folder.resolve())
+
+
+def _is(kind: Callable[[Path], bool], path: Path) -> bool:
+    """Ask `Path.is_file` or the like; a name that no file can have, such as one of 5,000 letters, is none."""
+    try:
+        return kind(path)
+    except OSError:
+        return False

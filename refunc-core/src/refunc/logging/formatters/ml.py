@@ -22,7 +22,7 @@ from refunc.logging.formatters.text import (
     traceback_block,
     value_text,
 )
-from refunc.logging.terminal import printable
+from refunc.logging.terminal import printable, printable_line
 
 
 class MLFormatter(TotalFormatter):
@@ -57,7 +57,7 @@ class MLFormatter(TotalFormatter):
         fields = fields_of(record)
         parts = self._place(fields)
         if record.levelno >= logging.WARNING:
-            parts.append(level_name(record.levelno))
+            parts.append(printable_line(level_name(record.levelno)))
         message = printable(message_of(record).rstrip("\n"))
         if message:
             parts.append(message)
