@@ -21,7 +21,11 @@ Script = Callable[..., subprocess.Popen[str]]
 #: How it ends; with which exit code; what the run says then.
 ENDS = {
     "SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)", -15, "crashed"),
-    "SIGHUP": ("os.kill(os.getpid(), signal.SIGHUP); time.sleep(9)", -1, "crashed"),
+    "SIGHUP": (
+        "signal.signal(signal.SIGHUP, signal.SIG_DFL); os.kill(os.getpid(), signal.SIGHUP); time.sleep(9)",
+        -1,
+        "crashed",
+    ),
     "_exit": ("os._exit(7)", 7, "crashed"),
     "abort": ("os.abort()", -6, "crashed"),
     "uncaught exception": ("raise ValueError('no data')", 1, "failed"),

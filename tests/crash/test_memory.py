@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from refunc.journal.reader import Account
@@ -31,6 +30,8 @@ MOST = 64 << 20
 
 
 def rss(pid: int) -> int:
+    import psutil  # the other environments, which have none, collect this file too
+
     return int(psutil.Process(pid).memory_info().rss)
 
 
@@ -175,6 +176,8 @@ def test_half_an_hour_of_faults_leaves_memory_threads_and_files_as_they_were(
     assert training.stdout is not None
     assert training.stdin is not None
     assert training.stdout.readline() == "ready\n", training.stderr.read() if training.stderr else ""
+    import psutil
+
     process = psutil.Process(training.pid)
     down, quota = own_folder / "down", own_folder / "quota"
     samples: list[tuple[int, ...]] = []

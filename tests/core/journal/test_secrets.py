@@ -286,6 +286,9 @@ SENTENCES = [
     "author: Ada Lovelace",
     "basic authentication is used",
     "bearer of good news",
+    "secret: key holds a secret, which no journal does. Set SECRET_KEY.",
+    "smtp password: required",
+    "credentials: missing, set MY_TOKEN",
 ]
 
 

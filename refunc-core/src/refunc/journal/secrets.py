@@ -166,7 +166,7 @@ def _masked_behind_names(form: _Form, text: str) -> str:
     parts, done, at = [], 0, 0
     while found := form.search(text, at):
         value = found.lastgroup or ""
-        if _is_named_secret(found["name"], found[value]):
+        if _is_named_secret(found["name"], found[value], in_prose=value == "plain" and found["keep"].endswith(" ")):
             parts += [text[done : found.start(value)], MASK]
             done = at = found.end(value)
         else:  # what is no secret may have one in it: `url=https://host/?sig=…`
@@ -174,14 +174,16 @@ def _masked_behind_names(form: _Form, text: str) -> str:
     return "".join((*parts, text[done:])) if parts else text
 
 
-def _is_named_secret(name: str, value: str) -> bool:
+def _is_named_secret(name: str, value: str, *, in_prose: bool) -> bool:
     """Whether the *value* behind a *name* in running text is a secret; many words there are followed by a colon."""
     if not (name.lower().endswith(_SIGNATURES) or is_secret_name(name)) or not _is_maskable(value):
         return False
-    if any(word in name.lower() for word in ("pass", "pwd", "secret", "cred")):
+    is_password = any(word in name.lower() for word in ("pass", "pwd", "secret", "cred"))
+    if is_password and not in_prose:
         return True
-    # `token: generated` is a sentence; a token has digits, or capitals in its midst.
-    return len(value) >= 8 and not _NUMBER.fullmatch(value) and re.search(r"\d|[a-z][A-Z]", value) is not None
+    # `token: generated` and `password: required` are sentences; a secret has digits, or capitals in its midst.
+    has_signs = re.search(r"\d|[a-z][A-Z]|[^\w.,;:!?'\"-]", value) is not None
+    return has_signs and not _NUMBER.fullmatch(value) and len(value) >= (6 if is_password else 8)
 
 
 @lru_cache(maxsize=1)
