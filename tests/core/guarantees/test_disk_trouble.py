@@ -59,53 +59,6 @@ class Fault:
         monkeypatch.setattr(f"{module}.{attribute}", faulty)
 
 
-@pytest.mark.parametrize(
-    ("name", "raises"),
-    [
-        ("write", errno.ENOSPC),
-        ("write", errno.EDQUOT),
-        ("write", errno.EIO),
-        ("write", None),
-        ("open", errno.EMFILE),
-        ("fdatasync", errno.EIO),
-    ],
-)
-def test_the_nth_system_call_fails(
-    name: str,
-    raises: int | None,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    journal: Any,
-) -> None:
-    """For n from 1 to 20: no exception, one warning, everything is there once, in order, when the fault is over."""
-    monkeypatch.setattr("refunc.journal.writer.SEGMENT_BYTES", 500)  # so that files are opened now and then
-    for number in range(1, 21):
-        caplog.clear()
-        store = tmp_path / f"{number}"
-        tracker = ExperimentTracker("e", log_dir=store, logger=MLLogger("quiet", "CRITICAL"))
-        with monkeypatch.context() as patch:
-            fault = Fault(patch, name, number, raises)
-            tracker.start_run()
-            for n in range(100):
-                tracker.log_metrics({"n": n})
-                if n % 2 == 0:
-                    tracker.flush(sync=n % 4 == 0)
-            assert fault.hit, number
-            for _ in range(3):
-                tracker.flush(sync=True)
-            assert tracker.flush(sync=True)
-        tracker.end_run()
-
-        [run] = open_store(store)
-        records, account = journal.read(run)
-        assert journal.values(records, "n") == list(range(100)), number
-        assert [record.seq for record in records] == list(range(len(records))), number
-        assert account == Account(torn=account.torn, damaged=account.damaged, duplicates=account.duplicates), number
-        assert account.damaged == 0, number
-        assert len(_warnings(caplog)) == (raises is not None), (number, _warnings(caplog))
-
-
 def test_records_of_a_retired_segment_whose_sync_fails_are_written_again(
     tracker: ExperimentTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,35 +177,6 @@ def test_back_pressure_begins_at_the_bound_and_drops_nothing(tracker: Experiment
     records, account = journal.read(Run.open(run.folder))
     assert journal.values(records, "n") == list(range(100_000))
     assert account == Account()
-
-
-def test_a_full_disk_that_is_freed_again(
-    tmp_path: Path, require: Callable[[bool, str], None], caplog: pytest.LogCaptureFixture, journal: Any
-) -> None:
-    """A real one of 1 MB: what was accepted while it was full is there when there is room again."""
-    mount = tmp_path / "small"
-    mount.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(mount)], capture_output=True)
-    require(mounted.returncode == 0, "run as root on Linux")
-    try:
-        ballast = mount / "ballast"
-        ballast.write_bytes(b"x" * 700_000)
-        tracker = ExperimentTracker("e", log_dir=mount / "store", logger=MLLogger("quiet", "CRITICAL"))
-        for n in range(8_000):
-            tracker.log_metrics({"n": n})
-        assert tracker.flush() is False
-        ballast.unlink()
-        assert tracker.flush()
-        tracker.end_run()
-
-        [run] = open_store(mount / "store")
-        records, account = journal.read(run)
-        assert journal.values(records, "n") == list(range(8_000))
-        assert account == Account()
-        assert run.status == "completed"
-        assert len(_warnings(caplog)) == 1
-    finally:
-        subprocess.run(["umount", str(mount)], check=True)
 
 
 @pytest.mark.parametrize("free", [0, 100, 4096, 8192])

@@ -193,7 +193,7 @@ class Subscription:
                 if self._keeps:  # whoever had the lock may have delivered since this one was made
                     self.cursor = Cursor.load(self.folder, self.key, self.name)
                     self._tail = Tail(self.folder, self.cursor.positions)
-        except (OSError, ValueError):  # not made yet
+        except (OSError, ValueError, RecursionError):  # not made yet, or no record of a birth
             return False
         return True
 
