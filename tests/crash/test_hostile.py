@@ -45,7 +45,7 @@ NAMES = [
     *(
         "/etc/passwd",
         "//etc//passwd",
-        "/tmp/evil",
+        "/var/evil",
         "~/evil",
         "~root/.ssh/authorized_keys",
         "$HOME/evil",
