@@ -73,10 +73,17 @@ class Courier:
         """The runs that it has."""
         return tuple(self._subscriptions.values())
 
-    def report_if_stuck(self, after: float = STUCK) -> None:
-        """Say so where a call has been under way for *after* seconds. From another thread."""
+    def report_if_stuck(self, after: float = STUCK, *, if_silent: bool = False) -> None:
+        """
+        Say so where a call has been under way for *after* seconds. From another thread.
+
+        Args:
+            if_silent: Only where no earlier call has said what is the matter.
+        """
         since, whose = self._busy_since, self._busy_with
-        if since is not None and whose is not None and time.monotonic() - since > after:
+        if since is None or whose is None or (if_silent and whose.cursor.state != "ok"):
+            return
+        if time.monotonic() - since > after:
             whose.report_stuck(time.monotonic() - since)
 
     def stop(self, seconds: float) -> None:

@@ -135,7 +135,7 @@ def _settling(targets: list[Target], couriers: dict[str, Courier], patience: flo
         if not follow and time.monotonic() - moved_at > patience:
             for courier in couriers.values():
                 # Half, because the call that nothing comes of began a little after `moved_at`.
-                courier.report_if_stuck(max(0.1, patience / 2))
+                courier.report_if_stuck(max(0.1, patience / 2), if_silent=True)
             yield from remaining
             return
         time.sleep(_TICK)
