@@ -133,6 +133,13 @@ class LiveIntegration(ProbeIntegration):
 REQUIRE_ALL = bool(os.environ.get("REFUNC_REQUIRE_ALL"))
 
 
+def pytest_configure() -> None:
+    """Take signals as at a terminal: who runs the tests in the background has their processes ignore some."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    if hasattr(signal, "SIGHUP"):
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run each test in an empty folder, without the variables that a developer's shell may have set."""
