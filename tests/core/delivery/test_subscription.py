@@ -280,6 +280,23 @@ def test_at_most_once_holds_for_the_end_as_well(make_run: Callable[..., ActiveRu
     assert at_the_end == [True]
 
 
+def test_what_comes_behind_an_end_that_was_told_brings_no_other_end(
+    make_run: Callable[..., ActiveRun], fake: Fake
+) -> None:
+    """A child of the training may log on, and its parent is gone by then."""
+    run = make_run()
+    run.end("completed")
+    subscription = subscribe(run)
+    deliver(subscription, fake, "at-most-once")
+    put(run, 7)
+
+    deliver(subscription, fake, "at-most-once")
+
+    assert fake.metrics == [7]
+    assert [what.status for hook, what in fake.calls if hook == "end"] == ["completed"]
+    assert Cursor.load(run.folder, KEY, "fake").is_done
+
+
 def test_an_end_that_was_not_taken_is_left_to_be_told(make_run: Callable[..., ActiveRun], fake: Fake) -> None:
     run = make_run()
     put(run, 0)

@@ -177,7 +177,7 @@ class Subscription:
         if self._calls and backend.delivery == "at-most-once":
             self._is_claimed = True
             self._move()
-            self.cursor.ended = self._calls[0].hook == "on_run_end"
+            self.cursor.ended |= self._calls[0].hook == "on_run_end"
             self._save(force=True, sync=True)
 
     def _is_ready(self) -> bool:
