@@ -27,10 +27,8 @@ class _Form:
         self._pattern = pattern
 
     def __getattr__(self, name: str) -> Any:
-        self.__dict__.update(
-            {each: getattr(re.compile(self._pattern), each) for each in ("sub", "search", "findall", "fullmatch")}
-        )
-        return self.__dict__[name]
+        method = self.__dict__[name] = getattr(re.compile(self._pattern), name)
+        return method
 
 
 #: Words that make a name secret wherever they stand in it.
@@ -106,7 +104,7 @@ _TOKEN_FORMS: Final = (
     r"eyJ[\w-]{8,}\.eyJ[\w-]{4,}\.[\w-]*",  # JWT
     r"AGE-SECRET-KEY-\w+",
 )
-#: What a secret looks like in text. A group `keep` stays, one called `name` says what the rest is.
+#: What a secret looks like in text. What the last named group holds stays in front of the mask.
 _IN_ADDRESS: Final = _Form(
     r"(?P<keep>\b(?i:https?|(?P<other>[a-z][a-z0-9+.-]*))://)"
     r"(?:[^\s/@:'\"<>]*:[^\s/'\"<>]*|[^\s/@:'\"<>]{16,}|(?(other)(?!)|[^\s/@:'\"<>]+))(?=@)"
@@ -118,7 +116,7 @@ _BY_FORM: Final = _Form(
     r"|(?P<scheme>\b(?i:bearer|basic)\s+)(?=[^\s'\"]*[0-9A-Z=._-])[\w.~+/=-]{12,}"
     rf"|\b(?:{'|'.join(_TOKEN_FORMS)})"
 )
-#: `password=…`, `"api_key": "…"`, `?sig=…`, `--token …`; what is quoted may hold anything but the quote.
+#: `password=…`, `"api_key": "…"`, `?sig=…`, and `--token …`; what is quoted may hold anything but the quote.
 _BY_NAME: Final = _Form(
     r"(?P<keep>(?P<name>[A-Za-z_][\w.-]*)[\"']?\s*(?:=>?|:)\s*)"
     r"(?:\"(?P<double>[^\"\n]{3,1000})\"|'(?P<single>[^'\n]{3,1000})'|(?P<plain>(?!//)[^\s\"'&,;)}\]]{3,1000}))"
@@ -135,7 +133,7 @@ _SIGNATURES = ("sig", "signature")
 
 
 def without_secrets(text: str) -> str:
-    """Return *text* with what looks like a secret masked."""
+    """Return *text* with what looks like a secret masked; the same object where nothing does. Never raises."""
     if ("=" in text or ":" in text or "--" in text) and _has_name(text):
         text = _masked_behind_names(_BY_NAME, text)
         if "--" in text:
