@@ -592,6 +592,7 @@ JOURNALS: dict[str, Callable[[Path], None]] = {
     "one level too many": _giant(lambda file: file.write(_deep(MAX_LEVELS))),
     "as deep as Python goes": _giant(lambda file: file.write(_deep(900))),
     "a number out of all": _giant(lambda file: file.write(_metrics(2**62, 1))),
+    "20,000 numbers out of all": _giant(lambda file: [file.write(_metrics(2**62 + n * 7, 1)) for n in range(20_000)]),
     "a number of 100,000 digits": _giant(
         lambda file: file.write(seal(b'{"seq":5,"time":' + b"9" * 100_000 + b',"kind":"tags","tags":{}}'))
     ),
@@ -635,13 +636,13 @@ def run_folder(tmp_path: Path) -> Iterator[Path]:
 def test_a_hostile_journal_costs_no_memory_and_hides_nothing_behind_it(
     journal: str, run_folder: Path, read: Callable[..., dict[str, Any]]
 ) -> None:
-    """But for a forged number, whole with its checksum: who can seal a line can say what he likes in it."""
     JOURNALS[journal](run_folder / "journal" / "w.000000.jsonl")
 
     for way, found in read(run_folder, *WAYS).items():
         assert found["grown"] <= MEMORY, (way, found["grown"] >> 20)
-        if way in ("forwards", "backwards", "tail") and journal != "a number out of all":
-            assert set(found["numbers"]) - {5} == {0, 1, 2, 3, 4, 6, 7, 8, 9, 10}, way
+        if way in ("forwards", "backwards", "tail"):
+            numbers = [number for number in found["numbers"] if number != 5 and number < 2**61]
+            assert sorted(numbers) == [0, 1, 2, 3, 4, 6, 7, 8, 9, 10], way
 
 
 @pytest.mark.parametrize("name", ["run.json", "delivery/probe.json", "delivery/probe.lock", "journal/v.000000.jsonl"])

@@ -13,7 +13,8 @@ from refunc.delivery import subscription as module
 from refunc.delivery.cursor import Cursor, cursor_path
 from refunc.delivery.subscription import Backend, Subscription
 from refunc.journal import kinds
-from refunc.journal.codec import decode_line, seal
+from refunc.journal.codec import decode_line, encode_line, seal
+from refunc.journal.tail import Position
 from refunc.logging.run import ActiveRun
 from refunc.plugins import Pause, Reject, Retry, hookimpl
 from refunc.plugins.hooks import hooks_of, plugged
@@ -145,6 +146,9 @@ DAMAGES = [
     b'{"format": 1, "positions": {}, "params": []}',
     seal(b'{"format":99}'),
     seal(b'{"format":1,"positions":{"w":["0",0,0,[],""]}}'),
+    seal(b'{"format":2,"positions":{"w":[0,0,0]}}'),
+    seal(b'{"format":2,"positions":{"w":[0,0,"",0]}}'),
+    seal(b'{"format":2,"positions":{"w":[0,0,"",0,"1"]}}'),
     seal(b'{"format":1,"positions":{},"delivered":"1"}'),
 ]
 
@@ -163,6 +167,29 @@ def test_a_cursor_that_cannot_be_read_means_from_the_start(
     deliver(subscribe(run), fake)
 
     assert fake.metrics == [0, 1, 0, 1]
+
+
+def test_a_cursor_of_format_1_means_what_it_meant(make_run: Callable[..., ActiveRun], fake: Fake) -> None:
+    """Its positions had the next number, and the numbers that were missing before it."""
+    run = make_run()
+    put(run, *range(6))
+    first = subscribe(run)
+    deliver(first, fake)
+    first.close()
+    path = cursor_path(run.folder, KEY)
+    saved = decode_line(path.read_bytes().removesuffix(b"\n"))
+    assert saved is not None
+    [(writer, (segment, offset, logger, *met))] = saved["positions"].items()
+    assert met == [0, 7]
+    saved.update(format=1, positions={writer: [segment, 0, 7, [2, 3], logger]})
+    path.write_bytes(encode_line(saved))
+
+    loaded = Cursor.load(run.folder, KEY, "fake")
+    assert loaded.positions[writer] == Position(segment, 0, ((0, 2), (4, 7)), logger)
+    deliver(subscribe(run), fake)
+
+    assert fake.metrics == [*range(6), 1, 2]  # records 2 and 3
+    assert offset > 0
 
 
 @pytest.mark.parametrize("error", [Retry("busy"), OSError("refused"), TimeoutError(), ConnectionResetError()])

@@ -11,7 +11,7 @@ import pytest
 from refunc.journal import kinds, reader
 from refunc.journal.codec import encode_line, seal
 from refunc.journal.reader import Account, read_backwards, read_journal
-from refunc.journal.record import LogLine, Metrics, Record, Unknown
+from refunc.journal.record import Metrics, Record, Unknown
 
 WRITER = "host-1-abc-wxyz"
 
@@ -198,6 +198,9 @@ def test_a_whole_line_of_another_shape_reads_as_unknown(fields: dict[str, Any], 
         b'{"seq":"0"}',
         b'{"seq":0,"time":"now","kind":"log"}',
         b'{"seq":1e400,"time":0,"kind":"log"}',
+        b'{"seq":-5,"time":0,"kind":"log","level":"INFO","message":"m"}',
+        b'{"seq":9223372036854775808,"time":0,"kind":"log","level":"INFO","message":"m"}',
+        b'{"time":0,"kind":"log","level":"INFO","message":"m"}',
         b"[]",
         b'{"a":' * 9_000,
     ],
@@ -210,12 +213,30 @@ def test_a_sealed_line_without_a_number_or_a_time_is_damage(body: bytes, tmp_pat
     assert account == Account(damaged=1)
 
 
-def test_forged_numbers_cost_no_memory(tmp_path: Path) -> None:
-    forged = encode_line({"seq": 2**62, "time": 0.5, "kind": "log", "level": "INFO", "message": "forged"})
-    negative = encode_line({"seq": -5, "time": 0.5, "kind": "log", "level": "INFO", "message": "forged"})
-    segment(tmp_path, [*metrics(0, 3), forged, negative])
+def test_a_forged_number_hides_no_other_line(tmp_path: Path) -> None:
+    """Neither one behind it nor one before it, and it counts as the hole that it makes."""
+    forged = metrics(2**62, 1)[0]
+    first, second = metrics(0, 10), metrics(5, 25)
+    segment(tmp_path, [*first[:4], forged, *first[4:]], number=0)
+    segment(tmp_path, [*second[:20], forged, *second[20:]], number=1)
 
     records, account = read(tmp_path)
-    assert [record.seq for record in records] == [0, 1, 2, 2**62]
-    assert isinstance(records[-1], LogLine)
-    assert account == Account(missing=2**62 - 3, duplicates=1)
+    assert [record.seq for record in records if record.seq < 2**62] == list(range(30))
+    assert [record.seq for record in records].count(2**62) == 1
+    assert account == Account(missing=2**62 - 30, duplicates=6)
+    backwards = [record.seq for record in read_backwards(tmp_path)]
+    assert sorted(backwards) == [*range(30), 2**62]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_thousands_of_forged_numbers_cost_no_memory_and_hide_nothing(order: int, tmp_path: Path) -> None:
+    forged = [metrics(2**62 + n * 2, 1)[0] for n in range(20_000)][::order]
+    true = metrics(0, 2_000)
+    mixed = [each for n in range(2_000) for each in (*forged[n * 10 : n * 10 + 10], true[n])]
+    segment(tmp_path, mixed)
+
+    for way in (read(tmp_path)[0], read_backwards(tmp_path)):
+        numbers = [record.seq for record in way]
+        assert sorted(number for number in numbers if number < 2**62) == list(range(2_000))
+        assert len(numbers) == 22_000
+    assert read(tmp_path)[1] == Account(missing=2**62 + 40_000 - 1 - 22_000)

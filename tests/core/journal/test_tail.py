@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from refunc.journal.codec import encode_line
+from refunc.journal.numbers import MAX_RANGES
 from refunc.journal.record import Metrics
 from refunc.journal.tail import Position, Tail
 
@@ -56,7 +57,7 @@ def test_positions_go_on_in_another_reader_also_through_json(folder: Path) -> No
     import attrs
 
     saved = json.loads(json.dumps({writer: attrs.astuple(each) for writer, each in tail.positions.items()}))
-    positions = {w: Position(v[0], v[1], v[2], tuple(v[3]), v[4]) for w, v in saved.items()}
+    positions = {w: Position(v[0], v[1], tuple((b, e) for b, e in v[2]), v[3]) for w, v in saved.items()}
 
     [record] = Tail(folder, positions).read(10)
 
@@ -105,6 +106,33 @@ def test_lines_written_twice_are_read_once_and_lost_ones_where_they_come_again(f
     write(folder, 1, 2, 3, 4, 5, number=1)
 
     assert numbers(Tail(folder)) == [0, 1, 4, 2, 3, 5]
+
+
+@pytest.mark.parametrize("at_a_time", [1, 3, 1_000])
+def test_a_forged_number_hides_no_other_line(at_a_time: int, folder: Path) -> None:
+    write(folder, 0, 1, 2**62, 2, 3, 2**62, 4)
+    write(folder, 3, 4, 2**62, 5, number=1)
+    tail = Tail(folder)
+
+    found = []
+    while some := numbers(tail, at_a_time):
+        found += some
+        tail = Tail(folder, tail.positions)
+
+    assert found == [0, 1, 2**62, 2, 3, 4, 5]
+
+
+def test_thousands_of_forged_numbers_leave_a_position_small(folder: Path) -> None:
+    write(folder, *(number for n in range(5_000) for number in (2**62 + n * 2, n)))
+    tail = Tail(folder)
+
+    found = []
+    while some := numbers(tail, 700):
+        found += some
+        tail = Tail(folder, tail.positions)
+
+    assert [number for number in found if number < 2**62] == list(range(5_000))
+    assert len(tail.positions["w"].met) <= MAX_RANGES
 
 
 def test_a_record_longer_than_a_block_is_read(folder: Path) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,8 @@ from refunc.journal.values import text
 from refunc.plugins.errors import ConfigurationError, DeliveryError
 from refunc.plugins.integration import Health
 
-FORMAT = 1
-_POSITION = tuple(field.name for field in attrs.fields(Position))
+#: In format 1 a position had the next number and the holes before it, where it now has ranges of the numbers met.
+FORMAT = 2
 
 
 @attrs.define(eq=False)
@@ -62,12 +63,10 @@ class Cursor:
             # Sealed like a line of the journal: a wrong number would leave records out for ever.
             with open(cursor_path(folder, key), "rb") as file:
                 saved = decode_line(file.readline(MAX_LINE_BYTES).removesuffix(b"\n"))
-            if saved is None or saved.pop("format") != FORMAT:
+            if saved is None or (written := saved.pop("format")) not in (1, FORMAT):
                 raise ValueError
-            positions = {
-                writer: dict(zip(_POSITION, values[: len(_POSITION)], strict=True))
-                for writer, values in saved.pop("positions").items()
-            }
+            of = _position_1 if written == 1 else _position
+            positions = {writer: of(*values) for writer, values in saved.pop("positions").items()}
             return msgspec.convert({**saved, "folder": folder, "key": key, "name": name, "positions": positions}, cls)
         except (OSError, ValueError, TypeError, KeyError, AttributeError, msgspec.ValidationError):
             return cls(folder, key, name)
@@ -83,7 +82,10 @@ class Cursor:
             OSError: The disk refuses; delivery may go on, and may deliver again.
         """
         fields = {field.name: getattr(self, field.name) for field in attrs.fields(Cursor) if field.name != "folder"}
-        fields["positions"] = {writer: list(attrs.astuple(position)) for writer, position in self.positions.items()}
+        fields["positions"] = {
+            writer: [each.segment, each.offset, each.logger, *chain.from_iterable(each.met)]
+            for writer, each in self.positions.items()
+        }
         fields.update(format=FORMAT, saved=time.time())
         draft = self.path.with_name(f".{self.path.name}.{new_id(6)}")
         self.path.parent.mkdir(exist_ok=True)
@@ -119,6 +121,20 @@ class Cursor:
     def is_done(self) -> bool:
         """Whether the run's end is delivered, and nothing was written behind it."""
         return self.ended and Tail(self.folder, self.positions).waiting() == 0
+
+
+def _position(segment: Any, offset: Any, logger: Any, *bounds: Any) -> dict[str, Any]:
+    """Return the fields of a position as it is saved, whatever they are."""
+    met = list(zip(bounds[::2], bounds[1::2], strict=True))
+    return {"segment": segment, "offset": offset, "logger": logger, "met": met}
+
+
+def _position_1(segment: Any, offset: Any, following: int, holes: list[int], logger: Any) -> dict[str, Any]:
+    """Return the same of one as format 1 has it: all before *following* was read but the *holes*."""
+    begins = [0, *(hole + 1 for hole in holes)]
+    ends = [*holes, following]
+    met = [(begin, end) for begin, end in zip(begins, ends, strict=True) if begin < end]
+    return {"segment": segment, "offset": offset, "logger": logger, "met": met}
 
 
 def cursor_path(folder: Path, key: str) -> Path:

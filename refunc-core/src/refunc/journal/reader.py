@@ -18,7 +18,9 @@ import attrs
 from refunc.journal import kinds
 from refunc.journal.codec import MAX_LINE_BYTES, decode_line
 from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX
+from refunc.journal.numbers import Numbers
 from refunc.journal.record import Gap, Record, record_of
+from refunc.journal.values import INT64_MAX
 
 _BLOCK_BYTES = 1 << 16
 #: The most that is read at once of a line that began further up: what is there already is copied each time.
@@ -75,7 +77,7 @@ def read_backwards(folder: Path) -> Iterator[Record]:
 
 
 def _read_writer(writer: str, paths: list[Path], account: Account) -> Iterator[Record]:
-    numbers = _Numbers(account)
+    numbers = Numbers()
     for path in paths:
         logger = ""
         for line in _lines(path, account):
@@ -92,10 +94,13 @@ def _read_writer(writer: str, paths: list[Path], account: Account) -> Iterator[R
                     if isinstance(record, Gap):
                         account.dropped += record.dropped
                     yield record
+                else:
+                    account.duplicates += 1
+    account.missing += numbers.missing
 
 
 def read_writer_backwards(writer: str, paths: list[Path]) -> Iterator[Record]:
-    numbers = _Numbers(Account(), backwards=True)
+    numbers = Numbers()
     for path in reversed(paths):
         logger = _logger_of(path)
         for line in _lines_backwards(path):
@@ -103,7 +108,7 @@ def read_writer_backwards(writer: str, paths: list[Path]) -> Iterator[Record]:
             if fields is None or fields.get("kind") == kinds.SEGMENT:
                 continue
             record = record_in(fields, writer, logger)
-            if record is not None and numbers.take(record.seq):
+            if record is not None and numbers.take(-record.seq):
                 yield record
 
 
@@ -111,46 +116,9 @@ def record_in(fields: dict[str, Any], writer: str, logger: str) -> Record | None
     """Return the record in a decoded line of *writer*, in a segment whose lines come from *logger* by default."""
     fields["writer"] = writer
     fields.setdefault("logger", logger)
-    return record_of(fields)
-
-
-class _Numbers:
-    """Which sequence numbers of one writer were met: to read a line that was written twice once, and to count holes."""
-
-    def __init__(self, account: Account, *, backwards: bool = False) -> None:
-        self._account = account
-        self._next: int | None = None if backwards else 0
-        self._first: int | None = None  # backwards: where the numbers begin, as far as is known
-        self._sign = -1 if backwards else 1
-        self._holes: set[int] = set()
-
-    def take(self, seq: int) -> bool:
-        """Whether the record *seq* is met for the first time."""
-        seq *= self._sign
-        if self._next is None:
-            self._first = self._next = seq
-        if seq == self._next:
-            self._next += 1
-            return True
-        if seq > self._next:
-            self._account.missing += seq - self._next
-            self._add_holes(self._next, seq)
-            self._next = seq + 1
-            return True
-        if self._first is not None and seq < self._first:  # the last line was not the newest: it is there twice
-            self._add_holes(seq + 1, self._first)
-            self._first = seq
-            return True
-        if seq in self._holes:
-            self._holes.remove(seq)
-            self._account.missing -= 1
-            return True
-        self._account.duplicates += 1
-        return False
-
-    def _add_holes(self, begin: int, end: int) -> None:
-        if end - begin <= 1_000_000:  # memory: a forged number must not cost more than the file is long
-            self._holes.update(range(begin, end))
+    record = record_of(fields)
+    # A writer counts from 0, and without a number nobody can tell whether it was read before.
+    return record if record is not None and 0 <= record.seq <= INT64_MAX else None
 
 
 def _lines(path: Path, account: Account) -> Iterator[bytes]:

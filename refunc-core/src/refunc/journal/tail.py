@@ -16,23 +16,21 @@ import attrs
 
 from refunc.journal import kinds
 from refunc.journal.codec import MAX_LINE_BYTES, decode_line
+from refunc.journal.numbers import Numbers
 from refunc.journal.reader import record_in, segments
 from refunc.journal.record import Record
 
 #: Bytes that are read at a time.
 _BLOCK_BYTES = 1 << 18
-#: Numbers that are remembered as missing, for they may still come in a later segment.
-_MAX_HOLES = 1_000
 
 
 @attrs.frozen
 class Position:
-    """Where one writer's reading stands: behind *offset* bytes of *segment*; `seq` is the next number expected."""
+    """Where one writer's reading stands: behind *offset* bytes of *segment*. `met` has the numbers read, as ranges."""
 
     segment: int = 0
     offset: int = 0
-    seq: int = 0
-    holes: tuple[int, ...] = ()
+    met: tuple[tuple[int, int], ...] = ()
     logger: str = ""
 
 
@@ -91,7 +89,7 @@ class Tail:
 
 def _read_segment(path: Path, writer: str, position: Position, found: list[Record], limit: int) -> Position:
     """Append the records behind *position* in its segment to *found*, up to *limit* in all; return where that ended."""
-    offset, seq, holes, logger = position.offset, position.seq, set(position.holes), position.logger
+    offset, numbers, logger = position.offset, Numbers(position.met), position.logger
     size = _BLOCK_BYTES
     try:
         with open(path, "rb") as file:
@@ -116,25 +114,13 @@ def _read_segment(path: Path, writer: str, position: Position, found: list[Recor
                         logger = str(fields.get("logger", ""))
                         continue
                     record = record_in(fields, writer, logger)
-                    if record is None:
-                        continue
-                    number = record.seq
-                    if number == seq:
-                        seq += 1
-                    elif number > seq:
-                        holes.update(range(max(seq, number - _MAX_HOLES), number))
-                        seq = number + 1
-                    elif number in holes:
-                        holes.discard(number)
-                    else:
-                        continue  # written twice after a disk error
-                    found.append(record)
+                    if record is not None and numbers.take(record.seq):  # it may be there twice after a disk error
+                        found.append(record)
                     if len(found) >= limit:
                         break
     except OSError:  # unreadable now, perhaps readable later
         pass
-    kept = tuple(sorted(holes)[-_MAX_HOLES:]) if holes else ()
-    return Position(position.segment, offset, seq, kept, logger)
+    return Position(position.segment, offset, numbers.ranges, logger)
 
 
 def _number(path: Path) -> int:
