@@ -161,6 +161,30 @@ def test_writers_are_merged_by_time_and_a_limit_leaves_the_rest(folder: Path) ->
     assert len(first) == 4
 
 
+@pytest.mark.parametrize("begun", [b"", b'{"seq":9,"ti'])
+def test_a_tail_at_the_end_reads_only_what_is_written_from_then_on(folder: Path, begun: bytes) -> None:
+    write(folder, 0, 1, 2)
+    write(folder, 7, 8, number=1)  # 3 to 6 are lost
+    segment(folder, writer="child")
+    with open(segment(folder, 1), "ab") as file:
+        file.write(begun)
+    tail = Tail.at_end(folder)
+
+    assert numbers(tail) == []
+    line = encode_line({"seq": 9, "time": 9.0, "kind": "metrics", "metrics": {"n": 9}})
+    with open(segment(folder, 1), "ab") as file:
+        file.write(line[len(begun) :])
+    write(folder, 0, writer="child", time=10.0)
+    write(folder, 10, number=2)
+    write(folder, 0, writer="later", time=20.0)
+    assert sorted((record.writer, record.seq, record.logger) for record in tail.read(1_000)) == [
+        ("child", 0, "train"),
+        ("later", 0, "train"),
+        ("w", 9, "train"),
+        ("w", 10, "train"),
+    ]
+
+
 def test_a_run_without_a_journal_has_nothing(tmp_path: Path) -> None:
     tail = Tail(tmp_path)
 

@@ -12,6 +12,7 @@ import click
 
 from refunc import __version__
 from refunc.cli.finding import store_option
+from refunc.cli.logs import logs, tail
 from refunc.cli.ls import ls
 from refunc.cli.plugins import plugins
 from refunc.cli.screen import error_line
@@ -77,5 +78,7 @@ def refunc(ctx: click.Context, store: str | None) -> None:
 
 refunc.add_command(ls)
 refunc.add_command(show)
+refunc.add_command(logs)
+refunc.add_command(tail)
 refunc.add_command(sync_command)
 refunc.add_command(plugins)

@@ -102,7 +102,7 @@ def _read_writer(writer: str, paths: list[Path], account: Account) -> Iterator[R
 def read_writer_backwards(writer: str, paths: list[Path]) -> Iterator[Record]:
     numbers = Numbers()
     for path in reversed(paths):
-        logger = _logger_of(path)
+        logger = logger_of(path)
         for line in _lines_backwards(path):
             fields = decode_line(line)
             if fields is None or fields.get("kind") == kinds.SEGMENT:
@@ -164,7 +164,8 @@ def _lines_backwards(path: Path) -> Iterator[bytes]:
         return
 
 
-def _logger_of(path: Path) -> str:
+def logger_of(path: Path) -> str:
+    """Return the logger that lines of the segment *path* come from by default: its header says it."""
     try:
         with open(path, "rb") as file:
             fields = decode_line(file.readline(MAX_LINE_BYTES).rstrip(b"\n"))

@@ -17,7 +17,7 @@ import attrs
 from refunc.journal import kinds
 from refunc.journal.codec import MAX_LINE_BYTES, decode_line
 from refunc.journal.numbers import Numbers
-from refunc.journal.reader import record_in, segments
+from refunc.journal.reader import logger_of, record_in, segments
 from refunc.journal.record import Record
 
 #: Bytes that are read at a time.
@@ -45,6 +45,18 @@ class Tail:
         self.folder = folder
         #: Where each writer's reading stands: behind the records that `read` returned so far.
         self.positions: dict[str, Position] = dict(positions or {})
+
+    @classmethod
+    def at_end(cls, folder: Path) -> Tail:
+        """Return a tail that stands behind the last whole line of each writer."""
+        last = {writer: paths[-1] for writer, paths in segments(folder).items()}
+        return cls(
+            folder,
+            {
+                writer: Position(_number(path), _end_of_lines(path), logger=logger_of(path))
+                for writer, path in last.items()
+            },
+        )
 
     def read(self, limit: int) -> list[Record]:
         """Return up to *limit* further records, writers merged by time; fewer mean that no more is written yet."""
@@ -125,6 +137,23 @@ def _read_segment(path: Path, writer: str, position: Position, found: list[Recor
 
 def _number(path: Path) -> int:
     return int(path.name.rsplit(".", 2)[1])
+
+
+def _end_of_lines(path: Path) -> int:
+    """Return the offset behind the last whole line of *path*."""
+    try:
+        with open(path, "rb") as file:
+            position = file.seek(0, 2)
+            while position > 0:
+                start = max(0, position - _BLOCK_BYTES)
+                file.seek(start)
+                end = file.read(position - start).rfind(b"\n") + 1
+                if end:
+                    return start + end
+                position = start
+    except OSError:  # see `_read_segment`
+        pass
+    return 0
 
 
 def _count_lines(path: Path, offset: int) -> int:

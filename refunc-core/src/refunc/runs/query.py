@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TypeVar
 
 import attrs
 
 from refunc.journal.levels import written_level
 from refunc.runs.entry import LogEntry
+
+_Entry = TypeVar("_Entry")
 
 
 @attrs.frozen(kw_only=True)
@@ -41,9 +44,9 @@ class Query:
         )
 
 
-def newest(entries: Iterable[LogEntry], count: int | None) -> list[LogEntry]:
+def newest(entries: Iterable[_Entry], count: int | None) -> list[_Entry]:
     """Return the first *count* of *entries*, which come newest first, oldest first."""
-    chosen: list[LogEntry] = []
+    chosen: list[_Entry] = []
     for entry in entries:
         if count is not None and len(chosen) >= count:
             break

@@ -1,0 +1,204 @@
+"""`refunc logs` and `refunc tail`: a run's lines, as the console showed them; of a running one, as they come."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from refunc.cli.finding import store_option, the_run
+from refunc.cli.lines import Lines
+from refunc.cli.moments import Moment
+from refunc.cli.screen import error_line
+from refunc.journal.kinds import CRASHED, RUNNING
+from refunc.journal.levels import level_number
+from refunc.journal.reader import read_backwards
+from refunc.journal.record import Gap, LogLine, Record
+from refunc.journal.tail import Tail
+from refunc.logging.quantities import duration
+from refunc.runs.entry import LogEntry, entry_of
+from refunc.runs.query import Query, newest
+from refunc.runs.run import Run
+
+#: Seconds between two looks at a run that is followed.
+_INTERVAL = 0.2
+_BATCH = 1_000
+
+_LOGS_EXAMPLES = """\b
+Examples:
+  refunc logs resnet_v1 --level warning
+  refunc logs k3f9 --grep "out of memory" --since 2h
+  refunc logs resnet_v1 --all --json | jq -r .message"""
+
+_TAIL_EXAMPLES = """\b
+Examples:
+  refunc tail -f resnet_v1
+  refunc tail -n 50 resnet_v1
+  refunc tail -f resnet_v1 --all --json"""
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+class _Level(click.ParamType[int]):
+    name = "level"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return level_number(int(value) if str(value).isdecimal() else value)
+        except ValueError as error:
+            self.fail(str(error).removeprefix("level: "), param, ctx)
+
+
+def _choosing(command: _Command) -> _Command:
+    """Give *command* the options that say which lines are wanted, and how."""
+    for option in (
+        click.option("--level", type=_Level(), metavar="LEVEL", help="Only this level and above."),
+        click.option("--grep", metavar="TEXT", help="Only lines with this in the message or traceback, in any case."),
+        click.option("--all", "all_kinds", is_flag=True, help="Metrics, params, tags, artifacts, start and end too."),
+        click.option("--json", "as_json", is_flag=True, help="Print each as a line of JSON instead."),
+    ):
+        command = option(command)
+    return store_option(command)
+
+
+@click.command(epilog=_LOGS_EXAMPLES)
+@click.argument("run", metavar="RUN")
+@click.option("-n", "--number", "count", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@click.option("--since", type=Moment(), metavar="TIME", help="Only from then on: 2h (ago), 14:30, 2026-11-23.")
+@click.option("--until", type=Moment(), metavar="TIME", help="Only before then.")
+@_choosing
+@click.pass_context
+def logs(
+    ctx: click.Context,
+    /,
+    run: str,
+    count: int | None,
+    since: float | None,
+    until: float | None,
+    store: str | None,
+    **options: Any,
+) -> None:
+    """
+    Print the log lines of a run, oldest first, as its console showed them.
+
+    RUN is an id or the unique beginning of one, a name (the newest run that has it), or the run's folder. All
+    processes of the run are in it, merged by time. In a pipe, times are in full.
+    """
+    found = the_run(ctx, store, run)
+    choice = _Choice.of(found, since=since, until=until, **options)
+    if count is not None:
+        entries = iter(newest(choice.of_records(read_backwards(found.folder)), count))
+    else:
+        entries = choice.of_records(found.records())
+    for _, entry in entries:
+        choice.show(entry)
+
+
+@click.command(epilog=_TAIL_EXAMPLES)
+@click.argument("run", metavar="RUN")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what the run logs from now on, until it ends.")
+@click.option(
+    "-n", "--number", "count", type=click.IntRange(min=0), default=10, show_default=True, metavar="N", help="So many."
+)
+@_choosing
+@click.pass_context
+def tail(ctx: click.Context, /, run: str, follow: bool, count: int, store: str | None, **options: Any) -> None:
+    """
+    Print the last log lines of a run; with -f, go on with its new ones.
+
+    A line appears within a second of its call, whichever process of the run makes it. When the run ends or its
+    process is gone, this is said on stderr, and the command ends with code 0; Ctrl-C ends it with 130.
+    """
+    found = the_run(ctx, store, run)
+    choice = _Choice.of(found, **options)
+    try:
+        place = Tail.at_end(found.folder) if follow else None
+        last = newest(choice.of_records(read_backwards(found.folder)), count)
+        for _, entry in last:
+            choice.show(entry)
+        if place is not None:
+            # What was written between the two questions is in both answers.
+            shown = {(record.writer, record.seq) for record, _ in last}
+            for record, entry in choice.of_records(_following(found, place)):
+                if (record.writer, record.seq) not in shown:
+                    choice.show(entry)
+            if not found.folder.is_dir():
+                raise FileNotFoundError(f"the run's folder is gone: {found.folder}")
+            error_line(_end_of(found))
+    except KeyboardInterrupt:
+        ctx.exit(130)
+
+
+@attrs.frozen(kw_only=True)
+class _Choice:
+    """Which records of a run are wanted, and how they are shown."""
+
+    run: Run
+    query: Query
+    text: str | None
+    all_kinds: bool
+    show: Callable[[LogEntry], None]
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        *,
+        level: int | None,
+        grep: str | None,
+        all_kinds: bool,
+        as_json: bool,
+        since: float | None = None,
+        until: float | None = None,
+    ) -> _Choice:
+        """Return the choice that a command's options make."""
+        return cls(
+            run=run,
+            query=Query(min_level=level, start_time=since, end_time=until),
+            text=grep.lower() if grep else None,
+            all_kinds=all_kinds,
+            show=_show_json if as_json else Lines(run.start_time).print,
+        )
+
+    def of_records(self, source: Iterable[Record]) -> Iterator[tuple[Record, LogEntry]]:
+        """Yield those of *source* that are wanted, each with its entry."""
+        for record in source:
+            if self.all_kinds or isinstance(record, (LogLine, Gap)):
+                entry = entry_of(record, experiment_id=self.run.experiment_id, run_id=self.run.run_id)
+                if self.query.matches(entry) and (self.text is None or self.text in _searched(entry)):
+                    yield record, entry
+
+
+def _searched(entry: LogEntry) -> str:
+    return f"{entry.message}\n{entry.extra.get('exception') or ''}".lower()
+
+
+def _show_json(entry: LogEntry) -> None:
+    click.echo(entry.to_json())
+
+
+def _following(run: Run, place: Tail) -> Iterator[Record]:
+    """Yield what *run* writes behind *place*, as it comes, until the run is over and all of it is read."""
+    is_over = False
+    while True:
+        found = place.read(_BATCH)
+        yield from found
+        if len(found) == _BATCH:
+            continue
+        if is_over:
+            return
+        # Told before the next read, which then has all that was written before the end.
+        is_over = run.status != RUNNING or not run.folder.is_dir()
+        if not is_over:
+            time.sleep(_INTERVAL)
+
+
+def _end_of(run: Run) -> str:
+    glance = run.glance()
+    if glance.status == CRASHED:
+        return "the run crashed: its process is gone, and it has no end"
+    took = f" after {duration(glance.duration)}" if glance.duration is not None else ""
+    return f"the run ended: {glance.status}{took}"
