@@ -18,7 +18,7 @@ import pytest
 
 from refunc.delivery.cursor import Cursor, DeliveryLock
 from refunc.delivery.process import _LogFile
-from refunc.journal.codec import MAX_LEVELS, MAX_LINE_BYTES, decode_line, encode_line, seal
+from refunc.journal.codec import MAX_LEVELS, MAX_LINE_BYTES, MAX_VALUES, decode_line, encode_line, seal
 from refunc.journal.record import Artifact
 from refunc.logging import ExperimentTracker, MLFormatter, MLLogger
 from refunc.logging.console import ConsoleHandler
@@ -559,6 +559,17 @@ def _giant(write: Callable[[Any], None]) -> Callable[[Path], None]:
     return make
 
 
+def _crowded(piece: bytes, size: int = MAX_LINE_BYTES - 200) -> Callable[[Any], None]:
+    """Return what writes a line that is whole, and has as many values as go into it."""
+    values = b",".join([piece] * (size // (len(piece) + 1)))
+    return lambda file: file.write(seal(b'{"seq":5,"time":5.0,"kind":"params","params":{"a":[' + values + b"]}}"))
+
+
+def _names(count: int, length: int) -> Callable[[Any], None]:
+    metrics = {f"{n:0{length}}": n / 7 for n in range(count)}
+    return lambda file: file.write(encode_line({"seq": 5, "time": 5.0, "kind": "metrics", "metrics": metrics}))
+
+
 def _sparse(size: int) -> Callable[[Any], None]:
     return lambda file: file.seek(size, 1)
 
@@ -591,6 +602,23 @@ JOURNALS: dict[str, Callable[[Path], None]] = {
     "as deep as a line may be": _giant(lambda file: file.write(_deep(MAX_LEVELS - 3))),
     "one level too many": _giant(lambda file: file.write(_deep(MAX_LEVELS))),
     "as deep as Python goes": _giant(lambda file: file.write(_deep(900))),
+    "five million lists": _giant(_crowded(b"[]")),
+    "two million dicts": _giant(_crowded(b'{"a":1}')),
+    "four million numbers": _giant(_crowded(b"1.5")),
+    "three million texts": _giant(_crowded(b'"ab"')),
+    "a million names": _giant(_names(1_000_000, 6)),
+    "as many names as a line may have": _giant(_names(MAX_VALUES - 10, 30)),
+    "thirty lines with as many dicts as a line may have": _giant(
+        lambda file: [_crowded(b'{"a":1}', 900_000)(file) for _ in range(30)]
+    ),
+    "a text of five million commas": _giant(
+        lambda file: file.write(
+            encode_line({"seq": 5, "time": 5.0, "kind": "log", "level": "INFO", "message": '\\",[{' * 1_500_000})
+        )
+    ),
+    "seven million quotes": _giant(
+        lambda file: file.write(seal(b'{"a":' + b'"",' * 200_000 + b'""' * 6_000_000 + b"}"))
+    ),
     "a number out of all": _giant(lambda file: file.write(_metrics(2**62, 1))),
     "20,000 numbers out of all": _giant(lambda file: [file.write(_metrics(2**62 + n * 7, 1)) for n in range(20_000)]),
     "a number of 100,000 digits": _giant(
@@ -664,3 +692,14 @@ def test_a_line_is_refused_one_level_above_what_is_allowed_and_not_before() -> N
     assert decode_line(_deep(MAX_LEVELS - 3)[:-1]) is not None
     assert decode_line(_deep(MAX_LEVELS)[:-1]) is None
     assert decode_line(encode_line({"text": "[{" * 1_000, "list": [[1]] * 1_000})[:-1]) is not None
+
+
+def test_a_line_is_refused_with_one_value_more_than_is_allowed_and_not_before() -> None:
+    def line(count: int) -> bytes:
+        return encode_line({"seq": 5, "metrics": {str(n): 0 for n in range(count)}})[:-1]
+
+    texts = {"text": ',[{"\\' * 200_000, '\\"': '\\"\\\\",'}
+    assert decode_line(line(MAX_VALUES - 2)) is not None
+    assert decode_line(line(MAX_VALUES)) is None
+    assert decode_line(encode_line(texts)[:-1]) == texts
+    assert decode_line(encode_line({**texts, "list": [0] * MAX_VALUES})[:-1]) is None

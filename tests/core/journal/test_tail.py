@@ -143,6 +143,20 @@ def test_a_record_longer_than_a_block_is_read(folder: Path) -> None:
     assert numbers(Tail(folder)) == [0, 1]
 
 
+def test_of_long_lines_fewer_are_read_at_a_time(folder: Path) -> None:
+    """A thousand records may be gigabytes, and delivery holds a window of them."""
+    with open(segment(folder), "ab") as file:
+        for seq in range(20):
+            fields = {"seq": seq, "time": float(seq), "kind": "log", "level": "INFO", "message": "x" * 300_000}
+            file.write(encode_line(fields))
+    tail = Tail(folder)
+
+    found = [numbers(tail) for _ in range(5)]
+
+    assert [len(some) for some in found] == [4] * 5
+    assert [number for some in found for number in some] == list(range(20))
+
+
 def test_writers_are_merged_by_time_and_a_limit_leaves_the_rest(folder: Path) -> None:
     write(folder, 0, 1, 2, writer="a")
     write(folder, 0, 1, writer="b", time=0.5)

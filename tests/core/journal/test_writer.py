@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from refunc.journal import kinds
+from refunc.journal.codec import MAX_VALUES
 from refunc.journal.folder import RunFolder
 from refunc.journal.reader import Account, read_journal
-from refunc.journal.record import LogLine, Metrics, Unknown
+from refunc.journal.record import LogLine, Metrics, RunEnd, Unknown
 from refunc.journal.writer import JournalWriter
 
 
@@ -42,6 +43,34 @@ def test_a_record_that_cannot_be_encoded_holds_up_none_behind_it(writer: Journal
     assert isinstance(damaged, Unknown)
     assert [line.message for line in (before, behind) if isinstance(line, LogLine)] == ["before", "behind"]
     assert account == Account()
+
+
+def test_a_record_with_more_values_than_readers_take_is_said_and_hides_none(
+    writer: JournalWriter, caplog: pytest.LogCaptureFixture
+) -> None:
+    many = {f"m{n}": 0.5 for n in range(MAX_VALUES)}
+    writer.append((kinds.METRICS, 1.0, many, 0, None, False, "train", None))
+    writer.append((kinds.METRICS, 2.0, {"loss": 0.5}, 1, None, False, "train", None))
+    writer.flush()
+
+    damaged, metrics = read_journal(writer.folder.path)
+    assert isinstance(damaged, Unknown)
+    assert damaged.kind == "damaged"
+    assert "m0" in damaged.fields["repr"]
+    assert isinstance(metrics, Metrics)
+    assert [line for line in caplog.messages if "more than 100,000 values" in line]
+
+
+@pytest.mark.parametrize("length", [5, 1_000])
+def test_how_a_run_ended_is_kept_where_its_metrics_are_too_many_for_a_line(length: int, writer: JournalWriter) -> None:
+    many = {f"{n:0{length}}": 0.5 for n in range(MAX_VALUES // 5)}
+    many |= {f"x{n}": 0.5 for n in range(MAX_VALUES if length == 5 else 0)}
+    writer.append((kinds.END, 1.0, {"status": "failed", "metrics": many, "error": "boom"}))
+    writer.flush()
+
+    (end,) = read_journal(writer.folder.path)
+    assert isinstance(end, RunEnd)
+    assert (end.status, end.error, end.metrics) == ("failed", "boom", {})
 
 
 def test_a_logger_that_is_the_headers_is_left_out_of_lines_and_read_back(writer: JournalWriter) -> None:

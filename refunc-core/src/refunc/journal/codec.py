@@ -23,6 +23,8 @@ from refunc.journal.values import nonfinite_name
 
 #: A longer line is no record of ours. DuckDB takes no JSON object above 16 MiB either.
 MAX_LINE_BYTES = 16_000_000
+#: Values in a line, of which each takes a reader up to a hundred bytes where the line has two, as in `[],[],[]`.
+MAX_VALUES = 100_000
 #: Levels that a line may be nested: more than a writer makes, and few enough for whatever walks through it.
 MAX_LEVELS = 100
 
@@ -57,7 +59,7 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
         return None
     body = line[:-_CRC_LENGTH] + b"}"
     try:
-        if line[-10:-2] != b"%08x" % zlib.crc32(body):
+        if line[-10:-2] != b"%08x" % zlib.crc32(body) or has_too_many_values(body):
             return None
         fields = _decode(body)
     except (ValueError, RecursionError, msgspec.DecodeError):
@@ -69,6 +71,26 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
     if isinstance(nonfinite, dict):
         _restore(fields, nonfinite)
     return fields
+
+
+def has_too_many_values(body: bytes) -> bool:
+    """Whether the JSON text *body* has more than `MAX_VALUES`; decided by its commas and brackets, before decoding."""
+    if len(body) <= MAX_VALUES or _marks(body, 0, len(body)) <= MAX_VALUES:
+        return False
+    # Those inside of texts are none. Without escapes a text ends at the next quote.
+    body = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    count = at = 0
+    for _ in range(2 * MAX_VALUES):  # a value is one text at most, and its name another
+        quote = body.find(b'"', at)
+        count += _marks(body, at, quote if quote >= 0 else len(body))
+        at = body.find(b'"', quote + 1) + 1
+        if quote < 0 or not at or count > MAX_VALUES:
+            return count > MAX_VALUES
+    return True
+
+
+def _marks(body: bytes, begin: int, end: int) -> int:
+    return sum(body.count(mark, begin, end) for mark in (b",", b"[", b"{"))
 
 
 def _is_too_deep(value: Any) -> bool:

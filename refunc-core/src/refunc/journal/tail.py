@@ -22,6 +22,8 @@ from refunc.journal.record import Record
 
 #: Bytes that are read at a time.
 _BLOCK_BYTES = 1 << 18
+#: Bytes of lines after which no further record is read: records are larger in memory, and a thousand may be gigabytes.
+_MAX_READ_BYTES = 1 << 20
 
 
 @attrs.frozen
@@ -59,14 +61,18 @@ class Tail:
         )
 
     def read(self, limit: int) -> list[Record]:
-        """Return up to *limit* further records, writers merged by time; fewer mean that no more is written yet."""
+        """
+        Return up to *limit* further records, writers merged by time; none mean that no more is written yet.
+
+        Fewer are returned of lines that are long.
+        """
         streams = []
+        room = _Room(limit)
         for writer, paths in segments(self.folder).items():
-            found = self._read_writer(writer, paths, limit)
+            found = self._read_writer(writer, paths, room)
             if found:
                 streams.append(found)
-                limit -= len(found)
-            if limit <= 0:
+            if not room.is_left:
                 break
         return streams[0] if len(streams) == 1 else list(heapq.merge(*streams, key=attrgetter("time")))
 
@@ -83,7 +89,7 @@ class Tail:
                     count += lines - (offset == 0 and lines > 0)  # a segment's first line is no record
         return count
 
-    def _read_writer(self, writer: str, paths: list[Path], limit: int) -> list[Record]:
+    def _read_writer(self, writer: str, paths: list[Path], room: _Room) -> list[Record]:
         position = self.positions.get(writer, Position())
         found: list[Record] = []
         for path in paths:
@@ -92,20 +98,32 @@ class Tail:
                 continue
             if number > position.segment:  # it exists, so the earlier one is whole by now
                 position = attrs.evolve(position, segment=number, offset=0)
-            position = _read_segment(path, writer, position, found, limit)
-            if len(found) >= limit:
+            position = _read_segment(path, writer, position, found, room)
+            if not room.is_left:
                 break
         self.positions[writer] = position
         return found
 
 
-def _read_segment(path: Path, writer: str, position: Position, found: list[Record], limit: int) -> Position:
-    """Append the records behind *position* in its segment to *found*, up to *limit* in all; return where that ended."""
+@attrs.define
+class _Room:
+    """How much more one reading takes."""
+
+    records: int
+    bytes: int = _MAX_READ_BYTES
+
+    @property
+    def is_left(self) -> bool:
+        return self.records > 0 and self.bytes > 0
+
+
+def _read_segment(path: Path, writer: str, position: Position, found: list[Record], room: _Room) -> Position:
+    """Append the records behind *position* in its segment to *found*, while there is room; return where that ended."""
     offset, numbers, logger = position.offset, Numbers(position.met), position.logger
     size = _BLOCK_BYTES
     try:
         with open(path, "rb") as file:
-            while len(found) < limit:
+            while room.is_left:
                 file.seek(offset)
                 block = file.read(size)
                 end = block.rfind(b"\n") + 1
@@ -128,8 +146,10 @@ def _read_segment(path: Path, writer: str, position: Position, found: list[Recor
                     record = record_in(fields, writer, logger)
                     if record is not None and numbers.take(record.seq):  # it may be there twice after a disk error
                         found.append(record)
-                    if len(found) >= limit:
-                        break
+                        room.records -= 1
+                        room.bytes -= len(line)
+                        if not room.is_left:
+                            break
     except OSError:  # unreadable now, perhaps readable later
         pass
     return Position(position.segment, offset, numbers.ranges, logger)

@@ -19,7 +19,7 @@ from typing import Any
 
 from refunc.journal import kinds
 from refunc.journal.appender import FileOutlet
-from refunc.journal.codec import MAX_LINE_BYTES, encode_line
+from refunc.journal.codec import MAX_LINE_BYTES, MAX_VALUES, encode_line, has_too_many_values
 from refunc.journal.file import AppendFile, sync_file
 from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder, refuse_link
 from refunc.journal.names import writer_id
@@ -138,6 +138,10 @@ class JournalWriter(FileOutlet):
                 self.latest.update(fields["metrics"])
             return _bounded(encode_line(fields))
         except Exception as error:  # one record that cannot be written must not hold up all behind it
+            if item[0] == kinds.END and item[2].get(
+                "metrics"
+            ):  # how a run ended must be known; they were written before
+                return self._encode_item((*item[:2], {**item[2], "metrics": {}}), seq)
             report.warning("%s: record %d could not be encoded (%r); its repr is kept.", self, seq, error)
             return encode_line({"seq": seq, "time": time.time(), "kind": "damaged", "repr": short_repr(item)})
 
@@ -166,4 +170,6 @@ def _bounded(line: bytes) -> bytes:
     """Return *line*; one that readers would take for damage is refused here, where it can be said what it was."""
     if len(line) > MAX_LINE_BYTES:
         raise ValueError(f"its line has {len(line):,} bytes")
+    if has_too_many_values(line):
+        raise ValueError(f"its line has more than {MAX_VALUES:,} values")
     return line
