@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import io
 import math
-import os
-import pty
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -48,77 +46,6 @@ def drawing_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == "refunc-progress"]
 
 
-class Session:
-    """A script that runs on a terminal of 80 × 12; its `pause()` waits for our `go`."""
-
-    HEAD = (
-        "import sys\n"
-        "from refunc.logging.progress import *\n"
-        "from refunc.logging.epochs import *\n"
-        "from refunc.logging import bars\n"
-        "pause = sys.stdin.readline\n"
-    )
-
-    def __init__(self, code: str) -> None:
-        pyte = pytest.importorskip("pyte")
-        self._screen = pyte.Screen(80, 12)
-        self._stream = pyte.ByteStream(self._screen)
-        main, side = pty.openpty()
-        self._file = main
-        environ = {key: value for key, value in os.environ.items() if not key.startswith("TQDM_")}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", self.HEAD + code],
-            stdin=subprocess.PIPE,
-            stdout=side,
-            stderr=side,
-            env={**environ, "TERM": "xterm", "COLUMNS": "80", "LINES": "12"},
-        )
-        os.close(side)
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        while True:
-            try:
-                data = os.read(self._file, 4096)
-            except OSError:
-                return  # What Linux says once the other side is closed.
-            if not data:
-                return
-            self._stream.feed(data)
-
-    @property
-    def lines(self) -> list[str]:
-        return [line.rstrip() for line in self._screen.display if line.strip()]
-
-    def go(self) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"\n")
-        self.process.stdin.flush()
-
-    def end(self) -> list[str]:
-        self.process.wait(DEADLINE)
-        self._reader.join(DEADLINE)
-        return self.lines
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self._reader.join(DEADLINE)
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        os.close(self._file)
-
-
-@contextmanager
-def session(code: str) -> Iterator[Session]:
-    one = Session(code)
-    try:
-        yield one
-    finally:
-        one.close()
-
-
 NESTED = """
 with progress_context("Outer", total=4) as outer:
     outer.update(1)
@@ -130,7 +57,7 @@ with progress_context("Outer", total=4) as outer:
 """
 
 
-def test_inner_bar_is_drawn_below_the_outer_one() -> None:
+def test_inner_bar_is_drawn_below_the_outer_one(session: Any) -> None:
     with session(NESTED) as terminal:
         until(lambda: any("loss=0.25" in line for line in terminal.lines))
 
@@ -139,7 +66,7 @@ def test_inner_bar_is_drawn_below_the_outer_one() -> None:
         assert inner.startswith("Inner:  50%|")
 
 
-def test_inner_bar_disappears_and_outer_one_stays() -> None:
+def test_inner_bar_disappears_and_outer_one_stays(session: Any) -> None:
     with session(NESTED) as terminal:
         terminal.go()
         until(lambda: len(terminal.lines) == 1 and "acc=0.5" in terminal.lines[0])
@@ -149,7 +76,7 @@ def test_inner_bar_disappears_and_outer_one_stays() -> None:
         assert line.startswith("Outer:  50%|")
 
 
-def test_bars_one_after_the_other_each_leave_a_line() -> None:
+def test_bars_one_after_the_other_each_leave_a_line(session: Any) -> None:
     code = (
         'for i in range(3):\n    with progress_context(f"Epoch {i}", total=2) as p:\n        p.update(2, {"loss": i})\n'
     )
@@ -160,7 +87,7 @@ def test_bars_one_after_the_other_each_leave_a_line() -> None:
         assert lines[2].endswith("loss=2]")
 
 
-def test_line_written_through_tqdm_lands_above_the_bars() -> None:
+def test_line_written_through_tqdm_lands_above_the_bars(session: Any) -> None:
     code = (
         'with progress_context("Outer", total=4) as outer, progress_context("Inner", total=2) as inner:\n'
         "    import tqdm\n"
@@ -174,7 +101,7 @@ def test_line_written_through_tqdm_lands_above_the_bars() -> None:
         assert [line[:10] for line in terminal.lines] == ["a log line", "Outer:   0", "Inner:  50"]
 
 
-def test_interrupt_closes_the_bar_where_it_stands() -> None:
+def test_interrupt_closes_the_bar_where_it_stands(session: Any) -> None:
     code = (
         "import threading\n"
         "try:\n"
@@ -193,12 +120,12 @@ def test_interrupt_closes_the_bar_where_it_stands() -> None:
         assert last == "stopped ['MainThread']"
 
 
-def test_bar_that_is_never_finished_shows_its_end_at_exit() -> None:
+def test_bar_that_is_never_finished_shows_its_end_at_exit(session: Any) -> None:
     with session('tracker = ProgressTracker(4, "Work")\ntracker.update(3)\n') as terminal:
         assert terminal.end()[0].startswith("Work:  75%|")
 
 
-def test_forked_child_has_no_bars_and_no_thread_and_can_open_its_own() -> None:
+def test_forked_child_has_no_bars_and_no_thread_and_can_open_its_own(session: Any) -> None:
     code = (
         "import os, threading, warnings\n"
         'warnings.simplefilter("ignore")\n'
@@ -226,7 +153,7 @@ def test_forked_child_has_no_bars_and_no_thread_and_can_open_its_own() -> None:
         assert lines[-2].startswith("Parent:  25%|")
 
 
-def test_forks_while_bars_are_drawn_never_hang_a_child_that_writes_above_them() -> None:
+def test_forks_while_bars_are_drawn_never_hang_a_child_that_writes_above_them(session: Any) -> None:
     """The drawing thread holds tqdm's lock while it draws; a child forked then would wait for it for ever."""
     code = (
         "import os, warnings, tqdm\n"
@@ -297,7 +224,7 @@ def test_metrics_of_the_logger_show_in_the_innermost_bar(terminal: FakeTerminal)
     ):
         inner.update(1, {"loss": 0.5})
         shown = bars.show_in_open_bar({"grad_norm": 2.5})
-        until(lambda: "grad_norm=2.5, loss=0.5" in terminal.getvalue())
+        until(lambda: "loss=0.5, grad_norm=2.5" in terminal.getvalue())
 
     assert shown
     with_metrics = next(part for part in terminal.getvalue().split("\r") if "grad_norm" in part)
@@ -353,7 +280,7 @@ def test_unknown_tqdm_option_is_a_warning_and_no_bar(terminal: FakeTerminal, cap
     assert "colur" in warning
 
 
-def test_users_tqdm_variables_beat_our_defaults() -> None:
+def test_users_tqdm_variables_beat_our_defaults(session: Any) -> None:
     code = (
         'import os\nos.environ["TQDM_NCOLS"] = "40"\nwith progress_context("Narrow", total=2) as p:\n    p.update(2)\n'
     )
@@ -387,7 +314,7 @@ def test_description_cannot_tear_the_bar_apart(terminal: FakeTerminal) -> None:
     assert "two\nlines" not in terminal.getvalue()
 
 
-def test_bar_keeps_its_place_when_metrics_are_many() -> None:
+def test_bar_keeps_its_place_when_metrics_are_many(session: Any) -> None:
     code = 'with progress_context("Work", total=2) as p:\n    p.update(2, {f"metric_{i}": i / 3 for i in range(20)})\n'
     with session(code) as terminal:
         (line,) = terminal.end()

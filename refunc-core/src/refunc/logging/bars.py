@@ -3,8 +3,8 @@ How open bars are drawn: tqdm draws, and one thread of the process says when.
 
 A tracker only counts. The thread `refunc-progress` lives while a bar is open; ten times a second it reads each
 tracker's count and metrics and hands them to tqdm, so that a training step pays for neither formatting nor writing.
-All drawing goes through tqdm and its lock: a console handler that uses `tqdm.external_write_mode` keeps its lines above
-the bars. Nothing in here raises into the training, and tqdm is not imported before a bar is really drawn.
+All drawing goes through tqdm and its lock, and on a terminal through `sharing`, which keeps whatever else is written
+there above the bars. Nothing in here raises into the training, and tqdm is not imported before a bar is really drawn.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ import threading
 import time
 import weakref
 from collections.abc import Collection, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Protocol
 
 from refunc.journal.values import number, text_of
 from refunc.logging.echo import open_bars
 from refunc.logging.quantities import figure
 from refunc.logging.report import warn_once
-from refunc.logging.terminal import in_notebook, is_terminal, printable_line
+from refunc.logging.sharing import SharedTerminal
+from refunc.logging.terminal import at_prompt, in_notebook, is_terminal, printable_line
 
 #: Seconds between two looks at the trackers; how often a bar is redrawn is its tqdm option `mininterval`.
 _TICK = 0.1
@@ -92,13 +93,16 @@ class Bar:
         room = None
         if isinstance(self._drawn.ncols, int):
             room = self._drawn.ncols - len(_meter_without_bar(self._drawn)) - _NARROWEST_BAR
-        self._drawn.postfix = postfix({**self.logged, **_copied(source.metrics)}, room)
+        own = _copied(source.metrics)
+        beside = {name: value for name, value in self.logged.items() if name not in own}
+        self._drawn.postfix = postfix({**own, **beside}, room)
         return True
 
     def draw(self, now: float) -> None:
         """Draw what `read` took over. The caller holds the screen's lock."""
         self._last_draw = now
         self._adopt_total()
+        self._drawn.shown = None
         more = self._completed - self._drawn.n
         # tqdm's rate is measured between two calls of `update`; a call without progress would spoil it.
         if not (more and self._drawn.update(more)):
@@ -108,6 +112,7 @@ class Bar:
         """Draw for the last time and give the line back. The caller holds the screen's lock."""
         self.read()
         self._adopt_total()
+        self._drawn.shown = None
         self._drawn.n = self._completed
         self._drawn.close()
 
@@ -117,6 +122,15 @@ class Bar:
             start = self._drawn.start_t
             self._drawn.reset(self._total)
             self._drawn.start_t = start
+
+    def fit(self) -> None:
+        """Take over the terminal's new size. The caller has cleared it, and holds tqdm's lock."""
+        drawn = self._drawn
+        if self._sized:
+            vars(drawn).update(_size(drawn.fp, self._sized))
+        drawn.shown = None
+        # It remembers how long the last line was, and would fill a shorter one up: beyond the end of the new line.
+        drawn.sp = drawn.status_printer(drawn.fp)
 
     def disown(self) -> None:
         """Forget the bar without drawing: it is the parent process's."""
@@ -134,6 +148,37 @@ class _Screen:
         self.bars.clear()
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        # None where no bar is open, or the bars are on no terminal: in a notebook, on somebody's stream-like object.
+        self._terminal: SharedTerminal | None = None
+        self._is_child = False
+        self._held: list[Any] = []
+
+    def share(self, file: Any) -> None:
+        """Share the terminal that a bar is about to be opened on, unless it is shared already. Called with the lock."""
+        if self._terminal is not None:
+            if not self.bars:
+                self._terminal.take_back()
+        elif file in (sys.stdout, sys.stderr) and is_terminal(file) and not in_notebook():
+            with suppress(OSError, AttributeError):
+                self._terminal = SharedTerminal(file, _tqdm_class(), self._fit)
+
+    def unshare(self) -> None:
+        """Let go of the terminal once no bar is open; a child still has its parent's bars to think of."""
+        if self._terminal is None or self.bars:
+            return
+        if self._is_child:
+            self._terminal.leave_bars_to_parent()
+        else:
+            terminal, self._terminal = self._terminal, None
+            terminal.close()
+
+    def frame(self) -> AbstractContextManager[None]:
+        """Return a context in which all that is drawn reaches the terminal as one write."""
+        return nullcontext() if self._terminal is None else self._terminal.frame()
+
+    def _fit(self) -> None:
+        for bar in tuple(self.bars):
+            bar.fit()
 
     def add(self, bar: Bar) -> None:
         with self.lock:
@@ -155,12 +200,15 @@ class _Screen:
             if bar not in self.bars:
                 return
             try:
-                bar.close()
+                with self.frame():
+                    bar.close()
             except Exception:
                 # Drawing is a courtesy: stderr may be closed, or a value's `__str__` broken.
                 bar.disown()
             finally:
                 self.bars.remove(bar)
+                with suppress(Exception):
+                    self.unshare()
             if not self.bars:
                 self._stop.set()
                 thread, self._thread = self._thread, None
@@ -174,33 +222,52 @@ class _Screen:
 
     def _draw(self, stop: threading.Event) -> None:
         while not stop.wait(_TICK):
-            for bar in tuple(self.bars):
-                if stop.is_set():
-                    return
-                try:
-                    now = time.time()
-                    if bar.due(now):
-                        alive = bar.read()
-                        with self.lock:
-                            bar.draw(now) if alive else self.remove(bar)
-                except Exception:
-                    # Whatever the terminal or a metric's own code threw: this bar is over, the training is not.
+            if at_prompt() or (self._terminal is not None and self._terminal.is_asking):
+                continue
+            read = [bar for bar in tuple(self.bars) if bar.due(time.time()) and self._is_read(bar)]
+            try:
+                with self.lock, self.frame():
+                    for bar in read:
+                        if bar in self.bars:
+                            self._try_to_draw(bar)
+            except Exception:  # of the terminal, which took none of it
+                for bar in read:
                     self.remove(bar)
 
+    def _is_read(self, bar: Bar) -> bool:
+        try:
+            if bar.read():
+                return True
+        except Exception:  # of a metric's own code
+            pass
+        self.remove(bar)
+        return False
+
+    def _try_to_draw(self, bar: Bar) -> None:
+        try:
+            bar.draw(time.time())
+        except Exception:
+            # Whatever the terminal or a metric's own code threw: this bar is over, the training is not.
+            self.remove(bar)
+
     def before_fork(self) -> None:
-        """Fork between two drawings only, or the child would inherit tqdm's lock from a thread that it lacks."""
-        self.lock.acquire(timeout=_PATIENCE)
+        """Fork between two writes only, or the child would inherit a lock from a thread that it lacks."""
+        self._held = [lock for lock in (self.lock, _thread_lock()) if lock and lock.acquire(timeout=_PATIENCE)]
 
     def after_fork_in_parent(self) -> None:
-        try:
-            self.lock.release()
-        except RuntimeError:
-            pass  # `before_fork` ran out of patience.
+        while self._held:
+            self._held.pop().release()
 
     def after_fork_in_child(self) -> None:
         for bar in self.bars:
             bar.disown()
+        if held_above := [lock for lock in self._held if lock is not self.lock]:
+            held_above[0].release()
+        terminal = self._terminal
         self.__init__()  # type: ignore[misc]
+        self._terminal, self._is_child = terminal, True
+        if terminal is not None:
+            terminal.leave_bars_to_parent()
 
 
 _screen = _Screen()
@@ -242,12 +309,16 @@ def open_bar(
     wanted = {name: ours[name] for name in open_to_us if name in ours}
     try:
         with _screen.lock:
-            drawn = _tqdm_class()(total=total, desc=_one_line(description), **{**wanted, **given, "disable": False})
+            _screen.share(given.get("file") or sys.stderr)
+            with _screen.frame():
+                drawn = _tqdm_class()(total=total, desc=_one_line(description), **{**wanted, **given, "disable": False})
             drawn.start_t = drawn.last_print_t = time.time() - elapsed
             bar = Bar(source, drawn, sized)
             _watch_process()
             _screen.add(bar)
     except Exception as error:
+        with _screen.lock:
+            _screen.unshare()
         reason = text_of(error)
         warn_once(f"bar {reason}", "%s: no progress bar: %s", description or "progress", reason)
         return None
@@ -322,7 +393,9 @@ def _size(file: Any, names: Collection[str]) -> dict[str, int]:
         columns, rows = os.get_terminal_size(file.fileno())
     except Exception:
         columns = rows = 0  # Somebody's object that only says that it is a terminal.
-    size = {"ncols": (columns or 80) - 1, "nrows": rows or 24}
+    # An interactive interpreter's prompt stands behind the bar.
+    kept = len(">>> ") + 1 if hasattr(sys, "ps1") else 1
+    size = {"ncols": max((columns or 80) - kept, 1), "nrows": rows or 24}
     return {name: size[name] for name in names}
 
 
@@ -347,7 +420,20 @@ def _tqdm_class() -> Any:
                 self.display()
         return not self.disable
 
-    return type("Tqdm", (tqdm_auto,), {"monitor_interval": 0, "refresh": refresh})
+    def display(self: Any, msg: str | None = None, pos: int | None = None) -> Any:
+        # Who writes a line draws the bars again as they were; only the drawing thread makes new text of them.
+        if msg is None:
+            msg = self.shown = self.shown or str(self)
+        return tqdm_auto.display(self, msg, pos)
+
+    ours = {"monitor_interval": 0, "refresh": refresh, "is_of_refunc": True, "shown": None}
+    return type("Tqdm", (tqdm_auto,), ours if in_notebook() else {**ours, "display": display})
+
+
+def _thread_lock() -> Any:
+    """Return the part of tqdm's lock that belongs to this process, where there is one."""
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    return getattr(getattr(tqdm, "_lock", None), "th_lock", None)
 
 
 def _watch_process() -> None:

@@ -14,9 +14,10 @@ from typing import TextIO
 from weakref import WeakSet
 
 from refunc.journal.secrets import is_wanted
+from refunc.logging.attached import has_parent
 from refunc.logging.fields import without_secrets_in
 from refunc.logging.formatters import ColoredFormatter
-from refunc.logging.terminal import above_bars, fix_windows_console, in_notebook, wants_color
+from refunc.logging.terminal import CLEAR_DOWN, above_bars, fix_windows_console, in_notebook, is_terminal, wants_color
 
 
 class ConsoleHandler(logging.Handler):
@@ -103,6 +104,8 @@ def set_console(logger: logging.Logger, *, colored: bool | None) -> None:
 
 
 def _write_line(stream: TextIO, line: str) -> None:
+    if has_parent() and is_terminal(stream):
+        line = CLEAR_DOWN + line  # a worker does not know whether the process that started it has bars just now
     with above_bars(stream):
         try:
             stream.write(line)

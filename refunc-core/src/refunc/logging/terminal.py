@@ -10,12 +10,19 @@ from __future__ import annotations
 import os
 import re
 import sys
+import threading
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import TextIO
 
 #: Where a message's second and later lines begin. No log line starts with a space, so none can be forged.
 CONTINUATION = "    "
+
+#: Takes the cursor to the start of its line and clears the screen from there on.
+CLEAR_DOWN = "\r\x1b[J"
+
+#: The streams on which lines land above the bars by themselves; see `sharing`.
+tapped_streams: list[TextIO] = []
 
 _NO_BARS: AbstractContextManager[None] = nullcontext()
 
@@ -98,10 +105,23 @@ def above_bars(stream: TextIO) -> AbstractContextManager[None]:
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
     # `_instances` is private to tqdm, and only spares us its lock (two semaphores, made at first use) when no bar is
     # open. Where it is gone, the public context manager decides, more slowly.
-    if tqdm is None or not getattr(tqdm, "_instances", True):
+    if tqdm is None or not getattr(tqdm, "_instances", True) or any(stream is tapped for tapped in tapped_streams):
         return _NO_BARS
     context: AbstractContextManager[None] = tqdm.external_write_mode(file=stream)
     return context
+
+
+def at_prompt() -> bool:
+    """Return whether an interactive interpreter waits for its user to type, who would not like to be drawn over."""
+    if not hasattr(sys, "ps1"):
+        return False
+    frame = sys._current_frames().get(threading.main_thread().ident or 0)
+    names = []
+    while frame is not None:
+        names.append(str(frame.f_globals.get("__name__", "")).partition(".")[0])
+        frame = frame.f_back
+    # Python's own prompt is no Python code up to 3.12; `_pyrepl` reads lines from 3.13 on, prompt_toolkit in IPython.
+    return not names or not {"_pyrepl", "prompt_toolkit"}.isdisjoint(names)
 
 
 @cache
