@@ -317,7 +317,7 @@ def data_calls(left: Outcome) -> None:
 
 def context_management(left: Outcome) -> None:
     assert (left.run.experiment_name, left.run.run_name) == ("image_classification", "experiment_001")
-    assert (left.run.status, left.run.summary.metrics) == ("completed", {"accuracy": 0.95})
+    assert (left.run.status, left.run.summary.last) == ("completed", {"accuracy": 0.95})
     assert "Experiment: image_classification, Step: 100\n" in left.stdout
 
 

@@ -52,7 +52,7 @@ def test_a_run_shows_everything_that_was_recorded(invoke: Any) -> None:
     assert f"folder {tracker.folder}" in lines
     assert "team vision" in lines
     assert {"lr 0.001", "optimizer.name adam", "optimizer.betas [0.9, 0.999]", "optimizer.wd NaN"} <= set(lines)
-    assert {"accuracy 0.945", "accuracy 0.945 1", "loss 0.1 10"} <= set(lines)
+    assert {"accuracy 0.945", "accuracy 0.945 0.945 0.945 0.945 1", "loss 0.1 0.1 1 0.2929 10"} <= set(lines)
     (artifact,) = (line for line in lines if line.startswith("model.bin 2.9 KB artifacts/"))
     assert tracker.folder is not None
     assert (tracker.folder / artifact.split()[-1]).read_bytes() == b"x" * 3_000
@@ -74,7 +74,9 @@ def test_json_is_one_strict_document_with_stable_keys(invoke: Any) -> None:
     ]
     assert (run["run_id"], run["pid"], run["refunc"]) == (tracker.run_id, os.getpid(), "2.0.0")
     assert run["params"]["optimizer"]["wd"] == "NaN"
-    assert run["metrics"]["loss"] == {"last": 0.1, "count": 10}
+    loss = run["metrics"]["loss"]
+    assert (loss["last"], loss["min"], loss["max"], loss["first"]) == (0.1, 0.1, 1.0, 1.0)
+    assert (loss["last_step"], loss["max_step"], loss["count"], loss["nans"]) == (9, 0, 10, 0)
     assert (run["artifacts"][0]["name"], run["artifacts"][0]["size"]) == ("model.bin", 3_000)
     assert run["journal"] == {"torn": 0, "damaged": 0, "missing": 0, "dropped": 0, "duplicates": 0}
 

@@ -84,7 +84,7 @@ def test_a_result_is_a_line_and_a_metric() -> None:
 
     summary = only_run().summary
     assert summary.results == {"final_accuracy": 0.945, "f1": 0.9, "auc": 0.99}
-    assert summary.metrics == summary.results
+    assert summary.last == summary.results
     first, _ = logger.get_log_entries(level="RESULT")
     assert (first.message, first.extra) == ("final_accuracy", {"metadata": {"dataset": "test"}})
 
@@ -156,7 +156,7 @@ def test_a_progress_line_repeats_metrics_and_adds_none() -> None:
         for epoch in epochs:
             epochs.log({"accuracy": float(epoch)})
 
-    assert only_run().summary.counts == {"accuracy": 2}
+    assert only_run().summary.metrics["accuracy"].count == 2
 
 
 def test_asking_for_the_context_moves_no_step() -> None:

@@ -14,7 +14,7 @@ from refunc.journal.codec import encode_line
 from refunc.journal.reader import Account
 from refunc.logging import ExperimentTracker
 from refunc.runs import Run
-from refunc.runs.run import RunFormatError, summarise
+from refunc.runs.run import RunFormatError
 
 WriteRun = Callable[..., Path]
 METRICS = {"kind": "metrics", "metrics": {"loss": 0.5}}
@@ -66,8 +66,8 @@ def test_the_summary_is_what_the_journal_comes_to(tmp_path: Path) -> None:
 
     assert summary.params == {"lr": 0.2, "layers": [1, 2]}
     assert summary.tags == {"team": "vision"}
-    assert summary.metrics == {"loss": 0.2, "accuracy": 0.9}
-    assert summary.counts == {"loss": 5, "accuracy": 1}
+    assert summary.last == {"loss": 0.2, "accuracy": 0.9}
+    assert {name: metric.count for name, metric in summary.metrics.items()} == {"loss": 5, "accuracy": 1}
     assert summary.results == {"accuracy": 0.9}
     assert [(artifact.name, artifact.size) for artifact in summary.artifacts] == [("model.bin", 7)]
     assert (summary.points, summary.account) == (5, Account())
@@ -178,14 +178,14 @@ def test_a_glance_takes_the_newest_value_whichever_process_wrote_it(write_run: W
     newer = [{"kind": "metrics", "metrics": {"loss": 0.2}, "time": 9_000.0}]
     run = Run.open(write_run("ranks__aaaaaaaa", [METRICS], others={"rank1": newer}))
 
-    assert run.glance().metrics == run.summary.metrics == {"loss": 0.2}
+    assert run.glance().metrics == run.summary.last == {"loss": 0.2}
 
 
 def test_of_values_logged_at_one_time_a_glance_takes_the_one_that_the_summary_takes(write_run: WriteRun) -> None:
     same = [{"kind": "metrics", "metrics": {"loss": 0.2}, "time": 1_001.0}]
     run = Run.open(write_run("tie__aaaaaaaa", [METRICS], others={"rank1": same}))
 
-    assert run.glance().metrics == run.summary.metrics
+    assert run.glance().metrics == run.summary.last
 
 
 # -- damage -----------------------------------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def test_foreign_files_in_the_journal_are_left_alone(write_run: WriteRun) -> Non
     (folder / "journal" / ".nfs0001.jsonl").write_text("rubbish")
     os.mkfifo(folder / "journal" / "pipe.000000.jsonl")
 
-    assert summarise(folder).account == Account()
+    assert Run.open(folder).summary.account == Account()
 
 
 def test_binary_rubbish_is_damage_not_an_error(write_run: WriteRun) -> None:

@@ -12,7 +12,7 @@ import math
 import shutil
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
 from typing import Any, TextIO
 
@@ -24,6 +24,9 @@ from rich.text import Text
 from refunc.journal.values import spell_nonfinite
 from refunc.logging.quantities import figure
 from refunc.logging.terminal import is_terminal, printable_line, wants_color
+
+#: Stands behind the best value.
+BEST = "*"
 
 STATUS_STYLES = {
     "completed": "green",
@@ -91,8 +94,36 @@ def fitted(text: Text, width: int) -> Text:
     return text
 
 
+def table(
+    head: Sequence[Text], rows: Sequence[Sequence[Text]], width: int | None, dispensable: Sequence[int] = ()
+) -> Iterator[Text]:
+    """
+    Yield a heading and *rows* as columns, two spaces in. The first stands at the left, the others at the right.
+
+    In a window of *width* columns the first gives way, down to 12, before the *dispensable* ones go, one after the
+    other, by their numbers.
+    """
+    widths = [max(cell_len(line[at].plain) for line in (head, *rows)) for at in range(len(head))]
+    left = list(range(len(widths)))
+    if width is not None:
+        least = min(12, widths[0])
+        for at in dispensable:
+            if sum(widths[at] + 2 for at in left) - widths[0] + least <= width:
+                break
+            left.remove(at)
+        widths[0] = max(least, min(widths[0], width - 2 - sum(widths[at] + 2 for at in left[1:])))
+    for line in (head, *rows):
+        text = Text("  ") + fitted(line[0], widths[0])
+        for at in left[1:]:
+            text.append(" " * (2 + widths[at] - cell_len(line[at].plain)))
+            text.append_text(line[at])
+        yield text
+
+
 def number(value: object, digits: int = 6) -> str:
-    """Return a metric's value with so many digits that matter; whole numbers in full."""
+    """Return a metric's value with so many digits that matter; whole numbers in full, `-` for none."""
+    if value is None:
+        return "-"
     if isinstance(value, float) and math.isfinite(value):
         return figure(value, digits)
     return shown(spell_nonfinite(value))

@@ -6,13 +6,13 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-import attrs
 import click
 from rich.cells import cell_len
 from rich.text import Text
 
 from refunc.cli.finding import store_option, the_run
 from refunc.cli.screen import (
+    BEST,
     STATUS_STYLES,
     moment,
     number,
@@ -20,14 +20,16 @@ from refunc.cli.screen import (
     print_json,
     print_lines,
     shown,
+    table,
     window_width,
 )
 from refunc.journal.kinds import RUNNING
 from refunc.journal.reader import Account
-from refunc.journal.record import Artifact
 from refunc.logging.quantities import amount, duration
 from refunc.logging.terminal import printable
 from refunc.runs.run import Run
+from refunc.runs.summary import MetricSummary
+from refunc.runs.table import flat
 
 #: Characters of a value that a terminal gets.
 _LONGEST = 1_000
@@ -51,41 +53,11 @@ def show(ctx: click.Context, run: str, as_json: bool, store: str | None) -> None
     RUN is an id or the unique beginning of one, a name (the newest run that has it), or the run's folder.
     """
     found = the_run(ctx, store, run)
-    facts = _fields(found)
+    facts = found.to_dict()
     if as_json:
         print_json(facts)
     else:
         print_lines(_lines(found, facts, window_width()))
-
-
-def _fields(run: Run) -> dict[str, Any]:
-    summary, glance = run.summary, run.glance()
-    names = sorted({*summary.metrics})
-    return {
-        "run_id": run.run_id,
-        "run_name": run.birth.get("run_name"),
-        "experiment_id": run.experiment_id,
-        "experiment_name": run.experiment_name,
-        "parent_id": run.parent_id,
-        "status": glance.status,
-        "start_time": run.start_time,
-        "duration": glance.duration,
-        "folder": str(run.folder),
-        **{key: run.birth.get(key) for key in ("host", "pid", "script", "python", "refunc")},
-        "tags": summary.tags,
-        "params": summary.params,
-        "results": summary.results,
-        "metrics": {name: {"last": summary.metrics[name], "count": summary.counts.get(name, 0)} for name in names},
-        "artifacts": [_artifact(artifact) for artifact in summary.artifacts],
-        "lines": summary.lines,
-        "error": summary.end.error if summary.end else None,
-        "journal": attrs.asdict(summary.account),
-    }
-
-
-def _artifact(artifact: Artifact) -> dict[str, Any]:
-    names = ("name", "type", "size", "stored", "source", "sha256", "files", "metadata")
-    return {name: getattr(artifact, name) for name in names}
 
 
 def _lines(run: Run, facts: dict[str, Any], width: int | None) -> Iterator[Text]:
@@ -94,13 +66,10 @@ def _lines(run: Run, facts: dict[str, Any], width: int | None) -> Iterator[Text]
     for title in ("tags", "params", "results"):
         if facts[title]:
             yield from _section(title)
-            yield from _pairs(((name, Text(plain(value))) for name, value in _flat(facts[title])), limit)
+            yield from _pairs(((name, Text(plain(value))) for name, value in flat(facts[title])), limit)
     if facts["metrics"]:
-        yield from _section("metrics", "last value, number of values")
-        yield from _columns(
-            (shown(name), number(metric["last"]), str(metric["count"] or "-"))
-            for name, metric in facts["metrics"].items()
-        )
+        yield from _section("metrics")
+        yield from _metrics(run.summary.metrics, width)
     if facts["artifacts"]:
         yield from _section("artifacts")
         yield from _columns(
@@ -138,6 +107,23 @@ def _head(run: Run, facts: dict[str, Any]) -> Iterator[tuple[str, Text]]:
     yield "folder", Text(shown(run.folder))
 
 
+def _metrics(metrics: dict[str, MetricSummary], width: int | None) -> Iterator[Text]:
+    """Yield a table of what the metrics come to, the best value of each marked."""
+    titles = ["last", "min", "max", "mean", "count"]
+    head = [Text(""), *(Text(title, "dim") for title in titles)]
+    rows = []
+    for name, metric in sorted(metrics.items()):
+        cells = [Text(number(getattr(metric, title), 5)) for title in titles[:4]]
+        if metric.goal:
+            best = titles.index(metric.goal)
+            cells[best] = Text(cells[best].plain + BEST, "bold green")
+        count = f"{metric.count:,}" + (f" ({metric.nans:,} NaN)" if metric.nans else "")
+        rows.append([Text(shown(name), "dim"), *cells, Text(count)])
+    yield from table(head, rows, width, dispensable=(4, 5, 2, 3))
+    if any(metric.goal for metric in metrics.values()):
+        yield Text(f"  {BEST} the best", "dim")
+
+
 def _section(title: str, note: str = "") -> Iterator[Text]:
     yield Text("")
     yield Text.assemble((title, "bold"), (f"  ({note})" if note else "", "dim"))
@@ -162,15 +148,6 @@ def _columns(rows: Iterable[tuple[str, str, str]]) -> Iterator[Text]:
     for name, amount_, last in table:
         padded = name + " " * (first - cell_len(name))
         yield Text.assemble("  ", (padded, "dim"), "  ", " " * (second - cell_len(amount_)), amount_, "  ", last)
-
-
-def _flat(values: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield nested values one a line, as `optimizer.lr`; lists and empty mappings in one piece."""
-    for name, value in values.items():
-        if isinstance(value, dict) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
 
 
 def _told(account: Account, *, live: bool) -> Iterator[str]:

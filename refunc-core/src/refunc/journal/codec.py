@@ -32,9 +32,9 @@ _fast = msgspec.json.Encoder().encode
 _plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 _decode = msgspec.json.Decoder().decode
 
-_CRC_MARK = b',"crc":"'
-_CRC_LENGTH = len(_CRC_MARK) + 8 + len(b'"}')
-_NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+CRC_MARK = b',"crc":"'
+CRC_LENGTH = len(CRC_MARK) + 8 + len(b'"}')
+NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def encode_line(fields: dict[str, Any]) -> bytes:
@@ -55,9 +55,9 @@ def seal(body: bytes) -> bytes:
 
 def decode_line(line: bytes) -> dict[str, Any] | None:
     """Return the record in *line* (no newline), without its checksum; None where the line is torn or damaged."""
-    if len(line) <= _CRC_LENGTH or line[-2:] != b'"}' or line[-_CRC_LENGTH:-10] != _CRC_MARK:
+    if len(line) <= CRC_LENGTH or line[-2:] != b'"}' or line[-CRC_LENGTH:-10] != CRC_MARK:
         return None
-    body = line[:-_CRC_LENGTH] + b"}"
+    body = line[:-CRC_LENGTH] + b"}"
     try:
         if line[-10:-2] != b"%08x" % zlib.crc32(body) or has_too_many_values(body):
             return None
@@ -140,7 +140,7 @@ def _restore(fields: dict[str, Any], nonfinite: dict[str, str]) -> None:
             *path, last = _unescape(pointer)
             for key in path:
                 target = target[int(key)] if isinstance(target, list) else target[key]
-            target[int(last) if isinstance(target, list) else last] = _NONFINITE[name]
+            target[int(last) if isinstance(target, list) else last] = NONFINITE[name]
         except (KeyError, IndexError, TypeError, ValueError):
             continue  # a pointer that points nowhere: the null stays
 

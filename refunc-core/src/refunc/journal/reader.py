@@ -37,6 +37,10 @@ class Account:
     dropped: int = 0  # records that the writer says it dropped
     duplicates: int = 0  # lines written twice after a disk error; each record is read once
 
+    def __add__(self, other: Account) -> Account:
+        """Return both accounts as one."""
+        return Account(*(getattr(self, field.name) + getattr(other, field.name) for field in attrs.fields(Account)))
+
 
 def segments(folder: Path) -> dict[str, list[Path]]:
     """Return the segment files in the run *folder* by writer, oldest first. Links and foreign files are left out."""

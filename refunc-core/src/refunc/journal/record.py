@@ -77,6 +77,20 @@ class Tags(Record):
 
 
 @attrs.frozen(kw_only=True)
+class Define(Record):
+    """
+    How a metric, or every one whose name the pattern `name` matches, is to be read.
+
+    Of several that match, a later one wins in what it says. A word that a reader does not know says nothing to it.
+    """
+
+    name: str
+    goal: str | None = None  # min, max
+    step_metric: str | None = None  # what its values are drawn against, instead of the step
+    summary: str | None = None  # what stands for it in a table: min, max, last, mean, none
+
+
+@attrs.frozen(kw_only=True)
 class Artifact(Record):
     """
     A file or folder of the run.
@@ -158,6 +172,7 @@ _CLASSES: dict[str, type[Record]] = {
     kinds.METRICS: Metrics,
     kinds.PARAMS: Params,
     kinds.TAGS: Tags,
+    kinds.DEFINE: Define,
     kinds.ARTIFACT: Artifact,
     kinds.ATTACH: Attach,
     kinds.START: RunStart,

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     log_hyperparams, log_params = _default.log_hyperparams, _default.log_params
     log_artifact, log_artifacts = _default.log_artifact, _default.log_artifacts
     add_tags, set_tag, log_result = _default.add_tags, _default.set_tag, _default.log_result
+    define_metric = _default.define_metric
 
 __all__ = [
     "AsyncHandler",
@@ -60,6 +61,7 @@ __all__ = [
     "auto_configure_integrations",
     "critical",
     "debug",
+    "define_metric",
     "epoch_context",
     "error",
     "exception",

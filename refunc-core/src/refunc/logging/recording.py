@@ -25,6 +25,7 @@ from refunc.journal.values import (
     number,
     text_of,
 )
+from refunc.logging.definition import definition
 from refunc.logging.echo import Echo, open_bars
 from refunc.logging.report import warn_once
 from refunc.logging.run import ActiveRun
@@ -108,6 +109,27 @@ class Recorder:
     def log_metric(self, name: str, value: Any, step: int | None = None, *, epoch: int | None = None) -> None:
         """Record one number; see `log_metrics`."""
         self.log_metrics({key_text(name): value}, step, epoch=epoch)
+
+    def define_metric(
+        self, name: str, *, goal: str | None = None, step_metric: str | None = None, summary: str | None = None
+    ) -> None:
+        """
+        Say how a metric of this run is read: by the command line, in tables and in plots. Written when this returns.
+
+        Args:
+            name: A metric's name or a pattern such as `val/*`; of several that match, the later one wins.
+            goal: `min` or `max`: which value is the best.
+            step_metric: The metric, or `epoch`, that it is drawn against instead of the step.
+            summary: What stands for it in a table: `last`, `min`, `max`, `mean`, or `none` to leave it out.
+
+        Raises:
+            ValueError: *goal* or *summary* is another word.
+        """
+        fields = definition(name, goal, step_metric, summary)
+        run = self._data_run()
+        if run is not None:
+            self._join(run)
+            run.put_through(kinds.DEFINE, {**fields, "logger": self.name})
 
     # -- params, tags, results: written when the call returns --------------------------------------------------------
 

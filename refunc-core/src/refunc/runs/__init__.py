@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from refunc.runs.entry import ExperimentContext, LogEntry
 from refunc.runs.run import Run
+from refunc.runs.series import Series
 from refunc.runs.store import Store, open_store
+from refunc.runs.summary import MetricSummary
 
-__all__ = ["ExperimentContext", "LogEntry", "Run", "Store", "open_store"]
+__all__ = ["ExperimentContext", "LogEntry", "MetricSummary", "Run", "Series", "Store", "open_store"]

@@ -116,6 +116,9 @@ def _parts(record: records.Record) -> tuple[str, str, dict[str, Any]]:
             return "EXPERIMENT", "params", {"extra": record.params}
         case records.Tags():
             return "EXPERIMENT", "tags", {"tags": record.tags}
+        case records.Define():
+            words = {"goal": record.goal, "step_metric": record.step_metric, "summary": record.summary}
+            return "EXPERIMENT", f"metric {record.name} defined", {"extra": _known(words)}
         case records.Artifact():
             facts = {"type": record.type, "size": record.size, "sha256": record.sha256, **record.metadata}
             return "EXPERIMENT", "artifact", {"artifacts": [record.name], "extra": _known(facts)}

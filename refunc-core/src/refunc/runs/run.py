@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections import Counter
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Iterable, Iterator
+from difflib import get_close_matches
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import attrs
 
@@ -17,32 +16,16 @@ from refunc.journal import record as records
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.kinds import CRASHED, FORMAT
 from refunc.journal.reader import Account, read_backwards, read_journal, read_writer_backwards, segments
+from refunc.journal.record import Artifact
+from refunc.runs.around import Where, entries_around, point_in
+from refunc.runs.content import Content, read_content, signature_of
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.liveness import status_of
+from refunc.runs.series import Series
+from refunc.runs.summary import Summary
 
 #: How many records from its writer's end a run's end record is looked for: other threads may log a little behind it.
 _TAIL = 256
-
-
-@attrs.frozen(kw_only=True)
-class Summary:
-    """
-    What a run's journal comes to.
-
-    `metrics` holds the last value of each and `counts` how many there were; `results` what was logged as a result.
-    """
-
-    params: dict[str, Any] = attrs.Factory(dict)
-    metrics: dict[str, Any] = attrs.Factory(dict)
-    counts: dict[str, int] = attrs.Factory(dict)
-    results: dict[str, Any] = attrs.Factory(dict)
-    tags: dict[str, str] = attrs.Factory(dict)
-    artifacts: list[records.Artifact] = attrs.Factory(list)
-    points: int = 0
-    lines: int = 0
-    last_time: float | None = None
-    end: records.RunEnd | None = None
-    account: Account = attrs.Factory(Account)
 
 
 @attrs.frozen(kw_only=True)
@@ -64,6 +47,7 @@ class Run:
 
     folder: Path
     birth: dict[str, Any]
+    _content: Content | None = attrs.field(default=None, init=False, repr=False)
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -117,6 +101,15 @@ class Run:
         """Seconds from start to end; for a crashed run to its last record; None for a running one."""
         return self.glance().duration
 
+    def outcome(self, summary: Summary) -> tuple[str, float | None]:
+        """Return status and duration, as `glance` does, of a run whose *summary* is known."""
+        status = status_of(self.folder, summary.end.status if summary.end else None)
+        if summary.end is not None:
+            return status, summary.end.duration
+        if status == CRASHED and summary.last_time is not None:
+            return status, max(0.0, summary.last_time - self.start_time)
+        return status, None
+
     def glance(self) -> Glance:
         """Return status, duration and the newest metrics, from the end of the journal alone."""
         newest = sorted(chain.from_iterable(_tails(self.folder)), key=lambda record: record.time, reverse=True)
@@ -139,10 +132,114 @@ class Run:
         for record in source:
             yield entry_of(record, experiment_id=self.experiment_id, run_id=self.run_id)
 
-    @cached_property
+    # -- what it comes to --------------------------------------------------------------------------------------------
+
+    @property
     def summary(self) -> Summary:
-        """Params, last metrics, results, tags and artifacts: one pass over the journal, kept."""
-        return summarise(self.folder)
+        """Params, tags, results, artifacts, and what each metric comes to; read anew where the journal has grown."""
+        return self.content().summary
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The hyperparameters, nested as they were given."""
+        return self.summary.params
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The tags."""
+        return self.summary.tags
+
+    @property
+    def results(self) -> dict[str, Any]:
+        """What was logged as a result."""
+        return self.summary.results
+
+    @property
+    def artifacts(self) -> list[Artifact]:
+        """The records of the artifacts."""
+        return self.summary.artifacts
+
+    @overload
+    def metrics(self, name: str, *, max_points: int | None = None) -> Series: ...
+    @overload
+    def metrics(self, name: None = None, *, max_points: int | None = None) -> dict[str, Series]: ...
+    def metrics(self, name: str | None = None, *, max_points: int | None = None) -> Series | dict[str, Series]:
+        """
+        Return the points of the metric *name*, or of every metric, by name. All of them, unless *max_points* says less.
+
+        Args:
+            max_points: The most that a series may have; see `Series.downsample`.
+
+        Raises:
+            UnknownMetricError: The run has no metric *name*.
+            ValueError: *max_points* is less than five.
+        """
+        content = self.content()
+        if name is None:
+            return {name: _thinned(content.series(name), max_points) for name in content.summary.metrics}
+        if name not in content.summary.metrics:
+            raise UnknownMetricError(name, self.run_name, content.summary.metrics)
+        return _thinned(content.series(name), max_points)
+
+    def around(self, metric: str, where: Where = "nan", *, steps: int = 50) -> list[LogEntry]:
+        """
+        Return the log entries around one point of *metric*, oldest first: lines, metrics, progress, all of them.
+
+        Args:
+            where: The point: the first NaN, the first `"max"` or `"min"`, the first of a step, or the first whose value
+                a function says yes to.
+            steps: So many steps to either side. An entry without a step belongs to it by its time.
+
+        Raises:
+            UnknownMetricError: The run has no such metric.
+            PointNotFoundError: It has no such point.
+        """
+        series = self.metrics(metric)
+        return entries_around(self.entries(), series, point_in(series, where), steps)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the run comes to as plain values, nested; `refunc show --json` prints it."""
+        summary = self.summary
+        status, duration = self.outcome(summary)
+        return {
+            "run_id": self.run_id,
+            "run_name": self.birth.get("run_name"),
+            "experiment_id": self.experiment_id,
+            "experiment_name": self.experiment_name,
+            "parent_id": self.parent_id,
+            "status": status,
+            "start_time": self.start_time,
+            "duration": duration,
+            "folder": str(self.folder),
+            **{key: self.birth.get(key) for key in ("host", "pid", "script", "python", "refunc")},
+            "tags": summary.tags,
+            "params": summary.params,
+            "results": summary.results,
+            "metrics": {name: summary.metrics[name].to_dict() for name in sorted(summary.metrics)},
+            "artifacts": [_artifact(artifact) for artifact in summary.artifacts],
+            "lines": summary.lines,
+            "error": summary.end.error if summary.end else None,
+            "journal": attrs.asdict(summary.account),
+        }
+
+    def content(self) -> Content:
+        """Return what the journal comes to by now: kept until its files change."""
+        signature = signature_of(self.folder)
+        if self._content is None or self._content.signature != signature:
+            self._content = read_content(self.folder, signature)
+        return self._content
+
+
+class UnknownMetricError(KeyError):
+    """A run has no metric of that name. `candidates` are the names that come near."""
+
+    def __init__(self, name: str, run_name: str, known: Iterable[str]) -> None:
+        self.candidates = get_close_matches(name, list(known), n=3, cutoff=0.5)
+        hint = f" Did you mean {', '.join(self.candidates)}?" if self.candidates else ""
+        super().__init__(f"the run {run_name} has no metric {name!r}.{hint}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError shows its argument's repr
 
 
 class RunFormatError(Exception):
@@ -176,56 +273,6 @@ def read_birth(folder: Path) -> dict[str, Any]:
     return birth
 
 
-def summarise(folder: Path) -> Summary:
-    """Read the journal in *folder* once and return what it comes to."""
-    account = Account()
-    params: dict[str, Any] = {}
-    metrics: dict[str, Any] = {}
-    counts: Counter[str] = Counter()
-    results: dict[str, Any] = {}
-    tags: dict[str, str] = {}
-    artifacts: list[records.Artifact] = []
-    points = lines = 0
-    last_time = end = None
-    for record in read_journal(folder, account):
-        last_time = record.time
-        match record:
-            case records.Metrics():
-                metrics.update(record.metrics)
-                counts.update(record.metrics.keys())
-                points += 1
-            case records.LogLine():
-                lines += 1
-                metrics.update(record.points)
-                counts.update(record.points.keys())
-                if record.level == "RESULT":
-                    results.update({**record.metrics, **record.other})
-            case records.Params():
-                params.update(record.params)
-            case records.Tags():
-                tags.update(record.tags)
-            case records.Artifact():
-                artifacts.append(record)
-            case records.RunEnd():
-                end = record
-                metrics.update(record.metrics)
-            case _:
-                pass
-    return Summary(
-        params=params,
-        metrics=metrics,
-        counts=dict(counts),
-        results=results,
-        tags=tags,
-        artifacts=artifacts,
-        points=points,
-        lines=lines,
-        last_time=last_time,
-        end=end,
-        account=account,
-    )
-
-
 def _tails(folder: Path) -> list[Iterator[records.Record]]:
     """Return each writer's last records, newest first: a child may have written much behind the opener's end."""
     # The last writer first: of records of one time, a reader that goes forward meets its record last.
@@ -253,6 +300,16 @@ def _newest_metrics(newest_first: list[records.Record], end: records.RunEnd | No
             for name, value in points.items():
                 others.setdefault(name, value)
     return {**final, **{name: value for name, value in others.items() if name not in final}}
+
+
+def _thinned(series: Series | None, max_points: int | None) -> Series:
+    assert series is not None  # the caller has found its name
+    return series if max_points is None else series.downsample(max_points)
+
+
+def _artifact(artifact: Artifact) -> dict[str, Any]:
+    names = ("name", "type", "size", "stored", "source", "sha256", "files", "metadata")
+    return {name: getattr(artifact, name) for name in names}
 
 
 def _is_moment(value: object) -> bool:

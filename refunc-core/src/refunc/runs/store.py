@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import attrs
 
@@ -115,6 +116,62 @@ class Store:
         # Not by the folders' names: those have local time, which jumps, and users rename folders.
         runs.sort(key=lambda run: (run.start_time, run.folder.name))
         return runs
+
+    def find(
+        self, expression: str | None = None, *, order_by: str | None = None, limit: int | None = None
+    ) -> list[Run]:
+        """
+        Return the runs for which *expression* holds, oldest first.
+
+        Args:
+            expression: Such as `params.lr < 0.01 and metrics.accuracy.max > 0.9 and status == 'completed'`. A value
+                that a run does not have makes a comparison false.
+            order_by: An expression as well, of which the lowest comes first; `-metrics.accuracy.max` puts the highest
+                first. Runs that have no such value come last.
+            limit: At most so many.
+
+        Raises:
+            ExpressionError: One of them is no expression; says where.
+            OSError: The store cannot be read.
+        """
+        from refunc.runs.expression import compiled
+        from refunc.runs.table import facts_of, sorting_key
+
+        holds = compiled(expression) if expression is not None else None
+        key = compiled(order_by) if order_by is not None else None
+        runs = self.runs()
+        if holds is not None or key is not None:
+            found = [(run, facts_of(run)) for run in runs]
+            if holds is not None:
+                found = [(run, facts) for run, facts in found if holds(facts)]
+            if key is not None:
+                found.sort(key=lambda pair: sorting_key(key(pair[1])))
+            runs = [run for run, _ in found]
+        return runs[:limit]
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return a dict a run, oldest first; see `refunc.runs.table.row_of` for its columns."""
+        from refunc.runs.table import row_of
+
+        return [row_of(run) for run in self.runs()]
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with a row a run. Raises ModuleNotFoundError without pandas."""
+        from refunc.runs.table import to_pandas
+
+        return to_pandas(self.to_rows())
+
+    def to_polars(self) -> Any:
+        """Return a polars DataFrame with a row a run. Raises ModuleNotFoundError without polars."""
+        from refunc.runs.table import to_polars
+
+        return to_polars(self.to_rows())
+
+    def to_arrow(self) -> Any:
+        """Return a pyarrow Table with a row a run. Raises ModuleNotFoundError without pyarrow."""
+        from refunc.runs.table import to_arrow
+
+        return to_arrow(self.to_rows())
 
     def _folders(self) -> list[Path]:
         try:

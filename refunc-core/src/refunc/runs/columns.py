@@ -1,0 +1,183 @@
+"""
+One writer's points as columns, in memory as in the index.
+
+Points that are logged together share their steps and times: a *group* is all records of metrics with the same names,
+one row a record. A metric that is logged in several company is in several groups, and is put together by the rows'
+numbers.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from operator import itemgetter
+from typing import Any, Final
+
+import attrs
+
+from refunc.runs.summary import Mark, Statistics
+
+#: What stands for a step or an epoch that is not there: a number that nobody counts to.
+NOTHING: Final = -(1 << 63)
+#: So many companies of metrics a writer has; in further ones each metric is alone, or a hostile run had millions.
+_MOST_GROUPS: Final = 256
+
+Step = int | float | None
+
+
+@attrs.define
+class Group:
+    """Rows of the metrics *names*: `cells` holds them row by row, `rows` the number of each among all of its writer."""
+
+    names: tuple[str, ...]
+    rows: array[int] = attrs.Factory(lambda: array("q"))
+    steps: array[int] = attrs.Factory(lambda: array("q"))
+    times: array[float] = attrs.Factory(lambda: array("d"))
+    epochs: array[int] = attrs.Factory(lambda: array("q"))  # empty while there are none
+    cells: array[float] = attrs.Factory(lambda: array("d"))
+
+    def values(self, name: str) -> array[float]:
+        """Return the column of one of the metrics."""
+        return self.cells[self.names.index(name) :: len(self.names)] if len(self.names) > 1 else self.cells
+
+    def add(self, row: int, time: float, step: Step, epoch: Step, values: Iterable[float | None]) -> None:
+        """Append a row, with *values* in the order of the names."""
+        self.rows.append(row)
+        self.times.append(time)
+        self.steps.append(step if type(step) is int else _whole(step))
+        if epoch is not None or self.epochs:
+            missing = len(self.steps) - 1 - len(self.epochs)
+            self.epochs.extend([NOTHING] * missing)
+            self.epochs.append(epoch if type(epoch) is int else _whole(epoch))
+        filled = len(self.cells)
+        try:
+            self.cells.extend(values)  # type: ignore[arg-type]  # None raises, in the place where it stands
+        except (TypeError, OverflowError):
+            del self.cells[filled:]
+            self.cells.extend(map(_float, values))
+
+
+@attrs.define
+class Columns:
+    """All points of one writer, or those behind a row: *count* is the number of the next one."""
+
+    count: int = 0
+    groups: dict[tuple[str, ...], Group] = attrs.Factory(dict)
+
+    def add(self, time: float, step: Step, epoch: Step, metrics: Mapping[str, float | None]) -> None:
+        """Append the points of one record."""
+        names = tuple(metrics)
+        group = self.groups.get(names)
+        if group is None:
+            group = self._new_group(names)
+        if group is not None:
+            group.add(self.count, time, step, epoch, metrics.values())
+        else:
+            for name in names:
+                alone = self.groups.get((name,)) or self.groups.setdefault((name,), Group((name,)))
+                alone.add(self.count, time, step, epoch, (metrics[name],))
+        self.count += 1
+
+    def _new_group(self, names: tuple[str, ...]) -> Group | None:
+        if len(self.groups) >= _MOST_GROUPS and len(names) > 1:
+            return None
+        return self.groups.setdefault(names, Group(names))
+
+    def statistics(self, known: Mapping[str, Statistics]) -> dict[str, Statistics]:
+        """Return what the points come to, behind those whose statistics are *known*."""
+        places: dict[str, list[Group]] = {}
+        for group in self.groups.values():
+            for name in group.names:
+                places.setdefault(name, []).append(group)
+        found = dict(known)
+        for name, groups in places.items():
+            found[name] = _continued(known.get(name), joined([Points.of(group, name) for group in groups]))
+        return found
+
+
+@attrs.frozen
+class Points:
+    """The points of one metric as columns, each an array or a buffer; `rows` only where they are to be joined."""
+
+    steps: array[int]
+    values: array[float]
+    times: array[float]
+    epochs: array[int]
+    rows: array[int]
+
+    @classmethod
+    def of(cls, group: Group, name: str) -> Points:
+        """Return the points of the metric *name* in *group*."""
+        return cls(group.steps, group.values(name), group.times, group.epochs, group.rows)
+
+
+def joined(parts: list[Points]) -> Points:
+    """Return one writer's points in several groups as one, in the order of their rows."""
+    return parts[0] if len(parts) == 1 else _merged(parts, [part.rows for part in parts])
+
+
+def merged(writers: list[Points]) -> Points:
+    """
+    Return several writers' points as one, by time.
+
+    Each writer's order stays: a clock that is set back does not change it.
+    """
+    if len(writers) == 1:
+        return writers[0]
+    return _merged(writers, [array("d", accumulate(points.times, max)) for points in writers])
+
+
+def _merged(parts: list[Points], keys: Sequence[Iterable[float]]) -> Points:
+    order = [(key, part, at) for part, column in enumerate(keys) for at, key in enumerate(column)]
+    order.sort(key=itemgetter(0))  # stable: of equal ones, the earlier part's come first
+    columns: list[Any] = []
+    for name in ("steps", "values", "times", "epochs", "rows"):
+        sources = [getattr(part, name) for part in parts]
+        if not any(len(source) for source in sources):
+            columns.append(array("q"))
+            continue
+        sources = [
+            source if len(source) else array("q", [NOTHING]) * len(part.steps)
+            for source, part in zip(sources, parts, strict=True)
+        ]
+        columns.append(array("d" if name in ("values", "times") else "q", (sources[part][at] for _, part, at in order)))
+    return Points(*columns)
+
+
+def _continued(known: Statistics | None, points: Points) -> Statistics:
+    values, total = points.values, sum(points.values)
+    nans = 0
+    numbers = values
+    indices: Sequence[int] = range(len(values))
+    if total != total:
+        pairs = [(index, value) for index, value in enumerate(values) if value == value]
+        nans = len(values) - len(pairs)
+        indices, numbers = [index for index, _ in pairs], array("d", [value for _, value in pairs])
+        total = sum(numbers)
+    before = known.last.at if known is not None and known.last is not None else -math.inf
+
+    def mark(index: int) -> Mark:
+        latest = max(points.times[: index + 1])
+        at = max(before, latest)
+        step = points.steps[index]
+        return Mark(at, values[index], None if step == NOTHING else step)
+
+    low, high = (mark(indices[numbers.index(extreme(numbers))]) if len(numbers) else None for extreme in (min, max))
+    new = Statistics(len(values), nans, total, mark(0), mark(len(values) - 1), low, high)
+    return new if known is None else known.joined(new)
+
+
+def _whole(number: Step) -> int:
+    """Return a step or epoch as int64; NOTHING where it is none."""
+    if isinstance(number, float) and number.is_integer():
+        number = int(number)
+    return number if isinstance(number, int) and abs(number) < -NOTHING else NOTHING
+
+
+def _float(value: float | None) -> float:
+    try:
+        return math.nan if value is None else float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]  # None is dealt with above

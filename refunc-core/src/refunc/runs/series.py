@@ -1,0 +1,231 @@
+"""One metric's points as columns, and the same as arrays and tables of other libraries."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import attrs
+
+from refunc.runs.packages import needed
+
+#: The fewest points that a curve can be thinned out to: both ends, the lowest, the highest, and a NaN.
+FEWEST = 5
+
+
+def floats(values: Iterable[float]) -> Sequence[float]:
+    """Return *values* as a read-only buffer of float64."""
+    if isinstance(values, memoryview):
+        return values
+    return memoryview(values if isinstance(values, array) else array("d", values)).toreadonly()
+
+
+def whole_numbers(values: Iterable[int | None]) -> Sequence[int | None]:
+    """Return *values* as a read-only buffer of int64; as a list where one is None."""
+    if isinstance(values, memoryview):
+        return values
+    if isinstance(values, array):
+        return memoryview(values).toreadonly()
+    given = list(values)
+    known = [number for number in given if number is not None]
+    return given if len(known) < len(given) else memoryview(array("q", known)).toreadonly()
+
+
+@attrs.frozen(eq=False)
+class Series:
+    """
+    The points of one metric, in the order in which they were logged; several may have the same step.
+
+    The columns are of one length, and are read-only buffers (`memoryview`) of int64 and float64, which numpy takes
+    without a copy. `steps` is a list instead where a point has no step, None standing for it; so is `epochs`, which is
+    empty where no point has an epoch. `times` are in seconds since 1970.
+
+    `x` is what the values are drawn against: the steps, or the values of the metric `x_name`, as `define_metric` said;
+    NaN where that had none yet.
+    """
+
+    name: str
+    steps: Sequence[int | None] = attrs.field(converter=whole_numbers)
+    values: Sequence[float] = attrs.field(converter=floats)
+    times: Sequence[float] = attrs.field(converter=floats)
+    epochs: Sequence[int | None] = attrs.field(converter=whole_numbers, default=())
+    x_name: str = "step"
+    _x: Sequence[float | None] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __iter__(self) -> Iterator[tuple[int | None, float]]:
+        """Yield (step, value)."""
+        return zip(self.steps, self.values, strict=True)
+
+    def __repr__(self) -> str:
+        if not len(self):
+            return f"Series({self.name!r}, no points)"
+        return (
+            f"Series({self.name!r}, {len(self):,} points, step {self.steps[0]} to {self.steps[-1]}, last {self.last:g})"
+        )
+
+    @property
+    def x(self) -> Sequence[float | None]:
+        """What the values are drawn against, of the same length; see the class."""
+        return self.steps if self._x is None else self._x
+
+    @property
+    def first(self) -> float | None:
+        """The first value; None without points."""
+        return self.values[0] if len(self) else None
+
+    @property
+    def last(self) -> float | None:
+        """The last value, NaN if it is; None without points."""
+        return self.values[-1] if len(self) else None
+
+    @property
+    def min(self) -> float | None:
+        """The lowest value, NaN aside; None without any."""
+        return min(self._numbers(), default=None)
+
+    @property
+    def max(self) -> float | None:
+        """The highest value, NaN aside; None without any."""
+        return max(self._numbers(), default=None)
+
+    @property
+    def mean(self) -> float | None:
+        """The mean of the values, NaN aside; None without any."""
+        numbers = self._numbers()
+        return sum(numbers) / len(numbers) if len(numbers) else None
+
+    def _numbers(self) -> Sequence[float]:
+        total = sum(self.values)
+        return self.values if total == total else [value for value in self.values if value == value]
+
+    def take(self, indices: Sequence[int]) -> Series:
+        """Return the points at *indices*."""
+
+        def taken(column: Sequence[Any] | None) -> Any:
+            return [column[index] for index in indices] if column else column
+
+        return Series(
+            self.name,
+            taken(self.steps),
+            taken(self.values),
+            taken(self.times),
+            taken(self.epochs),
+            x_name=self.x_name,
+            x=taken(self._x),
+        )
+
+    def downsample(self, max_points: int) -> Series:
+        """
+        Return at most *max_points* of the points, in their order, such that a plot of them looks the same.
+
+        The first and the last point stay, and of each of as many equal parts as fit, the lowest, the highest, and the
+        first NaN. A series that is short enough is returned as it is.
+
+        Raises:
+            ValueError: *max_points* is less than five.
+        """
+        if max_points < FEWEST:
+            raise ValueError(f"max_points: {max_points!r} is too few. At least {FEWEST}.")
+        return self if len(self) <= max_points else self.take(_extremes(self.values, max_points))
+
+    def against(self, other: Series) -> Series:
+        """Return this series with the values of *other* as its `x`: at each point, the latest until then."""
+        order = sorted(range(len(other)), key=other.times.__getitem__)
+        times = [other.times[index] for index in order]
+        found = (bisect_right(times, time) - 1 for time in self.times)
+        return attrs.evolve(
+            self, x=floats(other.values[order[at]] if at >= 0 else math.nan for at in found), x_name=other.name
+        )
+
+    # -- for other libraries -----------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return the columns `step`, `value`, `time`, `epoch` (where there is one) and that of `x_name` as lists."""
+        return {name: list(column) for name, column in self._columns().items()}
+
+    def to_numpy(self) -> tuple[Any, Any]:
+        """Return steps and values as arrays of int64 and float64, without a copy; of float64 where one is NaN."""
+        numpy = needed("numpy", "to_numpy()")
+        if isinstance(self.steps, memoryview):
+            steps = numpy.frombuffer(self.steps, dtype="int64")
+        else:
+            steps = numpy.array([math.nan if step is None else step for step in self.steps], dtype="float64")
+        return steps, numpy.frombuffer(self.values, dtype="float64")
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with the columns of `to_dict`; a step or epoch that can be missing is `Int64`."""
+        pandas = needed("pandas", "to_pandas()")
+        numpy = needed("numpy", "to_pandas()")
+        kinds = {"step": "Int64", "epoch": "Int64"}
+        return pandas.DataFrame(
+            {
+                name: numpy.frombuffer(column, dtype="float64" if column.format == "d" else "int64")
+                if isinstance(column, memoryview)
+                else pandas.array(column, dtype=kinds.get(name, "float64"))
+                for name, column in self._columns().items()
+            }
+        )
+
+    def to_polars(self) -> Any:
+        """Return a polars DataFrame with the columns of `to_dict`."""
+        polars = needed("polars", "to_polars()")
+        kinds = {"step": polars.Int64, "epoch": polars.Int64}
+        return polars.DataFrame(
+            {
+                name: polars.Series(name, _as_numpy(column), dtype=kinds.get(name, polars.Float64))
+                for name, column in self._columns().items()
+            }
+        )
+
+    def to_arrow(self) -> Any:
+        """Return a pyarrow Table with the columns of `to_dict`."""
+        pyarrow = needed("pyarrow", "to_arrow()")
+        kinds = {"step": pyarrow.int64(), "epoch": pyarrow.int64()}
+        columns = {}
+        for name, column in self._columns().items():
+            kind = kinds.get(name, pyarrow.float64())
+            if isinstance(column, memoryview):
+                columns[name] = pyarrow.Array.from_buffers(kind, len(column), [None, pyarrow.py_buffer(column)])
+            else:
+                columns[name] = pyarrow.array(column, kind)
+        return pyarrow.table(columns)
+
+    def _columns(self) -> dict[str, Any]:
+        columns: dict[str, Any] = {"step": self.steps, "value": self.values, "time": self.times}
+        if len(self.epochs):
+            columns["epoch"] = self.epochs
+        if self._x is not None:
+            columns.setdefault(self.x_name, self._x)
+        return columns
+
+
+def _as_numpy(column: Any) -> Any:
+    """Return *column* as an array, without a copy, where numpy is there to do it."""
+    try:
+        import numpy
+    except ImportError:
+        return list(column)
+    if isinstance(column, memoryview):
+        return numpy.frombuffer(column, dtype="float64" if column.format == "d" else "int64")
+    return column
+
+
+def _extremes(values: Sequence[float], count: int) -> list[int]:
+    """Return the indices of the first and last of *values*, and of the extremes of equal parts: *count* at most."""
+    has_nan = any(value != value for value in values)
+    parts = (count - 2) // (3 if has_nan else 2)
+    kept = {0, len(values) - 1}
+    for part in range(parts):
+        indices: Sequence[int] = range(len(values) * part // parts, len(values) * (part + 1) // parts)
+        if has_nan:
+            kept.update([index for index in indices if values[index] != values[index]][:1])
+            indices = [index for index in indices if values[index] == values[index]]
+        if indices:
+            kept.update((min(indices, key=values.__getitem__), max(indices, key=values.__getitem__)))
+    return sorted(kept)

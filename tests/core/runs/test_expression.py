@@ -1,0 +1,126 @@
+"""The language that says which runs are wanted, and all that it refuses."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refunc.runs.expression import MISSING, ExpressionError, compiled
+
+PARAMS = {"lr": 0.001, "optimizer": "adam", "a.b": 3, "layers": [1, 2], "none": None, "deep": True}
+METRICS = {"loss": 0.5, "loss.min": 0.25, "val/acc": 0.9}
+FACTS: dict[str, Any] = {
+    "params": lambda names: PARAMS.get(".".join(names), MISSING),
+    "metrics": lambda names: METRICS.get(".".join(names), MISSING),
+    "tags": lambda names: {"team": "vision"}.get(".".join(names), MISSING),
+    "results": lambda names: MISSING,
+    "status": "completed",
+    "duration": None,
+    "start_time": 1_000.0,
+    "run_id": "k3f9",
+    "run_name": "resnet",
+    "experiment_id": "images",
+    "experiment_name": "Images",
+    "parent_id": None,
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "params.lr < 0.01 and metrics.loss.min < 0.3 and status == 'completed'",
+        "params['lr'] == 1e-3 and params['a.b'] == params.a.b == 3",
+        "metrics['val/acc'] > 0.5 or metrics.nothing > 1",
+        "0 < params.lr < 1",
+        "params.optimizer in ('adam', 'sgd') and params.optimizer not in ['x']",
+        "2 in params.layers and 'vis' in tags.team",
+        "not params.lr > 1 and params.deep",
+        "params.lr * 2 + 1 - 1 < 0.0021 and -params.lr < 0 and 7 // 2 == 3 and 7 % 4 == 3 and 2 ** 3 == 8",
+        "params.none == None and params.deep == True",
+        "status != 'failed'\n  and run_name == 'resnet'",
+        "not params.nothing",
+        "  status == 'completed'  ",
+    ],
+)
+def test_what_holds(text: str) -> None:
+    assert compiled(text)(FACTS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("params.nothing < 1", "params.nothing > 1", "params.nothing == 1", "params.nothing != 1"),
+        *("params.nothing in [1]", "params.nothing not in [1]", "1 not in params.nothing", "params.nothing + 1 > 0"),
+        *("duration > 1", "duration == None", "parent_id != 'x'"),
+        *("params.optimizer < 1", "params.optimizer + 1 > 0", "1 / 0 > 0", "params.optimizer * 9 == 'x'"),
+        *("9 ** 9 ** 9 > 0", "(-8) ** 0.5 > 0", "1 in 3", "params.layers > 1"),
+    ],
+)
+def test_a_value_that_is_missing_or_of_another_kind_makes_a_comparison_false(text: str) -> None:
+    assert not compiled(text)(FACTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "column", "says"),
+    [
+        ("params.lr <", 12, "cannot be read"),
+        ("", 1, "cannot be read"),
+        ("parms.lr < 1", 1, "unknown name 'parms'. Did you mean params?"),
+        ("status == 'x' and zzz", 19, "unknown name 'zzz'. Known: params, metrics"),
+        ("  é = 1", 3, "cannot be read"),
+        ("'é' == zzz", 8, "unknown name 'zzz'"),
+        ("params < 1", 1, "params needs a name behind it"),
+        ("status.x == 1", 1, "status is one value"),
+        ("params[0] == 1", 8, "a name in brackets is a text"),
+        ("params[status] == 1", 1, "Subscript is no part"),
+        ("open('/etc/passwd')", 1, "a call is no part of this language"),
+        ("status.__class__ == 1", 1, "status is one value"),
+        ("(lambda: 1) == 1", 2, "a lambda is no part"),
+        ("1 if status else 2", 1, "if … else is no part"),
+        ("[x for x in 'ab']", 1, "ListComp is no part"),
+        ("status is None", 11, "`is` is no comparison"),
+        ("1 << 99 > 1", 1, "LShift is no operation"),
+        ("f'{status}' == 1", 1, "JoinedStr is no part"),
+        ("status := 1", 8, "cannot be read"),
+        ("b'x' == 1", 1, "Constant is no part"),
+        ("1 == 1\x00", 1, "cannot be read"),
+        ("9" * 1_900 + " ** status.x", 1, "status is one value"),
+        ("x" * 2_001, 2_000, "more than 2,000 characters"),
+        ("not " * 400 + "status", 205, "nested deeper than 50 levels"),
+        ("(" * 900 + "1" + ")" * 900, 1, "cannot be read"),
+    ],
+)
+def test_what_is_refused_says_where(text: str, column: int, says: str) -> None:
+    with pytest.raises(ExpressionError) as error:
+        compiled(text)
+
+    assert says in error.value.problem
+    assert error.value.problem.endswith(f"(column {error.value.column})")
+    assert "\n" not in error.value.problem
+    caret = str(error.value).splitlines()[-1]
+    assert caret == "  " + " " * (error.value.column - 1) + "^"
+    if says != "cannot be read":  # Python's own parser says where, and each version a little differently
+        assert error.value.column == column or "is one value" in says
+
+
+@given(text=st.text(st.sampled_from("params.lr 9*<>()[]'\"andnotorin+-/%,0x{}:=~\\é\n"), max_size=60))
+def test_whatever_is_typed_is_answered_or_refused(text: str) -> None:
+    try:
+        expression = compiled(text)
+    except ExpressionError:
+        return
+    expression(FACTS)
+
+
+def test_nobody_can_keep_it_busy() -> None:
+    begin = time.monotonic()
+    for text in ("9**9**9**9**9", "*".join(["9" * 300] * 6), "9.9e300**9.9e300", "'x' * 10**9 == ''", "[[1]*9]*9 == 1"):
+        try:
+            compiled(text)(FACTS)
+        except ExpressionError:
+            pass
+    assert time.monotonic() - begin < 5

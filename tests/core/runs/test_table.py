@@ -1,0 +1,85 @@
+"""A store as a table, and finding runs in it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refunc.runs import Store
+from refunc.runs.expression import ExpressionError
+
+WriteRun = Callable[..., Path]
+END = {"kind": "end", "status": "completed", "duration": 12.5}
+
+
+@pytest.fixture
+def store(write_run: WriteRun, tmp_path: Path) -> Store:
+    def line(kind: str, **values: Any) -> dict[str, Any]:
+        return {"kind": kind, kind: values}
+
+    accuracy = [line("metrics", accuracy=value) for value in (0.5, 0.95, 0.9)]
+    goal = {"kind": "define", "name": "accuracy", "goal": "max"}
+    write_run("slow", [line("params", lr=0.001, opt={"name": "adam"}), goal, *accuracy, END], start_time=1.0)
+    write_run("fast", [line("params", lr=0.1, opt="sgd"), line("metrics", accuracy=0.7), END], start_time=2.0)
+    write_run("dead", [line("params", lr=0.01, big=2**70), line("metrics", loss=math.nan)], start_time=3.0)
+    write_run("empty", start_time=4.0)
+    return Store(tmp_path / "experiments")
+
+
+def names(runs: list[Any]) -> list[str]:
+    return [run.run_name for run in runs]
+
+
+def test_finding(store: Store) -> None:
+    assert names(store.find("params.lr < 0.05 and metrics.accuracy.max > 0.9 and status == 'completed'")) == ["slow"]
+    assert names(store.find("params.opt.name == 'adam'")) == ["slow"]
+    assert names(store.find("status == 'crashed'")) == ["dead", "empty"]
+    assert names(store.find("metrics.loss.nans > 0")) == ["dead"]
+    assert names(store.find("metrics.accuracy.best == 0.95")) == ["slow"]
+    assert names(store.find()) == ["slow", "fast", "dead", "empty"]
+
+
+def test_ordering_puts_what_has_no_value_last(store: Store) -> None:
+    assert names(store.find(order_by="-metrics.accuracy.max")) == ["slow", "fast", "dead", "empty"]
+    assert names(store.find(order_by="metrics.accuracy.max", limit=1)) == ["fast"]
+    assert names(store.find(order_by="run_name")) == ["dead", "empty", "fast", "slow"]
+    assert names(store.find(order_by="metrics.loss")) == ["slow", "fast", "dead", "empty"]  # NaN has no order
+
+
+def test_a_bad_expression_raises_before_anything_is_read(tmp_path: Path) -> None:
+    for arguments in ({"expression": "lr <"}, {"order_by": "lr"}):
+        with pytest.raises(ExpressionError):
+            Store(tmp_path / "nowhere").find(**arguments)  # type: ignore[arg-type]
+
+
+def test_rows(store: Store) -> None:
+    slow, fast, dead, empty = store.to_rows()
+
+    assert (slow["run_name"], slow["status"], slow["duration"], slow["start_time"]) == ("slow", "completed", 12.5, 1.0)
+    assert (slow["params.lr"], slow["params.opt.name"], fast["params.opt"]) == (0.001, "adam", "sgd")
+    accuracy = {name: value for name, value in slow.items() if name.startswith("metrics.")}
+    assert accuracy == {
+        f"metrics.accuracy.{part}": v
+        for part, v in zip(("last", "min", "max", "best"), (0.9, 0.5, 0.95, 0.95), strict=True)
+    }
+    assert (dead["status"], math.isnan(dead["metrics.loss.last"]), dead["metrics.loss.min"]) == ("crashed", True, None)
+    assert (empty["status"], empty["duration"]) == ("crashed", None)
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
+def test_tables_of_other_libraries_have_a_row_a_run(store: Store, library: str) -> None:
+    table = getattr(store, f"to_{library}")()
+
+    assert table.shape[0] == 4
+    assert [str(name) for name in table["run_name"]] == ["slow", "fast", "dead", "empty"]
+    names = table.column_names if library == "arrow" else list(table.columns)
+    assert {"params.lr", "params.big", "params.opt", "metrics.accuracy.max", "status", "duration"} <= set(names)
+
+
+def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
+    assert (Store(tmp_path / "none").to_rows(), Store(tmp_path / "none").find("status == 'x'")) == ([], [])
