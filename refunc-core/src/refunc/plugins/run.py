@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import attrs
 
+from refunc.journal.folder import RUN_JSON
 from refunc.journal.record import Artifact
+
+report = logging.getLogger("refunc.delivery")
 
 
 class StoredFile(NamedTuple):
@@ -46,16 +52,15 @@ class RunInfo:
 
     def files_of(self, artifact: Artifact) -> list[StoredFile]:
         """
-        Return the files of *artifact*; of one that was recorded as a reference, what is still where it was.
+        Return the files of *artifact* that may be sent: its copies in the run, or what it refers to.
 
-        Files that cannot be read, or lie outside of the run although they are stored in it, are left out.
+        A journal may be anybody's, and name any file of this machine. So the file that a reference means is given only
+        where the run belongs to this user, and the file still has the size and the time of change that were recorded,
+        which only somebody knew who could look at it. What is left out for that is said, in the log of delivery.
         """
         if artifact.stored is None:
-            source = Path(artifact.source)
-            if _is(Path.is_dir, source):
-                files = sorted(path for path in source.rglob("*") if _is(Path.is_file, path))
-                return [StoredFile(path, path.relative_to(source).as_posix()) for path in files]
-            return [StoredFile(source, artifact.name)] if _is(Path.is_file, source) else []
+            source = self._referred(artifact.source, artifact.size, artifact.mtime)
+            return [] if source is None else [StoredFile(source, artifact.name)]
         stored = self.folder / artifact.stored
         if not self._is_ours(stored):  # asked before it is read: a journal may be anybody's, and name /dev/zero
             return []
@@ -75,10 +80,28 @@ class RunInfo:
         if ".." in Path(path).parts or Path(path).is_absolute():
             return None
         if entry.get("stored") is None:  # too large to be copied
-            source = Path(str(entry.get("source", "")))
-            return StoredFile(source, path) if _is(Path.is_file, source) else None
+            referred = self._referred(str(entry.get("source", "")), entry.get("size"), entry.get("mtime"))
+            return None if referred is None else StoredFile(referred, path)
         source = self.folder / str(entry["stored"])
         return StoredFile(source, path) if self._is_ours(source) else None
+
+    def _referred(self, source: str, size: object, mtime: object) -> Path | None:
+        path = Path(source)
+        try:
+            info = path.stat()
+            # On Windows every file has the owner 0, and there is no `geteuid` to ask.
+            is_users = not hasattr(os, "geteuid") or (self.folder / RUN_JSON).stat().st_uid == os.geteuid()
+        except (OSError, ValueError) as error:
+            problem = getattr(error, "strerror", None) or str(error)
+        else:
+            if not stat.S_ISREG(info.st_mode) or (info.st_size, info.st_mtime) != (size, mtime):
+                problem = "it is not as it was recorded"
+            elif not is_users:
+                problem = "the run belongs to another user"
+            else:
+                return path
+        report.warning("the file %r, to which an artifact of %r refers, is not sent: %s.", source, self.name, problem)
+        return None
 
     def _is_ours(self, path: Path) -> bool:
         return _is(Path.is_file, path) and path.resolve().is_relative_to(self.folder.resolve())
