@@ -177,6 +177,7 @@ def clean_process() -> Iterator[None]:
         current.finish(run, "completed")
     current.loose_lines.clear()
     report._said.clear()
+    report._said_of_kind.clear()
     for file in logfile._files.values():
         file.close()
     logfile._files.clear()

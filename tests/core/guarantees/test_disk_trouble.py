@@ -89,6 +89,54 @@ def test_records_of_a_retired_segment_whose_sync_fails_are_written_again(
     assert account.missing == 0
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts open files as Linux does")
+def test_a_disk_that_never_syncs_costs_no_file_for_each_segment(
+    tracker: ExperimentTracker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When it does again, all that no sync succeeded for is written again, whether its file is still open or not."""
+    monkeypatch.setattr("refunc.journal.writer.SEGMENT_BYTES", 1_000)
+    run = tracker._run
+    assert run is not None
+    most = 0
+    with monkeypatch.context() as patch:
+        patch.setattr("refunc.journal.file._datasync", _no_sync)
+        for n in range(300):
+            tracker.log_metrics({"n": n})
+            if n % 3 == 0:
+                assert not tracker.flush(sync=True)
+                most = max(most, _open_segments())
+    assert len(list((run.folder / "journal").iterdir())) > 20
+    assert most <= appender.MAX_UNSYNCED + 3
+
+    deadline = time.monotonic() + 30
+    while not tracker.flush(sync=True):
+        assert time.monotonic() < deadline
+    paths = sorted((run.folder / "journal").iterdir())
+    for path in paths[1:15]:  # what a power cut might leave of pages that the kernel gave up
+        path.unlink()
+    account = Account()
+    found = [
+        record.metrics["n"] for record in read_journal(run.folder, account) if "n" in getattr(record, "metrics", {})
+    ]
+    assert sorted(found) == list(range(300))
+    assert account.missing == 0
+    assert _open_segments() == 1
+
+
+def _no_sync(fd: int) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def _open_segments() -> int:
+    found = 0
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found += os.readlink(f"/proc/self/fd/{name}").endswith(".jsonl")
+        except OSError:  # closed since
+            continue
+    return found
+
+
 def test_drops_are_counted_exactly(
     tracker: ExperimentTracker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, journal: Any
 ) -> None:

@@ -25,6 +25,10 @@ BATCH_BYTES = 1 << 20
 #: Syncs in a row that may fail before the same records are no longer copied to yet another file until one succeeds.
 MAX_REWRITES = 3
 
+#: Files that stay open while no sync of them succeeds, so that a disk that never syncs does not cost a descriptor for
+#: each; an older one is found by its name when its records are written again.
+MAX_UNSYNCED = 8
+
 #: Errors after which the same bytes can go to the same file later. Any other makes the file suspect.
 _REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR})
 #: Errors of a sync that say nothing about the disk: it is tried again.
@@ -211,6 +215,7 @@ class FileOutlet(Outlet):
                 self._syncing = 0
 
     def _sync_owned(self) -> bool:
+        self._close_old_suspects()
         while self._retired:
             file, size = self._retired[0]
             if not self._sync_file(file, size) and file not in self._suspects:
@@ -225,6 +230,13 @@ class FileOutlet(Outlet):
             return False
         self._sync_failures = 0
         return not self._suspects
+
+    def _close_old_suspects(self) -> None:
+        if len(self._suspects) <= MAX_UNSYNCED or self._must_rewrite():
+            return
+        for file in tuple(self._suspects)[:-MAX_UNSYNCED]:
+            if file is not self._state.file:
+                file.close()
 
     def _sync_file(self, file: AppendFile, size: int) -> bool:
         try:

@@ -37,6 +37,7 @@ class AppendFile:
         self.path = path
         self.fd = os.open(path, flags, 0o666)
         self.synced = 0 if new else self.size  # what stood there before is not this process's concern
+        self._identity = _identity(self.fd)
         self._entered = not new  # whether the folder's entry for the file is known to be on disk
 
     @property
@@ -63,13 +64,20 @@ class AppendFile:
         write_whole(self.fd, memoryview(data)[done:])
 
     def read(self, start: int, end: int) -> bytes:
-        """Return the bytes from *start* to *end*: of this file, whatever its name is by now."""
-        os.lseek(self.fd, start, os.SEEK_SET)  # appending does not care about the position
-        parts = []
-        while start < end and (part := os.read(self.fd, end - start)):
-            parts.append(part)
-            start += len(part)
-        return b"".join(parts)
+        """Return the bytes from *start* to *end*: of this file, whatever its name is by now; if closed, by its name."""
+        fd = self.fd if self.fd >= 0 else os.open(self.path, os.O_RDONLY | _CLOEXEC | _NOFOLLOW)
+        try:
+            if _identity(fd) != self._identity:
+                raise FileNotFoundError(f"{self.path} is another file by now")
+            os.lseek(fd, start, os.SEEK_SET)  # appending does not care about the position
+            parts = []
+            while start < end and (part := os.read(fd, end - start)):
+                parts.append(part)
+                start += len(part)
+            return b"".join(parts)
+        finally:
+            if fd != self.fd:
+                os.close(fd)
 
     def sync(self, size: int) -> None:
         """
@@ -91,6 +99,11 @@ class AppendFile:
         fd, self.fd = self.fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+def _identity(fd: int) -> tuple[int, int]:
+    info = os.fstat(fd)
+    return info.st_dev, info.st_ino
 
 
 def no_links(path: str | os.PathLike[str], flags: int) -> int:
