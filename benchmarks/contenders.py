@@ -1,5 +1,5 @@
 """
-How each package of `head_to_head.py` is used, and how what it kept is read.
+How each package of `head_to_head.py` and `speed` is used, and how what it kept is read.
 
 Each is used as its documentation says, with its defaults; switched off are the network and what phones home. Where a
 package leaves a choice that bears on the result, it gets the one that keeps more: W&B's `log` is called without
@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: What logs one step, and what ends the run properly.
-Handles = tuple[Callable[[int], object], Callable[[], object]]
+#: What logs numbers at a step, `log({"loss": 0.5}, step=1)`, and what ends the run properly.
+Handles = tuple[Callable[..., object], Callable[[], object]]
 METRIC = "number"
 
 
@@ -62,7 +62,7 @@ def start_wandb(name: str, uri: str) -> Handles:
     import wandb
 
     run = wandb.init(project="survives", name=name)
-    return lambda step: run.log({METRIC: step}), run.finish
+    return lambda metrics, step: run.log(metrics), run.finish
 
 
 def read_wandb(folder: Path, name: str, uri: str) -> list[list[int]]:
@@ -82,7 +82,7 @@ def start_trackio(name: str, uri: str) -> Handles:
     import trackio
 
     trackio.init(project="survives", name=name)
-    return lambda step: trackio.log({METRIC: step}), trackio.finish
+    return trackio.log, trackio.finish
 
 
 def read_trackio(folder: Path, name: str, uri: str) -> list[list[int]]:
@@ -100,7 +100,7 @@ def start_mlflow(name: str, uri: str) -> Handles:
     mlflow.set_tracking_uri(uri)
     mlflow.set_experiment(name)
     mlflow.start_run(run_name=name)
-    return lambda step: mlflow.log_metric(METRIC, step, step=step), mlflow.end_run
+    return mlflow.log_metrics, mlflow.end_run
 
 
 def start_mlflow_async(name: str, uri: str) -> Handles:
@@ -128,7 +128,7 @@ def start_refunc(name: str, uri: str, **options: Any) -> Handles:
 
     logger = MLLogger("train", **options)
     logger.start_experiment(name, name)
-    return lambda step: logger.log_metrics({METRIC: step}, step=step), logger.end_experiment
+    return logger.log_metrics, logger.end_experiment
 
 
 def start_refunc_process(name: str, uri: str) -> Handles:
@@ -141,7 +141,7 @@ def start_refunc_mlflow(name: str, uri: str) -> Handles:
     logger = MLLogger("train")
     logger.add_integration(MLflowIntegration(tracking_uri=uri))
     logger.start_experiment(name, name)
-    return lambda step: logger.log_metrics({METRIC: step}, step=step), logger.end_experiment
+    return logger.log_metrics, logger.end_experiment
 
 
 def read_refunc(folder: Path, name: str, uri: str) -> list[list[int]]:

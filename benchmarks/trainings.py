@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import psutil
-from contenders import CONTENDERS, Contender, environment
+from contenders import CONTENDERS, METRIC, Contender, environment
 
 STEPS, HALF = 500, 250
 DEADLINE, GRACE = 60.0, 90.0
@@ -29,7 +29,7 @@ def train(contender: Contender, case: str, name: str, uri: str, pipe: int, pace:
         for number in numbers:
             began = time.perf_counter()
             try:
-                log(number)
+                log({METRIC: number}, step=number)
             except Exception as error:
                 os.write(pipe, f"raised {type(error).__name__}\n".encode())
             else:
