@@ -12,6 +12,7 @@ import click
 
 from refunc import __version__
 from refunc.cli.finding import store_option
+from refunc.cli.importing import import_command
 from refunc.cli.logs import logs, tail
 from refunc.cli.ls import ls
 from refunc.cli.plugins import plugins
@@ -81,4 +82,5 @@ refunc.add_command(show)
 refunc.add_command(logs)
 refunc.add_command(tail)
 refunc.add_command(sync_command)
+refunc.add_command(import_command)
 refunc.add_command(plugins)

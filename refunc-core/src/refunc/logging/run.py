@@ -111,7 +111,14 @@ class ActiveRun:
             fields["implicit"] = True
         self.writer.queue.append((kinds.START, self.start_time, fields))
 
-    def end(self, status: str, *, metrics: Mapping[str, Any] | None = None, error: str | None = None) -> bool:
+    def end(
+        self,
+        status: str,
+        *,
+        metrics: Mapping[str, Any] | None = None,
+        error: str | None = None,
+        moment: float | None = None,
+    ) -> bool:
         """
         Write the end record and let go of the files; where another process owns the run, only the latter.
 
@@ -119,6 +126,7 @@ class ActiveRun:
 
         Args:
             error: The traceback that ended it.
+            moment: When it ended, where that is not now, in seconds since 1970.
 
         Returns:
             Whether it was this call that ended the run.
@@ -128,16 +136,23 @@ class ActiveRun:
         self.is_open = False
         if self.is_own:
             if "_last_words" not in vars(self):
-                words = iter((self._end_record(status, metrics, error),))
+                words = iter((self._end_record(status, metrics, error, moment),))
                 vars(self).setdefault("_last_words", words)  # one step, however many threads end the run at once
             self.writer.write_all(self._last_words)
+        self.leave()
+        return True
+
+    def leave(self) -> None:
+        """Let go of the files without an end record; once is enough. A run that is left reads as crashed."""
+        self.is_open = False
         self.writer.close()
         self.writer.release()
         self._is_ended = True
-        return True
 
-    def _end_record(self, status: str, metrics: Mapping[str, Any] | None, error: str | None) -> tuple[Any, ...]:
-        self.end_time = time.time()
+    def _end_record(
+        self, status: str, metrics: Mapping[str, Any] | None, error: str | None, moment: float | None
+    ) -> tuple[Any, ...]:
+        self.end_time = moment or time.time()
         self.status = status
         fields: dict[str, Any] = {"status": status, "duration": self.end_time - self.start_time}
         if metrics:

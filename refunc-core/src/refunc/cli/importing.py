@@ -1,0 +1,199 @@
+"""`refunc import`: runs of other trackers become runs here, and are counted on both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+from rich.text import Text
+
+from refunc.cli.finding import store_option
+from refunc.cli.screen import print_json, print_lines, shown
+from refunc.importing.detection import TRACKERS, find
+from refunc.importing.source import Counts, Problems, SourceError, SourceRun
+from refunc.importing.transfer import Outcome, known_runs, transfer
+from refunc.journal.names import new_id
+from refunc.runs.store import Store, find_store, store_path
+
+_EXAMPLES = """\b
+Examples:
+  refunc import mlflow.db
+  refunc import mlruns wandb --dry-run
+  refunc import lightning_logs --from tensorboard --json"""
+
+
+@attrs.define
+class _Tally:
+    """What was done so far."""
+
+    outcomes: list[Outcome] = attrs.Factory(list)
+    known: list[SourceRun] = attrs.Factory(list)
+    deleted: int = 0
+    failed: list[tuple[SourceRun, str]] = attrs.Factory(list)
+    problems: Problems = attrs.Factory(Problems)
+
+    @property
+    def read(self) -> Counts:
+        return sum((outcome.read for outcome in self.outcomes), Counts())
+
+    @property
+    def wrote(self) -> Counts:
+        return sum((outcome.wrote for outcome in self.outcomes), Counts())
+
+    @property
+    def is_whole(self) -> bool:
+        return not self.failed and all(outcome.is_whole for outcome in self.outcomes)
+
+
+@click.command("import", epilog=_EXAMPLES)
+@click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--from", "tracker", type=click.Choice(TRACKERS), help="What SOURCE is, where it could be several.")
+@click.option("--again", is_flag=True, help="Import runs anew that were imported before.")
+@click.option("--deleted", is_flag=True, help="Import also runs that were deleted in MLflow.")
+@click.option("--dry-run", is_flag=True, help="Only say which runs would be imported.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@store_option
+@click.pass_context
+def import_command(
+    ctx: click.Context,
+    /,
+    sources: tuple[Path, ...],
+    tracker: str | None,
+    again: bool,
+    deleted: bool,
+    dry_run: bool,
+    as_json: bool,
+    store: str | None,
+) -> None:
+    """
+    Import runs of MLflow, W&B, TensorBoard or Lightning, and count that all of it arrived.
+
+    SOURCE is a database file of MLflow or its folder `mlruns`, a folder `wandb` or a run's folder in it, a folder with
+    event files of TensorBoard, or one with `metrics.csv` files of Lightning. Nothing in it is changed, and none of
+    these packages is needed. A run that was imported before is left out.
+
+    Exit code 0: all that was read was written. 1: something was not, or a run cannot be read. What is damaged in a
+    source is told, and the rest imported.
+    """
+    place = _target(store or ctx.obj)
+    tally = _Tally()
+    runs: list[SourceRun] = []
+    for path in sources:
+        try:
+            found = find(path, tracker, deleted=deleted)
+        except SourceError as error:
+            raise click.UsageError(str(error)) from error
+        runs += found.runs
+        tally.deleted += found.deleted
+        for line in found.problems.lines():
+            tally.problems.add(line)
+    ids = known_runs(place)
+    chosen = [run for run in runs if again or (run.tracker, run.id) not in ids]
+    tally.known = [run for run in runs if run not in chosen]
+    if not dry_run:
+        _import(chosen, ids, place, tally, quiet=as_json)
+    if as_json:
+        print_json(_fields(tally, chosen, place))
+    else:
+        print_lines(_lines(tally, chosen, dry_run=dry_run))
+    if not tally.is_whole or tally.problems.counts:
+        ctx.exit(1)
+
+
+def _target(named: str | None) -> Store:
+    """Return the store that runs are imported to: unlike for reading, it need not exist."""
+    if named is not None:
+        return Store(Path(named).absolute())
+    try:
+        return Store(find_store())
+    except FileNotFoundError:
+        return Store(store_path())
+
+
+def _import(
+    chosen: list[SourceRun], known: dict[tuple[str, str], str], place: Store, tally: _Tally, *, quiet: bool
+) -> None:
+    # All ids before the first run: a child may stand before its parent.
+    ids = {**known, **{(run.tracker, run.id): new_id() for run in chosen}}
+    for run in chosen:
+        parent = ids.get((run.tracker, run.parent)) if run.parent is not None else None
+        try:
+            outcome = transfer(run, place.path, run_id=ids[run.tracker, run.id], parent_id=parent)
+        except (SourceError, OSError) as error:
+            tally.failed.append((run, str(error)))
+            continue
+        tally.outcomes.append(outcome)
+        if not quiet:
+            print_lines([_line(outcome)])
+
+
+def _line(outcome: Outcome) -> Text:
+    mark = Text("imported", "green") if outcome.is_whole else Text("differs ", "red")
+    counts = outcome.read
+    return Text.assemble(
+        mark,
+        f"  {shown(outcome.run.name or outcome.run.id)}  ",
+        (f"{counts.points:,} points, {counts.params:,} params  {shown(outcome.folder.name)}", "dim"),
+    )
+
+
+def _lines(tally: _Tally, chosen: list[SourceRun], *, dry_run: bool) -> Iterator[Text]:
+    if dry_run:
+        for run in chosen:
+            yield Text(
+                f"would import  {shown(run.name or run.id)}  ({shown(run.experiment)}, {run.tracker} {shown(run.id)})"
+            )
+    elif tally.outcomes:
+        yield Text(f"read   {_sentence(tally.read)}")
+        yield Text(f"wrote  {_sentence(tally.wrote)}", "" if tally.is_whole else "red")
+    if tally.known:
+        count = len(tally.known)
+        yield Text(f"{count:,} run{'s were' if count > 1 else ' was'} imported before; --again imports anew")
+    if tally.deleted:
+        yield Text(f"{tally.deleted:,} deleted in MLflow left out; --deleted imports them too")
+    if not (chosen or tally.known or tally.deleted):
+        yield Text("no runs there")
+    for run, reason in tally.failed:
+        yield Text(f"failed  {shown(run.name or run.id)}: {shown(reason)}", "red")
+    for line in tally.problems.lines():
+        yield Text(shown(line), "yellow")
+    for outcome in tally.outcomes:
+        for line in outcome.problems:
+            yield Text(f"{shown(outcome.run.name or outcome.run.id)}: {shown(line)}", "yellow")
+
+
+def _sentence(counts: Counts) -> str:
+    return ", ".join(f"{count:,} {_WORDS.get(name, name)}" for name, count in attrs.asdict(counts).items())
+
+
+_WORDS = {"others": "other values"}
+
+
+def _fields(tally: _Tally, chosen: list[SourceRun], place: Store) -> dict[str, Any]:
+    return {
+        "store": str(place.path),
+        "read": attrs.asdict(tally.read),
+        "wrote": attrs.asdict(tally.wrote),
+        "is_whole": tally.is_whole,
+        "chosen": [{"from": run.tracker, "id": run.id, "name": run.name} for run in chosen],
+        "imported": [
+            {
+                "from": outcome.run.tracker,
+                "id": outcome.run.id,
+                "run_id": outcome.run_id,
+                "run_name": outcome.run.name,
+                "folder": str(outcome.folder),
+                "read": attrs.asdict(outcome.read),
+                "wrote": attrs.asdict(outcome.wrote),
+                "problems": outcome.problems,
+            }
+            for outcome in tally.outcomes
+        ],
+        "known": [{"from": run.tracker, "id": run.id} for run in tally.known],
+        "deleted": tally.deleted,
+        "failed": [{"from": run.tracker, "id": run.id, "reason": reason} for run, reason in tally.failed],
+        "problems": tally.problems.lines(),
+    }
