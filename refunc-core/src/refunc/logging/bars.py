@@ -22,6 +22,7 @@ from typing import Any, Protocol
 
 from refunc.journal.values import number, text_of
 from refunc.logging.echo import open_bars
+from refunc.logging.notebook import Nowhere, has_widgets, text_class
 from refunc.logging.quantities import figure
 from refunc.logging.report import warn_once
 from refunc.logging.sharing import SharedTerminal
@@ -304,12 +305,15 @@ def open_bar(
         return None
     open_to_us = [name for name in ("unit", "leave", "ncols", "nrows") if f"TQDM_{name.upper()}" not in os.environ]
     sized = [] if in_notebook() else [name for name in open_to_us if name in ("ncols", "nrows") and name not in given]
-    # With leave=None, tqdm keeps the last state of an outermost bar and wipes an inner one.
-    ours = {"unit": unit, "leave": None, **_size(given.get("file") or sys.stderr, sized)}
+    # With leave=None, tqdm keeps the last state of an outermost bar and wipes an inner one; not so in a notebook.
+    leave = not _screen.bars if in_notebook() else None
+    ours = {"unit": unit, "leave": leave, **_size(given.get("file") or sys.stderr, sized)}
     wanted = {name: ours[name] for name in open_to_us if name in ours}
     try:
         with _screen.lock:
             _screen.share(given.get("file") or sys.stderr)
+            if in_notebook() and not has_widgets():
+                given["file"] = Nowhere()
             with _screen.frame():
                 drawn = _tqdm_class()(total=total, desc=_one_line(description), **{**wanted, **given, "disable": False})
             drawn.start_t = drawn.last_print_t = time.time() - elapsed
@@ -409,8 +413,13 @@ def _meter_without_bar(drawn: Any) -> str:
 def _tqdm_class() -> Any:
     """Return tqdm's class for terminals or notebooks, without the monitor thread that would stay for good."""
     import tqdm
-    from tqdm.auto import tqdm as tqdm_auto
 
+    base: Any = tqdm.tqdm
+    if in_notebook():
+        if has_widgets():
+            from tqdm.auto import tqdm as base
+        else:
+            base = text_class(base)
     tqdm.tqdm.get_lock()  # type: ignore[no-untyped-call]  # Made on tqdm's own class, so that its other bars and ours share it.
 
     def refresh(self: Any, nolock: bool = False, lock_args: object = None) -> bool:
@@ -424,10 +433,10 @@ def _tqdm_class() -> Any:
         # Who writes a line draws the bars again as they were; only the drawing thread makes new text of them.
         if msg is None:
             msg = self.shown = self.shown or str(self)
-        return tqdm_auto.display(self, msg, pos)
+        return base.display(self, msg, pos)
 
     ours = {"monitor_interval": 0, "refresh": refresh, "is_of_refunc": True, "shown": None}
-    return type("Tqdm", (tqdm_auto,), ours if in_notebook() else {**ours, "display": display})
+    return type("Tqdm", (base,), ours if in_notebook() else {**ours, "display": display})
 
 
 def _thread_lock() -> Any:
