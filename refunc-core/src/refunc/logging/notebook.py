@@ -15,7 +15,7 @@ def has_widgets() -> bool:
 
 
 def text_class(base: Any) -> Any:
-    """Return tqdm's class *base* drawing into the cell's output; on stderr it would be red, and lines would end in it."""
+    """Return tqdm's class *base* drawing into the output of the cell: on stderr it would be red, and in pieces."""
 
     def display(self: Any, msg: str | None = None, pos: int | None = None) -> None:
         from IPython.display import display
