@@ -62,6 +62,27 @@ def test_end_epoch_says_one_line_with_the_duration(logger: Any) -> None:
     assert extra == {}
 
 
+def test_the_line_says_what_is_best_so_far(logger: Any) -> None:
+    with EpochTracker(4, 1, logger) as epochs:
+        for number, (loss, accuracy, other) in enumerate([(0.5, 0.8, 1), (0.4, 0.7, 2), (0.6, 0.9, 3), (0.3, 0.95, 4)]):
+            epochs.start_epoch(number)
+            epochs.update_step(train_loss=-number)
+            epochs.end_epoch({"val_loss": loss, "val/accuracy": accuracy, "seen": other})
+
+    ends = [message.partition(" s")[2] for message, *_ in logger.lines]
+    assert ends == ["", ", best val_loss so far", ", best val/accuracy so far", ", best val_loss, val/accuracy so far"]
+
+
+def test_a_mean_is_best_where_nothing_else_was_given(logger: Any) -> None:
+    with EpochTracker(2, 1, logger) as epochs:
+        for number in range(2):
+            epochs.start_epoch(number)
+            epochs.update_step(loss=1 - number)
+            epochs.end_epoch()
+
+    assert logger.lines[-1][0].endswith(", best loss so far")
+
+
 def test_given_metrics_win_over_means(logger: Any) -> None:
     tracker = EpochTracker(logger=logger)
 

@@ -42,6 +42,7 @@ def log_lines() -> list[logging.LogRecord]:
         *(record(level, f"a line at {level.name}") for level in LogLevel),
         record(35, "a level that nobody named"),
         record(LogLevel.METRIC, "metrics", refunc=Fields(metrics=metrics, step=100, epoch=3)),
+        record(LogLevel.METRIC, "later", refunc=Fields(metrics={"loss": 0.12, "accuracy": 0.95}, step=200, epoch=3)),
         record(LogLevel.METRIC, "", refunc=Fields(metrics={"loss": float("nan"), "best": float("-inf")}, step=12345)),
         record(
             logging.INFO,
@@ -70,6 +71,9 @@ def log_lines() -> list[logging.LogRecord]:
     ]
 
 
+#: Asked for here, because no test sees the shell's own variables.
+UPDATE = bool(os.environ.get("REFUNC_UPDATE_GOLDEN"))
+
 GOLDEN_FORMATTERS: dict[str, Callable[[], logging.Formatter]] = {
     "plain": lambda: ColoredFormatter(colored=False),
     "colored-default": lambda: ColoredFormatter(colored=True),
@@ -89,7 +93,7 @@ def test_lines_are_those_of_the_golden_file(name: str) -> None:
     text = "".join(formatter.format(one) + "\n" for one in log_lines())
 
     path = GOLDEN / f"{name}.txt"
-    if os.environ.get("REFUNC_UPDATE_GOLDEN"):
+    if UPDATE:
         path.write_bytes(text.encode("utf-8"))
 
     assert text.encode("utf-8") == path.read_bytes()
@@ -124,6 +128,15 @@ def test_messages_stand_in_one_column_whatever_the_level() -> None:
     formatter = ColoredFormatter(colored=False)
 
     assert len({formatter.format(record(level, "here")).index("here") for level in LogLevel}) == 1
+
+
+def test_metrics_of_short_messages_stand_in_one_column() -> None:
+    formatter = ColoredFormatter(colored=False)
+    texts = ["loaded the images", "done", "x" * 33, "done"]
+    lines = [formatter.format(record(logging.INFO, text, refunc=Fields(metrics={"loss": 0.5}))) for text in texts]
+
+    first, second, long, last = (line.index("loss=") for line in lines)
+    assert first == second == last < long
 
 
 def test_messages_of_several_loggers_stand_in_one_column() -> None:
@@ -281,6 +294,29 @@ def test_ml_line_compact() -> None:
     one = record(msg="", refunc=Fields(1200, 3, {"loss": 0.1234}))
 
     assert MLFormatter(compact_mode=True).format(one) == "e3 s1200 loss=0.1234"
+
+
+def test_ml_arrows_say_which_way_a_metric_went() -> None:
+    formatter, compact = MLFormatter(), MLFormatter(compact_mode=True)
+    records = [
+        record(LogLevel.METRIC, "", refunc=Fields(metrics={"loss": loss, "acc": acc, "lr": 0.1, "note": "x"}))
+        for loss, acc in ((0.5, 0.8), (0.25, 0.9), (0.25, float("nan")))
+    ]
+
+    assert [formatter.format(one) for one in records] == [
+        "loss 0.5000 acc 0.8000 lr 0.1000 note x",
+        "loss 0.2500 ▼ acc 0.9000 ▲ lr 0.1000 note x",
+        "loss 0.2500 acc NaN lr 0.1000 note x".replace("NaN", format(float("nan"), ".4f")),
+    ]
+    assert [compact.format(one) for one in records[:2]][1] == "loss=0.2500▼ acc=0.9000▲ lr=0.1000 note=x"
+
+
+def test_ml_arrows_of_two_loggers_have_nothing_to_do_with_each_other() -> None:
+    formatter = MLFormatter()
+    formatter.format(record(LogLevel.METRIC, "", refunc=Fields(metrics={"loss": 0.5})))
+
+    other = record(LogLevel.METRIC, "", refunc=Fields(metrics={"loss": 0.25}), name="validation")
+    assert formatter.format(other) == "loss 0.2500"
 
 
 def test_ml_parts_can_be_left_out() -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import platform
 import time
 from collections import deque
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,8 @@ class JournalWriter(FileOutlet):
         self.logger = logger
         #: The last value of each metric that this writer has encoded.
         self.latest: dict[str, Any] = {}
+        #: Sees the metrics that are encoded, with their step and epoch, in the draining thread.
+        self.watch: Callable[[Mapping[str, Any], Any], object] | None = None
         #: Files of the run that are whole and not yet known to be on disk: artifacts. Synced with the journal.
         self.unsynced: deque[Path] = deque()
         self._masks = is_wanted()
@@ -135,7 +138,7 @@ class JournalWriter(FileOutlet):
             if fields.get("logger") == self.logger:
                 del fields["logger"]
             if "metrics" in fields and fields.get("level") != "PROGRESS":
-                self.latest.update(fields["metrics"])
+                self._note(fields["metrics"], fields.get("step"), fields.get("epoch"))
             return _bounded(encode_line(fields))
         except Exception as error:  # one record that cannot be written must not hold up all behind it
             if item[0] == kinds.END and item[2].get(
@@ -159,8 +162,13 @@ class JournalWriter(FileOutlet):
             fields["other"] = masked(other) if self._masks else other
         if logger != self.logger:
             fields["logger"] = logger
-        self.latest.update(metrics)
+        self._note(metrics, None if automatic and epoch is not None else step, epoch)
         return fields
+
+    def _note(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
+        self.latest.update(metrics)
+        if self.watch is not None:
+            self.watch(metrics, (step, epoch))
 
     def _is_kept(self, item: Any) -> bool:
         return item[0] is not kinds.METRICS and (item[0] is not kinds.LOG or item[2].get("level") in _KEPT_LEVELS)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
-from refunc.logging.quantities import amount, duration
+from refunc.logging.quantities import amount, duration, figure
 from refunc.logging.run import ActiveRun
+from refunc.logging.terminal import printable_line
+
+#: Best values that the end of a run names: those of validation first.
+_MOST_BEST = 4
+_VALIDATION, _TRAINING = 0, 1
+_ASIDE = frozenset("val valid validation test eval dev".split())
 
 
 def start_line(run: ActiveRun) -> str:
@@ -21,6 +28,31 @@ def end_line(run: ActiveRun) -> str:
     dropped = f", {run.writer.dropped:,} records dropped" if run.writer.dropped else ""
     came = f"{run.status} in {duration(seconds)}, {amount(run.size)}{dropped}"
     return f"run {shown_name(run)} {came}: {shown_path(run.folder)}"
+
+
+def best_line(run: ActiveRun) -> str | None:
+    """Return `best: val_accuracy 0.982 (epoch 7), loss 0.0123 (step 4200)`; None where nothing has a best value."""
+    found = dict(run.bests.found)
+    names = sorted(found, key=lambda name: _TRAINING if _is_of_training(name) else _VALIDATION)[:_MOST_BEST]
+    shown = [
+        f"{printable_line(name)} {figure(found[name][0], grouped=True)}{_place(*found[name][1])}" for name in names
+    ]
+    return f"best: {', '.join(shown)}" if shown else None
+
+
+def is_quiet() -> bool:
+    """Whether `REFUNC_QUIET` says that no line about runs is wanted on the console."""
+    return os.environ.get("REFUNC_QUIET", "").strip().lower() not in ("", "0", "off", "false", "no")
+
+
+def _is_of_training(name: str) -> bool:
+    return _ASIDE.isdisjoint(re.split(r"[^a-z0-9]+", name.lower()))
+
+
+def _place(step: object, epoch: object) -> str:
+    if epoch is not None:
+        return f" (epoch {epoch})"
+    return "" if step is None else f" (step {step})"
 
 
 def shown_name(run: ActiveRun) -> str:

@@ -26,8 +26,8 @@ from refunc.journal.kinds import COMPLETED, FAILED, INTERRUPTED
 from refunc.journal.pump import at_exit
 from refunc.journal.values import excerpt
 from refunc.logging.attached import adopt_after_fork, has_parent, name_for_children, run_of_parent
-from refunc.logging.banner import end_line, start_line
-from refunc.logging.integrations import deliver_to_all
+from refunc.logging.banner import best_line, end_line, is_quiet, start_line
+from refunc.logging.integrations import deliver_to_all, news
 from refunc.logging.report import report, warn_once
 from refunc.logging.run import ActiveRun
 
@@ -114,9 +114,11 @@ def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
     with contextlib.suppress(IndexError):  # another thread's run took lines meanwhile
         run.writer.write_all(map(deque.popleft, repeat(loose_lines, len(loose_lines))))
     name_for_children(run)
-    if run.is_written:
+    if run.is_written and not is_quiet():
         run.tell = tell
     run.tell(start_line(run))
+    for line in news():
+        run.tell(line)
     if _is_exiting:  # by an atexit handler that runs behind ours: nobody else ends this run
         _late_run = run
         finish(run, COMPLETED)
@@ -133,6 +135,8 @@ def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None
     if is_ended:
         last_ended = run
         if run.is_own:
+            if (best := best_line(run)) is not None:
+                run.tell(best)
             run.tell(end_line(run))
 
 

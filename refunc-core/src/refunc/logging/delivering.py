@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from refunc.journal import kinds
+from refunc.logging.integrations import forget_integrations, news, tell_with_next_run
 from refunc.logging.run import ActiveRun
 from refunc.plugins.discovery import PluginState, configure, states
 from refunc.plugins.hooks import hooks_of, require_integration
 from refunc.plugins.integration import Health, passport_of
-
-if TYPE_CHECKING:
-    from refunc.logging.integrations import Delivering
 
 
 class IntegrationsManager:
@@ -78,6 +76,14 @@ def auto_configure_integrations() -> IntegrationsManager:
     """
     manager = IntegrationsManager()
     manager.states = tuple(states())
+    unused: dict[str, list[str]] = {}
+    for state in manager.states:
+        if state.integration is None:
+            reason = state.reason.removeprefix(f"{state.plugin.name}: ").rstrip(".")
+            unused.setdefault(reason or state.state, []).append(state.plugin.name)
+    if unused:
+        reasons = [f"{', '.join(names)}: {reason}" for reason, names in unused.items()]
+        tell_with_next_run(f"not delivering to {'; '.join(reasons)}")
     for state in manager.states:
         if state.integration is not None:
             manager.add_integration(state.plugin.name, state.integration)
@@ -101,8 +107,6 @@ def integration_context(integrations: Any) -> Iterator[IntegrationsManager]:
     try:
         yield manager
     finally:
-        from refunc.logging.integrations import forget_integrations
-
         forget_integrations(tuple(manager))
 
 
@@ -132,7 +136,7 @@ def configured(integrations: Mapping[str, Mapping[str, Any]]) -> list[Any]:
     return [configure(name, options) for name, options in integrations.items()]
 
 
-def attach(run: ActiveRun, logger: Delivering, integrations: Iterable[Any]) -> None:
+def attach(run: ActiveRun, integrations: Iterable[Any]) -> None:
     """Attach *integrations* to *run*, which this process opened, unless it has them; written on return."""
     from refunc.delivery import handover
 
@@ -146,4 +150,6 @@ def attach(run: ActiveRun, logger: Delivering, integrations: Iterable[Any]) -> N
         handover.attach(run.folder, integration, passport)
         names.append(passport.target or passport.name)
     if names:
-        logger._tell(f"delivering to {', '.join(names)}")
+        run.tell(f"delivering to {', '.join(names)}")
+        for line in news():
+            run.tell(line)

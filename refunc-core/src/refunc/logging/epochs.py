@@ -8,14 +8,17 @@ the metrics that `update_step` brought, and a PROGRESS line.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from refunc.journal.values import number
 from refunc.logging import bars
+from refunc.logging.goals import Bests
 from refunc.logging.progress import ProgressTracker, checked_total, counted, logger_or_default, shown_metrics
 from refunc.logging.quantities import duration
+from refunc.logging.recording import split_metrics
 from refunc.logging.steps import whole
 
 if TYPE_CHECKING:
@@ -27,6 +30,9 @@ T = TypeVar("T")
 
 #: Names that `log_metrics` takes for positions; a mean of them would move the run's step.
 _POSITIONS = frozenset({"step", "epoch"})
+
+#: Metrics that a line names as best so far.
+_MOST_NAMED = 3
 
 
 class EpochTracker:
@@ -54,6 +60,7 @@ class EpochTracker:
         self._current: _Epoch | None = None
         self._bar: bars.Bar | None = None
         self._finished = False
+        self._bests = Bests()
 
     @property
     def total(self) -> float | None:
@@ -90,10 +97,11 @@ class EpochTracker:
 
     def end_epoch(self, metrics: Mapping[str, Any] | None = None) -> None:
         """
-        End the current epoch: write its metrics and a PROGRESS line with its duration.
+        End the current epoch: write its metrics and a PROGRESS line with its duration, which says what is best so far.
 
         Written are the means of the step metrics and then *metrics*. A name that is in both, or that `log` wrote during
-        this epoch, is not written as a mean: what was given for the epoch as a whole wins.
+        this epoch, is not written as a mean: what was given for the epoch as a whole wins. The same goes for the best:
+        of metrics whose goal `define_metric` or their name says, means only where nothing else was given.
         """
         epoch = self._open_epoch()
         given = shown_metrics(metrics)
@@ -108,8 +116,15 @@ class EpochTracker:
         self.metrics = whole | {name: mean for name, mean in means.items() if name not in whole}
         logger = logger_or_default(self._logger)
         if written:
+            if hasattr(logger, "_echo"):
+                logger._echo.shown(written, time.time())  # the line below shows them
             logger.log_metrics(written, epoch=epoch.number)
-        logger.progress(f"{epoch.description} took {duration(seconds)}", metrics=dict(self.metrics))
+        run = logger._current_run() if hasattr(logger, "_current_run") else None
+        if run is not None:
+            self._bests.judge_as(run.bests)
+        best = self._bests.see(split_metrics(whole or means, warn=False)[0])
+        so_far = f", best {', '.join(best[:_MOST_NAMED])} so far" if best else ""
+        logger.progress(f"{epoch.description} took {duration(seconds)}{so_far}", metrics=dict(self.metrics))
 
     def finish(self) -> None:
         """End the epoch that is open, if one is, and close the display. May be called again, which does nothing."""

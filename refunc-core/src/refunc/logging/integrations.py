@@ -25,9 +25,6 @@ class Delivering:
         """Return the run that a call belongs to, without opening one."""
         raise TypeError(f"{type(self).__name__} does not say which run it is in.")
 
-    def _tell(self, line: str) -> None:
-        """Show a line about a run."""
-
     def add_integration(self, integration: Any) -> None:
         """
         Deliver the runs that this logger logs to, to a tracker as well: whole runs, what was logged before included.
@@ -87,7 +84,24 @@ class Delivering:
             # Only who has an integration pays for importing what delivers.
             from refunc.logging.delivering import attach
 
-            attach(run, self, self.integrations)
+            attach(run, self.integrations)
+
+
+#: What is to be said on the console with the next run that there is something to say of.
+_news: list[str] = []
+
+
+def tell_with_next_run(line: str) -> None:
+    """Have *line* shown at the start of the next run, or when the next integration is attached to one."""
+    if line not in _news:
+        _news.append(line)
+
+
+def news() -> list[str]:
+    """Return what is to be said, for the last time."""
+    lines = _news[:]
+    _news.clear()
+    return lines
 
 
 #: The loggers that somebody gave integrations.

@@ -129,6 +129,8 @@ class Recorder:
         run = self._data_run()
         if run is not None:
             self._join(run)
+            if goal is not None:
+                run.bests.define(name, goal)
             run.put_through(kinds.DEFINE, {**fields, "logger": self.name})
 
     # -- params, tags, results: written when the call returns --------------------------------------------------------

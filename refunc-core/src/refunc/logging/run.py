@@ -19,6 +19,7 @@ from refunc import __version__
 from refunc.journal import kinds
 from refunc.journal.names import folder_name, new_id, unique_slug
 from refunc.journal.outlet import Durability, Outlet
+from refunc.logging.goals import Bests
 from refunc.logging.steps import Steps
 
 if TYPE_CHECKING:
@@ -69,12 +70,15 @@ class ActiveRun:
         self.tags: dict[str, str] = {}
         self.artifacts: list[str] = []
         self.steps: dict[object, Steps] = {}
+        #: The best values that this process has written.
+        self.bests = Bests()
         #: The keys of the integrations that belong to the run.
         self.delivered_to: set[str] = set()
         self.automatic_step = itertools.count()
         self._is_ended = False
         self._artifacts: Artifacts | None = None
         self.writer: JournalWriter | _Nowhere = self._new_writer(durability)
+        self.writer.watch = self.bests.see
 
     #: The end record, given out once: see `end`.
     _last_words: Iterator[Any]
@@ -236,6 +240,7 @@ class _Nowhere(Outlet):
         super()._reset()
         self.queue = deque(maxlen=0)
         self.latest: dict[str, Any] = {}
+        self.watch: Callable[[Mapping[str, Any], Any], object] | None = None
         self.unsynced: deque[Path] = deque()
 
     def write_all(self, items: Iterable[Any]) -> bool:

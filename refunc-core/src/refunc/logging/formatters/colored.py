@@ -1,7 +1,8 @@
 """
 The formatter for people at a terminal: one aligned line a record, quiet colours, whole tracebacks.
 
-    14:45:39 INFO       training  epoch done  loss=0.234 accuracy=0.92  [step 100 epoch 3]  model=resnet
+    14:45:39 INFO       training  loaded 60,000 images  path=data/train
+    14:45:41 INFO       training  epoch done            loss=0.234 accuracy=0.92  [step 100 epoch 3]  model=resnet
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from refunc.logging.formatters.text import (
 from refunc.logging.terminal import printable, printable_line, wants_color
 
 _LEVEL_WIDTH = max(map(len, LEVEL_NAMES.values()))
+#: Longer messages do not push everybody's metrics to the right.
+_WIDEST_MESSAGE = 32
 #: Longer logger names are shown whole, but do not push everybody's messages to the right.
 _WIDEST_NAME = 24
 _RESET = "\x1b[0m"
@@ -69,6 +72,7 @@ class ColoredFormatter(TotalFormatter):
         self._second: tuple[int, str, str] = (-1, "", "")
         self._prefixes: dict[tuple[int, str, bool], str] = {}
         self._name_width = 0
+        self._message_width = 0
         self._stderr: tuple[object, bool] = (None, False)
 
     def line(self, record: logging.LogRecord) -> str:
@@ -100,11 +104,12 @@ class ColoredFormatter(TotalFormatter):
         if fields.metrics and self._show_metrics and message == ", ".join(map(str, fields.metrics)):
             message = ""  # `log_metrics` and `log_result` have no text but the names, which stand with the values
         paint = self._bright if colored else self._plain
+        message_width = len(message) if "\n" not in message else _WIDEST_MESSAGE + 1
         if record.levelno >= logging.ERROR:
             message = paint.alarm + message + paint.reset
         text = clock + prefix + message
         if fields is not _NOTHING and fields != _NOTHING:
-            text += self._fields_text(fields, paint, bool(message))
+            text += self._fields_text(fields, paint, message_width)
         return text + traceback_block(self, record)
 
     def _clock(self, created: float, colored: bool) -> str:
@@ -134,7 +139,8 @@ class ColoredFormatter(TotalFormatter):
         self._prefixes[level, name, colored] = text
         return text
 
-    def _fields_text(self, fields: Fields, paint: _Paint, after_message: bool) -> str:
+    def _fields_text(self, fields: Fields, paint: _Paint, message_width: int) -> str:
+        """Return metrics, step, tags and the rest, with the space before them that puts them into their column."""
         groups = []
         if fields.metrics and self._show_metrics:
             groups.append(paint.metrics(shown(fields.metrics)))
@@ -152,7 +158,11 @@ class ColoredFormatter(TotalFormatter):
         if fields.artifacts:
             groups.append(paint.fields([("artifact", path) for path in fields.artifacts]))
         text = "  ".join(groups)
-        return "  " + text if text and after_message else text
+        if not text or not message_width:
+            return text
+        if self._message_width < message_width <= _WIDEST_MESSAGE:
+            self._message_width = message_width
+        return " " * (self._message_width - message_width + 2 if message_width <= self._message_width else 2) + text
 
 
 #: What `fields_of` returns for most lines of other libraries, less the ids, which the console does not show.

@@ -1,8 +1,10 @@
 """
 The formatter for training loops: where one is, what happened, and the metrics with a fixed number of digits.
 
-    epoch 3 · step 1200 · validation · loss 0.1234 acc 0.9200
-    e3 s1200 validation loss=0.1234 acc=0.9200                  (compact)
+    epoch 3 · step 1200 · validation · loss 0.1234 ▼ acc 0.9200 ▲
+    e3 s1200 validation loss=0.1234▼ acc=0.9200▲                  (compact)
+
+The arrow says that a metric is lower or higher than when its logger showed it last.
 """
 
 from __future__ import annotations
@@ -23,6 +25,9 @@ from refunc.logging.formatters.text import (
     value_text,
 )
 from refunc.logging.terminal import printable, printable_line
+
+#: Metrics whose last value is known.
+_MOST_REMEMBERED = 1_000
 
 
 class MLFormatter(TotalFormatter):
@@ -51,6 +56,8 @@ class MLFormatter(TotalFormatter):
         self._compact = compact_mode
         self._fixed, self._scientific = f".{metric_precision}f", f".{metric_precision}e"
         self._smallest = 10.0**-metric_precision
+        # By logger and metric. Read and replaced item by item: formatters run on any thread.
+        self._last: dict[tuple[str, str], float] = {}
 
     def line(self, record: logging.LogRecord) -> str:
         """Return the line; parts that the record does not have are left out."""
@@ -63,7 +70,10 @@ class MLFormatter(TotalFormatter):
             parts.append(message)
         if self._show_metrics and fields.metrics:
             between = "=" if self._compact else " "
-            pairs = [name_text(name) + between + self._number(value) for name, value in shown(fields.metrics)]
+            pairs = [
+                name_text(name) + between + self._number(value) + self._arrow(record.name, name, value)
+                for name, value in shown(fields.metrics)
+            ]
             parts.append(" ".join(pairs))
         return (" " if self._compact else " · ").join(parts) + traceback_block(self, record)
 
@@ -75,6 +85,19 @@ class MLFormatter(TotalFormatter):
         if self._show_step and fields.step is not None:
             parts.append(step_word + value_text(fields.step))
         return parts
+
+    def _arrow(self, logger: str, name: str, value: object) -> str:
+        """Return which way a metric went, where that is known."""
+        plain = None if isinstance(value, bool) else number(value)
+        if plain is None:
+            return ""
+        if len(self._last) >= _MOST_REMEMBERED:  # names made up on the fly must not fill memory
+            self._last.clear()
+        before = self._last.get((logger, name), plain)
+        self._last[logger, name] = plain
+        if not (plain < before or plain > before):  # NaN is neither
+            return ""
+        return ("" if self._compact else " ") + ("▼" if plain < before else "▲")
 
     def _number(self, value: object) -> str:
         plain = None if isinstance(value, bool) else number(value)
