@@ -77,7 +77,7 @@ def test_in_tmux_lines_stand_above_the_bars_and_narrowing_the_window_doubles_non
 
     lines = tmux.lines
     for epoch in range(3):
-        assert sum(line.endswith(f"epoch {epoch} is over  [epoch {epoch}]") for line in lines) == 1
+        assert sum(f"train  epoch {epoch} is over" in line for line in lines) == 1
         assert lines.count(f"printed {epoch}") == 1
     assert lines.count("two") == lines.count("lines") == 3
     assert [line[:12] for line in lines if "|" in line] == ["Epochs: 100%", "Export: 100%"]
