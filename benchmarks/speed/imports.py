@@ -10,7 +10,7 @@ from pathlib import Path
 
 from measuring import Figures
 
-PAIRS = 4
+PAIRS = 2
 
 CASES = {
     "logging": "import logging",

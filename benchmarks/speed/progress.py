@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from measuring import Figures
 
 #: Steps of a loop: what a step costs is between tens of nanoseconds and tens of microseconds.
-STEPS = 1_000_000
+STEPS = 200_000
 
 
 def bare(steps: int) -> None:
@@ -115,10 +115,10 @@ def _numbers(numbers: Iterable[int]) -> Iterable[int]:
 CASES: dict[str, tuple[Callable[[int], None], Callable[[int], None], int]] = {
     "tqdm iterator": (tqdm_iterator, bare, STEPS),
     "tqdm update(1)": (tqdm_update, bare, STEPS),
-    "tqdm update + set_postfix": (tqdm_metrics, bare, STEPS // 5),
+    "tqdm update + set_postfix": (tqdm_metrics, bare, STEPS // 4),
     "rich track": (rich_track, bare, STEPS),
     "rich track, generator": (rich_track_generator, bare_generator, STEPS),
-    "rich advance": (rich_advance, bare, STEPS // 5),
+    "rich advance": (rich_advance, bare, STEPS // 4),
     "refunc track": (refunc_track, bare, STEPS),
     "refunc track, generator": (refunc_track_generator, bare_generator, STEPS),
     "refunc update(1)": (refunc_update, bare, STEPS),
@@ -130,8 +130,8 @@ def measure(name: str) -> Figures:
     """Return the seconds of a step over those of a bare loop, and the processor time of all threads for one."""
     loop, without, steps = CASES[name]
     loop(1_000)  # imports, and a first drawing
-    best = min(_seconds(without, steps)[0] for _ in range(3))
-    wall, cpu = min(_seconds(loop, steps) for _ in range(2))
+    best = min(_seconds(without, steps)[0] for _ in range(10))
+    wall, cpu = min(_seconds(loop, steps) for _ in range(8))
     return {"step": (wall - best) / steps, "cpu": (cpu - best) / steps}
 
 

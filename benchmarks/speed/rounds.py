@@ -14,7 +14,7 @@ import termios
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ DEADLINE = 180.0
 def run(chosen: dict[str, list[str]], rounds: int) -> Results:
     """Measure the chosen cases of each family, round by round; a case that fails is told of on stderr and left out."""
     results: Results = {family: {name: [] for name in names} for family, names in chosen.items()}
-    with tempfile.TemporaryDirectory(prefix="refunc-speed-") as place:
+    # Ctrl-C ends it, and shows what there is.
+    with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="refunc-speed-") as place:
         for number in range(rounds):
             for family, names in chosen.items():
                 if number >= FAMILIES[family].rounds:
