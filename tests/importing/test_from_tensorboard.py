@@ -51,7 +51,7 @@ def test_scalars_texts_and_hyperparameters_come(logs: Path, imported: Callable[.
     assert "left out: image" in result.said["imported"][0]["problems"]
     session = runs["a/hp"]
     assert session.summary.params == {"lr": 0.1, "size": 32, "name": "adam", "amp": True}
-    assert (session.status, session.summary.metrics) == ("completed", {"acc": 0.5})
+    assert (session.status, session.summary.last) == ("completed", {"acc": 0.5})
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -53,7 +53,7 @@ def test_a_run_comes_with_everything(offline: Path, imported: Callable[..., Any]
     summary = run.summary
     assert summary.params == {"lr": 0.1, "optimizer": {"name": "adam", "betas": [0.9, 0.999]}, "late": 1}
     assert summary.tags == {"group": "grp", "notes": "why", "a": "", "b": ""}
-    assert (summary.counts["loss"], summary.counts["nested.x"], summary.metrics["best"]) == (200, 200, 0.5)
+    assert (summary.metrics["loss"].count, summary.metrics["nested.x"].count, summary.last["best"]) == (200, 200, 0.5)
     records = [record for record in run.records() if isinstance(record, Metrics) and record.step is not None]
     assert [record.step for record in records] == [*range(200), 500]
     assert math.isnan(records[3].metrics["acc"] or 0)
@@ -63,7 +63,7 @@ def test_a_run_comes_with_everything(offline: Path, imported: Callable[..., Any]
     assert all(abs(record.time - run.start_time) < 60 for record in records)
     assert "said aloud" in [record.message for record in run.records() if isinstance(record, LogLine)]
     assert {"output.log", "requirements.txt"} <= {artifact.name for artifact in summary.artifacts}
-    assert (failed.status, failed.summary.metrics["loss"]) == ("failed", math.inf)
+    assert (failed.status, failed.summary.last["loss"]) == ("failed", math.inf)
     assert len(imported(offline).said["known"]) == 2
 
 

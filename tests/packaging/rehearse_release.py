@@ -91,6 +91,12 @@ def with_plugins(wheelhouse, tmp_path_factory):
     return new
 
 
+def test_the_core_brings_the_files_that_a_report_is_made_of(dist):
+    (wheel,) = dist.glob("refunc_core-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert {f"refunc/report/page.{kind}" for kind in ("html", "css", "js")} <= set(archive.namelist())
+
+
 def test_six_wheels_and_six_sdists_of_one_version(dist):
     wheels = [parse_wheel_filename(path.name)[:2] for path in dist.glob("refunc*.whl")]
     sdists = [parse_sdist_filename(path.name) for path in dist.glob("refunc*.tar.gz")]

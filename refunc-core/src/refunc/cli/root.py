@@ -16,6 +16,7 @@ from refunc.cli.importing import import_command
 from refunc.cli.logs import logs, tail
 from refunc.cli.ls import ls
 from refunc.cli.plugins import plugins
+from refunc.cli.report import report
 from refunc.cli.screen import error_line
 from refunc.cli.show import show
 from refunc.cli.sync import sync_command
@@ -83,4 +84,5 @@ refunc.add_command(logs)
 refunc.add_command(tail)
 refunc.add_command(sync_command)
 refunc.add_command(import_command)
+refunc.add_command(report)
 refunc.add_command(plugins)

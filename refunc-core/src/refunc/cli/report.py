@@ -1,0 +1,104 @@
+"""`refunc report`: runs as one HTML file that can be sent to somebody."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import click
+
+from refunc.cli.finding import store_option, the_run
+from refunc.cli.screen import print_json, shown
+from refunc.journal.names import new_id
+from refunc.logging.quantities import amount
+from refunc.report.content import MAX_POINTS, content_of
+from refunc.report.page import page
+
+_EXAMPLES = """\b
+Examples:
+  refunc report resnet_v1
+  refunc report resnet_v1 resnet_v2 -o comparison.html
+  refunc report k3f9 -o - | gzip > report.html.gz"""
+
+
+@click.command(epilog=_EXAMPLES)
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@click.option(
+    "-o",
+    "--output",
+    default="report.html",
+    show_default=True,
+    metavar="FILE",
+    help="Where to; `-` is stdout. A file that is there is replaced.",
+)
+@click.option("--title", metavar="TEXT", help="The heading; else the names of the runs.")
+@click.option(
+    "--max-points",
+    type=click.IntRange(min=100),
+    default=MAX_POINTS,
+    show_default=True,
+    metavar="N",
+    help="Draw at most N points, of all curves together.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as a JSON object.")
+@store_option
+@click.pass_context
+def report(
+    ctx: click.Context,
+    /,
+    runs: tuple[str, ...],
+    output: str,
+    title: str | None,
+    max_points: int,
+    as_json: bool,
+    store: str | None,
+) -> None:
+    """
+    Write a report of one or more runs: curves, params side by side, log, pictures, environment.
+
+    It is one HTML file without anything from elsewhere: it opens offline, and loads and sends nothing. Of long curves
+    the lowest and highest points are drawn, and the report says so.
+    """
+    found = [the_run(ctx, store, name) for name in dict.fromkeys(runs)]
+    heading = title or ", ".join(run.run_name for run in found)
+    content = content_of(
+        found, title=shown(heading)[:300], made=time.strftime("%Y-%m-%d %H:%M %Z"), max_points=max_points
+    )
+    document = page(content["title"], content).encode()
+    if output == "-":
+        sys.stdout.buffer.write(document)
+        sys.stdout.buffer.flush()
+        return
+    target = Path(os.path.realpath(output))
+    _replace(target, document)
+    curves = [curve for chart in content["charts"]["list"] for curve in chart["curves"]]
+    facts = {
+        "file": str(target),
+        "bytes": len(document),
+        "runs": [run.run_id for run in found],
+        "charts": len(content["charts"]["list"]),
+        "points": sum(curve["of"] for curve in curves),
+        "points_drawn": sum(len(curve["y"]) for curve in curves),
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        click.echo(
+            f"{shown(output)}: {amount(len(document))}, {len(found)} run{'s' * (len(found) > 1)}, "
+            f"{facts['charts']} charts, {facts['points_drawn']:,} of {facts['points']:,} points drawn"
+        )
+
+
+def _replace(target: Path, document: bytes) -> None:
+    """Write the file, complete or not at all."""
+    if target.exists() and not target.is_file():  # a pipe, /dev/stdout; a folder says what it is
+        target.write_bytes(document)
+        return
+    draft = target.with_name(f".{target.name[:40]}.{new_id()}.tmp")
+    try:
+        draft.write_bytes(document)
+        os.replace(draft, target)
+    finally:
+        draft.unlink(missing_ok=True)
