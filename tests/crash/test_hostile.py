@@ -169,6 +169,7 @@ FORMULAS = [
         "-1+1",
         "-2+3+cmd|' /C x'!A0",
     ),
+    *("a;=1+1", 'a;"=1+1', "a\t@SUM(1,1)", "a;+1+cmd|'x'!A"),
     *("@SUM(1,1)", "@x", "\t=1+1", "\r=1+1", "\n=1+1", "＝1+1", "＋1", "－1", "＠x", "=\x00", '="a","b"', "=1\n=2"),
 ]
 
@@ -488,8 +489,13 @@ def test_no_cell_of_a_table_is_a_formula(own_folder: Path) -> None:
     cells = [cell for row in rows for cell in row]
     assert len(rows) > len(FORMULAS) * 2
     assert not [cell for cell in cells if cell[:1] in set("=+@\t\r\n＝＋－＠") or re.match(r"-(?!\d+(\.\d+)?$)", cell)]
+    assert not [
+        cell for cell in cells if re.search(r"""[;\t\r\n]"*([=@＝＋－＠]|[+-](?!\d+(\.\d+)?([;\t\r\n]|$)))""", cell)
+    ]
     assert "-1.5" in cells  # a number is none
-    assert all(f"'{each}" in cells for each in FORMULAS if "\r" not in each and "\x00" not in each)
+    one_line = [each for each in FORMULAS if not set(each) & set("a\r\n\t\x00")]
+    assert len(one_line) > 10
+    assert all(f"'{each}" in cells for each in one_line)
 
 
 # -- journals ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import csv
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -13,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refunc.logging import experiment_context
 from refunc.runs import LogEntry, open_store
-from refunc.runs.export import check_format, export
+from refunc.runs.export import _cell, check_format, export
 
 
 def entry(message: str = "hello", **fields: Any) -> LogEntry:
@@ -80,7 +83,14 @@ def test_no_entries_make_a_table_with_a_heading(tmp_path: Path) -> None:
     assert (tmp_path / "out").read_text().startswith("timestamp,level,logger_name,message,")
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "＝1+1", '=HYPERLINK("x")'])
+def unquoted(cell: str) -> str:
+    """What docs/reference/reading.md says gives the text back."""
+    return re.sub(r"""\A'(?='*[=+\-@＝＋－＠\t\r\n])|(?<=[;\t\r\n])("*)'(?='*[=+\-@＝＋－＠])""", r"\1", cell)
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t1", "\r1", "\n1", "＝1+1", '=HYPERLINK("x")', "'=1"]
+)
 def test_text_that_a_spreadsheet_would_run_is_quoted_in_csv_only(tmp_path: Path, text: str) -> None:
     entries = [entry(text, tags={"t": text}, extra={"e": text}, artifacts=[text])]
 
@@ -90,6 +100,34 @@ def test_text_that_a_spreadsheet_would_run_is_quoted_in_csv_only(tmp_path: Path,
     (row,) = table(tmp_path / "out.csv")
     assert {row[name] for name in ("message", "tags.t", "extra.e", "artifacts")} == {"'" + text}
     assert strict((tmp_path / "out.json").read_text())[0]["message"] == text
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("a;=cmd|' /C calc'!A0", "a;'=cmd|' /C calc'!A0"),
+        ("a;+1+1;-1+1;@x;＝1", "a;'+1+1;'-1+1;'@x;'＝1"),
+        ('a;"=1', "a;\"'=1"),
+        ("a\t=1\n=2\r=3", "a\t'=1\n'=2\r'=3"),
+        ("=1;=2", "'=1;'=2"),
+        ("\t=1", "'\t'=1"),
+        ("a;'=1", "a;''=1"),
+        ("from 1;-0.5;+1e-3", "from 1;-0.5;+1e-3"),
+        ("a;b=1; -c, =d", "a;b=1; -c, =d"),
+    ],
+)
+def test_nor_does_one_run_that_begins_cells_at_semicolons_tabs_or_lines(tmp_path: Path, text: str, cell: str) -> None:
+    export(lambda: [entry(text, tags={text: text})], tmp_path / "out.csv", "csv")
+
+    (row,) = table(tmp_path / "out.csv")
+    *_, column = row
+    assert (row["message"], row[column], column) == (cell, cell, f"tags.{cell.lstrip(chr(39))}")
+
+
+@given(st.text("ab1.;\t\r\n'\"=+-@＝,", max_size=12))
+def test_quoted_text_can_be_had_back(text: str) -> None:
+    assert unquoted(_cell(text)) == text
+    assert not re.search(r"""\A[=@＝]|[;\t\r\n]"*[=@＝]""", _cell(text))
 
 
 def test_numbers_are_untouched(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Callable, Iterable
 from itertools import islice
 from pathlib import Path
@@ -19,8 +20,16 @@ FORMATS = ("json", "jsonl", "csv")
 #: Columns that every table has; the rest depends on what the run logged.
 _COLUMNS = ("timestamp", "level", "logger_name", "message", "experiment_id", "run_id", "step", "epoch", "artifacts")
 
-#: How a text begins that a spreadsheet would run (https://owasp.org/www-community/attacks/CSV_Injection).
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+# Where a text begins, or a part of one for a spreadsheet that begins cells at semicolons, tabs and line ends too, as a
+# formula does (https://owasp.org/www-community/attacks/CSV_Injection): there an apostrophe is put in. Those that are
+# there already count, so that taking one away gives the text back. A part that is a number is none.
+_FORMULA = re.compile(
+    r"""
+    \A (?='*[=+\-@＝＋－＠\t\r\n])
+    | (?<=[;\t\r\n]) (?P<quotes>"*) (?! [+-]\d+(\.\d+)?(e[+-]?\d+)? (?:[;\t\r\n]|\Z) ) (?='*[=+\-@＝＋－＠])
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
 
 
 def check_format(path: str | os.PathLike[str], format: str | None) -> str:
@@ -88,7 +97,7 @@ def _write_csv(entries: Callable[[], Iterable[LogEntry]], file: IO[str]) -> int:
     for count, entry in enumerate(entries(), 1):  # noqa: B007  # see above
         columns.update(dict.fromkeys(column_names(entry)))
     writer = csv.writer(file)
-    writer.writerow([*_COLUMNS, *columns])
+    writer.writerow([*_COLUMNS, *map(_cell, columns)])
     # A live run goes on meanwhile: no row is written whose columns were not counted.
     for entry in islice(entries(), count):
         writer.writerow(_row(entry, columns))
@@ -109,9 +118,7 @@ def _cell(value: Any) -> Any:
         value = "".join(value)
     if isinstance(value, (list, dict)):
         value = json.dumps(spell_nonfinite(value), allow_nan=False)
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return "'" + value
-    return value
+    return _FORMULA.sub(r"\g<quotes>'", value) if isinstance(value, str) else value
 
 
 _WRITERS: dict[str, Callable[[Callable[[], Iterable[LogEntry]], IO[str]], int]] = {
