@@ -261,6 +261,12 @@ def attach(folder: Path, integration: Any, passport: Passport) -> None:
     _handover.attach(attachment, integration)
 
 
+def is_courier() -> bool:
+    """Whether the calling thread delivers, in this process."""
+    thread = threading.current_thread()
+    return any(courier.thread is thread for courier in tuple(_handover.couriers.values()))
+
+
 def health_of_key(key: str, name: str) -> Health:
     """Return how far delivery to the integration *key* is, over all runs of this process."""
     each = [a.cursor().health() for a in tuple(_handover.given) if a.passport.key == key]

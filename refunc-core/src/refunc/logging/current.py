@@ -27,7 +27,7 @@ from refunc.journal.pump import at_exit
 from refunc.journal.values import excerpt
 from refunc.logging.attached import adopt_after_fork, has_parent, name_for_children, run_of_parent
 from refunc.logging.banner import best_line, end_line, is_quiet, start_line
-from refunc.logging.integrations import deliver_to_all, news
+from refunc.logging.integrations import deliver_to_all, is_in_hook, news
 from refunc.logging.report import report, warn_once
 from refunc.logging.run import ActiveRun
 
@@ -47,6 +47,8 @@ _is_hooked = False
 _own_hook: Callable[..., None] | None = None
 _is_exiting = False
 _late_run: ActiveRun | None = None
+#: The same for what integrations log in their hooks.
+_late_hook_run: ActiveRun | None = None
 
 
 def ambient_run() -> ActiveRun | None:
@@ -73,7 +75,7 @@ def existing_run(*, look: bool = False) -> ActiveRun | None:
     if len(named) == 1:
         return named[0]
     if not named:
-        return next(iter(known), None) or _attach(look) or _late_run
+        return next(iter(known), None) or _attach(look) or (_late_hook_run if is_in_hook() else _late_run)
     warn_once(
         "several runs",
         "%d runs are open, and a call outside their contexts cannot know which is meant: it goes to %s. "
@@ -107,7 +109,7 @@ def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
     Args:
         tell: Shows a line; it gets one now and one when the run ends.
     """
-    global _late_run
+    global _late_run, _late_hook_run
     _install_hooks()
     run.start()
     _open_runs[run.run_id] = run
@@ -120,14 +122,17 @@ def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
     for line in news():
         run.tell(line)
     if _is_exiting:  # by an atexit handler that runs behind ours: nobody else ends this run
-        _late_run = run
+        if is_in_hook():
+            _late_hook_run = run
+        else:
+            _late_run = run
         finish(run, COMPLETED)
 
 
 def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None, error: str | None = None) -> None:
     """End *run*; a process that does not own it only lets go of it."""
     global last_ended
-    if not run.steps and run.accepts():
+    if not run.steps and not run.implicit and run.accepts():
         deliver_to_all(run)
     is_ended = run.end(status, metrics=metrics, error=error)
     _open_runs.pop(run.run_id, None)

@@ -6,6 +6,7 @@ Imports nothing of plugins or delivery before there is an integration: a script 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
@@ -118,3 +119,13 @@ def forget_integrations(integrations: tuple[Any, ...]) -> None:
     """Have every logger give *integrations* to no further run."""
     for logger in tuple(_loggers):
         logger._integrations = tuple(each for each in logger._integrations if each not in integrations)
+
+
+def is_in_hook() -> bool:
+    """
+    Whether an integration's own code is calling, on the thread of its courier in this process.
+
+    What it logs there goes to the run that is open, or to one of nobody: delivered to it again, it would have no end.
+    """
+    handover = sys.modules.get("refunc.delivery.handover")
+    return handover is not None and handover.is_courier()

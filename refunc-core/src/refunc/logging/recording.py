@@ -27,6 +27,7 @@ from refunc.journal.values import (
 )
 from refunc.logging.definition import definition
 from refunc.logging.echo import Echo, open_bars
+from refunc.logging.integrations import is_in_hook
 from refunc.logging.report import warn_once
 from refunc.logging.run import ActiveRun
 from refunc.logging.steps import Steps, whole
@@ -302,6 +303,8 @@ class Recorder:
         """Return this logger's place in *run*; what it counted before any run becomes its place in the first one."""
         steps = run.steps.get(self)
         if steps is None:
+            if is_in_hook():  # a record of somebody else is the first one
+                return Steps()
             steps, self._loose_steps = self._loose_steps, Steps()
             run.steps[self] = steps
             self._last_run = run
