@@ -51,9 +51,9 @@ TROUBLE = {
 #: training script is found there too, and nothing in the working folder instead of it.
 _PROGRAM = """
 import sys
-fd, *sys.path[:] = sys.argv[1:]
+fd, parent, *sys.path[:] = sys.argv[1:]
 from refunc.delivery.process import main
-main(int(fd))
+main(int(fd), int(parent))
 """
 
 report = logging.getLogger("refunc.delivery")
@@ -84,7 +84,7 @@ class _Process:
         reading, self.pipe = os.pipe()
         try:
             self.popen = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, str(reading), *_search_path()],
+                [sys.executable, "-c", _PROGRAM, str(reading), str(os.getpid()), *_search_path()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

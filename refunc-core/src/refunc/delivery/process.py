@@ -2,7 +2,8 @@
 The delivery process: one for a training process, for all its runs, with a courier thread for each integration.
 
 It gets integrations through a pipe, as lines of JSON, because options may hold secrets, which argv and the environment
-would show to others. The pipe's end tells it that the training is gone, however that ended. It goes on until all is
+would show to others. The pipe's end tells it that the training is gone, however that ended; so does another parent, for
+a child of the training may hold the pipe open without knowing. It goes on until all is
 delivered, the runs' folders are gone, or `REFUNC_DELIVERY_LINGER` seconds (default 600) have passed.
 """
 
@@ -12,6 +13,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import threading
 import time
 from collections import deque
@@ -27,16 +29,18 @@ from refunc.plugins.integration import Passport, build
 
 LINGER = 600.0
 _TICK = 0.05
+#: Seconds in which what a training wrote into the pipe before it ended is read.
+_LAST_WORDS = 0.5
 #: Seconds that couriers get to close their backends at the end.
 _CLOSE = 10.0
 
 report = logging.getLogger("refunc.delivery")
 
 
-def main(fd: int) -> None:
-    """Serve the training process at the other end of the pipe *fd*, then end this process."""
+def main(fd: int, parent: int) -> None:
+    """Serve the training process *parent* at the other end of the pipe *fd*, then end this process."""
     _stand_back()
-    control = _Control(fd)
+    control = _Control(fd, parent)
     couriers: dict[str, Courier] = {}
     gone_at: float | None = None
     while True:
@@ -70,9 +74,11 @@ def _stand_back() -> None:
 class _Control:
     """The reading end of the pipe, on a thread of its own: `refunc-control`, a daemon."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, parent: int) -> None:
         self.messages: deque[dict[str, Any]] = deque()
-        self.is_closed = False
+        self._is_at_end = False
+        self._parent = parent
+        self._orphaned_at: float | None = None
         self._file = os.fdopen(fd, "rb")
         threading.Thread(target=self._read, name="refunc-control", daemon=True).start()
 
@@ -82,7 +88,18 @@ class _Control:
                 self.messages.append(json.loads(line))
         except (OSError, ValueError):
             pass
-        self.is_closed = True
+        self._is_at_end = True
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more will come."""
+        if self._is_at_end or os.name == "nt":  # where there is no fork, and a parent's id stays
+            return self._is_at_end
+        if os.getppid() == self._parent:
+            return False
+        # Its last words are in the pipe: the thread that reads gets a moment for them.
+        self._orphaned_at = self._orphaned_at or time.monotonic()
+        return time.monotonic() - self._orphaned_at > _LAST_WORDS and not select.select([self._file], [], [], 0)[0]
 
 
 def _take(message: dict[str, Any], couriers: dict[str, Courier]) -> None:
