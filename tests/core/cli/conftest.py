@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from refunc.journal import kinds
+from refunc.logging.run import ActiveRun
+from refunc.plugins.integration import passport_of
+
 
 @pytest.fixture
 def invoke() -> Callable[..., Any]:
@@ -73,6 +77,24 @@ def in_terminal() -> Callable[..., str]:
         return said.decode().replace("\r\n", "\n")
 
     return run
+
+
+@pytest.fixture
+def waiting(make_run: Callable[..., ActiveRun], probes: Any) -> Callable[..., ActiveRun]:
+    """Make a run with integrations and some lines, of which nobody has delivered anything, and end it."""
+
+    def make(*integrations: Any, name: str = "made", lines: int = 3, ends: bool = True) -> ActiveRun:
+        run = make_run(name)
+        for each in integrations:
+            run.put_through(kinds.ATTACH, each if isinstance(each, dict) else passport_of(each).for_journal())
+        for number in range(lines):
+            run.put("log", {"level": "INFO", "message": f"line {number}"})
+        run.writer.flush()
+        if ends:
+            run.end("completed")
+        return run
+
+    return make
 
 
 def _set_size(terminal: int, columns: int) -> None:

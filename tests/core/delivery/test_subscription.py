@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -274,8 +275,26 @@ def test_one_that_fails_at_everything_is_left_alone_and_nothing_more_is_buried(
     assert subscription.is_abandoned
     health = Cursor.load(run.folder, KEY, "fake").health()
     assert health.state == "quarantined"
-    assert health.dead == module.QUARANTINE - 1
+    assert (health.dead, list(run.folder.glob("delivery/*.dead.jsonl"))) == (0, [])
     assert health.waiting == 101  # a later `refunc sync` begins the window again
+
+
+def test_a_dead_letter_is_written_with_its_window_and_once(make_run: Callable[..., ActiveRun], fake: Fake) -> None:
+    """Of a window that is not finished all is delivered again, what was refused as well: it may be taken then."""
+    run = make_run()
+    put(run, 0, 1)
+    fake.fails = lambda hook, what: Reject("no") if hook == "metrics" else Retry("down") if hook == "log" else None
+    first = subscribe(run)
+    deliver(first, fake, seconds=0.3)
+    first.close()
+    assert (first.cursor.dead, list(run.folder.glob("delivery/*.dead.jsonl"))) == (0, [])
+
+    fake.fails = lambda hook, what: Reject("no") if hook == "metrics" and any(r.metrics["n"] for r in what) else None
+    deliver(subscribe(run), fake)
+
+    [line] = (run.folder / "delivery" / f"{KEY}.dead.jsonl").read_bytes().splitlines()
+    assert fake.metrics == [0]
+    assert json.loads(line)["metrics"] == {"n": 1}
 
 
 def test_at_most_once_moves_the_cursor_first(make_run: Callable[..., ActiveRun], fake: Fake) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
@@ -23,7 +23,14 @@ _EXAMPLES = """\b
 Examples:
   refunc sync
   refunc sync resnet_v1 --patience 300
+  refunc sync resnet_v1 --dead-letters
   refunc sync --follow --json"""
+
+
+def _seconds(ctx: click.Context, option: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which no range leaves out, and no moment is behind
+        raise click.BadParameter("nan is no number of seconds.")
+    return value
 
 
 @click.command("sync", epilog=_EXAMPLES)
@@ -35,13 +42,21 @@ Examples:
     default=30.0,
     show_default=True,
     metavar="SECONDS",
+    callback=_seconds,
     help="Give up what no tracker has taken anything of for so long.",
 )
+@click.option("--dead-letters", "revives", is_flag=True, help="Try again what a tracker refused for good.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead.")
 @store_option
 @click.pass_context
 def sync_command(
-    ctx: click.Context, runs: tuple[str, ...], follow: bool, patience: float, as_json: bool, store: str | None
+    ctx: click.Context,
+    runs: tuple[str, ...],
+    follow: bool,
+    patience: float,
+    revives: bool,
+    as_json: bool,
+    store: str | None,
 ) -> None:
     """
     Deliver what is left of runs to their integrations: after an outage, a crash, or on another machine.
@@ -50,23 +65,27 @@ def sync_command(
     a token or a webhook, comes from the environment, by the variables that `refunc plugins` lists. A run that a
     training is delivering right now is left to it.
 
-    Exit code 0: all is delivered. 1: something is left, and the last column says why; or a run cannot be read.
+    Exit code 0: all is delivered. 1: something is left, dead letters included, and the last column says why; or a run
+    cannot be read.
     """
     unreadable: list[RunFormatError] = []
     found = [the_run(ctx, store, name) for name in runs] if runs else the_store(ctx, store).runs(unreadable)
     targets = [target for folder in dict.fromkeys(run.folder for run in found) for target in targets_of(folder)]
-    pending = [target for target in targets if not target.is_done]
+    done = [target for target in targets if target.is_done and not (revives and target.dead_letters)]
     with _deliveries_told():
-        settled = sync(pending, patience=patience, follow=follow)
+        settled = sync(
+            [target for target in targets if target not in done], patience=patience, follow=follow, revives=revives
+        )
     if as_json:
-        done = [target for target in targets if target.is_done]
         print_json([_fields(target) for target in (*done, *settled)])
     elif not targets:
         error_line("no run here has an integration.")
     else:
-        print_lines(_lines(settled, len(targets)))
+        print_lines(_lines([*(target for target in done if target.dead_letters), *settled], len(targets)))
+        if not revives and any(target.dead_letters for target in (*done, *settled)):
+            error_line("dead letters remain; `refunc sync --dead-letters` tries them again.")
     left_out(unreadable)
-    if unreadable or any(not target.is_done for target in settled):
+    if unreadable or any(not target.is_done or target.dead_letters for target in (*done, *settled)):
         ctx.exit(1)
 
 
@@ -104,7 +123,7 @@ def _fields(target: Target) -> dict[str, Any]:
         "waiting": health.waiting,
         "dead": health.dead,
         "last_error": health.last_error,
-        "dead_letters": str(_dead_letters(target)) if health.dead else None,
+        "dead_letters": str(target.dead_letters) if target.dead_letters else None,
     }
 
 
@@ -119,8 +138,9 @@ def _lines(settled: list[Target], count: int) -> Iterator[Text]:
             mark, said = Text("done", "green"), f"{health.delivered:,} records delivered"
         else:
             mark, said = Text("left", "red"), f"{health.waiting:,} records wait ({health.state}): {_reason(target)}"
-        if health.dead:
-            said += f"; {health.dead:,} dead letters in {os.path.relpath(_dead_letters(target))}"
+        if target.dead_letters is not None:
+            letters = f"{health.dead:,} dead letter{'s' * (health.dead != 1)} in {os.path.relpath(target.dead_letters)}"
+            mark, said = Text("dead", "red") if target.is_done else mark, f"{said}; {letters}"
         yield Text.assemble(mark, f"  {shown(target.folder.name)}  {shown(target.passport.name)}  {shown(said)}")
 
 
@@ -128,7 +148,3 @@ def _reason(target: Target) -> str:
     if not target.health.waiting and is_locked(target.folder / RUN_JSON):
         return "the run has not ended"
     return target.health.last_error or "no answer in time"
-
-
-def _dead_letters(target: Target) -> Path:
-    return target.folder / "delivery" / f"{target.passport.key}.dead.jsonl"

@@ -53,11 +53,11 @@ class Courier:
         """Start the thread."""
         self.thread.start()
 
-    def deliver(self, folder: Path) -> None:
-        """Take the run in *folder*; once is enough. From any thread."""
+    def deliver(self, folder: Path, *, revives: bool = False) -> None:
+        """Take the run in *folder*, and where it *revives* also its dead letters; once is enough. From any thread."""
         if folder not in self._subscriptions:
             self._subscriptions[folder] = Subscription(
-                folder, self.passport.key, self.passport.name, keeps=self._keeps_cursor()
+                folder, self.passport.key, self.passport.name, keeps=self._keeps_cursor(), revives=revives
             )
 
     def _keeps_cursor(self) -> bool:

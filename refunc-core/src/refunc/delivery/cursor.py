@@ -17,7 +17,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from refunc.journal.codec import MAX_LINE_BYTES, decode_line, encode_line
+from refunc.journal.codec import MAX_LINE_BYTES, decode_line, encode_line, has_too_many_values
 from refunc.journal.file import lock, no_links
 from refunc.journal.folder import DELIVERY, refuse_link
 from refunc.journal.names import new_id
@@ -87,12 +87,15 @@ class Cursor:
             for writer, each in self.positions.items()
         }
         fields.update(format=FORMAT, saved=time.time())
+        line = encode_line(fields)
+        if len(line) > MAX_LINE_BYTES or has_too_many_values(line):  # unread, it would mean to begin anew
+            line = encode_line({**fields, "params": {}, "tags": {}})
         draft = self.path.with_name(f".{self.path.name}.{new_id(6)}")
         self.path.parent.mkdir(exist_ok=True)
         refuse_link(self.path.parent)
         try:
             with open(draft, "xb") as file:
-                file.write(encode_line(fields))
+                file.write(line)
                 if sync:
                     file.flush()
                     os.fsync(file.fileno())

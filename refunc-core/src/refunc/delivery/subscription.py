@@ -20,14 +20,13 @@ import attrs
 import msgspec
 
 from refunc.delivery.cursor import Cursor, DeliveryLock
+from refunc.delivery.dead_letters import DeadLetters
 from refunc.delivery.window import TRIES, Call, calls_of
-from refunc.journal.codec import encode_line
-from refunc.journal.file import is_locked, no_links
+from refunc.journal.file import is_locked
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.kinds import CRASHED
 from refunc.journal.record import Gap, Params, Record, RunEnd, Tags
 from refunc.journal.tail import Tail
-from refunc.journal.values import jsonable
 from refunc.plugins.errors import Pause, Reject, Retry
 from refunc.plugins.run import RunInfo
 
@@ -56,10 +55,11 @@ class Backend:
 class Subscription:
     """Delivers one run. `advance` does one small thing at a time and never raises."""
 
-    def __init__(self, folder: Path, key: str, name: str, *, keeps: bool = True) -> None:
+    def __init__(self, folder: Path, key: str, name: str, *, keeps: bool = True, revives: bool = False) -> None:
         """
         Args:
             keeps: Whether delivery goes on where an earlier one stopped; a `live` integration begins anew.
+            revives: Try dead letters again, each once, when all else is delivered.
         """
         self.cursor = Cursor.load(folder, key, name) if keeps else Cursor(folder, key, name)
         #: How many calls were settled; from any thread, to see whether there is progress.
@@ -70,6 +70,12 @@ class Subscription:
         self.is_abandoned = False
         self._birth: dict[str, Any] | None = None
         self._lock = DeliveryLock(folder, key)
+        self._letters = DeadLetters(folder, key)
+        self._revives = revives
+        #: What was refused for good of the window.
+        self._dead: list[tuple[Call, str | None]] = []
+        #: The dead letters that were tried again.
+        self._tried: set[bytes] = set()
         self._keeps = keeps
         self._tail = Tail(folder, self.cursor.positions)
         self._calls: deque[Call] = deque()
@@ -92,7 +98,12 @@ class Subscription:
         """Whether the run has ended and all of it is delivered, or it is gone, or was given up."""
         if self.is_abandoned or self._is_gone():
             return True
-        return not self._calls and self.cursor.is_done
+        return not self._calls and not self._revives and self.cursor.is_done
+
+    @property
+    def revives(self) -> bool:
+        """Whether there are dead letters to be tried again, as far as is known."""
+        return self._revives
 
     @property
     def is_ours(self) -> bool:
@@ -146,6 +157,8 @@ class Subscription:
             return False
         while not self._calls and self._fill():
             continue
+        if self._revives and not self._calls:
+            self._fill_letters()
         return bool(self._calls)
 
     def advance(self, backend: Backend) -> None:
@@ -159,6 +172,9 @@ class Subscription:
             report.debug("%s: delivering %s", self.name, self.folder.name)
         call = self._calls[0]
         try:
+            if call.letter is not None:
+                self._try_again(backend, call, call.letter)
+                return
             self._perform(backend, call)
         except BaseException as error:  # a plugin's code: it may also raise SystemExit
             self._settle(call, error)
@@ -212,6 +228,7 @@ class Subscription:
                     pass
         self._is_fresh = self._is_whole = True
         self._is_claimed = False
+        self._dead = []
         has_read = bool(self._records)
         if has_read:
             self._calls = calls_of(self._records, _ALL)
@@ -233,6 +250,36 @@ class Subscription:
         if end is not None:
             end = {**end, "dropped": max(end.get("dropped", 0), self.cursor.dropped)}
             self._calls = deque([Call("on_run_end", [msgspec.convert(end, RunEnd)])])
+
+    def _fill_letters(self) -> None:
+        lines = self._letters.lines()
+        self.cursor.dead = len(lines)  # somebody may have removed some
+        self._calls = deque(self._letters.calls(line for line in lines if line not in self._tried))
+        self._is_whole, self._is_fresh, self._is_claimed = True, False, False
+        if not self._calls:
+            self._revives = False
+            self._save(force=True)
+
+    def _try_again(self, backend: Backend, call: Call, letter: bytes) -> None:
+        """Deliver a dead letter. It leaves its file afterwards; before, where nothing may be sent twice."""
+        is_once = backend.delivery == "at-most-once"
+        if call.hook in backend.names:
+            try:
+                if is_once:
+                    self._letters.remove(letter)
+                self._perform(backend, call)
+            except BaseException:
+                if is_once:
+                    self._letters.put_back(letter)
+                raise
+            if not is_once:
+                self._letters.remove(letter)
+            self.cursor.dead = max(0, self.cursor.dead - 1)
+        self._tried.add(letter)
+        self._calls.popleft()
+        self._dead_in_row = 0
+        self._settled()
+        self._save(force=True)
 
     def _perform(self, backend: Backend, call: Call) -> None:
         hook: Callable[..., Any] = getattr(backend.hooks, call.hook)
@@ -294,22 +341,27 @@ class Subscription:
             self._calls.appendleft(call)
             self.abandon(f"{QUARANTINE} records in a row failed; the last: {self.cursor.last_error}")
             return
-        self._bury(call)
+        report.error("%s: %s was refused for good: %s", self.name, call.hook, self.cursor.last_error)
+        if call.letter is not None:  # it stays where it is
+            self._tried.add(call.letter)
+            self._settled()
+            return
+        self._dead.append((call, self.cursor.last_error))
+        if self._is_claimed or call.hook in ("on_run_start", "on_run_end"):  # the cursor does not come back to it
+            self._bury()
         self._succeeded(call)
 
-    def _bury(self, call: Call) -> None:
-        """Keep what no backend takes in `delivery/<key>.dead.jsonl`, in lines like the journal's."""
-        self.cursor.dead += len(call.records)
-        report.error("%s: %s was refused for good: %s", self.name, call.hook, self.cursor.last_error)
-        fields = [attrs.asdict(record) for record in call.records] or [{}]
-        lines = [encode_line(jsonable({"hook": call.hook, "error": self.cursor.last_error, **each})) for each in fields]
-        try:
-            with open(self.cursor.path.with_name(f"{self.key}.dead.jsonl"), "ab", opener=no_links) as file:
-                file.writelines(lines)
-        except OSError as problem:
-            report.error("%s: the dead letter could not be written: %s", self.name, problem)
+    def _bury(self) -> None:
+        """Keep what no backend takes; with the window, for all of one that is left alone is delivered again."""
+        dead, self._dead = self._dead, []
+        self.cursor.dead += len(dead)
+        for call, error in dead:
+            try:
+                self._letters.add(call, error)
+            except OSError as problem:
+                report.error("%s: the dead letter could not be written: %s", self.name, problem)
 
-    def _succeeded(self, call: Call) -> None:
+    def _settled(self) -> None:
         self.settled += 1
         self._is_whole = False
         self._delay = 0.0
@@ -317,6 +369,9 @@ class Subscription:
         if self.cursor.state != "ok":
             report.debug("%s: delivering again", self.name)
             self.cursor.state = "ok"
+
+    def _succeeded(self, call: Call) -> None:
+        self._settled()
         if call.hook == "on_run_start":
             self.cursor.started = True
         elif call.hook == "on_run_end":
@@ -332,6 +387,7 @@ class Subscription:
         self.cursor.delivered += sum(not isinstance(record, RunEnd) for record in self._records)  # its turn comes
         self.cursor.dropped += sum(record.dropped for record in self._records if isinstance(record, Gap))
         self._records = []
+        self._bury()
         self._move()
         self._save(force=False)
 

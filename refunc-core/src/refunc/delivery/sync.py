@@ -17,11 +17,13 @@ import attrs
 
 from refunc.delivery.courier import Courier, load
 from refunc.delivery.cursor import Cursor, DeliveryLock
+from refunc.delivery.dead_letters import DeadLetters
 from refunc.delivery.subscription import Subscription
 from refunc.journal.file import is_locked
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.reader import read_journal
 from refunc.journal.record import Attach
+from refunc.plugins.errors import ConfigurationError
 from refunc.plugins.integration import DELIVERIES, Health, Passport, build
 from refunc.plugins.options import check_withheld
 
@@ -39,6 +41,12 @@ class Target:
     health: Health
     is_done: bool
     is_taken: bool = False  # another process delivers it
+
+    @property
+    def dead_letters(self) -> Path | None:
+        """Where its dead letters lie, if it has any."""
+        path = DeadLetters(self.folder, self.passport.key).path
+        return path if path.is_file() else None
 
 
 def targets_of(folder: Path) -> list[Target]:
@@ -66,7 +74,12 @@ def target_of(folder: Path, passport: Passport) -> Target:
 
 
 def sync(
-    targets: Iterable[Target], *, patience: float, follow: bool = False, tell: Callable[[Target], Any] = lambda _: None
+    targets: Iterable[Target],
+    *,
+    patience: float,
+    follow: bool = False,
+    revives: bool = False,
+    tell: Callable[[Target], Any] = lambda _: None,
 ) -> list[Target]:
     """
     Deliver to *targets* and return how far each is then.
@@ -74,6 +87,7 @@ def sync(
     Args:
         patience: Seconds without any acknowledgement after which what is left is left.
         follow: Go on, whatever happens, until every run has ended and is delivered.
+        revives: Try dead letters again, each once.
         tell: Called for each target that is settled.
     """
     couriers: dict[str, Courier] = {}
@@ -85,7 +99,7 @@ def sync(
             tell(settled[-1])
         else:
             open_targets.append(target)
-            _courier_for(target, couriers).deliver(target.folder)
+            _courier_for(target, couriers).deliver(target.folder, revives=revives)
     for courier in couriers.values():
         courier.start()
     try:
@@ -128,7 +142,8 @@ def _settling(targets: list[Target], couriers: dict[str, Courier], patience: flo
             which, settled = (target.folder, target.passport.key), subscription.settled
             if seen.get(which) != settled:
                 seen[which], moved_at = settled, time.monotonic()
-            at_rest = not follow and is_locked(target.folder / RUN_JSON) and not subscription.cursor.health().waiting
+            is_live = not follow and is_locked(target.folder / RUN_JSON)
+            at_rest = is_live and not subscription.revives and not subscription.cursor.health().waiting
             if subscription.is_done or at_rest:
                 remaining.remove(target)
                 yield target
@@ -158,7 +173,11 @@ def _is_taken(target: Target) -> bool:
 
 
 def _make(passport: Passport) -> Any:
-    kind = load(passport.path)
+    try:
+        kind = load(passport.path)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # no waiting installs it
+        said = f"{type(error).__name__}: {error}"
+        raise ConfigurationError(f"its class {passport.path!r} cannot be imported: {said}") from error
     check_withheld(passport.name, kind, passport.withheld)
     return build(kind, passport.name, passport.options or {})
 

@@ -27,6 +27,8 @@ class Call:
     records: list[Any]
     #: How often it failed for a reason that nobody knows.
     failures: int = 0
+    #: The line of a dead letter that is tried again.
+    letter: bytes | None = None
 
     @property
     def is_single(self) -> bool:
