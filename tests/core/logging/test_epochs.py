@@ -70,7 +70,7 @@ def test_the_line_says_what_is_best_so_far(logger: Any) -> None:
             epochs.end_epoch({"val_loss": loss, "val/accuracy": accuracy, "seen": other})
 
     ends = [message.partition(" s")[2] for message, *_ in logger.lines]
-    assert ends == ["", ", best val_loss so far", ", best val/accuracy so far", ", best val_loss, val/accuracy so far"]
+    assert ends == ["", ", best val_loss", ", best val/accuracy", ", best val_loss, val/accuracy"]
 
 
 def test_a_mean_is_best_where_nothing_else_was_given(logger: Any) -> None:
@@ -80,7 +80,7 @@ def test_a_mean_is_best_where_nothing_else_was_given(logger: Any) -> None:
             epochs.update_step(loss=1 - number)
             epochs.end_epoch()
 
-    assert logger.lines[-1][0].endswith(", best loss so far")
+    assert logger.lines[-1][0].endswith(", best loss")
 
 
 def test_given_metrics_win_over_means(logger: Any) -> None:

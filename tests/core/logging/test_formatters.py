@@ -132,7 +132,7 @@ def test_messages_stand_in_one_column_whatever_the_level() -> None:
 
 def test_metrics_of_short_messages_stand_in_one_column() -> None:
     formatter = ColoredFormatter(colored=False)
-    texts = ["loaded the images", "done", "x" * 33, "done"]
+    texts = ["loaded the images", "done", "x" * 41, "done"]
     lines = [formatter.format(record(logging.INFO, text, refunc=Fields(metrics={"loss": 0.5}))) for text in texts]
 
     first, second, long, last = (line.index("loss=") for line in lines)

@@ -123,8 +123,8 @@ class EpochTracker:
         if run is not None:
             self._bests.judge_as(run.bests)
         best = self._bests.see(split_metrics(whole or means, warn=False)[0])
-        so_far = f", best {', '.join(best[:_MOST_NAMED])} so far" if best else ""
-        logger.progress(f"{epoch.description} took {duration(seconds)}{so_far}", metrics=dict(self.metrics))
+        marked = f", best {', '.join(best[:_MOST_NAMED])}" if best else ""
+        logger.progress(f"{epoch.description} took {duration(seconds)}{marked}", metrics=dict(self.metrics))
 
     def finish(self) -> None:
         """End the epoch that is open, if one is, and close the display. May be called again, which does nothing."""

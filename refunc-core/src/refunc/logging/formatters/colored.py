@@ -30,7 +30,7 @@ from refunc.logging.terminal import printable, printable_line, wants_color
 
 _LEVEL_WIDTH = max(map(len, LEVEL_NAMES.values()))
 #: Longer messages do not push everybody's metrics to the right.
-_WIDEST_MESSAGE = 32
+_WIDEST_MESSAGE = 40
 #: Longer logger names are shown whole, but do not push everybody's messages to the right.
 _WIDEST_NAME = 24
 _RESET = "\x1b[0m"
