@@ -8,14 +8,17 @@ they get.
 
 from __future__ import annotations
 
+import atexit
 import importlib
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -134,7 +137,14 @@ REQUIRE_ALL = bool(os.environ.get("REFUNC_REQUIRE_ALL"))
 
 
 def pytest_configure() -> None:
-    """Take signals as at a terminal: who runs the tests in the background has their processes ignore some."""
+    """
+    Keep the index out of the user's own cache, and take signals as at a terminal.
+
+    Who runs the tests in the background has their processes ignore some.
+    """
+    cache = tempfile.mkdtemp(prefix="refunc-cache-")
+    os.environ["REFUNC_CACHE"] = cache
+    atexit.register(shutil.rmtree, cache, ignore_errors=True)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)

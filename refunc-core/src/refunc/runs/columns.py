@@ -24,29 +24,51 @@ NOTHING: Final = -(1 << 63)
 #: So many companies of metrics a writer has; in further ones each metric is alone, or a hostile run had millions.
 _MOST_GROUPS: Final = 256
 
+_FLOATS: Final = ("values", "times")
+
 Step = int | float | None
+
+
+def _whole_numbers() -> array[int]:
+    return array("q")
+
+
+def _floats() -> array[float]:
+    return array("d")
 
 
 @attrs.define
 class Group:
-    """Rows of the metrics *names*: `cells` holds them row by row, `rows` the number of each among all of its writer."""
+    """
+    The rows of the metrics *names* behind the first `stored` ones, which are in the index.
+
+    `cells` holds the values row by row, `rows` the number of each row among all of its writer.
+    """
 
     names: tuple[str, ...]
-    rows: array[int] = attrs.Factory(lambda: array("q"))
-    steps: array[int] = attrs.Factory(lambda: array("q"))
-    times: array[float] = attrs.Factory(lambda: array("d"))
-    epochs: array[int] = attrs.Factory(lambda: array("q"))  # empty while there are none
-    cells: array[float] = attrs.Factory(lambda: array("d"))
+    stored: int = 0
+    rows: array[int] = attrs.Factory(_whole_numbers)
+    steps: array[int] = attrs.Factory(_whole_numbers)
+    times: array[float] = attrs.Factory(_floats)
+    epochs: array[int] = attrs.Factory(_whole_numbers)  # empty while there are none
+    cells: array[float] = attrs.Factory(_floats)
+    #: Whether a row has no step.
+    stepless: bool = False
 
-    def values(self, name: str) -> array[float]:
-        """Return the column of one of the metrics."""
-        return self.cells[self.names.index(name) :: len(self.names)] if len(self.names) > 1 else self.cells
+    def values(self, column: int) -> array[float]:
+        """Return the values of one of the metrics."""
+        return self.cells[column :: len(self.names)] if len(self.names) > 1 else self.cells
+
+    def points(self, name: str) -> Points:
+        """Return the points of the metric *name* that are not in the index."""
+        values = self.values(self.names.index(name))
+        return Points(self.steps, values, self.times, self.epochs, self.rows, self.stepless)
 
     def add(self, row: int, time: float, step: Step, epoch: Step, values: Iterable[float | None]) -> None:
         """Append a row, with *values* in the order of the names."""
         self.rows.append(row)
         self.times.append(time)
-        self.steps.append(step if type(step) is int else _whole(step))
+        self.steps.append(step if type(step) is int else self._step(step))
         if epoch is not None or self.epochs:
             missing = len(self.steps) - 1 - len(self.epochs)
             self.epochs.extend([NOTHING] * missing)
@@ -58,13 +80,20 @@ class Group:
             del self.cells[filled:]
             self.cells.extend(map(_float, values))
 
+    def _step(self, step: Step) -> int:
+        number = _whole(step)
+        self.stepless |= number == NOTHING
+        return number
+
 
 @attrs.define
 class Columns:
-    """All points of one writer, or those behind a row: *count* is the number of the next one."""
+    """The points of one writer: in memory those that are not in the index. *count* is the number of the next row."""
 
     count: int = 0
     groups: dict[tuple[str, ...], Group] = attrs.Factory(dict)
+    #: Values in memory.
+    size: int = 0
 
     def add(self, time: float, step: Step, epoch: Step, metrics: Mapping[str, float | None]) -> None:
         """Append the points of one record."""
@@ -79,38 +108,65 @@ class Columns:
                 alone = self.groups.get((name,)) or self.groups.setdefault((name,), Group((name,)))
                 alone.add(self.count, time, step, epoch, (metrics[name],))
         self.count += 1
+        self.size += len(names)
 
     def _new_group(self, names: tuple[str, ...]) -> Group | None:
         if len(self.groups) >= _MOST_GROUPS and len(names) > 1:
             return None
         return self.groups.setdefault(names, Group(names))
 
+    def of(self, name: str) -> list[Group]:
+        """Return the groups that have the metric *name*."""
+        return [group for group in self.groups.values() if name in group.names]
+
     def statistics(self, known: Mapping[str, Statistics]) -> dict[str, Statistics]:
-        """Return what the points come to, behind those whose statistics are *known*."""
-        places: dict[str, list[Group]] = {}
+        """Return what the points in memory come to, behind those whose statistics are *known*."""
+        parts: dict[str, list[Points]] = {}
         for group in self.groups.values():
-            for name in group.names:
-                places.setdefault(name, []).append(group)
-        found = dict(known)
-        for name, groups in places.items():
-            found[name] = _continued(known.get(name), joined([Points.of(group, name) for group in groups]))
-        return found
+            for name in group.names if group.rows else ():
+                parts.setdefault(name, []).append(group.points(name))
+        return {**known, **{name: _continued(known.get(name), joined(found)) for name, found in parts.items()}}
+
+    def forget(self) -> None:
+        """Let go of the points in memory, which are in the index now."""
+        self.size = 0
+        for names, group in self.groups.items():
+            self.groups[names] = Group(names, group.stored + len(group.rows))
 
 
 @attrs.frozen
 class Points:
-    """The points of one metric as columns, each an array or a buffer; `rows` only where they are to be joined."""
+    """
+    The points of one metric as columns: arrays, or buffers of the same kind.
+
+    `rows` are empty where the points are not to be joined with others, and `epochs` where there are none.
+    """
 
     steps: array[int]
     values: array[float]
     times: array[float]
     epochs: array[int]
     rows: array[int]
+    stepless: bool
 
-    @classmethod
-    def of(cls, group: Group, name: str) -> Points:
-        """Return the points of the metric *name* in *group*."""
-        return cls(group.steps, group.values(name), group.times, group.epochs, group.rows)
+
+def appended(parts: list[Points]) -> Points:
+    """Return points that come one behind the other as one."""
+    if len(parts) == 1:
+        return parts[0]
+    has_epochs = any(len(part.epochs) for part in parts)
+    columns: list[Any] = [
+        memoryview(b"".join(getattr(part, name) for part in parts)).cast("d" if name in _FLOATS else "q")
+        for name in ("steps", "values", "times")
+    ]
+    stages = [part.epochs if len(part.epochs) else _nothing(part) for part in parts] if has_epochs else []
+    columns += [memoryview(b"".join(column)).cast("q") for column in (stages, [part.rows for part in parts])]
+    steps, values, times, epochs, rows = columns
+    return Points(steps, values, times, epochs, rows, any(part.stepless for part in parts))
+
+
+def _nothing(points: Points) -> array[int]:
+    return array("q", [NOTHING]) * len(points.steps)
 
 
 def joined(parts: list[Points]) -> Points:
@@ -138,12 +194,10 @@ def _merged(parts: list[Points], keys: Sequence[Iterable[float]]) -> Points:
         if not any(len(source) for source in sources):
             columns.append(array("q"))
             continue
-        sources = [
-            source if len(source) else array("q", [NOTHING]) * len(part.steps)
-            for source, part in zip(sources, parts, strict=True)
-        ]
-        columns.append(array("d" if name in ("values", "times") else "q", (sources[part][at] for _, part, at in order)))
-    return Points(*columns)
+        sources = [source if len(source) else _nothing(part) for source, part in zip(sources, parts, strict=True)]
+        columns.append(array("d" if name in _FLOATS else "q", (sources[part][at] for _, part, at in order)))
+    steps, values, times, epochs, rows = columns
+    return Points(steps, values, times, epochs, rows, any(part.stepless for part in parts))
 
 
 def _continued(known: Statistics | None, points: Points) -> Statistics:

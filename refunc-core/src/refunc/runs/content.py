@@ -1,26 +1,29 @@
-"""All that a run's journal comes to, of each writer by itself: read once, and continued where the journal grows."""
+"""All that a run's journal comes to, of each writer by itself: what is known of it, and how a reading goes on."""
 
 from __future__ import annotations
 
 import heapq
 import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from pathlib import Path
+from typing import Protocol
 
 import attrs
 
 from refunc.journal import record as records
-from refunc.journal.folder import RUN_JSON
-from refunc.journal.reader import Account, segments
+from refunc.journal.folder import JOURNAL, RUN_JSON
+from refunc.journal.reader import Account
 from refunc.journal.scan import Note, Place, PointLine, scan
-from refunc.runs.columns import NOTHING, Columns, Points, joined, merged
+from refunc.runs.columns import NOTHING, Columns, Group, Points, appended, joined, merged
 from refunc.runs.series import Series
 from refunc.runs.summary import Statistics, Summary, summed_up
 
 #: Kinds of record that a summary is made of; of lines of text only results.
 _NOTED = (records.Params, records.Tags, records.Define, records.Artifact, records.RunEnd)
-
-#: By file: name, size in bytes, time of its last change, and number in its file system.
+#: By file: name, size in bytes, time of its last change in nanoseconds, and number in its file system.
 Signature = tuple[tuple[str, int, int, int], ...]
 
 
@@ -36,8 +39,8 @@ class WriterContent:
     lines: int = 0
     last_time: float | None = None
 
-    def read_on(self, writer: str, paths: list[Path]) -> None:
-        """Read what *writer* has written since."""
+    def read_on(self, writer: str, paths: list[Path]) -> Iterator[None]:
+        """Read what *writer* has written since, a megabyte a step."""
         add = self.columns.add
         for items in scan(writer, paths, self.place):
             for item in items:
@@ -47,8 +50,8 @@ class WriterContent:
                 else:
                     self._take(item)  # type: ignore[arg-type]  # it is a Note
             item = items[-1]
-            time = item.time if isinstance(item, PointLine) else item.record.time
-            self.last_time = time if self.last_time is None else max(time, self.last_time)
+            self.last_time = item.time if isinstance(item, PointLine) else item.record.time
+            yield
 
     def _take(self, note: Note) -> None:
         record = note.record
@@ -66,12 +69,38 @@ class WriterContent:
                 self.notes.append(note)
 
 
+class Stale(Exception):
+    """The index no longer has what it said to have: another process has made it anew."""
+
+
+class Source(Protocol):
+    """Where the part of a run's points is that the index has; open while it is read."""
+
+    def points(self, writer: str, group: Group, name: str, *, rows: bool) -> Points:
+        """Return the points of the metric *name* in the first `stored` rows of *group*. Raises Stale."""
+
+
+class Stored(Protocol):
+    """A run in the index."""
+
+    def opened(self) -> AbstractContextManager[Source]:
+        """Open the index for reading points. Raises Stale where that cannot be."""
+
+
 @attrs.define
 class Content:
-    """What a run's journal comes to. *signature* is what the files were before they were read."""
+    """
+    What a run's journal comes to. *signature* is what its files were before they were read.
 
+    What `stored` says is in the index, the other points are in memory.
+    """
+
+    folder: Path
     signature: Signature
-    writers: dict[str, WriterContent]
+    writers: dict[str, WriterContent] = attrs.Factory(dict)
+    stored: Stored | None = None
+    #: Whether the reading came to the end of the files.
+    is_whole: bool = False
 
     @cached_property
     def summary(self) -> Summary:
@@ -82,8 +111,9 @@ class Content:
             for name, found in writer.statistics.items():
                 statistics[name] = statistics[name].joined(found) if name in statistics else found
         times = [writer.last_time for writer in self.writers.values() if writer.last_time is not None]
+        streams = [[note.record for note in writer.notes] for writer in self.writers.values()]
         return summed_up(
-            self._notes(),
+            heapq.merge(*streams, key=lambda record: record.time),
             statistics,
             points=sum(writer.points for writer in self.writers.values()),
             lines=sum(writer.lines for writer in self.writers.values()),
@@ -91,58 +121,65 @@ class Content:
             account=account,
         )
 
-    def series(self, name: str) -> Series | None:
-        """Return the points of the metric *name*; None where there is no such metric."""
-        metric = self.summary.metrics.get(name)
-        if metric is None:
-            return None
-        series, axis = self._series(name), metric.step_metric
+    def series(self, names: Iterable[str]) -> dict[str, Series]:
+        """
+        Return the points of the metrics *names*, which are known to the summary.
+
+        Raises:
+            Stale: The index has not kept what it said to have.
+        """
+        with self.stored.opened() if self.stored is not None else nullcontext() as source:
+            return {name: self._against_axis(source, name) for name in names}
+
+    def _against_axis(self, source: Source | None, name: str) -> Series:
+        series, axis = self._series(source, name), self.summary.metrics[name].step_metric
         if axis == "epoch" and axis not in self.summary.metrics:
             return attrs.evolve(series, x=series.epochs or [None] * len(series), x_name=axis)
         if axis is None or axis == name or axis not in self.summary.metrics:
             return series
-        return series.against(self._series(axis))
+        return series.against(self._series(source, axis))
 
-    def _series(self, name: str) -> Series:
-        found = [points for writer in self.writers.values() if (points := self._points(writer, name)) is not None]
-        return _series(name, merged(found)) if found else Series(name, (), (), ())
+    def _series(self, source: Source | None, name: str) -> Series:
+        found = [
+            joined([_points(source, writer, group, name, alone=len(groups) == 1) for group in groups])
+            for writer, content in self.writers.items()
+            if (groups := content.columns.of(name))
+        ]
+        return _series_of(name, merged(found)) if found else Series(name, (), (), ())
 
-    def _points(self, writer: WriterContent, name: str) -> Points | None:
-        parts = [Points.of(group, name) for group in writer.columns.groups.values() if name in group.names]
-        return joined(parts) if parts else None
 
-    def _notes(self) -> list[records.Record]:
-        streams = [[note.record for note in writer.notes] for writer in self.writers.values()]
-        return list(heapq.merge(*streams, key=lambda record: record.time))
+def _points(source: Source | None, writer: str, group: Group, name: str, *, alone: bool) -> Points:
+    parts = []
+    if group.stored:
+        if source is None:
+            raise Stale
+        parts.append(source.points(writer, group, name, rows=not alone))
+    if group.rows:
+        parts.append(group.points(name))
+    return appended(parts)
 
 
 def signature_of(folder: Path) -> Signature:
     """Return what tells whether the run in *folder* has changed since: its files' sizes, times and numbers."""
-    paths = [folder / RUN_JSON, *(path for paths in segments(folder).values() for path in paths)]
     found = []
-    for path in paths:
-        try:
-            status = os.stat(path)
-        except OSError:  # gone since, or not to be looked at
-            continue
-        found.append((path.name, status.st_size, status.st_mtime_ns, status.st_ino))
-    return tuple(found)
+    try:
+        status = os.stat(os.path.join(folder, RUN_JSON))
+        found.append((RUN_JSON, status.st_size, status.st_mtime_ns, status.st_ino))
+        with os.scandir(os.path.join(folder, JOURNAL)) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    found.append((entry.name, status.st_size, status.st_mtime_ns, status.st_ino))
+    except OSError:  # gone since, or not to be looked at
+        pass
+    return tuple(sorted(found))
 
 
-def read_content(folder: Path, signature: Signature | None = None) -> Content:
-    """Read the journal in *folder*, all of it."""
-    content = Content(signature_of(folder) if signature is None else signature, {})
-    for name, paths in segments(folder).items():
-        writer = WriterContent()
-        writer.read_on(name, paths)
-        writer.statistics = writer.columns.statistics({})
-        content.writers[name] = writer
-    return content
-
-
-def _series(name: str, points: Points) -> Series:
-    steps, epochs = (
-        [None if number == NOTHING else number for number in column] if NOTHING in column else column
-        for column in (points.steps, points.epochs)
-    )
+def _series_of(name: str, points: Points) -> Series:
+    steps = _with_none(points.steps) if points.stepless else points.steps
+    epochs = _with_none(points.epochs) if NOTHING in points.epochs else points.epochs
     return Series(name, steps, points.values, points.times, epochs)
+
+
+def _with_none(column: Iterable[int]) -> list[int | None]:
+    return [None if number == NOTHING else number for number in column]

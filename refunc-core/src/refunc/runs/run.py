@@ -18,9 +18,10 @@ from refunc.journal.kinds import CRASHED, FORMAT
 from refunc.journal.reader import Account, read_backwards, read_journal, read_writer_backwards, segments
 from refunc.journal.record import Artifact
 from refunc.runs.around import Where, entries_around, point_in
-from refunc.runs.content import Content, read_content, signature_of
+from refunc.runs.content import Content, Stale, signature_of
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.liveness import status_of
+from refunc.runs.reading import read_content
 from refunc.runs.series import Series
 from refunc.runs.summary import Summary
 
@@ -175,11 +176,18 @@ class Run:
             ValueError: *max_points* is less than five.
         """
         content = self.content()
-        if name is None:
-            return {name: _thinned(content.series(name), max_points) for name in content.summary.metrics}
-        if name not in content.summary.metrics:
-            raise UnknownMetricError(name, self.run_name, content.summary.metrics)
-        return _thinned(content.series(name), max_points)
+        known = content.summary.metrics
+        if name is not None and name not in known:
+            raise UnknownMetricError(name, self.run_name, known)
+        names = list(known) if name is None else [name]
+        try:
+            found = content.series(names)
+        except Stale:
+            self._content = read_content(self.folder, cached=False)
+            found = self._content.series(names)
+        if max_points is not None:
+            found = {name: series.downsample(max_points) for name, series in found.items()}
+        return found if name is None else found[name]
 
     def around(self, metric: str, where: Where = "nan", *, steps: int = 50) -> list[LogEntry]:
         """
@@ -300,11 +308,6 @@ def _newest_metrics(newest_first: list[records.Record], end: records.RunEnd | No
             for name, value in points.items():
                 others.setdefault(name, value)
     return {**final, **{name: value for name, value in others.items() if name not in final}}
-
-
-def _thinned(series: Series | None, max_points: int | None) -> Series:
-    assert series is not None  # the caller has found its name
-    return series if max_points is None else series.downsample(max_points)
 
 
 def _artifact(artifact: Artifact) -> dict[str, Any]:

@@ -1,0 +1,441 @@
+"""
+The index: what the runs of a store come to, kept in one SQLite file outside of them, so that it is read only once.
+
+It is derived, and may be deleted at any time: what is missing, damaged or of another version is made anew by whoever
+asks next. It says to each run which files it was made from, so a run that changed is read on, or read anew. Nobody
+waits for it, and nothing fails because of it: where it cannot be used, the journals are read.
+
+Where it is: `REFUNC_CACHE`, else `refunc` in `XDG_CACHE_HOME`, else in `~/.cache`. `REFUNC_CACHE=off` uses none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from array import array
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import attrs
+import msgspec
+
+from refunc.journal.codec import decode_line
+from refunc.journal.numbers import Numbers
+from refunc.journal.reader import Account, record_in
+from refunc.journal.scan import Note, Place
+from refunc.runs.columns import Columns, Group, Points, appended
+from refunc.runs.content import Content, Signature, Stale, WriterContent
+from refunc.runs.summary import Statistics
+
+#: Another number in the file, and the file is made anew.
+VERSION: Final = 1
+#: Seconds that a lock is waited for; then the journals are read instead.
+_PATIENCE: Final = 2.0
+#: Rows of a part below which the next rows join it: a run that is looked at while it runs gets a few at a time.
+_SMALL: Final = 16_384
+#: Ranges of numbers met; a journal with more holes is read anew each time.
+_MOST_RANGES: Final = 200
+
+#: What a row of `blob` is: the rows' numbers, steps, times, epochs; from 0 on the values of a column.
+_ROWS, _STEPS, _TIMES, _EPOCHS = -4, -3, -2, -1
+
+_TABLES: Final = f"""
+PRAGMA journal_mode = WAL;
+BEGIN IMMEDIATE;
+CREATE TABLE IF NOT EXISTS store (path BLOB);
+CREATE TABLE IF NOT EXISTS ending (folder BLOB PRIMARY KEY, signature BLOB, ending BLOB) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS run (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    folder BLOB UNIQUE, generation INTEGER, signature BLOB, whole INTEGER, head BLOB
+);
+CREATE TABLE IF NOT EXISTS part (
+    id INTEGER PRIMARY KEY, run INTEGER, writer TEXT, names BLOB, count INTEGER, stepless INTEGER
+);
+CREATE INDEX IF NOT EXISTS part_of ON part (run, writer, names);
+CREATE TABLE IF NOT EXISTS blob (part INTEGER, kind INTEGER, data BLOB);
+CREATE INDEX IF NOT EXISTS blob_of ON blob (part, kind);
+PRAGMA user_version = {VERSION};
+COMMIT;
+"""
+
+_Answer = TypeVar("_Answer")
+
+
+@attrs.frozen
+class _Head:
+    """One writer's content without its points, as it stands in the index."""
+
+    writer: str
+    segment: str
+    offset: int
+    logger: str
+    met: list[tuple[int, int]]
+    counted: Account
+    unfinished: str
+    notes: list[tuple[str, bytes]]  # the logger, and the line
+    statistics: dict[str, Statistics]
+    count: int
+    groups: list[tuple[list[str], int]]  # the names, and how many rows
+    points: int
+    lines: int
+    last_time: float | None
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode_heads = msgspec.msgpack.Decoder(list[_Head]).decode
+_decode_signature = msgspec.msgpack.Decoder(Signature).decode
+
+
+def cache_folder() -> Path | None:
+    """Return the folder of indexes; None where there is to be none."""
+    named = os.environ.get("REFUNC_CACHE")
+    if named is not None and named.lower() in ("off", "0", "no", "false"):
+        return None
+    if named:
+        return Path(named).absolute()
+    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(base, "refunc") if os.path.isabs(base) else None
+
+
+def index_path(store: Path) -> Path | None:
+    """Return where the index of the folder *store* is or would be; None where there is to be none."""
+    folder = cache_folder()
+    digest = hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:16]
+    return folder / f"{digest}.sqlite" if folder is not None else None
+
+
+def index_of(folder: Path) -> Index | None:
+    """Return the index of the store in which the run *folder* lies; None where there is to be none."""
+    store = os.path.dirname(os.path.realpath(folder))
+    path = index_path(Path(store))
+    return Index(path, Path(store)) if path is not None else None
+
+
+class Index:
+    """One store's index. No method raises because of the file, whatever state it is in."""
+
+    def __init__(self, path: Path, store: Path) -> None:
+        """Nothing is opened before it is used."""
+        self.path = path
+        self.store = store
+
+    def load(self, folder: Path) -> Content | None:
+        """Return what is known of the run *folder*; None where that is nothing."""
+
+        def ask(connection: sqlite3.Connection) -> Content | None:
+            query = "SELECT id, generation, signature, whole, head FROM run WHERE folder = ?"
+            row = connection.execute(query, (_key(folder),)).fetchone()
+            return self._content(folder, row) if row is not None else None
+
+        return self._try(ask)
+
+    def load_all(self) -> dict[str, Content]:
+        """Return what is known of each run of the store, by the name of its folder."""
+
+        def ask(connection: sqlite3.Connection) -> dict[str, Content]:
+            rows = connection.execute("SELECT folder, id, generation, signature, whole, head FROM run")
+            return {os.fsdecode(name): self._content(self.store / os.fsdecode(name), row) for name, *row in rows}
+
+        return self._try(ask) or {}
+
+    def save(self, content: Content) -> bool:
+        """
+        Keep *content*, and let go of its points in memory. False where nothing was kept: then it is as it was.
+
+        Where another process has kept something since *content* was loaded, that stays.
+        """
+        if not all(_can_be_kept(writer) for writer in content.writers.values()):
+            return False
+        statistics = {name: writer.columns.statistics(writer.statistics) for name, writer in content.writers.items()}
+
+        def keep(connection: sqlite3.Connection) -> StoredRun | None:
+            with _transaction(connection):
+                kept = self._keep_head(connection, content, statistics)
+                if kept is not None:
+                    for name, writer in content.writers.items():
+                        for group in writer.columns.groups.values():
+                            if group.rows:
+                                _keep_rows(connection, kept.id, name, group)
+                return kept
+
+        kept = self._try(keep)
+        if kept is None:
+            return False
+        content.stored = kept
+        for name, writer in content.writers.items():
+            writer.statistics = statistics[name]
+            writer.columns.forget()
+        return True
+
+    def _keep_head(
+        self, connection: sqlite3.Connection, content: Content, statistics: dict[str, dict[str, Statistics]]
+    ) -> StoredRun | None:
+        """Return the run as it is in the index now; None where another process was quicker."""
+        stored = content.stored if isinstance(content.stored, StoredRun) else None
+        key = _key(content.folder)
+        found = connection.execute("SELECT id, generation FROM run WHERE folder = ?", (key,)).fetchone()
+        if found != ((stored.id, stored.generation) if stored is not None else None):
+            return None
+        head = _encode([_head(name, writer, statistics[name]) for name, writer in content.writers.items()])
+        values = (_encode(content.signature), content.is_whole, head)
+        if stored is not None and any(
+            group.stored for w in content.writers.values() for group in w.columns.groups.values()
+        ):
+            generation = stored.generation + 1
+            connection.execute(
+                "UPDATE run SET generation = ?, signature = ?, whole = ?, head = ? WHERE id = ?",
+                (generation, *values, stored.id),
+            )
+            return StoredRun(self, stored.id, generation)
+        if stored is not None:  # what is known was of other files
+            _delete(connection, stored.id)
+        query = "INSERT INTO run (folder, generation, signature, whole, head) VALUES (?, 0, ?, ?, ?)"
+        number = connection.execute(query, (key, *values)).lastrowid
+        return StoredRun(self, number or 0, 0)
+
+    # -- how runs ended, for lists ------------------------------------------------------------------------------------
+
+    def endings(self) -> dict[str, tuple[bytes, bytes]]:
+        """Return by the name of each run's folder what was kept by `keep_endings`: signature and ending."""
+
+        def ask(connection: sqlite3.Connection) -> dict[str, tuple[bytes, bytes]]:
+            rows = connection.execute("SELECT folder, signature, ending FROM ending")
+            return {os.fsdecode(name): (signature, ending) for name, signature, ending in rows}
+
+        return self._try(ask) or {}
+
+    def keep_endings(self, endings: dict[str, tuple[bytes, bytes]], gone: set[str]) -> None:
+        """Keep *endings*, and forget all about the runs in the folders *gone*."""
+
+        def keep(connection: sqlite3.Connection) -> bool:
+            with _transaction(connection):
+                connection.executemany(
+                    "INSERT OR REPLACE INTO ending VALUES (?, ?, ?)",
+                    [(os.fsencode(name), *values) for name, values in endings.items()],
+                )
+                for name in map(os.fsencode, gone):
+                    connection.execute("DELETE FROM ending WHERE folder = ?", (name,))
+                    for (run,) in connection.execute("SELECT id FROM run WHERE folder = ?", (name,)).fetchall():
+                        _delete(connection, run)
+            return True
+
+        self._try(keep)
+
+    # -- the file -----------------------------------------------------------------------------------------------------
+
+    def _try(self, ask: Callable[[sqlite3.Connection], _Answer]) -> _Answer | None:
+        """Return the answer; None where the file cannot be used now. A damaged file is deleted, and made anew."""
+        for _ in range(2):
+            try:
+                connection = self.connect()
+                try:
+                    return ask(connection)
+                finally:
+                    connection.close()
+            except (sqlite3.OperationalError, OSError) as error:  # locked, full, not to be read or written
+                if "no such" not in str(error):
+                    return None
+                self._remove()
+            except (sqlite3.DatabaseError, msgspec.MsgspecError, _Damaged):
+                self._remove()
+        return None
+
+    def connect(self) -> sqlite3.Connection:
+        """Open the file, and make it where it is not there. Raises sqlite3.Error, OSError, _Damaged."""
+        if not self.path.exists():
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
+        try:
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            if version not in (0, VERSION):
+                raise _Damaged
+            if version == 0:
+                connection.execute("PRAGMA page_size = 16384")
+                connection.executescript(_TABLES)
+                connection.execute("INSERT INTO store VALUES (?)", (os.fsencode(self.store),))
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA mmap_size = 1073741824")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _remove(self) -> None:
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(OSError):
+                os.unlink(f"{self.path}{suffix}")
+
+    def _content(self, folder: Path, row: Any) -> Content:
+        number, generation, signature, whole, head = row
+        content = Content(folder, _decode_signature(signature), is_whole=bool(whole))
+        content.stored = StoredRun(self, number, generation)
+        content.writers = {known.writer: _writer(known) for known in _decode_heads(head)}
+        return content
+
+
+class _Damaged(Exception):
+    """The file holds what no index of this version does."""
+
+
+@attrs.frozen
+class StoredRun:
+    """A run in the index, as it was when it was asked."""
+
+    index: Index
+    id: int
+    generation: int
+
+    @contextmanager
+    def opened(self) -> Iterator[_Source]:
+        """Open the index for reading points. Raises Stale where that cannot be."""
+        try:
+            connection = self.index.connect()
+            try:
+                yield _Source(connection, self.id)
+            finally:
+                connection.close()
+        except (sqlite3.Error, OSError, _Damaged) as error:
+            raise Stale from error
+
+
+@attrs.frozen
+class _Source:
+    """One run's points, while the index is open. Metrics of one group share the buffers of their steps and times."""
+
+    connection: sqlite3.Connection
+    run: int
+    _axes: dict[tuple[int, int], Any] = attrs.field(factory=dict, init=False)
+
+    def points(self, writer: str, group: Group, name: str, *, rows: bool) -> Points:
+        """Return the points of *name* in the first `stored` rows of *group*. Raises Stale."""
+        query = "SELECT id, count, stepless FROM part WHERE run = ? AND writer = ? AND names = ? ORDER BY id"
+        column, left = group.names.index(name), group.stored
+        found = []
+        for part, count, stepless in self.connection.execute(
+            query, (self.run, writer, _encode(group.names))
+        ).fetchall():
+            wanted = min(count, left)
+            steps, times, epochs = (
+                self._axis(part, kind, form, count)[:wanted]
+                for kind, form in ((_STEPS, "q"), (_TIMES, "d"), (_EPOCHS, "q"))
+            )
+            numbers = self._axis(part, _ROWS, "q", count)[:wanted] if rows else array("q")
+            values = self._blob(part, column, "d", count)[:wanted]
+            found.append(Points(steps, values, times, epochs, numbers, bool(stepless)))
+            left -= wanted
+            if not left:
+                return appended(found)
+        raise Stale
+
+    def _axis(self, part: int, kind: int, form: str, count: int) -> Any:
+        if (part, kind) not in self._axes:
+            self._axes[part, kind] = self._blob(part, kind, form, count)
+        return self._axes[part, kind]
+
+    def _blob(self, part: int, kind: int, form: str, count: int) -> Any:
+        row = self.connection.execute("SELECT data FROM blob WHERE part = ? AND kind = ?", (part, kind)).fetchone()
+        if row is None and kind == _EPOCHS:
+            return array(form)
+        if row is None or len(row[0]) != 8 * count:
+            raise Stale
+        return memoryview(row[0]).cast(form)  # type: ignore[call-overload]
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+
+
+def _key(folder: Path) -> bytes:
+    return os.fsencode(os.path.basename(os.path.realpath(folder)))
+
+
+def _delete(connection: sqlite3.Connection, run: int) -> None:
+    connection.execute("DELETE FROM blob WHERE part IN (SELECT id FROM part WHERE run = ?)", (run,))
+    connection.execute("DELETE FROM part WHERE run = ?", (run,))
+    connection.execute("DELETE FROM run WHERE id = ?", (run,))
+
+
+def _can_be_kept(writer: WriterContent) -> bool:
+    return writer.place.is_whole and len(writer.place.numbers.ranges) <= _MOST_RANGES
+
+
+def _keep_rows(connection: sqlite3.Connection, run: int, writer: str, group: Group) -> None:
+    """Put the rows of *group* that are in memory behind those in the index."""
+    names = _encode(group.names)
+    blobs: dict[int, Any] = {_ROWS: group.rows, _STEPS: group.steps, _TIMES: group.times}
+    if group.epochs:
+        blobs[_EPOCHS] = group.epochs
+    blobs |= {column: group.values(column) for column in range(len(group.names))}
+    count = len(group.rows)
+    query = "SELECT id, count, stepless FROM part WHERE run = ? AND writer = ? AND names = ? ORDER BY id DESC LIMIT 1"
+    last = connection.execute(query, (run, writer, names)).fetchone() if group.stored else None
+    has_epochs = False
+    if last is not None:
+        known = dict(connection.execute("SELECT kind, data FROM blob WHERE part = ?", (last[0],)).fetchall())
+        has_epochs = _EPOCHS in known
+    if last is not None and last[1] < _SMALL and has_epochs == bool(group.epochs):
+        part = last[0]
+        connection.execute(
+            "UPDATE part SET count = ?, stepless = ? WHERE id = ?", (last[1] + count, last[2] or group.stepless, part)
+        )
+        connection.execute("DELETE FROM blob WHERE part = ?", (part,))
+        blobs = {kind: known[kind] + data.tobytes() for kind, data in blobs.items()}
+    else:
+        query = "INSERT INTO part (run, writer, names, count, stepless) VALUES (?, ?, ?, ?, ?)"
+        part = connection.execute(query, (run, writer, names, count, group.stepless)).lastrowid
+    connection.executemany(
+        "INSERT INTO blob VALUES (?, ?, ?)", [(part, kind, memoryview(data)) for kind, data in blobs.items()]
+    )
+
+
+def _head(name: str, writer: WriterContent, statistics: dict[str, Statistics]) -> _Head:
+    place, columns = writer.place, writer.columns
+    return _Head(
+        writer=name,
+        segment=place.segment,
+        offset=place.offset,
+        logger=place.logger,
+        met=list(place.numbers.ranges),
+        counted=place.counted,
+        unfinished=place.unfinished,
+        notes=[(note.record.logger, note.line) for note in writer.notes],
+        statistics=statistics,
+        count=columns.count,
+        groups=[(list(names), group.stored + len(group.rows)) for names, group in columns.groups.items()],
+        points=writer.points,
+        lines=writer.lines,
+        last_time=writer.last_time,
+    )
+
+
+def _writer(head: _Head) -> WriterContent:
+    numbers = Numbers(head.met)
+    place = Place(head.segment, head.offset, head.logger, numbers, head.counted, head.unfinished)
+    groups = {tuple(names): Group(tuple(names), count) for names, count in head.groups}
+    return WriterContent(
+        place=place,
+        notes=[_note(head.writer, logger, line) for logger, line in head.notes],
+        statistics=head.statistics,
+        columns=Columns(head.count, groups),
+        points=head.points,
+        lines=head.lines,
+        last_time=head.last_time,
+    )
+
+
+def _note(writer: str, logger: str, line: bytes) -> Note:
+    fields = decode_line(line)
+    record = record_in(fields, writer, logger) if fields is not None else None
+    if record is None:
+        raise _Damaged
+    return Note(record, line)
