@@ -136,14 +136,14 @@ def test_a_journal_that_cannot_be_read_costs_its_own_line_only(invoke: Any, monk
 
     make("good")
     folder = make("closed").folder
-    glance = Run.glance
+    ending = Run.ending
 
     def denied(run: Run) -> Any:
         if run.folder == folder:
             raise PermissionError(13, "Permission denied")
-        return glance(run)
+        return ending(run)
 
-    monkeypatch.setattr(Run, "glance", denied)
+    monkeypatch.setattr(Run, "ending", denied)
 
     statuses = {run["run_name"]: run["status"] for run in json.loads(invoke("ls", "--json").stdout)}
 
@@ -155,15 +155,15 @@ def test_a_run_removed_while_it_is_listed_is_left_out(invoke: Any, monkeypatch: 
 
     make("stays")
     gone = make("goes").folder
-    glance = Run.glance
+    ending = Run.ending
 
     def remove(run: Run) -> Any:
         if run.folder == gone:
             shutil.rmtree(run.folder)
             raise FileNotFoundError(2, "No such file or directory")
-        return glance(run)
+        return ending(run)
 
-    monkeypatch.setattr(Run, "glance", remove)
+    monkeypatch.setattr(Run, "ending", remove)
 
     assert [run["run_name"] for run in json.loads(invoke("ls", "--json").stdout)] == ["stays"]
 
@@ -258,3 +258,49 @@ def test_force_color_colours_a_pipe(invoke: Any, monkeypatch: pytest.MonkeyPatch
     assert "\x1b[32mcompleted" in result.stdout
     assert "n" * 200 in result.stdout
     assert "\x1b" not in invoke("ls", "--json").stdout
+
+
+# -- which runs, and in what order -------------------------------------------------------------------------------------
+
+
+def tuned(name: str, lr: float, *accuracies: float) -> None:
+    with ExperimentTracker("images", name) as tracker:
+        tracker.log_hyperparams({"lr": lr})
+        for accuracy in accuracies:
+            tracker.log_metrics({"accuracy": accuracy})
+
+
+def listed(result: Any) -> list[str]:
+    return [run["run_name"] for run in json.loads(result.stdout)]
+
+
+def test_runs_can_be_chosen_and_ordered_by_expressions(invoke: Any) -> None:
+    tuned("first", 0.1, 0.5, 0.9, 0.7)
+    tuned("second", 0.01, 0.8)
+    tuned("third", 0.001, 0.95)
+
+    assert listed(invoke("ls", "--json", "--where", "params.lr < 0.05")) == ["second", "third"]
+    assert listed(invoke("ls", "--json", "--sort=-metrics.accuracy.max")) == ["third", "first", "second"]
+    assert listed(invoke("ls", "--json", "--sort=-metrics.accuracy.max", "-n", "1")) == ["third"]
+    assert "no runs in" in invoke("ls", "--where", "status == 'failed'").stderr
+
+
+def test_a_defined_metric_shows_what_was_defined(invoke: Any) -> None:
+    with ExperimentTracker("images", "defined") as tracker:
+        tracker.define_metric("accuracy", summary="max")
+        tracker.define_metric("noise", summary="none")
+        for accuracy in (0.5, 0.9, 0.7):
+            tracker.log_metrics({"accuracy": accuracy, "noise": 1.0})
+
+    (run,) = json.loads(invoke("ls", "--json").stdout)
+    assert run["last_metrics"] == {"accuracy": 0.9}
+
+
+def test_a_second_look_reads_no_journal(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from refunc.runs import Run
+
+    make("one")
+    first = invoke("ls", "--json").stdout
+    monkeypatch.setattr(Run, "ending", lambda run: pytest.fail("the journal was read again"))
+
+    assert invoke("ls", "--json").stdout == first

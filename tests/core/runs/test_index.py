@@ -152,7 +152,7 @@ def test_a_finished_run_is_not_read_again(write_run: WriteRun, monkeypatch: pyte
 
 def test_only_what_is_new_is_read_of_a_run_that_grows(training: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     check(training.folder)
-    training.tell("for step in range(2, 50): tracker.log_metrics({'loss': step}, step=step)\n")
+    training.tell("for step in range(2, 50): tracker.log_metrics({'loss': step}, step=step)")
     training.tell("tracker.flush()")
     (path,) = (training.folder / "journal").iterdir()
     place = read_content(training.folder).writers[path.name.rsplit(".", 2)[0]].place

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
+from refunc.cli.screen import shown
 from refunc.journal.folder import RUN_JSON
 from refunc.runs.run import Run, RunFormatError
 from refunc.runs.store import Store, find_store
@@ -19,6 +21,38 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 def store_option(command: _Command) -> _Command:
     """Give *command* the option `--store`, which stands before or behind the command's name."""
     return click.option("--store", metavar="PATH", help="The folder of runs; see `refunc --help`.")(command)
+
+
+class RunName(click.ParamType[str]):
+    """The name of a run, which a shell can complete."""
+
+    name = "run"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the name as it is: the command looks for the run."""
+        return str(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names and ids that begin like that, of the newest runs first; folders besides."""
+        parent = ctx.parent.params.get("store") if ctx.parent is not None else None
+        try:
+            runs = the_store(ctx, ctx.params.get("store") or parent).runs()[::-1]
+        except OSError:
+            runs = []
+        known = {run.run_name: run.experiment_name for run in runs} | {run.run_id: run.run_name for run in runs}
+        items = [
+            CompletionItem(name, help=shown(of))
+            for name, of in known.items()
+            if name.startswith(incomplete) and name.isprintable()
+        ]
+        return items or [CompletionItem(incomplete, type="dir")]
+
+
+def run_argument(**options: Any) -> Callable[[_Command], _Command]:
+    """Give a command the argument RUN, or RUN… with `nargs=-1`."""
+    several = options.get("nargs") == -1
+    name, metavar = ("runs", "RUN...") if several else ("run", "RUN")
+    return click.argument(name, **{"metavar": metavar, "type": RunName(), **options})
 
 
 def the_store(ctx: click.Context, path: str | None) -> Store:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from refunc.cli.finding import store_option, the_run
+from refunc.cli.finding import run_argument, store_option, the_run
 from refunc.cli.lines import Lines
 from refunc.cli.moments import Moment
 from refunc.cli.screen import error_line
@@ -65,7 +65,7 @@ def _choosing(command: _Command) -> _Command:
 
 
 @click.command(epilog=_LOGS_EXAMPLES)
-@click.argument("run", metavar="RUN")
+@run_argument()
 @click.option("-n", "--number", "count", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
 @click.option("--since", type=Moment(), metavar="TIME", help="Only from then on: 2h (ago), 14:30, 2026-11-23.")
 @click.option("--until", type=Moment(), metavar="TIME", help="Only before then.")
@@ -98,7 +98,7 @@ def logs(
 
 
 @click.command(epilog=_TAIL_EXAMPLES)
-@click.argument("run", metavar="RUN")
+@run_argument()
 @click.option("-f", "--follow", is_flag=True, help="Go on with what the run logs from now on, until it ends.")
 @click.option(
     "-n", "--number", "count", type=click.IntRange(min=0), default=10, show_default=True, metavar="N", help="So many."

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 import click
 from rich.cells import cell_len
-from rich.text import Text
+from rich.text import Span, Text
 
 from refunc.cli.finding import store_option, the_store
 from refunc.cli.screen import (
@@ -27,6 +27,7 @@ from refunc.cli.screen import (
 )
 from refunc.journal.kinds import RUNNING
 from refunc.logging.quantities import narrow_duration
+from refunc.runs.listing import glances
 from refunc.runs.run import Glance, Run, RunFormatError
 
 #: Metrics that a line shows at most.
@@ -55,32 +56,57 @@ _CONCESSIONS = (
 )
 
 
-@click.command(epilog="\b\nExamples:\n  refunc ls -n 10\n  refunc ls --experiment mnist --json | jq '.[].run_id'")
+_EXAMPLES = """\b
+Examples:
+  refunc ls -n 10
+  refunc ls --where "params.lr < 0.01 and metrics.accuracy.max > 0.9"
+  refunc ls --sort=-metrics.accuracy.max -n 5
+  refunc ls --experiment mnist --json | jq '.[].run_id'"""
+
+
+@click.command(epilog=_EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead: every run, nothing shortened.")
-@click.option("-n", "--number", "count", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@click.option("-n", "--number", "count", type=click.IntRange(min=1), metavar="N", help="Only the newest, or best, N.")
 @click.option("--experiment", metavar="NAME", help="Only runs of this experiment (its name or id).")
+@click.option("--where", metavar="EXPRESSION", help="Only runs for which this holds, such as `status == 'failed'`.")
+@click.option("--sort", "order", metavar="EXPRESSION", help="The lowest first; `-metrics.acc.max`: the highest first.")
 @store_option
 @click.pass_context
-def ls(ctx: click.Context, as_json: bool, count: int | None, experiment: str | None, store: str | None) -> None:
+def ls(
+    ctx: click.Context,
+    as_json: bool,
+    count: int | None,
+    experiment: str | None,
+    where: str | None,
+    order: str | None,
+    store: str | None,
+) -> None:
     """
-    List the runs: status, name, experiment, start, duration, a few last metrics, id.
+    List the runs: status, name, experiment, start, duration, a few metrics, id.
 
-    The newest comes last, next to the prompt. On a terminal a run takes one line, and what does not fit is cut with
-    `…`; in a pipe nothing is cut and times are in full. A run without an end whose process is gone reads as crashed.
+    The newest comes last, next to the prompt; with --sort, the first is the best. On a terminal a run takes one line,
+    and what does not fit is cut with `…`; in a pipe nothing is cut and times are in full. A run without an end whose
+    process is gone reads as crashed.
     """
     place = the_store(ctx, store)
     unreadable: list[RunFormatError] = []
-    runs = place.runs(unreadable)
+    if where is None and order is None:
+        runs = place.runs(unreadable)
+    else:
+        runs = place.find(where, order_by=order, unreadable=unreadable)
     if experiment is not None:
         runs = [run for run in runs if experiment in (run.experiment_name, run.experiment_id)]
-    rows = [row for run in runs[-count if count else 0 :] if (row := _row(run)) is not None]
+    if count is not None:
+        runs = runs[-count:] if order is None else runs[:count]
+    rows = [_Row(run, glance) for run, glance in glances(runs)]
     if as_json:
         print_json([_fields(row) for row in rows])
     elif rows:
         print_lines(_table(rows, window_width()))
     else:
         of = f" of the experiment {experiment}" if experiment is not None else ""
-        error_line(f"no runs{of} in {place.path}.")
+        wanted = f" for which {where}" if where is not None else ""
+        error_line(f"no runs{of} in {place.path}{wanted}.")
     left_out(unreadable)
 
 
@@ -88,15 +114,6 @@ def ls(ctx: click.Context, as_json: bool, count: int | None, experiment: str | N
 class _Row:
     run: Run
     glance: Glance
-
-
-def _row(run: Run) -> _Row | None:
-    try:
-        return _Row(run, run.glance())
-    except OSError:  # no permission, or removed since the store was listed
-        if not run.folder.is_dir():
-            return None
-        return _Row(run, Glance(status="unreadable", duration=None, metrics={}))
 
 
 def _fields(row: _Row) -> dict[str, Any]:
@@ -118,26 +135,37 @@ def _table(rows: list[_Row], width: int | None) -> Iterator[Text]:
     """Yield a heading and a line a run. With a *width*, names and metrics give way until a line fits."""
     now = time.time()
     cells = [_cells(row, now, relative=width is not None) for row in rows]
-    widths = [max(cell_len(title), *(cell_len(line[at].plain) for line in cells)) for at, title in enumerate(_HEAD)]
+    widths = [max(cell_len(title), *(cell_len(line[at][0]) for line in cells)) for at, title in enumerate(_HEAD)]
     if width is not None:
         widths = _narrowed(widths, width)
         for row, line in zip(rows, cells, strict=True):
-            line[_METRICS] = Text(_metrics(row.glance.metrics, widths[_METRICS]))
-    for line in ([Text(title, "bold") for title in _HEAD], *cells):
-        yield Text(_GAP).join(fitted(cell, size) for cell, size in zip(line, widths, strict=True) if size)
+            line[_METRICS] = (_metrics(row.glance.metrics, widths[_METRICS]), "")
+    for line in ([(title, "bold") for title in _HEAD], *cells):
+        shown_cells = [(fitted(text, size), style) for (text, style), size in zip(line, widths, strict=True) if size]
+        yield Text(_GAP.join(text for text, _ in shown_cells), spans=_spans(shown_cells))
 
 
-def _cells(row: _Row, now: float, *, relative: bool) -> list[Text]:
+def _spans(cells: list[tuple[str, str]]) -> list[Span]:
+    spans, begin = [], 0
+    for text, style in cells:
+        if style:
+            spans.append(Span(begin, begin + len(text), style))
+        begin += len(text) + len(_GAP)
+    return spans
+
+
+def _cells(row: _Row, now: float, *, relative: bool) -> list[tuple[str, str]]:
+    """Return the cells of a line, each with its style."""
     run, glance = row.run, row.glance
     seconds = now - run.start_time if glance.status == RUNNING else glance.duration
     return [
-        Text(shown(glance.status), STATUS_STYLES.get(glance.status, "")),
-        Text(shown(run.birth.get("run_name") or "-")),
-        Text(shown(run.experiment_name)),
-        Text(ago(run.start_time, now) if relative else moment(run.start_time)),
-        Text(narrow_duration(seconds) if seconds is not None else "-"),
-        Text(_metrics(glance.metrics, None)),
-        Text(shown(run.run_id), "dim"),
+        (shown(glance.status), STATUS_STYLES.get(glance.status, "")),
+        (shown(run.birth.get("run_name") or "-"), ""),
+        (shown(run.experiment_name), ""),
+        (ago(run.start_time, now) if relative else moment(run.start_time), ""),
+        (narrow_duration(seconds) if seconds is not None else "-", ""),
+        (_metrics(glance.metrics, None), ""),
+        (shown(run.run_id), "dim"),
     ]
 
 
@@ -148,7 +176,7 @@ def _metrics(metrics: dict[str, Any], width: int | None) -> str:
         label, amount = shown(name), "=" + number(value, 4)
         if width is not None and cell_len(text + label + amount) + bool(text) > width:
             room = width - cell_len(amount)
-            return text or (fitted(Text(label), room).plain + amount if room > 1 else "")
+            return text or (fitted(label, room) + amount if room > 1 else "")
         text = f"{text} {label}{amount}".lstrip()
     return text
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from refunc.cli.finding import store_option, the_run
+from refunc.cli.finding import run_argument, store_option, the_run
 from refunc.cli.screen import print_json, shown
 from refunc.journal.names import new_id
 from refunc.logging.quantities import amount
@@ -24,7 +24,7 @@ Examples:
 
 
 @click.command(epilog=_EXAMPLES)
-@click.argument("runs", metavar="RUN...", nargs=-1, required=True)
+@run_argument(nargs=-1, required=True)
 @click.option(
     "-o",
     "--output",

@@ -1,27 +1,48 @@
-"""`refunc` itself: its options, its commands, and how a failure becomes one line and exit code 2."""
+"""
+`refunc` itself: its options, its commands, and how a failure becomes one line and exit code 2.
+
+A command is loaded when it is used: `refunc ls` pays for nothing that `refunc sync` needs. Other distributions add
+commands by entry points of the group `refunc.commands`; one that is broken says so when it is asked for, and does not
+keep anybody from the others.
+"""
 
 from __future__ import annotations
 
+import importlib
 import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
 
 import click
 
 from refunc import __version__
 from refunc.cli.finding import store_option
-from refunc.cli.importing import import_command
-from refunc.cli.logs import logs, tail
-from refunc.cli.ls import ls
-from refunc.cli.plugins import plugins
-from refunc.cli.report import report
-from refunc.cli.screen import error_line
-from refunc.cli.show import show
-from refunc.cli.sync import sync_command
-from refunc.runs.run import RunFormatError
+from refunc.cli.screen import error_line, shown
+from refunc.runs.around import PointNotFoundError
+from refunc.runs.expression import ExpressionError
+from refunc.runs.packages import PackageNeededError
+from refunc.runs.run import RunFormatError, UnknownMetricError
 from refunc.runs.store import RunNotFoundError
+
+GROUP: Final = "refunc.commands"
+
+#: Where each command is.
+_COMMANDS: Final = {
+    "ls": "refunc.cli.ls:ls",
+    "show": "refunc.cli.show:show",
+    "logs": "refunc.cli.logs:logs",
+    "tail": "refunc.cli.logs:tail",
+    "report": "refunc.cli.report:report",
+    "import": "refunc.cli.importing:import_command",
+    "sync": "refunc.cli.sync:sync_command",
+    "plugins": "refunc.cli.plugins:plugins",
+}
+
+#: What the user can put right, and what its text says in one line.
+_MISTAKES: Final = (RunNotFoundError, RunFormatError, UnknownMetricError, PointNotFoundError, PackageNeededError)
 
 
 class Failure(click.ClickException):
@@ -35,12 +56,56 @@ class Failure(click.ClickException):
 
 
 class Commands(click.Group):
-    """A group whose commands fail in one line."""
+    """A group whose commands are loaded when they are used, and fail in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names: refunc's own, then those of others."""
+        return [*_COMMANDS, *sorted(_of_others())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load the command; one of somebody else's that cannot be loaded is one that says so."""
+        if cmd_name in _COMMANDS:
+            module, _, name = _COMMANDS[cmd_name].partition(":")
+            command: click.Command = getattr(importlib.import_module(module), name)
+            return command
+        entry = _of_others().get(cmd_name)
+        return _loaded(entry) if entry is not None else None
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the line names."""
         with _failures():
             return super().invoke(ctx)
+
+
+def _of_others() -> dict[str, EntryPoint]:
+    """Return the commands of other distributions by name; they cannot take the place of refunc's own."""
+    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in _COMMANDS}
+
+
+def _loaded(entry: EntryPoint) -> click.Command:
+    try:
+        command = entry.load()
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{entry.value} is no click command")
+    except (Exception, SystemExit) as error:  # somebody else's module may do anything
+        return _broken(entry, error)
+    return command
+
+
+def _broken(entry: EntryPoint, error: BaseException) -> click.Command:
+    owner = f" of {entry.dist.name}" if entry.dist is not None else ""
+    problem = f"the command {entry.name!r}{owner} cannot be loaded: {type(error).__name__}: {error}"
+
+    def fail() -> None:
+        raise Failure(problem)
+
+    return click.Command(
+        entry.name,
+        callback=fail,
+        short_help=shown(f"(broken: {type(error).__name__}: {error})"),
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+        add_help_option=False,
+    )
 
 
 @contextmanager
@@ -49,7 +114,9 @@ def _failures() -> Iterator[None]:
         yield
     except BrokenPipeError:
         raise  # `refunc ls | head -1`: click ends quietly
-    except (RunNotFoundError, RunFormatError) as error:
+    except ExpressionError as error:
+        raise Failure(error.problem) from error
+    except _MISTAKES as error:
         raise Failure(str(error)) from error
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
@@ -76,13 +143,3 @@ def refunc(ctx: click.Context, store: str | None) -> None:
         # A name in another alphabet must not end the command on a terminal that lacks it.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-refunc.add_command(ls)
-refunc.add_command(show)
-refunc.add_command(logs)
-refunc.add_command(tail)
-refunc.add_command(sync_command)
-refunc.add_command(import_command)
-refunc.add_command(report)
-refunc.add_command(plugins)

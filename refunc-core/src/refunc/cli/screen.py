@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import redirect_stdout
+from itertools import islice
 from typing import Any, TextIO
 
 import click
@@ -69,13 +70,19 @@ def print_lines(lines: Iterable[Text]) -> None:
     """Print *lines* as they are, coloured where that is wanted, wrapped by nobody but the terminal."""
     # NO_COLOR, FORCE_COLOR and pipes by the same rule as the lines of a training.
     colored = wants_color(sys.stdout)
-    console = Console(color_system="standard" if colored else None, force_terminal=colored, highlight=False)
-    for line in lines:
-        line.rstrip()
-        # Written by click, which knows what to do about a closed pipe.
-        with console.capture() as capture:
-            console.print(line, soft_wrap=True, end="\n")
-        click.echo(capture.get(), nl=False, color=True)
+    console = Console(color_system="standard", force_terminal=True, highlight=False) if colored else None
+    remaining = iter(lines)
+    # Written by click, which knows what to do about a closed pipe; a hundred at a time, for rich takes long to begin.
+    while chunk := list(islice(remaining, 100)):
+        for line in chunk:
+            line.rstrip()
+        if console is None:
+            text = "\n".join(line.plain for line in chunk)
+        else:
+            with console.capture() as capture:
+                console.print(Text("\n").join(chunk), soft_wrap=True, end="")
+            text = capture.get()
+        click.echo(text, color=True)
 
 
 def print_json(value: object) -> None:
@@ -83,15 +90,12 @@ def print_json(value: object) -> None:
     click.echo(json.dumps(spell_nonfinite(value), indent=2, allow_nan=False))
 
 
-def fitted(text: Text, width: int) -> Text:
+def fitted(text: str, width: int) -> str:
     """Return *text* at exactly *width* columns, cut with `…` or filled with spaces."""
-    size = cell_len(text.plain)
+    size = cell_len(text)
     if size > width:
-        style = text.style
-        return Text(set_cell_size(text.plain, max(0, width - 1)) + "…" * (width > 0), style)
-    text = text.copy()
-    text.append(" " * (width - size))
-    return text
+        return set_cell_size(text, max(0, width - 1)) + "…" * (width > 0)
+    return text + " " * (width - size)
 
 
 def table(
@@ -113,7 +117,7 @@ def table(
             left.remove(at)
         widths[0] = max(least, min(widths[0], width - 2 - sum(widths[at] + 2 for at in left[1:])))
     for line in (head, *rows):
-        text = Text("  ") + fitted(line[0], widths[0])
+        text = Text.assemble("  ", (fitted(line[0].plain, widths[0]), line[0].style))
         for at in left[1:]:
             text.append(" " * (2 + widths[at] - cell_len(line[at].plain)))
             text.append_text(line[at])

@@ -10,7 +10,7 @@ import click
 from rich.cells import cell_len
 from rich.text import Text
 
-from refunc.cli.finding import store_option, the_run
+from refunc.cli.finding import run_argument, store_option, the_run
 from refunc.cli.screen import (
     BEST,
     STATUS_STYLES,
@@ -42,7 +42,7 @@ Examples:
 
 
 @click.command(epilog=_EXAMPLES)
-@click.argument("run", metavar="RUN")
+@run_argument()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @store_option
 @click.pass_context

@@ -12,7 +12,7 @@ from typing import Any
 import click
 from rich.text import Text
 
-from refunc.cli.finding import store_option, the_run, the_store
+from refunc.cli.finding import run_argument, store_option, the_run, the_store
 from refunc.cli.screen import error_line, left_out, print_json, print_lines, shown, stdout_on_stderr
 from refunc.delivery.sync import Target, sync, targets_of
 from refunc.journal.file import is_locked
@@ -34,7 +34,7 @@ def _seconds(ctx: click.Context, option: click.Parameter, value: float) -> float
 
 
 @click.command("sync", epilog=_EXAMPLES)
-@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@run_argument(nargs=-1, metavar="[RUN]...")
 @click.option("--follow", is_flag=True, help="Go on until every run has ended and is delivered.")
 @click.option(
     "--patience",

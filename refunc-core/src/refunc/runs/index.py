@@ -207,18 +207,21 @@ class Index:
 
         return self._try(ask) or {}
 
-    def keep_endings(self, endings: dict[str, tuple[bytes, bytes]], gone: set[str]) -> None:
-        """Keep *endings*, and forget all about the runs in the folders *gone*."""
+    def keep_endings(self, endings: dict[str, tuple[bytes, bytes]]) -> None:
+        """Keep *endings*, and forget all runs whose folders are gone."""
 
         def keep(connection: sqlite3.Connection) -> bool:
+            there = set(os.listdir(os.fsencode(self.store)))
             with _transaction(connection):
                 connection.executemany(
                     "INSERT OR REPLACE INTO ending VALUES (?, ?, ?)",
                     [(os.fsencode(name), *values) for name, values in endings.items()],
                 )
-                for name in map(os.fsencode, gone):
-                    connection.execute("DELETE FROM ending WHERE folder = ?", (name,))
-                    for (run,) in connection.execute("SELECT id FROM run WHERE folder = ?", (name,)).fetchall():
+                for (name,) in connection.execute("SELECT folder FROM ending").fetchall():
+                    if name not in there:
+                        connection.execute("DELETE FROM ending WHERE folder = ?", (name,))
+                for run, name in connection.execute("SELECT id, folder FROM run").fetchall():
+                    if name not in there:
                         _delete(connection, run)
             return True
 

@@ -55,11 +55,9 @@ def _still_holds(content: Content, now: Signature) -> bool:
         known = before.pop(name, None)
         writer = content.writers.get(name.removesuffix(SEGMENT_SUFFIX).rpartition(".")[0])
         place = writer.place.segment if writer is not None else ""
-        if known is None:
-            if name <= place:
-                return False
-        elif number != known[2] or size < known[0] or (size > known[0] and name < place):
-            return False
-        elif size == known[0] and changed != known[1]:  # noqa: SIM114  # three reasons in one line are none
+        is_new = known is None and name > place
+        is_same = known == (size, changed, number)
+        is_longer = known is not None and known[2] == number and size > known[0] and name >= place
+        if not (is_new or is_same or is_longer):
             return False
     return not before

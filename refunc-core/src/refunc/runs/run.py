@@ -27,6 +27,8 @@ from refunc.runs.summary import Summary
 
 #: How many records from its writer's end a run's end record is looked for: other threads may log a little behind it.
 _TAIL = 256
+#: Bytes of a journal in which definitions of metrics are looked for.
+_BEGINNING = 65_536
 
 
 @attrs.frozen(kw_only=True)
@@ -34,12 +36,28 @@ class Glance:
     """
     What the end of a run's journal says, at a price that does not grow with the run.
 
-    `metrics` are the last values met there, final ones and results first, then the newest first: perhaps not all.
+    `metrics` are the last values met there, final ones and results first, then the newest first: perhaps not all. Where
+    `define_metric` named another value at the beginning of the run, it is that one.
     """
 
     status: str
     duration: float | None
     metrics: dict[str, Any]
+
+
+@attrs.frozen(kw_only=True)
+class Ending:
+    """
+    What a glance is made of, as it stands in the journal.
+
+    `is_defined` says that `define_metric` was called, at the beginning of the run or among its last records.
+    """
+
+    status: str | None
+    duration: float | None
+    last_time: float | None
+    metrics: dict[str, Any]
+    is_defined: bool
 
 
 @attrs.define(eq=False)
@@ -111,17 +129,36 @@ class Run:
             return status, max(0.0, summary.last_time - self.start_time)
         return status, None
 
-    def glance(self) -> Glance:
-        """Return status, duration and the newest metrics, from the end of the journal alone."""
+    def glance(self, ending: Ending | None = None) -> Glance:
+        """
+        Return status, duration and the newest metrics, from the end of the journal alone.
+
+        Args:
+            ending: What `ending` returned, where that still holds.
+        """
+        ending = ending if ending is not None else self.ending()
+        status = status_of(self.folder, ending.status)
+        duration = ending.duration
+        if ending.status is None and ending.last_time is not None and status == CRASHED:
+            duration = max(0.0, ending.last_time - self.start_time)
+        metrics = ending.metrics
+        if ending.is_defined:
+            known = self.summary.metrics
+            chosen = {name: known[name].shown if name in known else value for name, value in metrics.items()}
+            metrics = {name: value for name, value in chosen.items() if value is not None}
+        return Glance(status=status, duration=duration, metrics=metrics)
+
+    def ending(self) -> Ending:
+        """Return what the ends of the journal say; it holds until a file of the run changes."""
         newest = sorted(chain.from_iterable(_tails(self.folder)), key=lambda record: record.time, reverse=True)
         end = next((record for record in newest if isinstance(record, records.RunEnd)), None)
-        status = status_of(self.folder, end.status if end else None)
-        duration: float | None = None
-        if end is not None:
-            duration = end.duration
-        elif newest and status == CRASHED:
-            duration = max(0.0, newest[0].time - self.start_time)
-        return Glance(status=status, duration=duration, metrics=_newest_metrics(newest, end))
+        return Ending(
+            status=end.status if end is not None else None,
+            duration=end.duration if end is not None else None,
+            last_time=newest[0].time if newest else None,
+            metrics=_newest_metrics(newest, end),
+            is_defined=any(isinstance(record, records.Define) for record in newest) or _begins_defined(self.folder),
+        )
 
     def records(self, account: Account | None = None) -> Iterator[records.Record]:
         """Yield every record, oldest first; *account* is filled with what is torn, damaged or missing."""
@@ -286,6 +323,17 @@ def _tails(folder: Path) -> list[Iterator[records.Record]]:
     # The last writer first: of records of one time, a reader that goes forward meets its record last.
     writers = reversed(segments(folder).items())
     return [islice(read_writer_backwards(writer, paths), _TAIL) for writer, paths in writers]
+
+
+def _begins_defined(folder: Path) -> bool:
+    for paths in segments(folder).values():
+        try:
+            with open(paths[0], "rb") as file:
+                if b'"kind":"define"' in file.read(_BEGINNING):
+                    return True
+        except OSError:  # not to be read: then neither is what it says
+            continue
+    return False
 
 
 def _find_end(folder: Path) -> records.RunEnd | None:

@@ -118,7 +118,12 @@ class Store:
         return runs
 
     def find(
-        self, expression: str | None = None, *, order_by: str | None = None, limit: int | None = None
+        self,
+        expression: str | None = None,
+        *,
+        order_by: str | None = None,
+        limit: int | None = None,
+        unreadable: list[RunFormatError] | None = None,
     ) -> list[Run]:
         """
         Return the runs for which *expression* holds, oldest first.
@@ -129,6 +134,7 @@ class Store:
             order_by: An expression as well, of which the lowest comes first; `-metrics.accuracy.max` puts the highest
                 first. Runs that have no such value come last.
             limit: At most so many.
+            unreadable: As of `runs`.
 
         Raises:
             ExpressionError: One of them is no expression; says where.
@@ -139,7 +145,7 @@ class Store:
 
         holds = compiled(expression) if expression is not None else None
         key = compiled(order_by) if order_by is not None else None
-        runs = self.runs()
+        runs = self.runs(unreadable)
         if holds is not None or key is not None:
             found = [(run, facts_of(run)) for run in runs]
             if holds is not None:

@@ -1,0 +1,144 @@
+"""Commands are loaded when they are used, and others can add some."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refunc.logging import ExperimentTracker
+
+pytestmark = pytest.mark.extras
+
+FINE = """
+import click
+
+@click.command(short_help="What mytool does.")
+@click.argument("word")
+def command(word):
+    click.echo(f"mytool says {word}")
+"""
+
+
+@pytest.fixture
+def others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Install commands of others: `others(mytool=source)`, a module with the object `command`."""
+    site = tmp_path / "commands"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+
+    def install(**sources: str) -> None:
+        for name, source in sources.items():
+            (site / f"cmd_{name}.py").write_text(source)
+            info = site / f"cmd_{name}-1.0.dist-info"
+            info.mkdir()
+            (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: cmd-{name}\nVersion: 1.0\n")
+            (info / "entry_points.txt").write_text(f"[refunc.commands]\n{name} = cmd_{name}:command\n")
+            monkeypatch.delitem(sys.modules, f"cmd_{name}", raising=False)
+
+    return install
+
+
+def test_a_command_of_others_is_one_like_the_rest(others: Callable[..., None], invoke: Any) -> None:
+    others(mytool=FINE)
+
+    assert invoke("mytool", "hello").stdout == "mytool says hello\n"
+    assert "mytool   What mytool does." in invoke("--help").stdout
+    assert invoke("mytool").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("source", "says"),
+    [
+        ("raise RuntimeError('not today')", "RuntimeError: not today"),
+        ("import sys; sys.exit(3)", "SystemExit: 3"),
+        ("import nowhere_to_be_found", "ModuleNotFoundError: No module named 'nowhere_to_be_found'"),
+        ("command = 3", "TypeError: cmd_broken:command is no click command"),
+        ("def", "SyntaxError: "),
+    ],
+)
+def test_a_broken_one_says_so_and_breaks_no_other(
+    source: str, says: str, others: Callable[..., None], invoke: Any
+) -> None:
+    others(broken=source, mytool=FINE)
+
+    result = invoke("broken", "--any", "thing")
+
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert f"refunc: the command 'broken' of cmd-broken cannot be loaded: {says}" in result.stderr
+    assert invoke("mytool", "hello").stdout == "mytool says hello\n"
+    assert "(broken: " in invoke("--help").stdout
+    assert invoke("ls", "--help").exit_code == 0
+
+
+def test_nobody_takes_the_place_of_a_command_of_refunc(others: Callable[..., None], invoke: Any) -> None:
+    others(ls=FINE)
+
+    assert "mytool" not in invoke("ls", "x").stdout
+
+
+def test_a_command_pays_for_nothing_that_others_need() -> None:
+    code = (
+        "import sys; sys.argv = ['refunc', 'ls', '--help']\n"
+        "from refunc.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "unwanted = {'refunc.cli.sync', 'refunc.delivery', 'cattrs', 'pluggy', 'numpy', 'pandas', 'pyarrow'}\n"
+        "assert not unwanted & set(sys.modules), unwanted & set(sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+
+
+# -- failures ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["ls", "--where", "params.lr <"], "the expression cannot be read: invalid syntax (column "),
+        (["ls", "--where", "lr < 1"], "unknown name 'lr'. Known: params"),
+        (["ls", "--sort", "params"], "params needs a name behind it: params.lr or params['lr'] (column 1)"),
+    ],
+)
+def test_a_bad_expression_is_one_line(arguments: list[str], says: str, own_folder: Path, invoke: Any) -> None:
+    (own_folder / "experiments").mkdir()
+
+    result = invoke(*arguments)
+
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert result.stderr.startswith(f"refunc: {says}")
+
+
+# -- completion -------------------------------------------------------------------------------------------------------
+
+
+def completed(line: str, own_folder: Path) -> list[str]:
+    """Return what bash is offered behind *line*."""
+    words = line.split(" ")
+    done = subprocess.run(
+        [Path(sys.executable).with_name("refunc")],
+        env={**os.environ, "_REFUNC_COMPLETE": "bash_complete", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)},
+        capture_output=True,
+        text=True,
+        cwd=own_folder,
+    )
+    return [item.partition(",")[2] for item in done.stdout.splitlines()]
+
+
+def test_a_shell_completes_commands_and_runs(own_folder: Path) -> None:
+    for name in ("resnet_v1", "resnet_v2", "other"):
+        with ExperimentTracker("images", name):
+            pass
+
+    assert completed("refunc sh", own_folder) == ["show"]
+    assert completed("refunc show resn", own_folder) == ["resnet_v2", "resnet_v1"]
+    assert "resnet_v1" in completed(f"refunc --store {own_folder}/experiments show re", own_folder)
+    assert completed("refunc ls --wh", own_folder) == ["--where"]
