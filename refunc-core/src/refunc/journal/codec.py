@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 import zlib
 from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import Any
 
 import msgspec
@@ -29,6 +31,7 @@ MAX_VALUES = 100_000
 MAX_LEVELS = 100
 
 _fast = msgspec.json.Encoder().encode
+_fast_lines = msgspec.json.Encoder().encode_lines
 _plain = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode
 _decode = msgspec.json.Decoder().decode
 
@@ -46,6 +49,43 @@ def encode_line(fields: dict[str, Any]) -> bytes:
     if b"null" in body or not body.isascii():
         body = _encode_carefully(fields)
     return seal(body)
+
+
+def encode_lines(rows: list[Any]) -> bytes:
+    """
+    Return *rows* (dicts as for `encode_line`, or structs that encode to such) as sealed lines.
+
+    Encoding and sealing many at once costs a third of doing it one by one.
+
+    Raises:
+        ValueError: A line is longer, or has more values, than readers take.
+        Exception: Whatever else keeps a row from being encoded.
+    """
+    try:
+        text = _fast_lines(rows)
+    except Exception:  # a lone surrogate, which is no text in any encoding
+        bodies = list(map(_careful_body, rows))
+    else:
+        bodies = text.split(b"\n")[:-1]
+        if b"null" in text or not text.isascii():
+            bodies = [
+                _careful_body(row) if b"null" in body or not body.isascii() else body
+                for row, body in zip(rows, bodies, strict=True)
+            ]
+    longest = max(map(len, bodies)) + CRC_LENGTH
+    if longest > MAX_LINE_BYTES:
+        raise ValueError(f"its line has {longest:,} bytes")
+    if longest > MAX_VALUES and any(map(has_too_many_values, bodies)):
+        raise ValueError(f"its line has more than {MAX_VALUES:,} values")
+    return _sealed(bodies)
+
+
+def _sealed(bodies: list[bytes]) -> bytes:
+    """Return the JSON objects *bodies* as lines, each with its checksum: what `seal` does, for many."""
+    checksums = struct.pack(f">{len(bodies)}I", *map(zlib.crc32, bodies)).hex("\n", 4).encode().split(b"\n")
+    open_bodies = [body[:-1] for body in bodies]
+    parts = zip(open_bodies, repeat(CRC_MARK), checksums, repeat(b'"}\n'), strict=False)
+    return b"".join(chain.from_iterable(parts))
 
 
 def seal(body: bytes) -> bytes:
@@ -105,6 +145,10 @@ def _is_too_deep(value: Any) -> bool:
         if not level:
             return False
     return True
+
+
+def _careful_body(row: Any) -> bytes:
+    return _encode_carefully(row if isinstance(row, dict) else msgspec.to_builtins(row))
 
 
 def _encode_carefully(fields: dict[str, Any]) -> bytes:

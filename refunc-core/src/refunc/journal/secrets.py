@@ -129,6 +129,8 @@ _MARKS: Final = tuple(
     "EARER ASIC".split()
 )
 _LONG = 16
+#: Text that is all of a value and shorter is no secret.
+SHORTEST = 8
 _SIGNATURES = ("sig", "signature")
 
 
@@ -138,7 +140,7 @@ def without_secrets(text: str) -> str:
         text = _masked_behind_names(_BY_NAME, text)
         if "--" in text:
             text = _masked_behind_names(_BY_FLAG, text)
-    if len(text) >= _LONG and max(map(len, text.split()), default=0) >= _LONG:
+    if len(text) >= _LONG and _has_long_word(text):
         if "@" in text and "://" in text:
             text = _IN_ADDRESS.sub(_masked_form, text)
         for mark in _MARKS:
@@ -151,9 +153,24 @@ def without_secrets(text: str) -> str:
     return text
 
 
+def _has_long_word(text: str) -> bool:
+    for word in text.split():  # noqa: SIM110  # every line comes here, and a generator costs as much again
+        if len(word) >= _LONG:
+            return True
+    return False
+
+
 def _has_name(text: str) -> bool:
     low = text.lower()
-    return any(map(low.__contains__, ("pass", "key", "token", "secret", "sig", "pwd", "cred")))
+    return (
+        "key" in low
+        or "pass" in low
+        or "token" in low
+        or "secret" in low
+        or "sig" in low
+        or "pwd" in low
+        or "cred" in low
+    )
 
 
 def _masked_form(found: re.Match[str]) -> str:
@@ -215,24 +232,33 @@ def mask_record(fields: dict[str, Any]) -> None:
 
 def masked(value: Any) -> Any:
     """Return a JSON-able *value* with the secrets in it masked; the same object where there is none."""
-    if isinstance(value, str):
-        return without_secrets(value) if len(value) >= 8 else value
-    if isinstance(value, Mapping):
+    kind = type(value)
+    if kind is str:
+        return without_secrets(value) if len(value) >= SHORTEST else value
+    if kind is dict:
+        secret = _secret_among(tuple(value))
         changed = {}
         for name, item in value.items():
-            if is_secret_name(name):
+            if secret and name in secret:
                 clean = _under_secret_name(item)
-            elif type(item) in _PLAIN:
+            elif type(item) in _PLAIN or (type(item) is str and len(item) < SHORTEST):
                 continue
             else:
                 clean = masked(item)
             if clean is not item:
                 changed[name] = clean
         return {**value, **changed} if changed else value
-    if isinstance(value, list):
+    if kind is list:
         cleaned = [masked(item) for item in value]
         return cleaned if any(new is not old for new, old in zip(cleaned, value, strict=True)) else value
+    if isinstance(value, Mapping):
+        return masked(dict(value))
     return value
+
+
+@lru_cache(maxsize=512)
+def _secret_among(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(filter(is_secret_name, names))
 
 
 def _under_secret_name(value: Any) -> Any:

@@ -23,6 +23,9 @@ MAX_ARRAY = 1_000
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 
+#: Types whose values are copied by keeping a reference.
+_UNCHANGING = frozenset({str, int, float, bool, type(None)})
+
 #: An attribute that turns an object of a well-known library into plain data, without importing that library.
 _PLAIN_DATA = ("model_dump", "_asdict", "isoformat", "__fspath__")
 
@@ -47,6 +50,16 @@ def jsonable_mapping(values: object) -> dict[str, Any]:
     """Return *values* as a dict with string keys: a mapping, or an object that has fields. Anything else: `value`."""
     plain = jsonable(values)
     return plain if isinstance(plain, dict) else {"value": plain}
+
+
+def is_unchanging(values: object) -> bool:
+    """Whether *values* is a dict without anything in it that could change: a copy of it is a snapshot."""
+    if type(values) is not dict or len(values) > MAX_ARRAY:
+        return False
+    for value in values.values():  # noqa: SIM110  # on the path of every line; a generator costs twice as much
+        if type(value) not in _UNCHANGING:
+            return False
+    return True
 
 
 def text(value: str, limit: int = MAX_TEXT) -> str:

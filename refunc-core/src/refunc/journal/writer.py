@@ -3,30 +3,46 @@ The writer of a journal: one a process and run, the only one that writes its seg
 
 What a call queues is a tuple, because a tuple of twelve costs a tenth of an object with twelve attributes:
 
-    (METRICS, time, metrics, step, epoch, automatic, logger, other)     the hot one
-    (kind, time, fields)                                                everything else, its fields JSON-able already
+    (METRICS, time, columns, values, step, epoch, automatic, logger, other)     the hot one
+    (LOG, time, level, message, step, epoch, values, place, trace, logger)      a logger's line; see rows.line_row
+    (kind, time, fields)                                                        the rest; its fields are JSON-able
 
-The writer's thread numbers them, makes lines of them, and puts a batch into the segment with one `write(2)`.
+The writer's thread numbers them, makes lines of them all at once, and puts them into the segment with one `write(2)`.
 """
 
 from __future__ import annotations
 
 import platform
 import time
-from collections import deque
-from collections.abc import Callable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from refunc.journal import kinds
 from refunc.journal.appender import FileOutlet
-from refunc.journal.codec import MAX_LINE_BYTES, MAX_VALUES, encode_line, has_too_many_values
+from refunc.journal.codec import encode_line, encode_lines
+from refunc.journal.columns import Columns
 from refunc.journal.file import AppendFile, sync_file
 from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder, refuse_link
+from refunc.journal.levels import ERROR, PROGRESS, RESULT
 from refunc.journal.names import writer_id
 from refunc.journal.outlet import HIGH_WATER, Durability, report
+from refunc.journal.rows import MetricsRow, line_row, row_of
 from refunc.journal.secrets import is_wanted, mask_record, masked
 from refunc.journal.values import short_repr
+
+
+class Watch(Protocol):
+    """Who looks at the metrics while they are written, on the writer's thread."""
+
+    def see(self, metrics: Mapping[str, Any], place: Any) -> object:
+        """Look at *metrics* at a *place*, a step and an epoch."""
+
+    def see_all(self, names: tuple[str, ...], items: list[Any]) -> object:
+        """Look at queued records of metrics with these *names*, oldest first."""
+
 
 #: Lines that a full memory keeps longer than others.
 _KEPT_LEVELS = frozenset({"RESULT", "ERROR", "CRITICAL"})
@@ -53,7 +69,7 @@ class JournalWriter(FileOutlet):
         #: The last value of each metric that this writer has encoded.
         self.latest: dict[str, Any] = {}
         #: Sees the metrics that are encoded, with their step and epoch, in the draining thread.
-        self.watch: Callable[[Mapping[str, Any], Any], object] | None = None
+        self.watch: Watch | None = None
         #: Files of the run that are whole and not yet known to be on disk: artifacts. Synced with the journal.
         self.unsynced: deque[Path] = deque()
         self._masks = is_wanted()
@@ -122,62 +138,83 @@ class JournalWriter(FileOutlet):
         )
 
     def _encode(self, batch: list[Any], seq: int, drops: int) -> bytes:
-        lines = [self._encode_item(item, number) for number, item in enumerate(batch, seq)]
+        rows: list[Any] = []
+        met: dict[Columns, list[Any]] = defaultdict(list)  # the records of each set of names
+        own = self.logger
+        for number, item in enumerate(batch, seq):
+            if len(item) == 9:
+                kind, moment, columns, values, step, epoch, automatic, logger, other = item
+                met[columns].append(item)
+                row = (columns.row or row_of(columns))(*values)
+                name = None if logger == own else logger
+                if other is not None and self._masks:
+                    other = masked(other)
+                rows.append(MetricsRow(number, moment, kind, step, automatic, epoch, row, other, name))
+                continue
+            if len(item) == 10:
+                row, level, metrics = self._line(item, number), item[2], item[6][0]
+            else:
+                row = self._fields(item, number)
+                level, metrics = row.get("level"), row.get("metrics")
+            rows.append(row)
+            if metrics and level not in (PROGRESS, "PROGRESS"):
+                self._note_all(met)
+                self._note(row, metrics)
+        self._note_all(met)
         if drops:
-            number = seq + len(batch)
-            lines.append(encode_line({"seq": number, "time": time.time(), "kind": kinds.GAP, "dropped": drops}))
-        return b"".join(lines)
-
-    def _encode_item(self, item: Any, seq: int) -> bytes:
+            rows.append({"seq": seq + len(batch), "time": time.time(), "kind": kinds.GAP, "dropped": drops})
         try:
-            if item[0] is kinds.METRICS:
-                return _bounded(encode_line(self._metrics_fields(item, seq)))
-            fields = {"seq": seq, "time": item[1], "kind": item[0], **item[2]}
+            return encode_lines(rows)
+        except Exception:  # one record that cannot be written must not hold up the others
+            return b"".join(map(self._encode_alone, rows))
+
+    def _line(self, item: Any, seq: int) -> Any:
+        try:
+            return line_row(item, seq, self.logger, masks=self._masks)
+        except Exception as error:  # see `_fields`
+            return self._damaged({"seq": seq, "message": item[3]}, error)
+
+    def _fields(self, item: Any, seq: int) -> dict[str, Any]:
+        fields = {"seq": seq, "time": item[1], "kind": item[0], **item[2]}
+        try:
             if self._masks:
                 mask_record(fields)
-            if fields.get("logger") == self.logger:
-                del fields["logger"]
-            if "metrics" in fields and fields.get("level") != "PROGRESS":
-                self._note(fields["metrics"], fields.get("step"), fields.get("epoch"))
-            return _bounded(encode_line(fields))
-        except Exception as error:  # one record that cannot be written must not hold up all behind it
-            if item[0] == kinds.END and item[2].get(
-                "metrics"
-            ):  # how a run ended must be known; they were written before
-                return self._encode_item((*item[:2], {**item[2], "metrics": {}}), seq)
-            report.warning("%s: record %d could not be encoded (%r); its repr is kept.", self, seq, error)
-            return encode_line({"seq": seq, "time": time.time(), "kind": "damaged", "repr": short_repr(item)})
-
-    def _metrics_fields(self, item: Any, seq: int) -> dict[str, Any]:
-        _, moment, metrics, step, epoch, automatic, logger, other = item
-        fields: dict[str, Any] = {"seq": seq, "time": moment, "kind": kinds.METRICS}
-        if step is not None:
-            fields["step"] = step
-            if automatic:
-                fields["auto"] = True
-        if epoch is not None:
-            fields["epoch"] = epoch
-        fields["metrics"] = metrics
-        if other:
-            fields["other"] = masked(other) if self._masks else other
-        if logger != self.logger:
-            fields["logger"] = logger
-        self._note(metrics, None if automatic and epoch is not None else step, epoch)
+        except Exception as error:  # see `_encode`; what may have a secret in it is not written
+            return self._damaged(fields, error)
+        if fields.get("logger") == self.logger:
+            del fields["logger"]
         return fields
 
-    def _note(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
+    def _encode_alone(self, row: Any) -> bytes:
+        try:
+            return encode_lines([row])
+        except Exception as error:
+            if isinstance(row, dict) and row["kind"] == kinds.END and row.get("metrics"):
+                # How a run ended must be known; its metrics were written before.
+                return self._encode_alone({**row, "metrics": {}})
+            return encode_lines([self._damaged(row, error)])
+
+    def _damaged(self, row: Any, error: Exception) -> dict[str, Any]:
+        """Return what is written for a record that cannot be."""
+        seq = row["seq"] if isinstance(row, dict) else row.seq
+        report.warning("%s: record %d could not be encoded (%r); its repr is kept.", self, seq, error)
+        return {"seq": seq, "time": time.time(), "kind": "damaged", "repr": short_repr(row)}
+
+    def _note_all(self, met: dict[Columns, list[Any]]) -> None:
+        """Keep the last values of the records in *met*, and show them to the watch; then forget them."""
+        for columns, items in sorted(met.items(), key=lambda each: each[1][-1][1]):
+            self.latest.update(zip(columns.names, items[-1][3], strict=True))
+            if self.watch is not None:
+                self.watch.see_all(columns.names, items)
+        met.clear()
+
+    def _note(self, row: Any, metrics: dict[str, Any]) -> None:
         self.latest.update(metrics)
         if self.watch is not None:
-            self.watch(metrics, (step, epoch))
+            get = row.get if isinstance(row, dict) else partial(getattr, row)
+            self.watch.see(metrics, (get("step", None), get("epoch", None)))
 
     def _is_kept(self, item: Any) -> bool:
-        return item[0] is not kinds.METRICS and (item[0] is not kinds.LOG or item[2].get("level") in _KEPT_LEVELS)
-
-
-def _bounded(line: bytes) -> bytes:
-    """Return *line*; one that readers would take for damage is refused here, where it can be said what it was."""
-    if len(line) > MAX_LINE_BYTES:
-        raise ValueError(f"its line has {len(line):,} bytes")
-    if has_too_many_values(line):
-        raise ValueError(f"its line has more than {MAX_VALUES:,} values")
-    return line
+        if len(item) == 10:
+            return bool(item[2] >= ERROR or item[2] == RESULT)
+        return len(item) == 3 and (item[0] is not kinds.LOG or item[2].get("level") in _KEPT_LEVELS)

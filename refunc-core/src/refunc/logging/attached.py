@@ -70,7 +70,7 @@ class Attachment:
 
 def adopt_after_fork(run: ActiveRun) -> None:
     """Make *run*, inherited by a forked child, what it is there: its parent's."""
-    run.is_open = False
+    run.close_to_calls()
     run.attachment = Attachment(run.folder, run.birth)
 
 

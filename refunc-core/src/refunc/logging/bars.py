@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Protocol
 
 from refunc.journal.values import number, text_of
-from refunc.logging.echo import open_bars
+from refunc.logging.echo import bar_opened, open_bars
 from refunc.logging.notebook import Nowhere, has_widgets, text_class
 from refunc.logging.quantities import figure
 from refunc.logging.report import warn_once
@@ -184,6 +184,7 @@ class _Screen:
     def add(self, bar: Bar) -> None:
         with self.lock:
             self.bars.append(bar)
+            bar_opened()
             if self._thread is not None:
                 return
             self._stop = threading.Event()

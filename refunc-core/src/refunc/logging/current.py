@@ -102,6 +102,19 @@ def is_ambiguous() -> bool:
     return len(several) > 1 and ambient_run() is None
 
 
+def is_only(run: ActiveRun) -> bool:
+    """Whether *run* is the only one that this process has open, so that a call without a run of its own means it."""
+    return run.is_open and tuple(_open_runs) == (run.run_id,)
+
+
+def _look_at_places() -> None:
+    """Say of each logger's place in an open run whether it is current: a run was opened or has ended."""
+    for run in tuple(_open_runs.values()):
+        only = is_only(run)
+        for logger, steps in tuple(run.steps.items()):
+            steps.is_current = only or (run.is_open and getattr(logger, "_run", None) is run)
+
+
 def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
     """
     Begin *run*: its start record and the lines logged before it are written when this returns.
@@ -113,6 +126,7 @@ def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
     _install_hooks()
     run.start()
     _open_runs[run.run_id] = run
+    _look_at_places()
     with contextlib.suppress(IndexError):  # another thread's run took lines meanwhile
         run.writer.write_all(map(deque.popleft, repeat(loose_lines, len(loose_lines))))
     name_for_children(run)
@@ -136,6 +150,7 @@ def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None
         deliver_to_all(run)
     is_ended = run.end(status, metrics=metrics, error=error)
     _open_runs.pop(run.run_id, None)
+    _look_at_places()
     name_for_children(next(reversed(tuple(_open_runs.values())), None))
     if is_ended:
         last_ended = run
@@ -179,6 +194,7 @@ def _attach(look: bool) -> ActiveRun | None:
         if run is not None:
             _install_hooks()
             _open_runs[run.run_id] = run
+            _look_at_places()
             name_for_children(run)
         return run
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from weakref import WeakSet
 
+from refunc.journal.columns import Columns
 from refunc.logging.terminal import is_terminal
 
 if TYPE_CHECKING:
@@ -19,21 +20,60 @@ MAX_SETS = 1_000
 #: The progress bars that are open, outermost first: with one open, metrics go into it, whenever they come.
 open_bars: list[Bar] = []
 
+_echoes: WeakSet[Echo] = WeakSet()
+
+
+def bar_opened() -> None:
+    """Have all metrics looked at from now on, because a bar was opened that shows them."""
+    for echo in tuple(_echoes):
+        echo.look_again()
+
+
+class Shown(Columns):
+    """
+    A set of names. Its next record is looked at where `due` has passed, and shown as a line where `line_due` has.
+
+    Both in seconds since 1970, because the hot path has read that clock already; it compares `due` itself.
+    """
+
+    __slots__ = ("due", "line_due")
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        super().__init__(names)
+        self.due = self.line_due = 0.0
+
 
 class Echo:
-    """
-    When metrics with the same names are to be shown again.
-
-    The hot path looks into `due` itself: a set of names that is not there is due. Times are those of the records, in
-    seconds since 1970, because that clock was read already.
-    """
+    """The sets of names that one logger has logged, and when each is shown."""
 
     def __init__(self) -> None:
-        self.due: dict[tuple[Any, ...], float] = {}
+        self._known: dict[tuple[str, ...], Shown] = {}
         self._interval = TERMINAL_INTERVAL if is_terminal(sys.stderr) else FILE_INTERVAL
+        _echoes.add(self)
 
-    def shown(self, metrics: Mapping[str, Any], moment: float) -> None:
-        """Count metrics with these names as shown at *moment*."""
-        if len(self.due) >= MAX_SETS:
-            self.due.clear()
-        self.due[tuple(metrics)] = moment + self._interval
+    def columns(self, names: tuple[str, ...]) -> Shown:
+        """Return the set of these *names*, which is due if it is new."""
+        known = self._known.get(names)
+        if known is None:
+            if len(self._known) >= MAX_SETS:
+                self._known.clear()
+            known = self._known[names] = Shown(names)
+        return known
+
+    def is_shown(self, columns: Shown, moment: float) -> bool:
+        """Whether a record of *columns* at *moment* is to be shown; if so, it counts as shown."""
+        if not open_bars and moment < columns.line_due:
+            columns.due = columns.line_due
+            return False
+        self.count_as_shown(columns, moment)
+        return True
+
+    def count_as_shown(self, columns: Shown, moment: float) -> None:
+        """Take *columns* for shown at *moment*, by whatever it was."""
+        columns.line_due = moment + self._interval
+        columns.due = 0.0 if open_bars else columns.line_due
+
+    def look_again(self) -> None:
+        """Look at the next record of each set."""
+        for columns in tuple(self._known.values()):
+            columns.due = 0.0

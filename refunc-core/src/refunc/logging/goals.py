@@ -50,13 +50,35 @@ class Bests:
         """Take over what was said to *other* of goals."""
         self._defined, self._goals = other._defined, {}
 
+    def see_all(self, names: tuple[str, ...], items: list[Any]) -> None:
+        """Take queued records of metrics into account: `see`, at a twentieth of its price for many."""
+        for at, name in enumerate(names):
+            goal = self._goal(name)
+            if goal is None:
+                continue
+            values = [item[3][at] for item in items]
+            best = min(values) if goal == "min" else max(values)
+            if best != best:  # a NaN is less than nothing: only the first one can hide the others
+                values = [value for value in values if value == value]
+                if not values:
+                    continue
+                best = min(values) if goal == "min" else max(values)
+            before = self.found.get(name)
+            if before is None or (best < before[0] if goal == "min" else best > before[0]):
+                _, _, _, _, step, epoch, automatic, _, _ = next(item for item in items if item[3][at] == best)
+                self.found[name] = (float(best), (None if automatic and epoch is not None else step, epoch))
+
+    def _goal(self, name: str) -> str | None:
+        goal = self._goals.get(name, "")
+        if goal == "":
+            goal = self._goals[name] = goal_of(name, self._defined) if len(self._goals) < _MOST else None
+        return goal
+
     def see(self, metrics: Mapping[str, Any], place: Any = None) -> list[str]:
         """Take *metrics* into account; return the names whose value is better than all before, the first one not."""
         better = []
         for name, value in metrics.items():
-            goal = self._goals.get(name, "")
-            if goal == "":
-                goal = self._goals[name] = goal_of(name, self._defined) if len(self._goals) < _MOST else None
+            goal = self._goal(name)
             if goal is None:
                 continue
             plain = value if type(value) is float else number(value)

@@ -8,6 +8,7 @@ the same name, to the console and to whatever handlers others have put there or 
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -16,7 +17,7 @@ from time import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from refunc.journal import kinds
+from refunc.journal.kinds import LOG
 from refunc.journal.levels import (
     CRITICAL,
     DEBUG,
@@ -30,10 +31,19 @@ from refunc.journal.levels import (
     WARNING,
     level_number,
 )
-from refunc.journal.values import MAX_ITEMS, MAX_KEY, excerpt, is_mapping, jsonable_mapping, short_repr, text, text_of
+from refunc.journal.values import (
+    MAX_ITEMS,
+    MAX_KEY,
+    excerpt,
+    is_mapping,
+    is_unchanging,
+    jsonable_mapping,
+    short_repr,
+    text_of,
+)
 from refunc.logging import current
 from refunc.logging.fields import Fields
-from refunc.logging.recording import known, split_metrics, tag_texts
+from refunc.logging.recording import split_metrics, tag_texts
 from refunc.logging.run import ActiveRun
 from refunc.logging.steps import Steps
 
@@ -49,8 +59,6 @@ if TYPE_CHECKING:
         | tuple[None, None, None]
         | None
     )
-
-_PACKAGE = __name__.rpartition(".")[0]
 
 
 class LineFields(TypedDict, total=False):
@@ -77,6 +85,7 @@ class Lines:
     _files: list[LogFile]
     _has_lines: bool
     _loose_steps: Steps
+    _place: Steps
 
     def _line_run(self, level: int) -> ActiveRun | None:
         """Return the run that a line of *level* belongs to; None where it waits for one."""
@@ -167,34 +176,79 @@ class Lines:
         """Make a line of what a level method got; called by it directly, so that the caller is two frames up."""
         moment = time()
         # Nothing here asks a value of the caller's whether it is true: an array is neither.
-        plain, other = ({}, None) if metrics is None else split_metrics(metrics)
-        more = {} if extra is None else jsonable_mapping(extra)
+        plain, other = (None, None) if metrics is None else split_metrics(metrics)
+        is_raw = extra is not None and is_unchanging(extra)  # then the writer's thread sees to names and lengths
+        more: Any = {**extra} if is_raw else None if extra is None else jsonable_mapping(extra)  # type: ignore[dict-item]
         if args and EXPERIMENT <= level <= METRIC and is_mapping(args[0]):
-            plain, more = _with_payload(level, args[0], plain, more)
+            plain, more = _with_payload(level, args[0], plain or {}, jsonable_mapping(more) if is_raw else more or {})
+            is_raw = False
             args = args[1:]
-        message = _merged(msg, args)
-        frame = _caller(stacklevel + 1 if type(stacklevel) is int else 2)
-        run = self._line_run(level) if self.experiment_tracking else None
-        steps = self._loose_steps if run is None else self._steps_in(run)
-        fields = Fields(
-            *steps.place(step, epoch),
-            {**plain, **other} if other else plain,
-            {} if tags is None else tag_texts(tags),
-            () if artifacts is None else _artifact_texts(artifacts),
-            more,
-            run.experiment_id if run is not None else None,
-            run.run_id if run is not None else None,
-        )
+        message = msg if type(msg) is str and not args else _merged(msg, args)
+        # The level method's own frame is between.
+        frame = sys._getframe(2) if type(stacklevel) is int and stacklevel == 1 else _caller(stacklevel)
+        file = _files.get(frame.f_code.co_filename) or _file_of(frame)
+        if not file:  # refunc's own: a tracker's line
+            frame = _caller_outside()
+            file = _file_of(frame) or "?"
+        steps, run = self._place, None
+        if steps.is_current:
+            run = steps.run
+        elif self.experiment_tracking:
+            run = self._line_run(level)
+            steps = self._loose_steps if run is None else self._steps_in(run)
+        if step is None and epoch is None:
+            step, epoch = steps.step, steps.epoch
+        else:
+            step, epoch = steps.place(step, epoch)
+        texts = None if tags is None else tag_texts(tags)
+        names = None if artifacts is None else _artifact_texts(artifacts)
         error = None if exc_info is None else _exc_info(exc_info)
-        with_stack = stack_info is not False and _is_wanted(stack_info)
-        record = self._record(level, message, frame, error, with_stack, moment, fields)
+        trace = None if error is None else _trace_text(error)
         if self.experiment_tracking:
-            self._journal(run, moment, record, fields, plain, other)
+            where, line = (file, frame.f_lineno), (plain, other, texts, names, more, is_raw)
+            item = (LOG, moment, level, message, step, epoch, line, where, trace, self.name)
+            if run is None:
+                current.loose_lines.append(item)
+            elif level >= ERROR:
+                run.writer.write(item)
+            else:
+                run.writer.append(item)
         self._has_lines = True
-        self._emit(record)
+        if self._is_heard(level):
+            fields = Fields(
+                step,
+                epoch,
+                {**(plain or {}), **(other or {})},
+                texts or {},
+                names or (),
+                jsonable_mapping(more) if is_raw else more or {},
+                run.experiment_id if run is not None else None,
+                run.run_id if run is not None else None,
+            )
+            with_stack = stack_info is not False and _is_wanted(stack_info)
+            self._emit(self._record(level, message, frame, error, trace, with_stack, moment, fields))
+
+    def _is_heard(self, level: int) -> bool:
+        """Whether anybody but the journal takes a line of *level*; most of what a line costs is for them."""
+        stdlib: logging.Logger | None = self._stdlib
+        if self._files or self._stdlib.filters:
+            return True
+        while stdlib is not None:
+            if stdlib.handlers:
+                return True
+            stdlib = stdlib.parent if stdlib.propagate else None
+        return level >= WARNING  # `logging.lastResort`
 
     def _record(
-        self, level: int, message: str, frame: Any, error: Any, stack_info: bool, moment: float, fields: Fields
+        self,
+        level: int,
+        message: str,
+        frame: Any,
+        error: Any,
+        trace: str | None,
+        stack_info: bool,
+        moment: float,
+        fields: Fields,
     ) -> logging.LogRecord:
         """Return the stdlib record of a line; its text is merged, because it is formatted again by another thread."""
         code = frame.f_code
@@ -205,42 +259,11 @@ class Lines:
         record.created = moment
         record.msecs = moment % 1 * 1000
         record.refunc = fields
-        if error is not None:
-            record.exc_text = _trace_text(error)
+        record.exc_text = trace
         for key, value in fields.extra.items():
             # As `extra=` does in the stdlib, for other libraries' handlers; a name that is taken is no error here.
             record.__dict__.setdefault(key, value)
         return record
-
-    def _journal(
-        self,
-        run: ActiveRun | None,
-        moment: float,
-        record: logging.LogRecord,
-        fields: Fields,
-        plain: dict[str, Any],
-        other: dict[str, Any] | None,
-    ) -> None:
-        line = {"level": record.levelname, "message": text(record.msg), "logger": self.name}
-        line.update(
-            known(
-                step=fields.step,
-                epoch=fields.epoch,
-                metrics=plain,
-                other=other,
-                tags=fields.tags,
-                artifacts=list(fields.artifacts),
-                extra=fields.extra,
-                at=f"{record.filename}:{record.lineno}",
-                exception=record.exc_text,
-            )
-        )
-        if run is None:
-            current.loose_lines.append((kinds.LOG, moment, line))
-        elif record.levelno >= ERROR:
-            run.put_through(kinds.LOG, line, moment)
-        else:
-            run.put(kinds.LOG, line, moment)
 
     def _emit(self, record: logging.LogRecord) -> None:
         """Give *record* to the log files and to the handlers of the stdlib logger."""
@@ -257,7 +280,7 @@ class Lines:
         """Show a line on the console and in the log files only: what it says stands in the journal in another form."""
         if self._level <= level:
             frame = _caller_outside()
-            self._emit(self._record(level, message, frame, None, False, moment or time(), fields))
+            self._emit(self._record(level, message, frame, None, None, False, moment or time(), fields))
 
 
 def _with_payload(
@@ -293,25 +316,37 @@ def _merged(msg: object, args: tuple[object, ...]) -> str:
         return f"{short_repr(msg)} ({', '.join(map(short_repr, args))})" if args else text_of(msg)
 
 
-def _caller(depth: int) -> Any:
-    """Return the frame *depth* levels above `_log`; where that is refunc's own (a tracker's line), its caller's."""
+def _caller(stacklevel: object) -> Any:
+    """Return the frame that *stacklevel* means, counted as in stdlib logging; for what is none, the caller's."""
     try:
-        frame = sys._getframe(depth + 1)
-    except (ValueError, OverflowError):
+        return sys._getframe(2 + stacklevel)  # type: ignore[operator]  # see below
+    except Exception:  # no number, or one without a frame
         return _caller_outside()
-    return _caller_outside() if _is_ours(frame) else frame
 
 
 def _caller_outside() -> Any:
     """Return the first frame outside this package."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and _is_ours(frame):
+    while frame.f_back is not None and not _file_of(frame):
         frame = frame.f_back
     return frame
 
 
-def _is_ours(frame: Any) -> bool:
-    return str(frame.f_globals.get("__name__", "")).startswith(_PACKAGE)
+#: The names of files whose code has logged, by their paths; nothing for refunc's own.
+_files: dict[str, str] = {}
+_MAX_FILES = 10_000
+_OWN_FOLDER = os.path.dirname(_caller_outside.__code__.co_filename) + os.sep
+
+
+def _file_of(frame: Any) -> str:
+    """Return the name of the file that *frame* is in; nothing for refunc's own."""
+    path = frame.f_code.co_filename
+    name = _files.get(path)
+    if name is None:
+        if len(_files) >= _MAX_FILES:  # code made up at run time
+            _files.clear()
+        name = _files[path] = "" if path.startswith(_OWN_FOLDER) else os.path.basename(path) or "?"
+    return name
 
 
 def _exc_info(exc_info: object) -> Any:

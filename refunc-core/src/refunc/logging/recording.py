@@ -13,6 +13,7 @@ from time import time
 from typing import Any
 
 from refunc.journal import kinds
+from refunc.journal.kinds import METRICS
 from refunc.journal.levels import EXPERIMENT, RESULT
 from refunc.journal.values import (
     INT64_MAX,
@@ -25,8 +26,9 @@ from refunc.journal.values import (
     number,
     text_of,
 )
+from refunc.logging.current import is_only
 from refunc.logging.definition import definition
-from refunc.logging.echo import Echo, open_bars
+from refunc.logging.echo import Echo, Shown
 from refunc.logging.integrations import is_in_hook
 from refunc.logging.report import warn_once
 from refunc.logging.run import ActiveRun
@@ -38,11 +40,16 @@ class Recorder:
 
     name: str
 
+    # Read by every call: a slot is found at once, in a class with any number of attributes beside it.
+    __slots__ = ("__dict__", "__weakref__", "_columns", "_place")
+
     def __init__(self) -> None:
         self._loose_steps = Steps()
         self._last_run: ActiveRun | None = None
         self._run: ActiveRun | None = None
         self._echo = Echo()
+        self._columns = self._echo.columns(())  # of the last call, whose names the next one will have
+        self._place = self._loose_steps
 
     def _data_run(self) -> ActiveRun | None:
         """Return the run that a data call belongs to; None where none is to be recorded."""
@@ -64,48 +71,60 @@ class Recorder:
         given, a count of such calls in the run. numpy and torch scalars become numbers. A value that is no number is
         kept beside the metrics as what it is, with one warning a name.
         """
-        run = self._run
-        if run is None or not run.is_open:
+        steps = self._place
+        if not steps.is_current:
             run = self._data_run()
             if run is None:
                 return
+            steps = self._steps_in(run)
+        columns = self._columns
+        values: tuple[Any, ...] = ()
+        if type(metrics) is dict and len(metrics) == columns.width:
+            try:
+                values = columns.pick(metrics)
+                for value in values:
+                    if type(value) is not float and not (type(value) is int and INT64_MIN <= value <= INT64_MAX):
+                        values = ()
+                        break
+            except Exception:  # another set of names, or a name whose own code raises
+                pass
         other: dict[str, Any] | None = None
-        try:
-            plain = {**metrics}
-            for name, value in plain.items():
-                if type(value) is not float or type(name) is not str:
-                    plain, other = split_metrics(plain)
-                    break
-        except Exception:  # no mapping, or one whose own code raises
-            plain, other = split_metrics(metrics)
-        if "step" in plain:
-            given = plain.pop("step")
-            step = given if step is None else step
-        if "epoch" in plain:
-            given = plain.pop("epoch")
-            epoch = given if epoch is None else epoch
-        steps = run.steps.get(self) or self._steps_in(run)
-        if step is not None and (type(step) is not int or not INT64_MIN <= step <= INT64_MAX):
-            step = whole("step", step)
+        if not values:
+            columns, values, step, epoch, other = self._sorted_out(metrics, step, epoch)
         if epoch is not None and (type(epoch) is not int or not INT64_MIN <= epoch <= INT64_MAX):
             epoch = whole("epoch", epoch)
         automatic = False
-        if step is None:
-            step = steps.step
-            if step is None and epoch is None:
-                step = next(run.automatic_step)
-                automatic = True
+        if type(step) is not int or not -1 < step < 1_000_000_000:  # one digit of an int: compared at once
+            step = None if step is None else whole("step", step)
+            if step is None:
+                step = steps.step
+                if step is None and epoch is None:
+                    step = next(steps.run.automatic_step)
+                    automatic = True
         if epoch is None:
             epoch = steps.epoch
         moment = time()
-        writer = run.writer
+        writer = steps.writer
         queue = writer.queue
-        queue.append((kinds.METRICS, moment, plain, step, epoch, automatic, self.name, other))
+        queue.append((METRICS, moment, columns, values, step, epoch, automatic, self.name, other))
         if len(queue) > writer.high_water:
             writer.relieve()
-        if open_bars or moment >= self._echo.due.get(tuple(plain), 0.0):
-            self._echo.shown(plain, moment)
-            self._show_metrics(plain, step, epoch)
+        if moment >= columns.due and self._echo.is_shown(columns, moment):
+            self._show_metrics(dict(zip(columns.names, values, strict=True)), step, epoch)
+
+    def _sorted_out(
+        self, metrics: Any, step: Any, epoch: Any
+    ) -> tuple[Shown, tuple[Any, ...], Any, Any, dict[str, Any] | None]:
+        """Return what a call of `log_metrics` comes to whose names are new, or whose values are no plain numbers."""
+        try:
+            given = {**metrics}
+            own_step, own_epoch = given.pop("step", None), given.pop("epoch", None)
+        except Exception:  # no mapping, or one whose own code raises
+            given, own_step, own_epoch = metrics, None, None
+        plain, other = split_metrics(given)
+        columns = self._columns = self._echo.columns(tuple(plain))
+        step, epoch = own_step if step is None else step, own_epoch if epoch is None else epoch
+        return columns, tuple(plain.values()), step, epoch, other
 
     def log_metric(self, name: str, value: Any, step: int | None = None, *, epoch: int | None = None) -> None:
         """Record one number; see `log_metrics`."""
@@ -304,12 +323,22 @@ class Recorder:
         steps = run.steps.get(self)
         if steps is None:
             if is_in_hook():  # a record of somebody else is the first one
-                return Steps()
+                steps = Steps()
+                steps.enter(run)
+                return steps
             steps, self._loose_steps = self._loose_steps, Steps()
+            steps.enter(run)
             run.steps[self] = steps
             self._last_run = run
             self._joined(run)
+        self._place = steps
+        steps.is_current = self._is_current(run)
+        if not self._is_current(run):  # another thread opened or ended one meanwhile
+            steps.is_current = False
         return steps
+
+    def _is_current(self, run: ActiveRun) -> bool:
+        return (run.is_open and self._run is run) or is_only(run)
 
     def _join(self, run: ActiveRun) -> None:
         """Make sure that *run* knows this logger, before its first record there."""

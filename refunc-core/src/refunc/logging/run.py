@@ -23,7 +23,7 @@ from refunc.logging.goals import Bests
 from refunc.logging.steps import Steps
 
 if TYPE_CHECKING:
-    from refunc.journal.writer import JournalWriter
+    from refunc.journal.writer import JournalWriter, Watch
     from refunc.logging.artifacts import Artifacts
     from refunc.logging.attached import Attachment
     from refunc.runs import ExperimentContext
@@ -77,13 +77,13 @@ class ActiveRun:
         self.automatic_step = itertools.count()
         self._is_ended = False
         self._artifacts: Artifacts | None = None
-        self.writer: JournalWriter | _Nowhere = self._new_writer(durability)
-        self.writer.watch = self.bests.see
+        self.writer: JournalWriter | Nowhere = self._new_writer(durability)
+        self.writer.watch = self.bests
 
     #: The end record, given out once: see `end`.
     _last_words: Iterator[Any]
 
-    def _new_writer(self, durability: Durability) -> JournalWriter | _Nowhere:
+    def _new_writer(self, durability: Durability) -> JournalWriter | Nowhere:
         # Encoding and folders cost 25 ms to import, and a script that logs lines only has no use for them.
         from refunc.journal.folder import RunFolder
         from refunc.journal.writer import JournalWriter
@@ -99,6 +99,12 @@ class ActiveRun:
     def accepts(self) -> bool:
         """Whether a call may go to this run: it has not ended; or it is another process's, which has no newer one."""
         return self.is_open or (self.attachment is not None and not self._is_ended and self.attachment.lasts())
+
+    def close_to_calls(self) -> None:
+        """Have every call look for its run anew: this one has ended, or is another process's from now on."""
+        self.is_open = False
+        for steps in tuple(self.steps.values()):
+            steps.is_current = False
 
     def put(self, kind: str, fields: dict[str, Any], moment: float | None = None) -> None:
         """Queue a record; *fields* are JSON-able."""
@@ -137,7 +143,7 @@ class ActiveRun:
         """
         if self._is_ended:
             return False
-        self.is_open = False
+        self.close_to_calls()
         if self.is_own:
             if "_last_words" not in vars(self):
                 words = iter((self._end_record(status, metrics, error, moment),))
@@ -148,7 +154,7 @@ class ActiveRun:
 
     def leave(self) -> None:
         """Let go of the files without an end record; once is enough. A run that is left reads as crashed."""
-        self.is_open = False
+        self.close_to_calls()
         self.writer.close()
         self.writer.release()
         self._is_ended = True
@@ -222,8 +228,8 @@ class DisabledRun(ActiveRun):
 
     is_written = False
 
-    def _new_writer(self, durability: Durability) -> JournalWriter | _Nowhere:
-        return _Nowhere()
+    def _new_writer(self, durability: Durability) -> JournalWriter | Nowhere:
+        return Nowhere()
 
     def store(self, source: Path, *, copy: bool | None) -> dict[str, Any]:
         return {"stored": None}
@@ -233,14 +239,14 @@ class DisabledRun(ActiveRun):
         return 0
 
 
-class _Nowhere(Outlet):
+class Nowhere(Outlet):
     """An outlet whose queue holds nothing, so that the hot path stays the same and does nothing."""
 
     def _reset(self) -> None:
         super()._reset()
         self.queue = deque(maxlen=0)
         self.latest: dict[str, Any] = {}
-        self.watch: Callable[[Mapping[str, Any], Any], object] | None = None
+        self.watch: Watch | None = None
         self.unsynced: deque[Path] = deque()
 
     def write_all(self, items: Iterable[Any]) -> bool:

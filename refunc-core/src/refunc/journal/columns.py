@@ -1,0 +1,36 @@
+"""
+Metrics that are logged together, by their names: what makes the second call with the same names cheap.
+
+A training logs the same few sets of names all the time. Once a set is known, its values leave the caller's dict as one
+tuple, by one call into C that at the same time tells whether they are the same names; what a record holds is then a
+tuple of numbers, which the garbage collector stops looking at, and not a dict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from operator import itemgetter
+from typing import Any
+
+
+class Columns:
+    """
+    The names of metrics that are logged together, in the order of their first call.
+
+    `pick` takes the values of these names out of a mapping, and raises KeyError where one is missing. `row` is the
+    writer's: it makes of the values what is encoded as the JSON object of names and values.
+    """
+
+    __slots__ = ("names", "pick", "row", "width")
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        self.names = names
+        self.width = len(names)
+        self.pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = _picker(names)
+        self.row: Callable[..., Any] | None = None
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
+    if len(names) > 1:
+        return itemgetter(*names)
+    return lambda metrics: tuple([metrics[name] for name in names])  # of one name, itemgetter makes no tuple

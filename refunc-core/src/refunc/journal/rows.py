@@ -1,0 +1,133 @@
+"""
+What a queued tuple is encoded from: one msgspec struct a record, and one for its metrics.
+
+A struct takes its values by position and has its names encoded once for all, so encoding one costs half of a dict with
+the same members. The fields stand in the order in which they stand in the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from itertools import count
+from typing import Any
+
+import msgspec
+
+from refunc.journal.columns import Columns
+from refunc.journal.levels import level_name
+from refunc.journal.secrets import SHORTEST, is_secret_name, masked, without_secrets
+from refunc.journal.values import INT64_MAX, INT64_MIN, MAX_KEY, MAX_REPR, jsonable_mapping, text
+
+#: Sets of names that get a class of their own, about 3 kB each; whoever makes up names without end gets dicts.
+_MAX_CLASSES = 500
+#: Names in a set, above which it gets none.
+_MAX_FIELDS = 200
+
+_numbers = count()
+
+
+class MetricsRow(msgspec.Struct, omit_defaults=True, gc=False):
+    """A line of kind `metrics`."""
+
+    seq: int
+    time: float
+    kind: str
+    step: int | None = None
+    auto: bool = False
+    epoch: int | None = None
+    metrics: Any = None
+    other: dict[str, Any] | None = None
+    logger: str | None = None
+
+
+class LineRow(msgspec.Struct, omit_defaults=True, gc=False):
+    """A line of kind `log`."""
+
+    seq: int
+    time: float
+    kind: str
+    level: str
+    message: str
+    logger: str | None = None
+    step: int | None = None
+    epoch: int | None = None
+    metrics: dict[str, Any] | None = None
+    other: dict[str, Any] | None = None
+    tags: dict[str, str] | None = None
+    artifacts: list[str] | tuple[str, ...] | None = None
+    extra: dict[str, Any] | None = None
+    at: str | None = None
+    exception: str | None = None
+
+
+def line_row(item: tuple[Any, ...], seq: int, own_logger: str, *, masks: bool) -> LineRow:
+    """Return what is encoded for a queued line; its secrets are masked if *masks*, which is done here."""
+    kind, moment, level, message, step, epoch, values, (file, line), trace, name = item
+    metrics, other, tags, artifacts, extra, is_raw = values
+    message = text(message)
+    if extra and not (is_raw and _is_clean(extra, masks=masks)):
+        extra = jsonable_mapping(extra) if is_raw else extra
+        extra = masked(extra) if masks else extra
+    if masks:
+        message = without_secrets(message)
+        if trace is not None:
+            trace = without_secrets(trace)
+        if other or tags or artifacts:
+            other, tags, artifacts = map(masked, (other, tags, list(artifacts or ())))
+    return LineRow(
+        seq,
+        moment,
+        kind,
+        level_name(level),
+        message,
+        None if name == own_logger else name,
+        step,
+        epoch,
+        metrics or None,
+        other or None,
+        tags or None,
+        artifacts or None,
+        extra or None,
+        f"{file}:{line}",
+        trace,
+    )
+
+
+def _is_clean(extra: dict[str, Any], *, masks: bool) -> bool:
+    """Whether *extra*, a dict of unchanging values, can be written as it is: nearly always, so it is one quick pass."""
+    if not _are_plain(tuple(extra)):
+        return False
+    for value in extra.values():
+        kind = type(value)
+        if kind is str:
+            if len(value) > MAX_REPR or (masks and len(value) >= SHORTEST and without_secrets(value) is not value):
+                return False
+        elif kind is int and not INT64_MIN <= value <= INT64_MAX:
+            return False
+    return True
+
+
+@lru_cache(maxsize=512)
+def _are_plain(names: tuple[Any, ...]) -> bool:
+    return all(type(name) is str and len(name) <= MAX_KEY and not is_secret_name(name) for name in names)
+
+
+def row_of(columns: Columns) -> Callable[..., Any]:
+    """Return what makes of the values of *columns* what is encoded as their JSON object, and remember it there."""
+    columns.row = _new_row(columns.names)
+    return columns.row
+
+
+def _new_row(names: tuple[str, ...]) -> Callable[..., Any]:
+    if 0 < len(names) <= _MAX_FIELDS and next(_numbers) < _MAX_CLASSES:
+        fields = {f"field_{number}": name for number, name in enumerate(names)}
+        try:
+            return msgspec.defstruct("MetricsOfRow", list(fields), rename=fields, gc=False)
+        except ValueError:  # a name that JSON has to escape
+            pass
+    return partial(_as_dict, names)
+
+
+def _as_dict(names: tuple[str, ...], *values: Any) -> dict[str, Any]:
+    return dict(zip(names, values, strict=True))
