@@ -64,7 +64,9 @@ def test_training_scripts_do_not_load_it() -> None:
     assert result.returncode == 0, result.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["ls"], ["show"], ["sync"], ["logs"], ["tail"], ["import"], ["report"]])
+@pytest.mark.parametrize(
+    "command", [[], ["ls"], ["show"], ["sync"], ["logs"], ["tail"], ["import"], ["report"], ["doctor"], ["gc"]]
+)
 def test_help_has_examples_that_name_the_command(command: list[str], invoke: Any) -> None:
     result = invoke(*command, "--help")
 

@@ -11,6 +11,7 @@ import click
 from rich.text import Text
 
 from refunc.cli.finding import store_option
+from refunc.cli.root import Failure
 from refunc.cli.screen import print_json, print_lines, shown
 from refunc.importing.detection import TRACKERS, find
 from refunc.importing.source import Counts, Problems, SourceError, SourceRun
@@ -85,7 +86,7 @@ def import_command(
         try:
             found = find(path, tracker, deleted=deleted)
         except SourceError as error:
-            raise click.UsageError(str(error)) from error
+            raise Failure(str(error)) from error
         runs += found.runs
         tally.deleted += found.deleted
         for line in found.problems.lines():

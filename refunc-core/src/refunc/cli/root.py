@@ -39,6 +39,8 @@ _COMMANDS: Final = {
     "import": "refunc.cli.importing:import_command",
     "sync": "refunc.cli.sync:sync_command",
     "plugins": "refunc.cli.plugins:plugins",
+    "doctor": "refunc.cli.doctor:doctor",
+    "gc": "refunc.cli.gc:gc",
 }
 
 #: What the user can put right, and what its text says in one line.

@@ -1,0 +1,210 @@
+"""`refunc gc`: what takes space in a store, and taking away what nobody needs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+import click
+from rich.text import Text
+
+from refunc.cli.finding import store_option, the_store
+from refunc.cli.moments import Age
+from refunc.cli.root import Failure
+from refunc.cli.screen import STATUS_STYLES, ago, error_line, print_json, print_lines, shown
+from refunc.journal.kinds import RUNNING
+from refunc.logging.quantities import amount
+from refunc.logging.terminal import is_terminal
+from refunc.runs.store import Store
+from refunc.upkeep.space import KeptError, Piece, Space, remove_draft, remove_run, survey
+
+_EXAMPLES = """\b
+Examples:
+  refunc gc
+  refunc gc --status crashed --older-than 30d
+  refunc gc --status crashed --older-than 30d --delete
+  refunc gc --drafts --delete --yes --json"""
+
+
+@attrs.define
+class _Done:
+    removed: list[Piece] = attrs.Factory(list)
+    kept: list[tuple[Piece, str]] = attrs.Factory(list)
+    failed: list[tuple[Piece, str]] = attrs.Factory(list)
+
+
+@click.command(epilog=_EXAMPLES)
+@click.option(
+    "--status", "statuses", multiple=True, metavar="STATUS", help="Runs that are crashed, failed, …; repeatable."
+)
+@click.option("--older-than", type=Age(), metavar="AGE", help="Runs that began longer ago than 12h, 30d, 8w.")
+@click.option("--experiment", metavar="NAME", help="Runs of this experiment (its name or id).")
+@click.option("--drafts", is_flag=True, help="What interrupted imports, copies and removals have left.")
+@click.option("--index", is_flag=True, help="What was read of the runs before; it is made anew when it is needed.")
+@click.option("--undelivered", is_flag=True, help="Remove also runs that an integration has not received whole.")
+@click.option("--delete", is_flag=True, help="Remove what the options above choose. Without it nothing is.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@store_option
+@click.pass_context
+def gc(
+    ctx: click.Context,
+    /,
+    statuses: tuple[str, ...],
+    older_than: float | None,
+    experiment: str | None,
+    drafts: bool,
+    index: bool,
+    undelivered: bool,
+    delete: bool,
+    yes: bool,
+    as_json: bool,
+    store: str | None,
+) -> None:
+    """
+    Say what takes space in the store; with --delete, remove the runs or drafts that the options choose.
+
+    A run has to fit all of --status, --older-than and --experiment that are given. A running run is never removed, nor
+    one that an integration has not received whole, nor anything outside of the store, but for its index in the cache.
+    On a terminal you are asked first.
+
+    Exit code 1: something that was chosen could not be removed.
+    """
+    place = the_store(ctx, store)
+    chooses = bool(statuses or older_than is not None or experiment is not None)
+    if delete and not (chooses or drafts or index):
+        raise Failure("--delete needs to be told what: --status, --older-than, --experiment, --drafts or --index.")
+    space = survey(place)
+    chosen = [piece for piece in space.runs if chooses and _fits(piece, statuses, older_than, experiment)]
+    leftovers = [*(space.drafts if drafts else ()), *(space.index if index else ())]
+    done = _Done()
+    if delete and (chosen or leftovers):
+        if not yes:
+            _ask(ctx, chosen, leftovers, as_json)
+        _remove(chosen, leftovers, place, done, undelivered=undelivered)
+    if as_json:
+        print_json(_fields(place, space, chosen, leftovers, done))
+    else:
+        print_lines(_lines(space, chosen, leftovers, done, delete=delete, chooses=chooses or drafts or index))
+    if done.failed:
+        ctx.exit(1)
+
+
+def _fits(piece: Piece, statuses: tuple[str, ...], older_than: float | None, experiment: str | None) -> bool:
+    run = piece.run
+    assert run is not None
+    return (
+        piece.status != RUNNING
+        and (not statuses or piece.status in statuses)
+        and (older_than is None or time.time() - piece.time > older_than)
+        and (experiment is None or experiment in (run.experiment_name, run.experiment_id))
+    )
+
+
+def _ask(ctx: click.Context, chosen: list[Piece], leftovers: list[Piece], as_json: bool) -> None:
+    size = amount(sum(piece.size for piece in (*chosen, *leftovers)))
+    if as_json or not is_terminal(sys.stdin):
+        raise Failure("there is no terminal to ask at. --yes says that you mean it.")
+    for piece in chosen:
+        error_line(f"{piece.status}  {piece.path.name}  {amount(piece.size)}")
+    if not click.confirm(f"Remove {_counted(chosen, leftovers)}, {size}?", err=True):
+        ctx.exit(0)
+
+
+def _remove(chosen: list[Piece], leftovers: list[Piece], place: Store, done: _Done, *, undelivered: bool) -> None:
+    for piece in (*chosen, *leftovers):
+        try:
+            if piece.run is not None:
+                remove_run(piece, place, undelivered=undelivered)
+            else:
+                remove_draft(piece)
+        except KeptError as error:
+            done.kept.append((piece, str(error)))
+        except OSError as error:
+            done.failed.append((piece, error.strerror or str(error)))
+        else:
+            done.removed.append(piece)
+
+
+def _lines(
+    space: Space, chosen: list[Piece], leftovers: list[Piece], done: _Done, *, delete: bool, chooses: bool
+) -> Iterator[Text]:
+    if not delete:
+        yield from _overview(space)
+        for piece in (*chosen, *leftovers):
+            yield Text("would remove  ").append_text(_line(piece))
+        size = sum(piece.size for piece in (*chosen, *leftovers))
+        if chooses:
+            yield Text(
+                f"{len(chosen):,} runs and {len(leftovers):,} other files, {amount(size)}; --delete removes them"
+            )
+        return
+    for piece in done.removed:
+        yield Text("removed  ", "green").append_text(_line(piece))
+    for mark, several in (("kept", done.kept), ("failed", done.failed)):
+        for piece, reason in several:
+            yield (
+                Text(f"{mark:<7}  ", "yellow" if mark == "kept" else "red")
+                .append_text(_line(piece))
+                .append(f"  {shown(reason)}")
+            )
+    yield Text(f"{amount(sum(piece.size for piece in done.removed))} freed")
+
+
+def _counted(chosen: list[Piece], leftovers: list[Piece]) -> str:
+    return f"{len(chosen):,} runs and {len(leftovers):,} other files"
+
+
+def _overview(space: Space) -> Iterator[Text]:
+    sizes: Counter[str] = Counter()
+    counts = Counter(piece.status for piece in space.runs)
+    for piece in space.runs:
+        sizes[piece.status] += piece.size
+    for status, size in sizes.most_common():
+        word = shown(status)
+        yield Text.assemble(
+            f"{amount(size):>10}  {counts[status]:>6,} ", (word, STATUS_STYLES.get(status, "")), " runs"
+        )
+    for word, pieces in (("drafts", space.drafts), ("files of the index, in the cache", space.index)):
+        yield Text(f"{amount(sum(piece.size for piece in pieces)):>10}  {len(pieces):>6,} {word}")
+    yield Text(f"{amount(space.total):>10}  in all, {amount(space.artifacts)} of it artifacts", "bold")
+    biggest = sorted(space.runs, key=lambda piece: -piece.size)[:5]
+    if len(space.runs) > 1:
+        yield Text("the biggest:")
+        yield from (Text("  ").append_text(_line(piece)) for piece in biggest)
+
+
+def _line(piece: Piece) -> Text:
+    size, since = amount(piece.size), ago(piece.time, time.time())
+    status = (f"{shown(piece.status):<11} ", STATUS_STYLES.get(piece.status, "")) if piece.run else "file        "
+    return Text.assemble(f"{size:>10}  ", status, f"{since:>10}  {shown(piece.path.name)}")
+
+
+def _fields(place: Store, space: Space, chosen: list[Piece], leftovers: list[Piece], done: _Done) -> dict[str, Any]:
+    return {
+        "store": str(place.path),
+        "size": space.total,
+        "artifacts": space.artifacts,
+        "runs": len(space.runs),
+        "drafts": len(space.drafts),
+        "index": sum(piece.size for piece in space.index),
+        "chosen": [_piece(piece) for piece in (*chosen, *leftovers)],
+        "removed": [_piece(piece) for piece in done.removed],
+        "kept": [{**_piece(piece), "reason": reason} for piece, reason in done.kept],
+        "failed": [{**_piece(piece), "reason": reason} for piece, reason in done.failed],
+    }
+
+
+def _piece(piece: Piece) -> dict[str, Any]:
+    run = piece.run
+    return {
+        "path": str(piece.path),
+        "size": piece.size,
+        "run_id": run.run_id if run is not None else None,
+        "status": piece.status or None,
+        "time": piece.time,
+    }

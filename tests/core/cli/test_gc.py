@@ -1,0 +1,258 @@
+"""`refunc gc`: what takes space is told; what is removed was chosen, is in the store, and does not run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refunc.logging import ExperimentTracker
+from refunc.runs import open_store
+
+pytestmark = pytest.mark.extras
+
+
+def make(name: str, *, age: float = 0.0, status: str = "completed", experiment: str = "images") -> Path:
+    """Make a run that began *age* days ago."""
+    tracker = ExperimentTracker(experiment, name)
+    tracker.start_run()
+    tracker.log_metrics({"loss": 0.5})
+    folder = tracker.folder
+    assert folder is not None
+    if status == "crashed":
+        copy = folder.with_name(f"{folder.name}-copy")
+        shutil.copytree(folder, copy)  # no process holds this one
+        tracker.end_run()
+        shutil.rmtree(folder)
+        folder = copy
+    else:
+        tracker.end_run(status)
+    birth = json.loads((folder / "run.json").read_text())
+    birth["start_time"] -= age * 86_400
+    (folder / "run.json").write_text(json.dumps(birth))
+    return folder
+
+
+def names() -> list[str]:
+    return sorted(run.run_name for run in open_store())
+
+
+def aged(path: Path) -> Path:
+    os.utime(path, (time.time() - 7_200,) * 2)
+    return path
+
+
+def test_without_a_choice_it_only_tells(invoke: Any) -> None:
+    folders = [make("a"), make("b", status="crashed")]
+
+    result = invoke("gc")
+    said = json.loads(invoke("gc", "--json").stdout)
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "1 completed runs" in result.stdout
+    assert "1 crashed runs" in result.stdout
+    assert said["size"] - said["index"] == sum(
+        path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()
+    )
+    assert (said["runs"], said["chosen"], said["removed"]) == (2, [], [])
+
+
+@pytest.mark.parametrize(
+    ("options", "gone"),
+    [
+        (["--status", "crashed"], ["crashed new", "crashed old"]),
+        (["--status", "crashed", "--older-than", "30d"], ["crashed old"]),
+        (["--older-than", "30d"], ["crashed old", "old"]),
+        (["--status", "crashed", "--status", "completed", "--older-than", "30d"], ["crashed old", "old"]),
+        (["--experiment", "words"], ["other"]),
+        (["--status", "failed"], []),
+    ],
+)
+def test_all_conditions_have_to_hold(invoke: Any, options: list[str], gone: list[str]) -> None:
+    make("new")
+    make("old", age=40)
+    make("crashed new", status="crashed")
+    make("crashed old", age=40, status="crashed")
+    make("other", experiment="words")
+    before = names()
+
+    dry = json.loads(invoke("gc", "--json", *options).stdout)
+    assert names() == before
+
+    wet = json.loads(invoke("gc", "--json", *options, "--delete", "--yes").stdout)
+    assert names() == sorted({*before} - {*gone})
+    assert sorted(piece["path"] for piece in dry["chosen"]) == sorted(piece["path"] for piece in wet["removed"])
+    assert not list(Path("experiments").glob(".gc-*"))
+
+
+def test_a_running_run_is_never_removed(invoke: Any) -> None:
+    tracker = ExperimentTracker("images", "live")
+    tracker.start_run()
+
+    result = invoke("gc", "--older-than", "0s", "--status", "running", "--delete", "--yes", "--json")
+
+    assert (result.exit_code, json.loads(result.stdout)["removed"]) == (0, [])
+    assert names() == ["live"]
+    tracker.end_run()
+
+
+def test_a_run_that_is_locked_is_kept_whatever_it_says(invoke: Any, own_folder: Path) -> None:
+    """As where a child of a run that has ended still holds it, or somebody copies it and locks it for that."""
+    from refunc.journal.file import lock
+
+    folder = make("held")
+    fd = os.open(folder / "run.json", os.O_RDWR)
+    lock(fd)
+    try:
+        said = json.loads(invoke("gc", "--older-than", "0s", "--delete", "--yes", "--json").stdout)
+    finally:
+        os.close(fd)
+
+    assert [piece["reason"] for piece in said["kept"]] == ["it is running"]
+    assert names() == ["held"]
+
+
+def test_what_is_not_delivered_is_kept_unless_it_is_asked_for(invoke: Any, own_folder: Path) -> None:
+    from refunc.journal.codec import encode_line
+
+    folder = make("undelivered")
+    (segment,) = (folder / "journal").iterdir()
+    line = {"seq": 99, "time": 0.0, "kind": "attach", "name": "mlflow", "key": "mlflow-1", "path": "nowhere:Nothing"}
+    with open(segment, "ab") as file:
+        file.write(encode_line(line))
+
+    said = json.loads(invoke("gc", "--older-than", "0s", "--delete", "--yes", "--json").stdout)
+    assert "mlflow has not received all of it" in said["kept"][0]["reason"]
+
+    invoke("gc", "--older-than", "0s", "--undelivered", "--delete", "--yes")
+    assert names() == []
+
+
+def test_nothing_outside_of_the_store_is_removed(invoke: Any, own_folder: Path) -> None:
+    elsewhere = own_folder / "elsewhere"
+    elsewhere.mkdir()
+    run = make("linked")
+    os.rename(run, elsewhere / "run")
+    os.symlink(elsewhere / "run", run)
+    inside = make("with a link")
+    (elsewhere / "precious").write_text("precious")
+    os.symlink(elsewhere, inside / "link")
+    os.symlink(elsewhere, own_folder / "experiments" / ".import-abcdefgh")
+
+    result = invoke("gc", "--older-than", "0s", "--drafts", "--delete", "--yes")
+
+    assert result.exit_code == 0
+    assert (elsewhere / "precious").read_text() == "precious"
+    assert (elsewhere / "run" / "run.json").exists()
+    assert run.is_symlink()
+    assert not inside.exists()
+
+
+def test_drafts_that_nobody_works_on_are_removed(invoke: Any, own_folder: Path) -> None:
+    from refunc.journal.file import lock
+
+    folder = make("a")
+    (folder / "artifacts").mkdir()
+    store = own_folder / "experiments"
+    begun = [folder / ".run.json.abcdefgh", folder / "artifacts" / ".abcdefghijkl"]
+    for path in begun:
+        path.write_bytes(b"x" * 1_000)
+        aged(path)
+    (store / ".import-killed01" / "run").mkdir(parents=True)
+    (store / ".import-killed01" / "run" / "run.json").write_text("{}")
+    shutil.copytree(store / ".import-killed01", store / ".import-atwork01")
+    kept = [folder / ".gitignore", folder / ".DS_Store", folder / "artifacts" / ".nfs0001", store / ".import-atwork01"]
+    kept[1].touch()
+    kept[2].touch()
+    for path in (*kept, store / ".import-killed01"):
+        aged(path)
+    fresh = folder / "artifacts" / ".zzzzefghijkl"
+    fresh.touch()
+    fd = os.open(store / ".import-atwork01" / "run" / "run.json", os.O_RDWR)
+    lock(fd)
+    try:
+        said = json.loads(invoke("gc", "--drafts", "--delete", "--yes", "--json").stdout)
+    finally:
+        os.close(fd)
+
+    assert {Path(piece["path"]) for piece in said["removed"]} == {*begun, store / ".import-killed01"}
+    assert all(path.exists() for path in (*kept, fresh))
+    assert names() == ["a"]
+
+
+def test_the_index_goes_and_comes_again(invoke: Any) -> None:
+    make("a")
+    listed = invoke("ls").stdout
+    assert json.loads(invoke("gc", "--json").stdout)["index"] > 0
+
+    said = json.loads(invoke("gc", "--index", "--delete", "--yes", "--json").stdout)
+
+    assert said["removed"]
+    assert not any(Path(piece["path"]).exists() for piece in said["removed"])
+    assert invoke("ls").stdout == listed
+    assert names() == ["a"]
+
+
+@pytest.mark.parametrize(
+    "options", [["--delete"], ["--delete", "--yes"], ["--status", "crashed", "--delete"], ["--older-than", "soon"]]
+)
+def test_a_mistake_exits_with_2_and_removes_nothing(invoke: Any, options: list[str]) -> None:
+    make("b", status="crashed")
+
+    result = invoke("gc", *options)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert names() == ["b"]
+
+
+@pytest.mark.parametrize(("answer", "left"), [("y", []), ("n", ["b"]), ("", ["b"])])
+def test_on_a_terminal_it_asks(answer: str, left: list[str]) -> None:
+    pty = pytest.importorskip("pty")
+    make("b", status="crashed")
+    ours, theirs = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+
+    done = subprocess.run(
+        [sys.executable, "-m", "refunc", "gc", "--status", "crashed", "--delete"],
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    os.close(ours)
+    os.close(theirs)
+
+    assert done.returncode == 0, done.stderr
+    assert "Remove 1 runs and 0 other files" in done.stderr
+    assert names() == left
+
+
+def test_what_cannot_be_removed_is_a_failure(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Faked, because root may remove everything."""
+    make("b", status="crashed")
+
+    def denied(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("refunc.upkeep.space.os.rename", denied)
+
+    result = invoke("gc", "--status", "crashed", "--delete", "--yes", "--json")
+
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["failed"][0]["reason"] == "Permission denied"
+    assert names() == ["b"]
+    assert not list(Path("experiments").glob(".gc-*"))
+
+
+def test_hostile_names_print_harmless(invoke: Any) -> None:
+    make("b", status="crashed").rename(Path("experiments/\x1b[31mred\nname"))
+
+    for options in ([], ["--status", "crashed"], ["--status", "crashed", "--delete", "--yes"]):
+        assert "\x1b" not in invoke("gc", *options).stdout
