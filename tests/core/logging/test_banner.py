@@ -67,7 +67,7 @@ def test_why_installed_plugins_are_not_used_is_said_once_at_the_next_start(
 
     lines = [line for line in said(capsys) if line.startswith("not delivering to ")]
     assert len(lines) == 1
-    assert lines[0].startswith("not delivering to fine, ")
+    assert lines[0].startswith("not delivering to fine")
     assert ": REFUNC_PLUGINS='needy'; needy: key is not set. " in lines[0]
 
 
