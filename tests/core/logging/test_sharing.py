@@ -182,6 +182,35 @@ def test_bars_of_other_libraries_and_ours_keep_out_of_each_others_way(session: A
         assert (theirs[:12], ours[:5], inside[:12]) == ("Theirs: 100%", "Ours:", "Inside: 100%")
 
 
+def test_a_bar_on_stdout_shares_the_terminal_too(session: Any) -> None:
+    code = (
+        'with TqdmProgressTracker(10, "Work", file=sys.stdout) as work:\n'
+        "    work.update(5)\n"
+        "    print('printed')\n"
+        "    print('an error', file=sys.stderr)\n"
+    )
+    with session(code) as terminal:
+        *lines, bar = terminal.end()
+
+        assert lines == ["printed", "an error"]
+        assert bar.startswith("Work:  50%|")
+
+
+def test_a_bar_that_cannot_be_drawn_does_not_reach_who_prints(session: Any) -> None:
+    code = (
+        'with progress_context("Work", total=2):\n'
+        "    def refuse(*_, **__): raise RuntimeError('not now')\n"
+        "    bars._screen.bars[0]._drawn.refresh = refuse\n"
+        "    print('printed')\n"
+        "print('behind')\n"
+    )
+    with session(code) as terminal:
+        lines = terminal.end()
+
+        assert "printed" in lines
+        assert lines[-1] == "behind"
+
+
 def test_streams_are_given_back_with_what_was_held_of_a_line(session: Any) -> None:
     code = (
         "import builtins, threading\n"

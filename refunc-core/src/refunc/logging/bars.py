@@ -26,7 +26,7 @@ from refunc.logging.notebook import Nowhere, has_widgets, text_class
 from refunc.logging.quantities import figure
 from refunc.logging.report import warn_once
 from refunc.logging.sharing import SharedTerminal
-from refunc.logging.terminal import at_prompt, in_notebook, is_terminal, printable_line
+from refunc.logging.terminal import at_prompt, fix_windows_console, in_notebook, is_terminal, printable_line
 
 #: Seconds between two looks at the trackers; how often a bar is redrawn is its tqdm option `mininterval`.
 _TICK = 0.1
@@ -179,7 +179,8 @@ class _Screen:
 
     def _fit(self) -> None:
         for bar in tuple(self.bars):
-            bar.fit()
+            with suppress(Exception):
+                bar.fit()
 
     def add(self, bar: Bar) -> None:
         with self.lock:
@@ -302,6 +303,7 @@ def open_bar(
         options: tqdm's keyword arguments. They beat the user's TQDM_* variables, which beat refunc's defaults.
     """
     given = dict(options or {})
+    fix_windows_console()
     if not drawable(given.get("file")):
         return None
     open_to_us = [name for name in ("unit", "leave", "ncols", "nrows") if f"TQDM_{name.upper()}" not in os.environ]

@@ -15,7 +15,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TextIO
 
@@ -79,7 +79,7 @@ class SharedTerminal:
             finally:
                 parts, self._parts = self._parts, None
                 self._owner = 0
-                if parts is not None and len(parts) > 1:
+                if parts is not None and parts != [_WITHOUT_WRAP]:
                     # An interactive interpreter's prompt comes where the cursor is: behind the bar, not over it.
                     self._write("".join(parts) + _WITH_WRAP + ("" if hasattr(sys, "ps1") else "\r"))
                     self._flush()
@@ -162,7 +162,8 @@ class SharedTerminal:
             # tqdm clears with spaces, which a terminal that is made narrower would wrap into lines of their own.
             self._parts = [CLEAR_DOWN + lines + _WITHOUT_WRAP]
             for bar in tuple(self._tqdm._instances):
-                bar.refresh(nolock=True)
+                with suppress(Exception):  # who prints has nothing to do with what a bar shows
+                    bar.refresh(nolock=True)
 
     def _flushed(self, original: Callable[[], None]) -> None:
         """Be `flush` of a stream: a child has no later moment for a line without an end."""
