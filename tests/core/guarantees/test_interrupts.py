@@ -17,7 +17,7 @@ _Finished = Callable[..., tuple[int, str, str]]
 #: Interrupt the main thread `rounds` times at random moments, while it does one thing again and again.
 _INTERRUPTED = """
 seed = int(sys.argv[1]); rounds = int(sys.argv[2]); chance = random.Random(seed)
-log = MLLogger("train", "ERROR")
+log = MLLogger("train", "ERROR", durability="@DURABILITY@")
 import logging; logging.getLogger("train").handlers.clear()
 log.start_experiment("interrupted"); log.log_metrics({"started": 1}); log.flush()
 done = []            # what returned
@@ -42,6 +42,7 @@ print(" ".join(map(str, done)))
 _CALLS = {
     "metrics": 'log.log_metrics({"n": number})',
     "error": 'log.error("line", metrics={"n": number})',
+    "metrics, each written": 'log.log_metrics({"n": number})',
     "metrics and flush": 'log.log_metrics({"n": number}); log.flush()',
     "tags and sync": 'log.log_metrics({"n": number}); log.flush(sync=True)',
 }
@@ -50,7 +51,9 @@ _CALLS = {
 @pytest.mark.parametrize("name", _CALLS)
 def test_interrupted_calls_lose_and_double_nothing(name: str, finished: _Finished, journal: Any) -> None:
     seed = 20_261_123
-    code = _INTERRUPTED.replace("@CALL@", _CALLS[name]).replace(
+    durability = "process" if name.endswith("each written") else "async"
+    code = _INTERRUPTED.replace("@CALL@", _CALLS[name]).replace("@DURABILITY@", durability)
+    code = code.replace(
         "signal.default_int_handler)",
         "signal.default_int_handler); signal.signal(signal.SIGALRM, signal.default_int_handler)",
     )

@@ -110,6 +110,67 @@ def test_interrupts_at_every_line_of_drains_rotation_and_close(tmp_path: Path) -
     assert number > 100
 
 
+def test_interrupts_at_every_line_of_records_that_are_written_alone(tmp_path: Path) -> None:
+    if sys.gettrace() is not None:
+        pytest.skip("a debugger or coverage has the trace function")
+    for number in range(1, 2_000):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        outlet = Lines(folder)
+        outlet._served = True
+        interrupt = Interrupt(number)
+        queued: list[str] = []
+        sys.settrace(interrupt)
+        try:
+            for item in range(8):
+                queued.append(f"{item}.{'x' * 10}")
+                outlet.queue.append(queued[-1])
+                outlet.relieve()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            sys.settrace(None)
+        assert not outlet._lock.locked(), interrupt.where
+        outlet.append("last")
+        assert not outlet.waiting, interrupt.where
+        outlet.close()
+        assert outlet.read() == [*queued, "last"], interrupt.where
+        if interrupt.left > 0:
+            break
+    assert interrupt.left > 0, "the sequence has more lines than were tried"
+    assert number > 100
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EINTR, errno.EFBIG])
+@pytest.mark.parametrize("written", [0, 5, 40])
+def test_a_record_written_alone_is_made_whole_where_its_write_fails_halfway(
+    code: int, written: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outlet = Lines(tmp_path)
+    outlet._served = True
+    outlet.append("first")
+    write = os.write
+    failures = iter([True])
+
+    def fail(fd: int, data: Any) -> int:
+        if next(failures, False):
+            write(fd, bytes(data)[:written])
+            raise OSError(code, os.strerror(code))
+        return write(fd, data)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", fail)
+        outlet.append("a" * 10)
+    outlet.append("b" * 10)
+    assert outlet.flush()
+    outlet.close()
+
+    # What was rewritten stands in two files, with the same number.
+    lines = [line for path in sorted(tmp_path.glob("*.txt")) for line in path.read_text().splitlines() if ":" in line]
+    texts = dict(line.split(":", 1) for line in lines if line.endswith(("first", "a" * 10, "b" * 10)))
+    assert texts == {"0": "first", "1": "a" * 10, "2": "b" * 10}
+
+
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EINTR, errno.EFBIG])
 @pytest.mark.parametrize("written", [0, 5, 40])
 def test_a_write_that_fails_halfway_is_made_whole(

@@ -51,6 +51,17 @@ def encode_line(fields: dict[str, Any]) -> bytes:
     return seal(body)
 
 
+def encode_row(row: Any) -> bytes:
+    """Return one row as a sealed line: what `encode_lines` does, at less than its price for one."""
+    try:
+        body = _fast(row)
+    except Exception:
+        return encode_lines([row])
+    if len(body) > MAX_VALUES or b"null" in body or not body.isascii():
+        return encode_lines([row])
+    return seal(body)
+
+
 def encode_lines(rows: list[Any]) -> bytes:
     """
     Return *rows* (dicts as for `encode_line`, or structs that encode to such) as sealed lines.

@@ -82,6 +82,7 @@ class Outlet:
         self._retry_at = 0.0
         self._retry_delay = 0.0
         self._dropped = itertools.count()
+        self._has_dropped = False
 
     # -- the calling thread ------------------------------------------------------------------------------------------
 
@@ -118,7 +119,7 @@ class Outlet:
         if self.high_water:
             self._press_back()
         else:
-            if self.drain() and self._durability == "disk":
+            if (self._write_alone() or self.drain()) and self._durability == "disk":
                 self.sync()
             if len(self.queue) > self._bound and (self.failing or self._is_stalled()):
                 self._shed()
@@ -255,11 +256,15 @@ class Outlet:
                 steps += 1
                 if steps == limit or remaining <= 0:
                     break
+            self._settle()
         except Exception as error:  # a path that is none, no memory: whatever it is, no logging call may raise it
             self._steps += 1
             self._failed(error)
             return False
         return True
+
+    def _settle(self) -> None:
+        """Do what was put off while records were written alone."""
 
     def _step(self) -> int:
         """
@@ -269,6 +274,10 @@ class Outlet:
             OSError: It cannot be written now. The batch is kept and comes first at the next step.
         """
         raise TypeError(f"{type(self).__name__} does not say how its records are written.")
+
+    def _write_alone(self) -> bool:
+        """Write the one record that is queued, where that takes no whole drain; False where it was not done."""
+        return False
 
     def _failed(self, error: Exception) -> None:
         first = not self._retry_delay
@@ -296,6 +305,7 @@ class Outlet:
         if self._is_kept(item) and len(self.queue) < 2 * self._bound:
             self.queue.append(item)
         else:
+            self._has_dropped = True
             next(self._dropped)
 
     def _is_kept(self, item: Any) -> bool:

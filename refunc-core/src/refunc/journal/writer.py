@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from refunc.journal import kinds
 from refunc.journal.appender import FileOutlet
-from refunc.journal.codec import encode_line, encode_lines
+from refunc.journal.codec import encode_line, encode_lines, encode_row
 from refunc.journal.columns import Columns
 from refunc.journal.file import AppendFile, sync_file
 from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder, refuse_link
@@ -46,6 +46,9 @@ class Watch(Protocol):
 
 #: Lines that a full memory keeps longer than others.
 _KEPT_LEVELS = frozenset({"RESULT", "ERROR", "CRITICAL"})
+
+#: Records written alone before their values are looked at.
+_MOST_PUT_OFF = 4_096
 
 #: Size in bytes at which a segment is full.
 SEGMENT_BYTES = 16 << 20
@@ -73,6 +76,7 @@ class JournalWriter(FileOutlet):
         #: Files of the run that are whole and not yet known to be on disk: artifacts. Synced with the journal.
         self.unsynced: deque[Path] = deque()
         self._masks = is_wanted()
+        self._put_off: list[Any] = []  # records that were written alone, whose values were not looked at yet
         super().__init__(bound=HIGH_WATER, durability=durability)
 
     def __str__(self) -> str:
@@ -138,7 +142,10 @@ class JournalWriter(FileOutlet):
         )
 
     def _encode(self, batch: list[Any], seq: int, drops: int) -> bytes:
+        if len(batch) == 1 and len(batch[0]) == 9 and not drops:
+            return self._encode_one(batch[0], seq)
         rows: list[Any] = []
+        self._settle()
         met: dict[Columns, list[Any]] = defaultdict(list)  # the records of each set of names
         own = self.logger
         for number, item in enumerate(batch, seq):
@@ -167,6 +174,26 @@ class JournalWriter(FileOutlet):
             return encode_lines(rows)
         except Exception:  # one record that cannot be written must not hold up the others
             return b"".join(map(self._encode_alone, rows))
+
+    def _encode_one(self, item: Any, seq: int) -> bytes:
+        """Return the line of one record of metrics; who wants to know its values learns of them with the next drain."""
+        kind, moment, columns, values, step, epoch, automatic, logger, other = item
+        self._put_off.append(item)
+        if len(self._put_off) > _MOST_PUT_OFF:
+            self._settle()
+        if other is not None and self._masks:
+            other = masked(other)
+        name = None if logger == self.logger else logger
+        row = (columns.row or row_of(columns))(*values)
+        return encode_row(MetricsRow(seq, moment, kind, step, automatic, epoch, row, other, name))
+
+    def _settle(self) -> None:
+        if self._put_off:
+            met: dict[Columns, list[Any]] = defaultdict(list)
+            for item in self._put_off:
+                met[item[2]].append(item)
+            self._put_off.clear()
+            self._note_all(met)
 
     def _line(self, item: Any, seq: int) -> Any:
         try:
