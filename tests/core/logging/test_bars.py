@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from refunc.logging import bars
+from refunc.logging import bar, bars
 from refunc.logging.progress import ProgressTracker, TqdmProgressTracker
 
 DEADLINE = 20.0
@@ -341,13 +341,13 @@ def test_bar_keeps_its_place_when_metrics_are_many(session: Any) -> None:
     ],
 )
 def test_values_are_short(value: object, text: str) -> None:
-    assert bars.short(value) == text
+    assert bar.short(value) == text
 
 
 def test_numpy_scalars_read_like_numbers() -> None:
     numpy = pytest.importorskip("numpy")
 
-    assert bars.postfix({"a": numpy.float32(0.25), "b": numpy.int64(70_000), "c": numpy.array(0.5)}) == (
+    assert bar.postfix({"a": numpy.float32(0.25), "b": numpy.int64(70_000), "c": numpy.array(0.5)}) == (
         "a=0.25, b=70000, c=0.5"
     )
 

@@ -10,7 +10,7 @@ from refunc.journal.columns import Columns
 from refunc.logging.terminal import is_terminal
 
 if TYPE_CHECKING:
-    from refunc.logging.bars import Bar
+    from refunc.logging.bar import Bar
 
 TERMINAL_INTERVAL = 10.0
 FILE_INTERVAL = 60.0

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from refunc.journal.values import number
 from refunc.logging import bars
+from refunc.logging.bar import Bar
 from refunc.logging.goals import Bests
 from refunc.logging.progress import ProgressTracker, checked_total, counted, logger_or_default, shown_metrics
 from refunc.logging.quantities import duration
@@ -58,7 +59,7 @@ class EpochTracker:
         self.metrics: Mapping[str, Any] = {}
         self._logger = logger
         self._current: _Epoch | None = None
-        self._bar: bars.Bar | None = None
+        self._bar: Bar | None = None
         self._finished = False
         self._bests = Bests()
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from refunc.journal.values import is_mapping
 from refunc.logging import bars
+from refunc.logging.bar import Bar, short
 from refunc.logging.quantities import duration, figure
 from refunc.logging.report import warn_once
 
@@ -65,7 +66,7 @@ class ProgressTracker:
         self._start = time.monotonic()
         self._due = _UNOPENED
         self._entered = False
-        self._bar: bars.Bar | None = None
+        self._bar: Bar | None = None
         self._lines: _Lines | None = None
 
     def update(self, n: float | Mapping[str, Any] = 1, metrics: Mapping[str, Any] | None = None, **values: Any) -> None:
@@ -316,7 +317,7 @@ def checked_total(option: str, value: Any) -> float | None:
         number = operator.index(value) if hasattr(value, "__index__") else float(value)
     except Exception:
         hint = " To count the items of an iterable, use track(iterable)." if isinstance(value, Iterable) else ""
-        raise ValueError(f"{option}: {bars.short(value)!r} is not a number.{hint}") from None
+        raise ValueError(f"{option}: {short(value)!r} is not a number.{hint}") from None
     if not number >= 0:
         raise ValueError(f"{option}: {number} is not a number of steps. Give 0 or more, or None if nobody knows.")
     return None if number > _MOST else number
@@ -334,7 +335,7 @@ def counted(n: Any, metrics: Mapping[str, Any] | None) -> tuple[float, Mapping[s
         warn_once(
             f"count {type(n).__name__}",
             "update: %r is neither a count nor metrics; one step is counted.",
-            bars.short(n),
+            short(n),
         )
         return 1, metrics
 
