@@ -171,15 +171,13 @@ def test_a_mistaken_option_exits_with_2(invoke: Any, options: tuple[str, ...]) -
 
 
 def test_times_are_local_and_of_today_where_no_date_is_given(invoke: Any) -> None:
-    from refunc.cli.moments import Moment
+    from refunc.cli.moments import moment
 
-    convert = Moment().convert
-
-    assert time.localtime(convert("14:30", None, None))[:5] == (*time.localtime()[:3], 14, 30)
-    assert time.localtime(convert("2026-11-23 14:30:05", None, None))[:6] == (2026, 11, 23, 14, 30, 5)
-    assert convert("2026-11-23T14:30:05Z", None, None) == 1795444205.0
-    assert convert("1700000000.5", None, None) == 1700000000.5
-    assert abs(convert("10m", None, None) - (time.time() - 600)) < 5
+    assert time.localtime(moment("14:30"))[:5] == (*time.localtime()[:3], 14, 30)
+    assert time.localtime(moment("2026-11-23 14:30:05"))[:6] == (2026, 11, 23, 14, 30, 5)
+    assert moment("2026-11-23T14:30:05Z") == 1795444205.0
+    assert moment("1700000000.5") == 1700000000.5
+    assert abs(moment("10m") - (time.time() - 600)) < 5
 
 
 def test_hostile_text_stays_text(invoke: Any) -> None:

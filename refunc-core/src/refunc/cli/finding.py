@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -23,7 +23,13 @@ def store_option(command: _Command) -> _Command:
     return click.option("--store", metavar="PATH", help="The folder of runs; see `refunc --help`.")(command)
 
 
-class RunName(click.ParamType[str]):
+if TYPE_CHECKING:
+    _TextType = click.ParamType[str]
+else:  # not generic in older versions of click, with which refunc runs as well
+    _TextType = click.ParamType
+
+
+class RunName(_TextType):
     """The name of a run, which a shell can complete."""
 
     name = "run"

@@ -13,7 +13,7 @@ import click
 from rich.text import Text
 
 from refunc.cli.finding import store_option, the_store
-from refunc.cli.moments import Age
+from refunc.cli.moments import age
 from refunc.cli.root import Failure
 from refunc.cli.screen import STATUS_STYLES, ago, error_line, print_json, print_lines, shown
 from refunc.journal.kinds import RUNNING
@@ -41,7 +41,7 @@ class _Done:
 @click.option(
     "--status", "statuses", multiple=True, metavar="STATUS", help="Runs that are crashed, failed, …; repeatable."
 )
-@click.option("--older-than", type=Age(), metavar="AGE", help="Runs that began longer ago than 12h, 30d, 8w.")
+@click.option("--older-than", type=age, metavar="AGE", help="Runs that began longer ago than 12h, 30d, 8w.")
 @click.option("--experiment", metavar="NAME", help="Runs of this experiment (its name or id).")
 @click.option("--drafts", is_flag=True, help="What interrupted imports, copies and removals have left.")
 @click.option("--index", is_flag=True, help="What was read of the runs before; it is made anew when it is needed.")

@@ -11,7 +11,7 @@ import click
 
 from refunc.cli.finding import run_argument, store_option, the_run
 from refunc.cli.lines import Lines
-from refunc.cli.moments import Moment
+from refunc.cli.moments import moment
 from refunc.cli.screen import error_line
 from refunc.journal.kinds import CRASHED, RUNNING
 from refunc.journal.levels import level_number
@@ -42,20 +42,17 @@ Examples:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-class _Level(click.ParamType[int]):
-    name = "level"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            return level_number(int(value) if str(value).isdecimal() else value)
-        except ValueError as error:
-            self.fail(str(error).removeprefix("level: "), param, ctx)
+def _level(text: str) -> int:
+    try:
+        return level_number(int(text) if text.isdecimal() else text)
+    except ValueError as error:
+        raise click.BadParameter(str(error).removeprefix("level: ")) from error
 
 
 def _choosing(command: _Command) -> _Command:
     """Give *command* the options that say which lines are wanted, and how."""
     for option in (
-        click.option("--level", type=_Level(), metavar="LEVEL", help="Only this level and above."),
+        click.option("--level", type=_level, metavar="LEVEL", help="Only this level and above."),
         click.option("--grep", metavar="TEXT", help="Only lines with this in the message or traceback, in any case."),
         click.option("--all", "all_kinds", is_flag=True, help="Metrics, params, tags, artifacts, start and end too."),
         click.option("--json", "as_json", is_flag=True, help="Print each as a line of JSON instead."),
@@ -67,8 +64,8 @@ def _choosing(command: _Command) -> _Command:
 @click.command(epilog=_LOGS_EXAMPLES)
 @run_argument()
 @click.option("-n", "--number", "count", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
-@click.option("--since", type=Moment(), metavar="TIME", help="Only from then on: 2h (ago), 14:30, 2026-11-23.")
-@click.option("--until", type=Moment(), metavar="TIME", help="Only before then.")
+@click.option("--since", type=moment, metavar="TIME", help="Only from then on: 2h (ago), 14:30, 2026-11-23.")
+@click.option("--until", type=moment, metavar="TIME", help="Only before then.")
 @_choosing
 @click.pass_context
 def logs(

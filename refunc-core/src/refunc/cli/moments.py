@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from datetime import datetime
-from typing import Any
 
 import click
 
@@ -14,35 +13,31 @@ _AGE = re.compile(r"(\d+(?:\.\d+)?)([smhdw])")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2})?")
 
 
-class Age(click.ParamType[float]):
-    """A number of seconds, written as `90s`, `10m`, `2h`, `30d` or `4w`."""
+def age(text: str) -> float:
+    """
+    Return a number of seconds that is written as `90s`, `10m`, `2h`, `30d` or `4w`.
 
-    name = "age"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the seconds."""
-        if isinstance(value, (int, float)):
-            return float(value)
-        seconds = _age(value)
-        if seconds is None:
-            self.fail(f"{value!r} is no age. Write it as 90s, 10m, 2h, 30d or 4w.", param, ctx)
-        return seconds
+    Raises:
+        click.BadParameter: It is none.
+    """
+    seconds = _age(text)
+    if seconds is None:
+        raise click.BadParameter(f"{text!r} is no age. Write it as 90s, 10m, 2h, 30d or 4w.")
+    return seconds
 
 
-class Moment(click.ParamType[float]):
-    """A time in seconds since 1970: an age before now, a time of today, a local date with or without a time."""
+def moment(text: str) -> float:
+    """
+    Return a time in seconds since 1970: an age before now, a time of today, a local date with or without a time.
 
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """Return the seconds since 1970."""
-        if isinstance(value, (int, float)):
-            return float(value)
-        moment = _moment(value.strip())
-        if moment is None:
-            hint = "Write it as 10m (ago), 14:30, 2026-11-23, '2026-11-23 14:30' or seconds since 1970."
-            self.fail(f"{value!r} is no time. {hint}", param, ctx)
-        return moment
+    Raises:
+        click.BadParameter: It is none.
+    """
+    found = _moment(text.strip())
+    if found is None:
+        hint = "Write it as 10m (ago), 14:30, 2026-11-23, '2026-11-23 14:30' or seconds since 1970."
+        raise click.BadParameter(f"{text!r} is no time. {hint}")
+    return found
 
 
 def _age(text: str) -> float | None:

@@ -133,16 +133,20 @@ def _put(active: ActiveRun, record: records.Record, problems: Problems) -> None:
     moment, logger = record.time, record.logger or active.birth["logger"]
     match record:
         case records.Metrics():
-            active.writer.append(
-                (kinds.METRICS, moment, record.metrics, record.step, record.epoch, False, logger, record.other or None)
-            )
+            place = {"step": record.step, "epoch": record.epoch, "other": record.other}
+            fields = {key: value for key, value in place.items() if value is not None and value != {}}
+            active.put(kinds.METRICS, {**fields, "metrics": record.metrics, "logger": logger}, moment)
         case records.Params():
             active.put(kinds.PARAMS, {"params": jsonable(record.params), "logger": logger}, moment)
         case records.Tags():
             active.put(kinds.TAGS, {"tags": record.tags, "logger": logger}, moment)
         case records.LogLine():
-            fields = {"level": record.level, "message": record.message, "step": record.step, "extra": record.extra}
-            active.put(kinds.LOG, {**{key: value for key, value in fields.items() if value}, "logger": logger}, moment)
+            line: dict[str, Any] = {"level": record.level, "message": record.message, "logger": logger}
+            if record.step is not None:
+                line["step"] = record.step
+            if record.extra:
+                line["extra"] = record.extra
+            active.put(kinds.LOG, line, moment)
         case records.Artifact():
             active.put(kinds.ARTIFACT, {**_stored(active, record, problems), "logger": logger}, moment)
         case _:
