@@ -65,7 +65,22 @@ def test_training_scripts_do_not_load_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [[], ["ls"], ["show"], ["sync"], ["logs"], ["tail"], ["import"], ["report"], ["doctor"], ["gc"]]
+    "command",
+    [
+        [],
+        ["ls"],
+        ["show"],
+        ["compare"],
+        ["plot"],
+        ["export"],
+        ["sync"],
+        ["logs"],
+        ["tail"],
+        ["import"],
+        ["report"],
+        ["doctor"],
+        ["gc"],
+    ],
 )
 def test_help_has_examples_that_name_the_command(command: list[str], invoke: Any) -> None:
     result = invoke(*command, "--help")

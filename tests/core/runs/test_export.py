@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from refunc.logging import experiment_context
 from refunc.runs import LogEntry, open_store
-from refunc.runs.export import _cell, check_format, export
+from refunc.runs.export import cell, check_format, export
 
 
 def entry(message: str = "hello", **fields: Any) -> LogEntry:
@@ -126,8 +126,8 @@ def test_nor_does_one_run_that_begins_cells_at_semicolons_tabs_or_lines(tmp_path
 
 @given(st.text("ab1.;\t\r\n'\"=+-@＝,", max_size=12))
 def test_quoted_text_can_be_had_back(text: str) -> None:
-    assert unquoted(_cell(text)) == text
-    assert not re.search(r"""\A[=@＝]|[;\t\r\n]"*[=@＝]""", _cell(text))
+    assert unquoted(cell(text)) == text
+    assert not re.search(r"""\A[=@＝]|[;\t\r\n]"*[=@＝]""", cell(text))
 
 
 def test_numbers_are_untouched(tmp_path: Path) -> None:

@@ -29,36 +29,23 @@ else:  # not generic in older versions of click, with which refunc runs as well
     _TextType = click.ParamType
 
 
-class RunName(_TextType):
-    """The name of a run, which a shell can complete."""
-
-    name = "run"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """Return the name as it is: the command looks for the run."""
-        return str(value)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Return the names and ids that begin like that, of the newest runs first; folders besides."""
-        parent = ctx.parent.params.get("store") if ctx.parent is not None else None
-        try:
-            runs = the_store(ctx, ctx.params.get("store") or parent).runs()[::-1]
-        except OSError:
-            runs = []
-        known = {run.run_name: run.experiment_name for run in runs} | {run.run_id: run.run_name for run in runs}
-        items = [
-            CompletionItem(name, help=shown(of))
-            for name, of in known.items()
-            if name.startswith(incomplete) and name.isprintable()
-        ]
-        return items or [CompletionItem(incomplete, type="dir")]
-
-
 def run_argument(**options: Any) -> Callable[[_Command], _Command]:
-    """Give a command the argument RUN, or RUN… with `nargs=-1`."""
-    several = options.get("nargs") == -1
-    name, metavar = ("runs", "RUN...") if several else ("run", "RUN")
-    return click.argument(name, **{"metavar": metavar, "type": RunName(), **options})
+    """Give a command the argument RUN, or RUN… with `nargs=-1`; a shell completes it."""
+    name, metavar = ("runs", "RUN...") if options.get("nargs") == -1 else ("run", "RUN")
+    return click.argument(name, **{"metavar": metavar, "shell_complete": _begun, **options})
+
+
+def _begun(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the names and ids of runs that begin like that, the newest first; without any, a folder is meant."""
+    parent = ctx.parent.params.get("store") if ctx.parent is not None else None
+    try:
+        runs = the_store(ctx, ctx.params.get("store") or parent).runs()[::-1]
+    except OSError:
+        runs = []
+    known = {run.run_name: run.experiment_name for run in runs} | {run.run_id: run.run_name for run in runs}
+    begun = {name: of for name, of in known.items() if name.startswith(incomplete) and name.isprintable()}
+    items = [CompletionItem(name, help=shown(of)) for name, of in begun.items()]
+    return items or [CompletionItem(incomplete, type="dir")]
 
 
 def the_store(ctx: click.Context, path: str | None) -> Store:

@@ -12,9 +12,9 @@ import attrs
 import click
 from rich.text import Text
 
+from refunc.cli.failure import Failure
 from refunc.cli.finding import store_option, the_store
 from refunc.cli.moments import age
-from refunc.cli.root import Failure
 from refunc.cli.screen import STATUS_STYLES, ago, error_line, print_json, print_lines, shown
 from refunc.journal.kinds import RUNNING
 from refunc.logging.quantities import amount

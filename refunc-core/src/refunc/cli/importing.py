@@ -10,8 +10,8 @@ import attrs
 import click
 from rich.text import Text
 
+from refunc.cli.failure import Failure
 from refunc.cli.finding import store_option
-from refunc.cli.root import Failure
 from refunc.cli.screen import print_json, print_lines, shown
 from refunc.importing.detection import TRACKERS, find
 from refunc.importing.source import Counts, Problems, SourceError, SourceRun

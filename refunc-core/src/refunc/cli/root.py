@@ -19,8 +19,9 @@ from typing import Any, Final
 import click
 
 from refunc import __version__
+from refunc.cli.failure import Failure
 from refunc.cli.finding import store_option
-from refunc.cli.screen import error_line, shown
+from refunc.cli.screen import shown
 from refunc.runs.around import PointNotFoundError
 from refunc.runs.expression import ExpressionError
 from refunc.runs.packages import PackageNeededError
@@ -33,6 +34,9 @@ GROUP: Final = "refunc.commands"
 _COMMANDS: Final = {
     "ls": "refunc.cli.ls:ls",
     "show": "refunc.cli.show:show",
+    "compare": "refunc.cli.compare:compare",
+    "plot": "refunc.cli.plot:plot",
+    "export": "refunc.cli.export:export",
     "logs": "refunc.cli.logs:logs",
     "tail": "refunc.cli.logs:tail",
     "report": "refunc.cli.report:report",
@@ -45,16 +49,6 @@ _COMMANDS: Final = {
 
 #: What the user can put right, and what its text says in one line.
 _MISTAKES: Final = (RunNotFoundError, RunFormatError, UnknownMetricError, PointNotFoundError, PackageNeededError)
-
-
-class Failure(click.ClickException):
-    """What the user can put right: one line on stderr, no traceback."""
-
-    exit_code = 2
-
-    def show(self, file: Any = None) -> None:
-        """Print the line."""
-        error_line(self.message)
 
 
 class Commands(click.Group):

@@ -6,7 +6,8 @@ import csv
 import json
 import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -49,7 +50,7 @@ def export(entries: Callable[[], Iterable[LogEntry]], path: str | os.PathLike[st
     """
     Write the entries to *path*, complete or not at all, and return how many there were.
 
-    A link is followed. What is no regular file, such as `/dev/stdout` or a pipe, is written to directly.
+    See `whole_file` for what *path* may be.
 
     Args:
         entries: Called once or twice (a table needs to know its columns first); entries are streamed, not collected.
@@ -57,22 +58,38 @@ def export(entries: Callable[[], Iterable[LogEntry]], path: str | os.PathLike[st
     Raises:
         OSError: The file cannot be written; one that was there before is as it was.
     """
+    with whole_file(path) as file:
+        return _WRITERS[format](entries, file)
+
+
+@contextmanager
+def whole_file(path: str | os.PathLike[str], *, binary: bool = False) -> Iterator[IO[Any]]:
+    """
+    Open *path* for writing such that it is there complete or not at all.
+
+    A link is followed. What is no regular file, such as `/dev/stdout` or a pipe, is written to directly.
+
+    Raises:
+        OSError: The file cannot be written; one that was there before is as it was.
+    """
+    # backslashreplace: a message may hold a lone surrogate, which is no text in any encoding.
+    text: dict[str, Any] = {} if binary else {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
+    kind = "b" if binary else ""
     if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, "w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            return _WRITERS[format](entries, file)
+        with open(path, f"w{kind}", **text) as file:
+            yield file
+        return
     target = Path(os.path.realpath(path))
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{target.name[:40]}.{new_id()}.tmp")
     try:
-        # backslashreplace: a message may hold a lone surrogate, which is no text in any encoding.
-        with open(draft, "x", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            count = _WRITERS[format](entries, file)
+        with open(draft, f"x{kind}", **text) as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, target)
     finally:
         draft.unlink(missing_ok=True)
-    return count
 
 
 def _write_json(entries: Callable[[], Iterable[LogEntry]], file: IO[str]) -> int:
@@ -97,7 +114,7 @@ def _write_csv(entries: Callable[[], Iterable[LogEntry]], file: IO[str]) -> int:
     for count, entry in enumerate(entries(), 1):  # noqa: B007  # see above
         columns.update(dict.fromkeys(column_names(entry)))
     writer = csv.writer(file)
-    writer.writerow([*_COLUMNS, *map(_cell, columns)])
+    writer.writerow([*_COLUMNS, *map(cell, columns)])
     # A live run goes on meanwhile: no row is written whose columns were not counted.
     for entry in islice(entries(), count):
         writer.writerow(_row(entry, columns))
@@ -105,14 +122,14 @@ def _write_csv(entries: Callable[[], Iterable[LogEntry]], file: IO[str]) -> int:
 
 
 def _row(entry: LogEntry, columns: Iterable[str]) -> list[Any]:
-    row = [_cell(getattr(entry, name)) for name in _COLUMNS]
+    row = [cell(getattr(entry, name)) for name in _COLUMNS]
     for column in columns:
         part, _, key = column.partition(".")
-        row.append(_cell(getattr(entry, part).get(key)))
+        row.append(cell(getattr(entry, part).get(key)))
     return row
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
     """Return *value* for one cell: numbers as they are, one name in a list bare, other lists and dicts as JSON."""
     if isinstance(value, list) and len(value) < 2 and all(isinstance(item, str) for item in value):
         value = "".join(value)

@@ -1,0 +1,204 @@
+"""
+What reading runs back costs: refunc beside pandas, pyarrow and MLflow, on the same numbers, in one run.
+
+    tox -e reading
+    python benchmarks/reading.py [--rounds 5] [--runs 1000] [--points 10000] [--skip-mlflow] [--markdown]
+
+It writes, with refunc's own writer, a store of `--runs` runs with `--points` points each, a run with one metric of
+1,000,000 points (long), and one with 10 metrics of 100,000 (wide). Of the last two it makes Parquet files, with
+pyarrow's defaults, and MLflow runs on SQLite, whose rows are put into MLflow's own tables: `log_batch` would take
+minutes, and reading them is what is measured.
+
+Readers take turns within a round, each opening its source anew, and give all points with step, time and value.
+`refunc ls` and `refunc export` are whole commands, Python's start included. Ratios are those of minima, since the rest
+is other people's work. `first` is without an index, which it makes on the way; otherwise the index is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import platform
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+LONG, WIDE, SERIES = 1_000_000, 100_000, 10
+
+
+# -- what is read ------------------------------------------------------------------------------------------------------
+
+
+def write_run(store: Path, name: str, metrics: int, steps: int) -> None:
+    """Write a run of *metrics* metrics with *steps* points each."""
+    from refunc.logging import ExperimentTracker, MLLogger
+
+    logger = MLLogger("bench", level="CRITICAL")
+    names = [f"metric{number}" for number in range(metrics)]
+    with ExperimentTracker("reading", name, log_dir=store, logger=logger) as tracker:
+        tracker.log_hyperparams({"lr": 10 ** -(len(name) % 5), "layers": 3})
+        for step in range(steps):
+            tracker.log_metrics({name: 1 / (1 + step + at) for at, name in enumerate(names)}, step=step)
+
+
+def write_parquet(run: Any, path: Path) -> None:
+    """Write the points of *run* as a table: step, time, and a column a metric."""
+    import pyarrow
+    import pyarrow.parquet
+
+    series = run.metrics()
+    first = next(iter(series.values())).to_arrow()
+    columns = {"step": first["step"], "time": first["time"]}
+    columns |= {name: found.to_arrow()["value"] for name, found in series.items()}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+
+
+def write_mlflow(run: Any, client: Any, database: Path) -> str:
+    """Make an MLflow run of the points of *run* and return its id."""
+    run_id: str = client.create_run("0").info.run_id
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        for name, series in run.metrics().items():
+            connection.executemany(
+                "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES (?, ?, ?, ?, ?, 0)",
+                (
+                    (name, value, int(moment * 1_000), run_id, step)
+                    for (step, value), moment in zip(series, series.times, strict=True)
+                ),
+            )
+    return run_id
+
+
+# -- measuring ---------------------------------------------------------------------------------------------------------
+
+
+def seconds(read: Callable[[], int], points: int) -> float:
+    """Return how long *read* takes, which must find so many points."""
+    begin = time.perf_counter()
+    found = read()
+    took = time.perf_counter() - begin
+    assert found == points, (found, points)
+    return took
+
+
+def command(*arguments: str) -> float:
+    """Return how long a command line takes."""
+    begin = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
+    return time.perf_counter() - begin
+
+
+def by_turns(readers: dict[str, Callable[[], int]], points: int, rounds: int) -> dict[str, float]:
+    """Return the fastest of *rounds* readings of each."""
+    best: dict[str, float] = {}
+    for _ in range(rounds):
+        for name, read in readers.items():
+            best[name] = min(best.get(name, float("inf")), seconds(read, points))
+    return best
+
+
+def measure(place: Path, rounds: int, runs: int, points: int, *, mlflow: bool) -> list[list[str]]:
+    import pandas
+    import pyarrow.parquet
+
+    from refunc.runs import open_store
+
+    store, large = place / "runs", place / "large"
+    print(f"writing {runs:,} runs of {points:,} points …", file=sys.stderr)
+    for number in range(runs):
+        write_run(store, f"run{number}", 1, points)
+    write_run(large, "long", 1, LONG)
+    write_run(large, "wide", SERIES, WIDE)
+    rows = [["", "refunc", "others", "ratio", "goal"]]
+
+    def row(title: str, ours: float, others: dict[str, float], goal: str, ratio: str = "") -> None:
+        told = ", ".join(f"{name} {_time(took)}" for name, took in others.items()) or "–"
+        rows.append([title, _time(ours), told, ratio or "–", goal])
+        print("   ".join(rows[-1]), file=sys.stderr)
+
+    client = None
+    if mlflow:
+        import mlflow as package
+
+        os.chdir(place)
+        client = package.MlflowClient(f"sqlite:///{place}/mlflow.db")
+    for name, count in (("long", 1), ("wide", SERIES)):
+        run = open_store(large)[name]
+        total = sum(map(len, run.metrics().values()))
+        write_parquet(run, place / f"{name}.parquet")
+        names = list(run.metrics())
+
+        def read_refunc(name: str = name) -> int:
+            return sum(map(len, open_store(large)[name].metrics().values()))
+
+        def read_arrow(name: str = name, count: int = count) -> int:
+            return int(pyarrow.parquet.read_table(place / f"{name}.parquet").num_rows) * count
+
+        def read_pandas(name: str = name, count: int = count) -> int:
+            return len(pandas.read_parquet(place / f"{name}.parquet")) * count
+
+        readers = {"refunc": read_refunc, "pyarrow": read_arrow, "pandas": read_pandas}
+        took = by_turns(readers, total, rounds)
+        if client is not None:
+            identity = write_mlflow(run, client, place / "mlflow.db")
+
+            def read_mlflow(identity: str = identity, names: list[str] = names, client: Any = client) -> int:
+                return sum(len(client.get_metric_history(identity, name)) for name in names)
+
+            took |= by_turns({"MLflow": read_mlflow}, total, 1)
+        ours = took.pop("refunc")
+        ratios = [f"{ours / took['pyarrow']:.2f} × pyarrow", f"{ours / took['pandas']:.2f} × pandas"]
+        ratios += [f"{took['MLflow'] / ours:,.0f} × faster than MLflow"] if "MLflow" in took else []
+        goal = "≤ 3 × pandas, ≥ 20 × MLflow" if name == "long" else "≤ 1.5 × pyarrow, ≥ 50 × MLflow"
+        row(f"1,000,000 points, {name}", ours, took, goal, ", ".join(ratios))
+        shutil.rmtree(os.environ["REFUNC_CACHE"])
+        row("the same, first", seconds(read_refunc, total), {}, "–")
+    refunc = ("-m", "refunc", "--store", str(store))
+    table = f"{runs:,} runs × {points:,} points"
+    row(f"refunc ls, {table}, first", command(*refunc, "ls"), {}, "–")
+    start = min(command("-c", "pass") for _ in range(rounds))
+    row("refunc ls", min(command(*refunc, "ls") for _ in range(rounds)), {"python -c pass": start}, "< 0.5 s")
+    export = (*refunc, "export", "-o", str(place / "all.parquet"))
+    row("refunc export to parquet, first", command(*export), {}, "< 30 s")
+    assert pyarrow.parquet.ParquetFile(place / "all.parquet").metadata.num_rows == runs * points
+    row("refunc export to parquet", command(*export), {}, "< 30 s")
+    best = (*refunc, "ls", "--sort=metrics.metric0.min", "-n", "1")
+    row("which was best: refunc ls --sort", min(command(*best) for _ in range(rounds)), {}, "–")
+    return rows
+
+
+def _time(took: float) -> str:
+    return f"{took:.2f} s" if took >= 1 else f"{took * 1_000:.1f} ms"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=1_000)
+    parser.add_argument("--points", type=int, default=10_000)
+    parser.add_argument("--skip-mlflow", action="store_true")
+    parser.add_argument("--markdown", action="store_true")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="reading-") as place:
+        os.environ["REFUNC_CACHE"] = str(Path(place, "cache"))
+        # The commands' own bytecode, as an installed package has it, wherever it may be written.
+        os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(place, "bytecode")))
+        rows = measure(Path(place), given.rounds, given.runs, given.points, mlflow=not given.skip_mlflow)
+    print(f"Python {platform.python_version()}, {os.cpu_count()} cores; minimum of {given.rounds} rounds\n")
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for number, row in enumerate(rows):
+        if given.markdown:
+            print(f"| {' | '.join(row)} |" + (f"\n|{' --- |' * len(row)}" if number == 0 else ""))
+        else:
+            print("   ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip())
+
+
+if __name__ == "__main__":
+    main()

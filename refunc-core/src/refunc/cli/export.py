@@ -1,0 +1,105 @@
+"""`refunc export`: points or log entries of runs as a file that other tools open."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from itertools import chain
+from pathlib import Path
+
+import click
+
+from refunc.cli.failure import Failure
+from refunc.cli.finding import run_argument, store_option, the_run, the_store
+from refunc.cli.screen import error_line, left_out
+from refunc.runs import export as entries_file
+from refunc.runs.points import FORMATS, curves, export_points
+from refunc.runs.run import Run, RunFormatError
+from refunc.runs.series import FEWEST
+
+_EXAMPLES = """\b
+Examples:
+  refunc export -o points.parquet
+  refunc export resnet_v1 resnet_v2 -m loss -m val/loss --to csv
+  refunc export k3f9 --entries --to jsonl -o - | jq -r .message"""
+
+
+@click.command(epilog=_EXAMPLES)
+@run_argument(nargs=-1, metavar="[RUN]...")
+@click.option("--to", "format", type=click.Choice(FORMATS), help="The format; else what the file's suffix says.")
+@click.option("-o", "--output", metavar="FILE", help="Where to, by default `points.FORMAT`; `-` is stdout.")
+@click.option(
+    "-m", "--metric", "metrics", multiple=True, metavar="NAME", help="Only this one; may be given repeatedly."
+)
+@click.option("--where", metavar="EXPRESSION", help="Only runs for which this holds.")
+@click.option("--entries", is_flag=True, help="Log entries instead of points: lines, metrics, params, all of them.")
+@click.option("--max-points", type=click.IntRange(min=FEWEST), metavar="N", help="At most N points of each metric.")
+@store_option
+@click.pass_context
+def export(
+    ctx: click.Context,
+    runs: tuple[str, ...],
+    format: str | None,
+    output: str | None,
+    metrics: tuple[str, ...],
+    where: str | None,
+    entries: bool,
+    max_points: int | None,
+    store: str | None,
+) -> None:
+    """
+    Write the points of runs to a file: a row a point, with its run, metric, step, epoch, time and value.
+
+    RUN is an id, a name or a folder; without one, it is every run of the store. Nothing is left out unless
+    --max-points says so, which keeps minima and maxima. The file is there complete or not at all.
+    """
+    chosen = _format(format, output, entries_file.FORMATS if entries else FORMATS)
+    target = output or f"{'entries' if entries else 'points'}.{chosen}"
+    if target == "-" and chosen == "parquet" and sys.stdout.isatty():
+        raise Failure("parquet is nothing for a terminal. Name a file with -o.")
+    unreadable: list[RunFormatError] = []
+    found = _chosen(ctx, store, runs, where, unreadable)
+    _check(metrics, found)
+    sink = "/dev/stdout" if target == "-" else target
+    if entries:
+        count = entries_file.export(lambda: chain.from_iterable(run.entries() for run in found), sink, chosen)
+    else:
+        count = export_points(curves(found, metrics or None, max_points=max_points), sink, chosen)
+    if target != "-":
+        what = "entries" if entries else "points"
+        size = os.path.getsize(target) if os.path.isfile(target) else 0
+        click.echo(f"{count:,} {what} of {len(found):,} run{'s' * (len(found) != 1)}: {target} ({size:,} bytes)")
+    elif not count:
+        error_line("there is nothing to export.")
+    left_out(unreadable)
+
+
+def _format(format: str | None, output: str | None, allowed: Sequence[str]) -> str:
+    wanted = format or Path(output or "").suffix.lstrip(".").lower()
+    if wanted not in allowed:
+        said = f"{wanted!r} is none." if wanted else "which is it?"
+        raise Failure(f"the format of the file: {said} Allowed for --to: {', '.join(allowed)}.")
+    return wanted
+
+
+def _check(metrics: Sequence[str], runs: Sequence[Run]) -> None:
+    """Refuse a metric that no run has: it is a slip of the keyboard."""
+    known = {name for run in runs for name in run.summary.metrics} if metrics else set()
+    for name in metrics:
+        if name not in known:
+            near = get_close_matches(name, known, n=3, cutoff=0.5)
+            raise Failure(f"no run has a metric {name!r}." + (f" Did you mean {', '.join(near)}?" if near else ""))
+
+
+def _chosen(
+    ctx: click.Context, store: str | None, names: tuple[str, ...], where: str | None, unreadable: list[RunFormatError]
+) -> list[Run]:
+    if not names:
+        return the_store(ctx, store).find(where, unreadable=unreadable)
+    named = {run.folder: run for run in (the_run(ctx, store, name) for name in names)}
+    if where is None:
+        return list(named.values())
+    wanted = {run.folder for run in the_store(ctx, store).find(where)}
+    return [run for folder, run in named.items() if folder in wanted]

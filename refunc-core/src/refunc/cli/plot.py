@@ -1,0 +1,118 @@
+"""`refunc plot`: the curves of metrics, in the terminal."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import click
+from rich.text import Text
+
+from refunc.cli.chart import COLORS, Curve, chart
+from refunc.cli.finding import run_argument, store_option, the_run
+from refunc.cli.screen import number, print_json, print_lines, shown, window_width
+from refunc.runs.run import Run, UnknownMetricError
+from refunc.runs.series import FEWEST, Series
+
+#: Columns and lines of a chart where there is no window.
+_COLUMNS, _LINES = 100, 20
+#: Points of a curve for each column that it is drawn in: more than that has dots.
+_DENSITY = 16
+
+_EXAMPLES = """\b
+Examples:
+  refunc plot resnet_v1 -m loss
+  refunc plot resnet_v1 resnet_v2 -m val/loss --log
+  refunc plot k3f9 -m loss --json | jq '.[0].values[-1]'"""
+
+
+@click.command(epilog=_EXAMPLES)
+@run_argument(nargs=-1, required=True)
+@click.option(
+    "-m", "--metric", "metrics", multiple=True, required=True, metavar="NAME", help="May be given repeatedly."
+)
+@click.option("--log", is_flag=True, help="A logarithmic y axis.")
+@click.option("--height", type=click.IntRange(min=5, max=200), metavar="LINES", help="Of each chart.")
+@click.option("--max-points", type=click.IntRange(min=FEWEST), metavar="N", help="Of --json: at most N of each curve.")
+@click.option("--json", "as_json", is_flag=True, help="Print the points instead, all of them.")
+@store_option
+@click.pass_context
+def plot(
+    ctx: click.Context,
+    runs: tuple[str, ...],
+    metrics: tuple[str, ...],
+    log: bool,
+    height: int | None,
+    max_points: int | None,
+    as_json: bool,
+    store: str | None,
+) -> None:
+    """
+    Draw the curves of metrics in the terminal: a chart a metric, a colour a run.
+
+    RUN is an id, a name or a folder. The x axis is the step, or what `define_metric` named. Of curves with more points
+    than a chart has room for, the extremes are drawn. NaN and infinities are counted below the chart.
+    """
+    found = list({run.folder: run for run in (the_run(ctx, store, name) for name in runs)}.values())
+    curves = {metric: _curves(found, metric, max_points if as_json else None) for metric in dict.fromkeys(metrics)}
+    if as_json:
+        print_json([_fields(run, series) for pairs in curves.values() for run, series in pairs])
+        return
+    width = window_width()
+    lines = height or (
+        _LINES if width is None else max(8, min(30, shutil.get_terminal_size().lines // len(curves) - 3))
+    )
+    print_lines(_charts(curves, width or _COLUMNS, lines, log=log))
+
+
+def _curves(runs: list[Run], metric: str, max_points: int | None) -> list[tuple[Run, Series]]:
+    """Return the series of the runs that have the metric; one at least must."""
+    pairs, missing = [], None
+    for run in runs:
+        try:
+            pairs.append((run, run.metrics(metric, max_points=max_points)))
+        except UnknownMetricError as error:
+            missing = missing or error
+    if not pairs and missing is not None:
+        raise missing
+    return pairs
+
+
+def _charts(curves: dict[str, list[tuple[Run, Series]]], width: int, height: int, *, log: bool) -> Iterator[Text]:
+    for at, (metric, pairs) in enumerate(curves.items()):
+        if at:
+            yield Text("")
+        yield Text(shown(metric) + (" (log)" if log else ""), "bold")
+        thin = [series.downsample(max(100, width * _DENSITY)) for _, series in pairs]
+        yield from chart([_curve(series) for series in thin], width, height, shown(thin[0].x_name), log=log)
+        for place, (run, series) in enumerate(pairs):
+            yield _legend(run, series, COLORS[place % len(COLORS)])
+
+
+def _curve(series: Series) -> Curve:
+    """Return what is drawn; points without an x are where they stand in the series."""
+    if all(value is None for value in series.x):
+        return Curve(range(len(series)), series.values)
+    return Curve([math.nan if value is None else value for value in series.x], series.values)
+
+
+def _legend(run: Run, series: Series, color: str) -> Text:
+    text = Text.assemble("  ", ("━━ ", color), shown(run.run_name), (f" {shown(run.run_id)}", "dim"))
+    text.append(f"  {len(series):,} points, last {number(series.last)}")
+    odd = sum(not math.isfinite(value) for value in series.values)
+    if odd:
+        text.append(f", {odd:,} not finite", "red")
+    return text
+
+
+def _fields(run: Run, series: Series) -> dict[str, Any]:
+    columns = {"steps": series.steps, "values": series.values, "times": series.times, "x": series.x}
+    return {
+        "run_id": run.run_id,
+        "run_name": run.run_name,
+        "metric": series.name,
+        "x_name": series.x_name,
+        **{name: list(column) for name, column in columns.items()},
+    }
