@@ -25,7 +25,7 @@ from refunc.delivery.window import TRIES, Call, calls_of
 from refunc.journal.file import is_locked
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.kinds import CRASHED
-from refunc.journal.record import Gap, Params, Record, RunEnd, Tags
+from refunc.journal.record import Gap, Metrics, Params, Record, RunEnd, Tags
 from refunc.journal.tail import Tail
 from refunc.plugins.errors import Pause, Reject, Retry
 from refunc.plugins.run import RunInfo
@@ -216,7 +216,7 @@ class Subscription:
     def _fill(self) -> bool:
         """Take the next window, or the run's end when there is no other record left; whether it read any record."""
         self._records = self._tail.read(WINDOW_RECORDS)
-        for record in self._records:
+        for record in self._besides_metrics():
             match record:
                 case Params():
                     self.cursor.params.update(record.params)
@@ -239,6 +239,10 @@ class Subscription:
         elif not self.cursor.ended:
             self._fill_end()
         return has_read
+
+    def _besides_metrics(self) -> list[Record]:
+        """Return the few records of the window that mean something to the cursor, or may."""
+        return [record for record in self._records if type(record) is not Metrics]
 
     def _fill_end(self) -> None:
         end = self.cursor.end
@@ -384,8 +388,10 @@ class Subscription:
             self._window_done()
 
     def _window_done(self) -> None:
-        self.cursor.delivered += sum(not isinstance(record, RunEnd) for record in self._records)  # its turn comes
-        self.cursor.dropped += sum(record.dropped for record in self._records if isinstance(record, Gap))
+        others = self._besides_metrics()
+        # Not the end: its turn comes.
+        self.cursor.delivered += len(self._records) - sum(isinstance(record, RunEnd) for record in others)
+        self.cursor.dropped += sum(record.dropped for record in others if isinstance(record, Gap))
         self._records = []
         self._bury()
         self._move()

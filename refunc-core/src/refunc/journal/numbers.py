@@ -64,6 +64,16 @@ class Numbers:
         self._stand(at)
         return True
 
+    def take_next(self, numbers: list[int]) -> bool:
+        """Take *numbers* if they are those expected next, one behind the other; whether they were."""
+        begin, end = self._next, self._next + len(numbers)
+        if end > self._limit or numbers != list(range(begin, end)):
+            return False
+        self._ends[self._at] = self._next = end
+        if end == self._limit:
+            self._stand(self._at)
+        return True
+
     def _stand(self, at: int) -> None:
         """Expect the number behind the range *at*, which takes in the next one where it has reached it."""
         if at + 1 < len(self._begins) and self._ends[at] == self._begins[at + 1]:

@@ -16,6 +16,7 @@ import attrs
 
 from refunc.journal import kinds
 from refunc.journal.codec import MAX_LINE_BYTES, decode_line
+from refunc.journal.decoding import decode_metrics, runs_of
 from refunc.journal.numbers import Numbers
 from refunc.journal.reader import logger_of, record_in, segments
 from refunc.journal.record import Record
@@ -24,6 +25,8 @@ from refunc.journal.record import Record
 _BLOCK_BYTES = 1 << 18
 #: Bytes of lines after which no further record is read: records are larger in memory, and a thousand may be gigabytes.
 _MAX_READ_BYTES = 1 << 20
+
+_seq_of = attrgetter("seq")
 
 
 @attrs.frozen
@@ -135,21 +138,32 @@ def _read_segment(path: Path, writer: str, position: Position, found: list[Recor
                     else:
                         size *= 4  # a line longer than the block
                     continue
-                for line in block[: end - 1].split(b"\n"):
-                    offset += len(line) + 1
-                    fields = decode_line(line)
-                    if fields is None:
-                        continue
-                    if fields.get("kind") == kinds.SEGMENT:
-                        logger = str(fields.get("logger", ""))
-                        continue
-                    record = record_in(fields, writer, logger)
-                    if record is not None and numbers.take(record.seq):  # it may be there twice after a disk error
-                        found.append(record)
-                        room.records -= 1
-                        room.bytes -= len(line)
+                # No more lines than there is room for; behind those that were no records, the next block begins.
+                for is_plain, lines in runs_of(block[: end - 1].split(b"\n", room.records)[: room.records]):
+                    run_bytes = sum(map(len, lines))
+                    if is_plain and run_bytes <= room.bytes:
+                        records = decode_metrics(lines, writer, logger)
+                        if records is not None and numbers.take_next(list(map(_seq_of, records))):
+                            found += records
+                            offset += run_bytes + len(lines)
+                            room.records -= len(records)
+                            room.bytes -= run_bytes
+                            continue
+                    for line in lines:
                         if not room.is_left:
                             break
+                        offset += len(line) + 1
+                        fields = decode_line(line)
+                        if fields is None:
+                            continue
+                        if fields.get("kind") == kinds.SEGMENT:
+                            logger = str(fields.get("logger", ""))
+                            continue
+                        record = record_in(fields, writer, logger)
+                        if record is not None and numbers.take(record.seq):  # twice there after a disk error, perhaps
+                            found.append(record)
+                            room.records -= 1
+                            room.bytes -= len(line)
     except OSError:  # unreadable now, perhaps readable later
         pass
     return Position(position.segment, offset, numbers.ranges, logger)
