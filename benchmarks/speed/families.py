@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import delivering
 import imports
 import lines
 import metrics
@@ -90,6 +91,18 @@ FAMILIES = {
         progress.measure,
         {"step": ("step ns", NANO), "cpu": ("CPU ns", NANO)},
         on_terminal=True,
+    ),
+    "delivery": Family(
+        "to an integration that does nothing",
+        tuple(delivering.CASES),
+        delivering.measure,
+        {
+            "rate": ("records/s", 1.0),
+            "cpu": ("CPU µs", MICRO),
+            "age": ("age p50 ms", MILLI),
+            "age99": ("p99 ms", MILLI),
+            "oldest": ("oldest ms", MILLI),
+        },
     ),
     "imports": Family(
         "import", tuple(imports.CASES), imports.measure, {"import": ("over a bare start, ms", MILLI)}, rounds=3
