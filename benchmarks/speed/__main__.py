@@ -3,6 +3,7 @@ What a call costs: refunc beside every peer, in one run.
 
     tox -e speed
     python benchmarks/speed [--only metrics] [--case refunc] [--rounds 5] [--json results.json] [--markdown]
+    python benchmarks/speed --from results.json --update-readme
 
 Each case runs in a process and a folder of its own, and cases take turns within a round. Cells are minimum / median of
 the rounds: on a shared machine the rest is other people's work, so ratios are those of minima, measured in one run.
@@ -23,6 +24,7 @@ sys.path.insert(1, str(Path(__file__).parents[1]))  # what it shares with the ot
 
 import goals
 import metrics
+import pages
 import rounds
 import tables
 from families import FAMILIES
@@ -42,15 +44,19 @@ def main() -> None:
     parser.add_argument("--case", action="append", help="begins a case's name; may be given more than once")
     parser.add_argument("--json", type=Path, help="write all figures of all rounds there")
     parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--from", dest="known", type=Path, help="show what --json wrote instead of measuring")
+    parser.add_argument("--update-readme", action="store_true", help="write the tables into README.md and the docs")
     given = parser.parse_args()
     chosen = {
         family: [name for name in FAMILIES[family].cases if not given.case or name.startswith(tuple(given.case))]
         for family in given.only or FAMILIES
     }
-    results = rounds.run(chosen, given.rounds)
+    results = json.loads(given.known.read_text()) if given.known else rounds.run(chosen, given.rounds)
     if given.json:
         given.json.write_text(json.dumps(results, indent=1))
-    print(tables.machine(given.rounds), end="\n\n")
+    if given.update_readme:
+        pages.update(results, rounds.count(results))
+    print(tables.machine(rounds.count(results)), end="\n\n")
     if found := goals.rows(results):
         print(tables.text([goals.HEADINGS, *found], markdown=given.markdown), end="\n\n")
     for family in results:

@@ -12,6 +12,7 @@ from pathlib import Path
 import delivering
 import imports
 import lines
+import loops
 import metrics
 import progress
 from measuring import Figures
@@ -97,12 +98,26 @@ FAMILIES = {
         tuple(delivering.CASES),
         delivering.measure,
         {
-            "rate": ("records/s", 1.0),
+            "record": ("a record µs", MICRO),
             "cpu": ("CPU µs", MICRO),
             "age": ("age p50 ms", MILLI),
             "age99": ("p99 ms", MILLI),
             "oldest": ("oldest ms", MILLI),
         },
+    ),
+    "loop": Family(
+        "a call of log_metrics in a loop that works",
+        loops.CASES,
+        loops.measure,
+        {name: _CALLS[name] for name in ("p50", "p99", "p999")},
+        rounds=3,
+    ),
+    "training": Family(
+        "a training at 1,000/s, four integrations",
+        ("refunc",),
+        lambda name: delivering.with_path(loops.training),
+        {"share": ("of a core, %", 100.0), "loop": ("a step, with over without", 1.0)},
+        rounds=3,
     ),
     "imports": Family(
         "import", tuple(imports.CASES), imports.measure, {"import": ("over a bare start, ms", MILLI)}, rounds=3

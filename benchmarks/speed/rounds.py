@@ -48,6 +48,11 @@ def run(chosen: dict[str, list[str]], rounds: int) -> Results:
     return results
 
 
+def count(results: Results) -> int:
+    """Return how many rounds there were."""
+    return max((len(found) for cases in results.values() for found in cases.values()), default=0)
+
+
 def _measured(family: str, name: str, place: Path) -> Figures | None:
     with tempfile.TemporaryDirectory(dir=place, ignore_cleanup_errors=True) as folder, _errors(family) as errors:
         ours, theirs = os.pipe()

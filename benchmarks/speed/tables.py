@@ -50,14 +50,15 @@ def family_table(family: str, results: Results) -> list[list[str]]:
 def _cell(found: list[float]) -> str:
     if not found:
         return "–"
-    least, middle = _number(min(found)), _number(statistics.median(found))
+    least, middle = number(min(found)), number(statistics.median(found))
     return least if len(found) == 1 else f"{least} / {middle}"
 
 
-def _number(number: float) -> str:
-    if number == float("inf"):
+def number(value: float) -> str:
+    """Return *value* with three digits or so."""
+    if value == float("inf"):
         return "never"
-    return f"{number:,.{0 if abs(number) >= 100 else 1 if abs(number) >= 10 else 2}f}"
+    return f"{value:,.{0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2}f}"
 
 
 def text(table: list[list[str]], *, markdown: bool) -> str:
