@@ -54,11 +54,19 @@ def without_secrets_in(record: logging.LogRecord) -> logging.LogRecord:
         message = record.getMessage()
     except Exception:  # another library's line whose arguments do not fit: whoever formats it says so
         return record
-    parts = (message, record.exc_text or "", fields.metrics, fields.tags, fields.extra)
-    clean = (without_secrets(parts[0]), without_secrets(parts[1]), *map(masked, parts[2:]))
-    if all(new is old for new, old in zip(clean, parts, strict=True)):
+    clean = without_secrets(message)
+    trace = without_secrets(record.exc_text) if record.exc_text else record.exc_text
+    metrics, tags, extra = fields.metrics, fields.tags, fields.extra
+    metrics, tags, extra = metrics and masked(metrics), tags and masked(tags), extra and masked(extra)
+    if (
+        clean is message
+        and trace is record.exc_text
+        and metrics is fields.metrics
+        and tags is fields.tags
+        and extra is fields.extra
+    ):
         return record
     copied = copy(record)
-    copied.msg, copied.args, copied.exc_text = clean[0], None, clean[1] or None
-    copied.refunc = fields._replace(metrics=clean[2], tags=clean[3], extra=clean[4])
+    copied.msg, copied.args, copied.exc_text = clean, None, trace
+    copied.refunc = fields._replace(metrics=metrics, tags=tags, extra=extra)
     return copied

@@ -36,6 +36,7 @@ from refunc.journal.values import (
     MAX_KEY,
     excerpt,
     is_mapping,
+    is_plain,
     is_unchanging,
     jsonable_mapping,
     short_repr,
@@ -44,6 +45,7 @@ from refunc.journal.values import (
 from refunc.logging import current
 from refunc.logging.fields import Fields
 from refunc.logging.recording import split_metrics, tag_texts
+from refunc.logging.records import record_for
 from refunc.logging.run import ActiveRun
 from refunc.logging.steps import Steps
 
@@ -221,7 +223,7 @@ class Lines:
                 {**(plain or {}), **(other or {})},
                 texts or {},
                 names or (),
-                jsonable_mapping(more) if is_raw else more or {},
+                more or {} if not is_raw or is_plain(more) else jsonable_mapping(more),
                 run.experiment_id if run is not None else None,
                 run.run_id if run is not None else None,
             )
@@ -251,18 +253,15 @@ class Lines:
         fields: Fields,
     ) -> logging.LogRecord:
         """Return the stdlib record of a line; its text is merged, because it is formatted again by another thread."""
-        code = frame.f_code
         stack = _stack_text(frame) if stack_info else None
-        record = self._stdlib.makeRecord(
-            self._stdlib.name, level, code.co_filename, frame.f_lineno, message, (), error, code.co_name, None, stack
-        )
-        record.created = moment
-        record.msecs = moment % 1 * 1000
+        record = record_for(self._stdlib, level, message, frame, error, stack, moment)
         record.refunc = fields
         record.exc_text = trace
-        for key, value in fields.extra.items():
-            # As `extra=` does in the stdlib, for other libraries' handlers; a name that is taken is no error here.
-            record.__dict__.setdefault(key, value)
+        if fields.extra:
+            attributes = record.__dict__
+            for key, value in fields.extra.items():
+                # As `extra=` does in the stdlib, for other libraries' handlers; a name that is taken is no error here.
+                attributes.setdefault(key, value)
         return record
 
     def _emit(self, record: logging.LogRecord) -> None:

@@ -93,6 +93,10 @@ def traceback_block(formatter: logging.Formatter, record: logging.LogRecord) -> 
     return f"\n{CONTINUATION}{printable(text)}" if text else ""
 
 
+#: Whole numbers below are shown without a look at how long they are.
+_LONG_INT = 10**15
+
+
 def number_text(value: object) -> str:
     """Return a metric's value for reading: four digits that matter, `12,345`, `1.2e-05`; other values as text."""
     kind = type(value)
@@ -108,7 +112,11 @@ def value_text(value: object) -> str:
     kind = type(value)
     if kind is float:
         return f"{value:.6g}"
+    if kind is int and -_LONG_INT < value < _LONG_INT:  # type: ignore[operator]  # by identity
+        return str(value)
     if kind is str:
+        if len(value) <= LONGEST_VALUE and value.isalnum():  # type: ignore[arg-type, attr-defined]  # by identity
+            return value  # type: ignore[return-value]  # by identity
         text = _cut(value)  # type: ignore[arg-type]  # checked by identity: isinstance would admit subclasses
         if not text or not _BLURRING.isdisjoint(text):
             # Not json.dumps or repr: a path with backslashes should look as it does elsewhere.
@@ -127,6 +135,8 @@ def _cut(text: str) -> str:
 
 def name_text(name: object) -> str:
     """Return a field's name on one line."""
+    if type(name) is str and name.isidentifier():
+        return name
     return printable_line(name if type(name) is str else safe_text(str, name))
 
 

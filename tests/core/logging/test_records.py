@@ -1,0 +1,79 @@
+"""A record made by refunc has what stdlib's own has, on whatever Python the tests run."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing  # so that both ask it for the process's name
+import sys
+import time
+from typing import Any
+
+import pytest
+
+from refunc.logging.records import record_for
+
+assert multiprocessing  # imported for its presence
+
+
+def both() -> tuple[dict[str, Any], dict[str, Any]]:
+    logger = logging.getLogger("records")
+    frame = sys._getframe()
+    try:
+        raise ValueError("it broke")
+    except ValueError:
+        error = sys.exc_info()
+    moment = time.time()
+    ours = record_for(logger, 24, "message", frame, error, "stack", moment)
+    code = frame.f_code
+    line = ours.lineno
+    theirs = logger.makeRecord("records", 24, code.co_filename, line, "message", (), error, code.co_name, None, "stack")
+    return vars(ours), vars(theirs)
+
+
+def compare(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
+    assert list(ours) == list(theirs)
+    for name in ("created", "msecs", "relativeCreated"):
+        assert ours.pop(name) == pytest.approx(theirs.pop(name), abs=60_000)
+    assert ours == theirs
+
+
+def test_every_attribute_is_the_one_of_stdlib() -> None:
+    compare(*both())
+
+
+def test_also_in_a_task() -> None:
+    async def task() -> tuple[dict[str, Any], dict[str, Any]]:
+        return both()
+
+    async def main() -> tuple[dict[str, Any], dict[str, Any]]:
+        return await asyncio.create_task(task(), name="the task")
+
+    compare(*asyncio.run(main()))
+
+
+@pytest.mark.parametrize("switch", ["logThreads", "logProcesses", "logMultiprocessing"])
+def test_the_switches_of_stdlib_count(switch: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, switch, False)
+
+    compare(*both())
+
+
+def test_milliseconds_since_the_start_go_on_from_stdlibs() -> None:
+    ours, theirs = both()
+
+    assert 0 <= theirs["relativeCreated"] - ours["relativeCreated"] < 10_000
+
+
+def test_a_factory_that_somebody_set_is_asked() -> None:
+    class Marked(logging.LogRecord):
+        pass
+
+    logging.setLogRecordFactory(Marked)
+    try:
+        record = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25)
+    finally:
+        logging.setLogRecordFactory(logging.LogRecord)
+
+    assert type(record) is Marked
+    assert (record.created, record.msecs) == (12.25, 250.0)
