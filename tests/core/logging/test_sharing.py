@@ -196,6 +196,21 @@ def test_a_bar_on_stdout_shares_the_terminal_too(session: Any) -> None:
         assert bar.startswith("Work:  50%|")
 
 
+def test_several_lines_without_the_last_end_are_shown_at_a_flush_and_go_on(session: Any) -> None:
+    code = (
+        'with progress_context("Work", total=2):\n'
+        "    sys.stdout.write('one\\ntwo'); sys.stdout.flush()\n"
+        "    held = list(bars._screen._terminal._held.values())\n"
+        "    print(' and more')\n"
+        "print(held)\n"
+    )
+    with session(code) as terminal:
+        one, two, bar, held = terminal.end()
+
+        assert (one, two, held) == ("one", "two and more", "['two']")
+        assert bar.startswith("Work:   0%|")
+
+
 def test_a_bar_that_cannot_be_drawn_does_not_reach_who_prints(session: Any) -> None:
     code = (
         'with progress_context("Work", total=2):\n'

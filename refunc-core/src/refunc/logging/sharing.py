@@ -138,8 +138,12 @@ class SharedTerminal:
         is_drawing = self._child_lock is None and _is_owned(self._tqdm.get_lock())
         if self._is_raw or is_drawing or type(text) is not str:
             return original(text)
-        lines, newline, rest = (self._held.pop(thread, "") + text).rpartition("\n")
-        if thread in self._whole:
+        held = self._held.pop(thread, "")
+        lines, newline, rest = (held + text).rpartition("\n")
+        # Several lines whose last has no end are the beginning of a `print`, which writes the end by itself: no other
+        # thread's line may come in between.
+        is_begun = bool(newline and rest) and "\n" not in held and len(held + text) <= _LONGEST_HELD
+        if thread in self._whole or is_begun:
             self._held[thread] = lines + newline + rest
             return len(text)
         if rest:
@@ -166,8 +170,13 @@ class SharedTerminal:
                     bar.refresh(nolock=True)
 
     def _flushed(self, original: Callable[[], None]) -> None:
-        """Be `flush` of a stream: a child has no later moment for a line without an end."""
+        """Be `flush` of a stream: what has an end is shown; a child has no later moment for a line without one."""
         thread = threading.get_ident()
+        if thread not in self._whole and "\n" in self._held.get(thread, ""):
+            lines, newline, rest = self._held.pop(thread).rpartition("\n")
+            if rest:
+                self._held[thread] = rest
+            self._put(lines + newline)
         if self._child_lock is not None and thread not in self._whole and (rest := self._held.pop(thread, "")):
             self._put(rest + "\n")
         if self._owner != thread:
