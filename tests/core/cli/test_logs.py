@@ -271,9 +271,9 @@ def test_following_takes_each_line_once_from_every_writer_that_comes(
     assert follower.stdout is not None
     assert json.loads(follower.stdout.readline())["message"] == "begun"
 
-    order(training, "pid = os.fork()")
-    order(training, "0 if pid else ([logger.info('child %d', n) for n in range(50)], logger.flush(), os._exit(0))")
-    order(training, "os.waitpid(pid, 0)")
+    # In one order: parent and child read the same stdin.
+    child = "[logger.info('child %d', n) for n in range(50)], logger.flush(), os._exit(0)"
+    order(training, f"pid = os.fork(); pid or ({child}); os.waitpid(pid, 0)")
     order(training, "[logger.info('parent %d', n) for n in range(50)]")
     order(training, "end")
     seen = [json.loads(line)["message"] for line in follower.communicate(timeout=30)[0].splitlines()]

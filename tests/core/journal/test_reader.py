@@ -10,7 +10,7 @@ import pytest
 
 from refunc.journal import kinds, reader
 from refunc.journal.codec import encode_line, seal
-from refunc.journal.reader import Account, read_backwards, read_journal
+from refunc.journal.reader import METRICS_MARK, Account, read_backwards, read_journal
 from refunc.journal.record import Metrics, Record, Unknown
 
 WRITER = "host-1-abc-wxyz"
@@ -151,6 +151,17 @@ def test_records_written_twice_are_read_once_and_fill_holes(tmp_path: Path) -> N
     assert sorted(record.seq for record in records) == list(range(30))
     assert account == Account(duplicates=14)
     assert sorted(record.seq for record in read_backwards(tmp_path)) == list(range(30))
+
+
+def test_a_kind_that_is_passed_over_takes_no_other_line_with_it(tmp_path: Path) -> None:
+    """Also none that has the same words in it, near its beginning."""
+    line = {"time": 1.5, "kind": "log", "level": "INFO", "message": "", "tags": {"kind": "metrics"}}
+    lines = [encode_line({"seq": number, **line}) for number in (3, 7)]
+    segment(tmp_path, [*metrics(0, 3), lines[0], *metrics(4, 3), lines[1]])
+
+    for source in (read_journal, read_backwards):
+        found = [record.seq for record in source(tmp_path, pass_over=METRICS_MARK)]
+        assert sorted(found) == [3, 7]
 
 
 def test_gaps_in_the_numbers_are_counted(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from refunc.cli.moments import moment
 from refunc.cli.screen import error_line
 from refunc.journal.kinds import CRASHED, RUNNING
 from refunc.journal.levels import level_number
-from refunc.journal.reader import read_backwards
+from refunc.journal.reader import METRICS_MARK, read_backwards, read_journal
 from refunc.journal.record import Gap, LogLine, Record
 from refunc.journal.tail import Tail
 from refunc.logging.quantities import duration
@@ -87,9 +87,9 @@ def logs(
     found = the_run(ctx, store, run)
     choice = _Choice.of(found, since=since, until=until, **options)
     if count is not None:
-        entries = iter(newest(choice.of_records(read_backwards(found.folder)), count))
+        entries = iter(newest(choice.of_records(choice.newest_first()), count))
     else:
-        entries = choice.of_records(found.records())
+        entries = choice.of_records(choice.oldest_first())
     for _, entry in entries:
         choice.show(entry)
 
@@ -113,7 +113,7 @@ def tail(ctx: click.Context, /, run: str, follow: bool, count: int, store: str |
     choice = _Choice.of(found, **options)
     try:
         place = Tail.at_end(found.folder) if follow else None
-        last = newest(choice.of_records(read_backwards(found.folder)), count)
+        last = newest(choice.of_records(choice.newest_first()), count)
         for _, entry in last:
             choice.show(entry)
         if place is not None:
@@ -159,6 +159,18 @@ class _Choice:
             all_kinds=all_kinds,
             show=_show_json if as_json else Lines(run.start_time).print,
         )
+
+    def oldest_first(self) -> Iterator[Record]:
+        """Return the run's records; without its metrics, which it is nearly made of, where they are not wanted."""
+        return read_journal(self.run.folder, pass_over=self._mark)
+
+    def newest_first(self) -> Iterator[Record]:
+        """Return the same, newest first."""
+        return read_backwards(self.run.folder, pass_over=self._mark)
+
+    @property
+    def _mark(self) -> bytes | None:
+        return None if self.all_kinds else METRICS_MARK
 
     def of_records(self, source: Iterable[Record]) -> Iterator[tuple[Record, LogEntry]]:
         """Yield those of *source* that are wanted, each with its entry."""

@@ -19,14 +19,11 @@ import msgspec
 from refunc.journal import kinds
 from refunc.journal.codec import CRC_LENGTH, CRC_MARK, MAX_LINE_BYTES, MAX_VALUES, NONFINITE, decode_line
 from refunc.journal.numbers import Numbers
-from refunc.journal.reader import Account, record_in
+from refunc.journal.reader import HEAD_BYTES, METRICS_MARK, Account, record_in
 from refunc.journal.record import Gap, Record
 from refunc.journal.values import INT64_MAX
 
 _BLOCK_BYTES: Final = 1 << 20
-#: Where the kind stands in a line that refunc wrote; in another one it costs time to find, and nothing else.
-_HEAD_BYTES: Final = 96
-_METRICS_MARK: Final = b'"kind":"metrics"'
 _OTHER_MARK: Final = b'"other":'
 
 
@@ -153,7 +150,7 @@ def _decode(lines: list[bytes], writer: str, place: Place) -> list[PointLine | N
     found: list[PointLine | Note] = []
     take = place.numbers.take
     for line in lines:
-        if line.find(_METRICS_MARK, 0, _HEAD_BYTES) > 0:
+        if line.find(METRICS_MARK, 0, HEAD_BYTES) > 0:
             point = _point_in(line)
             if point is not None:
                 if take(point.seq):
