@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -163,6 +165,30 @@ def test_a_disk_that_takes_nothing_leaves_no_half_run(
     assert result.exit_code == 1
     assert "could not be written whole" in result.said["failed"][0]["reason"]
     assert list((own_folder / "experiments").iterdir()) == []
+
+
+def test_an_import_that_is_killed_leaves_no_half_run(logs: Path, imported: Callable[..., Any], tools: Any) -> None:
+    rows = "".join(f"0,,{step},{step / 7},\n" for step in range(100_000))
+    (logs / "version_0" / "metrics.csv").write_text(METRICS + rows)
+    with subprocess.Popen([sys.executable, "-m", "refunc", "import", str(logs)], stdout=subprocess.PIPE) as process:
+        tools.until(lambda: list(Path("experiments").glob(".import-*/*/journal/*.jsonl")))
+        process.kill()
+
+    assert list(open_store()) == []
+    result = imported(logs)
+    assert (result.exit_code, result.said["wrote"]["points"]) == (0, 100_008)
+    assert len(list(open_store())) == 1
+
+
+def test_what_reads_yaml_is_asked_for_by_name(
+    logs: Path, imported: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "yaml", None)
+
+    result = imported(logs)
+
+    assert result.exit_code == 1
+    assert result.said["failed"][0]["reason"] == "reading hparams.yaml needs the package PyYAML: pip install pyyaml"
 
 
 def test_hostile_names_stay_text_and_make_no_paths(logs: Path, imported: Callable[..., Any], own_folder: Path) -> None:
