@@ -78,6 +78,7 @@ class Source(Protocol):
 
     def points(self, writer: str, group: Group, name: str, *, rows: bool) -> Points:
         """Return the points of the metric *name* in the first `stored` rows of *group*. Raises Stale."""
+        ...
 
 
 class Stored(Protocol):
@@ -85,6 +86,7 @@ class Stored(Protocol):
 
     def opened(self) -> AbstractContextManager[Source]:
         """Open the index for reading points. Raises Stale where that cannot be."""
+        ...
 
 
 @attrs.define

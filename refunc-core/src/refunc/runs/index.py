@@ -382,7 +382,7 @@ def _keep_rows(connection: sqlite3.Connection, run: int, writer: str, group: Gro
     count = len(group.rows)
     query = "SELECT id, count, stepless FROM part WHERE run = ? AND writer = ? AND names = ? ORDER BY id DESC LIMIT 1"
     last = connection.execute(query, (run, writer, names)).fetchone() if group.stored else None
-    has_epochs = False
+    has_epochs, known = False, dict[int, bytes]()
     if last is not None:
         known = dict(connection.execute("SELECT kind, data FROM blob WHERE part = ?", (last[0],)).fetchall())
         has_epochs = _EPOCHS in known

@@ -53,7 +53,7 @@ class Series:
     times: Sequence[float] = attrs.field(converter=floats)
     epochs: Sequence[int | None] = attrs.field(converter=whole_numbers, default=())
     x_name: str = "step"
-    _x: Sequence[float | None] | None = None
+    _x: Sequence[float | None] | None = attrs.field(default=None, alias="x")
 
     def __len__(self) -> int:
         return len(self.values)
