@@ -39,7 +39,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--die"]:
         metrics.log_and_die(sys.argv[2])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", action="append", choices=FAMILIES, help="a family; may be given more than once")
     parser.add_argument("--case", action="append", help="begins a case's name; may be given more than once")
     parser.add_argument("--json", type=Path, help="write all figures of all rounds there")

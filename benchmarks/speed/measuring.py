@@ -147,8 +147,8 @@ def _state_of(folder: Path) -> list[tuple[str, int, int]]:
 
 
 def bytes_in(folder: Path) -> int:
-    """Return the bytes of disk blocks that the files in *folder* take."""
-    return sum(path.stat().st_blocks * 512 for path in _files(folder))
+    """Return the bytes that the files in *folder* have."""
+    return sum(path.stat().st_size for path in _files(folder))
 
 
 def _files(folder: Path) -> list[Path]:
