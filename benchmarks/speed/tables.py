@@ -33,8 +33,9 @@ def machine(rounds: int) -> str:
     python = f"{platform.python_implementation()} {platform.python_version()}"
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
     # Of the last quarter of an hour: with more than one it was no quiet machine.
-    where = f"{os.cpu_count()} virtual cores, {platform.system()} {platform.release().split('-')[0]}, load {os.getloadavg()[2]:.1f}"
-    return f"{python}, {where}; {rounds} rounds\n{versions}"
+    load = f"load {os.getloadavg()[2]:.1f}"
+    kernel = f"{platform.system()} {platform.release().split('-')[0]}"
+    return f"{python}, {os.cpu_count()} virtual cores, {kernel}, {load}; {rounds} rounds\n{versions}"
 
 
 def family_table(family: str, results: Results) -> list[list[str]]:
