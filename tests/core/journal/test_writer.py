@@ -102,3 +102,33 @@ def test_a_full_memory_keeps_results_and_errors_longer_than_other_lines(writer: 
 
     assert all(writer._is_kept(item) for item in kept)
     assert not any(writer._is_kept(item) for item in others)
+
+
+def test_one_record_of_metrics_that_cannot_be_written_stops_nothing_when_it_comes_alone(writer: JournalWriter) -> None:
+    many = {f"m{n}": 0.5 for n in range(MAX_VALUES)}
+    writer.append((kinds.METRICS, 1.0, Columns(tuple(many)), tuple(many.values()), 0, None, False, "train", None))
+    assert writer.flush() is True
+    writer.append((kinds.METRICS, 2.0, Columns(("loss",)), (0.5,), 1, None, False, "train", None))
+    assert writer.flush() is True
+
+    damaged, metrics = read_journal(writer.folder.path)
+    assert isinstance(damaged, Unknown)
+    assert isinstance(metrics, Metrics)
+    assert (damaged.seq, metrics.seq) == (0, 1)
+
+
+def test_names_of_artifacts_on_a_line_are_text_in_any_encoding_also_unmasked(
+    own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REFUNC_REDACT", "0")
+    writer = JournalWriter(
+        RunFolder(own_folder / "run", {"format": kinds.FORMAT, "run_id": "abcdefgh"}), logger="train"
+    )
+    values = (None, None, None, ("lone \ud800", "plain"), None, False)
+    writer.append((kinds.LOG, 1.0, 20, "saved", None, None, values, ("train.py", 1), None, "train"))
+    writer.close()
+    writer.release()
+
+    (line,) = read_journal(writer.folder.path)
+    assert isinstance(line, LogLine)
+    assert list(line.artifacts) == ["lone \\ud800", "plain"]

@@ -175,7 +175,7 @@ def _encode_carefully(fields: dict[str, Any]) -> bytes:
 def _finite(value: Any, pointer: str, nonfinite: dict[str, str]) -> Any:
     if isinstance(value, dict):
         return {_text(key): _finite(item, f"{pointer}/{_escape(_text(key))}", nonfinite) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [_finite(item, f"{pointer}/{index}", nonfinite) for index, item in enumerate(value)]
     if isinstance(value, str):
         return _text(value)

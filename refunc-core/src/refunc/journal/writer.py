@@ -184,8 +184,12 @@ class JournalWriter(FileOutlet):
         if other is not None and self._masks:
             other = masked(other)
         name = None if logger == self.logger else logger
-        row = (columns.row or row_of(columns))(*values)
-        return encode_row(MetricsRow(seq, moment, kind, step, automatic, epoch, row, other, name))
+        metrics = (columns.row or row_of(columns))(*values)
+        row = MetricsRow(seq, moment, kind, step, automatic, epoch, metrics, other, name)
+        try:
+            return encode_row(row)
+        except Exception:  # see `_encode`
+            return self._encode_alone(row)
 
     def _settle(self) -> None:
         if self._put_off:
