@@ -7,6 +7,7 @@ import logging
 import multiprocessing  # so that both ask it for the process's name
 import sys
 import time
+import types
 from typing import Any
 
 import pytest
@@ -77,3 +78,29 @@ def test_a_factory_that_somebody_set_is_asked() -> None:
 
     assert type(record) is Marked
     assert (record.created, record.msecs) == (12.25, 250.0)
+
+
+def test_another_way_to_make_records_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = logging.Logger.makeRecord
+
+    def traced(self: logging.Logger, *args: Any, **options: Any) -> logging.LogRecord:
+        record = original(self, *args, **options)
+        record.trace_id = 7
+        return record
+
+    class Tracing(logging.Logger):
+        makeRecord = traced  # noqa: N815  # stdlib's name
+
+    by_class = record_for(Tracing("records"), 20, "m", sys._getframe(), None, None, 12.25)
+    monkeypatch.setattr(logging.Logger, "makeRecord", traced)
+    by_patch = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25)
+
+    assert (vars(by_class)["trace_id"], vars(by_patch)["trace_id"]) == (7, 7)
+
+
+def test_multiprocessing_that_another_thread_imports_right_now_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "multiprocessing", types.ModuleType("multiprocessing"))
+
+    record = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25)
+
+    assert record.processName == "MainProcess"

@@ -2,7 +2,8 @@
 stdlib's `LogRecord`, made at a quarter of its price: what its constructor finds out anew each time is remembered here.
 
 Every attribute has the value that the constructor gives it; a test compares them on each Python. Where somebody has set
-a record factory of their own, it is asked instead.
+a record factory, or another `makeRecord` (a class of loggers, what traces programs and puts its ids there), that is
+asked instead.
 """
 
 from __future__ import annotations
@@ -11,12 +12,18 @@ import logging
 import os
 import sys
 import threading
+from types import FunctionType
 from typing import Any
 
 _probe = logging.LogRecord("", 0, "", 0, "", (), None)
 #: When stdlib's clock of `relativeCreated` began, in seconds since 1970.
 _STARTED = _probe.created - _probe.relativeCreated / 1000
 _HAS_TASKS = hasattr(_probe, "taskName")  # from Python 3.12 on
+
+_make = logging.Logger.makeRecord
+_own_file = logging.LogRecord.__init__.__code__.co_filename
+#: stdlib's own way of making records; None where another stood in its place before this was imported.
+_stdlibs = _make if isinstance(_make, FunctionType) and _make.__code__.co_filename == _own_file else None
 
 _MAX_PATHS = 10_000
 #: File name and module name by path.
@@ -33,7 +40,7 @@ def record_for(
         error: What stdlib calls `exc_info`, or None.
     """
     code = frame.f_code
-    if logging.getLogRecordFactory() is not logging.LogRecord:
+    if logging.getLogRecordFactory() is not logging.LogRecord or type(logger).makeRecord is not _stdlibs:
         record = logger.makeRecord(
             logger.name, level, code.co_filename, frame.f_lineno, message, (), error, code.co_name, None, stack
         )
@@ -81,7 +88,12 @@ def _names_of(path: str) -> tuple[str, str]:
 
 def _process_name() -> str:
     processes = sys.modules.get("multiprocessing")
-    return str(processes.current_process().name) if processes is not None else "MainProcess"
+    if processes is None:
+        return "MainProcess"
+    try:
+        return str(processes.current_process().name)
+    except Exception:  # another thread is importing it
+        return "MainProcess"
 
 
 def _task_name() -> str | None:
