@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections import OrderedDict, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 
 from refunc.journal.record import LogLine, Metrics
 from refunc.logging import MLLogger, experiment_context, get_logger
+from refunc.logging.echo import Echo, bar_opened
 from refunc.runs import open_store
 from refunc.runs.run import Run
 
@@ -225,3 +228,136 @@ def test_a_handler_that_is_added_later_hears_the_next_line(logger: MLLogger) -> 
     logger.info("after")
 
     assert heard == ["for the root"]
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Have threads take turns at nearly every step, so that what can come between two steps does."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("switching")
+def test_threads_that_log_first_at_once_leave_no_place_in_a_run_that_has_ended(logger: MLLogger) -> None:
+    for number in range(100):
+        logger.set_step(number)
+        logger.start_experiment(f"run {number}")
+        barrier = threading.Barrier(3)
+
+        def log(barrier: threading.Barrier = barrier) -> None:
+            barrier.wait()
+            logger.log_metrics({"a": 1.0})
+
+        threads = [threading.Thread(target=log) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        logger.end_experiment()
+        assert not logger._place.is_current
+
+    for run in open_store():
+        assert [step for step, _ in points(run)] == [int(str(run.experiment_name).split()[1])] * 3
+
+
+@pytest.mark.usefixtures("switching")
+def test_a_logger_means_its_own_threads_run_while_others_open_and_end_theirs(logger: MLLogger) -> None:
+    def train(name: str) -> None:
+        for number in range(30):
+            with experiment_context(f"{name} {number}"):
+                logger.log_metrics({"n": 1.0}, number)
+                logger.log_metrics({"n": 2.0}, number)
+
+    threads = [threading.Thread(target=train, args=(name,)) for name in ("a", "b", "c")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    runs = list(open_store())
+    assert len(runs) == 90
+    for run in runs:
+        number = int(str(run.experiment_name).split()[1])
+        assert points(run) == [(number, {"n": 1.0}), (number, {"n": 2.0})]
+
+
+@pytest.mark.usefixtures("switching")
+def test_a_bar_opens_while_another_thread_makes_loggers() -> None:
+    stop = threading.Event()
+
+    def make() -> None:
+        while not stop.is_set():
+            made = [Echo() for _ in range(50)]
+            made.clear()
+
+    thread = threading.Thread(target=make)
+    thread.start()
+    try:
+        for _ in range(3_000):
+            bar_opened()
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_a_logger_that_tracks_nothing_leaves_nothing_in_anybodys_run(logger: MLLogger, tmp_path: Path) -> None:
+    quiet = MLLogger("untracked", log_dir=tmp_path / "logs", experiment_tracking=False)
+    with experiment_context("somebody's") as tracker:
+        quiet.set_step(3)
+        quiet.log_metrics({"a": 1.0})
+        quiet.info("line")
+        logger.log_metrics({"a": 2.0})
+        logger.experiment_tracking = False
+        logger.log_metrics({"a": 3.0})
+        logger.info("line")
+        logger.experiment_tracking = True
+        logger.log_metrics({"a": 4.0})
+    assert tracker.folder is not None
+
+    run = Run.open(tracker.folder)
+    assert [metrics for _, metrics in points(run)] == [{"a": 2.0}, {"a": 4.0}]
+    assert not [record for record in run.records() if isinstance(record, LogLine)]
+
+
+def test_a_logger_that_tracks_nothing_has_its_data_in_a_run_of_its_own(tmp_path: Path, logger: MLLogger) -> None:
+    quiet = MLLogger("untracked", log_dir=logger.log_dir, experiment_tracking=False)
+    quiet.start_experiment("own", parameters={"lr": 0.1})
+    quiet.log_metrics({"a": 1.0})
+    quiet.info("line")
+    quiet.log_metrics({"a": 2.0})
+    quiet.end_experiment()
+
+    run = run_of(quiet)
+    assert [metrics for _, metrics in points(run)] == [{"a": 1.0}, {"a": 2.0}]
+    assert run.params == {"lr": 0.1}
+    assert not [record for record in run.records() if isinstance(record, LogLine)]
+
+
+@pytest.mark.usefixtures("switching")
+def test_extra_fields_that_another_thread_changes_meanwhile_raise_nothing(logger: MLLogger) -> None:
+    stop = threading.Event()
+    state: dict[str, int] = {str(number): number for number in range(900)}
+
+    def change() -> None:
+        while not stop.is_set():
+            state.update({f"more {number}": number for number in range(50)})
+            for number in range(50):
+                del state[f"more {number}"]
+
+    logger.start_experiment("state")
+    for handler in logger.handlers:
+        logger.remove_handler(handler)
+    thread = threading.Thread(target=change)
+    thread.start()
+    try:
+        for _ in range(1_000):
+            logger.info("state", extra=state)
+    finally:
+        stop.set()
+        thread.join()
+    logger.end_experiment()
+
+    lines = [record for record in run_of(logger).records() if isinstance(record, LogLine)]
+    assert [len(line.extra) >= 900 for line in lines] == [True] * 1_000

@@ -40,6 +40,8 @@ loose_lines: deque[Any] = deque(maxlen=1_000)
 _open_runs: dict[str, ActiveRun] = {}
 #: Held while a call that found no run opens or attaches one. Re-entrant: a signal handler may log its first record.
 _opening = threading.RLock()
+#: Held for the few assignments that give a logger its place in a run, or say which run is meant. Re-entrant likewise.
+joining = threading.RLock()
 #: The run that ended last in this process.
 last_ended: ActiveRun | None = None
 _ending_error: list[tuple[str, str]] = []
@@ -107,12 +109,13 @@ def is_only(run: ActiveRun) -> bool:
     return run.is_open and tuple(_open_runs) == (run.run_id,)
 
 
-def _look_at_places() -> None:
-    """Say of each logger's place in an open run whether it is current: a run was opened or has ended."""
-    for run in tuple(_open_runs.values()):
-        only = is_only(run)
-        for logger, steps in tuple(run.steps.items()):
-            steps.is_current = only or (run.is_open and getattr(logger, "_run", None) is run)
+def _add(run: ActiveRun) -> None:
+    """Have *run* among the open ones, and every logger look anew which one it means."""
+    with joining:
+        _open_runs[run.run_id] = run
+        for other in tuple(_open_runs.values()):
+            for steps in tuple(other.steps.values()):
+                steps.is_current = False
 
 
 def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
@@ -125,8 +128,7 @@ def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
     global _late_run, _late_hook_run
     _install_hooks()
     run.start()
-    _open_runs[run.run_id] = run
-    _look_at_places()
+    _add(run)
     with contextlib.suppress(IndexError):  # another thread's run took lines meanwhile
         run.writer.write_all(map(deque.popleft, repeat(loose_lines, len(loose_lines))))
     name_for_children(run)
@@ -150,7 +152,6 @@ def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None
         deliver_to_all(run)
     is_ended = run.end(status, metrics=metrics, error=error)
     _open_runs.pop(run.run_id, None)
-    _look_at_places()
     name_for_children(next(reversed(tuple(_open_runs.values())), None))
     if is_ended:
         last_ended = run
@@ -193,8 +194,7 @@ def _attach(look: bool) -> ActiveRun | None:
         run = attached or run_of_parent(now=look)
         if run is not None:
             _install_hooks()
-            _open_runs[run.run_id] = run
-            _look_at_places()
+            _add(run)
             name_for_children(run)
         return run
 
@@ -209,8 +209,8 @@ def _install_hooks() -> None:
 
 
 def _after_fork_in_child() -> None:
-    global _opening
-    _opening = threading.RLock()
+    global _opening, joining
+    _opening, joining = threading.RLock(), threading.RLock()
     loose_lines.clear()
     _ending_error.clear()
     for run in tuple(_open_runs.values()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakValueDictionary
 
 from refunc.journal.columns import Columns
 from refunc.logging.terminal import is_terminal
@@ -20,13 +20,15 @@ MAX_SETS = 1_000
 #: The progress bars that are open, outermost first: with one open, metrics go into it, whenever they come.
 open_bars: list[Bar] = []
 
-_echoes: WeakSet[Echo] = WeakSet()
+_echoes: WeakValueDictionary[int, Echo] = WeakValueDictionary()
 
 
 def bar_opened() -> None:
     """Have all metrics looked at from now on, because a bar was opened that shows them."""
-    for echo in tuple(_echoes):
-        echo.look_again()
+    for reference in _echoes.valuerefs():  # one call into C: other threads make loggers meanwhile
+        echo = reference()
+        if echo is not None:
+            echo.look_again()
 
 
 class Shown(Columns):
@@ -49,7 +51,7 @@ class Echo:
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], Shown] = {}
         self._interval = TERMINAL_INTERVAL if is_terminal(sys.stderr) else FILE_INTERVAL
-        _echoes.add(self)
+        _echoes[id(self)] = self
 
     def columns(self, names: tuple[str, ...]) -> Shown:
         """Return the set of these *names*, which is due if it is new."""

@@ -82,7 +82,7 @@ class Lines:
 
     name: str
     _level: int
-    experiment_tracking: bool
+    _is_tracking: bool
     _stdlib: logging.Logger
     _files: list[LogFile]
     _has_lines: bool
@@ -179,8 +179,10 @@ class Lines:
         moment = time()
         # Nothing here asks a value of the caller's whether it is true: an array is neither.
         plain, other = (None, None) if metrics is None else split_metrics(metrics)
-        is_raw = extra is not None and is_unchanging(extra)  # then the writer's thread sees to names and lengths
-        more: Any = {**extra} if is_raw else None if extra is None else jsonable_mapping(extra)  # type: ignore[dict-item]
+        more: Any = extra.copy() if type(extra) is dict else extra  # at once: another thread may change it
+        is_raw = is_unchanging(more)  # then the writer's thread sees to names and lengths
+        if not is_raw and more is not None:
+            more = jsonable_mapping(more)
         if args and EXPERIMENT <= level <= METRIC and is_mapping(args[0]):
             plain, more = _with_payload(level, args[0], plain or {}, jsonable_mapping(more) if is_raw else more or {})
             is_raw = False
@@ -192,10 +194,12 @@ class Lines:
         if not file:  # refunc's own: a tracker's line
             frame = _caller_outside()
             file = _file_of(frame) or "?"
-        steps, run = self._place, None
-        if steps.is_current:
+        steps, run, is_tracking = self._place, None, self._is_tracking
+        if not is_tracking:
+            steps = self._loose_steps
+        elif steps.is_current:
             run = steps.run
-        elif self.experiment_tracking:
+        else:
             run = self._line_run(level)
             steps = self._loose_steps if run is None else self._steps_in(run)
         if step is None and epoch is None:
@@ -206,7 +210,7 @@ class Lines:
         names = None if artifacts is None else _artifact_texts(artifacts)
         error = None if exc_info is None else _exc_info(exc_info)
         trace = None if error is None else _trace_text(error)
-        if self.experiment_tracking:
+        if is_tracking:
             where, line = (file, frame.f_lineno), (plain, other, texts, names, more, is_raw)
             item = (LOG, moment, level, message, step, epoch, line, where, trace, self.name)
             if run is None:

@@ -146,12 +146,13 @@ class MLLogger(Delivering, Recorder, Lines):
         return self._implicit_run() if must_be_told or current.is_ambiguous() else None
 
     def _data_run(self) -> ActiveRun | None:
-        if not self.experiment_tracking:
-            return None
         run = self._run
         if run is not None and run.accepts():
             return run
-        return current.existing_run() or self._implicit_run()
+        return (current.existing_run() or self._implicit_run()) if self._is_tracking else None
+
+    def _is_current(self, run: ActiveRun) -> bool:
+        return super()._is_current(run) and (self._is_tracking or self._run is run)
 
     def _implicit_run(self) -> ActiveRun:
         return current.implicit_run(self._open_implicit)
@@ -350,6 +351,16 @@ class MLLogger(Delivering, Recorder, Lines):
     def remove_handler(self, handler: logging.Handler) -> None:
         """Take *handler* away; one that is not there is no error."""
         self._stdlib.removeHandler(handler)
+
+    @property
+    def experiment_tracking(self) -> bool:
+        """Whether lines and data of this logger go to runs that it has not started itself."""
+        return self._is_tracking
+
+    @experiment_tracking.setter
+    def experiment_tracking(self, experiment_tracking: bool) -> None:
+        self._is_tracking = experiment_tracking
+        self._place = self._loose_steps  # the run that was meant is looked for anew
 
     @property
     def level(self) -> int:

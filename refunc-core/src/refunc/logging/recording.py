@@ -26,7 +26,7 @@ from refunc.journal.values import (
     number,
     text_of,
 )
-from refunc.logging.current import is_only
+from refunc.logging import current
 from refunc.logging.definition import definition
 from refunc.logging.echo import Echo, Shown
 from refunc.logging.integrations import is_in_hook
@@ -326,19 +326,31 @@ class Recorder:
                 steps = Steps()
                 steps.enter(run)
                 return steps
-            steps, self._loose_steps = self._loose_steps, Steps()
-            steps.enter(run)
-            run.steps[self] = steps
-            self._last_run = run
-            self._joined(run)
+            steps = self._enter(run)
         self._place = steps
-        steps.is_current = self._is_current(run)
-        if not self._is_current(run):  # another thread opened or ended one meanwhile
-            steps.is_current = False
+        if self._is_current(run):
+            with current.joining:
+                steps.is_current = self._is_current(run)
+                if not self._is_current(run):  # it was ended meanwhile, or a signal handler opened another one
+                    steps.is_current = False
+        return steps
+
+    def _enter(self, run: ActiveRun) -> Steps:
+        """Return a new place in *run*, or the one that another thread made meanwhile: there is one, which run knows."""
+        with current.joining:
+            known = run.steps.get(self)
+            if known is not None:
+                return known
+            loose, self._loose_steps = self._loose_steps, Steps()
+            loose.enter(run)
+            steps = run.steps.setdefault(self, loose)  # a signal handler may have been here
+            self._last_run = run
+        self._joined(run)
         return steps
 
     def _is_current(self, run: ActiveRun) -> bool:
-        return (run.is_open and self._run is run) or is_only(run)
+        """Whether whatever this logger records now can only mean *run*."""
+        return (run.is_open and self._run is run) or current.is_only(run)
 
     def _join(self, run: ActiveRun) -> None:
         """Make sure that *run* knows this logger, before its first record there."""
