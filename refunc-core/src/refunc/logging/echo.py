@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from weakref import ref
 
 from refunc.journal.columns import Columns
 from refunc.logging.terminal import is_terminal
@@ -20,13 +21,26 @@ MAX_SETS = 1_000
 #: The progress bars that are open, outermost first: with one open, metrics go into it, whenever they come.
 open_bars: list[Bar] = []
 
-_echoes: WeakValueDictionary[int, Echo] = WeakValueDictionary()
+# No WeakSet: Python swallows a Ctrl-C that comes while a weak reference's callback runs.
+_echoes: list[ref[Echo]] = []
+#: Echoes, those that are gone included, above which the latter are forgotten.
+_most_echoes = 100
+
+
+def _remember(echo: Echo) -> None:
+    global _most_echoes
+    _echoes.append(ref(echo))
+    if len(_echoes) > _most_echoes:
+        for gone in [each for each in tuple(_echoes) if each() is None]:
+            with suppress(ValueError):  # by another thread
+                _echoes.remove(gone)
+        _most_echoes = 2 * len(_echoes) + 100
 
 
 def bar_opened() -> None:
     """Have all metrics looked at from now on, because a bar was opened that shows them."""
-    for reference in _echoes.valuerefs():  # one call into C: other threads make loggers meanwhile
-        echo = reference()
+    for each in tuple(_echoes):
+        echo = each()
         if echo is not None:
             echo.look_again()
 
@@ -51,7 +65,7 @@ class Echo:
     def __init__(self) -> None:
         self._known: dict[tuple[str, ...], Shown] = {}
         self._interval = TERMINAL_INTERVAL if is_terminal(sys.stderr) else FILE_INTERVAL
-        _echoes[id(self)] = self
+        _remember(self)
 
     def columns(self, names: tuple[str, ...]) -> Shown:
         """Return the set of these *names*, which is due if it is new."""
