@@ -335,3 +335,11 @@ def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, own_folder: Pat
             logger.log_hyperparams({"api_key": "a1b2c3d4e5f6"})
         [journal] = (run.folder / "journal").glob("*.jsonl")
         assert (b"a1b2c3d4e5f6" in journal.read_bytes()) is expected
+
+
+def test_names_made_up_without_end_fill_no_memory_and_are_looked_at_all_the_same() -> None:
+    remembered = secrets._secret_of.cache_info().currsize
+    many = {f"name {number}": number for number in range(1_000)}
+
+    assert masked({**many, "api_key": "abcdefgh1234"}) == {**many, "api_key": MASK}
+    assert secrets._secret_of.cache_info().currsize == remembered

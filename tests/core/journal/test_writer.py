@@ -132,3 +132,29 @@ def test_names_of_artifacts_on_a_line_are_text_in_any_encoding_also_unmasked(
     (line,) = read_journal(writer.folder.path)
     assert isinstance(line, LogLine)
     assert list(line.artifacts) == ["lone \\ud800", "plain"]
+
+
+def test_a_name_of_an_extra_field_whose_own_code_raises_costs_no_line_and_shows_no_secret(
+    writer: JournalWriter,
+) -> None:
+    class Name:
+        is_asked = False
+
+        def __hash__(self) -> int:
+            if self.is_asked:
+                raise RuntimeError("no hash any more")
+            return 5
+
+        def __repr__(self) -> str:
+            return "Name"
+
+    name = Name()
+    values = (None, None, None, None, {name: 1, "password": "hunter2222"}, True)
+    name.is_asked = True
+    place = ("train.py", 1)
+    writer.append((kinds.LOG, 1.0, 20, "password=hunter2222", None, None, values, place, None, "train"))
+    writer.flush()
+
+    (line,) = read_journal(writer.folder.path)
+    assert isinstance(line, LogLine)
+    assert (line.message, line.extra) == ("password=***", {"Name": 1, "password": "***"})

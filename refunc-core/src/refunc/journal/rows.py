@@ -8,7 +8,7 @@ the same members. The fields stand in the order in which they stand in the file.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -16,7 +16,7 @@ import msgspec
 
 from refunc.journal.columns import Columns
 from refunc.journal.levels import level_name
-from refunc.journal.secrets import SHORTEST, is_secret_name, masked, without_secrets
+from refunc.journal.secrets import SHORTEST, masked, secret_among, without_secrets
 from refunc.journal.values import INT64_MAX, INT64_MIN, MAX_KEY, MAX_REPR, jsonable_mapping, text
 
 #: Sets of names that get a class of their own, about 3 kB each; whoever makes up names without end gets dicts.
@@ -96,21 +96,16 @@ def line_row(item: tuple[Any, ...], seq: int, own_logger: str, *, masks: bool) -
 
 def _is_clean(extra: dict[str, Any], *, masks: bool) -> bool:
     """Whether *extra*, a dict of unchanging values, can be written as it is: nearly always, so it is one quick pass."""
-    if not _are_plain(tuple(extra)):
-        return False
-    for value in extra.values():
+    for name, value in extra.items():
         kind = type(value)
+        if type(name) is not str or len(name) > MAX_KEY:
+            return False
         if kind is str:
             if len(value) > MAX_REPR or (masks and len(value) >= SHORTEST and without_secrets(value) is not value):
                 return False
         elif kind is int and not INT64_MIN <= value <= INT64_MAX:
             return False
-    return True
-
-
-@lru_cache(maxsize=512)
-def _are_plain(names: tuple[Any, ...]) -> bool:
-    return all(type(name) is str and len(name) <= MAX_KEY and not is_secret_name(name) for name in names)
+    return not (masks and secret_among(extra))
 
 
 def row_of(columns: Columns) -> Callable[..., Any]:

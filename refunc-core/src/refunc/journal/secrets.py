@@ -215,6 +215,8 @@ def _of_environment() -> tuple[str, ...]:
 
 _TEXTS: Final = ("message", "exception", "error", "target")
 _PLAIN: Final = frozenset({int, float, bool, type(None)})
+#: Sets with more names are not remembered: whoever makes up thousands of names must not fill memory.
+_MOST_NAMES: Final = 100
 _NESTED: Final = ("extra", "params", "tags", "other", "metadata", "artifacts")
 
 
@@ -236,7 +238,7 @@ def masked(value: Any) -> Any:
     if kind is str:
         return without_secrets(value) if len(value) >= SHORTEST else value
     if kind is dict:
-        secret = _secret_among(tuple(value))
+        secret = secret_among(value)
         changed = {}
         for name, item in value.items():
             if secret and name in secret:
@@ -256,8 +258,13 @@ def masked(value: Any) -> Any:
     return value
 
 
+def secret_among(values: dict[str, Any]) -> frozenset[str]:
+    """Return those names in *values* under which a secret stands."""
+    return _secret_of(tuple(values)) if len(values) <= _MOST_NAMES else frozenset(filter(is_secret_name, values))
+
+
 @lru_cache(maxsize=512)
-def _secret_among(names: tuple[str, ...]) -> frozenset[str]:
+def _secret_of(names: tuple[str, ...]) -> frozenset[str]:
     return frozenset(filter(is_secret_name, names))
 
 

@@ -30,7 +30,7 @@ from refunc.journal.levels import ERROR, PROGRESS, RESULT
 from refunc.journal.names import writer_id
 from refunc.journal.outlet import HIGH_WATER, Durability, report
 from refunc.journal.rows import MetricsRow, line_row, row_of
-from refunc.journal.secrets import is_wanted, mask_record, masked
+from refunc.journal.secrets import is_wanted, mask_record, masked, without_secrets
 from refunc.journal.values import short_repr
 
 
@@ -203,7 +203,7 @@ class JournalWriter(FileOutlet):
         try:
             return line_row(item, seq, self.logger, masks=self._masks)
         except Exception as error:  # see `_fields`
-            return self._damaged({"seq": seq, "message": item[3]}, error)
+            return self._damaged({"seq": seq, "message": without_secrets(item[3]) if self._masks else item[3]}, error)
 
     def _fields(self, item: Any, seq: int) -> dict[str, Any]:
         fields = {"seq": seq, "time": item[1], "kind": item[0], **item[2]}
@@ -211,7 +211,7 @@ class JournalWriter(FileOutlet):
             if self._masks:
                 mask_record(fields)
         except Exception as error:  # see `_encode`; what may have a secret in it is not written
-            return self._damaged(fields, error)
+            return self._damaged({"seq": seq, "kind": item[0]}, error)
         if fields.get("logger") == self.logger:
             del fields["logger"]
         return fields
