@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from refunc.journal.record import LogLine, Metrics
-from refunc.logging import MLLogger, experiment_context, get_logger
+from refunc.logging import ExperimentTracker, MLLogger, experiment_context, get_logger
 from refunc.logging.echo import Echo, bar_opened
+from refunc.logging.fields import fields_of
 from refunc.runs import open_store
 from refunc.runs.run import Run
 
@@ -361,3 +362,27 @@ def test_extra_fields_that_another_thread_changes_meanwhile_raise_nothing(logger
 
     lines = [record for record in run_of(logger).records() if isinstance(record, LogLine)]
     assert [len(line.extra) >= 900 for line in lines] == [True] * 1_000
+
+
+def test_what_a_tracker_shows_is_said_of_its_own_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    logger = MLLogger("shown", log_dir=tmp_path / "logs")
+    heard: list[logging.LogRecord] = []
+
+    class Ear(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(record)
+
+    logger.add_handler(Ear())
+    one, two = (ExperimentTracker(name, log_dir=tmp_path / "runs", logger=logger) for name in ("one", "two"))
+    one.start_run()
+    two.start_run()
+    two.log_metrics({"x": 1.0})
+    two.log_result("score", 2.0)
+    two.log_hyperparams({"p": 1})
+    two.end_run()
+    one.end_run()
+
+    shown = [fields_of(record).run_id for record in heard if record.levelname in ("METRIC", "RESULT")]
+    shown += [fields_of(record).run_id for record in heard if record.getMessage() == "params"]
+    assert shown == [two.run_id] * 3
+    assert "cannot know which is meant" not in capsys.readouterr().err

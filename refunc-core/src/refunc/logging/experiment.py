@@ -162,11 +162,13 @@ class ExperimentTracker(Recorder):
     def _joined(self, run: ActiveRun) -> None:
         self.logger._joined(run)
 
-    def _show(self, level: int, message: str, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
-        self.logger._show(level, message, metrics, step, epoch)
+    def _show(
+        self, level: int, message: str, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun
+    ) -> None:
+        self.logger._show(level, message, metrics, step, epoch, run)
 
-    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
-        self.logger._show_metrics(metrics, step, epoch)
+    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun) -> None:
+        self.logger._show_metrics(metrics, step, epoch, run)
 
 
 @contextmanager

@@ -247,12 +247,12 @@ class MLLogger(Delivering, Recorder, Lines):
 
     # -- how data calls are shown ------------------------------------------------------------------------------------
 
-    def _show(self, level: int, message: str, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
-        run = self._current_run()
-        identity = (run.experiment_id, run.run_id) if run is not None else (None, None)
-        self._say(level, message, Fields(step, epoch, metrics, {}, (), {}, *identity))
+    def _show(
+        self, level: int, message: str, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun
+    ) -> None:
+        self._say(level, message, Fields(step, epoch, metrics, {}, (), {}, run.experiment_id, run.run_id))
 
-    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
+    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun) -> None:
         if self._level > METRIC or not metrics:
             return
         if open_bars:
@@ -261,7 +261,7 @@ class MLLogger(Delivering, Recorder, Lines):
 
             show_in_open_bar(metrics)
         else:
-            self._show(METRIC, ", ".join(metrics), metrics, step, epoch)
+            self._show(METRIC, ", ".join(metrics), metrics, step, epoch, run)
 
     # -- reading back ------------------------------------------------------------------------------------------------
 

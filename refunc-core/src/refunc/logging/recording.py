@@ -55,10 +55,12 @@ class Recorder:
         """Return the run that a data call belongs to; None where none is to be recorded."""
         raise TypeError(f"{type(self).__name__} does not say which run its data belong to.")
 
-    def _show(self, level: int, message: str, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
-        """Show a data call on the console, where there is one."""
+    def _show(
+        self, level: int, message: str, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun
+    ) -> None:
+        """Show a data call in *run* on the console, where there is one."""
 
-    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any) -> None:
+    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun) -> None:
         """Show metrics in an open bar, or else as a line; called when they are due."""
 
     # -- metrics -----------------------------------------------------------------------------------------------------
@@ -110,7 +112,7 @@ class Recorder:
         if len(queue) > writer.high_water:
             writer.relieve()
         if moment >= columns.due and self._echo.is_shown(columns, moment):
-            self._show_metrics(dict(zip(columns.names, values, strict=True)), step, epoch)
+            self._show_metrics(dict(zip(columns.names, values, strict=True)), step, epoch, steps.run)
 
     def _sorted_out(
         self, metrics: Any, step: Any, epoch: Any
@@ -175,7 +177,7 @@ class Recorder:
             )
         run.params.update(plain)
         run.put_through(kinds.PARAMS, {"params": plain, "logger": self.name})
-        self._show(EXPERIMENT, "params", plain, None, None)
+        self._show(EXPERIMENT, "params", plain, None, None, run)
 
     def log_params(self, params: Any) -> None:
         """Record hyperparameters; the same as `log_hyperparams`."""
@@ -220,7 +222,7 @@ class Recorder:
         if metadata is not None:
             fields["extra"] = {"metadata": jsonable(metadata)}
         run.put_through(kinds.LOG, fields)
-        self._show(RESULT, message, {**plain, **(other or {})}, step, epoch)
+        self._show(RESULT, message, {**plain, **(other or {})}, step, epoch, run)
 
     # -- artifacts ---------------------------------------------------------------------------------------------------
 
