@@ -227,7 +227,7 @@ class Lines:
                 {**(plain or {}), **(other or {})},
                 texts or {},
                 names or (),
-                more or {} if not is_raw or is_plain(more) else jsonable_mapping(more),
+                jsonable_mapping(more) if is_raw and not is_plain(more or {}) else more or {},
                 run.experiment_id if run is not None else None,
                 run.run_id if run is not None else None,
             )
