@@ -9,8 +9,8 @@ import pytest
 
 from refunc.journal import kinds
 from refunc.journal.codec import MAX_VALUES
-from refunc.journal.columns import Columns
 from refunc.journal.folder import RunFolder
+from refunc.journal.metric_set import MetricSet
 from refunc.journal.reader import Account, read_journal
 from refunc.journal.record import LogLine, Metrics, RunEnd, Unknown
 from refunc.journal.writer import JournalWriter
@@ -50,9 +50,9 @@ def test_a_record_with_more_values_than_readers_take_is_said_and_hides_none(
     writer: JournalWriter, caplog: pytest.LogCaptureFixture
 ) -> None:
     many = {f"m{n}": 0.5 for n in range(MAX_VALUES)}
-    columns = Columns(tuple(many))
-    writer.append((kinds.METRICS, 1.0, columns, tuple(many.values()), 0, None, False, "train", None))
-    writer.append((kinds.METRICS, 2.0, Columns(("loss",)), (0.5,), 1, None, False, "train", None))
+    metric_set = MetricSet(tuple(many))
+    writer.append((kinds.METRICS, 1.0, metric_set, tuple(many.values()), 0, None, False, "train", None))
+    writer.append((kinds.METRICS, 2.0, MetricSet(("loss",)), (0.5,), 1, None, False, "train", None))
     writer.flush()
 
     damaged, metrics = read_journal(writer.folder.path)
@@ -76,8 +76,8 @@ def test_how_a_run_ended_is_kept_where_its_metrics_are_too_many_for_a_line(lengt
 
 
 def test_a_logger_that_is_the_headers_is_left_out_of_lines_and_read_back(writer: JournalWriter) -> None:
-    writer.append((kinds.METRICS, 1.0, Columns(("loss",)), (0.5,), 1, None, False, "train", None))
-    writer.append((kinds.METRICS, 2.0, Columns(("loss",)), (0.4,), 2, None, False, "other", None))
+    writer.append((kinds.METRICS, 1.0, MetricSet(("loss",)), (0.5,), 1, None, False, "train", None))
+    writer.append((kinds.METRICS, 2.0, MetricSet(("loss",)), (0.4,), 2, None, False, "other", None))
     writer.flush()
 
     (segment,) = (writer.folder.path / "journal").iterdir()
@@ -88,7 +88,7 @@ def test_a_logger_that_is_the_headers_is_left_out_of_lines_and_read_back(writer:
 
 
 def test_a_step_that_nobody_gave_is_marked(writer: JournalWriter) -> None:
-    writer.append((kinds.METRICS, 1.0, Columns(("loss",)), (0.5,), 0, None, True, "train", None))
+    writer.append((kinds.METRICS, 1.0, MetricSet(("loss",)), (0.5,), 0, None, True, "train", None))
     writer.flush()
 
     (record,) = read_journal(writer.folder.path)
@@ -98,7 +98,7 @@ def test_a_step_that_nobody_gave_is_marked(writer: JournalWriter) -> None:
 
 def test_a_full_memory_keeps_results_and_errors_longer_than_other_lines(writer: JournalWriter) -> None:
     kept = [(kinds.PARAMS, 0.0, {}), (kinds.LOG, 0.0, {"level": "RESULT"}), (kinds.LOG, 0.0, {"level": "ERROR"})]
-    others = [(kinds.LOG, 0.0, {"level": "INFO"}), (kinds.METRICS, 0.0, Columns(()), (), 0, None, False, "", None)]
+    others = [(kinds.LOG, 0.0, {"level": "INFO"}), (kinds.METRICS, 0.0, MetricSet(()), (), 0, None, False, "", None)]
 
     assert all(writer._is_kept(item) for item in kept)
     assert not any(writer._is_kept(item) for item in others)
@@ -106,9 +106,9 @@ def test_a_full_memory_keeps_results_and_errors_longer_than_other_lines(writer: 
 
 def test_one_record_of_metrics_that_cannot_be_written_stops_nothing_when_it_comes_alone(writer: JournalWriter) -> None:
     many = {f"m{n}": 0.5 for n in range(MAX_VALUES)}
-    writer.append((kinds.METRICS, 1.0, Columns(tuple(many)), tuple(many.values()), 0, None, False, "train", None))
+    writer.append((kinds.METRICS, 1.0, MetricSet(tuple(many)), tuple(many.values()), 0, None, False, "train", None))
     assert writer.flush() is True
-    writer.append((kinds.METRICS, 2.0, Columns(("loss",)), (0.5,), 1, None, False, "train", None))
+    writer.append((kinds.METRICS, 2.0, MetricSet(("loss",)), (0.5,), 1, None, False, "train", None))
     assert writer.flush() is True
 
     damaged, metrics = read_journal(writer.folder.path)

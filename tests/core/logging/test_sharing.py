@@ -12,7 +12,7 @@ handler = logging.StreamHandler(); handler.setFormatter(logging.Formatter("%(nam
 logging.getLogger("lib").addHandler(handler); logging.getLogger("lib").setLevel("INFO")
 
 def work(number):
-    for i in range(50):
+    for i in range(60):
         loggers[number].info("thread %d line %02d", number, i)
         if number == 3 and i == 20:
             raise ValueError("thread 3 stumbles")
@@ -41,7 +41,7 @@ print("behind")
 
 def test_everything_that_is_written_stands_whole_and_in_order_above_the_bars(session: Any, tools: Any) -> None:
     with session(EVERYTHING, 100, 30) as terminal:
-        tools.until(lambda: any("thread 2 line 49" in line for line in terminal.all_lines))
+        tools.until(lambda: any("thread 2 line 59" in line for line in terminal.all_lines))
         tools.until(lambda: terminal.last_has("loss=0.25"))
         terminal.resize(70, 30)
         terminal.go()
@@ -53,7 +53,7 @@ def test_everything_that_is_written_stands_whole_and_in_order_above_the_bars(ses
         assert inner.startswith("Inner:  60%|")
         assert "Outer" not in "".join(lines) + outer[5:]
         assert "Inner" not in "".join(lines) + inner[5:]
-        for number, count in enumerate([50, 50, 50, 21]):
+        for number, count in enumerate([60, 60, 60, 21]):
             mine = [line[line.index("thread") :] for line in lines if f"thread {number} line" in line]
             assert mine == [f"thread {number} line {i:02}" for i in range(count)]
         assert "printed in pieces" in lines

@@ -14,8 +14,8 @@ from typing import Any
 
 import msgspec
 
-from refunc.journal.columns import Columns
 from refunc.journal.levels import level_name
+from refunc.journal.metric_set import MetricSet
 from refunc.journal.secrets import SHORTEST, masked, secret_among, without_secrets
 from refunc.journal.values import INT64_MAX, INT64_MIN, MAX_KEY, MAX_REPR, jsonable_mapping, text
 
@@ -108,10 +108,10 @@ def _is_clean(extra: dict[str, Any], *, masks: bool) -> bool:
     return not (masks and secret_among(extra))
 
 
-def row_of(columns: Columns) -> Callable[..., Any]:
-    """Return what makes of the values of *columns* what is encoded as their JSON object, and remember it there."""
-    columns.row = _new_row(columns.names)
-    return columns.row
+def row_of(metric_set: MetricSet) -> Callable[..., Any]:
+    """Return what makes of the values of *metric_set* what is encoded as their JSON object, and remember it there."""
+    metric_set.row = _new_row(metric_set.names)
+    return metric_set.row
 
 
 def _new_row(names: tuple[str, ...]) -> Callable[..., Any]:

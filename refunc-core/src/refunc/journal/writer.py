@@ -3,7 +3,7 @@ The writer of a journal: one a process and run, the only one that writes its seg
 
 What a call queues is a tuple, because a tuple of twelve costs a tenth of an object with twelve attributes:
 
-    (METRICS, time, columns, values, step, epoch, automatic, logger, other)     the hot one
+    (METRICS, time, metric_set, values, step, epoch, automatic, logger, other)  the hot one
     (LOG, time, level, message, step, epoch, values, place, trace, logger)      a logger's line; see rows.line_row
     (kind, time, fields)                                                        the rest; its fields are JSON-able
 
@@ -23,10 +23,10 @@ from typing import Any, Protocol
 from refunc.journal import kinds
 from refunc.journal.appender import FileOutlet
 from refunc.journal.codec import encode_line, encode_lines, encode_row
-from refunc.journal.columns import Columns
 from refunc.journal.file import AppendFile, sync_file
 from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder, refuse_link
 from refunc.journal.levels import ERROR, PROGRESS, RESULT
+from refunc.journal.metric_set import MetricSet
 from refunc.journal.names import writer_id
 from refunc.journal.outlet import HIGH_WATER, Durability, report
 from refunc.journal.rows import MetricsRow, line_row, row_of
@@ -146,13 +146,13 @@ class JournalWriter(FileOutlet):
             return self._encode_one(batch[0], seq)
         rows: list[Any] = []
         self._settle()
-        met: dict[Columns, list[Any]] = defaultdict(list)  # the records of each set of names
+        met: dict[MetricSet, list[Any]] = defaultdict(list)  # the records of each set of names
         own = self.logger
         for number, item in enumerate(batch, seq):
             if len(item) == 9:
-                kind, moment, columns, values, step, epoch, automatic, logger, other = item
-                met[columns].append(item)
-                row = (columns.row or row_of(columns))(*values)
+                kind, moment, metric_set, values, step, epoch, automatic, logger, other = item
+                met[metric_set].append(item)
+                row = (metric_set.row or row_of(metric_set))(*values)
                 name = None if logger == own else logger
                 if other is not None and self._masks:
                     other = masked(other)
@@ -177,14 +177,14 @@ class JournalWriter(FileOutlet):
 
     def _encode_one(self, item: Any, seq: int) -> bytes:
         """Return the line of one record of metrics; who wants to know its values learns of them with the next drain."""
-        kind, moment, columns, values, step, epoch, automatic, logger, other = item
+        kind, moment, metric_set, values, step, epoch, automatic, logger, other = item
         self._put_off.append(item)
         if len(self._put_off) > _MOST_PUT_OFF:
             self._settle()
         if other is not None and self._masks:
             other = masked(other)
         name = None if logger == self.logger else logger
-        metrics = (columns.row or row_of(columns))(*values)
+        metrics = (metric_set.row or row_of(metric_set))(*values)
         row = MetricsRow(seq, moment, kind, step, automatic, epoch, metrics, other, name)
         try:
             return encode_row(row)
@@ -193,7 +193,7 @@ class JournalWriter(FileOutlet):
 
     def _settle(self) -> None:
         if self._put_off:
-            met: dict[Columns, list[Any]] = defaultdict(list)
+            met: dict[MetricSet, list[Any]] = defaultdict(list)
             for item in self._put_off:
                 met[item[2]].append(item)
             self._put_off.clear()
@@ -231,12 +231,12 @@ class JournalWriter(FileOutlet):
         report.warning("%s: record %d could not be encoded (%r); its repr is kept.", self, seq, error)
         return {"seq": seq, "time": time.time(), "kind": "damaged", "repr": short_repr(row)}
 
-    def _note_all(self, met: dict[Columns, list[Any]]) -> None:
+    def _note_all(self, met: dict[MetricSet, list[Any]]) -> None:
         """Keep the last values of the records in *met*, and show them to the watch; then forget them."""
-        for columns, items in sorted(met.items(), key=lambda each: each[1][-1][1]):
-            self.latest.update(zip(columns.names, items[-1][3], strict=True))
+        for metric_set, items in sorted(met.items(), key=lambda each: each[1][-1][1]):
+            self.latest.update(zip(metric_set.names, items[-1][3], strict=True))
             if self.watch is not None:
-                self.watch.see_all(columns.names, items)
+                self.watch.see_all(metric_set.names, items)
         met.clear()
 
     def _note(self, row: Any, metrics: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import ref
 
-from refunc.journal.columns import Columns
+from refunc.journal.metric_set import MetricSet
 from refunc.logging.terminal import is_terminal
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def bar_opened() -> None:
             echo.look_again()
 
 
-class Shown(Columns):
+class Shown(MetricSet):
     """
     A set of names. Its next record is looked at where `due` has passed, and shown as a line where `line_due` has.
 
@@ -67,7 +67,7 @@ class Echo:
         self._interval = TERMINAL_INTERVAL if is_terminal(sys.stderr) else FILE_INTERVAL
         _remember(self)
 
-    def columns(self, names: tuple[str, ...]) -> Shown:
+    def metric_set(self, names: tuple[str, ...]) -> Shown:
         """Return the set of these *names*, which is due if it is new."""
         known = self._known.get(names)
         if known is None:
@@ -76,20 +76,20 @@ class Echo:
             known = self._known[names] = Shown(names)
         return known
 
-    def is_shown(self, columns: Shown, moment: float) -> bool:
-        """Whether a record of *columns* at *moment* is to be shown; if so, it counts as shown."""
-        if not open_bars and moment < columns.line_due:
-            columns.due = columns.line_due
+    def is_shown(self, metric_set: Shown, moment: float) -> bool:
+        """Whether a record of *metric_set* at *moment* is to be shown; if so, it counts as shown."""
+        if not open_bars and moment < metric_set.line_due:
+            metric_set.due = metric_set.line_due
             return False
-        self.count_as_shown(columns, moment)
+        self.count_as_shown(metric_set, moment)
         return True
 
-    def count_as_shown(self, columns: Shown, moment: float) -> None:
-        """Take *columns* for shown at *moment*, by whatever it was."""
-        columns.line_due = moment + self._interval
-        columns.due = 0.0 if open_bars else columns.line_due
+    def count_as_shown(self, metric_set: Shown, moment: float) -> None:
+        """Take *metric_set* for shown at *moment*, by whatever it was."""
+        metric_set.line_due = moment + self._interval
+        metric_set.due = 0.0 if open_bars else metric_set.line_due
 
     def look_again(self) -> None:
         """Look at the next record of each set."""
-        for columns in tuple(self._known.values()):
-            columns.due = 0.0
+        for metric_set in tuple(self._known.values()):
+            metric_set.due = 0.0

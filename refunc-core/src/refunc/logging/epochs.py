@@ -119,7 +119,7 @@ class EpochTracker:
         if written:
             if hasattr(logger, "_echo"):
                 names = tuple(split_metrics(written, warn=False)[0])
-                logger._echo.count_as_shown(logger._echo.columns(names), time.time())  # the line below shows them
+                logger._echo.count_as_shown(logger._echo.metric_set(names), time.time())  # the line below shows them
             logger.log_metrics(written, epoch=epoch.number)
         run = logger._current_run() if hasattr(logger, "_current_run") else None
         if run is not None:

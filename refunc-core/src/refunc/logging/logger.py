@@ -123,7 +123,7 @@ class MLLogger(Delivering, Recorder, Lines):
         if not own.handlers:  # refunc's own warnings land above progress bars too
             set_console(own, colored=None)
         self._echo = Echo()
-        self._columns = self._echo.columns(())
+        self._metric_set = self._echo.metric_set(())
         wanted = {} if is_disabled() else _log_files(json_logging, limits)
         self._files = files_for(self, self.log_dir, self.name, wanted)
         close_unused(self.name)  # only now: a line of another thread would open what it finds in `_files` again

@@ -41,14 +41,14 @@ class Recorder:
     name: str
 
     # Read by every call: a slot is found at once, in a class with any number of attributes beside it.
-    __slots__ = ("__dict__", "__weakref__", "_columns", "_place")
+    __slots__ = ("__dict__", "__weakref__", "_metric_set", "_place")
 
     def __init__(self) -> None:
         self._loose_steps = Steps()
         self._last_run: ActiveRun | None = None
         self._run: ActiveRun | None = None
         self._echo = Echo()
-        self._columns = self._echo.columns(())  # of the last call, whose names the next one will have
+        self._metric_set = self._echo.metric_set(())  # of the last call, whose names the next one will have
         self._place = self._loose_steps
 
     def _data_run(self) -> ActiveRun | None:
@@ -79,11 +79,11 @@ class Recorder:
             if run is None:
                 return
             steps = self._steps_in(run)
-        columns = self._columns
+        metric_set = self._metric_set
         values: tuple[Any, ...] = ()
-        if type(metrics) is dict and len(metrics) == columns.width:
+        if type(metrics) is dict and len(metrics) == metric_set.width:
             try:
-                values = columns.pick(metrics)
+                values = metric_set.pick(metrics)
                 for value in values:
                     if type(value) is not float and not (type(value) is int and INT64_MIN <= value <= INT64_MAX):
                         values = ()
@@ -92,7 +92,7 @@ class Recorder:
                 pass
         other: dict[str, Any] | None = None
         if not values:
-            columns, values, step, epoch, other = self._sorted_out(metrics, step, epoch)
+            metric_set, values, step, epoch, other = self._sorted_out(metrics, step, epoch)
         if epoch is not None and (type(epoch) is not int or not INT64_MIN <= epoch <= INT64_MAX):
             epoch = whole("epoch", epoch)
         automatic = False
@@ -108,11 +108,11 @@ class Recorder:
         moment = time()
         writer = steps.writer
         queue = writer.queue
-        queue.append((METRICS, moment, columns, values, step, epoch, automatic, self.name, other))
+        queue.append((METRICS, moment, metric_set, values, step, epoch, automatic, self.name, other))
         if len(queue) > writer.high_water:
             writer.relieve()
-        if moment >= columns.due and self._echo.is_shown(columns, moment):
-            self._show_metrics(dict(zip(columns.names, values, strict=True)), step, epoch, steps.run)
+        if moment >= metric_set.due and self._echo.is_shown(metric_set, moment):
+            self._show_metrics(dict(zip(metric_set.names, values, strict=True)), step, epoch, steps.run)
 
     def _sorted_out(
         self, metrics: Any, step: Any, epoch: Any
@@ -124,9 +124,9 @@ class Recorder:
         except Exception:  # no mapping, or one whose own code raises
             given, own_step, own_epoch = metrics, None, None
         plain, other = split_metrics(given)
-        columns = self._columns = self._echo.columns(tuple(plain))
+        metric_set = self._metric_set = self._echo.metric_set(tuple(plain))
         step, epoch = own_step if step is None else step, own_epoch if epoch is None else epoch
-        return columns, tuple(plain.values()), step, epoch, other
+        return metric_set, tuple(plain.values()), step, epoch, other
 
     def log_metric(self, name: str, value: Any, step: int | None = None, *, epoch: int | None = None) -> None:
         """Record one number; see `log_metrics`."""

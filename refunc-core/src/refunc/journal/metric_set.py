@@ -13,7 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 
-class Columns:
+class MetricSet:
     """
     The names of metrics that are logged together, in the order of their first call.
 
