@@ -120,7 +120,9 @@ def test_a_disk_that_never_syncs_costs_no_file_for_each_segment(
     ]
     assert sorted(found) == list(range(300))
     assert account.missing == 0
-    assert _open_segments() == 1
+    while _open_segments() > 1:  # what the sync thread was at meanwhile, it closes at its next turn
+        assert time.monotonic() < deadline
+        tracker.flush(sync=True)
 
 
 def _no_sync(fd: int) -> None:

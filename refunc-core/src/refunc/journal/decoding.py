@@ -1,8 +1,9 @@
 """
 Many lines decoded at once, where they are what a journal is made of: plain records of metrics.
 
-Delivery reads every line of a run as a record. One by one that costs ten times as much as in a batch, where checksum,
-JSON and types are each one pass in C. A batch with anything else in it is decoded line by line, as `reader` does.
+Delivery reads every line of a run as a record, and what reads curves reads millions. One by one that costs ten times as
+much as in a batch, where checksum, JSON and types are each one pass in C. A batch with anything else in it is decoded
+line by line, as `reader` does.
 """
 
 from __future__ import annotations
@@ -47,15 +48,27 @@ def decode_metrics(lines: list[bytes], writer: str, logger: str) -> list[Metrics
     Args:
         logger: Whose records they are where they do not say.
     """
-    bodies = [line[:-CRC_LENGTH] for line in lines]
-    text = b"}\n".join(bodies) + b"}"
-    if not _are_plain(text, len(lines)) or len(max(lines, key=len)) > MAX_VALUES or not _are_sealed(lines, bodies):
+    text = plain_text(lines)
+    if text is None:
         return None
     first = encode({"writer": writer, "logger": logger, **_LEFT_OUT})[:-1] + b"," + _FIRST[1:]
     try:
         return _decode(text.replace(_FIRST, first))
     except (ValueError, RecursionError, msgspec.MsgspecError):
         return None
+
+
+def plain_text(lines: list[bytes]) -> bytes | None:
+    """
+    Return *lines*, a run that `runs_of` gave, without their checksums, as the text that a typed decoder of lines takes.
+
+    None where a checksum fails, or where they could hold more than such a decoder looks at.
+    """
+    bodies = [line[:-CRC_LENGTH] for line in lines]
+    text = b"}\n".join(bodies) + b"}"
+    if not _are_plain(text, len(lines)) or len(max(lines, key=len)) > MAX_VALUES or not _are_sealed(lines, bodies):
+        return None
+    return text
 
 
 def _are_plain(text: bytes, count: int) -> bool:

@@ -18,6 +18,7 @@ import msgspec
 
 from refunc.journal import kinds
 from refunc.journal.codec import CRC_LENGTH, CRC_MARK, MAX_LINE_BYTES, MAX_VALUES, NONFINITE, decode_line
+from refunc.journal.decoding import plain_text, runs_of
 from refunc.journal.numbers import Numbers
 from refunc.journal.reader import HEAD_BYTES, METRICS_MARK, Account, record_in
 from refunc.journal.record import Gap, Record
@@ -40,6 +41,7 @@ class PointLine(msgspec.Struct, gc=False):
 
 
 _decode_point = msgspec.json.Decoder(PointLine).decode
+_decode_points = msgspec.json.Decoder(PointLine).decode_lines
 
 
 @attrs.define
@@ -147,6 +149,26 @@ def _behind_line(file: RawIOBase, offset: int) -> int | None:
 
 
 def _decode(lines: list[bytes], writer: str, place: Place) -> list[PointLine | Note]:
+    found: list[PointLine | Note] = []
+    for is_metrics, some in runs_of(lines):
+        points = _points_in(some) if is_metrics else None
+        if points is not None and place.numbers.take_next([point.seq for point in points]):
+            found += points
+        else:
+            found += _decode_alone(some, writer, place)
+    return found
+
+
+def _points_in(lines: list[bytes]) -> list[PointLine] | None:
+    """Return the metrics in *lines*; None where one of them has to be looked at alone."""
+    text = plain_text(lines)
+    try:
+        return None if text is None else _decode_points(text)
+    except (ValueError, RecursionError, msgspec.MsgspecError):
+        return None
+
+
+def _decode_alone(lines: list[bytes], writer: str, place: Place) -> list[PointLine | Note]:
     found: list[PointLine | Note] = []
     take = place.numbers.take
     for line in lines:

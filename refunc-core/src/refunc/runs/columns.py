@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
+from itertools import accumulate, chain, groupby
 from operator import itemgetter
 from typing import Any, Final
 
 import attrs
 
+from refunc.journal.scan import PointLine
 from refunc.runs.summary import Mark, Statistics
 
 #: What stands for a step or an epoch that is not there: a number that nobody counts to.
@@ -80,6 +81,22 @@ class Group:
             del self.cells[filled:]
             self.cells.extend(map(_float, values))
 
+    def add_all(self, row: int, points: list[PointLine]) -> None:
+        """Append rows from the number *row* on: as `add` does one by one, which is left those that are unusual."""
+        filled, cells = len(self.rows), len(self.cells)
+        try:
+            if self.epochs or {point.epoch for point in points} != {None}:
+                raise TypeError
+            self.steps.extend([point.step for point in points])  # type: ignore[misc]  # None raises, a float too
+            self.cells.extend(chain.from_iterable([point.metrics.values() for point in points]))  # type: ignore[misc]
+        except (TypeError, OverflowError):
+            del self.steps[filled:], self.cells[cells:]
+            for number, point in enumerate(points, row):
+                self.add(number, point.time, point.step, point.epoch, point.metrics.values())
+            return
+        self.rows.extend(range(row, row + len(points)))
+        self.times.extend([point.time for point in points])
+
     def _step(self, step: Step) -> int:
         number = _whole(step)
         self.stepless |= number == NOTHING
@@ -109,6 +126,19 @@ class Columns:
                 alone.add(self.count, time, step, epoch, (metrics[name],))
         self.count += 1
         self.size += len(names)
+
+    def add_all(self, points: list[PointLine]) -> None:
+        """Append the points of many records."""
+        for names, found in groupby(points, key=_names_of):
+            some = list(found)
+            group = self.groups.get(names) or self._new_group(names)
+            if group is None:
+                for point in some:
+                    self.add(point.time, point.step, point.epoch, point.metrics)
+                continue
+            group.add_all(self.count, some)
+            self.count += len(some)
+            self.size += len(some) * len(names)
 
     def _new_group(self, names: tuple[str, ...]) -> Group | None:
         if len(self.groups) >= _MOST_GROUPS and len(names) > 1:
@@ -221,6 +251,10 @@ def _continued(known: Statistics | None, points: Points) -> Statistics:
     low, high = (mark(indices[numbers.index(extreme(numbers))]) if len(numbers) else None for extreme in (min, max))
     new = Statistics(len(values), nans, total, mark(0), mark(len(values) - 1), low, high)
     return new if known is None else known.joined(new)
+
+
+def _names_of(point: PointLine) -> tuple[str, ...]:
+    return tuple(point.metrics)
 
 
 def _whole(number: Step) -> int:

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
@@ -41,14 +42,15 @@ class WriterContent:
 
     def read_on(self, writer: str, paths: list[Path]) -> Iterator[None]:
         """Read what *writer* has written since, a megabyte a step."""
-        add = self.columns.add
         for items in scan(writer, paths, self.place):
-            for item in items:
-                if type(item) is PointLine:
-                    self.points += 1
-                    add(item.time, item.step, item.epoch, item.metrics)
+            for kind, some in groupby(items, key=type):
+                found = list(some)
+                if kind is PointLine:
+                    self.points += len(found)
+                    self.columns.add_all(found)  # type: ignore[arg-type]  # by their type
                 else:
-                    self._take(item)  # type: ignore[arg-type]  # it is a Note
+                    for note in found:
+                        self._take(note)  # type: ignore[arg-type]  # by its type
             item = items[-1]
             self.last_time = item.time if isinstance(item, PointLine) else item.record.time
             yield
