@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
+from heapq import nsmallest
 from typing import Any
 
 import click
@@ -33,6 +34,8 @@ from refunc.runs.table import flat
 
 #: Characters of a value that a terminal gets.
 _LONGEST = 1_000
+#: Metrics that a table has; a run may have made up names without end.
+_MOST_METRICS = 1_000
 
 _EXAMPLES = """\b
 Examples:
@@ -53,11 +56,10 @@ def show(ctx: click.Context, run: str, as_json: bool, store: str | None) -> None
     RUN is an id or the unique beginning of one, a name (the newest run that has it), or the run's folder.
     """
     found = the_run(ctx, store, run)
-    facts = found.to_dict()
     if as_json:
-        print_json(facts)
+        print_json(found.to_dict())
     else:
-        print_lines(_lines(found, facts, window_width()))
+        print_lines(_lines(found, found.to_dict(metrics=False), window_width()))
 
 
 def _lines(run: Run, facts: dict[str, Any], width: int | None) -> Iterator[Text]:
@@ -67,7 +69,7 @@ def _lines(run: Run, facts: dict[str, Any], width: int | None) -> Iterator[Text]
         if facts[title]:
             yield from _section(title)
             yield from _pairs(((name, Text(plain(value))) for name, value in flat(facts[title])), limit)
-    if facts["metrics"]:
+    if run.summary.metrics:
         yield from _section("metrics")
         yield from _metrics(run.summary.metrics, width)
     if facts["artifacts"]:
@@ -112,7 +114,8 @@ def _metrics(metrics: dict[str, MetricSummary], width: int | None) -> Iterator[T
     titles = ["last", "min", "max", "mean", "count"]
     head = [Text(""), *(Text(title, "dim") for title in titles)]
     rows = []
-    for name, metric in sorted(metrics.items()):
+    for name in nsmallest(_MOST_METRICS, metrics):
+        metric = metrics[name]
         cells = [Text(number(getattr(metric, title), 5)) for title in titles[:4]]
         if metric.goal:
             best = titles.index(metric.goal)
@@ -120,6 +123,8 @@ def _metrics(metrics: dict[str, MetricSummary], width: int | None) -> Iterator[T
         count = f"{metric.count:,}" + (f" ({metric.nans:,} NaN)" if metric.nans else "")
         rows.append([Text(shown(name), "dim"), *cells, Text(count)])
     yield from table(head, rows, width, dispensable=(4, 5, 2, 3))
+    if len(metrics) > len(rows):
+        yield Text(f"  and {len(metrics) - len(rows):,} more; --json has them all", "dim")
     if any(metric.goal for metric in metrics.values()):
         yield Text(f"  {BEST} the best", "dim")
 

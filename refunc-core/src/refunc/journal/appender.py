@@ -104,9 +104,10 @@ class FileOutlet(Outlet):
         """
         if self._lock.locked():
             return False
+        me = threading.get_ident()
         with self._lock:
             try:
-                self._owner = threading.get_ident()
+                self._owner = me  # at once, with no call before it: a signal handler would wait for its own thread
                 self._again = False
                 done = self._write_alone_owned()
             finally:

@@ -26,7 +26,7 @@ from refunc.journal.values import nonfinite_name
 #: A longer line is no record of ours. DuckDB takes no JSON object above 16 MiB either.
 MAX_LINE_BYTES = 16_000_000
 #: Values in a line, of which each takes a reader up to a hundred bytes where the line has two, as in `[],[],[]`.
-MAX_VALUES = 100_000
+MAX_VALUES = 60_000
 #: Levels that a line may be nested: more than a writer makes, and few enough for whatever walks through it.
 MAX_LEVELS = 100
 

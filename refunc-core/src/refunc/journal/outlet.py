@@ -29,6 +29,9 @@ HIGH_WATER = 32_768
 #: How long one call waits for a drain that another thread is making, in seconds.
 WAIT = 1.0
 
+#: How often a thread that waits for a drain only lets others run, before it sleeps.
+_STEPS_BACK = 50
+
 #: How often a drain begins again because its own thread logged within it, while the writer thread would come as well.
 LOOKS = 8
 
@@ -322,8 +325,11 @@ def wait_until_free(lock: threading.Lock, seconds: float, is_done: Callable[[], 
             that write in every call would find the lock taken nearly always.
     """
     deadline = time.monotonic() + seconds
+    looks = 0
     while lock.locked() and not is_done():
         if time.monotonic() > deadline:
             return False
-        time.sleep(0.0005)
+        # One record is written in some microseconds, so at first this thread only steps back.
+        looks += 1
+        time.sleep(0 if looks <= _STEPS_BACK else 0.0005)
     return True

@@ -242,11 +242,16 @@ def _continued(known: Statistics | None, points: Points) -> Statistics:
         total = sum(numbers)
     before = known.last.at if known is not None and known.last is not None else -math.inf
 
+    marks: dict[int, Mark] = {}  # a hostile run has a hundred thousand metrics of one point, which is all four
+
     def mark(index: int) -> Mark:
-        latest = max(points.times[: index + 1])
-        at = max(before, latest)
-        step = points.steps[index]
-        return Mark(at, values[index], None if step == NOTHING else step)
+        known_mark = marks.get(index)
+        if known_mark is None:
+            latest = max(points.times[: index + 1])
+            at = max(before, latest)
+            step = points.steps[index]
+            known_mark = marks[index] = Mark(at, values[index], None if step == NOTHING else step)
+        return known_mark
 
     low, high = (mark(indices[numbers.index(extreme(numbers))]) if len(numbers) else None for extreme in (min, max))
     new = Statistics(len(values), nans, total, mark(0), mark(len(values) - 1), low, high)

@@ -242,9 +242,15 @@ class Run:
         series = self.metrics(metric)
         return entries_around(self.entries(), series, point_in(series, where), steps)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return what the run comes to as plain values, nested; `refunc show --json` prints it."""
+    def to_dict(self, *, metrics: bool = True) -> dict[str, Any]:
+        """
+        Return what the run comes to as plain values, nested; `refunc show --json` prints it.
+
+        Args:
+            metrics: Whether those are in it, which a run may have in any number.
+        """
         summary = self.summary
+        known = summary.metrics if metrics else {}
         status, duration = self.outcome(summary)
         return {
             "run_id": self.run_id,
@@ -260,7 +266,7 @@ class Run:
             "tags": summary.tags,
             "params": summary.params,
             "results": summary.results,
-            "metrics": {name: summary.metrics[name].to_dict() for name in sorted(summary.metrics)},
+            "metrics": {name: known[name].to_dict() for name in sorted(known)},
             "artifacts": [_artifact(artifact) for artifact in summary.artifacts],
             "lines": summary.lines,
             "error": summary.end.error if summary.end else None,
