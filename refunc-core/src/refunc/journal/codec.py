@@ -40,31 +40,20 @@ CRC_LENGTH = len(CRC_MARK) + 8 + len(b'"}')
 NONFINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-def encode_line(fields: dict[str, Any]) -> bytes:
-    """Return *fields*, which must be JSON-able (`values.jsonable`), as one sealed line with its newline."""
-    try:
-        body = _fast(fields)
-    except Exception:  # a lone surrogate, which is no text in any encoding
-        return seal(_encode_carefully(fields))
-    if b"null" in body or not body.isascii():
-        body = _encode_carefully(fields)
-    return seal(body)
-
-
-def encode_row(row: Any) -> bytes:
-    """Return one row as a sealed line: what `encode_lines` does, at less than its price for one."""
+def encode_line(row: Any) -> bytes:
+    """Return *row*, a JSON-able dict (`values.jsonable`) or a struct that encodes to one, as a sealed line."""
     try:
         body = _fast(row)
-    except Exception:
-        return encode_lines([row])
-    if len(body) > MAX_VALUES or b"null" in body or not body.isascii():
-        return encode_lines([row])
+    except Exception:  # a lone surrogate, which is no text in any encoding
+        return seal(_careful_body(row))
+    if b"null" in body or not body.isascii():
+        body = _careful_body(row)
     return seal(body)
 
 
 def encode_lines(rows: list[Any]) -> bytes:
     """
-    Return *rows* (dicts as for `encode_line`, or structs that encode to such) as sealed lines.
+    Return *rows*, each as for `encode_line`, as sealed lines.
 
     Encoding and sealing many at once costs a third of doing it one by one.
 

@@ -16,8 +16,8 @@ import msgspec
 
 from refunc.journal.levels import level_name
 from refunc.journal.metric_set import MetricSet
-from refunc.journal.secrets import SHORTEST, masked, secret_among, without_secrets
-from refunc.journal.values import INT64_MAX, INT64_MIN, MAX_KEY, MAX_REPR, jsonable_mapping, text
+from refunc.journal.secrets import masked, without_secrets
+from refunc.journal.values import is_plain, jsonable_mapping, text
 
 #: Sets of names that get a class of their own, about 3 kB each; whoever makes up names without end gets dicts.
 _MAX_CLASSES = 500
@@ -61,16 +61,30 @@ class LineRow(msgspec.Struct, omit_defaults=True, gc=False):
     exception: str | None = None
 
 
+#: Lengths of the queued tuples by which they are told apart; see `writer`.
+METRICS_ITEM, LINE_ITEM = 9, 10
+
+
+def metrics_row(item: tuple[Any, ...], seq: int, own_logger: str, *, masks: bool) -> MetricsRow:
+    """Return what is encoded for queued metrics; secrets in what is no number are masked if *masks*."""
+    kind, moment, metric_set, values, step, epoch, automatic, name, other = item
+    metrics = (metric_set.row or row_of(metric_set))(*values)
+    if masks and other is not None:
+        other = masked(other)
+    return MetricsRow(seq, moment, kind, step, automatic, epoch, metrics, other, None if name == own_logger else name)
+
+
 def line_row(item: tuple[Any, ...], seq: int, own_logger: str, *, masks: bool) -> LineRow:
     """Return what is encoded for a queued line; its secrets are masked if *masks*, which is done here."""
     kind, moment, level, message, step, epoch, values, (file, line), trace, name = item
     metrics, other, tags, artifacts, extra, is_raw = values
     message = text(message)
-    if extra and not (is_raw and _is_clean(extra, masks=masks)):
-        extra = jsonable_mapping(extra) if is_raw else extra
-        extra = masked(extra) if masks else extra
+    if is_raw and not is_plain(extra):
+        extra = jsonable_mapping(extra)
     if masks:
         message = without_secrets(message)
+        if extra:
+            extra = masked(extra)
         if trace is not None:
             trace = without_secrets(trace)
         if other or tags or artifacts:
@@ -92,20 +106,6 @@ def line_row(item: tuple[Any, ...], seq: int, own_logger: str, *, masks: bool) -
         f"{file}:{line}",
         trace,
     )
-
-
-def _is_clean(extra: dict[str, Any], *, masks: bool) -> bool:
-    """Whether *extra*, a dict of unchanging values, can be written as it is: nearly always, so it is one quick pass."""
-    for name, value in extra.items():
-        kind = type(value)
-        if type(name) is not str or len(name) > MAX_KEY:
-            return False
-        if kind is str:
-            if len(value) > MAX_REPR or (masks and len(value) >= SHORTEST and without_secrets(value) is not value):
-                return False
-        elif kind is int and not INT64_MIN <= value <= INT64_MAX:
-            return False
-    return not (masks and secret_among(extra))
 
 
 def row_of(metric_set: MetricSet) -> Callable[..., Any]:

@@ -130,7 +130,7 @@ _MARKS: Final = tuple(
 )
 _LONG = 16
 #: Text that is all of a value and shorter is no secret.
-SHORTEST = 8
+_SHORTEST = 8
 _SIGNATURES = ("sig", "signature")
 
 
@@ -236,14 +236,14 @@ def masked(value: Any) -> Any:
     """Return a JSON-able *value* with the secrets in it masked; the same object where there is none."""
     kind = type(value)
     if kind is str:
-        return without_secrets(value) if len(value) >= SHORTEST else value
+        return without_secrets(value) if len(value) >= _SHORTEST else value
     if kind is dict:
-        secret = secret_among(value)
+        secret = _secret_among(value)
         changed = {}
         for name, item in value.items():
             if secret and name in secret:
                 clean = _under_secret_name(item)
-            elif type(item) in _PLAIN or (type(item) is str and len(item) < SHORTEST):
+            elif type(item) in _PLAIN or (type(item) is str and len(item) < _SHORTEST):
                 continue
             else:
                 clean = masked(item)
@@ -258,7 +258,7 @@ def masked(value: Any) -> Any:
     return value
 
 
-def secret_among(values: dict[str, Any]) -> frozenset[str]:
+def _secret_among(values: dict[str, Any]) -> frozenset[str]:
     """Return those names in *values* under which a secret stands."""
     return _secret_of(tuple(values)) if len(values) <= _MOST_NAMES else frozenset(filter(is_secret_name, values))
 

@@ -15,22 +15,22 @@ from __future__ import annotations
 import platform
 import time
 from collections import defaultdict, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from refunc.journal import kinds
 from refunc.journal.appender import FileOutlet
-from refunc.journal.codec import encode_line, encode_lines, encode_row
+from refunc.journal.codec import MAX_VALUES, encode_line, encode_lines
 from refunc.journal.file import AppendFile, sync_file
 from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder, refuse_link
 from refunc.journal.levels import ERROR, PROGRESS, RESULT
 from refunc.journal.metric_set import MetricSet
 from refunc.journal.names import writer_id
 from refunc.journal.outlet import HIGH_WATER, Durability, report
-from refunc.journal.rows import MetricsRow, line_row, row_of
-from refunc.journal.secrets import is_wanted, mask_record, masked, without_secrets
+from refunc.journal.rows import LINE_ITEM, METRICS_ITEM, line_row, metrics_row
+from refunc.journal.secrets import is_wanted, mask_record, without_secrets
 from refunc.journal.values import short_repr
 
 
@@ -40,8 +40,8 @@ class Watch(Protocol):
     def see(self, metrics: Mapping[str, Any], place: Any) -> object:
         """Look at *metrics* at a *place*, a step and an epoch."""
 
-    def see_all(self, names: tuple[str, ...], items: list[Any]) -> object:
-        """Look at queued records of metrics with these *names*, oldest first."""
+    def see_all(self, names: tuple[str, ...], values: list[tuple[Any, ...]], place_of: Callable[[int], Any]) -> object:
+        """Look at the *values* of many records with these *names*, oldest first; the n-th is at `place_of(n)`."""
 
 
 #: Lines that a full memory keeps longer than others.
@@ -142,23 +142,18 @@ class JournalWriter(FileOutlet):
         )
 
     def _encode(self, batch: list[Any], seq: int, drops: int) -> bytes:
-        if len(batch) == 1 and len(batch[0]) == 9 and not drops:
+        if len(batch) == 1 and len(batch[0]) == METRICS_ITEM and not drops:
             return self._encode_one(batch[0], seq)
-        rows: list[Any] = []
         self._settle()
+        rows: list[Any] = []
         met: dict[MetricSet, list[Any]] = defaultdict(list)  # the records of each set of names
-        own = self.logger
+        own, masks = self.logger, self._masks
         for number, item in enumerate(batch, seq):
-            if len(item) == 9:
-                kind, moment, metric_set, values, step, epoch, automatic, logger, other = item
-                met[metric_set].append(item)
-                row = (metric_set.row or row_of(metric_set))(*values)
-                name = None if logger == own else logger
-                if other is not None and self._masks:
-                    other = masked(other)
-                rows.append(MetricsRow(number, moment, kind, step, automatic, epoch, row, other, name))
+            if len(item) == METRICS_ITEM:
+                met[item[2]].append(item)
+                rows.append(metrics_row(item, number, own, masks=masks))
                 continue
-            if len(item) == 10:
+            if len(item) == LINE_ITEM:
                 row, level, metrics = self._line(item, number), item[2], item[6][0]
             else:
                 row = self._fields(item, number)
@@ -177,19 +172,15 @@ class JournalWriter(FileOutlet):
 
     def _encode_one(self, item: Any, seq: int) -> bytes:
         """Return the line of one record of metrics; who wants to know its values learns of them with the next drain."""
-        kind, moment, metric_set, values, step, epoch, automatic, logger, other = item
         self._put_off.append(item)
         if len(self._put_off) > _MOST_PUT_OFF:
             self._settle()
-        if other is not None and self._masks:
-            other = masked(other)
-        name = None if logger == self.logger else logger
-        metrics = (metric_set.row or row_of(metric_set))(*values)
-        row = MetricsRow(seq, moment, kind, step, automatic, epoch, metrics, other, name)
+        row = metrics_row(item, seq, self.logger, masks=self._masks)
         try:
-            return encode_row(row)
+            line = encode_line(row)
         except Exception:  # see `_encode`
             return self._encode_alone(row)
+        return line if len(line) <= MAX_VALUES else self._encode_alone(row)
 
     def _settle(self) -> None:
         if self._put_off:
@@ -236,7 +227,7 @@ class JournalWriter(FileOutlet):
         for metric_set, items in sorted(met.items(), key=lambda each: each[1][-1][1]):
             self.latest.update(zip(metric_set.names, items[-1][3], strict=True))
             if self.watch is not None:
-                self.watch.see_all(metric_set.names, items)
+                self.watch.see_all(metric_set.names, [item[3] for item in items], partial(_place_of, items))
         met.clear()
 
     def _note(self, row: Any, metrics: dict[str, Any]) -> None:
@@ -246,6 +237,12 @@ class JournalWriter(FileOutlet):
             self.watch.see(metrics, (get("step", None), get("epoch", None)))
 
     def _is_kept(self, item: Any) -> bool:
-        if len(item) == 10:
+        if len(item) == LINE_ITEM:
             return bool(item[2] >= ERROR or item[2] == RESULT)
         return len(item) == 3 and (item[0] is not kinds.LOG or item[2].get("level") in _KEPT_LEVELS)
+
+
+def _place_of(items: list[Any], at: int) -> tuple[int | None, int | None]:
+    """Return step and epoch of one of *items*; a count of calls is no place where there is an epoch."""
+    _, _, _, _, step, epoch, automatic, _, _ = items[at]
+    return (None if automatic and epoch is not None else step), epoch

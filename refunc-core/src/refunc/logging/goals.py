@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -50,23 +50,21 @@ class Bests:
         """Take over what was said to *other* of goals."""
         self._defined, self._goals = other._defined, {}
 
-    def see_all(self, names: tuple[str, ...], items: list[Any]) -> None:
-        """Take queued records of metrics into account: `see`, at a twentieth of its price for many."""
-        for at, name in enumerate(names):
+    def see_all(self, names: tuple[str, ...], values: list[tuple[Any, ...]], place_of: Callable[[int], Any]) -> None:
+        """Take the *values* of many records into account: `see`, at a twentieth of its price for many."""
+        for name, column in zip(names, zip(*values, strict=True), strict=True):
             goal = self._goal(name)
             if goal is None:
                 continue
-            values = [item[3][at] for item in items]
-            best = min(values) if goal == "min" else max(values)
+            choose = min if goal == "min" else max
+            best = choose(column)
             if best != best:  # a NaN is less than nothing: only the first one can hide the others
-                values = [value for value in values if value == value]
-                if not values:
+                best = choose([value for value in column if value == value], default=None)
+                if best is None:
                     continue
-                best = min(values) if goal == "min" else max(values)
             before = self.found.get(name)
             if before is None or (best < before[0] if goal == "min" else best > before[0]):
-                _, _, _, _, step, epoch, automatic, _, _ = next(item for item in items if item[3][at] == best)
-                self.found[name] = (float(best), (None if automatic and epoch is not None else step, epoch))
+                self.found[name] = (float(best), place_of(column.index(best)))
 
     def _goal(self, name: str) -> str | None:
         goal = self._goals.get(name, "")

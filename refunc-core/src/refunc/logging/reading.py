@@ -8,7 +8,7 @@ import msgspec
 
 from refunc.journal.kinds import LOG
 from refunc.journal.record import record_of
-from refunc.journal.rows import line_row
+from refunc.journal.rows import LINE_ITEM, line_row
 from refunc.logging.current import loose_lines, open_runs
 from refunc.logging.run import ActiveRun
 from refunc.runs.entry import LogEntry, entry_of
@@ -49,10 +49,10 @@ def _entries_in_stores(run: ActiveRun | None, query: Query, *, newest_first: boo
 def _loose_entries(*, newest_first: bool) -> Iterator[LogEntry]:
     lines = list(loose_lines)
     for item in reversed(lines) if newest_first else lines:
-        if len(item) == 3:
-            kind, moment, fields = item
-        else:
+        if len(item) == LINE_ITEM:
             kind, moment, fields = LOG, item[1], msgspec.to_builtins(line_row(item, 0, "", masks=False))
+        else:
+            kind, moment, fields = item
         record = record_of({**fields, "seq": -1, "kind": kind, "time": moment})
         if record is not None:
             yield entry_of(record, experiment_id=None, run_id=None)
