@@ -17,9 +17,9 @@ from refunc.journal.values import number
 from refunc.logging import bars
 from refunc.logging.bar import Bar
 from refunc.logging.goals import Bests
+from refunc.logging.payload import split_metrics
 from refunc.logging.progress import ProgressTracker, checked_total, counted, logger_or_default, shown_metrics
 from refunc.logging.quantities import duration
-from refunc.logging.recording import split_metrics
 from refunc.logging.steps import whole
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from refunc.journal.values import text_of
 from refunc.logging import current
 from refunc.logging.levels import LogLevel
 from refunc.logging.logger import MLLogger
-from refunc.logging.recording import Recorder, split_metrics
+from refunc.logging.payload import split_metrics
+from refunc.logging.recording import Recorder
 from refunc.logging.report import warn_once
 from refunc.logging.run import ActiveRun, new_run
 from refunc.logging.setup import get_logger

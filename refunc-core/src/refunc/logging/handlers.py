@@ -18,7 +18,7 @@ from refunc.journal.values import excerpt, jsonable_mapping, text
 from refunc.logging import current
 from refunc.logging.fields import fields_of, is_own
 from refunc.logging.levels import level_number
-from refunc.logging.recording import known, split_metrics
+from refunc.logging.payload import known, split_metrics
 from refunc.logging.report import report
 from refunc.logging.setup import get_logger
 

@@ -8,7 +8,6 @@ the same name, to the console and to whatever handlers others have put there or 
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice
@@ -44,8 +43,8 @@ from refunc.journal.values import (
 )
 from refunc.logging import current
 from refunc.logging.fields import Fields
-from refunc.logging.recording import split_metrics, tag_texts
-from refunc.logging.records import record_for
+from refunc.logging.payload import split_metrics, tag_texts
+from refunc.logging.records import record_for, source_of
 from refunc.logging.run import ActiveRun
 from refunc.logging.steps import Steps
 
@@ -190,10 +189,10 @@ class Lines:
         message = msg if type(msg) is str and not args else _merged(msg, args)
         # The level method's own frame is between.
         frame = sys._getframe(2) if type(stacklevel) is int and stacklevel == 1 else _caller(stacklevel)
-        file = _files.get(frame.f_code.co_filename) or _file_of(frame)
-        if not file:  # refunc's own: a tracker's line
+        source = source_of(frame.f_code.co_filename)
+        if source.is_own:  # a tracker's line
             frame = _caller_outside()
-            file = _file_of(frame) or "?"
+            source = source_of(frame.f_code.co_filename)
         steps, run, is_tracking = self._place, None, self._is_tracking
         if not is_tracking:
             steps = self._loose_steps
@@ -211,7 +210,7 @@ class Lines:
         error = None if exc_info is None else _exc_info(exc_info)
         trace = None if error is None else _trace_text(error)
         if is_tracking:
-            where, line = (file, frame.f_lineno), (plain, other, texts, names, more, is_raw)
+            where, line = (source.file or "?", frame.f_lineno), (plain, other, texts, names, more, is_raw)
             item = (LOG, moment, level, message, step, epoch, line, where, trace, self.name)
             if run is None:
                 current.loose_lines.append(item)
@@ -330,26 +329,9 @@ def _caller(stacklevel: object) -> Any:
 def _caller_outside() -> Any:
     """Return the first frame outside this package."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and not _file_of(frame):
+    while frame.f_back is not None and source_of(frame.f_code.co_filename).is_own:
         frame = frame.f_back
     return frame
-
-
-#: The names of files whose code has logged, by their paths; nothing for refunc's own.
-_files: dict[str, str] = {}
-_MAX_FILES = 10_000
-_OWN_FOLDER = os.path.dirname(_caller_outside.__code__.co_filename) + os.sep
-
-
-def _file_of(frame: Any) -> str:
-    """Return the name of the file that *frame* is in; nothing for refunc's own."""
-    path = frame.f_code.co_filename
-    name = _files.get(path)
-    if name is None:
-        if len(_files) >= _MAX_FILES:  # code made up at run time
-            _files.clear()
-        name = _files[path] = "" if path.startswith(_OWN_FOLDER) else os.path.basename(path) or "?"
-    return name
 
 
 def _exc_info(exc_info: object) -> Any:

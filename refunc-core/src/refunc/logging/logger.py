@@ -32,7 +32,8 @@ from refunc.logging.logfile import (
     close_unused,
     files_for,
 )
-from refunc.logging.recording import Recorder, split_metrics
+from refunc.logging.payload import split_metrics
+from refunc.logging.recording import Recorder
 from refunc.logging.report import report
 from refunc.logging.run import ActiveRun, is_disabled, new_run
 

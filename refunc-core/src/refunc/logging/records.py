@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 from types import FunctionType
-from typing import Any
+from typing import Any, NamedTuple
 
 _probe = logging.LogRecord("", 0, "", 0, "", (), None)
 #: When stdlib's clock of `relativeCreated` began, in seconds since 1970.
@@ -25,9 +25,28 @@ _own_file = logging.LogRecord.__init__.__code__.co_filename
 #: stdlib's own way of making records; None where another stood in its place before this was imported.
 _stdlibs = _make if isinstance(_make, FunctionType) and _make.__code__.co_filename == _own_file else None
 
-_MAX_PATHS = 10_000
-#: File name and module name by path.
-_paths: dict[str, tuple[str, str]] = {}
+_OWN_FOLDER = os.path.dirname(__file__) + os.sep
+_MAX_SOURCES = 10_000
+_sources: dict[str, Source] = {}
+
+
+class Source(NamedTuple):
+    """What a file that has logged is called: its name, its module's, and whether it is part of `refunc.logging`."""
+
+    file: str
+    module: str
+    is_own: bool
+
+
+def source_of(path: str) -> Source:
+    """Return what the file of a code object is called, by its `co_filename`."""
+    known = _sources.get(path)
+    if known is None:
+        if len(_sources) >= _MAX_SOURCES:  # code made up at run time
+            _sources.clear()
+        file = os.path.basename(path)
+        known = _sources[path] = Source(file, os.path.splitext(file)[0], path.startswith(_OWN_FOLDER))
+    return known
 
 
 def record_for(
@@ -47,7 +66,7 @@ def record_for(
         record.created, record.msecs = moment, moment % 1 * 1000
         return record
     path = code.co_filename
-    file, module = _paths.get(path) or _names_of(path)
+    source = source_of(path)
     record = logging.LogRecord.__new__(logging.LogRecord)
     record.__dict__.update(
         {
@@ -57,8 +76,8 @@ def record_for(
             "levelname": logging.getLevelName(level),
             "levelno": level,
             "pathname": path,
-            "filename": file,
-            "module": module,
+            "filename": source.file,
+            "module": source.module,
             "exc_info": error,
             "exc_text": None,
             "stack_info": stack,
@@ -76,14 +95,6 @@ def record_for(
     if _HAS_TASKS:
         record.taskName = _task_name()
     return record
-
-
-def _names_of(path: str) -> tuple[str, str]:
-    if len(_paths) >= _MAX_PATHS:  # code made up at run time
-        _paths.clear()
-    file = os.path.basename(path)
-    names = _paths[path] = (file, os.path.splitext(file)[0])
-    return names
 
 
 def _process_name() -> str:
