@@ -177,6 +177,22 @@ def require() -> Callable[[bool, str], None]:
 
 
 @pytest.fixture
+def imported() -> Callable[..., Any]:
+    """Run `refunc import … --json`; the result has `exit_code`, `stderr`, and `said`, what it printed."""
+    testing = pytest.importorskip("click.testing")
+
+    def imported(*arguments: object) -> Any:
+        from refunc.cli.root import refunc
+
+        options = {"mix_stderr": False} if "mix_stderr" in testing.CliRunner.__init__.__code__.co_varnames else {}
+        result = testing.CliRunner(**options).invoke(refunc, ["import", "--json", *map(str, arguments)])
+        result.said = json.loads(result.stdout) if result.stdout.startswith("{") else None
+        return result
+
+    return imported
+
+
+@pytest.fixture
 def clean_process() -> Iterator[None]:
     """Leave no run, waiting line, warning memory or logger behind for the next test."""
     import refunc.logging

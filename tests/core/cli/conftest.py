@@ -32,6 +32,22 @@ def invoke() -> Callable[..., Any]:
 
 
 @pytest.fixture
+def errors_into_closed_pipe() -> Callable[[list[str]], str]:
+    """Run a command line as in `refunc ls | head -1`, its reader gone before the first line; return its stderr."""
+
+    def errors_into_closed_pipe(command: list[str]) -> str:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with subprocess.Popen(
+            [sys.executable, "-m", "refunc", *command], stdout=writing, stderr=subprocess.PIPE, text=True
+        ) as process:
+            os.close(writing)
+            return process.communicate(timeout=60)[1]
+
+    return errors_into_closed_pipe
+
+
+@pytest.fixture
 def running(own_folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
     """Start a command line as a process, stdout and stderr pipes; what is still alive at the test's end is killed."""
     started: list[subprocess.Popen[str]] = []

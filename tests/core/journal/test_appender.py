@@ -7,6 +7,7 @@ import itertools
 import linecache
 import os
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -75,8 +76,14 @@ class Interrupt:
         return self
 
 
-def test_interrupts_at_every_line_of_drains_rotation_and_close(tmp_path: Path) -> None:
-    """One interrupt at each line in turn; afterwards every item is there once and in order, and no lock is held."""
+def interrupted_everywhere(
+    tmp_path: Path, work: Callable[[Lines, list[str]], None]
+) -> Iterator[tuple[Lines, list[str], str]]:
+    """
+    Interrupt *work*, which queues items and notes them, at each of its lines in turn; yield what each time leaves.
+
+    That is the outlet, the items noted, and the line.
+    """
     if sys.gettrace() is not None:
         pytest.skip("a debugger or coverage has the trace function")
     for number in range(1, 2_000):
@@ -84,61 +91,55 @@ def test_interrupts_at_every_line_of_drains_rotation_and_close(tmp_path: Path) -
         folder.mkdir()
         outlet = Lines(folder)
         outlet._served = True  # the threads would trace nothing, and drain when they like
-        outlet.high_water = 1_000
         interrupt = Interrupt(number)
         queued: list[str] = []
         sys.settrace(interrupt)
         try:
-            for batch in range(3):
-                for item in range(6):
-                    queued.append(f"{batch}.{item}.{'x' * 10}")
-                    outlet.queue.append(queued[-1])
-                outlet.flush(sync=batch == 1)
-            outlet.close()
+            work(outlet, queued)
         except KeyboardInterrupt:
             pass
         finally:
             sys.settrace(None)
-        assert not outlet._lock.locked(), interrupt.where
-        assert not outlet._sync_lock.locked(), interrupt.where
-        assert outlet.flush(sync=True), interrupt.where
-        outlet.close()
-        assert outlet.read() == queued, interrupt.where
+        yield outlet, queued, interrupt.where
         if interrupt.left > 0:
             break
     assert interrupt.left > 0, "the sequence has more lines than were tried"
     assert number > 100
+
+
+def test_interrupts_at_every_line_of_drains_rotation_and_close(tmp_path: Path) -> None:
+    """One interrupt at each line in turn; afterwards every item is there once and in order, and no lock is held."""
+
+    def work(outlet: Lines, queued: list[str]) -> None:
+        outlet.high_water = 1_000
+        for batch in range(3):
+            for item in range(6):
+                queued.append(f"{batch}.{item}.{'x' * 10}")
+                outlet.queue.append(queued[-1])
+            outlet.flush(sync=batch == 1)
+        outlet.close()
+
+    for outlet, queued, where in interrupted_everywhere(tmp_path, work):
+        assert not outlet._lock.locked(), where
+        assert not outlet._sync_lock.locked(), where
+        assert outlet.flush(sync=True), where
+        outlet.close()
+        assert outlet.read() == queued, where
 
 
 def test_interrupts_at_every_line_of_records_that_are_written_alone(tmp_path: Path) -> None:
-    if sys.gettrace() is not None:
-        pytest.skip("a debugger or coverage has the trace function")
-    for number in range(1, 2_000):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        outlet = Lines(folder)
-        outlet._served = True
-        interrupt = Interrupt(number)
-        queued: list[str] = []
-        sys.settrace(interrupt)
-        try:
-            for item in range(8):
-                queued.append(f"{item}.{'x' * 10}")
-                outlet.queue.append(queued[-1])
-                outlet.relieve()
-        except KeyboardInterrupt:
-            pass
-        finally:
-            sys.settrace(None)
-        assert not outlet._lock.locked(), interrupt.where
+    def work(outlet: Lines, queued: list[str]) -> None:
+        for item in range(8):
+            queued.append(f"{item}.{'x' * 10}")
+            outlet.queue.append(queued[-1])
+            outlet.relieve()
+
+    for outlet, queued, where in interrupted_everywhere(tmp_path, work):
+        assert not outlet._lock.locked(), where
         outlet.append("last")
-        assert not outlet.waiting, interrupt.where
+        assert not outlet.waiting, where
         outlet.close()
-        assert outlet.read() == [*queued, "last"], interrupt.where
-        if interrupt.left > 0:
-            break
-    assert interrupt.left > 0, "the sequence has more lines than were tried"
-    assert number > 100
+        assert outlet.read() == [*queued, "last"], where
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EINTR, errno.EFBIG])
