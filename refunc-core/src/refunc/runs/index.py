@@ -22,12 +22,9 @@ from typing import Any, Final, TypeVar
 import attrs
 import msgspec
 
-from refunc.journal.codec import decode_line
-from refunc.journal.numbers import Numbers
-from refunc.journal.reader import Account, record_in
-from refunc.journal.scan import Note, Place
-from refunc.runs.columns import Columns, Group, Points, appended
+from refunc.runs.columns import Group, Points, appended
 from refunc.runs.content import Content, Signature, Stale, WriterContent
+from refunc.runs.head import Damaged, Head
 from refunc.runs.summary import Statistics
 
 #: Another number in the file, and the file is made anew.
@@ -64,28 +61,8 @@ COMMIT;
 _Answer = TypeVar("_Answer")
 
 
-@attrs.frozen
-class _Head:
-    """One writer's content without its points, as it stands in the index."""
-
-    writer: str
-    segment: str
-    offset: int
-    logger: str
-    met: list[tuple[int, int]]
-    counted: Account
-    unfinished: str
-    notes: list[tuple[str, bytes]]  # the logger, and the line
-    statistics: dict[str, Statistics]
-    count: int
-    groups: list[tuple[list[str], int]]  # the names, and how many rows
-    points: int
-    lines: int
-    last_time: float | None
-
-
 _encode = msgspec.msgpack.Encoder().encode
-_decode_heads = msgspec.msgpack.Decoder(list[_Head]).decode
+_decode_heads = msgspec.msgpack.Decoder(list[Head]).decode
 _decode_signature = msgspec.msgpack.Decoder(Signature).decode
 
 
@@ -179,7 +156,7 @@ class Index:
         found = connection.execute("SELECT id, generation FROM run WHERE folder = ?", (key,)).fetchone()
         if found != ((stored.id, stored.generation) if stored is not None else None):
             return None
-        head = _encode([_head(name, writer, statistics[name]) for name, writer in content.writers.items()])
+        head = _encode([Head.of(name, writer, statistics[name]) for name, writer in content.writers.items()])
         values = (_encode(content.signature), content.is_whole, head)
         if stored is not None and any(
             group.stored for w in content.writers.values() for group in w.columns.groups.values()
@@ -242,19 +219,19 @@ class Index:
                 if "no such" not in str(error):
                     return None
                 self._remove()
-            except (sqlite3.DatabaseError, msgspec.MsgspecError, _Damaged):
+            except (sqlite3.DatabaseError, msgspec.MsgspecError, Damaged):
                 self._remove()
         return None
 
     def connect(self) -> sqlite3.Connection:
-        """Open the file, and make it where it is not there. Raises sqlite3.Error, OSError, _Damaged."""
+        """Open the file, and make it where it is not there. Raises sqlite3.Error, OSError, Damaged."""
         if not self.path.exists():
             self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
         try:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             if version not in (0, VERSION):
-                raise _Damaged
+                raise Damaged
             if version == 0:
                 connection.execute("PRAGMA page_size = 16384")
                 connection.executescript(_TABLES)
@@ -275,12 +252,8 @@ class Index:
         number, generation, signature, whole, head = row
         content = Content(folder, _decode_signature(signature), is_whole=bool(whole))
         content.stored = StoredRun(self, number, generation)
-        content.writers = {known.writer: _writer(known) for known in _decode_heads(head)}
+        content.writers = {known.writer: known.content() for known in _decode_heads(head)}
         return content
-
-
-class _Damaged(Exception):
-    """The file holds what no index of this version does."""
 
 
 @attrs.frozen
@@ -300,7 +273,7 @@ class StoredRun:
                 yield _Source(connection, self.id)
             finally:
                 connection.close()
-        except (sqlite3.Error, OSError, _Damaged) as error:
+        except (sqlite3.Error, OSError, Damaged) as error:
             raise Stale from error
 
 
@@ -399,46 +372,3 @@ def _keep_rows(connection: sqlite3.Connection, run: int, writer: str, group: Gro
     connection.executemany(
         "INSERT INTO blob VALUES (?, ?, ?)", [(part, kind, memoryview(data)) for kind, data in blobs.items()]
     )
-
-
-def _head(name: str, writer: WriterContent, statistics: dict[str, Statistics]) -> _Head:
-    place, columns = writer.place, writer.columns
-    return _Head(
-        writer=name,
-        segment=place.segment,
-        offset=place.offset,
-        logger=place.logger,
-        met=list(place.numbers.ranges),
-        counted=place.counted,
-        unfinished=place.unfinished,
-        notes=[(note.record.logger, note.line) for note in writer.notes],
-        statistics=statistics,
-        count=columns.count,
-        groups=[(list(names), group.stored + len(group.rows)) for names, group in columns.groups.items()],
-        points=writer.points,
-        lines=writer.lines,
-        last_time=writer.last_time,
-    )
-
-
-def _writer(head: _Head) -> WriterContent:
-    numbers = Numbers(head.met)
-    place = Place(head.segment, head.offset, head.logger, numbers, head.counted, head.unfinished)
-    groups = {tuple(names): Group(tuple(names), count) for names, count in head.groups}
-    return WriterContent(
-        place=place,
-        notes=[_note(head.writer, logger, line) for logger, line in head.notes],
-        statistics=head.statistics,
-        columns=Columns(head.count, groups),
-        points=head.points,
-        lines=head.lines,
-        last_time=head.last_time,
-    )
-
-
-def _note(writer: str, logger: str, line: bytes) -> Note:
-    fields = decode_line(line)
-    record = record_in(fields, writer, logger) if fields is not None else None
-    if record is None:
-        raise _Damaged
-    return Note(record, line)
