@@ -56,8 +56,8 @@ def test_without_a_choice_it_only_tells(invoke: Any) -> None:
     said = json.loads(invoke("gc", "--json").stdout)
 
     assert (result.exit_code, result.stderr) == (0, "")
-    assert "1 completed runs" in result.stdout
-    assert "1 crashed runs" in result.stdout
+    assert "1 completed run\n" in result.stdout
+    assert "1 crashed run\n" in result.stdout
     assert said["size"] - said["index"] == sum(
         path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()
     )
@@ -230,7 +230,7 @@ def test_on_a_terminal_it_asks(answer: str, left: list[str]) -> None:
     os.close(theirs)
 
     assert done.returncode == 0, done.stderr
-    assert "Remove 1 runs and 0 other files" in done.stderr
+    assert "Remove 1 run and 0 other files" in done.stderr
     assert names() == left
 
 

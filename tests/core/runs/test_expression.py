@@ -67,8 +67,9 @@ def test_a_value_that_is_missing_or_of_another_kind_makes_a_comparison_false(tex
 @pytest.mark.parametrize(
     ("text", "column", "says"),
     [
-        ("params.lr <", 12, "cannot be read"),
-        ("", 1, "cannot be read"),
+        ("params.lr <", 12, "cannot be read: it ends too early"),
+        (" status == 'x' and ", 19, "cannot be read: it ends too early"),
+        ("", 1, "cannot be read: it ends too early"),
         ("parms.lr < 1", 1, "unknown name 'parms'. Did you mean params?"),
         ("status == 'x' and zzz", 19, "unknown name 'zzz'. Known: params, metrics"),
         ("  é = 1", 3, "cannot be read"),
@@ -87,11 +88,11 @@ def test_a_value_that_is_missing_or_of_another_kind_makes_a_comparison_false(tex
         ("f'{status}' == 1", 1, "JoinedStr is no part"),
         ("status := 1", 8, "cannot be read"),
         ("b'x' == 1", 1, "Constant is no part"),
-        ("1 == 1\x00", 1, "cannot be read"),
-        ("9" * 1_900 + " ** status.x", 1, "status is one value"),
+        ("1 == 1\x00", 7, "cannot be read: there is a null character"),
+        ("9" * 1_900 + " ** status.x", 1_905, "status is one value"),
         ("x" * 2_001, 2_000, "more than 2,000 characters"),
         ("not " * 400 + "status", 205, "nested deeper than 50 levels"),
-        ("(" * 900 + "1" + ")" * 900, 1, "cannot be read"),
+        ("(" * 900 + "1" + ")" * 900, 201, "cannot be read"),
     ],
 )
 def test_what_is_refused_says_where(text: str, column: int, says: str) -> None:
@@ -103,8 +104,8 @@ def test_what_is_refused_says_where(text: str, column: int, says: str) -> None:
     assert "\n" not in error.value.problem
     caret = str(error.value).splitlines()[-1]
     assert caret == "  " + " " * (error.value.column - 1) + "^"
-    if says != "cannot be read":  # Python's own parser says where, and each version a little differently
-        assert error.value.column == column or "is one value" in says
+    # Python's own parser says where, and each version a little differently.
+    assert abs(error.value.column - column) <= (3 if says == "cannot be read" else 0)
 
 
 @settings(deadline=None)

@@ -29,7 +29,7 @@ Examples:
   refunc compare resnet_v1 resnet_v2 --json | jq .params"""
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(short_help="Show runs side by side.", epilog=_EXAMPLES)
 @run_argument(nargs=-1, required=True)
 @click.option("--diff", "only_different", is_flag=True, help="Only params, tags and results that differ.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")

@@ -19,7 +19,7 @@ Examples:
   refunc doctor --json | jq '.findings[] | select(.state == "problem")'"""
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(short_help="Say whether everything is all right here.", epilog=_EXAMPLES)
 @click.option(
     "--runs", "count", type=click.IntRange(min=0), default=20, show_default=True, metavar="N", help="Read the newest N."
 )

@@ -26,7 +26,7 @@ Examples:
   refunc export k3f9 --entries --to jsonl -o - | jq -r .message"""
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(short_help="Write the points of runs to a file.", epilog=_EXAMPLES)
 @run_argument(nargs=-1, metavar="[RUN]...")
 @click.option("--to", "format", type=click.Choice(FORMATS), help="The format; else what the file's suffix says.")
 @click.option("-o", "--output", metavar="FILE", help="Where to, by default `points.FORMAT`; `-` is stdout.")

@@ -37,7 +37,7 @@ class _Done:
     failed: list[tuple[Piece, str]] = attrs.Factory(list)
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(short_help="Say what takes space, and remove it.", epilog=_EXAMPLES)
 @click.option(
     "--status", "statuses", multiple=True, metavar="STATUS", help="Runs that are crashed, failed, …; repeatable."
 )
@@ -156,7 +156,11 @@ def _lines(
 
 
 def _counted(chosen: list[Piece], leftovers: list[Piece]) -> str:
-    return f"{len(chosen):,} runs and {len(leftovers):,} other files"
+    return f"{_count(len(chosen), 'run')} and {_count(len(leftovers), 'other file')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _overview(space: Space) -> Iterator[Text]:
@@ -167,10 +171,13 @@ def _overview(space: Space) -> Iterator[Text]:
     for status, size in sizes.most_common():
         word = shown(status)
         yield Text.assemble(
-            f"{amount(size):>10}  {counts[status]:>6,} ", (word, STATUS_STYLES.get(status, "")), " runs"
+            f"{amount(size):>10}  {counts[status]:>6,} ",
+            (word, STATUS_STYLES.get(status, "")),
+            " run" if counts[status] == 1 else " runs",
         )
-    for word, pieces in (("drafts", space.drafts), ("files of the index, in the cache", space.index)):
-        yield Text(f"{amount(sum(piece.size for piece in pieces)):>10}  {len(pieces):>6,} {word}")
+    for noun, where, pieces in (("draft", "", space.drafts), ("file", " of the index, in the cache", space.index)):
+        size, ending = sum(piece.size for piece in pieces), "" if len(pieces) == 1 else "s"
+        yield Text(f"{amount(size):>10}  {len(pieces):>6,} {noun}{ending}{where}")
     yield Text(f"{amount(space.total):>10}  in all, {amount(space.artifacts)} of it artifacts", "bold")
     biggest = sorted(space.runs, key=lambda piece: -piece.size)[:5]
     if len(space.runs) > 1:

@@ -49,7 +49,7 @@ class _Tally:
         return not self.failed and all(outcome.is_whole for outcome in self.outcomes)
 
 
-@click.command("import", epilog=_EXAMPLES)
+@click.command("import", short_help="Import runs of other trackers.", epilog=_EXAMPLES)
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--from", "tracker", type=click.Choice(TRACKERS), help="What SOURCE is, where it could be several.")
 @click.option("--again", is_flag=True, help="Import runs anew that were imported before.")

@@ -61,7 +61,7 @@ def _choosing(command: _Command) -> _Command:
     return store_option(command)
 
 
-@click.command(epilog=_LOGS_EXAMPLES)
+@click.command(short_help="Print the log lines of a run.", epilog=_LOGS_EXAMPLES)
 @run_argument()
 @click.option("-n", "--number", "count", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
 @click.option("--since", type=moment, metavar="TIME", help="Only from then on: 2h (ago), 14:30, 2026-11-23.")
@@ -94,7 +94,7 @@ def logs(
         choice.show(entry)
 
 
-@click.command(epilog=_TAIL_EXAMPLES)
+@click.command(short_help="Print a run's last lines, and follow it.", epilog=_TAIL_EXAMPLES)
 @run_argument()
 @click.option("-f", "--follow", is_flag=True, help="Go on with what the run logs from now on, until it ends.")
 @click.option(

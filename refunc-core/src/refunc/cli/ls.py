@@ -64,7 +64,7 @@ Examples:
   refunc ls --experiment mnist --json | jq '.[].run_id'"""
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(short_help="List the runs.", epilog=_EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead: every run, nothing shortened.")
 @click.option("-n", "--number", "count", type=click.IntRange(min=1), metavar="N", help="Only the newest, or best, N.")
 @click.option("--experiment", metavar="NAME", help="Only runs of this experiment (its name or id).")

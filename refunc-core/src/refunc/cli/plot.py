@@ -28,7 +28,7 @@ Examples:
   refunc plot k3f9 -m loss --json | jq '.[0].values[-1]'"""
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(short_help="Draw curves in the terminal.", epilog=_EXAMPLES)
 @run_argument(nargs=-1, required=True)
 @click.option(
     "-m", "--metric", "metrics", multiple=True, required=True, metavar="NAME", help="May be given repeatedly."

@@ -17,7 +17,11 @@ from refunc.plugins.options import facts_of, type_text
 _STYLES = {"active": "green", "not configured": "yellow", "blocked": "dim", "broken": "red"}
 
 
-@click.command("plugins", epilog="\b\nExamples:\n  refunc plugins\n  REFUNC_PLUGINS=-wandb refunc plugins --json")
+@click.command(
+    "plugins",
+    short_help="List the installed plugins.",
+    epilog="\b\nExamples:\n  refunc plugins\n  REFUNC_PLUGINS=-wandb refunc plugins --json",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead.")
 def plugins(as_json: bool) -> None:
     """

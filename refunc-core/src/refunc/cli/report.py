@@ -23,7 +23,7 @@ Examples:
   refunc report k3f9 -o - | gzip > report.html.gz"""
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(short_help="Write runs into one HTML file.", epilog=_EXAMPLES)
 @run_argument(nargs=-1, required=True)
 @click.option(
     "-o",

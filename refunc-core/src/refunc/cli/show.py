@@ -44,7 +44,7 @@ Examples:
   refunc show experiments/20261123-144539_resnet_v1_k3f9a2b7 --json"""
 
 
-@click.command(epilog=_EXAMPLES)
+@click.command(short_help="Show one run.", epilog=_EXAMPLES)
 @run_argument()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @store_option

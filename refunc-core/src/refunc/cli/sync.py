@@ -33,7 +33,7 @@ def _seconds(ctx: click.Context, option: click.Parameter, value: float) -> float
     return value
 
 
-@click.command("sync", epilog=_EXAMPLES)
+@click.command("sync", short_help="Deliver what is left of runs to trackers.", epilog=_EXAMPLES)
 @run_argument(nargs=-1, metavar="[RUN]...")
 @click.option("--follow", is_flag=True, help="Go on until every run has ended and is delivered.")
 @click.option(

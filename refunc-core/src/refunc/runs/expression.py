@@ -83,12 +83,17 @@ def compiled(text: str) -> Expression:
     """
     if len(text) > _MAX_LENGTH:
         raise ExpressionError(text, _MAX_LENGTH, f"the expression has more than {_MAX_LENGTH:,} characters")
+    if "\0" in text:  # each version of the parser says something else, and no place
+        raise ExpressionError(text, text.index("\0") + 1, "the expression cannot be read: there is a null character")
     lead = len(text) - len(text.lstrip())
     try:
         tree = ast.parse(text.strip().replace("\n", " "), mode="eval")
     except SyntaxError as error:
-        raise ExpressionError(text, (error.offset or 1) + lead, f"the expression cannot be read: {error.msg}") from None
-    except (ValueError, RecursionError, MemoryError) as error:  # a null byte; a number or nesting without end
+        column, problem = (error.offset or 0) + lead, error.msg
+        if not error.offset:  # what the parser says of the end
+            column, problem = len(text.rstrip()) + 1, "it ends too early"
+        raise ExpressionError(text, column, f"the expression cannot be read: {problem}") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # a number or nesting without end
         raise ExpressionError(text, 1, f"the expression cannot be read: {str(error) or 'too deep'}") from None
     return _Compiler(text, lead).compile(tree.body, 0)
 
