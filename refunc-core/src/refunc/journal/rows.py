@@ -14,10 +14,10 @@ from typing import Any
 
 import msgspec
 
-from refunc.journal.levels import level_name
+from refunc.journal.levels import LEVEL_NAMES, level_name
 from refunc.journal.metric_set import MetricSet
-from refunc.journal.secrets import masked, without_secrets
-from refunc.journal.values import is_plain, jsonable_mapping, text
+from refunc.journal.secrets import is_plain, masked, without_secrets
+from refunc.journal.values import MAX_TEXT, jsonable_mapping, text
 
 #: Sets of names that get a class of their own, about 3 kB each; whoever makes up names without end gets dicts.
 _MAX_CLASSES = 500
@@ -62,7 +62,7 @@ class LineRow(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 #: Lengths of the queued tuples by which they are told apart; see `writer`.
-METRICS_ITEM, LINE_ITEM = 9, 10
+METRICS_ITEM, LINE_ITEM = 9, 15
 
 
 def metrics_row(item: tuple[Any, ...], seq: int, own_logger: str, *, masks: bool) -> MetricsRow:
@@ -76,24 +76,23 @@ def metrics_row(item: tuple[Any, ...], seq: int, own_logger: str, *, masks: bool
 
 def line_row(item: tuple[Any, ...], seq: int, own_logger: str, *, masks: bool) -> LineRow:
     """Return what is encoded for a queued line; its secrets are masked if *masks*, which is done here."""
-    kind, moment, level, message, step, epoch, values, (file, line), trace, name = item
-    metrics, other, tags, artifacts, extra, is_raw = values
-    message = text(message)
-    if is_raw and not is_plain(extra):
-        extra = jsonable_mapping(extra)
+    kind, moment, level, message, step, epoch, metrics, other, tags, artifacts, extra, is_raw, place, trace, name = item
+    if len(message) > MAX_TEXT:
+        message = text(message)
     if masks:
         message = without_secrets(message)
-        if extra:
-            extra = masked(extra)
         if trace is not None:
             trace = without_secrets(trace)
         if other or tags or artifacts:
             other, tags, artifacts = map(masked, (other, tags, list(artifacts or ())))
+    if extra and not (is_raw and is_plain(extra, masks=masks)):
+        extra = jsonable_mapping(extra) if is_raw else extra
+        extra = masked(extra) if masks else extra
     return LineRow(
         seq,
         moment,
         kind,
-        level_name(level),
+        LEVEL_NAMES.get(level) or level_name(level),
         message,
         None if name == own_logger else name,
         step,
@@ -103,7 +102,7 @@ def line_row(item: tuple[Any, ...], seq: int, own_logger: str, *, masks: bool) -
         tags or None,
         artifacts or None,
         extra or None,
-        f"{file}:{line}",
+        f"{place[0]}:{place[1]}",
         trace,
     )
 

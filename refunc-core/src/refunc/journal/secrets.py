@@ -17,6 +17,8 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
+from refunc.journal.values import INT64_MAX, INT64_MIN, MAX_KEY, MAX_REPR
+
 MASK: Final = "***"
 
 
@@ -256,6 +258,25 @@ def masked(value: Any) -> Any:
     if isinstance(value, Mapping):
         return masked(dict(value))
     return value
+
+
+def is_plain(values: dict[Any, Any], *, masks: bool) -> bool:
+    """
+    Whether `jsonable_mapping` has nothing to change in *values*, for which `is_unchanging` holds.
+
+    Args:
+        masks: Nor `masked`: one look at each value answers both, at half the price of finding nothing twice.
+    """
+    for name, value in values.items():
+        kind = type(value)
+        if kind is str:
+            if len(value) > MAX_REPR or (masks and len(value) >= _SHORTEST and without_secrets(value) is not value):
+                return False
+        elif kind is int and not INT64_MIN <= value <= INT64_MAX:
+            return False
+        if type(name) is not str or len(name) > MAX_KEY:
+            return False
+    return not (masks and _secret_among(values))
 
 
 def _secret_among(values: dict[str, Any]) -> frozenset[str]:

@@ -62,20 +62,6 @@ def is_unchanging(values: object) -> bool:
     return True
 
 
-def is_plain(values: dict[str, Any]) -> bool:
-    """Whether `jsonable_mapping` has nothing to change in *values*, for which `is_unchanging` holds."""
-    for name, value in values.items():
-        kind = type(value)
-        if kind is str:
-            if len(value) > MAX_REPR:
-                return False
-        elif kind is int and not INT64_MIN <= value <= INT64_MAX:
-            return False
-        if type(name) is not str or len(name) > MAX_KEY:
-            return False
-    return True
-
-
 def text(value: str, limit: int = MAX_TEXT) -> str:
     """Return *value* as a plain str of at most *limit* characters, saying so where it was cut."""
     if len(value) <= limit:

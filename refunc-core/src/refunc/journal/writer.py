@@ -4,7 +4,7 @@ The writer of a journal: one a process and run, the only one that writes its seg
 What a call queues is a tuple, because a tuple of twelve costs a tenth of an object with twelve attributes:
 
     (METRICS, time, metric_set, values, step, epoch, automatic, logger, other)  the hot one
-    (LOG, time, level, message, step, epoch, values, place, trace, logger)      a logger's line; see rows.line_row
+    (LOG, time, level, message, step, epoch, …)                                 a logger's line; see rows.line_row
     (kind, time, fields)                                                        the rest; its fields are JSON-able
 
 The writer's thread numbers them, makes lines of them all at once, and puts them into the segment with one `write(2)`.
@@ -154,7 +154,7 @@ class JournalWriter(FileOutlet):
                 rows.append(metrics_row(item, number, own, masks=masks))
                 continue
             if len(item) == LINE_ITEM:
-                row, level, metrics = self._line(item, number), item[2], item[6][0]
+                row, level, metrics = self._line(item, number), item[2], item[6]
             else:
                 row = self._fields(item, number)
                 level, metrics = row.get("level"), row.get("metrics")

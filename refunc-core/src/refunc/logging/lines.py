@@ -30,12 +30,12 @@ from refunc.journal.levels import (
     WARNING,
     level_number,
 )
+from refunc.journal.secrets import is_plain
 from refunc.journal.values import (
     MAX_ITEMS,
     MAX_KEY,
     excerpt,
     is_mapping,
-    is_plain,
     is_unchanging,
     jsonable_mapping,
     short_repr,
@@ -44,7 +44,7 @@ from refunc.journal.values import (
 from refunc.logging import current
 from refunc.logging.fields import Fields
 from refunc.logging.payload import split_metrics, tag_texts
-from refunc.logging.records import record_for, source_of
+from refunc.logging.records import known_sources, record_for, source_of
 from refunc.logging.run import ActiveRun
 from refunc.logging.steps import Steps
 
@@ -60,15 +60,19 @@ if TYPE_CHECKING:
         | tuple[None, None, None]
         | None
     )
+    _Values = Mapping[str, Any] | None
 
 
 class LineFields(TypedDict, total=False):
-    """What every line method takes by keyword, beside its message."""
+    """
+    What every line method takes by keyword, beside its message, its metrics and its extra.
 
-    metrics: Mapping[str, Any] | None
+    Collecting keywords in a dict and passing it on takes Python longer than all the rest of a line: so those that stand
+    on most lines are parameters of each method, and only these few are collected.
+    """
+
     tags: Mapping[str, Any] | None
     artifacts: Sequence[str | PathLike[str]] | None
-    extra: Mapping[str, Any] | None
     step: int | None
     epoch: int | None
     exc_info: _ExcInfo
@@ -96,83 +100,100 @@ class Lines:
         """Return this logger's place in *run*."""
         raise TypeError(f"{type(self).__name__} does not say where it stands in a run.")
 
-    def trace(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
+    def trace(
+        self, msg: object, *args: object, metrics: _Values = None, extra: _Values = None, **fields: Unpack[LineFields]
+    ) -> None:
         """Log a line finer than DEBUG. Positional arguments are `%`-arguments, as in stdlib logging."""
         if self._level <= TRACE:
-            self._log(TRACE, msg, args, **fields)
+            self._log(TRACE, msg, args, metrics, extra, fields)
 
-    def debug(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
+    def debug(
+        self, msg: object, *args: object, metrics: _Values = None, extra: _Values = None, **fields: Unpack[LineFields]
+    ) -> None:
         """Log a line for whoever debugs."""
         if self._level <= DEBUG:
-            self._log(DEBUG, msg, args, **fields)
+            self._log(DEBUG, msg, args, metrics, extra, fields)
 
-    def info(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
+    def info(
+        self, msg: object, *args: object, metrics: _Values = None, extra: _Values = None, **fields: Unpack[LineFields]
+    ) -> None:
         """Log a line of general interest."""
         if self._level <= INFO:
-            self._log(INFO, msg, args, **fields)
+            self._log(INFO, msg, args, metrics, extra, fields)
 
-    def warning(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
+    def warning(
+        self, msg: object, *args: object, metrics: _Values = None, extra: _Values = None, **fields: Unpack[LineFields]
+    ) -> None:
         """Log something that may turn out wrong."""
         if self._level <= WARNING:
-            self._log(WARNING, msg, args, **fields)
+            self._log(WARNING, msg, args, metrics, extra, fields)
 
-    def error(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
+    def error(
+        self, msg: object, *args: object, metrics: _Values = None, extra: _Values = None, **fields: Unpack[LineFields]
+    ) -> None:
         """Log a failure. In its run's journal when this returns, so that a crash keeps it."""
         if self._level <= ERROR:
-            self._log(ERROR, msg, args, **fields)
+            self._log(ERROR, msg, args, metrics, extra, fields)
 
-    def critical(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
+    def critical(
+        self, msg: object, *args: object, metrics: _Values = None, extra: _Values = None, **fields: Unpack[LineFields]
+    ) -> None:
         """Log a failure that ends the work. In its run's journal when this returns."""
         if self._level <= CRITICAL:
-            self._log(CRITICAL, msg, args, **fields)
+            self._log(CRITICAL, msg, args, metrics, extra, fields)
 
-    def exception(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
+    def exception(
+        self, msg: object, *args: object, metrics: _Values = None, extra: _Values = None, **fields: Unpack[LineFields]
+    ) -> None:
         """Log an ERROR with the traceback of the exception that is being handled."""
         if self._level <= ERROR:
             fields.setdefault("exc_info", True)
-            self._log(ERROR, msg, args, **fields)
+            self._log(ERROR, msg, args, metrics, extra, fields)
 
-    def metric(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
+    def metric(
+        self, msg: object, *args: object, metrics: _Values = None, extra: _Values = None, **fields: Unpack[LineFields]
+    ) -> None:
         """Log a METRIC line; a mapping behind the message is its payload: numbers are metrics, the rest is extra."""
         if self._level <= METRIC:
-            self._log(METRIC, msg, args, **fields)
+            self._log(METRIC, msg, args, metrics, extra, fields)
 
-    def experiment(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
+    def experiment(
+        self, msg: object, *args: object, metrics: _Values = None, extra: _Values = None, **fields: Unpack[LineFields]
+    ) -> None:
         """Log an EXPERIMENT line; a mapping behind the message is its payload."""
         if self._level <= EXPERIMENT:
-            self._log(EXPERIMENT, msg, args, **fields)
+            self._log(EXPERIMENT, msg, args, metrics, extra, fields)
 
-    def progress(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
+    def progress(
+        self, msg: object, *args: object, metrics: _Values = None, extra: _Values = None, **fields: Unpack[LineFields]
+    ) -> None:
         """Log a PROGRESS line; a mapping behind the message is its payload."""
         if self._level <= PROGRESS:
-            self._log(PROGRESS, msg, args, **fields)
+            self._log(PROGRESS, msg, args, metrics, extra, fields)
 
-    def result(self, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
+    def result(
+        self, msg: object, *args: object, metrics: _Values = None, extra: _Values = None, **fields: Unpack[LineFields]
+    ) -> None:
         """Log a RESULT line; a mapping behind the message is its payload: numbers are metrics, the rest is extra."""
         if self._level <= RESULT:
-            self._log(RESULT, msg, args, **fields)
+            self._log(RESULT, msg, args, metrics, extra, fields)
 
-    def log(self, level: int | str, msg: object, *args: object, **fields: Unpack[LineFields]) -> None:
+    def log(
+        self,
+        level: int | str,
+        msg: object,
+        *args: object,
+        metrics: _Values = None,
+        extra: _Values = None,
+        **fields: Unpack[LineFields],
+    ) -> None:
         """Log a line at any level. Raises ValueError for a level that is none."""
         number = level if type(level) is int else level_number(level)
         if self._level <= number:
-            self._log(number, msg, args, **fields)
+            self._log(number, msg, args, metrics, extra, fields)
 
     def _log(
-        self,
-        level: int,
-        msg: object,
-        args: tuple[object, ...],
-        *,
-        metrics: Mapping[str, Any] | None = None,
-        tags: Mapping[str, Any] | None = None,
-        artifacts: Sequence[str | PathLike[str]] | None = None,
-        extra: Mapping[str, Any] | None = None,
-        step: int | None = None,
-        epoch: int | None = None,
-        exc_info: _ExcInfo = None,
-        stack_info: bool = False,
-        stacklevel: int = 1,
+        self, level: int, msg: object, args: tuple[object, ...], metrics: Any, extra: Any, fields: LineFields
     ) -> None:
         """Make a line of what a level method got; called by it directly, so that the caller is two frames up."""
         moment = time()
@@ -187,9 +208,20 @@ class Lines:
             is_raw = False
             args = args[1:]
         message = msg if type(msg) is str and not args else _merged(msg, args)
-        # The level method's own frame is between.
-        frame = sys._getframe(2) if type(stacklevel) is int and stacklevel == 1 else _caller(stacklevel)
-        source = source_of(frame.f_code.co_filename)
+        frame = sys._getframe(2)  # the level method's own is between
+        texts = names = step = epoch = error = trace = None
+        with_stack = False
+        if fields:
+            tags, artifacts, step, epoch, exc_info, stack_info, stacklevel = _line_fields(**fields)
+            if type(stacklevel) is not int or stacklevel != 1:
+                frame = _caller(stacklevel)
+            texts = None if tags is None else tag_texts(tags)
+            names = None if artifacts is None else _artifact_texts(artifacts)
+            error = None if exc_info is None else _exc_info(exc_info)
+            trace = None if error is None else _trace_text(error)
+            with_stack = stack_info is not False and _is_wanted(stack_info)
+        path = frame.f_code.co_filename
+        source = known_sources.get(path) or source_of(path)
         if source.is_own:  # a tracker's line
             frame = _caller_outside()
             source = source_of(frame.f_code.co_filename)
@@ -205,44 +237,59 @@ class Lines:
             step, epoch = steps.step, steps.epoch
         else:
             step, epoch = steps.place(step, epoch)
-        texts = None if tags is None else tag_texts(tags)
-        names = None if artifacts is None else _artifact_texts(artifacts)
-        error = None if exc_info is None else _exc_info(exc_info)
-        trace = None if error is None else _trace_text(error)
         if is_tracking:
-            where, line = (source.file or "?", frame.f_lineno), (plain, other, texts, names, more, is_raw)
-            item = (LOG, moment, level, message, step, epoch, line, where, trace, self.name)
+            place = (source.file, frame.f_lineno)
+            item = (
+                LOG,
+                moment,
+                level,
+                message,
+                step,
+                epoch,
+                plain,
+                other,
+                texts,
+                names,
+                more,
+                is_raw,
+                place,
+                trace,
+                self.name,
+            )
             if run is None:
                 current.loose_lines.append(item)
             elif level >= ERROR:
                 run.writer.write(item)
             else:
-                run.writer.append(item)
+                writer = run.writer
+                queue = writer.queue
+                queue.append(item)
+                if len(queue) > writer.high_water:
+                    writer.relieve()
         self._has_lines = True
         if self._is_heard(level):
-            fields = Fields(
+            said = Fields(
                 step,
                 epoch,
                 {**(plain or {}), **(other or {})},
                 texts or {},
                 names or (),
-                jsonable_mapping(more) if is_raw and not is_plain(more or {}) else more or {},
+                jsonable_mapping(more) if is_raw and not is_plain(more, masks=False) else more or {},
                 run.experiment_id if run is not None else None,
                 run.run_id if run is not None else None,
             )
-            with_stack = stack_info is not False and _is_wanted(stack_info)
-            self._emit(self._record(level, message, frame, error, trace, with_stack, moment, fields))
+            self._emit(self._record(level, message, frame, error, trace, with_stack, moment, said))
 
     def _is_heard(self, level: int) -> bool:
         """Whether anybody but the journal takes a line of *level*; most of what a line costs is for them."""
-        stdlib: logging.Logger | None = self._stdlib
-        if self._files or self._stdlib.filters:
+        stdlib = self._stdlib
+        if self._files or stdlib.filters:
             return True
-        while stdlib is not None:
-            if stdlib.handlers:
-                return True
-            stdlib = stdlib.parent if stdlib.propagate else None
-        return level >= WARNING  # `logging.lastResort`
+        while not stdlib.handlers:
+            if stdlib.parent is None or not stdlib.propagate:
+                return level >= WARNING  # `logging.lastResort`
+            stdlib = stdlib.parent
+        return True
 
     def _record(
         self,
@@ -283,6 +330,20 @@ class Lines:
         if self._level <= level:
             frame = _caller_outside()
             self._emit(self._record(level, message, frame, None, None, False, moment or time(), fields))
+
+
+def _line_fields(
+    *,
+    tags: Any = None,
+    artifacts: Any = None,
+    step: Any = None,
+    epoch: Any = None,
+    exc_info: Any = None,
+    stack_info: Any = False,
+    stacklevel: Any = 1,
+) -> tuple[Any, ...]:
+    """Return the fields of a line in this order. Raises TypeError for a name that is none of them."""
+    return tags, artifacts, step, epoch, exc_info, stack_info, stacklevel
 
 
 def _with_payload(

@@ -27,7 +27,7 @@ _stdlibs = _make if isinstance(_make, FunctionType) and _make.__code__.co_filena
 
 _OWN_FOLDER = os.path.dirname(__file__) + os.sep
 _MAX_SOURCES = 10_000
-_sources: dict[str, Source] = {}
+known_sources: dict[str, Source] = {}
 
 
 class Source(NamedTuple):
@@ -40,12 +40,12 @@ class Source(NamedTuple):
 
 def source_of(path: str) -> Source:
     """Return what the file of a code object is called, by its `co_filename`."""
-    known = _sources.get(path)
+    known = known_sources.get(path)
     if known is None:
-        if len(_sources) >= _MAX_SOURCES:  # code made up at run time
-            _sources.clear()
-        file = os.path.basename(path)
-        known = _sources[path] = Source(file, os.path.splitext(file)[0], path.startswith(_OWN_FOLDER))
+        if len(known_sources) >= _MAX_SOURCES:  # code made up at run time
+            known_sources.clear()
+        file = os.path.basename(path) or "?"
+        known = known_sources[path] = Source(file, os.path.splitext(file)[0], path.startswith(_OWN_FOLDER))
     return known
 
 
