@@ -171,13 +171,6 @@ def test_a_name_in_an_error_cannot_act_on_the_terminal(invoke: Any) -> None:
     assert re.search(r"[\x00-\x09\x0b-\x1f\u202e]", line) is None
 
 
-def test_a_mistyped_option_exits_with_2(invoke: Any) -> None:
-    result = invoke("ls", "--nonsense")
-
-    assert (result.exit_code, result.stdout) == (2, "")
-    assert "No such option" in result.stderr
-
-
 # -- pipes ------------------------------------------------------------------------------------------------------------
 
 

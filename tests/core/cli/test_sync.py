@@ -407,7 +407,7 @@ def test_ctrl_c_ends_it_and_the_next_sync_goes_on(
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
 
-    assert (process.returncode, out) == (1, "")
+    assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
     (own_folder / "down").unlink()
     assert invoke("sync").exit_code == 0

@@ -6,11 +6,20 @@ Nothing that a training script imports imports this.
 
 from __future__ import annotations
 
+import os
 import sys
 
 
 def main() -> None:
-    """Run the command line and exit: 0; 2 with one line on stderr for what the user can put right."""
+    """Run the command line and exit: 0; 2 with one line on stderr for what the user can put right; 130 after Ctrl-C."""
+    try:
+        _open_what_is_closed()
+        _main()
+    except KeyboardInterrupt:  # while modules are loaded; later the command itself sees to it
+        sys.exit(130)
+
+
+def _main() -> None:
     try:
         import click  # noqa: F401
         import rich  # noqa: F401
@@ -21,6 +30,17 @@ def main() -> None:
     from refunc.cli.root import refunc
 
     refunc(prog_name="refunc")
+
+
+def _open_what_is_closed() -> None:
+    """Put the null device where `>&-` closed stdout or stderr: else the next file to be opened gets what is printed."""
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_WRONLY)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, "w"))
 
 
 def _say(message: str) -> int:

@@ -6,6 +6,7 @@ import attrs
 import click
 from rich.text import Text
 
+from refunc.cli.failure import Number
 from refunc.cli.finding import store_option, the_store
 from refunc.cli.screen import print_json, print_lines, shown, stdout_on_stderr
 from refunc.upkeep.checks import examine
@@ -20,9 +21,7 @@ Examples:
 
 
 @click.command(short_help="Say whether everything is all right here.", epilog=_EXAMPLES)
-@click.option(
-    "--runs", "count", type=click.IntRange(min=0), default=20, show_default=True, metavar="N", help="Read the newest N."
-)
+@click.option("--runs", "count", type=Number(0), default=20, show_default=True, metavar="N", help="Read the newest N.")
 @click.option("--all-runs", is_flag=True, help="Read all runs of the store, which takes as long as that is big.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @store_option

@@ -11,13 +11,16 @@ from pathlib import Path
 
 import click
 
-from refunc.cli.failure import Failure
-from refunc.cli.finding import run_argument, store_option, the_run, the_store
+from refunc.cli.failure import Failure, Number
+from refunc.cli.finding import metrics_option, output_option, run_argument, store_option, the_run, the_store
 from refunc.cli.screen import error_line, left_out
 from refunc.runs import export as entries_file
 from refunc.runs.points import FORMATS, curves, export_points
 from refunc.runs.run import Run, RunFormatError
 from refunc.runs.series import FEWEST
+
+#: The number of that file.
+_STDOUT = 1
 
 _EXAMPLES = """\b
 Examples:
@@ -29,13 +32,11 @@ Examples:
 @click.command(short_help="Write the points of runs to a file.", epilog=_EXAMPLES)
 @run_argument(nargs=-1, metavar="[RUN]...")
 @click.option("--to", "format", type=click.Choice(FORMATS), help="The format; else what the file's suffix says.")
-@click.option("-o", "--output", metavar="FILE", help="Where to, by default `points.FORMAT`; `-` is stdout.")
-@click.option(
-    "-m", "--metric", "metrics", multiple=True, metavar="NAME", help="Only this one; may be given repeatedly."
-)
+@output_option("Where to, by default `points.FORMAT`; `-` is stdout.")
+@metrics_option("Only this one; may be given repeatedly.")
 @click.option("--where", metavar="EXPRESSION", help="Only runs for which this holds.")
 @click.option("--entries", is_flag=True, help="Log entries instead of points: lines, metrics, params, all of them.")
-@click.option("--max-points", type=click.IntRange(min=FEWEST), metavar="N", help="At most N points of each metric.")
+@click.option("--max-points", type=Number(FEWEST), metavar="N", help="At most N points of each metric.")
 @store_option
 @click.pass_context
 def export(
@@ -62,7 +63,7 @@ def export(
     unreadable: list[RunFormatError] = []
     found = _chosen(ctx, store, runs, where, unreadable)
     _check(metrics, found)
-    sink = "/dev/stdout" if target == "-" else target
+    sink = _STDOUT if target == "-" else target
     if entries:
         count = entries_file.export(lambda: chain.from_iterable(run.entries() for run in found), sink, chosen)
     else:

@@ -13,14 +13,27 @@ from click.shell_completion import CompletionItem
 from refunc.cli.screen import shown
 from refunc.journal.folder import RUN_JSON
 from refunc.runs.run import Run, RunFormatError
-from refunc.runs.store import Store, find_store
+from refunc.runs.store import Store, find_store, missing
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def store_option(command: _Command) -> _Command:
     """Give *command* the option `--store`, which stands before or behind the command's name."""
-    return click.option("--store", metavar="PATH", help="The folder of runs; see `refunc --help`.")(command)
+    given: dict[str, Any] = {"metavar": "PATH", "help": "The folder of runs; see `refunc --help`."}
+    return click.option("--store", shell_complete=_path("dir"), **given)(command)
+
+
+def output_option(help: str, default: str | None = None) -> Callable[[_Command], _Command]:
+    """Give a command the option `-o FILE`."""
+    given: dict[str, Any] = {"show_default": default is not None, "default": default}
+    return click.option("-o", "--output", metavar="FILE", help=help, shell_complete=_path("file"), **given)
+
+
+def metrics_option(help: str, *, required: bool = False) -> Callable[[_Command], _Command]:
+    """Give a command that has RUN… the option `-m NAME`, any number of times; a shell completes it."""
+    given: dict[str, Any] = {"multiple": True, "required": required, "metavar": "NAME", "shell_complete": _measured}
+    return click.option("-m", "--metric", "metrics", help=help, **given)
 
 
 if TYPE_CHECKING:
@@ -35,11 +48,30 @@ def run_argument(**options: Any) -> Callable[[_Command], _Command]:
     return click.argument(name, **{"metavar": metavar, "shell_complete": _begun, **options})
 
 
+def _path(kind: str) -> Callable[..., list[CompletionItem]]:
+    return lambda ctx, param, incomplete: [CompletionItem(incomplete, type=kind)]
+
+
+def _measured(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the metrics that begin like that of the runs that the line names so far."""
+    found: dict[str, None] = {}
+    # An option that still lacks its value leaves the arguments before it where they are.
+    for name in ctx.params.get("runs") or ctx.args:
+        try:
+            found.update(dict.fromkeys(the_run(ctx, _named_store(ctx), name).summary.metrics))
+        except (LookupError, RunFormatError, OSError):
+            continue
+    return [CompletionItem(name) for name in found if name.startswith(incomplete) and name.isprintable()]
+
+
+def _named_store(ctx: click.Context) -> str | None:
+    return ctx.params.get("store") or (ctx.parent.params.get("store") if ctx.parent is not None else None)
+
+
 def _begun(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the names and ids of runs that begin like that, the newest first; without any, a folder is meant."""
-    parent = ctx.parent.params.get("store") if ctx.parent is not None else None
     try:
-        runs = the_store(ctx, ctx.params.get("store") or parent).runs()[::-1]
+        runs = the_store(ctx, _named_store(ctx)).runs()[::-1]
     except OSError:
         runs = []
     known = {run.run_name: run.experiment_name for run in runs} | {run.run_id: run.run_name for run in runs}
@@ -60,7 +92,7 @@ def the_store(ctx: click.Context, path: str | None) -> Store:
         return Store(find_store())
     folder = Path(named).absolute()
     if not folder.is_dir():
-        raise FileNotFoundError(f"no store at {folder}: there is no such folder.")
+        raise FileNotFoundError(f"no store at {folder}: {missing(folder)}.")
     return Store(folder)
 
 

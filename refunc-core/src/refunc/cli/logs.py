@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import attrs
 import click
 
+from refunc.cli.failure import Number
 from refunc.cli.finding import run_argument, store_option, the_run
 from refunc.cli.lines import Lines
 from refunc.cli.moments import moment
@@ -63,7 +64,7 @@ def _choosing(command: _Command) -> _Command:
 
 @click.command(short_help="Print the log lines of a run.", epilog=_LOGS_EXAMPLES)
 @run_argument()
-@click.option("-n", "--number", "count", type=click.IntRange(min=1), metavar="N", help="Only the newest N.")
+@click.option("-n", "--number", "count", type=Number(1), metavar="N", help="Only the newest N.")
 @click.option("--since", type=moment, metavar="TIME", help="Only from then on: 2h (ago), 14:30, 2026-11-23.")
 @click.option("--until", type=moment, metavar="TIME", help="Only before then.")
 @_choosing
@@ -97,9 +98,7 @@ def logs(
 @click.command(short_help="Print a run's last lines, and follow it.", epilog=_TAIL_EXAMPLES)
 @run_argument()
 @click.option("-f", "--follow", is_flag=True, help="Go on with what the run logs from now on, until it ends.")
-@click.option(
-    "-n", "--number", "count", type=click.IntRange(min=0), default=10, show_default=True, metavar="N", help="So many."
-)
+@click.option("-n", "--number", "count", type=Number(0), default=10, show_default=True, metavar="N", help="So many.")
 @_choosing
 @click.pass_context
 def tail(ctx: click.Context, /, run: str, follow: bool, count: int, store: str | None, **options: Any) -> None:

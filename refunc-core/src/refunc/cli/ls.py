@@ -11,6 +11,7 @@ import click
 from rich.cells import cell_len
 from rich.text import Span, Text
 
+from refunc.cli.failure import Number
 from refunc.cli.finding import store_option, the_store
 from refunc.cli.screen import (
     STATUS_STYLES,
@@ -66,7 +67,7 @@ Examples:
 
 @click.command(short_help="List the runs.", epilog=_EXAMPLES)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead: every run, nothing shortened.")
-@click.option("-n", "--number", "count", type=click.IntRange(min=1), metavar="N", help="Only the newest, or best, N.")
+@click.option("-n", "--number", "count", type=Number(1), metavar="N", help="Only the newest, or best, N.")
 @click.option("--experiment", metavar="NAME", help="Only runs of this experiment (its name or id).")
 @click.option("--where", metavar="EXPRESSION", help="Only runs for which this holds, such as `status == 'failed'`.")
 @click.option("--sort", "order", metavar="EXPRESSION", help="The lowest first; `-metrics.acc.max`: the highest first.")

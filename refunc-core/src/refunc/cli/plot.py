@@ -11,7 +11,8 @@ import click
 from rich.text import Text
 
 from refunc.cli.chart import COLORS, Curve, chart
-from refunc.cli.finding import run_argument, store_option, the_run
+from refunc.cli.failure import Number
+from refunc.cli.finding import metrics_option, run_argument, store_option, the_run
 from refunc.cli.screen import number, print_json, print_lines, shown, window_width
 from refunc.runs.run import Run, UnknownMetricError
 from refunc.runs.series import FEWEST, Series
@@ -30,12 +31,10 @@ Examples:
 
 @click.command(short_help="Draw curves in the terminal.", epilog=_EXAMPLES)
 @run_argument(nargs=-1, required=True)
-@click.option(
-    "-m", "--metric", "metrics", multiple=True, required=True, metavar="NAME", help="May be given repeatedly."
-)
+@metrics_option("May be given repeatedly.", required=True)
 @click.option("--log", is_flag=True, help="A logarithmic y axis.")
-@click.option("--height", type=click.IntRange(min=5, max=200), metavar="LINES", help="Of each chart.")
-@click.option("--max-points", type=click.IntRange(min=FEWEST), metavar="N", help="Of --json: at most N of each curve.")
+@click.option("--height", type=Number(5, 200), metavar="LINES", help="Of each chart.")
+@click.option("--max-points", type=Number(FEWEST), metavar="N", help="Of --json: at most N of each curve.")
 @click.option("--json", "as_json", is_flag=True, help="Print the points instead, all of them.")
 @store_option
 @click.pass_context

@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import sys
 import time
-from pathlib import Path
 
 import click
 
-from refunc.cli.finding import run_argument, store_option, the_run
+from refunc.cli.failure import Number
+from refunc.cli.finding import output_option, run_argument, store_option, the_run
 from refunc.cli.screen import print_json, shown
-from refunc.journal.names import new_id
 from refunc.logging.quantities import amount
 from refunc.report.content import MAX_POINTS, content_of
 from refunc.report.page import page
+from refunc.runs.export import whole_file
 
 _EXAMPLES = """\b
 Examples:
@@ -25,18 +25,11 @@ Examples:
 
 @click.command(short_help="Write runs into one HTML file.", epilog=_EXAMPLES)
 @run_argument(nargs=-1, required=True)
-@click.option(
-    "-o",
-    "--output",
-    default="report.html",
-    show_default=True,
-    metavar="FILE",
-    help="Where to; `-` is stdout. A file that is there is replaced.",
-)
+@output_option("Where to; `-` is stdout. A file that is there is replaced.", default="report.html")
 @click.option("--title", metavar="TEXT", help="The heading; else the names of the runs.")
 @click.option(
     "--max-points",
-    type=click.IntRange(min=100),
+    type=Number(100),
     default=MAX_POINTS,
     show_default=True,
     metavar="N",
@@ -71,11 +64,11 @@ def report(
         sys.stdout.buffer.write(document)
         sys.stdout.buffer.flush()
         return
-    target = Path(os.path.realpath(output))
-    _replace(target, document)
+    with whole_file(output, binary=True) as file:
+        file.write(document)
     curves = [curve for chart in content["charts"]["list"] for curve in chart["curves"]]
     facts = {
-        "file": str(target),
+        "file": os.path.realpath(output),
         "bytes": len(document),
         "runs": [run.run_id for run in found],
         "charts": len(content["charts"]["list"]),
@@ -89,16 +82,3 @@ def report(
             f"{shown(output)}: {amount(len(document))}, {len(found)} run{'s' * (len(found) > 1)}, "
             f"{facts['charts']} charts, {facts['points_drawn']:,} of {facts['points']:,} points drawn"
         )
-
-
-def _replace(target: Path, document: bytes) -> None:
-    """Write the file, complete or not at all."""
-    if target.exists() and not target.is_file():  # a pipe, /dev/stdout; a folder says what it is
-        target.write_bytes(document)
-        return
-    draft = target.with_name(f".{target.name[:40]}.{new_id()}.tmp")
-    try:
-        draft.write_bytes(document)
-        os.replace(draft, target)
-    finally:
-        draft.unlink(missing_ok=True)

@@ -9,18 +9,18 @@ keep anybody from the others.
 from __future__ import annotations
 
 import importlib
-import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from refunc import __version__
-from refunc.cli.failure import Failure
+from refunc.cli.failure import Failure, misused
 from refunc.cli.finding import store_option
-from refunc.cli.screen import shown
+from refunc.cli.screen import shown, write_what_it_can
 from refunc.runs.around import PointNotFoundError
 from refunc.runs.expression import ExpressionError
 from refunc.runs.packages import PackageNeededError
@@ -69,9 +69,25 @@ class Commands(click.Group):
         entry = _of_others().get(cmd_name)
         return _loaded(entry) if entry is not None else None
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that *args* begin with; one that is not there brings those that are."""
+        if ctx.resilient_parsing or self.get_command(ctx, args[0]) is not None:
+            return super().resolve_command(ctx, args)
+        known = self.list_commands(ctx)
+        near = get_close_matches(args[0], known)
+        hint = f"Did you mean {', '.join(near)}?" if near else f"There are {', '.join(known)}."
+        raise click.UsageError(f"no command {args[0]!r}. {hint}", ctx)
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        """Read what stands before the command's name."""
+        with _failures(str(info_name)):
+            return super().make_context(info_name, args, *rest, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command that the line names."""
-        with _failures():
+        with _failures(ctx.command_path, ctx):
             return super().invoke(ctx)
 
 
@@ -110,9 +126,17 @@ def _broken(entry: EntryPoint, error: BaseException) -> click.Command:
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
+def _failures(command: str, ctx: click.Context | None = None) -> Iterator[None]:
+    """Say in one line what goes wrong in *command*, or in the one of its commands that *ctx* has come to."""
     try:
         yield
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(130) from None
+    except click.UsageError as error:
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # before 8.2 it is no error
+            raise
+        inner = ctx.invoked_subcommand if ctx is not None else None
+        raise misused(error, f"{command} {inner}" if inner else command) from error
     except BrokenPipeError:
         raise  # `refunc ls | head -1`: click ends quietly
     except ExpressionError as error:
@@ -141,6 +165,4 @@ def refunc(ctx: click.Context, store: str | None) -> None:
     """
     ctx.obj = store
     for stream in (sys.stdout, sys.stderr):
-        # A name in another alphabet must not end the command on a terminal that lacks it.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+        write_what_it_can(stream)

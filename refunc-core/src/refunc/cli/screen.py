@@ -7,6 +7,8 @@ rich as `Text`, in which `[bold]` is five letters and not markup.
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import math
 import shutil
@@ -29,6 +31,11 @@ from refunc.logging.terminal import is_terminal, printable_line, wants_color
 #: Stands behind the best value.
 BEST = "*"
 
+#: The name of the rule by which letters are written that the encoding lacks.
+_LACKING = "refunc-plain"
+_PLAIN = {"…": "~", "≠": "#", "│": "|", "─": "-", "└": "+", "━": "=", "→": ">"}
+_BRAILLE = frozenset(map(chr, range(0x2800, 0x2900)))
+
 STATUS_STYLES = {
     "completed": "green",
     "running": "cyan",
@@ -44,6 +51,27 @@ def shown(value: object) -> str:
     return printable_line(str(value)).replace("\t", "\\t")
 
 
+def write_what_it_can(stream: object) -> None:
+    """Have *stream* write in other letters what its encoding lacks: a name must not end the command."""
+    if isinstance(stream, io.TextIOWrapper):
+        codecs.register_error(_LACKING, _in_other_letters)
+        stream.reconfigure(errors=_LACKING)
+
+
+def _in_other_letters(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Return for what the commands draw with one plain letter each, so that columns stay; the rest is spelled out."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    letter = error.object[error.start]
+    if letter in _PLAIN:
+        return _PLAIN[letter], error.start + 1
+    if letter in _BRAILLE:
+        return "*", error.start + 1
+    return codecs.backslashreplace_errors(
+        UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
+    )
+
+
 def error_line(message: str) -> None:
     """Print one line on stderr."""
     click.echo(f"refunc: {shown(message)}", err=True)
@@ -53,7 +81,7 @@ def left_out(problems: Sequence[Exception]) -> None:
     """Print on stderr which runs were left out, and why, by the first of them."""
     if problems:
         more = f", and {len(problems) - 1} more like it" if len(problems) > 1 else ""
-        error_line(f"left out: {problems[0]}{more}")
+        error_line(f"left out: {str(problems[0]).removesuffix('.')}{more}")
 
 
 def stdout_on_stderr() -> redirect_stdout[TextIO]:

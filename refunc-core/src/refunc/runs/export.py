@@ -46,7 +46,7 @@ def check_format(path: str | os.PathLike[str], format: str | None) -> str:
     return wanted
 
 
-def export(entries: Callable[[], Iterable[LogEntry]], path: str | os.PathLike[str], format: str) -> int:
+def export(entries: Callable[[], Iterable[LogEntry]], path: str | os.PathLike[str] | int, format: str) -> int:
     """
     Write the entries to *path*, complete or not at all, and return how many there were.
 
@@ -63,20 +63,21 @@ def export(entries: Callable[[], Iterable[LogEntry]], path: str | os.PathLike[st
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str], *, binary: bool = False) -> Iterator[IO[Any]]:
+def whole_file(path: str | os.PathLike[str] | int, *, binary: bool = False) -> Iterator[IO[Any]]:
     """
     Open *path* for writing such that it is there complete or not at all.
 
-    A link is followed. What is no regular file, such as `/dev/stdout` or a pipe, is written to directly.
+    A link is followed. What is no regular file, such as a pipe, is written to directly, and so is an open file that is
+    given by its number: stdout may be a file with something in it already.
 
     Raises:
-        OSError: The file cannot be written; one that was there before is as it was.
+        OSError: The file cannot be written; one that was there before is as it was. Its `filename` is *path*.
     """
     # backslashreplace: a message may hold a lone surrogate, which is no text in any encoding.
     text: dict[str, Any] = {} if binary else {"encoding": "utf-8", "errors": "backslashreplace", "newline": ""}
     kind = "b" if binary else ""
-    if os.path.exists(path) and not os.path.isfile(path):
-        with open(path, f"w{kind}", **text) as file:
+    if isinstance(path, int) or (os.path.exists(path) and not os.path.isfile(path)):
+        with open(path, f"w{kind}", closefd=not isinstance(path, int), **text) as file:
             yield file
         return
     target = Path(os.path.realpath(path))
@@ -88,6 +89,11 @@ def whole_file(path: str | os.PathLike[str], *, binary: bool = False) -> Iterato
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, target)
+    except OSError as error:
+        # A full disk names no file, and the draft's name tells nobody anything.
+        if error.errno is not None and error.filename in (None, os.fspath(draft)):
+            raise OSError(error.errno, error.strerror, os.fspath(path)) from error
+        raise
     finally:
         draft.unlink(missing_ok=True)
 

@@ -40,9 +40,11 @@ def curves(
                 yield run, run.metrics(name, max_points=max_points)
 
 
-def export_points(found: Curves, path: str | os.PathLike[str], format: str) -> int:
+def export_points(found: Curves, path: str | os.PathLike[str] | int, format: str) -> int:
     """
     Write the points of *found* to *path*, complete or not at all, and return how many there were.
+
+    See `whole_file` for what *path* may be.
 
     Raises:
         ValueError: *format* is none of parquet, csv, jsonl, json.

@@ -40,7 +40,7 @@ def find_store(start: Path | None = None) -> Path:
         path = Path(named).absolute()
         if path.is_dir():
             return path
-        raise FileNotFoundError(f"REFUNC_DIR={named}: there is no such folder.")
+        raise FileNotFoundError(f"REFUNC_DIR={named}: {missing(path)}.")
     here = (start or Path.cwd()).absolute()
     for folder in (here, *here.parents):
         if (folder / DEFAULT_STORE).is_dir():
@@ -49,6 +49,11 @@ def find_store(start: Path | None = None) -> Path:
         f"no runs here: there is no folder `{DEFAULT_STORE}` in {here} or above it. "
         "Name the store with --store or REFUNC_DIR."
     )
+
+
+def missing(folder: Path) -> str:
+    """Return why *folder* is none."""
+    return "it is a file, and no folder" if folder.exists() else "there is no such folder"
 
 
 @attrs.frozen
@@ -94,7 +99,7 @@ class Store:
         beginning = [run for run in newest_first if name and run.run_id.startswith(name)]
         if len(beginning) == 1:
             return beginning[0]
-        raise _ambiguous(name, beginning) if beginning else _unknown(name, newest_first, self.path)
+        raise _ambiguous(name, beginning) if beginning else _unknown(name, newest_first, self.path, unreadable)
 
     def runs(self, unreadable: list[RunFormatError] | None = None) -> list[Run]:
         """
@@ -147,7 +152,14 @@ class Store:
         key = compiled(order_by) if order_by is not None else None
         runs = self.runs(unreadable)
         if holds is not None or key is not None:
-            found = [(run, facts_of(run)) for run in runs]
+            found = []
+            for run in runs:
+                try:
+                    found.append((run, facts_of(run)))
+                except OSError as error:
+                    if unreadable is not None:
+                        problem = f"its journal cannot be read ({error.strerror or error})."
+                        unreadable.append(RunFormatError(run.folder, problem))
             if holds is not None:
                 found = [(run, facts) for run, facts in found if holds(facts)]
             if key is not None:
@@ -208,10 +220,12 @@ def _ambiguous(name: str, runs: list[Run]) -> RunNotFoundError:
     return RunNotFoundError(f"{name!r} is the beginning of {len(ids)} run ids: {', '.join(ids[:5])}{more}.", ids)
 
 
-def _unknown(name: str, runs: list[Run], path: Path) -> RunNotFoundError:
+def _unknown(name: str, runs: list[Run], path: Path, unreadable: list[RunFormatError]) -> RunNotFoundError:
     import difflib
 
     names = [name for run in runs for name in (run.run_name, run.experiment_name, run.run_id)]
     near = difflib.get_close_matches(name, dict.fromkeys(names), n=3, cutoff=0.5)
     hint = f" Did you mean {', '.join(near)}?" if near else ""
+    if unreadable:  # it may be one of those
+        hint += f" {len(unreadable)} cannot be read, such as {unreadable[0]}"
     return RunNotFoundError(f"no run {name!r} in {path}.{hint}", near)
