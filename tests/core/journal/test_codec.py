@@ -114,14 +114,16 @@ def test_a_sealed_line_that_is_no_object_is_none(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "pointers",
-    [{"/metrics/none": "NaN"}, {"": "NaN"}, {"/metrics/0/1": "NaN"}, {"x": "NaN"}, {"/metrics/loss": "what"}],
+    [
+        *({"/metrics/none": "NaN"}, {"": "NaN"}, {"/metrics/0/1": "NaN"}, {"x": "NaN"}, {"/metrics/loss": "what"}),
+        *({"/metrics/acc": "NaN"}, {"/steps/1": "NaN"}),
+    ],
 )
 def test_a_pointer_to_nowhere_harms_nothing(pointers: dict[str, str]) -> None:
-    line = encode_line({"metrics": {"loss": None}, "nonfinite": pointers})
+    fields = {"metrics": {"loss": None, "acc": 1.5}, "steps": [None, 2]}
+    line = encode_line({**fields, "nonfinite": pointers})
 
-    decoded = decode_line(line[:-1])
-    assert decoded is not None
-    assert decoded["metrics"]["loss"] is None
+    assert decode_line(line[:-1]) == fields
 
 
 @pytest.mark.parametrize("pointers", [[1], "text", 7, {"/metrics/loss": ["NaN"]}, {"/metrics/loss": None}])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -11,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from refunc.journal import tail
+from refunc.journal import scan, tail
 from refunc.journal.codec import MAX_VALUES, encode_line, seal
 from refunc.journal.decoding import decode_metrics, runs_of
 from refunc.journal.record import Metrics
+from refunc.journal.scan import Note, Place, PointLine
 from refunc.journal.tail import Tail
 
 #: Texts of JSON, as a writer would never put them there, beside those that it does.
@@ -55,10 +57,25 @@ def both(folder: Path, data: bytes, limit: int) -> list[Any]:
     return found
 
 
+def scanned(path: Path) -> tuple[list[Any], Any]:
+    """Return what `scan` reads of *path*, points of any kind as tuples, and the account of it."""
+    place, found = Place(), list[Any]()
+    for block in scan.scan("w", [path], place):
+        for item in block:
+            found += [item.record] if isinstance(item, Note) else item
+    return [_point(item) if isinstance(item, (PointLine, Metrics)) else item for item in found], place.account
+
+
+def _point(item: PointLine | Metrics) -> Any:
+    values = {name: math.nan if value is None else float(value) for name, value in item.metrics.items()}
+    other = item.other if isinstance(item, Metrics) else {}
+    return item.seq, item.time, item.step, item.epoch, values, other
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.one_of(st.none(), _FORGED), max_size=12), st.data())
 def test_whatever_stands_in_a_line_it_reads_as_it_does_alone(
-    tmp_path: Path, kinds: list[list[tuple[str, str]] | None], data: st.DataObject
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: list[list[tuple[str, str]] | None], data: st.DataObject
 ) -> None:
     lines = [plain(seq) if members is None else forged(seq, members) for seq, members in enumerate(kinds)]
     content = encode_line({"kind": "segment", "logger": "train"}) + b"".join(lines)
@@ -69,6 +86,12 @@ def test_whatever_stands_in_a_line_it_reads_as_it_does_alone(
     at_once, one_by_one = both(tmp_path, content, data.draw(st.sampled_from([1, 3, 5, 1_000])))
 
     assert repr(at_once) == repr(one_by_one)  # NaN is itself there
+    points = repr(scanned(tmp_path / "journal" / "w.000000.jsonl"))
+    monkeypatch.setattr(scan, "_points_in", lambda _: None)
+    assert repr(scanned(tmp_path / "journal" / "w.000000.jsonl")) == points
+    monkeypatch.setattr(scan, "_point_in", lambda _: None)
+    assert repr(scanned(tmp_path / "journal" / "w.000000.jsonl")) == points
+    monkeypatch.undo()
 
 
 @given(st.lists(_FORGED, min_size=1, max_size=6))

@@ -64,8 +64,11 @@ def facts(record: Any) -> Any:
 
 
 def as_scanned(paths: list[Path], place: Place) -> list[Any]:
-    items = [item for block in scan("main", paths, place) for item in block]
-    return [facts(item.record if isinstance(item, Note) else item) for item in items]
+    found: list[Any] = []
+    for block in scan("main", paths, place):
+        for item in block:
+            found += [item.record] if isinstance(item, Note) else item
+    return list(map(facts, found))
 
 
 journals = st.lists(st.lists(st.tuples(st.sampled_from(sorted(LINES)), st.integers(0, 12)), max_size=8), max_size=3)

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from refunc.journal.codec import encode_line
 from refunc.runs import Run, index, open_store, reading
+from refunc.runs.columns import _float
 from refunc.runs.content import Content
 from refunc.runs.index import index_of, index_path
 from refunc.runs.reading import read_content
@@ -113,6 +114,34 @@ def test_whatever_is_written_and_however_it_grows(
                 file.writelines(LINES[kind](seq, float(time)) for kind, seq, time in lines)
             check(folder)
     assert is_indexed(folder)
+
+
+@pytest.mark.parametrize("steps", [range(40), [None] * 40, [0.5, *range(39)]])
+def test_what_stands_in_a_row_may_be_of_any_kind(steps: list[Any], write_run: WriteRun) -> None:
+    kinds = [
+        *({"a": 1.0, "b": 2.0}, {"a": None, "b": 2.0}, {"a": 1.0, "c": 2.0}, {"b": 1.0, "a": 2.0}, {"a": 1.0}),
+        *({"a": math.nan, "b": 1e300}, {}, {"a": 10**400, "b": 1}),
+    ]
+    rows = [(kinds[n // 5], epoch) for epoch in (None, 3) for n in range(len(steps))]
+    rows += [(kinds[n % len(kinds)], n if n % 3 else None) for n in range(len(steps))]
+    lines = [
+        {"kind": "metrics", "step": step, "metrics": metrics, **({} if epoch is None else {"epoch": epoch})}
+        for (metrics, epoch), step in zip(rows, [*steps] * 3, strict=True)
+    ]
+    folder = write_run("any", lines)
+
+    content = check(folder)
+
+    expected = [line["metrics"]["a"] for line in lines if "a" in line["metrics"]]
+    assert repr(list(content.series(["a"])["a"].values)) == repr([_float(value) for value in expected])
+
+
+def test_other_names_behind_a_value_that_is_none(write_run: WriteRun) -> None:
+    lines = [{"kind": "metrics", "metrics": metrics} for metrics in ({"a": None, "b": 1}, {"a": 2, "c": 3}) * 5]
+
+    content = check(write_run("other", lines))
+
+    assert {name: len(series) for name, series in content.series("abc").items()} == {"a": 10, "b": 5, "c": 5}
 
 
 def test_many_companies_of_metrics(write_run: WriteRun) -> None:

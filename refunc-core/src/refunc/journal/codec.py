@@ -184,11 +184,13 @@ def _restore(fields: dict[str, Any], nonfinite: dict[str, str]) -> None:
         target: Any = fields
         try:
             *path, last = _unescape(pointer)
-            for key in path:
-                target = target[int(key)] if isinstance(target, list) else target[key]
-            target[int(last) if isinstance(target, list) else last] = NONFINITE[name]
+            for step in path:
+                target = target[int(step)] if isinstance(target, list) else target[step]
+            key = int(last) if isinstance(target, list) else last
+            if target[key] is None:
+                target[key] = NONFINITE[name]
         except (KeyError, IndexError, TypeError, ValueError):
-            continue  # a pointer that points nowhere: the null stays
+            continue  # a pointer that points nowhere, or a word of no meaning: what stands there stays
 
 
 def _escape(key: str) -> str:

@@ -12,6 +12,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 from itertools import groupby, repeat
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from msgspec.json import encode
 from refunc.journal.codec import CRC_LENGTH, CRC_MARK, MAX_VALUES
 from refunc.journal.record import Metrics
 
+_BRACE = ord("{")
 _FIRST, _KIND, _METRICS = b'{"seq":', b'"kind":', b'"kind":"metrics"'
 #: Lines in a row that are worth being decoded together.
 _FEWEST = 4
@@ -36,9 +38,11 @@ def runs_of(lines: list[bytes]) -> Iterator[tuple[bool, list[bytes]]]:
     if min(found, default=0) > 0:
         yield len(lines) >= _FEWEST, lines
         return
-    for is_metrics, run in groupby(zip(found, lines, strict=True), lambda each: each[0] > 0):
-        some = [line for _, line in run]
-        yield is_metrics and len(some) >= _FEWEST, some
+    begin = 0
+    for is_metrics, run in groupby(found, key=(0).__lt__):
+        end = begin + len(list(run))
+        yield is_metrics and end - begin >= _FEWEST, lines[begin:end]
+        begin = end
 
 
 def decode_metrics(lines: list[bytes], writer: str, logger: str) -> list[Metrics] | None:
@@ -48,8 +52,8 @@ def decode_metrics(lines: list[bytes], writer: str, logger: str) -> list[Metrics
     Args:
         logger: Whose records they are where they do not say.
     """
-    text = plain_text(lines)
-    if text is None:
+    text = sealed_text(lines)
+    if text is None or not _are_plain(text, len(lines)):
         return None
     first = encode({"writer": writer, "logger": logger, **_LEFT_OUT})[:-1] + b"," + _FIRST[1:]
     try:
@@ -58,17 +62,19 @@ def decode_metrics(lines: list[bytes], writer: str, logger: str) -> list[Metrics
         return None
 
 
-def plain_text(lines: list[bytes]) -> bytes | None:
+def sealed_text(lines: list[bytes]) -> bytes | None:
     """
     Return *lines*, a run that `runs_of` gave, without their checksums, as the text that a typed decoder of lines takes.
 
-    None where a checksum fails, or where they could hold more than such a decoder looks at.
+    If that finds as many values as there are lines, each line is one of them: behind the brace that ends one, the brace
+    that begins the next can stand in no other value.
+
+    None where a checksum fails, a line does not begin with a brace, or has room for more values than readers take.
     """
-    bodies = [line[:-CRC_LENGTH] for line in lines]
-    text = b"}\n".join(bodies) + b"}"
-    if not _are_plain(text, len(lines)) or len(max(lines, key=len)) > MAX_VALUES or not _are_sealed(lines, bodies):
+    if len(max(lines, key=len)) > MAX_VALUES or set(map(itemgetter(0), lines)) != {_BRACE}:
         return None
-    return text
+    bodies = [line[:-CRC_LENGTH] for line in lines]
+    return b"}\n".join(bodies) + b"}" if _are_sealed(lines, bodies) else None
 
 
 def _are_plain(text: bytes, count: int) -> bool:

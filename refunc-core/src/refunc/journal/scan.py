@@ -11,33 +11,42 @@ import zlib
 from collections.abc import Iterator
 from io import RawIOBase
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import attrs
 import msgspec
 
 from refunc.journal import kinds
 from refunc.journal.codec import CRC_LENGTH, CRC_MARK, MAX_LINE_BYTES, MAX_VALUES, NONFINITE, decode_line
-from refunc.journal.decoding import plain_text, runs_of
+from refunc.journal.decoding import runs_of, sealed_text
 from refunc.journal.numbers import Numbers
 from refunc.journal.reader import HEAD_BYTES, METRICS_MARK, Account, record_in
 from refunc.journal.record import Gap, Record
 from refunc.journal.values import INT64_MAX
 
 _BLOCK_BYTES: Final = 1 << 20
-_OTHER_MARK: Final = b'"other":'
 
 
-class PointLine(msgspec.Struct, gc=False):
-    """A line of kind `metrics`, as far as curves are made of it. Values are float64; None is a null of no meaning."""
+class PointLine(msgspec.Struct, gc=False, kw_only=True, forbid_unknown_fields=True):
+    """
+    A line of kind `metrics` without its checksum: its members, as they stand in the file, and no others.
 
-    kind: str
+    Values are float64; None is a null of no meaning.
+    """
+
     seq: int
     time: float
-    metrics: dict[str, float | None]
+    kind: Literal["metrics"]
     step: int | float | None = None
+    auto: bool = False
     epoch: int | float | None = None
+    metrics: dict[str, float | None]
+    logger: str = ""
     nonfinite: dict[str, str] | None = None
+
+
+#: What a block of a segment holds, in its order: points that stand in a row, and notes.
+Block = list["list[PointLine] | Note"]
 
 
 _decode_point = msgspec.json.Decoder(PointLine).decode
@@ -80,7 +89,7 @@ class Note:
     line: bytes
 
 
-def scan(writer: str, paths: list[Path], place: Place) -> Iterator[list[PointLine | Note]]:
+def scan(writer: str, paths: list[Path], place: Place) -> Iterator[Block]:
     """
     Yield what *writer* wrote behind *place*, in its order, block by block; *place* moves along.
 
@@ -107,7 +116,7 @@ def _leave(place: Place) -> None:
     place.unfinished = ""
 
 
-def _scan_segment(file: RawIOBase, writer: str, place: Place) -> Iterator[list[PointLine | Note]]:
+def _scan_segment(file: RawIOBase, writer: str, place: Place) -> Iterator[Block]:
     place.unfinished = ""
     size = _BLOCK_BYTES
     while block := _read_at(file, place.offset, size):
@@ -148,12 +157,12 @@ def _behind_line(file: RawIOBase, offset: int) -> int | None:
     return None
 
 
-def _decode(lines: list[bytes], writer: str, place: Place) -> list[PointLine | Note]:
-    found: list[PointLine | Note] = []
+def _decode(lines: list[bytes], writer: str, place: Place) -> Block:
+    found: Block = []
     for is_metrics, some in runs_of(lines):
         points = _points_in(some) if is_metrics else None
         if points is not None and place.numbers.take_next([point.seq for point in points]):
-            found += points
+            found.append(points)
         else:
             found += _decode_alone(some, writer, place)
     return found
@@ -161,24 +170,32 @@ def _decode(lines: list[bytes], writer: str, place: Place) -> list[PointLine | N
 
 def _points_in(lines: list[bytes]) -> list[PointLine] | None:
     """Return the metrics in *lines*; None where one of them has to be looked at alone."""
-    text = plain_text(lines)
+    text = sealed_text(lines)
     try:
-        return None if text is None else _decode_points(text)
+        points = _decode_points(text) if text is not None else []
     except (ValueError, RecursionError, msgspec.MsgspecError):
         return None
+    if len(points) != len(lines):
+        return None
+    for point in points:
+        if point.nonfinite:
+            _restore(point.metrics, point.nonfinite)
+    return points
 
 
-def _decode_alone(lines: list[bytes], writer: str, place: Place) -> list[PointLine | Note]:
-    found: list[PointLine | Note] = []
+def _decode_alone(lines: list[bytes], writer: str, place: Place) -> Block:
+    found: Block = []
     take = place.numbers.take
     for line in lines:
         if line.find(METRICS_MARK, 0, HEAD_BYTES) > 0:
             point = _point_in(line)
             if point is not None:
-                if take(point.seq):
-                    found.append(point)
-                else:
+                if not take(point.seq):
                     place.counted.duplicates += 1
+                elif found and isinstance(found[-1], list):
+                    found[-1].append(point)
+                else:
+                    found.append([point])
                 continue
         note = _note_in(line, writer, place)
         if note is not None:
@@ -188,15 +205,14 @@ def _decode_alone(lines: list[bytes], writer: str, place: Place) -> list[PointLi
 
 def _point_in(line: bytes) -> PointLine | None:
     """Return the metrics in *line*; None where it takes more to read it, or to see that it is damaged."""
-    if line[-CRC_LENGTH:-10] != CRC_MARK or len(line) > MAX_VALUES or _OTHER_MARK in line:
+    body = line[:-CRC_LENGTH] + b"}"
+    if line[-CRC_LENGTH:] != b'%b%08x"}' % (CRC_MARK, zlib.crc32(body)) or len(line) > MAX_VALUES:
         return None
     try:
-        if line[-10:-2] != b"%08x" % zlib.crc32(b"}", zlib.crc32(line[:-CRC_LENGTH])):
-            return None
-        point = _decode_point(line)
+        point = _decode_point(body)
     except (ValueError, RecursionError, msgspec.DecodeError):
         return None
-    if point.kind != kinds.METRICS or not 0 <= point.seq <= INT64_MAX:
+    if not 0 <= point.seq <= INT64_MAX:
         return None
     if point.nonfinite:
         _restore(point.metrics, point.nonfinite)

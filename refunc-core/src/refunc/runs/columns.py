@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate, chain, groupby
+from itertools import accumulate, groupby
 from operator import itemgetter
 from typing import Any, Final
 
@@ -43,7 +43,7 @@ class Group:
     """
     The rows of the metrics *names* behind the first `stored` ones, which are in the index.
 
-    `cells` holds the values row by row, `rows` the number of each row among all of its writer.
+    `values` has a column for each of the names, `rows` the number of each row among all of its writer.
     """
 
     names: tuple[str, ...]
@@ -52,21 +52,16 @@ class Group:
     steps: array[int] = attrs.Factory(_whole_numbers)
     times: array[float] = attrs.Factory(_floats)
     epochs: array[int] = attrs.Factory(_whole_numbers)  # empty while there are none
-    cells: array[float] = attrs.Factory(_floats)
+    values: list[array[float]] = attrs.Factory(lambda self: [_floats() for _ in self.names], takes_self=True)
     #: Whether a row has no step.
     stepless: bool = False
 
-    def values(self, column: int) -> array[float]:
-        """Return the values of one of the metrics."""
-        return self.cells[column :: len(self.names)] if len(self.names) > 1 else self.cells
+    def points(self, column: int) -> Points:
+        """Return the points of one of the metrics that are not in the index."""
+        return Points(self.steps, self.values[column], self.times, self.epochs, self.rows, self.stepless)
 
-    def points(self, name: str) -> Points:
-        """Return the points of the metric *name* that are not in the index."""
-        values = self.values(self.names.index(name))
-        return Points(self.steps, values, self.times, self.epochs, self.rows, self.stepless)
-
-    def add(self, row: int, time: float, step: Step, epoch: Step, values: Iterable[float | None]) -> None:
-        """Append a row, with *values* in the order of the names."""
+    def add(self, row: int, time: float, step: Step, epoch: Step, metrics: Mapping[str, float | None]) -> None:
+        """Append a row, of the names' values in *metrics*."""
         self.rows.append(row)
         self.times.append(time)
         self.steps.append(step if type(step) is int else self._step(step))
@@ -74,28 +69,39 @@ class Group:
             missing = len(self.steps) - 1 - len(self.epochs)
             self.epochs.extend([NOTHING] * missing)
             self.epochs.append(epoch if type(epoch) is int else _whole(epoch))
-        filled = len(self.cells)
-        try:
-            self.cells.extend(values)  # type: ignore[arg-type]  # None raises, in the place where it stands
-        except (TypeError, OverflowError):
-            del self.cells[filled:]
-            self.cells.extend(map(_float, values))
+        for name, column in zip(self.names, self.values, strict=True):
+            column.append(_float(metrics[name]))
 
     def add_all(self, row: int, points: list[PointLine]) -> None:
-        """Append rows from the number *row* on: as `add` does one by one, which is left those that are unusual."""
-        filled, cells = len(self.rows), len(self.cells)
+        """
+        Append rows from the number *row* on: as `add` does one by one, which is left those that are unusual.
+
+        Raises:
+            KeyError: A point has other metrics; then nothing is appended.
+        """
+        metrics: list[dict[str, Any]] = [point.metrics for point in points]
+        if set(map(len, metrics)) != {len(self.names)}:
+            raise KeyError
+        given = [[each[name] for each in metrics] for name in self.names]
+        epochs = [point.epoch for point in points]
+        has_epochs = bool(self.epochs) or epochs.count(None) < len(epochs)
         try:
-            if self.epochs or {point.epoch for point in points} != {None}:
-                raise TypeError
-            self.steps.extend([point.step for point in points])  # type: ignore[misc]  # None raises, a float too
-            self.cells.extend(chain.from_iterable([point.metrics.values() for point in points]))  # type: ignore[misc]
+            stages = _column(epochs) if has_epochs else _whole_numbers()
+            steps = _column([point.step for point in points])
+            values = [array("d", column) for column in given]  # None raises
         except (TypeError, OverflowError):
-            del self.steps[filled:], self.cells[cells:]
             for number, point in enumerate(points, row):
-                self.add(number, point.time, point.step, point.epoch, point.metrics.values())
+                self.add(number, point.time, point.step, point.epoch, point.metrics)
             return
+        if has_epochs and not self.epochs:
+            self.epochs.extend([NOTHING] * len(self.rows))
         self.rows.extend(range(row, row + len(points)))
         self.times.extend([point.time for point in points])
+        self.steps.extend(steps)
+        self.stepless |= NOTHING in steps
+        self.epochs.extend(stages)
+        for column, new in zip(self.values, values, strict=True):
+            column.extend(new)
 
     def _step(self, step: Step) -> int:
         number = _whole(step)
@@ -119,26 +125,32 @@ class Columns:
         if group is None:
             group = self._new_group(names)
         if group is not None:
-            group.add(self.count, time, step, epoch, metrics.values())
+            group.add(self.count, time, step, epoch, metrics)
         else:
             for name in names:
                 alone = self.groups.get((name,)) or self.groups.setdefault((name,), Group((name,)))
-                alone.add(self.count, time, step, epoch, (metrics[name],))
+                alone.add(self.count, time, step, epoch, metrics)
         self.count += 1
         self.size += len(names)
 
     def add_all(self, points: list[PointLine]) -> None:
         """Append the points of many records."""
-        for names, found in groupby(points, key=_names_of):
-            some = list(found)
-            group = self.groups.get(names) or self._new_group(names)
-            if group is None:
-                for point in some:
-                    self.add(point.time, point.step, point.epoch, point.metrics)
-                continue
-            group.add_all(self.count, some)
-            self.count += len(some)
-            self.size += len(some) * len(names)
+        try:
+            self._add_alike(tuple(points[0].metrics), points)
+        except KeyError:
+            for names, found in groupby(points, key=_names_of):
+                self._add_alike(names, list(found))
+
+    def _add_alike(self, names: tuple[str, ...], points: list[PointLine]) -> None:
+        """Append points of the metrics *names*. Raises KeyError where one has others; then nothing is appended."""
+        group = self.groups.get(names) or self._new_group(names)
+        if group is None:
+            for point in points:
+                self.add(point.time, point.step, point.epoch, point.metrics)
+            return
+        group.add_all(self.count, points)
+        self.count += len(points)
+        self.size += len(points) * len(names)
 
     def _new_group(self, names: tuple[str, ...]) -> Group | None:
         if len(self.groups) >= _MOST_GROUPS and len(names) > 1:
@@ -153,8 +165,8 @@ class Columns:
         """Return what the points in memory come to, behind those whose statistics are *known*."""
         parts: dict[str, list[Points]] = {}
         for group in self.groups.values():
-            for name in group.names if group.rows else ():
-                parts.setdefault(name, []).append(group.points(name))
+            for column, name in enumerate(group.names if group.rows else ()):
+                parts.setdefault(name, []).append(group.points(column))
         return {**known, **{name: _continued(known.get(name), joined(found)) for name, found in parts.items()}}
 
     def forget(self) -> None:
@@ -262,6 +274,14 @@ def _names_of(point: PointLine) -> tuple[str, ...]:
     return tuple(point.metrics)
 
 
+def _column(numbers: list[Any]) -> array[int]:
+    """Return steps or epochs as int64. Raises TypeError or OverflowError where one is a float, or too large."""
+    try:
+        return array("q", numbers)
+    except TypeError:
+        return array("q", [NOTHING if number is None else number for number in numbers])
+
+
 def _whole(number: Step) -> int:
     """Return a step or epoch as int64; NOTHING where it is none."""
     if isinstance(number, float) and number.is_integer():
@@ -271,6 +291,6 @@ def _whole(number: Step) -> int:
 
 def _float(value: float | None) -> float:
     try:
-        return math.nan if value is None else float(value)
+        return float(value) if value is not None else math.nan
     except OverflowError:
         return math.inf if value > 0 else -math.inf  # type: ignore[operator]  # None is dealt with above

@@ -8,7 +8,6 @@ import stat
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +16,7 @@ import attrs
 from refunc.journal import record as records
 from refunc.journal.folder import JOURNAL, RUN_JSON
 from refunc.journal.reader import Account
-from refunc.journal.scan import Note, Place, PointLine, scan
+from refunc.journal.scan import Note, Place, scan
 from refunc.runs.columns import NOTHING, Columns, Group, Points, appended, joined, merged
 from refunc.runs.series import Series
 from refunc.runs.summary import Statistics, Summary, summed_up
@@ -42,17 +41,15 @@ class WriterContent:
 
     def read_on(self, writer: str, paths: list[Path]) -> Iterator[None]:
         """Read what *writer* has written since, a megabyte a step."""
-        for items in scan(writer, paths, self.place):
-            for kind, some in groupby(items, key=type):
-                found = list(some)
-                if kind is PointLine:
-                    self.points += len(found)
-                    self.columns.add_all(found)  # type: ignore[arg-type]  # by their type
+        for block in scan(writer, paths, self.place):
+            for item in block:
+                if isinstance(item, Note):
+                    self._take(item)
+                    self.last_time = item.record.time
                 else:
-                    for note in found:
-                        self._take(note)  # type: ignore[arg-type]  # by its type
-            item = items[-1]
-            self.last_time = item.time if isinstance(item, PointLine) else item.record.time
+                    self.points += len(item)
+                    self.columns.add_all(item)
+                    self.last_time = item[-1].time
             yield
 
     def _take(self, note: Note) -> None:
@@ -159,7 +156,7 @@ def _points(source: Source | None, writer: str, group: Group, name: str, *, alon
             raise Stale
         parts.append(source.points(writer, group, name, rows=not alone))
     if group.rows:
-        parts.append(group.points(name))
+        parts.append(group.points(group.names.index(name)))
     return appended(parts)
 
 

@@ -351,7 +351,7 @@ def _keep_rows(connection: sqlite3.Connection, run: int, writer: str, group: Gro
     blobs: dict[int, Any] = {_ROWS: group.rows, _STEPS: group.steps, _TIMES: group.times}
     if group.epochs:
         blobs[_EPOCHS] = group.epochs
-    blobs |= {column: group.values(column) for column in range(len(group.names))}
+    blobs |= dict(enumerate(group.values))
     count = len(group.rows)
     query = "SELECT id, count, stepless FROM part WHERE run = ? AND writer = ? AND names = ? ORDER BY id DESC LIMIT 1"
     last = connection.execute(query, (run, writer, names)).fetchone() if group.stored else None
