@@ -31,7 +31,8 @@ PACKAGES = (
 def machine(rounds: int) -> str:
     """Return what the figures hold for."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in PACKAGES)
+    installed = {each.name: each.version for each in importlib.metadata.distributions()}
+    versions = ", ".join(f"{name} {installed.get(name, '(not installed)')}" for name in PACKAGES)
     # Of the last quarter of an hour: with more than one it was no quiet machine.
     load = f"load {os.getloadavg()[2]:.1f}"
     kernel = f"{platform.system()} {platform.release().split('-')[0]}"

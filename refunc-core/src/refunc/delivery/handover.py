@@ -28,7 +28,8 @@ from refunc.delivery.courier import Courier
 from refunc.delivery.cursor import Cursor
 from refunc.plugins.integration import Health, Passport, health_of
 
-_TICK = 0.05
+#: Seconds between two looks at whether a process died or is to be started; what is attached is handed over at once.
+_TICK = 0.25
 #: Seconds before a process that died without getting on is started again: the first time, and at most.
 FIRST_RESTART, LAST_RESTART = 0.5, 60.0
 #: Seconds that exit waits for acknowledgements; less where none has come yet, and in a notebook.

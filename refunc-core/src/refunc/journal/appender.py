@@ -168,7 +168,7 @@ class FileOutlet(Outlet):
     def _take(self, state: _State) -> _State:
         """Move a batch out of the deque. The list is in the state before it is filled, so no interrupt loses it."""
         count = min(len(self.queue), self._batch_limit)
-        dropped = self.dropped
+        dropped = self.dropped if self._has_dropped else 0
         if not count and dropped == state.drops_told:
             return state
         batch: list[Any] = []
@@ -336,6 +336,11 @@ class FileOutlet(Outlet):
             with contextlib.suppress(OSError):
                 file.close()
         super().after_fork_in_child()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a drain would find nothing to do: no record, none told of as dropped, no file to be left."""
+        return not (self.queue or self._state.batch or self._has_dropped or self._suspects)
 
     @property
     def waiting(self) -> int:

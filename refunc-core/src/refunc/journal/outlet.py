@@ -203,6 +203,11 @@ class Outlet:
         self._reset()
 
     @property
+    def is_idle(self) -> bool:
+        """Whether a drain would find nothing to do; asked by the threads, 20 times a second for each outlet."""
+        return not self.queue
+
+    @property
     def dropped(self) -> int:
         """How many records were dropped so far."""
         # next() on an itertools.count is atomic, which `+= 1` is not. Its repr tells the number without taking it; its

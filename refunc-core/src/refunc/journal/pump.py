@@ -96,7 +96,7 @@ class _Pump:
         while not self.stop.acquire(timeout=POLL):
             now = time.monotonic()
             for outlet in self._served_by(drainer):
-                if now >= outlet.drain_due:
+                if now >= outlet.drain_due and not outlet.is_idle:
                     outlet.drain_due = now + outlet.interval - POLL / 2
                     _contained(outlet.drain, outlet, "draining it")
         self.stop.release()

@@ -107,6 +107,11 @@ class JournalWriter(FileOutlet):
                 report.warning("%s: an artifact may not survive a power cut: %s.", self, error)
         return super().sync()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether a drain would find nothing to do, the values of records that were written alone included."""
+        return super().is_idle and not self._put_off
+
     def _open_next(self) -> AppendFile:
         self.folder.create()
         refuse_link(self.folder.path / JOURNAL)
