@@ -65,9 +65,16 @@ def test_a_queued_record_is_written_by_the_writer_thread(fresh: pump._Pump) -> N
     outlet.append(2)
     drained = threading.Event()
     step = outlet._step
-    outlet._step = lambda: step() or drained.set() or 0  # type: ignore[method-assign,func-returns-value]
 
+    def watched_step() -> int:
+        count = step()
+        if len(outlet.items) == 3:
+            drained.set()
+        return count
+
+    outlet._step = watched_step  # type: ignore[method-assign]
     outlet.append(3)
+
     assert drained.wait(10)
     assert outlet.items == [1, 2, 3]
 

@@ -262,7 +262,7 @@ def masked(value: Any) -> Any:
 
 def is_plain(values: dict[Any, Any], *, masks: bool) -> bool:
     """
-    Whether `jsonable_mapping` has nothing to change in *values*, for which `is_unchanging` holds.
+    Whether *values* is flat, and `jsonable_mapping` has nothing to change in it.
 
     Args:
         masks: Nor `masked`: one look at each value answers both, at half the price of finding nothing twice.
@@ -272,7 +272,10 @@ def is_plain(values: dict[Any, Any], *, masks: bool) -> bool:
         if kind is str:
             if len(value) > MAX_REPR or (masks and len(value) >= _SHORTEST and without_secrets(value) is not value):
                 return False
-        elif kind is int and not INT64_MIN <= value <= INT64_MAX:
+        elif kind is int:
+            if not INT64_MIN <= value <= INT64_MAX:
+                return False
+        elif kind not in _PLAIN:
             return False
         if type(name) is not str or len(name) > MAX_KEY:
             return False

@@ -106,14 +106,22 @@ def set_console(logger: logging.Logger, *, colored: bool | None) -> None:
 def _write_line(stream: TextIO, line: str) -> None:
     if has_parent() and is_terminal(stream):
         line = CLEAR_DOWN + line  # a worker does not know whether the process that started it has bars just now
-    with above_bars(stream):
-        try:
-            stream.write(line)
-        except UnicodeEncodeError:
-            # The text layer encodes before it writes, so nothing of the line is out yet.
-            encoding = stream.encoding or "ascii"
-            stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
-        stream.flush()
+    bars = above_bars(stream)
+    if bars is None:
+        _write_whole(stream, line)
+        return
+    with bars:
+        _write_whole(stream, line)
+
+
+def _write_whole(stream: TextIO, line: str) -> None:
+    try:
+        stream.write(line)
+    except UnicodeEncodeError:
+        # The text layer encodes before it writes, so nothing of the line is out yet.
+        encoding = stream.encoding or "ascii"
+        stream.write(line.encode(encoding, "backslashreplace").decode(encoding))
+    stream.flush()
 
 
 def _shown_further_up(handler: logging.Handler, record: logging.LogRecord, stream: TextIO) -> bool:

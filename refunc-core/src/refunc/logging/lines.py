@@ -238,7 +238,7 @@ class Lines:
         else:
             step, epoch = steps.place(step, epoch)
         if is_tracking:
-            place = (source.file, frame.f_lineno)
+            name, place = self.name, (source.file, frame.f_lineno)
             item = (
                 LOG,
                 moment,
@@ -254,7 +254,7 @@ class Lines:
                 is_raw,
                 place,
                 trace,
-                self.name,
+                name,
             )
             if run is None:
                 current.loose_lines.append(item)
@@ -271,7 +271,7 @@ class Lines:
             said = Fields(
                 step,
                 epoch,
-                {**(plain or {}), **(other or {})},
+                {**plain, **other} if plain and other else plain or other or {},
                 texts or {},
                 names or (),
                 jsonable_mapping(more) if is_raw and not is_plain(more, masks=False) else more or {},

@@ -68,30 +68,27 @@ def record_for(
     path = code.co_filename
     source = source_of(path)
     record = logging.LogRecord.__new__(logging.LogRecord)
-    record.__dict__.update(
-        {
-            "name": logger.name,
-            "msg": message,
-            "args": (),
-            "levelname": logging.getLevelName(level),
-            "levelno": level,
-            "pathname": path,
-            "filename": source.file,
-            "module": source.module,
-            "exc_info": error,
-            "exc_text": None,
-            "stack_info": stack,
-            "lineno": frame.f_lineno,
-            "funcName": code.co_name,
-            "created": moment,
-            "msecs": moment % 1 * 1000,
-            "relativeCreated": (moment - _STARTED) * 1000,
-            "thread": threading.get_ident() if logging.logThreads else None,
-            "threadName": threading.current_thread().name if logging.logThreads else None,
-            "processName": _process_name() if logging.logMultiprocessing else None,
-            "process": os.getpid() if logging.logProcesses else None,
-        }
-    )
+    # One by one, as the constructor does: Python then keeps them without a dict, at a third of the price.
+    record.name = logger.name
+    record.msg = message
+    record.args = ()
+    record.levelname = logging.getLevelName(level)
+    record.levelno = level
+    record.pathname = path
+    record.filename = source.file
+    record.module = source.module
+    record.exc_info = error
+    record.exc_text = None
+    record.stack_info = stack
+    record.lineno = frame.f_lineno
+    record.funcName = code.co_name
+    record.created = moment
+    record.msecs = moment % 1 * 1000
+    record.relativeCreated = (moment - _STARTED) * 1000
+    record.thread = threading.get_ident() if logging.logThreads else None
+    record.threadName = threading.current_thread().name if logging.logThreads else None
+    record.processName = _process_name() if logging.logMultiprocessing else None
+    record.process = os.getpid() if logging.logProcesses else None
     if _HAS_TASKS:
         record.taskName = _task_name()
     return record

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import threading
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from functools import cache
 from typing import TextIO
 
@@ -23,8 +23,6 @@ CLEAR_DOWN = "\r\x1b[J"
 
 #: The streams on which lines land above the bars by themselves; see `sharing`.
 tapped_streams: list[TextIO] = []
-
-_NO_BARS: AbstractContextManager[None] = nullcontext()
 
 
 def wants_color(stream: TextIO | None, *, colored: bool | None = None) -> bool:
@@ -95,18 +93,18 @@ def _escape(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def above_bars(stream: TextIO) -> AbstractContextManager[None]:
+def above_bars(stream: TextIO) -> AbstractContextManager[None] | None:
     """
     Return a context in which a line written to *stream* lands above the tqdm bars that are open in this process.
 
-    Bars on other files are left alone. Without an open bar it costs a dictionary look-up. It holds tqdm's own lock,
-    which is re-entrant, so no other thread redraws a bar inside the line.
+    None where there are none, which a look into a dictionary tells. Bars on other files are left alone. The context
+    holds tqdm's own lock, which is re-entrant, so no other thread redraws a bar inside the line.
     """
     tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
     # `_instances` is private to tqdm, and only spares us its lock (two semaphores, made at first use) when no bar is
     # open. Where it is gone, the public context manager decides, more slowly.
     if tqdm is None or not getattr(tqdm, "_instances", True) or any(stream is tapped for tapped in tapped_streams):
-        return _NO_BARS
+        return None
     context: AbstractContextManager[None] = tqdm.external_write_mode(file=stream)
     return context
 

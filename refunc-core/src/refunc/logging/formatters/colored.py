@@ -33,6 +33,8 @@ _LEVEL_WIDTH = max(map(len, LEVEL_NAMES.values()))
 _WIDEST_MESSAGE = 40
 #: Longer logger names are shown whole, but do not push everybody's messages to the right.
 _WIDEST_NAME = 24
+#: Names of fields whose beginnings are remembered.
+_MOST_NAMES = 1_000
 _RESET = "\x1b[0m"
 
 
@@ -179,6 +181,8 @@ class _Paint:
         self.alarm = self._start(scheme.alarm if scheme else "")
         self._metric = tuple(map(self._start, (scheme.metric_name, scheme.metric_value) if scheme else ("", "")))
         self._field = tuple(map(self._start, (scheme.field_name, scheme.field_value) if scheme else ("", "")))
+        self._field_end = self.reset if self._field[1] else ""
+        self._fields_begun: dict[object, str] = {}  # by name, the same few all the time
 
     def __call__(self, color: str, text: str) -> str:
         return f"\x1b[{color}m{text}{_RESET}" if self._on and color else text
@@ -193,15 +197,16 @@ class _Paint:
 
     def fields(self, items: Iterable[tuple[object, object]]) -> str:
         """Return `model=resnet path="a b"`."""
+        known, end = self._fields_begun, self._field_end
+        return " ".join([f"{known.get(name) or self._begun(name)}{value_text(value)}{end}" for name, value in items])
+
+    def _begun(self, name: object) -> str:
+        """Return what stands before the value of the field *name*, and remember it."""
         name_start, value_start = self._field
-        name_end = self.reset
-        value_end = self.reset if value_start else ""
-        return " ".join(
-            [
-                f"{name_start}{name_text(name)}={name_end}{value_start}{value_text(value)}{value_end}"
-                for name, value in items
-            ]
-        )
+        begun = f"{name_start}{name_text(name)}={self.reset}{value_start}"
+        if type(name) is str and len(self._fields_begun) < _MOST_NAMES:
+            self._fields_begun[name] = begun
+        return begun
 
     def _start(self, color: str) -> str:
         return f"\x1b[{color}m" if self._on and color else ""
