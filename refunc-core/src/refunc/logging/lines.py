@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from os import PathLike
 from time import time
 from types import TracebackType
@@ -32,21 +31,17 @@ from refunc.journal.levels import (
 )
 from refunc.journal.secrets import is_plain
 from refunc.journal.values import (
-    MAX_ITEMS,
-    MAX_KEY,
-    excerpt,
     is_mapping,
     is_unchanging,
     jsonable_mapping,
-    short_repr,
-    text_of,
 )
 from refunc.logging import current
 from refunc.logging.fields import Fields
-from refunc.logging.payload import split_metrics, tag_texts
-from refunc.logging.records import known_sources, record_for, source_of
+from refunc.logging.payload import artifact_texts, merged_text, split_metrics, tag_texts, with_payload
+from refunc.logging.records import caller_at, caller_outside, known_sources, record_for, source_of
 from refunc.logging.run import ActiveRun
 from refunc.logging.steps import Steps
+from refunc.logging.tracebacks import exc_info_of, is_wanted, stack_text, trace_text
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -204,26 +199,26 @@ class Lines:
         if not is_raw and more is not None:
             more = jsonable_mapping(more)
         if args and EXPERIMENT <= level <= METRIC and is_mapping(args[0]):
-            plain, more = _with_payload(level, args[0], plain or {}, jsonable_mapping(more) if is_raw else more or {})
+            plain, more = with_payload(level, args[0], plain or {}, jsonable_mapping(more) if is_raw else more or {})
             is_raw = False
             args = args[1:]
-        message = msg if type(msg) is str and not args else _merged(msg, args)
+        message = msg if type(msg) is str and not args else merged_text(msg, args)
         frame = sys._getframe(2)  # the level method's own is between
         texts = names = step = epoch = error = trace = None
         with_stack = False
         if fields:
             tags, artifacts, step, epoch, exc_info, stack_info, stacklevel = _line_fields(**fields)
             if type(stacklevel) is not int or stacklevel != 1:
-                frame = _caller(stacklevel)
+                frame = caller_at(stacklevel)
             texts = None if tags is None else tag_texts(tags)
-            names = None if artifacts is None else _artifact_texts(artifacts)
-            error = None if exc_info is None else _exc_info(exc_info)
-            trace = None if error is None else _trace_text(error)
-            with_stack = stack_info is not False and _is_wanted(stack_info)
+            names = None if artifacts is None else artifact_texts(artifacts)
+            error = None if exc_info is None else exc_info_of(exc_info)
+            trace = None if error is None else trace_text(error)
+            with_stack = stack_info is not False and is_wanted(stack_info)
         path = frame.f_code.co_filename
         source = known_sources.get(path) or source_of(path)
         if source.is_own:  # a tracker's line
-            frame = _caller_outside()
+            frame = caller_outside()
             source = source_of(frame.f_code.co_filename)
         steps, run, is_tracking = self._place, None, self._is_tracking
         if not is_tracking:
@@ -303,7 +298,7 @@ class Lines:
         fields: Fields,
     ) -> logging.LogRecord:
         """Return the stdlib record of a line; its text is merged, because it is formatted again by another thread."""
-        stack = _stack_text(frame) if stack_info else None
+        stack = stack_text(frame) if stack_info else None
         record = record_for(self._stdlib, level, message, frame, error, stack, moment)
         record.refunc = fields
         record.exc_text = trace
@@ -328,7 +323,7 @@ class Lines:
     def _say(self, level: int, message: str, fields: Fields = Fields(), *, moment: float | None = None) -> None:  # noqa: B008  # a frozen value
         """Show a line on the console and in the log files only: what it says stands in the journal in another form."""
         if self._level <= level:
-            frame = _caller_outside()
+            frame = caller_outside()
             self._emit(self._record(level, message, frame, None, None, False, moment or time(), fields))
 
 
@@ -344,82 +339,3 @@ def _line_fields(
 ) -> tuple[Any, ...]:
     """Return the fields of a line in this order. Raises TypeError for a name that is none of them."""
     return tags, artifacts, step, epoch, exc_info, stack_info, stacklevel
-
-
-def _with_payload(
-    level: int, payload: object, metrics: dict[str, Any], extra: dict[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Add an ML level's payload to the metrics and the extra of its line, which win."""
-    if level in (METRIC, RESULT):
-        plain, other = split_metrics(payload, warn=False)  # in a payload text is no mistake
-        return {**plain, **metrics}, {**(other or {}), **extra}
-    return metrics, {**jsonable_mapping(payload), **extra}
-
-
-def _artifact_texts(artifacts: object) -> tuple[str, ...]:
-    """Return what is to stand on a line for *artifacts*; one path or name by itself is taken for a list of it."""
-    try:
-        if not isinstance(artifacts, (str, bytes, PathLike)):
-            several: Any = artifacts
-            return tuple(text_of(artifact, MAX_KEY) for artifact in islice(several, MAX_ITEMS))
-    except Exception:  # no list, or one whose own code raises
-        pass
-    return (text_of(artifacts, MAX_KEY),)
-
-
-def _merged(msg: object, args: tuple[object, ...]) -> str:
-    """Return *msg* with its `%`-arguments; where they do not fit, both of them, for a line must not be lost."""
-    try:
-        message = str.__str__(msg if isinstance(msg, str) else str(msg))
-        if not args:
-            return message
-        only = args[0] if len(args) == 1 and isinstance(args[0], Mapping) and args[0] else args
-        return message % only
-    except Exception:  # a user's __str__ may raise what it likes
-        return f"{short_repr(msg)} ({', '.join(map(short_repr, args))})" if args else text_of(msg)
-
-
-def _caller(stacklevel: object) -> Any:
-    """Return the frame that *stacklevel* means, counted as in stdlib logging; for what is none, the caller's."""
-    try:
-        return sys._getframe(2 + stacklevel)  # type: ignore[operator]  # see below
-    except Exception:  # no number, or one without a frame
-        return _caller_outside()
-
-
-def _caller_outside() -> Any:
-    """Return the first frame outside this package."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None and source_of(frame.f_code.co_filename).is_own:
-        frame = frame.f_back
-    return frame
-
-
-def _exc_info(exc_info: object) -> Any:
-    """Return what stdlib calls `exc_info`; None where there is no exception to tell of."""
-    # The types are asked and not the values, whose `__class__` may raise.
-    if issubclass(type(exc_info), BaseException):
-        return (type(exc_info), exc_info, exc_info.__traceback__)  # type: ignore[attr-defined]  # as just checked
-    triple = exc_info if type(exc_info) is tuple else sys.exc_info() if _is_wanted(exc_info) else ()
-    return triple if len(triple) == 3 and issubclass(type(triple[1]), BaseException) else None
-
-
-def _is_wanted(option: object) -> bool:
-    """Whether *option* is true; what cannot say so (an array) was given, and so it is."""
-    try:
-        return bool(option)
-    except Exception:  # a user's __bool__ may raise what it likes
-        return True
-
-
-def _trace_text(error: Any) -> str:
-    try:
-        return excerpt(logging.Formatter().formatException(error))
-    except Exception:  # a triple made by hand, or an exception with code of its own
-        return text_of(error[1])
-
-
-def _stack_text(frame: Any) -> str:
-    import traceback
-
-    return "Stack (most recent call last):\n" + "".join(traceback.format_stack(frame)).rstrip("\n")

@@ -1,10 +1,25 @@
-"""What a call passed: the numbers apart from what is none, tags as text, and no field that says nothing."""
+"""What a call passed, as a record holds it: numbers apart from what is none, all else as text; whatever it was."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
+from os import PathLike
 from typing import Any
 
-from refunc.journal.values import INT64_MAX, INT64_MIN, jsonable, jsonable_mapping, key_text, number, text_of
+from refunc.journal.levels import METRIC, RESULT
+from refunc.journal.values import (
+    INT64_MAX,
+    INT64_MIN,
+    MAX_ITEMS,
+    MAX_KEY,
+    jsonable,
+    jsonable_mapping,
+    key_text,
+    number,
+    short_repr,
+    text_of,
+)
 from refunc.logging.report import warn_once
 
 
@@ -58,3 +73,36 @@ def tag_texts(tags: Any) -> dict[str, str]:
 def known(**fields: Any) -> dict[str, Any]:
     """Return those *fields* that say something."""
     return {name: value for name, value in fields.items() if value is not None and value != {} and value != []}
+
+
+def with_payload(
+    level: int, payload: object, metrics: dict[str, Any], extra: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Add an ML level's payload to the metrics and the extra of its line, which win."""
+    if level in (METRIC, RESULT):
+        plain, other = split_metrics(payload, warn=False)  # in a payload text is no mistake
+        return {**plain, **metrics}, {**(other or {}), **extra}
+    return metrics, {**jsonable_mapping(payload), **extra}
+
+
+def artifact_texts(artifacts: object) -> tuple[str, ...]:
+    """Return what is to stand on a line for *artifacts*; one path or name by itself is taken for a list of it."""
+    try:
+        if not isinstance(artifacts, (str, bytes, PathLike)):
+            several: Any = artifacts
+            return tuple(text_of(artifact, MAX_KEY) for artifact in islice(several, MAX_ITEMS))
+    except Exception:  # no list, or one whose own code raises
+        pass
+    return (text_of(artifacts, MAX_KEY),)
+
+
+def merged_text(msg: object, args: tuple[object, ...]) -> str:
+    """Return *msg* with its `%`-arguments; where they do not fit, both of them, for a line must not be lost."""
+    try:
+        message = str.__str__(msg if isinstance(msg, str) else str(msg))
+        if not args:
+            return message
+        only = args[0] if len(args) == 1 and isinstance(args[0], Mapping) and args[0] else args
+        return message % only
+    except Exception:  # a user's __str__ may raise what it likes
+        return f"{short_repr(msg)} ({', '.join(map(short_repr, args))})" if args else text_of(msg)

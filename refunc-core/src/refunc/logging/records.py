@@ -49,6 +49,22 @@ def source_of(path: str) -> Source:
     return known
 
 
+def caller_at(stacklevel: object) -> Any:
+    """Return the frame that *stacklevel* means, counted as in stdlib logging; asked by `Lines._log`, else by nobody."""
+    try:
+        return sys._getframe(2 + stacklevel)  # type: ignore[operator]  # see below
+    except Exception:  # no number, or one without a frame
+        return caller_outside()
+
+
+def caller_outside() -> Any:
+    """Return the first frame outside this package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and source_of(frame.f_code.co_filename).is_own:
+        frame = frame.f_back
+    return frame
+
+
 def record_for(
     logger: logging.Logger, level: int, message: str, frame: Any, error: Any, stack: str | None, moment: float
 ) -> logging.LogRecord:
