@@ -269,7 +269,7 @@ class Lines:
                 {**plain, **other} if plain and other else plain or other or {},
                 texts or {},
                 names or (),
-                jsonable_mapping(more) if is_raw and not is_plain(more, masks=False) else more or {},
+                jsonable_mapping(more) if is_raw and not is_plain(more or {}, masks=False) else more or {},
                 run.experiment_id if run is not None else None,
                 run.run_id if run is not None else None,
             )

@@ -1,8 +1,8 @@
 """
 MLLogger: turns a call into a record, hands it over, and does nothing else.
 
-Its parts are `Lines` (text with fields), `Recorder` (params, metrics, artifacts) and `Delivering` (integrations); this
-file has what makes them one logger: configuration, which run a call belongs to, reading back, handlers.
+Its parts are `Lines` (text with fields), `Recorder` (params, metrics, artifacts), `Delivering` (integrations) and
+`Entries` (reading back); this file makes them one logger: configuration, which run a call belongs to, handlers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from refunc.journal.values import text_of
 from refunc.logging import current
 from refunc.logging.console import set_console
 from refunc.logging.echo import Echo, open_bars
+from refunc.logging.entries import Entries
 from refunc.logging.fields import Fields
 from refunc.logging.integrations import Delivering
 from refunc.logging.levels import LogLevel, level_name, level_number, register_level_names
@@ -38,12 +39,12 @@ from refunc.logging.report import report
 from refunc.logging.run import ActiveRun, is_disabled, new_run
 
 if TYPE_CHECKING:
-    from refunc.runs import ExperimentContext, LogEntry
+    from refunc.runs import ExperimentContext
 
 DEFAULT_LOG_DIR = "logs"
 
 
-class MLLogger(Delivering, Recorder, Lines):
+class MLLogger(Delivering, Recorder, Entries, Lines):
     """
     A logger for training scripts: leveled lines with structured fields, and the data of a run.
 
@@ -263,71 +264,6 @@ class MLLogger(Delivering, Recorder, Lines):
             show_in_open_bar(metrics)
         else:
             self._show(METRIC, ", ".join(metrics), metrics, step, epoch, run)
-
-    # -- reading back ------------------------------------------------------------------------------------------------
-
-    def get_log_entries(
-        self,
-        level: int | str | None = None,
-        last_n: int | None = None,
-        experiment_id: str | None = None,
-        start_time: float | None = None,
-        end_time: float | None = None,
-        tags: Mapping[str, str] | None = None,
-        *,
-        run_id: str | None = None,
-        min_level: int | str | None = None,
-        contains: str | None = None,
-    ) -> list[LogEntry]:
-        """
-        Return the entries of the current run (or the last one) that match, oldest first.
-
-        What was logged before this call is in it. Entries are read from the journal, newest first, so a small *last_n*
-        is quick however long the run is.
-
-        Args:
-            level: Exactly this level; *min_level* takes this one and above.
-            last_n: The newest so many that match.
-            experiment_id: An experiment's id or name: all its runs in the store are searched. *run_id* likewise.
-            start_time: In seconds since 1970, inclusive; *end_time* exclusive.
-            tags: The entry carries at least these.
-            contains: The message has this text, in any case.
-        """
-        from refunc.logging.reading import entries_for
-        from refunc.runs.query import Query, newest, select
-
-        query = Query(
-            level=level_name(level_number(level)) if level is not None else None,
-            min_level=level_number(min_level) if min_level is not None else None,
-            experiment_id=experiment_id,
-            run_id=run_id,
-            start_time=start_time,
-            end_time=end_time,
-            tags=tags,
-            contains=contains,
-        )
-        source = entries_for(self._run_to_read(), query, newest_first=True)
-        return newest(select(source, query), last_n)
-
-    def export_logs(self, path: str | PathLike[str], format: str | None = None) -> int:
-        """
-        Write all entries of the current run (or the last one) to *path* and return how many there were.
-
-        Args:
-            format: `json`, `jsonl` or `csv`; by default what the path's suffix says. A CSV has one column a metric,
-                and text in it that a spreadsheet would run as a formula is quoted.
-
-        Raises:
-            ValueError: Another format.
-            OSError: The file cannot be written.
-        """
-        from refunc.logging.reading import entries_for
-        from refunc.runs.export import check_format, export
-        from refunc.runs.query import Query
-
-        wanted = check_format(path, format)
-        run = self._run_to_read()
-        return export(lambda: entries_for(run, Query(), newest_first=False), path, wanted)
 
     # -- handlers and files ------------------------------------------------------------------------------------------
 

@@ -1,0 +1,84 @@
+"""The calls that read back what a logger has logged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from os import PathLike
+from typing import TYPE_CHECKING
+
+from refunc.logging.levels import level_name, level_number
+from refunc.logging.run import ActiveRun
+
+if TYPE_CHECKING:
+    from refunc.runs import LogEntry
+
+
+class Entries:
+    """A logger's entries, as lists and files. Whoever inherits it says which run is read."""
+
+    def _run_to_read(self) -> ActiveRun | None:
+        """Return the run that is read: the current one, or else the last."""
+        raise TypeError(f"{type(self).__name__} does not say which run it is in.")
+
+    def get_log_entries(
+        self,
+        level: int | str | None = None,
+        last_n: int | None = None,
+        experiment_id: str | None = None,
+        start_time: float | None = None,
+        end_time: float | None = None,
+        tags: Mapping[str, str] | None = None,
+        *,
+        run_id: str | None = None,
+        min_level: int | str | None = None,
+        contains: str | None = None,
+    ) -> list[LogEntry]:
+        """
+        Return the entries of the current run (or the last one) that match, oldest first.
+
+        What was logged before this call is in it. Entries are read from the journal, newest first, so a small *last_n*
+        is quick however long the run is.
+
+        Args:
+            level: Exactly this level; *min_level* takes this one and above.
+            last_n: The newest so many that match.
+            experiment_id: An experiment's id or name: all its runs in the store are searched. *run_id* likewise.
+            start_time: In seconds since 1970, inclusive; *end_time* exclusive.
+            tags: The entry carries at least these.
+            contains: The message has this text, in any case.
+        """
+        from refunc.logging.reading import entries_for
+        from refunc.runs.query import Query, newest, select
+
+        query = Query(
+            level=level_name(level_number(level)) if level is not None else None,
+            min_level=level_number(min_level) if min_level is not None else None,
+            experiment_id=experiment_id,
+            run_id=run_id,
+            start_time=start_time,
+            end_time=end_time,
+            tags=tags,
+            contains=contains,
+        )
+        source = entries_for(self._run_to_read(), query, newest_first=True)
+        return newest(select(source, query), last_n)
+
+    def export_logs(self, path: str | PathLike[str], format: str | None = None) -> int:
+        """
+        Write all entries of the current run (or the last one) to *path* and return how many there were.
+
+        Args:
+            format: `json`, `jsonl` or `csv`; by default what the path's suffix says. A CSV has one column a metric,
+                and text in it that a spreadsheet would run as a formula is quoted.
+
+        Raises:
+            ValueError: Another format.
+            OSError: The file cannot be written.
+        """
+        from refunc.logging.reading import entries_for
+        from refunc.runs.export import check_format, export
+        from refunc.runs.query import Query
+
+        wanted = check_format(path, format)
+        run = self._run_to_read()
+        return export(lambda: entries_for(run, Query(), newest_first=False), path, wanted)
