@@ -285,6 +285,17 @@ def test_runs_can_be_chosen_and_ordered_by_expressions(invoke: Any) -> None:
     assert "no runs in" in invoke("ls", "--where", "status == 'failed'").stderr
 
 
+def test_a_metric_that_is_defined_in_the_middle_shows_what_was_defined(invoke: Any) -> None:
+    with ExperimentTracker("images", "defined") as tracker:
+        for step in range(2_000):
+            tracker.log_metrics({"accuracy": 0.5 if step == 900 else 0.1}, step=step)
+            if step == 1_000:
+                tracker.define_metric("accuracy", summary="max")
+
+    for _ in "again":
+        assert "accuracy=0.5" in invoke("ls").stdout
+
+
 def test_a_defined_metric_shows_what_was_defined(invoke: Any) -> None:
     with ExperimentTracker("images", "defined") as tracker:
         tracker.define_metric("accuracy", summary="max")

@@ -142,7 +142,11 @@ class RunStart(Record):
 
 @attrs.frozen(kw_only=True)
 class RunEnd(Record):
-    """The last record that the opener wrote. `duration` is in seconds, `error` a traceback."""
+    """
+    The last record that the opener wrote. `duration` is in seconds, `error` a traceback.
+
+    `defined` says that the opener has called `define_metric`, so that nobody who looks at the end alone misses it.
+    """
 
     status: str
     duration: float = 0.0
@@ -150,6 +154,7 @@ class RunEnd(Record):
     error: str | None = None
     dropped: int = 0
     size: int = 0
+    defined: bool = False
 
 
 @attrs.frozen(kw_only=True)

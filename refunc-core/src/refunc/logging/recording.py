@@ -151,6 +151,7 @@ class Recorder:
         run = self._data_run()
         if run is not None:
             self._join(run)
+            run.is_defined = True
             if goal is not None:
                 run.bests.define(name, goal)
             run.put_through(kinds.DEFINE, {**fields, "logger": self.name})

@@ -72,6 +72,8 @@ class ActiveRun:
         self.steps: dict[object, Steps] = {}
         #: The best values that this process has written.
         self.bests = Bests()
+        #: Whether this process has said how a metric of it is read.
+        self.is_defined = False
         #: The keys of the integrations that belong to the run.
         self.delivered_to: set[str] = set()
         self.automatic_step = itertools.count()
@@ -169,6 +171,8 @@ class ActiveRun:
             fields["metrics"] = dict(metrics)
         if error:
             fields["error"] = error
+        if self.is_defined:
+            fields["defined"] = True
         if self.writer.dropped:
             fields["dropped"] = self.writer.dropped
         fields["size"] = self.size

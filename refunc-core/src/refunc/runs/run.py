@@ -37,7 +37,7 @@ class Glance:
     What the end of a run's journal says, at a price that does not grow with the run.
 
     `metrics` are the last values met there, final ones and results first, then the newest first: perhaps not all. Where
-    `define_metric` named another value at the beginning of the run, it is that one.
+    `define_metric` named another value, it is that one; see `Ending.is_defined`.
     """
 
     status: str
@@ -50,7 +50,8 @@ class Ending:
     """
     What a glance is made of, as it stands in the journal.
 
-    `is_defined` says that `define_metric` was called, at the beginning of the run or among its last records.
+    `is_defined` says that `define_metric` was called: wherever in a run that its opener has ended; by child processes,
+    and in other runs, in the first 64 KB of a writer or among its last records.
     """
 
     status: str | None
@@ -157,7 +158,9 @@ class Run:
             duration=end.duration if end is not None else None,
             last_time=newest[0].time if newest else None,
             metrics=_newest_metrics(newest, end),
-            is_defined=any(isinstance(record, records.Define) for record in newest) or _begins_defined(self.folder),
+            is_defined=(end is not None and end.defined)
+            or any(isinstance(record, records.Define) for record in newest)
+            or _begins_defined(self.folder),
         )
 
     def records(self, account: Account | None = None) -> Iterator[records.Record]:
