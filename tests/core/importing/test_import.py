@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import math
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +40,19 @@ act: !!python/name:torch.relu ''
 sizes: !!python/tuple
 - 3
 - 4
+"""
+#: The same, from a call with a step that goes back, from one without a step, and with a name that CSV has to quote.
+SPARSE = """\
+epoch,nostep,odd,step,train_loss,val/acc,"val/ünï, ""q\"""
+0,,,0,0.0,,
+0,,,1,0.8414709848078965,,
+0,,,2,0.9092974268256817,,
+0,,,2,,0.001,1.0
+,,nan,1,,,
+,,inf,1,,,
+,,-inf,-3,,,
+,,2.0,0,,,
+,2.0,,3,,,
 """
 COUNTS = {"runs": 1, "params": 5, "tags": 0, "points": 8, "others": 0, "lines": 0, "artifacts": 1}
 
@@ -85,6 +101,26 @@ def test_a_run_comes_with_everything(logs: Path, imported: Callable[..., Any], o
     assert artifact.name == "checkpoints/last.ckpt"
     assert (run.folder / artifact.stored).read_bytes() == b"weights"
     assert snapshot(logs) == before
+
+
+def test_sparse_columns_and_a_run_without_a_row(logs: Path, imported: Callable[..., Any]) -> None:
+    (logs / "version_0" / "metrics.csv").write_text(SPARSE, encoding="utf-8")
+    (logs / "version_1").mkdir()
+    (logs / "version_1" / "hparams.yaml").write_text("a: 1\n")
+    cells = [
+        (name, text) for row in csv.DictReader(io.StringIO(SPARSE)) for name, text in row.items() if text
+    ]  # as the standard library counts them
+    expected = Counter(name for name, _ in cells if name not in ("step", "epoch"))
+
+    result = imported(logs)
+
+    assert (result.exit_code, result.said["is_whole"]) == (0, True)
+    run, empty = sorted(open_store(), key=lambda run: run.run_name)
+    assert Counter({name: len(series) for name, series in run.metrics().items()}) == expected
+    assert list(run.metrics('val/ünï, "q"').steps) == [2]
+    assert list(map(repr, run.metrics("odd").values)) == ["nan", "inf", "-inf", "2.0"]
+    assert list(run.metrics("odd").steps) == [1, 1, -3, 0]
+    assert (empty.run_name, empty.params, empty.summary.metrics) == ("version_1", {"a": 1}, {})
 
 
 def test_a_run_is_imported_once_unless_it_is_asked_for(logs: Path, imported: Callable[..., Any]) -> None:

@@ -137,7 +137,10 @@ def _line(outcome: Outcome) -> Text:
     return Text.assemble(
         mark,
         f"  {shown(outcome.run.name or outcome.run.id)}  ",
-        (f"{counts.points:,} points, {counts.params:,} params  {shown(outcome.folder.name)}", "dim"),
+        (
+            f"{_counted(counts.points, 'point')}, {_counted(counts.params, 'param')}  {shown(outcome.folder.name)}",
+            "dim",
+        ),
     )
 
 
@@ -167,10 +170,15 @@ def _lines(tally: _Tally, chosen: list[SourceRun], *, dry_run: bool) -> Iterator
 
 
 def _sentence(counts: Counts) -> str:
-    return ", ".join(f"{count:,} {_WORDS.get(name, name)}" for name, count in attrs.asdict(counts).items())
+    return ", ".join(_counted(count, _WORDS.get(name, name[:-1])) for name, count in attrs.asdict(counts).items())
 
 
-_WORDS = {"others": "other values"}
+#: What one of `Counts` is called, where that is not its name without the s.
+_WORDS = {"others": "other value"}
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 def _fields(tally: _Tally, chosen: list[SourceRun], place: Store) -> dict[str, Any]:

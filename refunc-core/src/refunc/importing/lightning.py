@@ -26,24 +26,28 @@ _UNKNOWN = "unknown"
 
 
 def find_runs(path: Path) -> list[Path]:
-    """Return the `metrics.csv` files at or below *path*."""
+    """Return the `metrics.csv` files at or below *path*; also of runs that have none, but only their `hparams.yaml`."""
     if path.is_file():
         return [path] if path.name == _METRICS else []
-    return sorted(file for file in path.rglob(_METRICS) if file.is_file())
+    found = {file for file in path.rglob(_METRICS) if file.is_file()}
+    # TensorBoardLogger writes an `hparams.yaml` too.
+    found |= {file.with_name(_METRICS) for file in path.rglob(_PARAMS) if not any(file.parent.glob("*.tfevents.*"))}
+    return sorted(found)
 
 
 def read_run(file: Path) -> SourceRun:
     """
-    Return the run whose metrics are in *file*.
+    Return the run whose metrics are in *file*, or would be: it may have ended before its first row.
 
     Raises:
         OSError: It cannot be read.
     """
     folder = file.parent.absolute()
     params = folder / _PARAMS
-    end = file.stat().st_mtime
+    last = file if file.exists() else params
+    end = last.stat().st_mtime
     start = min(end, params.stat().st_mtime) if params.is_file() else end
-    with open(file, "rb") as reading:
+    with open(last, "rb") as reading:
         digest = hashlib.sha256()
         while chunk := reading.read(1 << 20):
             digest.update(chunk)
@@ -71,7 +75,8 @@ def _contents(file: Path, start: float, end: float, problems: Problems) -> Itera
         else:
             if values:
                 yield records.Params(params=values, time=start)
-    yield from _metrics(file, end, problems)
+    if file.exists():
+        yield from _metrics(file, end, problems)
     for folder, folders, names in os.walk(file.parent):
         folders.sort()
         for name in sorted(names):

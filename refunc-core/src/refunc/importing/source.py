@@ -49,7 +49,6 @@ class SourceRun:
     end_time: float | None = None
     status: str | None = None
     error: str | None = None
-    final: dict[str, Any] = attrs.Factory(dict)
     parent: str | None = None
     host: str | None = None
     python: str | None = None
@@ -91,6 +90,8 @@ class Counter:
                 self._counts.others += len(record.other)
             case records.LogLine():
                 self._counts.lines += 1
+                self._counts.points += len(record.metrics)
+                self._counts.others += len(record.other)
             case records.Params():
                 self._params.update(_leaves(record.params))
             case records.Tags():

@@ -94,7 +94,7 @@ def _write(run: SourceRun, folder: Path, run_id: str, parent_id: str | None) -> 
             read.add(record)
             _put(active, record, problems)
         if run.status is not None:
-            active.end(run.status, metrics=run.final, error=run.error, moment=run.end_time or run.start_time)
+            active.end(run.status, error=run.error, moment=run.end_time or run.start_time)
         if not active.writer.flush(sync=True) or active.writer.dropped:
             raise OSError(f"the journal could not be written whole: {active.writer.dropped:,} records were dropped")
     return read.counts, problems
@@ -142,10 +142,8 @@ def _put(active: ActiveRun, record: records.Record, problems: Problems) -> None:
             active.put(kinds.TAGS, {"tags": record.tags, "logger": logger}, moment)
         case records.LogLine():
             line: dict[str, Any] = {"level": record.level, "message": record.message, "logger": logger}
-            if record.step is not None:
-                line["step"] = record.step
-            if record.extra:
-                line["extra"] = record.extra
+            values = {"step": record.step, "metrics": record.metrics, "other": record.other, "extra": record.extra}
+            line.update((key, value) for key, value in values.items() if value is not None and value != {})
             active.put(kinds.LOG, line, moment)
         case records.Artifact():
             active.put(kinds.ARTIFACT, {**_stored(active, record, problems), "logger": logger}, moment)

@@ -52,7 +52,7 @@ def read_run(path: Path) -> SourceRun:
         OSError: It cannot be read.
     """
     run, environment, ending = Message(b""), Message(b""), None
-    final: dict[str, Any] = {}
+    summary: dict[tuple[str, ...], Message] = {}
     logged: set[str] = set()
     last = 0.0
     for record in _records(path, Problems()):
@@ -63,15 +63,17 @@ def read_run(path: Path) -> SourceRun:
         elif _EXIT in record:
             ending = record.message(_EXIT)
         elif _HISTORY in record:
-            step = _values(record.message(_HISTORY))
-            logged.update(step)
-            last = max(last, _seconds(step.get("_timestamp")))
+            for place, item in _items(record.message(_HISTORY)):
+                logged.add(place[0])
+                if place == ("_timestamp",):
+                    last = max(last, _seconds(_value(item)))
         elif _SUMMARY in record:
-            final.update(_values(record.message(_SUMMARY)))
+            # W&B writes all of it anew with each step: only what it comes to in the end is looked into.
+            summary.update(_items(record.message(_SUMMARY)))
     if not run.text(1):
         raise SourceError(f"{path} does not say which run it is.")
     start = _moment(run.message(17)) or path.stat().st_mtime
-    results, _ = _numbers((name, value) for name, value in final.items() if name not in logged)
+    results = [(place, item) for place, item in summary.items() if place[0] not in logged]
     return SourceRun(
         tracker=TRACKER,
         id=f"{run.text(1)}/{path.parent.name}",
@@ -80,12 +82,11 @@ def read_run(path: Path) -> SourceRun:
         start_time=start,
         end_time=max(start + ending.integer(2), last) if ending is not None else None,
         status=None if ending is None else FAILED if ending.integer(1) else COMPLETED,
-        final=results,
         host=run.text(13) or environment.text(12) or None,
         python=environment.text(2).removeprefix("CPython ") or None,
         script=os.path.basename(environment.text(6)) or None,
         place=path,
-        records=lambda problems: _contents(path, start, problems),
+        records=lambda problems: _contents(path, start, results, problems),
     )
 
 
@@ -100,7 +101,7 @@ def _records(path: Path, problems: Problems) -> Iterator[Message]:
         raise SourceError(f"{path} is no file of W&B: {error}.") from error
 
 
-def _contents(path: Path, start: float, problems: Problems) -> Iterator[records.Record]:
+def _contents(path: Path, start: float, results: _Items, problems: Problems) -> Iterator[records.Record]:
     last = start
     line = _Line()
     for record in _records(path, problems):
@@ -113,6 +114,9 @@ def _contents(path: Path, start: float, problems: Problems) -> Iterator[records.
             last = max(last, one.time)
             yield one
     yield from line.rest()
+    metrics, other = _numbers(_nested(results).items())
+    if metrics or other:
+        yield records.LogLine(level="RESULT", message="summary", metrics=metrics, other=other, time=last)
     files = path.parent / "files"
     for folder, folders, names in os.walk(files):
         folders.sort()
@@ -183,11 +187,24 @@ def _numbers(values: Iterable[tuple[str, Any]]) -> tuple[dict[str, int | float |
     return metrics, other
 
 
-def _values(message: Message, *, field: int = 1) -> dict[str, Any]:
-    """Return the updated items of config, history, summary or statistics, nested as they were given."""
-    values: dict[str, Any] = {}
+#: Where a value is, by the names around it; and what stands there.
+_Items = Iterable[tuple[tuple[str, ...], Message]]
+
+
+def _items(message: Message, field: int = 1) -> _Items:
+    """Yield the updated items of config, history, summary or statistics."""
     for item in message.messages(field):
-        *outer, last = item.texts(_NESTED_KEY) or [item.text(_KEY)]
+        yield tuple(item.texts(_NESTED_KEY) or [item.text(_KEY)]), item
+
+
+def _values(message: Message, *, field: int = 1) -> dict[str, Any]:
+    """Return their values, nested as they were given."""
+    return _nested(_items(message, field))
+
+
+def _nested(items: _Items) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for (*outer, last), item in items:
         place = values
         for name in outer:
             inner = place.setdefault(name, {})
