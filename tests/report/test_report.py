@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from refunc.logging import MLLogger, experiment_context
+from refunc.logging import MLLogger, define_metric, experiment_context
 
 pytestmark = pytest.mark.extras
 
@@ -210,12 +210,25 @@ def test_the_policy_refuses_what_could_come_in(browser: Any) -> None:
     assert all(kind in refused for kind in ("script-src", "img-src", "default-src"))
 
 
+def test_the_best_values_are_marked(browser: Any) -> None:
+    for name, values in (("one", (0.5, 0.3, 0.4)), ("two", (0.6, 0.2, 0.9))):
+        with experiment_context("digits", name):
+            define_metric("loss", goal="min")
+            for value in values:
+                MLLogger("train").log_metrics({"loss": value, "other": value})
+
+    browser.open(write("one", "two"))
+
+    assert browser.ask("[...document.querySelectorAll('#values .best')].map(cell => cell.textContent)") == ["0.2*"]
+    assert browser.ask("document.querySelector('#values p').textContent") == "* the best"
+
+
 def test_a_hundred_thousand_points_stay_small_and_keep_their_extremes(browser: Any) -> None:
     logger = MLLogger("train")
     with experiment_context("digits", "long"):
         for step in range(100_000):
             value = math.sin(step / 1_000) + (50 if step == 33_333 else -50 if step == 66_667 else 0)
-            logger.log_metrics({"loss": math.nan if step == 77_777 else value}, step=step)
+            logger.log_metrics({"loss": math.nan if 0 <= step - 77_777 < 20 else value}, step=step)
         for number in range(3_000):
             logger.log(30 if number == 10 else 20, "line %d", number)
     file = write("long")
@@ -223,7 +236,7 @@ def test_a_hundred_thousand_points_stay_small_and_keep_their_extremes(browser: A
     assert file.stat().st_size < 2_000_000
     browser.open(file)
     caption = browser.ask("document.querySelector('figcaption').textContent")
-    assert re.search(r"of 100,000 points drawn, lowest and highest kept · 1 NaN or infinite", caption)
+    assert re.search(r"of 100,000 points drawn, lowest and highest kept · 20 NaN or infinite", caption)
     content = browser.ask("JSON.parse(document.getElementById('content').textContent)")
     (curve,) = content["charts"]["list"][0]["curves"]
     assert dict(zip(curve["x"], curve["y"], strict=True))[33_333] > 49

@@ -115,7 +115,12 @@ def test_any_values_can_be_drawn(values: list[float], options: list[str], invoke
 
     assert (result.exit_code, result.stderr) == (0, "")
     odd = sum(not math.isfinite(value) for value in values)
-    assert ("not finite" in result.stdout) == bool(odd)
+    low = sum(math.isfinite(value) and value <= 0 for value in values) if options else 0
+    legend = result.stdout.splitlines()[-1]
+    assert ((f", {odd} not finite" in legend) == bool(odd), (f", {low} not above 0" in legend) == bool(low)) == (
+        True,
+        True,
+    )
 
 
 def test_several_runs_and_metrics_are_several_curves_and_charts(invoke: Any) -> None:

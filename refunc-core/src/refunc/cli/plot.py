@@ -53,6 +53,7 @@ def plot(
 
     RUN is an id, a name or a folder. The x axis is the step, or what `define_metric` named. Of curves with more points
     than a chart has room for, the extremes are drawn. NaN and infinities are counted below the chart.
+    A page of curves that opens in a browser, to keep or to send, is `refunc report`.
     """
     found = list({run.folder: run for run in (the_run(ctx, store, name) for name in runs)}.values())
     curves = {metric: _curves(found, metric, max_points if as_json else None) for metric in dict.fromkeys(metrics)}
@@ -87,7 +88,7 @@ def _charts(curves: dict[str, list[tuple[Run, Series]]], width: int, height: int
         thin = [series.downsample(max(100, width * _DENSITY)) for _, series in pairs]
         yield from chart([_curve(series) for series in thin], width, height, shown(thin[0].x_name), log=log)
         for place, (run, series) in enumerate(pairs):
-            yield _legend(run, series, COLORS[place % len(COLORS)])
+            yield _legend(run, series, COLORS[place % len(COLORS)], log=log)
 
 
 def _curve(series: Series) -> Curve:
@@ -97,12 +98,14 @@ def _curve(series: Series) -> Curve:
     return Curve([math.nan if value is None else value for value in series.x], series.values)
 
 
-def _legend(run: Run, series: Series, color: str) -> Text:
+def _legend(run: Run, series: Series, color: str, *, log: bool) -> Text:
     text = Text.assemble("  ", ("━━ ", color), shown(run.run_name), (f" {shown(run.run_id)}", "dim"))
-    text.append(f"  {len(series):,} points, last {number(series.last)}")
+    text.append(f"  {len(series):,} point{'s' * (len(series) != 1)}, last {number(series.last)}")
     odd = sum(not math.isfinite(value) for value in series.values)
-    if odd:
-        text.append(f", {odd:,} not finite", "red")
+    low = sum(value <= 0 and math.isfinite(value) for value in series.values) if log else 0
+    for count, what in ((odd, "not finite"), (low, "not above 0")):
+        if count:
+            text.append(f", {count:,} {what}", "red")
     return text
 
 

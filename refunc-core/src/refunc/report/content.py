@@ -69,7 +69,10 @@ def _run(run: Run, lines: int, room: list[int]) -> dict[str, Any]:
         "params": {_short(name): _short(_text(value)) for name, value in flat(facts["params"])},
         "tags": {_short(name): _short(value) for name, value in facts["tags"].items()},
         "values": {
-            _short(name): [metric.get("last"), metric.get("min"), metric.get("max"), metric.get("count", 0)]
+            _short(name): {
+                "numbers": [metric.get("last"), metric.get("min"), metric.get("max"), metric.get("count", 0)],
+                "goal": metric.get("goal"),
+            }
             for name, metric in facts["metrics"].items()
         },
         "error": printable((facts["error"] or "")[-20_000:], indent=""),
@@ -134,6 +137,7 @@ def _curve(run: int, series: Series, most: int) -> dict[str, Any]:
     return {
         "run": run,
         "of": len(series),
+        "odd": sum(not math.isfinite(value) for value in series.values),
         "x_name": _short(name),
         "x": x,
         "y": [_digits(value, 7) for value in drawn.values],

@@ -137,7 +137,7 @@ class Chart {
   caption() {
     const of = this.curves.reduce((sum, curve) => sum + curve.of, 0);
     const drawn = this.curves.reduce((sum, curve) => sum + curve.y.length, 0);
-    const odd = this.curves.reduce((sum, curve) => sum + curve.y.filter((value) => !Number.isFinite(value)).length, 0);
+    const odd = this.curves.reduce((sum, curve) => sum + curve.odd, 0);
     const parts = [`by ${[...new Set(this.curves.map((curve) => curve.x_name))].join(", ")}`];
     if (drawn < of) parts.push(`${drawn.toLocaleString("en")} of ${of.toLocaleString("en")} points drawn, lowest and highest kept`);
     if (odd) parts.push(`${odd.toLocaleString("en")} NaN or infinite: marked at the edge`);
@@ -320,23 +320,40 @@ function artifacts() {
   section("artifacts", ...parts);
 }
 
+/** What the best value of a metric is, and in which column; nothing where runs have no goal, or disagree. */
+function best(name) {
+  const known = runs.map((run) => run.values[name]).filter(Boolean);
+  const goals = [...new Set(known.map((value) => value.goal).filter(Boolean))];
+  if (goals.length !== 1) return {};
+  const column = goals[0] === "min" ? 1 : 2;
+  const numbers = known.map((value) => value.numbers[column]).filter((value) => typeof value === "number");
+  return { column, value: Math[goals[0]](...numbers) };
+}
+
 function values() {
   const body = make("tbody");
   const names = [...new Set(runs.flatMap((run) => Object.keys(run.values)))].sort();
   if (!names.length) return section("values");
+  let isMarked = false;
   for (const name of names) {
+    const { column, value: winner } = best(name);
     runs.forEach((run, at) => {
       if (!Object.hasOwn(run.values, name)) return;
       const row = make("tr", {}, make("th", { className: "name", textContent: name }));
       if (runs.length > 1) row.append(make("td", {}, swatch(at), run.name));
-      for (const value of run.values[name]) row.append(make("td", { textContent: shown(value) }));
+      run.values[name].numbers.forEach((value, place) => {
+        const wins = place === column && value === winner;
+        isMarked ||= wins;
+        row.append(make("td", wins ? { className: "best", textContent: `${shown(value)}*` } : { textContent: shown(value) }));
+      });
       body.append(row);
     });
   }
   const head = make("tr", {}, make("th", { className: "name", textContent: "metric" }));
   if (runs.length > 1) head.append(make("th", { textContent: "run" }));
   for (const title of ["last", "lowest", "highest", "points"]) head.append(make("th", { textContent: title }));
-  return section("values", make("div", { className: "scroll" }, make("table", {}, make("thead", {}, head), body)));
+  const table = make("div", { className: "scroll" }, make("table", {}, make("thead", {}, head), body));
+  return section("values", table, ...(isMarked ? [make("p", { className: "quiet", textContent: "* the best" })] : []));
 }
 
 document.getElementById("title").textContent = content.title;
