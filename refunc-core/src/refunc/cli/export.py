@@ -15,6 +15,7 @@ from refunc.cli.failure import Failure, Number
 from refunc.cli.finding import metrics_option, output_option, run_argument, store_option, the_run, the_store
 from refunc.cli.screen import error_line, left_out
 from refunc.runs import export as entries_file
+from refunc.runs.ahead import cores, read_ahead
 from refunc.runs.points import FORMATS, curves, export_points
 from refunc.runs.run import Run, RunFormatError
 from refunc.runs.series import FEWEST
@@ -62,12 +63,15 @@ def export(
         raise Failure("parquet is nothing for a terminal. Name a file with -o.")
     unreadable: list[RunFormatError] = []
     found = _chosen(ctx, store, runs, where, unreadable)
-    _check(metrics, found)
     sink = _STDOUT if target == "-" else target
-    if entries:
-        count = entries_file.export(lambda: chain.from_iterable(run.entries() for run in found), sink, chosen)
-    else:
-        count = export_points(curves(found, metrics or None, max_points=max_points), sink, chosen)
+    with read_ahead(found, cores() if metrics or not entries else 0) as in_turn:
+        if metrics:
+            _check(metrics, list(in_turn))
+        if entries:
+            count = entries_file.export(lambda: chain.from_iterable(run.entries() for run in found), sink, chosen)
+        else:
+            points = curves(found if metrics else in_turn, metrics or None, max_points=max_points)
+            count = export_points(points, sink, chosen)
     if target != "-":
         what = "entries" if entries else "points"
         size = os.path.getsize(target) if os.path.isfile(target) else 0
@@ -87,7 +91,7 @@ def _format(format: str | None, output: str | None, allowed: Sequence[str]) -> s
 
 def _check(metrics: Sequence[str], runs: Sequence[Run]) -> None:
     """Refuse a metric that no run has: it is a slip of the keyboard."""
-    known = {name for run in runs for name in run.summary.metrics} if metrics else set()
+    known = {name for run in runs for name in run.summary.metrics}
     for name in metrics:
         if name not in known:
             near = get_close_matches(name, known, n=3, cutoff=0.5)
@@ -98,9 +102,9 @@ def _chosen(
     ctx: click.Context, store: str | None, names: tuple[str, ...], where: str | None, unreadable: list[RunFormatError]
 ) -> list[Run]:
     if not names:
-        return the_store(ctx, store).find(where, unreadable=unreadable)
+        return the_store(ctx, store).find(where, unreadable=unreadable, processes=cores())
     named = {run.folder: run for run in (the_run(ctx, store, name) for name in names)}
     if where is None:
         return list(named.values())
-    wanted = {run.folder for run in the_store(ctx, store).find(where)}
+    wanted = {run.folder for run in the_store(ctx, store).find(where, processes=cores())}
     return [run for folder, run in named.items() if folder in wanted]

@@ -28,6 +28,7 @@ from refunc.cli.screen import (
 )
 from refunc.journal.kinds import RUNNING
 from refunc.logging.quantities import narrow_duration
+from refunc.runs.ahead import cores
 from refunc.runs.listing import glances
 from refunc.runs.run import Glance, Run, RunFormatError
 
@@ -94,7 +95,7 @@ def ls(
     if where is None and order is None:
         runs = place.runs(unreadable)
     else:
-        runs = place.find(where, order_by=order, unreadable=unreadable)
+        runs = place.find(where, order_by=order, unreadable=unreadable, processes=cores())
     if experiment is not None:
         runs = [run for run in runs if experiment in (run.experiment_name, run.experiment_id)]
     if count is not None:

@@ -26,6 +26,7 @@ import attrs
 
 from refunc.delivery.courier import Courier
 from refunc.delivery.cursor import Cursor
+from refunc.journal.child import command
 from refunc.plugins.integration import Health, Passport, health_of
 
 #: Seconds between two looks at whether a process died or is to be started; what is attached is handed over at once.
@@ -47,15 +48,6 @@ TROUBLE = {
     "quarantined": "is left alone until `refunc sync`. Records wait in the run, the training goes on.",
     "refused": "does not take some records at all; they are kept in the run's folder `delivery`.",
 }
-
-#: What the delivery process runs: with this process's search path and nothing before it, so that a plugin beside the
-#: training script is found there too, and nothing in the working folder instead of it.
-_PROGRAM = """
-import sys
-fd, parent, *sys.path[:] = sys.argv[1:]
-from refunc.delivery.process import main
-main(int(fd), int(parent))
-"""
 
 report = logging.getLogger("refunc.delivery")
 
@@ -85,7 +77,7 @@ class _Process:
         reading, self.pipe = os.pipe()
         try:
             self.popen = subprocess.Popen(
-                [sys.executable, "-c", _PROGRAM, str(reading), str(os.getpid()), *_search_path()],
+                command("refunc.delivery.process:main", str(reading), str(os.getpid())),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -360,11 +352,6 @@ def _exit_wait() -> float:
         return max(0.0, float(os.environ["REFUNC_EXIT_WAIT"]))
     except (KeyError, ValueError):
         return NOTEBOOK_WAIT if "ipykernel" in sys.modules else EXIT_WAIT
-
-
-def _search_path() -> list[str]:
-    """Return where this process finds modules."""
-    return [os.path.abspath(path) for path in sys.path]
 
 
 def _after_fork_in_child() -> None:

@@ -37,10 +37,10 @@ _CLOSE = 10.0
 report = logging.getLogger("refunc.delivery")
 
 
-def main(fd: int, parent: int) -> None:
+def main(fd: str, parent: str) -> None:
     """Serve the training process *parent* at the other end of the pipe *fd*, then end this process."""
     _stand_back()
-    control = _Control(fd, parent)
+    control = _Control(int(fd), int(parent))
     couriers: dict[str, Courier] = {}
     gone_at: float | None = None
     while True:

@@ -14,8 +14,8 @@ import hashlib
 import os
 import sqlite3
 from array import array
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -109,14 +109,34 @@ class Index:
 
         return self._try(ask)
 
-    def load_all(self) -> dict[str, Content]:
-        """Return what is known of each run of the store, by the name of its folder."""
+    def unknown(self, folders: Sequence[Path]) -> list[Path]:
+        """Return those of the runs in *folders* of which nothing is known, and which are of this store."""
 
-        def ask(connection: sqlite3.Connection) -> dict[str, Content]:
-            rows = connection.execute("SELECT folder, id, generation, signature, whole, head FROM run")
-            return {os.fsdecode(name): self._content(self.store / os.fsdecode(name), row) for name, *row in rows}
+        def ask(connection: sqlite3.Connection) -> set[bytes]:
+            return {name for (name,) in connection.execute("SELECT folder FROM run WHERE whole")}
 
-        return self._try(ask) or {}
+        known = self._try(ask) or set()
+        real = {folder: os.path.realpath(folder) for folder in folders}
+        return [
+            folder
+            for folder, path in real.items()
+            if os.path.dirname(path) == str(self.store) and os.fsencode(os.path.basename(path)) not in known
+        ]
+
+    @contextmanager
+    def held_open(self) -> Iterator[bool]:
+        """
+        Keep the file open, and say whether it can be written.
+
+        The last one who closes it writes back what SQLite has logged, which takes longer than to read a run.
+        """
+        with ExitStack() as stack:
+            try:
+                with _transaction(stack.enter_context(closing(self.connect()))):
+                    is_writable = True
+            except (sqlite3.Error, OSError, Damaged):  # whoever needs it will deal with it
+                is_writable = False
+            yield is_writable
 
     def save(self, content: Content) -> bool:
         """

@@ -129,6 +129,7 @@ class Store:
         order_by: str | None = None,
         limit: int | None = None,
         unreadable: list[RunFormatError] | None = None,
+        processes: int = 0,
     ) -> list[Run]:
         """
         Return the runs for which *expression* holds, oldest first.
@@ -140,26 +141,29 @@ class Store:
                 first. Runs that have no such value come last.
             limit: At most so many.
             unreadable: As of `runs`.
+            processes: How many others may read journals that are new to the index; by default this one reads them.
 
         Raises:
             ExpressionError: One of them is no expression; says where.
             OSError: The store cannot be read.
         """
-        from refunc.runs.expression import compiled
+        from refunc.runs.ahead import read_ahead
+        from refunc.runs.expression import Facts, compiled
         from refunc.runs.table import facts_of, sorting_key
 
         holds = compiled(expression) if expression is not None else None
         key = compiled(order_by) if order_by is not None else None
         runs = self.runs(unreadable)
         if holds is not None or key is not None:
-            found = []
-            for run in runs:
-                try:
-                    found.append((run, facts_of(run)))
-                except OSError as error:
-                    if unreadable is not None:
-                        problem = f"its journal cannot be read ({error.strerror or error})."
-                        unreadable.append(RunFormatError(run.folder, problem))
+            found: list[tuple[Run, Facts]] = []
+            with read_ahead(runs, processes) as in_turn:
+                for run in in_turn:
+                    try:
+                        found.append((run, facts_of(run)))
+                    except OSError as error:
+                        if unreadable is not None:
+                            problem = f"its journal cannot be read ({error.strerror or error})."
+                            unreadable.append(RunFormatError(run.folder, problem))
             if holds is not None:
                 found = [(run, facts) for run, facts in found if holds(facts)]
             if key is not None:
@@ -169,9 +173,11 @@ class Store:
 
     def to_rows(self) -> list[dict[str, Any]]:
         """Return a dict a run, oldest first; see `refunc.runs.table.row_of` for its columns."""
+        from refunc.runs.ahead import read_ahead
         from refunc.runs.table import row_of
 
-        return [row_of(run) for run in self.runs()]
+        with read_ahead(self.runs()) as runs:
+            return [row_of(run) for run in runs]
 
     def to_pandas(self) -> Any:
         """Return a pandas DataFrame with a row a run. Raises ModuleNotFoundError without pandas."""
