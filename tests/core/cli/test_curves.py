@@ -229,3 +229,23 @@ def test_what_a_user_wrote_stays_text(invoke: Any) -> None:
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert "[bold]" in shown
+
+
+def test_what_was_exported_is_told_as_json(invoke: Any, own_folder: Path) -> None:
+    ids = [make("one", 0.1, 0.5, 0.4), make("two", 0.2, 0.5)]
+
+    said = json.loads(invoke("export", "--to", "jsonl", "--json").stdout)
+
+    file = own_folder / "points.jsonl"
+    assert said == {"file": str(file), "format": "jsonl", "bytes": file.stat().st_size, "points": 3, "runs": ids}
+    assert "stdout is the file itself" in invoke("export", "--to", "csv", "-o", "-", "--json").stderr
+
+
+def test_parquet_without_its_package_says_what_goes_without(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    make("one", 0.1, 0.5)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+
+    result = invoke("export", "-o", "points.parquet")
+
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "(pip install pyarrow). csv, jsonl and json need no package." in result.stderr

@@ -67,6 +67,17 @@ def test_a_store_that_does_not_exist_yet_is_empty() -> None:
     assert list(open_store()) == []
 
 
+def test_a_run_of_a_store_that_does_not_exist_says_that(tmp_path: Path) -> None:
+    with pytest.raises(RunNotFoundError, match=r"no run 'x' in .*nowhere\. It is no store: there is no such folder\."):
+        open_store(tmp_path / "nowhere")["x"]
+
+
+def test_a_run_is_shown_by_its_names(write_run: WriteRun, tmp_path: Path) -> None:
+    write_run("20260101-000000_one_abcd1234", run_name="one\x1b")
+
+    assert repr(list(open_store(tmp_path / "experiments"))) == r"[Run('one\x1b', 'abcd1234', experiment='by-hand')]"
+
+
 def test_a_store_that_is_a_file_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "experiments").write_text("")
 

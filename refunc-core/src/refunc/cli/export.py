@@ -13,7 +13,7 @@ import click
 
 from refunc.cli.failure import Failure, Number
 from refunc.cli.finding import metrics_option, output_option, run_argument, store_option, the_run, the_store
-from refunc.cli.screen import error_line, left_out
+from refunc.cli.screen import error_line, left_out, print_json, shown
 from refunc.runs import export as entries_file
 from refunc.runs.ahead import cores, read_ahead
 from refunc.runs.points import FORMATS, curves, export_points
@@ -38,6 +38,7 @@ Examples:
 @click.option("--where", metavar="EXPRESSION", help="Only runs for which this holds.")
 @click.option("--entries", is_flag=True, help="Log entries instead of points: lines, metrics, params, all of them.")
 @click.option("--max-points", type=Number(FEWEST), metavar="N", help="At most N points of each metric.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written as a JSON object.")
 @store_option
 @click.pass_context
 def export(
@@ -49,6 +50,7 @@ def export(
     where: str | None,
     entries: bool,
     max_points: int | None,
+    as_json: bool,
     store: str | None,
 ) -> None:
     """
@@ -59,6 +61,8 @@ def export(
     """
     chosen = _format(format, output, entries_file.FORMATS if entries else FORMATS)
     target = output or f"{'entries' if entries else 'points'}.{chosen}"
+    if target == "-" and as_json:
+        raise Failure("with `-o -` stdout is the file itself. Name a file with -o, or leave --json.")
     if target == "-" and chosen == "parquet" and sys.stdout.isatty():
         raise Failure("parquet is nothing for a terminal. Name a file with -o.")
     unreadable: list[RunFormatError] = []
@@ -72,10 +76,13 @@ def export(
         else:
             points = curves(found if metrics else in_turn, metrics or None, max_points=max_points)
             count = export_points(points, sink, chosen)
-    if target != "-":
-        what = "entries" if entries else "points"
-        size = os.path.getsize(target) if os.path.isfile(target) else 0
-        click.echo(f"{count:,} {what} of {len(found):,} run{'s' * (len(found) != 1)}: {target} ({size:,} bytes)")
+    what = "entries" if entries else "points"
+    size = os.path.getsize(target) if os.path.isfile(target) else 0
+    if as_json:
+        facts = {"file": os.path.realpath(target), "format": chosen, "bytes": size, what: count}
+        print_json({**facts, "runs": [run.run_id for run in found]})
+    elif target != "-":
+        click.echo(f"{count:,} {what} of {len(found):,} run{'s' * (len(found) != 1)}: {shown(target)} ({size:,} bytes)")
     elif not count:
         error_line("there is nothing to export.")
     left_out(unreadable)

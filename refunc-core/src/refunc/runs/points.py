@@ -54,7 +54,7 @@ def export_points(found: Curves, path: str | os.PathLike[str] | int, format: str
     if format not in _WRITERS:
         raise ValueError(f"format: {format!r} is not an export format. Allowed: {', '.join(FORMATS)}.")
     if format == "parquet":
-        needed("pyarrow", "export to parquet")
+        needed("pyarrow", "export to parquet", "csv, jsonl and json need no package.")
     with whole_file(path, binary=format == "parquet") as file:
         return _WRITERS[format](found, file)
 

@@ -61,13 +61,13 @@ class Ending:
     is_defined: bool
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Run:
     """A run on disk, live or ended. Reading never changes it."""
 
     folder: Path
     birth: dict[str, Any]
-    _content: Content | None = attrs.field(default=None, init=False, repr=False)
+    _content: Content | None = attrs.field(default=None, init=False)
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -78,6 +78,9 @@ class Run:
             RunFormatError: `run.json` cannot be read, or was written by a newer format.
         """
         return cls(folder, read_birth(folder))
+
+    def __repr__(self) -> str:
+        return f"Run({self.run_name!r}, {self.run_id!r}, experiment={self.experiment_name!r})"
 
     @property
     def run_id(self) -> str:

@@ -232,6 +232,8 @@ def _unknown(name: str, runs: list[Run], path: Path, unreadable: list[RunFormatE
     names = [name for run in runs for name in (run.run_name, run.experiment_name, run.run_id)]
     near = difflib.get_close_matches(name, dict.fromkeys(names), n=3, cutoff=0.5)
     hint = f" Did you mean {', '.join(near)}?" if near else ""
+    if not path.is_dir():
+        hint = f" It is no store: {missing(path)}."
     if unreadable:  # it may be one of those
         hint += f" {len(unreadable)} cannot be read, such as {unreadable[0]}"
     return RunNotFoundError(f"no run {name!r} in {path}.{hint}", near)
