@@ -28,9 +28,9 @@ from refunc.delivery import subscription
 from refunc.delivery.subscription import Backend, Subscription
 from refunc.journal import kinds, writer
 from refunc.journal.folder import RunFolder
-from refunc.journal.metric_set import MetricSet
 from refunc.journal.reader import Account, read_backwards, read_journal, segments
 from refunc.journal.record import LogLine, Metrics, Params, Record
+from refunc.journal.rows import MetricsRow
 from refunc.plugins import Retry, hookimpl
 from refunc.plugins.hooks import hooks_of, plugged
 from refunc.runs.run import Run
@@ -133,7 +133,7 @@ class JournalMachine(RuleBasedStateMachine):
             n, self.count = self.count, self.count + 1
             moment = float(n)
             if kind == kinds.METRICS:
-                self.writer.append((kinds.METRICS, moment, MetricSet(("n",)), (n,), n, None, False, "m", None))
+                self.writer.append(MetricsRow(0, moment, kinds.METRICS, step=n, metrics={"n": n}, logger="m"))
             elif kind == kinds.LOG:
                 self.writer.append((kinds.LOG, moment, {"level": "INFO", "message": str(n), "logger": "other"}))
             else:

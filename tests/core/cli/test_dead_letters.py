@@ -12,7 +12,7 @@ import pytest
 
 from refunc.journal import kinds
 from refunc.journal.codec import encode_line
-from refunc.journal.metric_set import MetricSet
+from refunc.journal.rows import MetricsRow
 from refunc.logging.run import ActiveRun
 
 pytestmark = pytest.mark.extras
@@ -75,7 +75,7 @@ def refused(invoke: Any, make_run: Callable[..., ActiveRun], fussy: Any, own_fol
         run.put_through(kinds.ATTACH, passport_of(integration or fussy.FussyIntegration()).for_journal())
         run.put_through(kinds.PARAMS, {"params": {"lr": 0.1}})
         for name in ("loss", "accuracy"):
-            run.writer.append((kinds.METRICS, 1.0, MetricSet((name,)), (0.5,), 1, None, False, "train", None))
+            run.writer.append(MetricsRow(0, 1.0, kinds.METRICS, step=1, metrics={name: 0.5}))
         run.put(kinds.LOG, {"level": "INFO", "message": "line"})
         run.writer.flush()
         run.end("completed")

@@ -15,7 +15,7 @@ from refunc.delivery.cursor import Cursor, cursor_path
 from refunc.delivery.subscription import Backend, Subscription
 from refunc.journal import kinds
 from refunc.journal.codec import decode_line, encode_line, seal
-from refunc.journal.metric_set import MetricSet
+from refunc.journal.rows import MetricsRow
 from refunc.journal.tail import Position
 from refunc.logging.run import ActiveRun
 from refunc.plugins import Pause, Reject, Retry, hookimpl
@@ -449,7 +449,7 @@ def test_an_epoch_alone_is_the_step_and_progress_lines_are_no_points(
     make_run: Callable[..., ActiveRun], fake: Fake
 ) -> None:
     run = make_run()
-    run.writer.append((kinds.METRICS, time.time(), MetricSet(("n",)), (1,), None, 3, False, "train", None))
+    run.writer.append(MetricsRow(0, time.time(), kinds.METRICS, epoch=3, metrics={"n": 1}))
     run.put("log", {"level": "PROGRESS", "message": "half", "metrics": {"n": 2}})
     run.put("log", {"level": "RESULT", "message": "best", "metrics": {"n": 3}})
     run.writer.flush()

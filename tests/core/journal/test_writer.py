@@ -10,9 +10,9 @@ import pytest
 from refunc.journal import kinds
 from refunc.journal.codec import MAX_VALUES
 from refunc.journal.folder import RunFolder
-from refunc.journal.metric_set import MetricSet
 from refunc.journal.reader import Account, read_journal
 from refunc.journal.record import LogLine, Metrics, RunEnd, Unknown
+from refunc.journal.rows import MetricsRow
 from refunc.journal.writer import JournalWriter
 
 
@@ -50,9 +50,8 @@ def test_a_record_with_more_values_than_readers_take_is_said_and_hides_none(
     writer: JournalWriter, caplog: pytest.LogCaptureFixture
 ) -> None:
     many = {f"m{n}": 0.5 for n in range(MAX_VALUES)}
-    metric_set = MetricSet(tuple(many))
-    writer.append((kinds.METRICS, 1.0, metric_set, tuple(many.values()), 0, None, False, "train", None))
-    writer.append((kinds.METRICS, 2.0, MetricSet(("loss",)), (0.5,), 1, None, False, "train", None))
+    writer.append(MetricsRow(0, 1.0, kinds.METRICS, step=0, metrics=many))
+    writer.append(MetricsRow(0, 2.0, kinds.METRICS, step=1, metrics={"loss": 0.5}))
     writer.flush()
 
     damaged, metrics = read_journal(writer.folder.path)
@@ -76,8 +75,8 @@ def test_how_a_run_ended_is_kept_where_its_metrics_are_too_many_for_a_line(lengt
 
 
 def test_a_logger_that_is_the_headers_is_left_out_of_lines_and_read_back(writer: JournalWriter) -> None:
-    writer.append((kinds.METRICS, 1.0, MetricSet(("loss",)), (0.5,), 1, None, False, "train", None))
-    writer.append((kinds.METRICS, 2.0, MetricSet(("loss",)), (0.4,), 2, None, False, "other", None))
+    writer.append(MetricsRow(0, 1.0, kinds.METRICS, step=1, metrics={"loss": 0.5}))
+    writer.append(MetricsRow(0, 2.0, kinds.METRICS, step=2, metrics={"loss": 0.4}, logger="other"))
     writer.flush()
 
     (segment,) = (writer.folder.path / "journal").iterdir()
@@ -88,7 +87,7 @@ def test_a_logger_that_is_the_headers_is_left_out_of_lines_and_read_back(writer:
 
 
 def test_a_step_that_nobody_gave_is_marked(writer: JournalWriter) -> None:
-    writer.append((kinds.METRICS, 1.0, MetricSet(("loss",)), (0.5,), 0, None, True, "train", None))
+    writer.append(MetricsRow(0, 1.0, kinds.METRICS, step=0, auto=True, metrics={"loss": 0.5}))
     writer.flush()
 
     (record,) = read_journal(writer.folder.path)
@@ -98,7 +97,7 @@ def test_a_step_that_nobody_gave_is_marked(writer: JournalWriter) -> None:
 
 def test_a_full_memory_keeps_results_and_errors_longer_than_other_lines(writer: JournalWriter) -> None:
     kept = [(kinds.PARAMS, 0.0, {}), (kinds.LOG, 0.0, {"level": "RESULT"}), (kinds.LOG, 0.0, {"level": "ERROR"})]
-    others = [(kinds.LOG, 0.0, {"level": "INFO"}), (kinds.METRICS, 0.0, MetricSet(()), (), 0, None, False, "", None)]
+    others = [(kinds.LOG, 0.0, {"level": "INFO"}), MetricsRow(0, 0.0, kinds.METRICS)]
 
     assert all(writer._is_kept(item) for item in kept)
     assert not any(writer._is_kept(item) for item in others)
@@ -106,9 +105,9 @@ def test_a_full_memory_keeps_results_and_errors_longer_than_other_lines(writer: 
 
 def test_one_record_of_metrics_that_cannot_be_written_stops_nothing_when_it_comes_alone(writer: JournalWriter) -> None:
     many = {f"m{n}": 0.5 for n in range(MAX_VALUES)}
-    writer.append((kinds.METRICS, 1.0, MetricSet(tuple(many)), tuple(many.values()), 0, None, False, "train", None))
+    writer.append(MetricsRow(0, 1.0, kinds.METRICS, step=0, metrics=many))
     assert writer.flush() is True
-    writer.append((kinds.METRICS, 2.0, MetricSet(("loss",)), (0.5,), 1, None, False, "train", None))
+    writer.append(MetricsRow(0, 2.0, kinds.METRICS, step=1, metrics={"loss": 0.5}))
     assert writer.flush() is True
 
     damaged, metrics = read_journal(writer.folder.path)

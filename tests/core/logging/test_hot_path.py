@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 import threading
@@ -102,6 +103,22 @@ def test_any_name_twice(logger: MLLogger, name: str) -> None:
 
     written = name.encode("utf-8", "backslashreplace").decode()
     assert [metrics[written] for _, metrics in points(run_of(logger))] == [1.0, 2.0]
+
+
+def test_a_thousand_calls_leave_the_garbage_collector_nothing_to_look_at(logger: MLLogger) -> None:
+    logger.start_experiment("no garbage")
+    logger.log_metrics({"loss": 1.0, "accuracy": 0.5}, 0)
+    gc.collect()
+    gc.disable()
+    try:
+        before = gc.get_count()[0]
+        for step in range(1, 1_001):
+            logger.log_metrics({"loss": 1 / step, "accuracy": 0.5}, step)
+        after = gc.get_count()[0]
+    finally:
+        gc.enable()
+
+    assert after - before < 500  # what the writer's thread has just at hand; tuples would be a thousand or two
 
 
 def test_more_sets_of_names_than_are_remembered(logger: MLLogger) -> None:

@@ -1,9 +1,8 @@
 """
 Metrics that are logged together, by their names: what makes the second call with the same names cheap.
 
-A training logs the same few sets of names all the time. Once a set is known, its values leave the caller's dict as one
-tuple, by one call into C that at the same time tells whether they are the same names; what a record holds is then a
-tuple of numbers, which the garbage collector stops looking at, and not a dict.
+A training logs the same few sets of names all the time. Once a set is known, its values leave the caller's dict by one
+call into C that at the same time tells whether they are the same names.
 """
 
 from __future__ import annotations
@@ -17,17 +16,27 @@ class MetricSet:
     """
     The names of metrics that are logged together, in the order of their first call.
 
-    `pick` takes the values of these names out of a mapping, and raises KeyError where one is missing. `row` is the
-    writer's: it makes of the values what is encoded as the JSON object of names and values.
+    `pick` takes the values of these names out of a mapping, and raises KeyError where one is missing. `values` makes of
+    them what is encoded as the JSON object of names and values, `record` a `rows.MetricsRow`; see `prepare`.
     """
 
-    __slots__ = ("names", "pick", "row", "width")
+    __slots__ = ("names", "pick", "record", "values", "width")
 
     def __init__(self, names: tuple[str, ...]) -> None:
         self.names = names
         self.width = len(names)
         self.pick: Callable[[Mapping[str, Any]], tuple[Any, ...]] = _picker(names)
-        self.row: Callable[..., Any] | None = None
+
+    record: Callable[..., Any]
+    values: Callable[..., Any]
+
+    def prepare(self) -> None:
+        """Find `values` and `record`, at the first call that needs them: no import of refunc loads what is behind."""
+        if not hasattr(self, "record"):
+            from refunc.journal.rows import MetricsRow, values_row
+
+            self.values = values_row(self.names)
+            self.record = MetricsRow
 
 
 def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:

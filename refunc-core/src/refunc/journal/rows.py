@@ -1,5 +1,5 @@
 """
-What a queued tuple is encoded from: one msgspec struct a record, and one for its metrics.
+What is encoded: one msgspec struct a record, and one for its metrics.
 
 A struct takes its values by position and has its names encoded once for all, so encoding one costs half of a dict with
 the same members. The fields stand in the order in which they stand in the file.
@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from itertools import count
+from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from refunc.journal.levels import LEVEL_NAMES, level_name
-from refunc.journal.metric_set import MetricSet
 from refunc.journal.secrets import is_plain, masked, without_secrets
 from refunc.journal.values import MAX_TEXT, jsonable_mapping, text
 
@@ -28,7 +28,13 @@ _numbers = count()
 
 
 class MetricsRow(msgspec.Struct, omit_defaults=True, gc=False):
-    """A line of kind `metrics`."""
+    """
+    A line of kind `metrics`, made in the call; the writer's thread gives it its number.
+
+    The garbage collector does not know of it. It looks at the youngest objects whenever 700 of them are new (the
+    default up to Python 3.13), in whatever call that happens: were records tuples, every 350th call would pay for that,
+    20 to 30 µs, and the training's own objects would be looked at more often too.
+    """
 
     seq: int
     time: float
@@ -61,17 +67,8 @@ class LineRow(msgspec.Struct, omit_defaults=True, gc=False):
     exception: str | None = None
 
 
-#: Lengths of the queued tuples by which they are told apart; see `writer`.
-METRICS_ITEM, LINE_ITEM = 9, 15
-
-
-def metrics_row(item: tuple[Any, ...], seq: int, own_logger: str, *, masks: bool) -> MetricsRow:
-    """Return what is encoded for queued metrics; secrets in what is no number are masked if *masks*."""
-    kind, moment, metric_set, values, step, epoch, automatic, name, other = item
-    metrics = (metric_set.row or row_of(metric_set))(*values)
-    if masks and other is not None:
-        other = masked(other)
-    return MetricsRow(seq, moment, kind, step, automatic, epoch, metrics, other, None if name == own_logger else name)
+#: The length of a line's tuple in the queue, by which it is told from the rest; see `writer`.
+LINE_ITEM = 15
 
 
 def line_row(item: tuple[Any, ...], seq: int, own_logger: str, *, masks: bool) -> LineRow:
@@ -107,17 +104,12 @@ def line_row(item: tuple[Any, ...], seq: int, own_logger: str, *, masks: bool) -
     )
 
 
-def row_of(metric_set: MetricSet) -> Callable[..., Any]:
-    """Return what makes of the values of *metric_set* what is encoded as their JSON object, and remember it there."""
-    metric_set.row = _new_row(metric_set.names)
-    return metric_set.row
-
-
-def _new_row(names: tuple[str, ...]) -> Callable[..., Any]:
+def values_row(names: tuple[str, ...]) -> Callable[..., Any]:
+    """Return what makes of the values of these *names* what is encoded as their JSON object."""
     if 0 < len(names) <= _MAX_FIELDS and next(_numbers) < _MAX_CLASSES:
         fields = {f"field_{number}": name for number, name in enumerate(names)}
         try:
-            return msgspec.defstruct("MetricsOfRow", list(fields), rename=fields, gc=False)
+            return msgspec.defstruct("ValuesRow", list(fields), rename=fields, gc=False)
         except ValueError:  # a name that JSON has to escape
             pass
     return partial(_as_dict, names)
@@ -125,3 +117,15 @@ def _new_row(names: tuple[str, ...]) -> Callable[..., Any]:
 
 def _as_dict(names: tuple[str, ...], *values: Any) -> dict[str, Any]:
     return dict(zip(names, values, strict=True))
+
+
+def names_in(values: Any) -> tuple[str, ...]:
+    """Return the names in what a `values_row` made."""
+    return tuple(values) if type(values) is dict else values.__struct_encode_fields__
+
+
+def column(rows: list[MetricsRow], at: int) -> list[Any]:
+    """Return the *at*-th value of each of *rows*, which have the same names."""
+    if type(rows[0].metrics) is dict:
+        return [list(row.metrics.values())[at] for row in rows]
+    return list(map(attrgetter(f"metrics.field_{at}"), rows))

@@ -1,11 +1,11 @@
 """
 The writer of a journal: one a process and run, the only one that writes its segments.
 
-What a call queues is a tuple, because a tuple of twelve costs a tenth of an object with twelve attributes:
+What a call queues is what costs it least:
 
-    (METRICS, time, metric_set, values, step, epoch, automatic, logger, other)  the hot one
-    (LOG, time, level, message, step, epoch, …)                                 a logger's line; see rows.line_row
-    (kind, time, fields)                                                        the rest; its fields are JSON-able
+    MetricsRow                                    metrics, ready but for the number
+    (LOG, time, level, message, step, epoch, …)   a logger's line; see rows.line_row
+    (kind, time, fields)                          the rest; its fields are JSON-able
 
 The writer's thread numbers them, makes lines of them all at once, and puts them into the segment with one `write(2)`.
 """
@@ -26,11 +26,10 @@ from refunc.journal.codec import MAX_VALUES, encode_line, encode_lines
 from refunc.journal.file import AppendFile, sync_file
 from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder, refuse_link
 from refunc.journal.levels import ERROR, PROGRESS, RESULT
-from refunc.journal.metric_set import MetricSet
 from refunc.journal.names import writer_id
 from refunc.journal.outlet import HIGH_WATER, Durability, report
-from refunc.journal.rows import LINE_ITEM, METRICS_ITEM, line_row, metrics_row
-from refunc.journal.secrets import is_wanted, mask_record, without_secrets
+from refunc.journal.rows import LINE_ITEM, MetricsRow, column, line_row, names_in
+from refunc.journal.secrets import is_wanted, mask_record, masked, without_secrets
 from refunc.journal.values import short_repr
 
 
@@ -40,9 +39,14 @@ class Watch(Protocol):
     def see(self, metrics: Mapping[str, Any], place: Any) -> object:
         """Look at *metrics* at a *place*, a step and an epoch."""
 
-    def see_all(self, names: tuple[str, ...], values: list[tuple[Any, ...]], place_of: Callable[[int], Any]) -> object:
-        """Look at the *values* of many records with these *names*, oldest first; the n-th is at `place_of(n)`."""
+    def see_all(
+        self, names: tuple[str, ...], column_of: Callable[[int], list[Any]], place_of: Callable[[int], Any]
+    ) -> object:
+        """Look at many records with these *names*: values by a name's index, places by a record's, oldest first."""
 
+
+#: Records of metrics by the class of their values: one a set of names, `dict` for what has none.
+_Met = defaultdict[type, list[MetricsRow]]
 
 #: Lines that a full memory keeps longer than others.
 _KEPT_LEVELS = frozenset({"RESULT", "ERROR", "CRITICAL"})
@@ -147,16 +151,19 @@ class JournalWriter(FileOutlet):
         )
 
     def _encode(self, batch: list[Any], seq: int, drops: int) -> bytes:
-        if len(batch) == 1 and len(batch[0]) == METRICS_ITEM and not drops:
+        if len(batch) == 1 and type(batch[0]) is MetricsRow and not drops:
             return self._encode_one(batch[0], seq)
         self._settle()
         rows: list[Any] = []
-        met: dict[MetricSet, list[Any]] = defaultdict(list)  # the records of each set of names
-        own, masks = self.logger, self._masks
+        met: _Met = defaultdict(list)
+        masks = self._masks
         for number, item in enumerate(batch, seq):
-            if len(item) == METRICS_ITEM:
-                met[item[2]].append(item)
-                rows.append(metrics_row(item, number, own, masks=masks))
+            if type(item) is MetricsRow:
+                item.seq = number
+                if item.other is not None and masks:
+                    item.other = masked(item.other)
+                met[type(item.metrics)].append(item)
+                rows.append(item)
                 continue
             if len(item) == LINE_ITEM:
                 row, level, metrics = self._line(item, number), item[2], item[6]
@@ -175,12 +182,14 @@ class JournalWriter(FileOutlet):
         except Exception:  # one record that cannot be written must not hold up the others
             return b"".join(map(self._encode_alone, rows))
 
-    def _encode_one(self, item: Any, seq: int) -> bytes:
+    def _encode_one(self, row: MetricsRow, seq: int) -> bytes:
         """Return the line of one record of metrics; who wants to know its values learns of them with the next drain."""
-        self._put_off.append(item)
+        row.seq = seq
+        if row.other is not None and self._masks:
+            row.other = masked(row.other)
+        self._put_off.append(row)
         if len(self._put_off) > _MOST_PUT_OFF:
             self._settle()
-        row = metrics_row(item, seq, self.logger, masks=self._masks)
         try:
             line = encode_line(row)
         except Exception:  # see `_encode`
@@ -189,9 +198,9 @@ class JournalWriter(FileOutlet):
 
     def _settle(self) -> None:
         if self._put_off:
-            met: dict[MetricSet, list[Any]] = defaultdict(list)
-            for item in self._put_off:
-                met[item[2]].append(item)
+            met: _Met = defaultdict(list)
+            for row in self._put_off:
+                met[type(row.metrics)].append(row)
             self._put_off.clear()
             self._note_all(met)
 
@@ -227,12 +236,15 @@ class JournalWriter(FileOutlet):
         report.warning("%s: record %d could not be encoded (%r); its repr is kept.", self, seq, error)
         return {"seq": seq, "time": time.time(), "kind": "damaged", "repr": short_repr(row)}
 
-    def _note_all(self, met: dict[MetricSet, list[Any]]) -> None:
+    def _note_all(self, met: _Met) -> None:
         """Keep the last values of the records in *met*, and show them to the watch; then forget them."""
-        for metric_set, items in sorted(met.items(), key=lambda each: each[1][-1][1]):
-            self.latest.update(zip(metric_set.names, items[-1][3], strict=True))
-            if self.watch is not None:
-                self.watch.see_all(metric_set.names, [item[3] for item in items], partial(_place_of, items))
+        for kind, rows in sorted(met.items(), key=lambda each: each[1][-1].time):
+            # Dicts have all the names that get no class of their own, each its own ones.
+            for alike in [[row] for row in rows] if kind is dict else [rows]:
+                names = names_in(alike[-1].metrics)
+                self.latest.update(zip(names, [column(alike[-1:], at)[0] for at in range(len(names))], strict=True))
+                if self.watch is not None:
+                    self.watch.see_all(names, partial(column, alike), partial(_place_of, alike))
         met.clear()
 
     def _note(self, row: Any, metrics: dict[str, Any]) -> None:
@@ -242,12 +254,14 @@ class JournalWriter(FileOutlet):
             self.watch.see(metrics, (get("step", None), get("epoch", None)))
 
     def _is_kept(self, item: Any) -> bool:
+        if type(item) is MetricsRow:
+            return False
         if len(item) == LINE_ITEM:
             return bool(item[2] >= ERROR or item[2] == RESULT)
         return len(item) == 3 and (item[0] is not kinds.LOG or item[2].get("level") in _KEPT_LEVELS)
 
 
-def _place_of(items: list[Any], at: int) -> tuple[int | None, int | None]:
-    """Return step and epoch of one of *items*; a count of calls is no place where there is an epoch."""
-    _, _, _, _, step, epoch, automatic, _, _ = items[at]
-    return (None if automatic and epoch is not None else step), epoch
+def _place_of(rows: list[MetricsRow], at: int) -> tuple[int | None, int | None]:
+    """Return step and epoch of one of *rows*; a count of calls is no place where there is an epoch."""
+    row = rows[at]
+    return (None if row.auto and row.epoch is not None else row.step), row.epoch

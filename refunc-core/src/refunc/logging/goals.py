@@ -50,12 +50,15 @@ class Bests:
         """Take over what was said to *other* of goals."""
         self._defined, self._goals = other._defined, {}
 
-    def see_all(self, names: tuple[str, ...], values: list[tuple[Any, ...]], place_of: Callable[[int], Any]) -> None:
-        """Take the *values* of many records into account: `see`, at a twentieth of its price for many."""
-        for name, column in zip(names, zip(*values, strict=True), strict=True):
+    def see_all(
+        self, names: tuple[str, ...], column_of: Callable[[int], list[Any]], place_of: Callable[[int], Any]
+    ) -> None:
+        """Take many records into account: `see`, at a twentieth of its price for many."""
+        for at, name in enumerate(names):
             goal = self._goal(name)
             if goal is None:
                 continue
+            column = column_of(at)
             choose = min if goal == "min" else max
             best = choose(column)
             if best != best:  # a NaN is less than nothing: only the first one can hide the others

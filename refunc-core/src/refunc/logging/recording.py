@@ -108,7 +108,8 @@ class Recorder:
         moment = time()
         writer = steps.writer
         queue = writer.queue
-        queue.append((METRICS, moment, metric_set, values, step, epoch, automatic, self.name, other))
+        row = metric_set.values(*values)
+        queue.append(metric_set.record(0, moment, METRICS, step, automatic, epoch, row, other, steps.logger))
         if len(queue) > writer.high_water:
             writer.relieve()
         if moment >= metric_set.due and self._echo.is_shown(metric_set, moment):
@@ -125,6 +126,7 @@ class Recorder:
             given, own_step, own_epoch = metrics, None, None
         plain, other = split_metrics(given)
         metric_set = self._metric_set = self._echo.metric_set(tuple(plain))
+        metric_set.prepare()
         step, epoch = own_step if step is None else step, own_epoch if epoch is None else epoch
         return metric_set, tuple(plain.values()), step, epoch, other
 
@@ -327,7 +329,7 @@ class Recorder:
         if steps is None:
             if is_in_hook():  # a record of somebody else is the first one
                 steps = Steps()
-                steps.enter(run)
+                steps.enter(run, self.name)
                 return steps
             steps = self._enter(run)
         self._place = steps
@@ -345,7 +347,7 @@ class Recorder:
             if known is not None:
                 return known
             loose, self._loose_steps = self._loose_steps, Steps()
-            loose.enter(run)
+            loose.enter(run, self.name)
             steps = run.steps.setdefault(self, loose)  # a signal handler may have been here
             self._last_run = run
         self._joined(run)

@@ -20,7 +20,7 @@ class Steps:
     it belongs to: it is the run that the logger started, or the only one that this process has open.
     """
 
-    __slots__ = ("epoch", "is_current", "run", "step", "writer")
+    __slots__ = ("epoch", "is_current", "logger", "run", "step", "writer")
 
     def __init__(self) -> None:
         self.step: int | None = None
@@ -30,10 +30,14 @@ class Steps:
     run: ActiveRun
     writer: JournalWriter | Nowhere
 
-    def enter(self, run: ActiveRun) -> None:
-        """Be the place in *run* from now on."""
+    #: The logger's name; None where it is the one that records of the run leave out.
+    logger: str | None
+
+    def enter(self, run: ActiveRun, logger: str) -> None:
+        """Be the place in *run* from now on, of the *logger* of this name."""
         self.run = run
         self.writer = run.writer
+        self.logger = None if logger == run.birth["logger"] else logger
 
     def place(self, step: Any = None, epoch: Any = None) -> tuple[int | None, int | None]:
         """Return the place of a record for which *step* and *epoch* were given, or this one where they were not."""
