@@ -186,7 +186,7 @@ def _restore(fields: dict[str, Any], nonfinite: dict[str, str]) -> None:
             *path, last = _unescape(pointer)
             for step in path:
                 target = target[int(step)] if isinstance(target, list) else target[step]
-            key = int(last) if isinstance(target, list) else last
+            key: Any = int(last) if isinstance(target, list) else last
             if target[key] is None:
                 target[key] = NONFINITE[name]
         except (KeyError, IndexError, TypeError, ValueError):
