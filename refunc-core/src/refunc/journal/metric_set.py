@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from operator import itemgetter
 from typing import Any
 
+_rows: list[Any] = []
+
 
 class MetricSet:
     """
@@ -32,11 +34,14 @@ class MetricSet:
 
     def prepare(self) -> None:
         """Find `values` and `record`, at the first call that needs them: no import of refunc loads what is behind."""
-        if not hasattr(self, "record"):
-            from refunc.journal.rows import MetricsRow, values_row
+        if hasattr(self, "record"):
+            return
+        if not _rows:
+            from refunc.journal import rows
 
-            self.values = values_row(self.names)
-            self.record = MetricsRow
+            _rows.append(rows)  # for the end of the interpreter, where nothing can be imported and `__del__` may log
+        self.values = _rows[0].values_row(self.names)
+        self.record = _rows[0].MetricsRow
 
 
 def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:

@@ -125,8 +125,9 @@ class Recorder:
         except Exception:  # no mapping, or one whose own code raises
             given, own_step, own_epoch = metrics, None, None
         plain, other = split_metrics(given)
-        metric_set = self._metric_set = self._echo.metric_set(tuple(plain))
+        metric_set = self._echo.metric_set(tuple(plain))
         metric_set.prepare()
+        self._metric_set = metric_set
         step, epoch = own_step if step is None else step, own_epoch if epoch is None else epoch
         return metric_set, tuple(plain.values()), step, epoch, other
 
