@@ -24,8 +24,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from refunc.delivery import subscription
-from refunc.delivery.subscription import Backend, Subscription
+from refunc.delivery import custody, feed
+from refunc.delivery.backend import Backend
+from refunc.delivery.subscription import Subscription
 from refunc.journal import kinds, writer
 from refunc.journal.folder import RunFolder
 from refunc.journal.reader import Account, read_backwards, read_journal, segments
@@ -249,7 +250,7 @@ class JournalMachine(RuleBasedStateMachine):
     @rule(steps=st.integers(1, 4), refuses=st.integers(0, 1), lags=st.booleans())
     def deliver(self, steps: int, refuses: int, lags: bool) -> None:
         """While the cursor on the disk lags behind, or does not."""
-        subscription.SAVE_INTERVAL = 1e9 if lags else 0.0
+        custody.SAVE_INTERVAL = 1e9 if lags else 0.0
         self.collector.refuses = refuses
         for _ in range(steps):
             if self.subscription.wants():
@@ -258,19 +259,21 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def kill_delivery(self) -> None:
         """Its window may have been taken, and the cursor not saved: it comes again."""
-        self.subscription._lock.release()
+        self.subscription._custody.release()
         self.subscription = self._subscribe()
         self.deliveries += 1
 
     @rule()
     def sync(self) -> None:
         """What `refunc sync` does: another process delivers what is left."""
-        self.deliveries += bool(self.subscription._calls)  # stopped within a window, which comes again as a whole
+        self.deliveries += bool(
+            self.subscription._window.calls
+        )  # stopped within a window, which comes again as a whole
         self.subscription.close()
         self.collector.refuses = 0
         self.subscription = self._subscribe()
         deadline = time.monotonic() + 20
-        while self.subscription.wants() or self.subscription._calls:
+        while self.subscription.wants() or self.subscription._window.calls:
             assert time.monotonic() < deadline
             self.subscription.advance(self.backend)
         got = {owner for owner, _ in self.collector.got}
@@ -320,8 +323,8 @@ def test_any_order_of_events_is_what_the_model_says(
     times: Callable[[float, float], int], monkeypatch: pytest.MonkeyPatch, chance: random.Random
 ) -> None:
     monkeypatch.setattr(writer, "SEGMENT_BYTES", 1_500)
-    monkeypatch.setattr(subscription, "WINDOW_RECORDS", 7)
-    monkeypatch.setattr(subscription, "SAVE_INTERVAL", 0.0)
+    monkeypatch.setattr(feed, "WINDOW_RECORDS", 7)
+    monkeypatch.setattr(custody, "SAVE_INTERVAL", 0.0)
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         seed(chance.randrange(1 << 32))(JournalMachine),
         settings=settings(

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from refunc.delivery.subscription import Backend, Subscription
+from refunc.delivery.backend import Backend
+from refunc.delivery.subscription import Subscription
 from refunc.plugins.errors import ConfigurationError, Pause, Retry
 from refunc.plugins.hooks import hooks_of, plugged
 from refunc.plugins.integration import Passport, delivery_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,8 @@ class DeadLetters:
 
     def __init__(self, folder: Path, key: str) -> None:
         self.path = folder / DELIVERY / f"{key}.dead.jsonl"
+        #: Those that were tried again, each once.
+        self.tried: set[bytes] = set()
 
     def add(self, call: Call, error: str | None) -> None:
         """Keep the record of *call*, which stands alone. Raises OSError."""
@@ -58,9 +60,31 @@ class DeadLetters:
             pass
         return found
 
-    def calls(self, lines: Iterable[bytes]) -> list[Call]:
-        """Return a call for each of *lines* that can be read, with the line as its `letter`."""
-        return [call for line in lines if (call := _call_of(line)) is not None]
+    def untried(self, lines: Iterable[bytes]) -> list[Call]:
+        """Return a call for each of *lines* that can be read and was not tried again, with the line as its `letter`."""
+        return [call for line in lines if line not in self.tried and (call := _call_of(line)) is not None]
+
+    @contextlib.contextmanager
+    def delivering(self, line: bytes, *, is_once: bool) -> Iterator[None]:
+        """
+        Take *line* out of the file when the block has delivered it; it stays where the block raises.
+
+        Args:
+            is_once: Take it out before the block, where nothing may be sent twice.
+
+        Raises:
+            OSError: The file cannot be changed.
+        """
+        try:
+            if is_once:
+                self.remove(line)
+            yield
+        except BaseException:
+            if is_once:
+                self.put_back(line)
+            raise
+        if not is_once:
+            self.remove(line)
 
     def remove(self, line: bytes) -> None:
         """Take *line* out of the file, which goes with its last one. Raises OSError."""

@@ -10,104 +10,29 @@ without getting on is started at ever longer intervals.
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import attrs
-
+from refunc.delivery import patience
 from refunc.delivery.courier import Courier
-from refunc.delivery.cursor import Cursor
-from refunc.journal.child import command
+from refunc.delivery.pipe import Attachment, Process
+from refunc.delivery.trouble import Trouble
 from refunc.plugins.integration import Health, Passport, health_of
 
 #: Seconds between two looks at whether a process died or is to be started; what is attached is handed over at once.
 _TICK = 0.25
 #: Seconds before a process that died without getting on is started again: the first time, and at most.
 FIRST_RESTART, LAST_RESTART = 0.5, 60.0
-#: Seconds that exit waits for acknowledgements; less where none has come yet, and in a notebook.
-EXIT_WAIT, UNANSWERED_WAIT, NOTEBOOK_WAIT = 10.0, 2.0, 2.0
-#: Seconds after which a waiting exit says what it waits for.
-SAY_AFTER = 1.0
 #: Seconds between two looks at how delivery is.
 LOOK = 5.0
-#: What the training is told of the states of a cursor.
-TROUBLE = {
-    "retrying": "does not take records at present. They wait in the run, the training goes on.",
-    "paused": "refuses the credentials. Records wait in the run, the training goes on.",
-    "broken": "cannot be opened; it is tried again. Records wait in the run, the training goes on.",
-    "stuck": "a call does not return. Records wait in the run, the training goes on.",
-    "quarantined": "is left alone until `refunc sync`. Records wait in the run, the training goes on.",
-    "refused": "does not take some records at all; they are kept in the run's folder `delivery`.",
-}
 
 report = logging.getLogger("refunc.delivery")
-
-
-@attrs.frozen
-class Attachment:
-    """An integration of a run of this process."""
-
-    folder: Path
-    passport: Passport
-
-    def cursor(self) -> Cursor:
-        """How far its delivery is, as the one who delivers last saved it."""
-        return Cursor.load(self.folder, self.passport.key, self.passport.name)
-
-    def message(self) -> bytes:
-        """The line that tells a delivery process of it."""
-        fields = {"folder": str(self.folder), "passport": attrs.asdict(self.passport)}
-        return json.dumps(fields).encode("ascii") + b"\n"
-
-
-class _Process:
-    """A delivery process and what it was given."""
-
-    def __init__(self, attachments: Iterable[Attachment] = ()) -> None:
-        self.attachments: list[Attachment] = []
-        reading, self.pipe = os.pipe()
-        try:
-            self.popen = subprocess.Popen(
-                command("refunc.delivery.process:main", str(reading), str(os.getpid())),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                pass_fds=(reading,),
-                start_new_session=True,  # Ctrl-C at the terminal is for the training
-            )
-        except BaseException:
-            os.close(self.pipe)
-            raise
-        finally:
-            os.close(reading)
-        for attachment in attachments:
-            self.give(attachment)
-
-    def give(self, attachment: Attachment) -> None:
-        self.attachments.append(attachment)
-        with contextlib.suppress(BrokenPipeError):  # it died: `is_alive` will tell
-            rest = memoryview(attachment.message())
-            while rest:
-                rest = rest[os.write(self.pipe, rest) :]
-
-    def is_alive(self) -> bool:
-        return self.popen.poll() is None
-
-    def let_go(self) -> None:
-        """Close the pipe, which says that this process has nothing more to give, and leave the other one to itself."""
-        with contextlib.suppress(OSError):
-            os.close(self.pipe)
-        # It goes on alone. Without this, Python would warn that it was forgotten.
-        self.popen.returncode = self.popen.returncode if self.popen.returncode is not None else 0
 
 
 class _Handover:
@@ -116,15 +41,13 @@ class _Handover:
     def __init__(self) -> None:
         self.given: list[Attachment] = []
         self.queue: deque[tuple[Attachment, Any]] = deque()
-        self.processes: list[_Process] = []
+        self.processes: list[Process] = []
         self.couriers: dict[str, Courier] = {}
         #: By key: where the cursors stood at the last death, and at how many deaths before.
         self.deaths: dict[str, tuple[Any, int]] = {}
         #: By key: when a process is started again, and for what.
         self.restarts: dict[str, tuple[float, list[Attachment]]] = {}
-        #: By key: what trouble there was at the last look, and what was told.
-        self.seen: dict[str, set[str]] = {}
-        self.told: dict[str, set[str]] = {}
+        self.trouble = Trouble()
         self.thread: threading.Thread | None = None
         self.lock = threading.RLock()  # re-entrant: a signal handler may log a run's first record
         self.is_closed = False
@@ -154,18 +77,13 @@ class _Handover:
             time.sleep(_TICK)
 
     def look(self) -> None:
-        """Say of each integration, once for each kind of trouble, what the process without a terminal cannot say."""
-        latest = {attachment.passport.key: attachment for attachment in tuple(self.given)}
-        for key in latest.keys() - self.couriers.keys():  # a courier in this process speaks for itself
-            attachment = latest[key]
-            cursor = attachment.cursor()
-            kinds = {cursor.state} | ({"refused"} if cursor.dead else set())
-            # An outage of seconds is nobody's business: it has to be there at two looks.
-            lasting = kinds - {"retrying"} | (kinds & self.seen.get(key, set()))
-            self.seen[key] = kinds
-            for kind in sorted(lasting & TROUBLE.keys() - self.told.setdefault(key, set())):
-                self.told[key].add(kind)
-                report.warning("%s: %s (%s)", attachment.passport.name, TROUBLE[kind], cursor.last_error)
+        """Say what trouble there is; a courier in this process speaks for itself."""
+        self.trouble.look([each for each in tuple(self.given) if each.passport.key not in self.couriers])
+
+    def work_if_alone(self) -> None:
+        """Do in the calling thread what the thread `refunc-delivery` does, where there is none."""
+        if self.thread is None or not self.thread.is_alive():
+            self._try_to_work()
 
     def _try_to_work(self) -> None:
         try:
@@ -186,7 +104,7 @@ class _Handover:
             for key, (due, attachments) in tuple(self.restarts.items()):
                 if time.monotonic() >= due or self.is_closed:
                     del self.restarts[key]
-                    self.processes.append(_Process(attachments))
+                    self.processes.append(Process(attachments))
 
     def _place(self, attachment: Attachment, integration: Any) -> None:
         key = attachment.passport.key
@@ -203,15 +121,14 @@ class _Handover:
         # After a death there is no process for all of them: a new integration begins with one of its own.
         process = own[0] if own else next((p for p in self.processes if not self.deaths), None)
         if process is None:
-            process = _Process()
+            process = Process()
             self.processes.append(process)
         process.give(attachment)
 
-    def _bury(self, dead: _Process) -> None:
+    def _bury(self, dead: Process) -> None:
         """Plan a process of its own for each integration of one that died."""
         self.processes.remove(dead)
-        with contextlib.suppress(OSError):
-            os.close(dead.pipe)
+        dead.let_go()
         by_key: dict[str, list[Attachment]] = {}
         for attachment in dead.attachments:
             by_key.setdefault(attachment.passport.key, []).append(attachment)
@@ -228,7 +145,7 @@ class _Handover:
                     "%s: its delivery process dies (%s) and delivers nothing. The training is not touched. "
                     "It is started again now and then, and what is logged stays in the run for `refunc sync`.",
                     attachments[0].passport.name,
-                    _manner(dead.popen.returncode),
+                    dead.manner(),
                 )
 
     def close(self) -> None:
@@ -290,77 +207,19 @@ def wait_at_exit(tell: Callable[[str], None]) -> None:
         return
     try:
         with contextlib.suppress(KeyboardInterrupt):
-            _wait(tell)
+            patience.wait_for(_handover.given, tell, _handover.work_if_alone)
         if any(attachment.cursor().dead for attachment in _handover.given):
             _handover.look()
-        remaining = [text for a in _handover.given if (text := _remaining_text(a))]
-        if remaining:
-            tell(
-                f"still to be delivered: {'; '.join(remaining)}. "
-                "Delivery goes on in the background; `refunc sync` finishes it otherwise."
-            )
+        patience.say_what_remains(_handover.given, tell)
     finally:
         _handover.close()
-
-
-def _wait(tell: Callable[[str], None]) -> None:
-    budget = _exit_wait()
-    started = time.monotonic()
-    is_set = "REFUNC_EXIT_WAIT" in os.environ
-    moved_at, last_taken = started, -1
-    has_said = False
-    while True:
-        pending = _pending()
-        elapsed = time.monotonic() - started
-        taken = sum(a.cursor().delivered for a in _handover.given)
-        if taken != last_taken:
-            last_taken, moved_at = taken, time.monotonic()
-        is_quiet = not is_set and time.monotonic() - moved_at >= UNANSWERED_WAIT
-        if not pending or elapsed >= budget or is_quiet:
-            return
-        if elapsed >= SAY_AFTER and not has_said:
-            has_said = True
-            names = ", ".join(sorted({a.passport.name for a in pending}))
-            tell(
-                f"waiting for {names} to take what was logged, up to {budget:.0f} s; Ctrl-C leaves it to `refunc sync`."
-            )
-        if _handover.thread is None or not _handover.thread.is_alive():
-            _handover._try_to_work()
-        time.sleep(0.02)
-
-
-def _pending() -> list[Attachment]:
-    """Return what is worth waiting for: not what was left alone for good."""
-    cursors = [(a, a.cursor()) for a in _handover.given if a.folder.is_dir()]
-    return [a for a, cursor in cursors if cursor.state != "quarantined" and not cursor.is_done]
-
-
-def _remaining_text(attachment: Attachment) -> str:
-    health = attachment.cursor().health()
-    why = f" ({health.last_error})" if health.last_error else ""
-    records = "record" if health.waiting == 1 else "records"
-    name = attachment.passport.target or attachment.passport.name
-    return f"{name} {health.waiting:,} {records}{why}" if health.waiting else ""
-
-
-def _manner(code: int) -> str:
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
-
-
-def _exit_wait() -> float:
-    try:
-        return max(0.0, float(os.environ["REFUNC_EXIT_WAIT"]))
-    except (KeyError, ValueError):
-        return NOTEBOOK_WAIT if "ipykernel" in sys.modules else EXIT_WAIT
 
 
 def _after_fork_in_child() -> None:
     global _handover
     inherited, _handover = _handover, _Handover()
     for process in inherited.processes:  # else the pipe would not end with the parent
-        with contextlib.suppress(OSError):
-            os.close(process.pipe)
-        process.popen.returncode = 0
+        process.let_go()
     inherited.processes.clear()
 
 

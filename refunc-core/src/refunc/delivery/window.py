@@ -8,12 +8,12 @@ of several records that a backend will not take is halved until the record that 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import attrs
 
-from refunc.journal.record import Artifact, LogLine, Metrics, Params, Record, Tags
+from refunc.journal.record import Artifact, Gap, LogLine, Metrics, Params, Record, RunEnd, Tags
 
 #: How often a call is made that fails with an error of which nobody says what it means.
 TRIES = 5
@@ -42,8 +42,36 @@ class Call:
         return Call(self.hook, self.records[:middle], failures), Call(self.hook, self.records[middle:], failures)
 
 
-def calls_of(records: Iterable[Record], hooks: Collection[str]) -> deque[Call]:
-    """Return the calls of *hooks* that *records* come to: params and tags first, each hook's records in their order."""
+class Window:
+    """Calls that are to be settled before the cursor moves on, the first one first."""
+
+    def __init__(self, calls: Iterable[Call] = (), records: Sequence[Record] = ()) -> None:
+        """
+        Args:
+            records: What the calls were made of; none for an end or for dead letters.
+        """
+        self.calls = deque(calls)
+        self.has_records = bool(records)
+        #: The few of its records that mean something to the cursor, or may.
+        self.others = [record for record in records if type(record) is not Metrics]
+        ends = [record for record in self.others if isinstance(record, RunEnd)]
+        #: The run's end, if it is among the records; its turn comes when all else is delivered.
+        self.end = ends[-1] if ends else None
+        #: How many records are delivered with it, and how many were dropped before they got into the journal.
+        self.delivered = len(records) - len(ends)
+        self.dropped = sum(record.dropped for record in self.others if isinstance(record, Gap))
+        #: What was refused for good, and why.
+        self.refused: list[tuple[Call, str | None]] = []
+        #: Nothing of it was called yet.
+        self.is_fresh = True
+        #: Nothing of it is settled.
+        self.is_whole = True
+        #: The cursor was moved before it.
+        self.is_claimed = False
+
+
+def calls_of(records: Iterable[Record]) -> list[Call]:
+    """Return the calls that *records* come to: params and tags first, each hook's records in their order."""
     params: list[Any] = []
     tags: list[Any] = []
     artifacts: list[Any] = []
@@ -68,8 +96,7 @@ def calls_of(records: Iterable[Record], hooks: Collection[str]) -> deque[Call]:
                 pass
     calls = [Call("on_hyperparams", [record]) for record in params] + [Call("on_tags", [record]) for record in tags]
     calls += [Call("on_metrics", metrics)] * bool(metrics) + [Call("on_log", lines)] * bool(lines)
-    calls += [Call("on_artifact", [record]) for record in artifacts]
-    return deque(call for call in calls if call.hook in hooks)
+    return calls + [Call("on_artifact", [record]) for record in artifacts]
 
 
 def _at_epoch(record: Metrics) -> Metrics:

@@ -1,0 +1,105 @@
+"""A backend at its outer edge, the runs that it gets, and delivery to it step by step, without threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from refunc.delivery import subscription as module
+from refunc.delivery.backend import Backend
+from refunc.delivery.subscription import Subscription
+from refunc.logging.run import ActiveRun
+from refunc.plugins import hookimpl
+from refunc.plugins.hooks import hooks_of, plugged
+
+
+class Fake:
+    """Remembers what it gets, and raises what the test says."""
+
+    #: What names its files in a run.
+    KEY = "fake-00000000"
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Any]] = []
+        self.metrics: list[int] = []
+        self.fails: Callable[[str, Any], BaseException | None] = lambda hook, what: None
+
+    def take(self, hook: str, what: Any) -> None:
+        self.calls.append((hook, what))
+        error = self.fails(hook, what)
+        if error is not None:
+            raise error
+
+    @hookimpl
+    def on_run_start(self, run: Any) -> None:
+        self.take("start", run)
+
+    @hookimpl
+    def on_hyperparams(self, run: Any, record: Any) -> None:
+        self.take("params", record)
+
+    @hookimpl
+    def on_metrics(self, run: Any, records: Any) -> None:
+        self.take("metrics", records)
+        self.metrics += [record.metrics["n"] for record in records if "n" in record.metrics]
+
+    @hookimpl
+    def on_log(self, run: Any, records: Any) -> None:
+        self.take("log", records)
+
+    @hookimpl
+    def on_run_end(self, run: Any, record: Any) -> None:
+        self.take("end", record)
+
+    def hooks(self) -> list[str]:
+        return [hook for hook, _ in self.calls]
+
+    def subscribe(self, run: ActiveRun, **options: Any) -> Subscription:
+        return Subscription(run.folder, self.KEY, "fake", **options)
+
+    def deliver(self, subscription: Subscription, kind: str = "at-least-once", seconds: float = 5.0) -> None:
+        """Advance until there is nothing more to do; a pending retry is waited for."""
+        backend = Backend(plugged(self), hooks_of(Fake), kind)
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            is_pending = time.monotonic() < subscription.retry_at < deadline  # asked first: it may come due meanwhile
+            if subscription.wants():
+                subscription.advance(backend)
+            elif is_pending:
+                time.sleep(0.001)
+            else:
+                return
+
+
+@pytest.fixture
+def fake() -> Fake:
+    return Fake()
+
+
+@pytest.fixture
+def other() -> Fake:
+    """Return the same integration in another process."""
+    return Fake()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIRST_DELAY", 0.001)
+    monkeypatch.setattr(module, "LAST_DELAY", 0.002)
+
+
+@pytest.fixture
+def logged(make_run: Callable[..., ActiveRun]) -> Callable[..., ActiveRun]:
+    """Write lines with a point of the metric `n` each into *run*, or into a new one, which is returned."""
+
+    def log(*numbers: int, run: ActiveRun | None = None) -> ActiveRun:
+        run = run if run is not None else make_run()
+        for number in numbers:
+            run.put("log", {"level": "METRIC", "message": "m", "metrics": {"n": number}, "step": number})
+        run.writer.flush()
+        return run
+
+    return log

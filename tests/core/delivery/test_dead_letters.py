@@ -1,0 +1,69 @@
+"""What a backend does not take at all: it is found, kept, and tried again when somebody asks for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from refunc.delivery.cursor import Cursor
+from refunc.journal.codec import decode_line
+from refunc.logging.run import ActiveRun
+from refunc.plugins import Reject, Retry
+
+
+@pytest.mark.parametrize("error", [Reject("never"), ValueError("odd"), SystemExit(1)])
+def test_a_poison_record_is_found_and_buried_alone(
+    error: BaseException, logged: Callable[..., ActiveRun], fake: Any
+) -> None:
+    run = logged(*range(1000))
+    fake.fails = lambda hook, what: (
+        error if hook == "metrics" and any(record.metrics["n"] == 613 for record in what) else None
+    )
+    subscription = fake.subscribe(run)
+
+    fake.deliver(subscription)
+
+    assert fake.metrics == [number for number in range(1000) if number != 613]
+    assert subscription.cursor.dead == 1
+    [line] = (run.folder / "delivery" / f"{fake.KEY}.dead.jsonl").read_bytes().splitlines()
+    letter = decode_line(line)
+    assert letter is not None
+    assert (letter["hook"], letter["metrics"]) == ("on_metrics", {"n": 613})
+    assert str(error) in letter["error"]
+    assert fake.hooks().count("metrics") <= 26
+
+
+def test_one_that_fails_at_everything_is_left_alone_and_nothing_more_is_buried(
+    logged: Callable[..., ActiveRun], fake: Any
+) -> None:
+    run = logged(*range(100))
+    fake.fails = lambda hook, what: ZeroDivisionError() if hook == "metrics" else None
+    subscription = fake.subscribe(run)
+
+    fake.deliver(subscription)
+
+    assert subscription.is_abandoned
+    health = Cursor.load(run.folder, fake.KEY, "fake").health()
+    assert health.state == "quarantined"
+    assert (health.dead, list(run.folder.glob("delivery/*.dead.jsonl"))) == (0, [])
+    assert health.waiting == 101  # a later `refunc sync` begins the window again
+
+
+def test_a_dead_letter_is_written_with_its_window_and_once(logged: Callable[..., ActiveRun], fake: Any) -> None:
+    """Of a window that is not finished all is delivered again, what was refused as well: it may be taken then."""
+    run = logged(0, 1)
+    fake.fails = lambda hook, what: Reject("no") if hook == "metrics" else Retry("down") if hook == "log" else None
+    first = fake.subscribe(run)
+    fake.deliver(first, seconds=0.3)
+    first.close()
+    assert (first.cursor.dead, list(run.folder.glob("delivery/*.dead.jsonl"))) == (0, [])
+
+    fake.fails = lambda hook, what: Reject("no") if hook == "metrics" and any(r.metrics["n"] for r in what) else None
+    fake.deliver(fake.subscribe(run))
+
+    [line] = (run.folder / "delivery" / f"{fake.KEY}.dead.jsonl").read_bytes().splitlines()
+    assert fake.metrics == [0]
+    assert json.loads(line)["metrics"] == {"n": 1}
