@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -67,3 +68,47 @@ def test_a_dead_letter_is_written_with_its_window_and_once(logged: Callable[...,
     [line] = (run.folder / "delivery" / f"{fake.KEY}.dead.jsonl").read_bytes().splitlines()
     assert fake.metrics == [0]
     assert json.loads(line)["metrics"] == {"n": 1}
+
+
+def test_an_end_that_is_tried_again_is_told_once(logged: Callable[..., ActiveRun], fake: Any) -> None:
+    """It was refused, and is busy at the first try that follows: the run has still one end."""
+    run = logged(0)
+    run.end("completed")
+    fake.fails = lambda hook, what: Reject("no") if hook == "end" else None
+    first = fake.subscribe(run)
+    fake.deliver(first)
+    first.close()
+    busy = iter([Retry("busy")])
+    fake.fails = lambda hook, what: next(busy, None)
+    fake.calls.clear()
+
+    subscription = fake.subscribe(run, revives=True)
+    fake.deliver(subscription)
+
+    assert [(hook, what.status) for hook, what in fake.calls] == [("end", "completed"), ("end", "completed")]
+    assert subscription.is_done
+    assert list(run.folder.glob("delivery/*.dead.jsonl")) == []
+
+
+def test_a_dead_letter_that_cannot_leave_its_file_stays_there_once(
+    logged: Callable[..., ActiveRun], fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where nothing may be sent twice it leaves before it is sent; on a full disk it does neither."""
+    run = logged(0)
+    fake.fails = lambda hook, what: Reject("no") if hook == "metrics" else None
+    first = fake.subscribe(run)
+    fake.deliver(first, "at-most-once")
+    first.close()
+    [path] = run.folder.glob("delivery/*.dead.jsonl")
+    letter = path.read_bytes()
+    fake.fails = lambda hook, what: None
+
+    def full(*arguments: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        fake.deliver(fake.subscribe(run, revives=True), "at-most-once", seconds=0.1)
+
+    assert path.read_bytes() == letter
+    assert fake.metrics == []

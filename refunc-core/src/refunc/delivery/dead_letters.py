@@ -75,9 +75,9 @@ class DeadLetters:
         Raises:
             OSError: The file cannot be changed.
         """
+        if is_once:
+            self.remove(line)
         try:
-            if is_once:
-                self.remove(line)
             yield
         except BaseException:
             if is_once:

@@ -199,7 +199,7 @@ class Subscription:
     def _settle(self, call: Call, error: BaseException) -> None:
         match error:
             case Pause() | Retry() | OSError():
-                if call.hook == "on_run_end":  # it was not taken, so a claim to it is void
+                if call.hook == "on_run_end" and call.letter is None:  # it was not taken, so a claim to it is void
                     self.cursor.ended, self._window.is_claimed, self._window.is_fresh = False, False, True
                 if isinstance(error, Pause):
                     self.fail(error, after=PAUSE, state="paused")
