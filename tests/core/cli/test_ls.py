@@ -132,18 +132,18 @@ def test_folders_that_cannot_be_read_are_told_on_stderr(invoke: Any) -> None:
 
 def test_a_journal_that_cannot_be_read_costs_its_own_line_only(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Faked, because root may read everything."""
-    from refunc.runs import Run
+    from refunc.runs.ending import Ending
 
     make("good")
     folder = make("closed").folder
-    ending = Run.ending
+    ending_of = Ending.of
 
-    def denied(run: Run) -> Any:
-        if run.folder == folder:
+    def denied(path: Path) -> Ending:
+        if path == folder:
             raise PermissionError(13, "Permission denied")
-        return ending(run)
+        return ending_of(path)
 
-    monkeypatch.setattr(Run, "ending", denied)
+    monkeypatch.setattr(Ending, "of", denied)
 
     statuses = {run["run_name"]: run["status"] for run in json.loads(invoke("ls", "--json").stdout)}
 
@@ -151,19 +151,19 @@ def test_a_journal_that_cannot_be_read_costs_its_own_line_only(invoke: Any, monk
 
 
 def test_a_run_removed_while_it_is_listed_is_left_out(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from refunc.runs import Run
+    from refunc.runs.ending import Ending
 
     make("stays")
     gone = make("goes").folder
-    ending = Run.ending
+    ending_of = Ending.of
 
-    def remove(run: Run) -> Any:
-        if run.folder == gone:
-            shutil.rmtree(run.folder)
+    def remove(path: Path) -> Ending:
+        if path == gone:
+            shutil.rmtree(path)
             raise FileNotFoundError(2, "No such file or directory")
-        return ending(run)
+        return ending_of(path)
 
-    monkeypatch.setattr(Run, "ending", remove)
+    monkeypatch.setattr(Ending, "of", remove)
 
     assert [run["run_name"] for run in json.loads(invoke("ls", "--json").stdout)] == ["stays"]
 
@@ -308,10 +308,10 @@ def test_a_defined_metric_shows_what_was_defined(invoke: Any) -> None:
 
 
 def test_a_second_look_reads_no_journal(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from refunc.runs import Run
+    from refunc.runs.ending import Ending
 
     make("one")
     first = invoke("ls", "--json").stdout
-    monkeypatch.setattr(Run, "ending", lambda run: pytest.fail("the journal was read again"))
+    monkeypatch.setattr(Ending, "of", lambda path: pytest.fail("the journal was read again"))
 
     assert invoke("ls", "--json").stdout == first

@@ -29,8 +29,9 @@ from refunc.cli.screen import (
 from refunc.journal.kinds import RUNNING
 from refunc.logging.quantities import narrow_duration
 from refunc.runs.ahead import cores
+from refunc.runs.ending import Glance
 from refunc.runs.listing import glances
-from refunc.runs.run import Glance, Run, RunFormatError
+from refunc.runs.run import Run, RunFormatError
 
 #: Metrics that a line shows at most.
 _SHOWN_METRICS = 4

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 import msgspec
 
 from refunc.runs.content import signature_of
+from refunc.runs.ending import Ending, Glance
 from refunc.runs.index import index_of
-from refunc.runs.run import Ending, Glance, Run
+from refunc.runs.run import Run
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Ending).decode
@@ -27,7 +28,7 @@ def glances(runs: Iterable[Run]) -> list[tuple[Run, Glance]]:
             kept = known.get(run.folder.name)
             ending = _known(kept[1]) if kept is not None and kept[0] == signature else None
             if ending is None:
-                ending = run.ending()
+                ending = Ending.of(run.folder)
                 try:
                     fresh[run.folder.name] = (signature, _encode(ending))
                 except (OverflowError, UnicodeEncodeError):  # a number or a text that the index cannot hold

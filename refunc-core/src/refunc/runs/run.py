@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
-from itertools import chain, islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -15,50 +14,16 @@ import attrs
 from refunc.journal import record as records
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.kinds import CRASHED, FORMAT
-from refunc.journal.reader import Account, read_backwards, read_journal, read_writer_backwards, segments
+from refunc.journal.reader import Account, read_backwards, read_journal
 from refunc.journal.record import Artifact
 from refunc.runs.around import Where, entries_around, point_in
 from refunc.runs.content import Content, Stale, signature_of
+from refunc.runs.ending import Ending, Glance, end_status
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.liveness import status_of
 from refunc.runs.reading import read_content
 from refunc.runs.series import Series
 from refunc.runs.summary import Summary
-
-#: How many records from its writer's end a run's end record is looked for: other threads may log a little behind it.
-_TAIL = 256
-#: Bytes of a journal in which definitions of metrics are looked for.
-_BEGINNING = 65_536
-
-
-@attrs.frozen(kw_only=True)
-class Glance:
-    """
-    What the end of a run's journal says, at a price that does not grow with the run.
-
-    `metrics` are the last values met there, final ones and results first, then the newest first: perhaps not all. Where
-    `define_metric` named another value, it is that one; see `Ending.is_defined`.
-    """
-
-    status: str
-    duration: float | None
-    metrics: dict[str, Any]
-
-
-@attrs.frozen(kw_only=True)
-class Ending:
-    """
-    What a glance is made of, as it stands in the journal.
-
-    `is_defined` says that `define_metric` was called: wherever in a run that its opener has ended; by child processes,
-    and in other runs, in the first 64 KB of a writer or among its last records.
-    """
-
-    status: str | None
-    duration: float | None
-    last_time: float | None
-    metrics: dict[str, Any]
-    is_defined: bool
 
 
 @attrs.define(eq=False, repr=False)
@@ -116,8 +81,7 @@ class Run:
     @property
     def status(self) -> str:
         """`completed`, `failed`, `interrupted`, whatever else its end says; `running`; or `crashed`."""
-        end = _find_end(self.folder)
-        return status_of(self.folder, end.status if end else None)
+        return status_of(self.folder, end_status(self.folder))
 
     @property
     def duration(self) -> float | None:
@@ -126,45 +90,30 @@ class Run:
 
     def outcome(self, summary: Summary) -> tuple[str, float | None]:
         """Return status and duration, as `glance` does, of a run whose *summary* is known."""
-        status = status_of(self.folder, summary.end.status if summary.end else None)
-        if summary.end is not None:
-            return status, summary.end.duration
-        if status == CRASHED and summary.last_time is not None:
-            return status, max(0.0, summary.last_time - self.start_time)
-        return status, None
+        end = summary.end
+        return self._outcome(end.status if end else None, end.duration if end else None, summary.last_time)
+
+    def _outcome(self, ended: str | None, duration: float | None, last_time: float | None) -> tuple[str, float | None]:
+        status = status_of(self.folder, ended)
+        if ended is None and status == CRASHED and last_time is not None:
+            duration = max(0.0, last_time - self.start_time)
+        return status, duration
 
     def glance(self, ending: Ending | None = None) -> Glance:
         """
         Return status, duration and the newest metrics, from the end of the journal alone.
 
         Args:
-            ending: What `ending` returned, where that still holds.
+            ending: What `Ending.of` returned for its folder, where that still holds.
         """
-        ending = ending if ending is not None else self.ending()
-        status = status_of(self.folder, ending.status)
-        duration = ending.duration
-        if ending.status is None and ending.last_time is not None and status == CRASHED:
-            duration = max(0.0, ending.last_time - self.start_time)
+        ending = ending if ending is not None else Ending.of(self.folder)
+        status, duration = self._outcome(ending.status, ending.duration, ending.last_time)
         metrics = ending.metrics
         if ending.is_defined:
             known = self.summary.metrics
             chosen = {name: known[name].shown if name in known else value for name, value in metrics.items()}
             metrics = {name: value for name, value in chosen.items() if value is not None}
         return Glance(status=status, duration=duration, metrics=metrics)
-
-    def ending(self) -> Ending:
-        """Return what the ends of the journal say; it holds until a file of the run changes."""
-        newest = sorted(chain.from_iterable(_tails(self.folder)), key=lambda record: record.time, reverse=True)
-        end = next((record for record in newest if isinstance(record, records.RunEnd)), None)
-        return Ending(
-            status=end.status if end is not None else None,
-            duration=end.duration if end is not None else None,
-            last_time=newest[0].time if newest else None,
-            metrics=_newest_metrics(newest, end),
-            is_defined=(end is not None and end.defined)
-            or any(isinstance(record, records.Define) for record in newest)
-            or _begins_defined(self.folder),
-        )
 
     def records(self, account: Account | None = None) -> Iterator[records.Record]:
         """Yield every record, oldest first; *account* is filled with what is torn, damaged or missing."""
@@ -328,46 +277,6 @@ def read_birth(folder: Path) -> dict[str, Any]:
     if not _is_moment(birth.get("start_time", 0.0)):
         raise RunFormatError(folder, f"{RUN_JSON} has no start time that makes sense.")
     return birth
-
-
-def _tails(folder: Path) -> list[Iterator[records.Record]]:
-    """Return each writer's last records, newest first: a child may have written much behind the opener's end."""
-    # The last writer first: of records of one time, a reader that goes forward meets its record last.
-    writers = reversed(segments(folder).items())
-    return [islice(read_writer_backwards(writer, paths), _TAIL) for writer, paths in writers]
-
-
-def _begins_defined(folder: Path) -> bool:
-    for paths in segments(folder).values():
-        try:
-            with open(paths[0], "rb") as file:
-                if b'"kind":"define"' in file.read(_BEGINNING):
-                    return True
-        except OSError:  # not to be read: then neither is what it says
-            continue
-    return False
-
-
-def _find_end(folder: Path) -> records.RunEnd | None:
-    for tail in _tails(folder):
-        for record in tail:
-            if isinstance(record, records.RunEnd):
-                return record
-    return None
-
-
-def _newest_metrics(newest_first: list[records.Record], end: records.RunEnd | None) -> dict[str, Any]:
-    final: dict[str, Any] = dict(end.metrics) if end is not None else {}
-    others: dict[str, Any] = {}
-    for record in newest_first:
-        if isinstance(record, records.LogLine) and record.level == "RESULT":
-            for name, value in record.metrics.items():
-                final.setdefault(name, value)
-        elif isinstance(record, (records.LogLine, records.Metrics)):
-            points = record.points if isinstance(record, records.LogLine) else record.metrics
-            for name, value in points.items():
-                others.setdefault(name, value)
-    return {**final, **{name: value for name, value in others.items() if name not in final}}
 
 
 def _artifact(artifact: Artifact) -> dict[str, Any]:
