@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from refunc.logging.progress import ProgressTracker, TqdmProgressTracker, _Lines, progress_context
+from refunc.logging.pace import Pace
+from refunc.logging.progress import ProgressTracker, TqdmProgressTracker, progress_context
 
 
 class Recorder:
@@ -226,42 +227,42 @@ def test_broken_logger_does_not_reach_the_loop(monkeypatch: pytest.MonkeyPatch) 
     assert progress.completed == 10
 
 
-def said(lines: _Lines, seconds_per_step: float, steps: int) -> list[tuple[int, float]]:
+def said(pace: Pace, seconds_per_step: float, steps: int) -> list[tuple[int, float]]:
     """Count *steps* at a constant speed, as the tracker would; return when a line was due: count and time."""
     result: list[tuple[int, float]] = []
     look = 0.0
     for count in range(1, steps + 1):
         if count >= look:
-            due, look = lines.look(count, count * seconds_per_step)
+            due, look = pace.look(count, count * seconds_per_step)
             if due:
                 result.append((count, round(count * seconds_per_step)))
     return result
 
 
 def test_line_at_each_tenth_but_the_last() -> None:
-    counts = [count for count, _ in said(_Lines(1000, 0, 0.0), 0.02, 1000)]
+    counts = [count for count, _ in said(Pace(1000, 0, 0.0), 0.02, 1000)]
 
     assert counts == [100, 200, 300, 400, 500, 600, 700, 800, 900]
 
 
 def test_short_loop_has_no_lines_on_the_way() -> None:
-    assert said(_Lines(1_000_000, 0, 0.0), 5e-7, 1_000_000) == []
+    assert said(Pace(1_000_000, 0, 0.0), 5e-7, 1_000_000) == []
 
 
 def test_slow_loop_has_a_line_after_half_a_minute_then_rarer() -> None:
-    times = [moment for _, moment in said(_Lines(None, 0, 0.0), 1.0, 3000)]
+    times = [moment for _, moment in said(Pace(None, 0, 0.0), 1.0, 3000)]
 
     assert times == [30, 90, 210, 450, 930, 1530, 2130, 2730]
 
 
 def test_million_steps_of_ten_milliseconds_make_at_most_25_lines() -> None:
-    assert 9 <= len(said(_Lines(1_000_000, 0, 0.0), 0.01, 1_000_000)) <= 25
+    assert 9 <= len(said(Pace(1_000_000, 0, 0.0), 0.01, 1_000_000)) <= 25
 
 
 def test_loop_that_gets_slower_is_not_forgotten() -> None:
     """A first step of no time at all must not put the next look at the clock far away."""
-    lines = _Lines(10_000, 0, 0.0)
-    _, look = lines.look(1, 1e-9)
+    pace = Pace(10_000, 0, 0.0)
+    _, look = pace.look(1, 1e-9)
 
     assert look <= 2
 

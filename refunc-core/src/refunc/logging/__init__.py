@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from refunc.logging.epochs import EpochTracker, epoch_context
     from refunc.logging.experiment import ExperimentTracker, experiment_context
     from refunc.logging.formatters import ColoredFormatter, JSONFormatter, MLFormatter
-    from refunc.logging.handlers import AsyncHandler, BufferedHandler, RunHandler
+    from refunc.logging.handlers import AsyncHandler, BufferedHandler
     from refunc.logging.progress import ProgressTracker, TqdmProgressTracker, progress_context
+    from refunc.logging.run_handler import RunHandler
     from refunc.runs.entry import ExperimentContext, LogEntry
     from refunc_mlflow import MLflowIntegration as MLflowIntegration
     from refunc_prometheus import PrometheusIntegration as PrometheusIntegration
@@ -102,7 +103,7 @@ _HOMES = {
     "LogEntry": "refunc.runs.entry",
     "MLFormatter": "refunc.logging.formatters",
     "ProgressTracker": "refunc.logging.progress",
-    "RunHandler": "refunc.logging.handlers",
+    "RunHandler": "refunc.logging.run_handler",
     "TqdmProgressTracker": "refunc.logging.progress",
     "auto_configure_integrations": "refunc.logging.delivering",
     "epoch_context": "refunc.logging.epochs",

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from refunc.journal.values import number
 from refunc.logging import bars
 from refunc.logging.bar import Bar
+from refunc.logging.counts import checked_total, counted, shown_metrics
 from refunc.logging.goals import Bests
 from refunc.logging.payload import split_metrics
-from refunc.logging.progress import ProgressTracker, checked_total, counted, logger_or_default, shown_metrics
+from refunc.logging.progress import ProgressTracker, logger_or_default
 from refunc.logging.quantities import duration
 from refunc.logging.steps import whole
 

@@ -8,17 +8,16 @@ given to `update` is shown and forgotten: only `log_progress` and the lines off 
 from __future__ import annotations
 
 import math
-import operator
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from refunc.journal.values import is_mapping
 from refunc.logging import bars
-from refunc.logging.bar import Bar, short
+from refunc.logging.bar import Bar
+from refunc.logging.counts import MOST, checked_total, counted, shown_metrics
+from refunc.logging.pace import Pace
 from refunc.logging.quantities import duration, figure
-from refunc.logging.report import warn_once
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -29,9 +28,6 @@ T = TypeVar("T")
 
 #: `_due` of a tracker that shows nothing yet: below any count, so that the first update opens the display.
 _UNOPENED = -math.inf
-
-#: What counts are shown up to: beyond it, arithmetic with them raises.
-_MOST = 1e300
 
 
 class ProgressTracker:
@@ -67,7 +63,7 @@ class ProgressTracker:
         self._due = _UNOPENED
         self._entered = False
         self._bar: Bar | None = None
-        self._lines: _Lines | None = None
+        self._pace: Pace | None = None
 
     def update(self, n: float | Mapping[str, Any] = 1, metrics: Mapping[str, Any] | None = None, **values: Any) -> None:
         """
@@ -116,10 +112,10 @@ class ProgressTracker:
         """Close the display; off a terminal, with a last line. May be called again, which does nothing."""
         opened, self._due = self._due != _UNOPENED, math.inf
         bar, self._bar = self._bar, None
-        lines, self._lines = self._lines, None
+        pace, self._pace = self._pace, None
         if bar is not None:
             bars.close_bar(bar)
-        elif opened and lines is not None:
+        elif opened and pace is not None:
             self._contain(self._last_line)
 
     close = finish
@@ -150,8 +146,8 @@ class ProgressTracker:
         """Take over a total that nobody knew when the tracker was made."""
         if self.total is None and more is not None:
             self.total = self.completed + more
-            if self._lines is not None:
-                self._lines = _Lines(self.total, self.completed, self._start)
+            if self._pace is not None:
+                self._pace = Pace(self.total, self.completed, self._start)
                 self._due = self.completed
 
     def _open(self) -> None:
@@ -170,24 +166,24 @@ class ProgressTracker:
             options=self._options,
         )
         if self._bar is None:
-            self._lines = _Lines(self.total, self._initial, self._start)
+            self._pace = Pace(self.total, self._initial, self._start)
             self._due = self._initial
 
     def _reach(self) -> None:
         """Attend to the display in the counting thread, now that the count got to where this was asked for."""
         if self._due == _UNOPENED:
             self._open()
-        if self._lines is not None:
-            self._contain(self._look, self._lines)
+        if self._pace is not None:
+            self._contain(self._look, self._pace)
 
-    def _look(self, lines: _Lines) -> None:
-        due, self._due = lines.look(self._shown_count, time.monotonic())
+    def _look(self, pace: Pace) -> None:
+        due, self._due = pace.look(self._shown_count, time.monotonic())
         if due:
             self._say(self._status())
 
     @property
     def _shown_count(self) -> float:
-        return max(-_MOST, min(_MOST, self.completed))
+        return max(-MOST, min(MOST, self.completed))
 
     def _status(self) -> str:
         """Return `Training: 450/1000 (45 %), 350 it/s, 2 s left`."""
@@ -219,7 +215,7 @@ class ProgressTracker:
         except Exception:
             # A line that nobody asked for must not end the training; without a working logger there is no other way
             # to show anything, so this is the end of the display.
-            self._lines, self._due = None, math.inf
+            self._pace, self._due = None, math.inf
 
 
 class TqdmProgressTracker(ProgressTracker):
@@ -245,53 +241,6 @@ def progress_context(
     return ProgressTracker(total, description, logger)
 
 
-class _Lines:
-    """
-    When the next line off a terminal is due.
-
-    At each tenth of the total, and after 30 s without a line, then 60 s, up to 10 minutes; two lines are a second
-    apart, so a short loop has its last line only. It is asked when the count reaches the one that it named last: an
-    update compares two numbers and leaves the clock alone.
-    """
-
-    CLOSEST, FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0, 600.0
-
-    def __init__(self, total: float | None, initial: float, now: float) -> None:
-        self._total = total or math.inf
-        self._initial = initial
-        self._next_share = self._share_after(initial)
-        self._wait = self.FIRST_WAIT
-        self._said = now
-        self._looked = (initial, now)
-
-    def look(self, completed: float, now: float) -> tuple[bool, float]:
-        """Return whether a line is due now, and the count at which to ask again."""
-        quiet = now - self._said
-        by_share = self._next_share <= completed < self._total and quiet >= self.CLOSEST
-        by_time = quiet >= self._wait
-        if by_share or by_time:
-            self._said = now
-            self._next_share = self._share_after(completed)
-        if by_time and not by_share:
-            self._wait = min(2 * self._wait, self.LONGEST_WAIT)
-        return by_share or by_time, self._next_look(completed, now)
-
-    def _next_look(self, completed: float, now: float) -> float:
-        """About a second ahead at the present rate, but at most twice as far as now: the first steps may mislead."""
-        count, moment = self._looked
-        self._looked = (completed, now)
-        ahead = completed - self._initial
-        if now > moment:
-            ahead = min(ahead, (completed - count) / (now - moment) * self.CLOSEST)
-        look = completed + max(ahead, 0)
-        return min(look, self._next_share) if self._next_share > completed else look
-
-    def _share_after(self, completed: float) -> float:
-        """The next tenth behind *completed*; the last one belongs to the line at the end."""
-        number = math.floor(10 * completed / self._total) + 1
-        return number * self._total / 10 if number < 10 else math.inf
-
-
 def logger_or_default(logger: MLLogger | None) -> MLLogger:
     """Return *logger*, or the default one, which is not made before somebody has something to say."""
     if logger is not None:
@@ -301,59 +250,12 @@ def logger_or_default(logger: MLLogger | None) -> MLLogger:
     return get_logger()
 
 
-def checked_total(option: str, value: Any) -> float | None:
-    """
-    Return *value* as a number of things to do; None, infinity and what is as good as that mean that nobody knows.
-
-    Raises:
-        ValueError: Not a number, not a number of things (NaN), or negative. The message names *option*.
-    """
-    if value is None:
-        return None
-    number: float
-    try:
-        if isinstance(value, (str, bytes, bool)):
-            raise TypeError
-        number = operator.index(value) if hasattr(value, "__index__") else float(value)
-    except Exception:
-        hint = " To count the items of an iterable, use track(iterable)." if isinstance(value, Iterable) else ""
-        raise ValueError(f"{option}: {short(value)!r} is not a number.{hint}") from None
-    if not number >= 0:
-        raise ValueError(f"{option}: {number} is not a number of steps. Give 0 or more, or None if nobody knows.")
-    return None if number > _MOST else number
-
-
-def counted(n: Any, metrics: Mapping[str, Any] | None) -> tuple[float, Mapping[str, Any] | None]:
-    """Tell the ways apart in which `update` may be called, where its first argument is not a plain int."""
-    if type(n) is dict or is_mapping(n):  # An ABC's isinstance is what costs here.
-        return 1, n if metrics is None else {**shown_metrics(n), **shown_metrics(metrics)}
-    if type(n) is float:
-        return n, metrics
-    try:
-        return operator.index(n) if hasattr(n, "__index__") else float(n), metrics
-    except Exception:
-        warn_once(
-            f"count {type(n).__name__}",
-            "update: %r is neither a count nor metrics; one step is counted.",
-            short(n),
-        )
-        return 1, metrics
-
-
 def _rate(rate: float, unit: str) -> str:
     return f"{figure(rate if rate < 1000 else round(rate))} {unit}/s" if rate >= 1 else f"{duration(1 / rate)}/{unit}"
 
 
 def _count(number: float) -> str:
     return f"{number:.10g}"
-
-
-def shown_metrics(metrics: Any) -> dict[str, Any]:
-    """Return a copy of *metrics*; what is no mapping has nothing to show."""
-    try:
-        return dict(metrics) if metrics is not None else {}
-    except Exception:
-        return {}
 
 
 def _length(iterable: Iterable[Any]) -> float | None:

@@ -10,20 +10,20 @@ import itertools
 import os
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refunc import __version__
 from refunc.journal import kinds
 from refunc.journal.names import folder_name, new_id, unique_slug
-from refunc.journal.outlet import Durability, Outlet
+from refunc.journal.outlet import Durability
 from refunc.logging.goals import Bests
+from refunc.logging.nowhere import Nowhere
 from refunc.logging.steps import Steps
 
 if TYPE_CHECKING:
-    from refunc.journal.writer import JournalWriter, Watch
+    from refunc.journal.writer import JournalWriter
     from refunc.logging.artifacts import Artifacts
     from refunc.logging.attached import Attachment
     from refunc.runs import ExperimentContext
@@ -241,29 +241,6 @@ class DisabledRun(ActiveRun):
     @property
     def size(self) -> int:
         return 0
-
-
-class Nowhere(Outlet):
-    """An outlet whose queue holds nothing, so that the hot path stays the same and does nothing."""
-
-    def _reset(self) -> None:
-        super()._reset()
-        self.queue = deque(maxlen=0)
-        self.latest: dict[str, Any] = {}
-        self.watch: Watch | None = None
-        self.unsynced: deque[Path] = deque()
-
-    def write_all(self, items: Iterable[Any]) -> bool:
-        return True
-
-    def flush(self, *, sync: bool = False) -> bool:
-        return True
-
-    def close(self) -> None:
-        return
-
-    def release(self) -> None:
-        return
 
 
 def _say_nothing(line: str) -> None:

@@ -94,7 +94,7 @@ def _capture_warnings(wanted: bool) -> None:
     global _switched_capture_on
     logger = logging.getLogger("py.warnings")
     if wanted:
-        from refunc.logging.handlers import RunHandler
+        from refunc.logging.run_handler import RunHandler
 
         before = warnings.showwarning
         logging.captureWarnings(True)

@@ -9,7 +9,8 @@ from refunc.logging.report import warn_once
 
 if TYPE_CHECKING:
     from refunc.journal.writer import JournalWriter
-    from refunc.logging.run import ActiveRun, Nowhere
+    from refunc.logging.nowhere import Nowhere
+    from refunc.logging.run import ActiveRun
 
 
 class Steps:
