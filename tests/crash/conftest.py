@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 from collections.abc import Callable
 
 import pytest
@@ -47,3 +48,30 @@ def chance() -> random.Random:
     seed = int(os.environ.get("CRASH_SEED") or random.randrange(1 << 32))
     print(f"repeat with CRASH_SEED={seed}")
     return random.Random(seed)
+
+
+@pytest.fixture
+def shown() -> Callable[..., str]:
+    """Return what a command prints, on both streams."""
+    from click.testing import CliRunner
+
+    from refunc.cli.root import refunc
+
+    def show(*arguments: str) -> str:
+        result = CliRunner().invoke(refunc, list(arguments))
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.output
+
+    return show
+
+
+@pytest.fixture
+def is_harmless() -> Callable[..., bool]:
+    """Whether a text is letters and newlines; with the colours that refunc itself puts there, if it is *colored*."""
+
+    def is_harmless(text: str, *, colored: bool = False) -> bool:
+        if colored:
+            text = re.sub(r"\x1b\[[0-9;]*m", "", text)
+        return all(each.isprintable() or each in "\n\t" for each in text)
+
+    return is_harmless

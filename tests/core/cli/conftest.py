@@ -113,6 +113,35 @@ def waiting(make_run: Callable[..., ActiveRun], probes: Any) -> Callable[..., Ac
     return make
 
 
+@pytest.fixture
+def end_with_artifacts() -> Callable[..., None]:
+    """Add artifacts of some names to a run and end it."""
+
+    def end(run: ActiveRun, *names: str) -> None:
+        for name in names:
+            run.put("artifact", {"name": name, "source": f"/nowhere/{name}", "type": "file"})
+        run.end("completed")
+
+    return end
+
+
+@pytest.fixture
+def arrived(calls: Callable[..., list[dict[str, Any]]]) -> Callable[[], list[str]]:
+    """Return the messages of the lines that a probe got."""
+    return lambda: [message for call in calls("log") for message in call["messages"]]
+
+
+@pytest.fixture
+def one_line() -> Callable[[Any], str]:
+    """Return the one line that a command printed on stdout, single spaces between its words."""
+
+    def one_line(result: Any) -> str:
+        [line] = result.stdout.splitlines()
+        return " ".join(line.split())
+
+    return one_line
+
+
 def _set_size(terminal: int, columns: int) -> None:
     import fcntl
     import struct

@@ -1,7 +1,12 @@
-"""A backend at its outer edge, the runs that it gets, and delivery to it step by step, without threads."""
+"""
+A backend at its outer edge, the runs that it gets, and delivery to it step by step, without threads.
+
+And what a probe of another process got.
+"""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -103,3 +108,22 @@ def logged(make_run: Callable[..., ActiveRun]) -> Callable[..., ActiveRun]:
         return run
 
     return log
+
+
+@pytest.fixture
+def steps(calls: Callable[..., list[dict[str, Any]]]) -> Callable[[], list[int]]:
+    """Return the steps of the metrics that a probe got."""
+    return lambda: [step for call in calls("metrics") for step in call["steps"]]
+
+
+@pytest.fixture
+def ids(calls: Callable[..., list[dict[str, Any]]]) -> Callable[[], list[tuple[str, int]]]:
+    """Return the writers and numbers of the metrics that a probe got."""
+    return lambda: [(writer, seq) for call in calls("metrics") for writer, seq in call["ids"]]
+
+
+@pytest.fixture
+def trouble() -> Callable[[str], list[str]]:
+    """Return the lines that nobody wants to see: warnings of refunc and of Python, tracebacks, half a logging call."""
+    unwanted = re.compile(r" WARNING |Warning|Traceback|Logging error|still to be")
+    return lambda err: [line for line in err.splitlines() if unwanted.search(line)]

@@ -57,7 +57,7 @@ def test_wrong_credentials_pause_and_lose_nothing(logged: Callable[..., ActiveRu
 
 
 @pytest.mark.parametrize("error", [Pause("who are you"), Retry("busy", after=60.0)])
-def test_while_it_waits_an_ended_run_is_left_to_who_has_other_credentials(
+def test_while_it_waits_an_ended_run_is_left_to_who_has_better_credentials(
     error: Exception, logged: Callable[..., ActiveRun], fake: Any, other: Any
 ) -> None:
     run = logged(0, 1)
