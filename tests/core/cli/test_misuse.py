@@ -196,6 +196,17 @@ def test_ctrl_c_in_the_middle_ends_it_with_130(run: Path, running: Callable[...,
     assert process.returncode == 130
 
 
+def test_ctrl_c_at_a_question_is_no(run: Path, invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No answer at all is what click takes for it too."""
+    monkeypatch.setattr("refunc.cli.gc.is_terminal", lambda stream: True)
+
+    result = invoke("gc", "--status", "completed", "--delete")
+
+    assert result.exit_code == 130
+    assert re.search(r"\nRemove 1 run and 0 other files, .*\? \[y/N\]: \n$", result.stderr)
+    assert run.is_dir()
+
+
 def test_ctrl_c_leaves_no_half_file(own_folder: Path) -> None:
     from refunc.runs.export import whole_file
 

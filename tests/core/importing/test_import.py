@@ -263,6 +263,17 @@ def test_a_mistake_exits_with_2(
     assert "Traceback" not in result.stderr
 
 
+def test_the_folder_that_mlflow_is_in_brings_its_files(own_folder: Path, imported: Callable[..., Any]) -> None:
+    (own_folder / "old" / "mlruns" / "0").mkdir(parents=True)
+    (own_folder / "old" / "mlruns" / "0" / "meta.yaml").write_text("name: digits")
+    (own_folder / "old" / "mlflow.db").write_bytes(b"SQLite format 3\0")
+
+    result = imported("old")
+
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "Did you mean old/mlflow.db and old/mlruns?" in result.stderr
+
+
 def test_files_of_two_trackers_ask_which(logs: Path, imported: Callable[..., Any]) -> None:
     (logs / "version_0" / "events.out.tfevents.1700000000.host").write_bytes(b"")
 

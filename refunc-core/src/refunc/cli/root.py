@@ -132,6 +132,9 @@ def _failures(command: str, ctx: click.Context | None = None) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         raise click.exceptions.Exit(130) from None
+    except click.Abort:  # Ctrl-C, or Ctrl-D, at a question, in whose line the cursor still is
+        click.echo(err=True)
+        raise click.exceptions.Exit(130) from None
     except click.UsageError as error:
         if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # before 8.2 it is no error
             raise

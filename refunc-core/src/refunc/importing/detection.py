@@ -26,7 +26,7 @@ class Found:
 def trackers_of(path: Path) -> list[str]:
     """Return the trackers whose files are at *path*."""
     found = {
-        "mlflow": mlflow_sql.is_mlflow_database(path) if path.is_file() else mlflow_files.is_mlruns(path),
+        "mlflow": _is_mlflow(path),
         "wandb": bool(wandb.find_runs(path)),
         "tensorboard": bool(tensorboard.find_runs(path)),
         "lightning": bool(lightning.find_runs(path)),
@@ -86,7 +86,13 @@ def _add_each(found: Found, readers: dict[Path, Callable[[], SourceRun]]) -> Non
 def _undecided(path: Path, trackers: list[str]) -> str:
     if trackers:
         return f"{path} has files of {' and '.join(trackers)}. Say which with --from."
+    near = [str(child) for child in sorted(path.iterdir()) if _is_mlflow(child)] if path.is_dir() else []
+    hint = f" Did you mean {' and '.join(near[:3])}?" if near else ""
     return (
         f"{path} has nothing to import: no database of MLflow, no mlruns folder, no run of W&B, no event file of "
-        "TensorBoard, no metrics.csv of Lightning."
+        f"TensorBoard, no metrics.csv of Lightning.{hint}"
     )
+
+
+def _is_mlflow(path: Path) -> bool:
+    return mlflow_sql.is_mlflow_database(path) if path.is_file() else mlflow_files.is_mlruns(path)
