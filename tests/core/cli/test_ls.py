@@ -249,6 +249,17 @@ def test_colour_on_a_terminal_and_on_request_only(in_terminal: Callable[..., str
     assert "\x1b" not in invoke("ls").stdout
 
 
+def test_where_colours_are_forced_and_refused_they_are_forced(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with ExperimentTracker("images", "resnet"):
+        pass
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    forced = invoke("ls").stdout
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    assert "\x1b[32m" in forced
+    assert invoke("ls").stdout == forced
+
+
 def test_force_color_colours_a_pipe(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     make("n" * 200)
     monkeypatch.setenv("FORCE_COLOR", "1")

@@ -37,7 +37,9 @@ class Lines:
         self._colored = wants_color(sys.stdout)
         self._width = window_width()
         self._has_date = self._width is None or moment(since)[:10] != moment(time.time())[:10]
-        self._console = Console(width=self._width, color_system="standard", force_terminal=True, highlight=False)
+        self._console = Console(
+            width=self._width, color_system="standard", force_terminal=True, no_color=False, highlight=False
+        )
         self._unknown: dict[str, int] = {}
 
     def print(self, entry: LogEntry) -> None:

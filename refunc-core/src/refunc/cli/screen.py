@@ -98,7 +98,9 @@ def print_lines(lines: Iterable[Text]) -> None:
     """Print *lines* as they are, coloured where that is wanted, wrapped by nobody but the terminal."""
     # NO_COLOR, FORCE_COLOR and pipes by the same rule as the lines of a training.
     colored = wants_color(sys.stdout)
-    console = Console(color_system="standard", force_terminal=True, highlight=False) if colored else None
+    console = (
+        Console(color_system="standard", force_terminal=True, no_color=False, highlight=False) if colored else None
+    )
     remaining = iter(lines)
     # Written by click, which knows what to do about a closed pipe; a hundred at a time, for rich takes long to begin.
     while chunk := list(islice(remaining, 100)):
