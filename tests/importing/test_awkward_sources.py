@@ -75,6 +75,9 @@ for step in range(5_000):
     run.log({"many": math.sin(step)})
 run.log({"odd": math.nan, "inf": math.inf, "ninf": -math.inf, "yes": True, "int": 2**60, "none": None, "text": "x",
          "list": [1, 2], "ünï/x y": 1.0, "n": {"d": {"e": 1, "f": "g"}}, "a.b": 5})
+run.define_metric("val/*", step_metric="epoch", summary="max"); run.define_metric("many", hidden=True)
+for epoch in range(3):
+    run.log({"epoch": epoch, "val/acc": (1, 3, 2)[epoch]})
 run.log({"late": 1}, step=5_000_000)
 run.log({"back": 1}, step=3)  # W&B leaves it out, and says so
 run.log({"c1": 1}, commit=False); run.log({"c2": 2}, commit=False); run.log({"c3": 3})
@@ -252,6 +255,8 @@ def test_wandb(own_folder: Path, imported: Callable[..., Any]) -> None:
     long = next(run for name, run in found.items() if name.startswith("long "))
     assert (counted(long)["many"], counted(long)["n.d.e"], points(long, "late")) == (5_000, 1, [(5_000_000, "1.0")])
     assert "back" not in counted(long)
+    accuracy = long.summary.metrics["val/acc"]
+    assert (accuracy.last, accuracy.shown, list(long.metrics("val/acc").x)) == (2, 3, [0, 1, 2])
     assert [long.summary.last[name] for name in ("inf", "ninf", "yes", "int")] == [math.inf, -math.inf, 1, 2**60]
     assert long.params["a"] == {"b": {"c": [1, {"d": 2}]}}
     assert (long.params["long"], long.params["ünï"]) == ("x" * 6000, "🎉")

@@ -81,3 +81,19 @@ def test_a_torn_file_gives_what_is_whole(offline: Path, imported: Callable[..., 
     (found,) = open_store()
     assert found.status == "crashed"
     assert run["read"] == run["wrote"]
+
+
+def test_definitions_say_what_has_a_word_here() -> None:
+    """A goal is in W&B's records, and in what its servers send, but in no call of its client any more."""
+    pb = pytest.importorskip("wandb.proto.wandb_internal_pb2")
+    from refunc.importing.wandb import _definition
+    from refunc.importing.wire import Message
+
+    def said(**fields: Any) -> list[tuple[Any, ...]]:
+        message = Message(pb.MetricRecord(**fields).SerializeToString())
+        return [(one.name, one.goal, one.step_metric, one.summary) for one in _definition(message, 1.0)]
+
+    assert said(name="acc", goal=2, step_metric="_step") == [("acc", "max", None, None)]
+    assert said(glob_name="val/*", goal=1, step_metric="epoch") == [("val/*", "min", "epoch", None)]
+    assert said(name="noise", summary=pb.MetricSummary(none=True)) == [("noise", None, None, "none")]
+    assert said(name="plain", step_metric="_step") == []

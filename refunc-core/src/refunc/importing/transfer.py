@@ -140,6 +140,11 @@ def _put(active: ActiveRun, record: records.Record, problems: Problems) -> None:
             active.put(kinds.PARAMS, {"params": jsonable(record.params), "logger": logger}, moment)
         case records.Tags():
             active.put(kinds.TAGS, {"tags": record.tags, "logger": logger}, moment)
+        case records.Define():
+            words = {"goal": record.goal, "step_metric": record.step_metric, "summary": record.summary}
+            known = {key: value for key, value in words.items() if value is not None}
+            active.put(kinds.DEFINE, {"name": record.name, **known, "logger": logger}, moment)
+            active.is_defined = True
         case records.LogLine():
             line: dict[str, Any] = {"level": record.level, "message": record.message, "logger": logger}
             values = {"step": record.step, "metrics": record.metrics, "other": record.other, "extra": record.extra}

@@ -24,6 +24,10 @@ TRACKER = "wandb"
 
 # Fields of Record.
 _HISTORY, _SUMMARY, _CONFIG, _STATS, _OUTPUT, _RUN, _EXIT, _ENVIRONMENT, _OUTPUT_RAW = 2, 3, 5, 7, 4, 17, 18, 26, 13
+_DEFINITION = 12
+#: What a definition can say, by the numbers of W&B's goals and of the flags of its summary.
+_GOALS = {1: "min", 2: "max"}
+_SUMMARIES = {6: "none", 1: "min", 2: "max", 3: "mean", 5: "last"}
 # Fields of an item of config, history, summary, statistics.
 _KEY, _NESTED_KEY, _VALUE_JSON = 1, 2, 16
 # Fields of a history's item in newer files: its value by type.
@@ -138,6 +142,8 @@ def _converted(record: Message, last: float, line: _Line) -> Iterator[records.Re
         yield from _params(record.message(_CONFIG), last)
     elif _HISTORY in record:
         yield from _history(record.message(_HISTORY), last)
+    elif _DEFINITION in record:
+        yield from _definition(record.message(_DEFINITION), last)
     elif _STATS in record:
         stats = record.message(_STATS)
         metrics, other = _numbers((f"system/{name}", value) for name, value in _values(stats, field=3).items())
@@ -165,6 +171,17 @@ def _history(history: Message, last: float) -> Iterator[records.Metrics]:
             step=step if isinstance(step, int) else None,
             time=_seconds(values.get("_timestamp")) or last,
         )
+
+
+def _definition(metric: Message, last: float) -> Iterator[records.Define]:
+    """Yield how a metric, or all that a pattern means, is to be read, as far as there is a word for it here."""
+    name, axis = metric.text(1) or metric.text(2), metric.text(4)
+    goal = _GOALS.get(metric.integer(8))
+    flags = metric.message(7)
+    summary = next((word for flag, word in _SUMMARIES.items() if flags.integer(flag)), None)
+    if name and (goal or summary or axis not in ("", *_OWN)):
+        axis = "" if axis in _OWN else axis
+        yield records.Define(name=name, goal=goal, summary=summary, step_metric=axis or None, time=last)
 
 
 def _seconds(value: object) -> float:
