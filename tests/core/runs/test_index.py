@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refunc.journal.codec import encode_line
-from refunc.runs import Run, index, open_store, reading
+from refunc.runs import Run, index, open_store, parts, reading
 from refunc.runs.columns import _float
 from refunc.runs.content import Content
 from refunc.runs.index import index_of, index_path
@@ -103,7 +103,7 @@ def test_whatever_is_written_and_however_it_grows(
     (folder / "run.json").write_text("{}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "_FULL", full)
-        patch.setattr(index, "_SMALL", small)
+        patch.setattr(parts, "_SMALL", small)
         patch.setattr("refunc.journal.scan._BLOCK_BYTES", 300)
         check(folder)
         for segment, lines in growths:
