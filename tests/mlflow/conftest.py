@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from base64 import b64encode
@@ -19,6 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from refunc.plugins import Metrics
+from refunc.plugins.testing import sample_run
 
 INSTALL = "pip install mlflow psycopg2-binary"
 INSTALL_POSTGRES = "apt-get install postgresql"
@@ -203,3 +207,28 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name)
     for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_DISABLE_TELEMETRY"):
         monkeypatch.setenv(name, {"MLFLOW_DISABLE_TELEMETRY": "true"}.get(name, "0" if "RETRIES" in name else "10"))
+
+
+@pytest.fixture
+def name() -> str:
+    """Return the name of an experiment that no server has yet."""
+    return f"experiment-{time.time_ns()}"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    return sample_run(tmp_path / "run", run_id=f"r{time.time_ns() % 10**10}")
+
+
+@pytest.fixture
+def points() -> Callable[..., list[Metrics]]:
+    """Return records of one metric, a millisecond apart."""
+
+    def points(*values: float, key: str = "loss", step: int | None = 0) -> list[Metrics]:
+        moment = 1_700_000_000.0
+        return [
+            Metrics(metrics={key: value}, step=step, time=moment + n / 1000, writer="w", seq=n)
+            for n, value in enumerate(values)
+        ]
+
+    return points

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 
 #: Quiet loggers, since no test here is about the console.
@@ -12,6 +15,20 @@ log = MLLogger("train", "CRITICAL")
 """
 
 
+#: Python 3.12 warns of every fork while threads run; refunc's are always there.
+WITH_CHILDREN = f"""
+import warnings; warnings.filterwarnings("ignore", ".*use of fork.*")
+import multiprocessing
+{PRELUDE}
+"""
+
+
 @pytest.fixture
 def prelude() -> str:
     return PRELUDE
+
+
+@pytest.fixture
+def parent(finished: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
+    """Run Python code that has children to its end; see `finished`."""
+    return partial(finished, prelude=WITH_CHILDREN)

@@ -1,10 +1,9 @@
-"""Children: forked in the midst of logging, and of multiprocessing in each of its three ways."""
+"""Children of multiprocessing, in each of its three ways, and of subprocess: whose run they write to."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,69 +14,7 @@ from refunc.logging import experiment_context
 from refunc.runs.run import Run
 from refunc.runs.store import open_store
 
-_Finished = Callable[..., tuple[int, str, str]]
-
-# Python 3.12 warns of every fork while threads run; refunc's are always there.
-_PRELUDE = """
-import warnings; warnings.filterwarnings("ignore", ".*use of fork.*")
-import multiprocessing, os, random, signal, sys, threading, time
-from refunc.logging import MLLogger, experiment_context
-log = MLLogger("train", "CRITICAL")
-"""
-
-_FORKS = """
-log.start_experiment("parent")
-counts = [0] * 4
-stop = threading.Event()
-def work(number):
-    while not stop.is_set():
-        log.log_metrics({f"t{number}": counts[number]})
-        counts[number] += 1
-        if counts[number] % 50 == 0: time.sleep(0.002)
-threads = [threading.Thread(target=work, args=(number,)) for number in range(4)]
-for thread in threads: thread.start()
-hung = 0
-for fork in range(100):
-    pid = os.fork()
-    if not pid:
-        for n in range(20):
-            log.log_metrics({f"child{fork}": n})
-        done = log.flush()
-        log.log_metrics({"unflushed": 1})
-        if fork % 3 == 0: sys.exit(0)
-        if fork % 3 == 1: os._exit(0 if done else 9)
-        os.kill(os.getpid(), signal.SIGKILL)
-    deadline = time.monotonic() + 20
-    while not os.waitpid(pid, os.WNOHANG)[0]:
-        if time.monotonic() > deadline:
-            hung += 1; os.kill(pid, signal.SIGKILL); os.waitpid(pid, 0); break
-        time.sleep(0.001)
-stop.set()
-for thread in threads: thread.join()
-print(hung, *counts)
-"""
-
-
-def test_a_hundred_forks_while_four_threads_log(finished: _Finished, only_run: Callable[[], Run], journal: Any) -> None:
-    """No child hangs; the parent's records are there once and in order, the children's flushed ones too."""
-    returned, out, err = finished(_FORKS, prelude=_PRELUDE, deadline=90)
-
-    assert returned == 0, err
-    hung, *counts = map(int, out.split())
-    assert hung == 0
-    records, account = journal.read(only_run())
-    assert account == Account()
-    for number, count in enumerate(counts):
-        assert journal.values(records, f"t{number}") == list(range(count))
-    parent = {record.writer for record in records if "t0" in getattr(record, "metrics", {})}
-    assert len(parent) == 1
-    for fork in range(100):
-        assert journal.values(records, f"child{fork}") == list(range(20)), fork
-    assert len(journal.values(records, "unflushed")) >= 34  # those that ended by sys.exit
-    ends = [record for record in records if isinstance(record, RunEnd)]
-    assert [end.writer for end in ends] == list(parent)
-    assert only_run().status == "completed"
-
+_Parent = Callable[..., tuple[int, str, str]]
 
 _POOL = """
 def train(number):
@@ -103,18 +40,18 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 def test_children_of_multiprocessing_write_to_the_parents_run(
-    method: str, finished: _Finished, only_run: Callable[[], Run], journal: Any
+    method: str, parent: _Parent, only_run: Callable[[], Run], journal: Any
 ) -> None:
     """Without any flush: what a child logged is written when its function returns."""
-    returned, out, err = finished(_POOL, method, prelude=_PRELUDE)
+    returned, out, err = parent(_POOL, method)
 
     assert returned == 0, err
     assert out == "[0, 0, 0]\n"
     _check_children(only_run(), journal)
 
 
-def test_a_fork_server_of_an_earlier_run_serves_the_present_one(finished: _Finished, journal: Any) -> None:
-    returned, out, err = finished(_POOL, "forkserver", "stale", prelude=_PRELUDE)
+def test_a_fork_server_of_an_earlier_run_serves_the_present_one(parent: _Parent, journal: Any) -> None:
+    returned, out, err = parent(_POOL, "forkserver", "stale")
 
     assert returned == 0, err
     assert out == "[0, 0, 0]\n"
@@ -125,8 +62,8 @@ def test_a_fork_server_of_an_earlier_run_serves_the_present_one(finished: _Finis
     assert journal.values(records, "child99") == list(range(50))
 
 
-def test_children_find_a_run_outside_the_default_store(finished: _Finished, journal: Any) -> None:
-    returned, _, err = finished(_POOL, "spawn", "elsewhere", prelude=_PRELUDE)
+def test_children_find_a_run_outside_the_default_store(parent: _Parent, journal: Any) -> None:
+    returned, _, err = parent(_POOL, "spawn", "elsewhere")
 
     assert returned == 0, err
     assert list(open_store()) == []
@@ -135,9 +72,9 @@ def test_children_find_a_run_outside_the_default_store(finished: _Finished, jour
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_child_that_ends_leaves_the_parents_run_running(method: str, finished: _Finished) -> None:
+def test_a_child_that_ends_leaves_the_parents_run_running(method: str, parent: _Parent) -> None:
     """Neither `run.json` nor the lock on it is the child's to touch."""
-    returned, out, err = finished(
+    returned, out, err = parent(
         """
         from refunc.runs.store import open_store
 
@@ -153,7 +90,6 @@ def test_a_child_that_ends_leaves_the_parents_run_running(method: str, finished:
                 print(read.status, (run.folder / "run.json").read_bytes() == before)
         """,
         method,
-        prelude=_PRELUDE,
     )
 
     assert returned == 0, err
@@ -173,9 +109,9 @@ def _check_children(run: Run, journal: Any) -> None:
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_of_a_terminated_pool_lose_nothing_that_they_flushed(
-    method: str, finished: _Finished, only_run: Callable[[], Run], journal: Any
+    method: str, parent: _Parent, only_run: Callable[[], Run], journal: Any
 ) -> None:
-    returned, out, err = finished(
+    returned, out, err = parent(
         """
         def train(number):
             log.log_metrics({"child": number})
@@ -187,7 +123,6 @@ def test_workers_of_a_terminated_pool_lose_nothing_that_they_flushed(
                     print(all(pool.map(train, range(30), chunksize=1)))
         """,
         method,
-        prelude=_PRELUDE,
     )
 
     assert returned == 0, err
@@ -198,9 +133,9 @@ def test_workers_of_a_terminated_pool_lose_nothing_that_they_flushed(
     assert only_run().status == "completed"
 
 
-def test_another_subprocess_has_a_run_of_its_own(finished: _Finished, journal: Any) -> None:
+def test_another_subprocess_has_a_run_of_its_own(parent: _Parent, journal: Any) -> None:
     """It inherits the environment, and is no child of multiprocessing: a second script of its own."""
-    returned, _, err = finished(
+    returned, _, err = parent(
         """
         import subprocess
         with experiment_context("parent", logger=log) as run:
@@ -208,7 +143,6 @@ def test_another_subprocess_has_a_run_of_its_own(finished: _Finished, journal: A
             code = "from refunc.logging import MLLogger; MLLogger('other', 'ERROR').log_metrics({'other': 1})"
             subprocess.run([sys.executable, "-c", code], check=True)
         """,
-        prelude=_PRELUDE,
     )
 
     assert returned == 0, err
@@ -216,58 +150,6 @@ def test_another_subprocess_has_a_run_of_its_own(finished: _Finished, journal: A
     assert sorted(runs) == ["other", "parent"]
     assert journal.values(journal.read(runs["other"])[0], "other") == [1]
     assert journal.values(journal.read(runs["parent"])[0], "other") == []
-
-
-def test_a_child_that_outlives_a_crashed_parent_does_not_keep_its_run_alive(
-    finished: _Finished, only_run: Callable[[], Run]
-) -> None:
-    returned, out, err = finished(
-        """
-        log.log_metrics({"n": 1}); log.flush()
-        ready, done = os.pipe()
-        pid = os.fork()
-        if not pid:
-            os.close(1); os.close(2)
-            os.write(done, b"x")
-            time.sleep(20)
-            os._exit(0)
-        os.read(ready, 1)
-        print(pid, flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
-        """,
-        prelude=_PRELUDE,
-    )
-    import os
-    import signal
-
-    assert returned == -9, err
-    try:
-        assert only_run().status == "crashed"
-    finally:
-        os.kill(int(out), signal.SIGKILL)
-
-
-def test_a_fork_within_a_context_ends_only_in_the_parent(
-    finished: _Finished, only_run: Callable[[], Run], journal: Any
-) -> None:
-    """A child that leaves the block, by an exception even, has not ended its parent's run."""
-    returned, _, err = finished(
-        """
-        with experiment_context("parent", logger=log) as run:
-            if not os.fork():
-                run.log_metrics({"child": 1})
-                raise SystemExit(5)
-            os.wait()
-            run.log_metrics({"parent": 1})
-        """,
-        prelude=_PRELUDE,
-    )
-
-    assert returned == 0, err
-    records, _ = journal.read(only_run())
-    assert journal.values(records, "child") == [1]
-    assert journal.values(records, "parent") == [1]
-    assert [record.status for record in records if isinstance(record, RunEnd)] == ["completed"]
 
 
 _POOL_ACROSS_RUNS = """
@@ -291,8 +173,8 @@ if __name__ == "__main__":
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
-def test_a_pool_that_outlives_a_run_logs_into_the_next_one(method: str, finished: _Finished, journal: Any) -> None:
-    returned, _, err = finished(_POOL_ACROSS_RUNS, method, prelude=_PRELUDE)
+def test_a_pool_that_outlives_a_run_logs_into_the_next_one(method: str, parent: _Parent, journal: Any) -> None:
+    returned, _, err = parent(_POOL_ACROSS_RUNS, method)
 
     assert returned == 0, err
     assert sorted(run.run_name for run in open_store()) == ["first", "second"]
@@ -322,9 +204,9 @@ if __name__ == "__main__":
 
 
 def test_threads_of_a_worker_share_one_writer_and_flush_covers_them_all(
-    finished: _Finished, only_run: Callable[[], Run], journal: Any
+    parent: _Parent, only_run: Callable[[], Run], journal: Any
 ) -> None:
-    returned, out, err = finished(_THREADS_IN_A_WORKER, prelude=_PRELUDE)
+    returned, out, err = parent(_THREADS_IN_A_WORKER)
 
     assert (returned, out) == (0, "0\n"), err
     records, _ = journal.read(only_run())
@@ -352,9 +234,9 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_worker_that_spoke_before_its_parent_had_a_run_logs_into_it(
-    method: str, finished: _Finished, only_run: Callable[[], Run], journal: Any
+    method: str, parent: _Parent, only_run: Callable[[], Run], journal: Any
 ) -> None:
-    returned, _, err = finished(_READY_BEFORE_THE_RUN, method, prelude=_PRELUDE)
+    returned, _, err = parent(_READY_BEFORE_THE_RUN, method)
 
     assert returned == 0, err
     records, _ = journal.read(only_run())
@@ -372,7 +254,7 @@ if __name__ == "__main__":
 
 
 def test_the_run_of_a_process_with_the_parents_pid_on_another_host_is_not_the_parents(
-    finished: _Finished, script: Any, journal: Any
+    parent: _Parent, script: Any, journal: Any
 ) -> None:
     with experiment_context("theirs", "theirs") as theirs:
         assert theirs.folder is not None
@@ -385,25 +267,8 @@ birth = {birth!r} | {{"host": "another-host", "pid": os.getpid()}}
 if __name__ == "__main__":
     with open(path, "r+") as file: file.write(json.dumps(birth)); file.truncate()
 """
-        returned, _, err = finished(code + _ANOTHER_HOST, prelude=_PRELUDE)
+        returned, _, err = parent(code + _ANOTHER_HOST)
         assert returned == 0, err
         records, _ = journal.read(open_store()["theirs"])
 
     assert journal.values(records, "child") == []
-
-
-def test_switched_off_a_forked_child_leaves_nothing_either(finished: _Finished, tmp_path: Path) -> None:
-    code = """
-import pathlib
-with experiment_context("e", "r"):
-    pid = os.fork()
-    if not pid:
-        log.log_artifact(__file__)
-        log.log_metrics({"loss": 1.0})
-        os._exit(0)
-    os.waitpid(pid, 0)
-print(sorted(path.name for path in pathlib.Path().iterdir() if path.is_dir()))
-"""
-    returned, out, err = finished(code, prelude=_PRELUDE, REFUNC_MODE="disabled")
-
-    assert (returned, out) == (0, "[]\n"), err
