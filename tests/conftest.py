@@ -27,112 +27,8 @@ from typing import Any
 
 import pytest
 
-#: Appends each call to a file, one JSON line each, and misbehaves as its options say.
-PROBES = '''
-import json, os, sys, threading, time
-from pathlib import Path
-from refunc.plugins import Integration, Pause, Reject, Retry, hookimpl, option
-
-class ProbeIntegration(Integration):
-    """Writes down what it gets; refuses while the file `down` is there."""
-
-    path: str = option(default="calls.jsonl")
-    token: str | None = option(default=None, env="PROBE_TOKEN", secret=True)
-
-    def note(self, hook, **fields):
-        if Path("down").exists():
-            raise Retry("the server is down")
-        line = json.dumps({"hook": hook, "pid": os.getpid(), "token": self.token, "time": time.time(), **fields})
-        with open(self.path, "a") as file:
-            file.write(line + "\\n")
-
-    @hookimpl
-    def on_run_start(self, run): self.note("start", run=run.run_name, parent=run.parent_id)
-    @hookimpl
-    def on_hyperparams(self, run, record): self.note("params", params=record.params, all=dict(run.params))
-    @hookimpl
-    def on_tags(self, run, record): self.note("tags", tags=record.tags)
-    @hookimpl
-    def on_metrics(self, run, records):
-        self.note("metrics", ids=[[r.writer, r.seq] for r in records], steps=[r.step for r in records],
-                  names=[sorted(r.metrics) for r in records])
-    @hookimpl
-    def on_log(self, run, records): self.note("log", messages=[r.message for r in records])
-    @hookimpl
-    def on_artifact(self, run, record):
-        self.note("artifact", files=[[str(f.path), f.source.read_text()] for f in run.files_of(record)])
-    @hookimpl
-    def on_run_end(self, run, record): self.note("end", status=record.status, run=run.run_name, error=record.error)
-
-class RaisesIntegration(Integration):
-    @hookimpl
-    def on_metrics(self, run, records): raise ZeroDivisionError("in a hook")
-
-class QuitsIntegration(Integration):
-    @hookimpl
-    def on_run_start(self, run): sys.exit(1)
-    @hookimpl
-    def on_metrics(self, run, records): sys.exit(1)
-
-class SleepsIntegration(Integration):
-    @hookimpl
-    def on_metrics(self, run, records): threading.Event().wait()
-
-class DiesIntegration(Integration):
-    """Ends its process, as one that takes all memory does."""
-    @hookimpl
-    def on_metrics(self, run, records): os.kill(os.getpid(), 9)
-
-class EatsIntegration(Integration):
-    """Takes memory until its process is killed: by the kernel where there is a limit, else by its own hand."""
-    @hookimpl
-    def on_metrics(self, run, records):
-        held = []
-        while len(held) < 64: held.append(b"x" * (8 << 20))
-        os.kill(os.getpid(), 9)
-
-class OpenRaisesIntegration(Integration):
-    def open(self): raise RuntimeError("cannot open")
-    @hookimpl
-    def on_metrics(self, run, records): pass
-
-class PickyIntegration(ProbeIntegration):
-    """Will not have lines that are bad; while the file `broken` is there, it fails at all of them."""
-    @hookimpl
-    def on_log(self, run, records):
-        if Path("broken").exists(): raise ZeroDivisionError("in a hook")
-        if any("bad" in r.message for r in records): raise Reject("a bad line")
-        self.note("log", messages=[r.message for r in records])
-
-class EndsIntegration(Integration):
-    """Is interested in nothing but the end."""
-    @hookimpl
-    def on_run_end(self, run, record): pass
-
-class EndlessIntegration(Integration):
-    """Takes all but the end."""
-    @hookimpl
-    def on_run_end(self, run, record): raise Retry("never ends")
-
-class SlowIntegration(Integration):
-    """Takes a while for each artifact, and says so on stdout, as clients of trackers do."""
-    @hookimpl
-    def on_artifact(self, run, record):
-        time.sleep(0.5)
-        print("uploaded", record.name, flush=True)
-
-class SecretIntegration(ProbeIntegration):
-    key: str = option(env="SECRET_KEY", secret=True)
-    @hookimpl
-    def on_run_start(self, run): self.note("start", length=len(self.key))
-
-class OnceIntegration(ProbeIntegration):
-    delivery = "at-most-once"
-
-class LiveIntegration(ProbeIntegration):
-    delivery = "live"
-'''
-
+#: Modules with integrations that write down what they get.
+INTEGRATIONS = Path(__file__).parent / "integrations"
 REQUIRE_ALL = bool(os.environ.get("REFUNC_REQUIRE_ALL"))
 
 
@@ -343,11 +239,17 @@ def only_run(own_folder: Path) -> Callable[[], Any]:
 @pytest.fixture
 def probes(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Put the module `probes` into the test's folder, and import it."""
-    (own_folder / "probes.py").write_text(PROBES)
+    shutil.copy(INTEGRATIONS / "probes.py", own_folder)
     monkeypatch.syspath_prepend(str(own_folder))
     sys.modules.pop("probes", None)
     yield importlib.import_module("probes")
     sys.modules.pop("probes", None)
+
+
+@pytest.fixture
+def chatty(own_folder: Path, probes: Any) -> None:
+    """Put the module `chatty` beside it: an integration that logs in its own hook, and its logger."""
+    shutil.copy(INTEGRATIONS / "chatty.py", own_folder)
 
 
 @pytest.fixture
@@ -362,3 +264,42 @@ def calls(own_folder: Path) -> Callable[..., list[dict[str, Any]]]:
         return [call for call in found if hook is None or call["hook"] == hook]
 
     return read
+
+
+@pytest.fixture
+def in_terminal() -> Callable[..., str]:
+    """Return what a command prints on a terminal of so many columns, escape sequences and all."""
+    pty = pytest.importorskip("pty")
+
+    def run(*arguments: str, columns: int = 80, **environ: str) -> str:
+        termios = pytest.importorskip("termios")
+        ours, theirs = pty.openpty()
+        termios.tcsetwinsize(theirs, (40, columns)) if hasattr(termios, "tcsetwinsize") else _set_size(theirs, columns)
+        plain = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "refunc", *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            env={**plain, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **environ},
+        )
+        os.close(theirs)
+        said = b""
+        try:
+            while data := os.read(ours, 65_536):
+                said += data
+        except OSError:  # Linux: the other side is closed
+            pass
+        os.close(ours)
+        assert process.wait(30) == 0, said
+        return said.decode().replace("\r\n", "\n")
+
+    return run
+
+
+def _set_size(terminal: int, columns: int) -> None:
+    import fcntl
+    import struct
+    import termios
+
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))

@@ -66,6 +66,18 @@ def make_run(own_folder: Path) -> Iterator[Callable[..., ActiveRun]]:
 
 
 @pytest.fixture
+def training_in_outage(script: Callable[..., Any], own_folder: Path, tools: Any) -> None:
+    """Start a training whose run `live` goes on, and whose tracker is down, as its delivery process has seen."""
+    (own_folder / "down").touch()
+    script("""
+        log.add_integration(ProbeIntegration())
+        with experiment_context("exp", "live"):
+            log.log_metrics({"a": 1}); log.flush(); time.sleep(60)
+    """)
+    tools.until(lambda: list((own_folder / "experiments").glob("*/delivery/probe-*.json")))
+
+
+@pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Path]]:
     """
     Install plugins as an installer leaves them, a module and a dist-info with an entry point, and return where.

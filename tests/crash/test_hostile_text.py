@@ -5,11 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import random
 import re
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -126,33 +123,16 @@ def test_no_command_prints_what_acts_on_a_terminal(
 
 
 def test_a_terminal_gets_refuncs_own_colours_and_nothing_else(
-    own_folder: Path, is_harmless: Callable[..., bool]
+    own_folder: Path, is_harmless: Callable[..., bool], in_terminal: Callable[..., str]
 ) -> None:
     """The same on a real pseudo-terminal, all at once."""
-    pty = pytest.importorskip("pty")
     for number, each in enumerate(CONTROLS):
         _hostile_run(own_folder / "experiments" / f"run{number}", each)
     commands = [["ls"], *(["show", f"run{number}"] for number in random.Random(1).sample(range(len(CONTROLS)), 5))]
     for command in commands:
-        ours, theirs = pty.openpty()
-        process = subprocess.Popen(
-            [sys.executable, "-m", "refunc", *command],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={**os.environ, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8"},
-        )
-        os.close(theirs)
-        said = b""
-        try:
-            while data := os.read(ours, 65_536):
-                said += data
-        except OSError:  # Linux: the other side is closed
-            pass
-        os.close(ours)
-        process.wait(60)
+        said = in_terminal(*command)
         assert said
-        assert is_harmless(said.decode().replace("\r\n", "\n"), colored=True), command
+        assert is_harmless(said, colored=True), command
 
 
 def test_no_cell_of_a_table_is_a_formula(own_folder: Path) -> None:

@@ -200,29 +200,8 @@ def test_hooks_for_exceptions_that_log(
     print(f"{counts} in {seconds} s")
 
 
-_CHATTY = '''
-import itertools, logging
-from probes import *
-from refunc.logging import MLLogger
-log = MLLogger("tracker", "ERROR")
-log.handlers[0].setLevel(100)  # no console
-numbers = itertools.count()
-
-class ChattyIntegration(ProbeIntegration):
-    """Logs in its own hook, into the run that it is called for where it lives in the training's process."""
-
-    @hookimpl
-    def on_metrics(self, run, records):
-        self.note("metrics", steps=[r.step for r in records if "main" in r.metrics])
-        log.log_metrics({"hook": next(numbers)})
-        log.error("from the hook")
-        log.info("%d records", len(records))
-        logging.getLogger("somebody.else").warning("from the hook")
-        log.flush(); log.flush(sync=True)
-'''
-
 _TALKS = """
-from tracker import ChattyIntegration
+from chatty import ChattyIntegration
 log.add_integration(ChattyIntegration())
 with experiment_context("e", "talks", logger=log):
     while time.monotonic() < stop_at:
@@ -240,13 +219,12 @@ def test_an_integration_that_logs_in_its_hook(
     finished: Finished,
     times: Times,
     journal: Any,
-    probes: Any,
+    chatty: None,
     calls: Callable[..., list[dict[str, Any]]],
     own_folder: Any,
     tools: Any,
 ) -> None:
     """What it logs of a delivery is delivered as well, so that there would be no end, were it not for the run's."""
-    (own_folder / "tracker.py").write_text(_CHATTY)
     seconds = times(5, 60)
     returned, out, err = finished(
         _WATCHED + _TALKS, seconds, REFUNC_DELIVERY=where, REFUNC_EXIT_WAIT="2", deadline=seconds + 60

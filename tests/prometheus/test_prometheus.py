@@ -9,7 +9,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -25,21 +24,8 @@ from refunc_prometheus import PrometheusIntegration
 from refunc_prometheus.exposition import MAX_NAMES, name_of, names_of
 
 pytestmark = pytest.mark.trackers
+MadeWith = Callable[..., PrometheusIntegration]
 INSTALL = "apt-get install prometheus prometheus-pushgateway"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def wait_until(condition: Callable[[], Any], deadline: float = 30.0) -> Any:
-    end = time.monotonic() + deadline
-    while not (value := condition()):
-        assert time.monotonic() < end, "the condition did not come true in time"
-        time.sleep(0.05)
-    return value
 
 
 def get(url: str) -> str:
@@ -60,7 +46,7 @@ def client(require: Callable[[bool, str], None]) -> None:
 
 
 @pytest.fixture
-def start(require: Callable[[bool, str], None], tmp_path: Path) -> Iterator[Callable[..., None]]:
+def start(require: Callable[[bool, str], None], tmp_path: Path, tools: Any) -> Iterator[Callable[..., None]]:
     """Start one of Debian's programs and wait until it answers; it is stopped by its own id."""
     started: list[subprocess.Popen[bytes]] = []
 
@@ -69,7 +55,7 @@ def start(require: Callable[[bool, str], None], tmp_path: Path) -> Iterator[Call
         with open(tmp_path / f"{program}.log", "wb") as log:
             process = subprocess.Popen([program, *options], cwd=tmp_path, stdout=log, stderr=log)
         started.append(process)
-        wait_until(lambda: answers(ready))
+        tools.until(lambda: answers(ready))
 
     yield start
     for process in started:
@@ -82,8 +68,10 @@ def run(tmp_path: Path) -> Any:
     return sample_run(tmp_path / "run")
 
 
-def integration(**options: Any) -> PrometheusIntegration:
-    return PrometheusIntegration(**{"port": free_port(), "namespace": "ml", **options})
+@pytest.fixture
+def made_with(tools: Any) -> MadeWith:
+    """Make the integration with some options, on a free port."""
+    return lambda **options: PrometheusIntegration(**{"port": tools.free_port(), "namespace": "ml", **options})
 
 
 def scrape(made: PrometheusIntegration) -> str:
@@ -96,12 +84,14 @@ def points(values: dict[str, float], **fields: Any) -> list[Metrics]:
 
 class TestContract(IntegrationContract):
     @pytest.fixture
-    def integration(self) -> PrometheusIntegration:
-        return integration()
+    def integration(self, made_with: MadeWith) -> PrometheusIntegration:
+        return made_with()
 
 
-def test_a_real_server_scrapes_it(start: Callable[..., None], run: Any, tmp_path: Path) -> None:
-    made, port = integration(), free_port()
+def test_a_real_server_scrapes_it(
+    start: Callable[..., None], run: Any, tmp_path: Path, made_with: MadeWith, tools: Any
+) -> None:
+    made, port = made_with(), tools.free_port()
     scrape_config = {
         "scrape_configs": [
             {"job_name": "refunc", "static_configs": [{"targets": [f"127.0.0.1:{made.port}"]}]},
@@ -128,7 +118,7 @@ def test_a_real_server_scrapes_it(start: Callable[..., None], run: Any, tmp_path
             found = json.loads(text)["data"]["result"]
             return found[0] if found else None
 
-        loss = wait_until(lambda: ask("ml_train_loss"))
+        loss = tools.until(lambda: ask("ml_train_loss"))
         assert loss["value"][1] == "0.5"
         labels = {name: loss["metric"][name] for name in ("experiment", "run", "run_id")}
         assert labels == {"experiment": "digits", "run": "baseline", "run_id": run.run_id}
@@ -145,13 +135,13 @@ def test_a_real_server_scrapes_it(start: Callable[..., None], run: Any, tmp_path
         assert {query: (ask(query) or {"value": [0, None]})["value"][1] for query in expected} == expected
 
         hooks.on_run_end(run=run, record=RunEnd(status="failed", dropped=4))
-        wait_until(lambda: (ask('ml_run_status{status="failed"}') or {"value": [0, "0"]})["value"][1] == "1")
+        tools.until(lambda: (ask('ml_run_status{status="failed"}') or {"value": [0, "0"]})["value"][1] == "1")
         assert (ask("ml_records_dropped_total") or {})["value"][1] == "4"
 
 
-def test_what_it_says_passes_promtool(require: Callable[[bool, str], None], run: Any) -> None:
+def test_what_it_says_passes_promtool(require: Callable[[bool, str], None], run: Any, made_with: MadeWith) -> None:
     require(shutil.which("promtool") is not None, INSTALL)
-    made = integration()
+    made = made_with()
     with opened(made) as hooks:
         deliver(hooks, run, sample_records())
         text = scrape(made)
@@ -161,13 +151,13 @@ def test_what_it_says_passes_promtool(require: Callable[[bool, str], None], run:
     assert done.returncode == 0, done.stderr + text
 
 
-def test_a_gateway_takes_a_short_job(start: Callable[..., None], run: Any) -> None:
-    port = free_port()
+def test_a_gateway_takes_a_short_job(start: Callable[..., None], run: Any, made_with: MadeWith, tools: Any) -> None:
+    port = tools.free_port()
     gateway = f"http://127.0.0.1:{port}"
     start("prometheus-pushgateway", f"{gateway}/-/ready", f"--web.listen-address=127.0.0.1:{port}")
     other = attrs.evolve(run, run_id="another")
 
-    with opened(integration(push_gateway=gateway)) as hooks:
+    with opened(made_with(push_gateway=gateway)) as hooks:
         for number, each in enumerate((run, other)):
             hooks.on_metrics(run=each, records=points({"loss": float(number)}))
             hooks.on_run_end(run=each, record=RunEnd(status="completed"))
@@ -178,8 +168,8 @@ def test_a_gateway_takes_a_short_job(start: Callable[..., None], run: Any) -> No
     assert all('job="refunc"' in line for line in lines)
 
 
-def test_a_gateway_that_is_not_there_is_tried_again(run: Any) -> None:
-    with opened(integration(push_gateway=f"http://127.0.0.1:{free_port()}")) as hooks, pytest.raises(OSError):
+def test_a_gateway_that_is_not_there_is_tried_again(run: Any, made_with: MadeWith, tools: Any) -> None:
+    with opened(made_with(push_gateway=f"http://127.0.0.1:{tools.free_port()}")) as hooks, pytest.raises(OSError):
         hooks.on_run_start(run=run)
 
 
@@ -195,8 +185,8 @@ def test_a_port_that_somebody_else_has_is_reported_with_the_next_step(run: Any) 
     made.close()
 
 
-def test_integrations_of_one_process_share_a_port(run: Any) -> None:
-    port = free_port()
+def test_integrations_of_one_process_share_a_port(run: Any, tools: Any) -> None:
+    port = tools.free_port()
     one, other = PrometheusIntegration(port=port, namespace="a"), PrometheusIntegration(port=port, namespace="b")
     with opened(one) as first:
         with opened(other) as second:
@@ -233,8 +223,8 @@ def test_names_are_valid_and_never_meet() -> None:
     assert found == names_of(reversed(names))
 
 
-def test_hostile_names_and_labels_still_scrape(run: Any) -> None:
-    made = integration()
+def test_hostile_names_and_labels_still_scrape(run: Any, made_with: MadeWith) -> None:
+    made = made_with()
     odd = attrs.evolve(run, run_name='a"b\\c\nd', experiment_name="λ")
     with opened(made) as hooks:
         hooks.on_metrics(run=odd, records=points({'x"\n# HELP': 1.0, "λ": 2.0, "step": 3.0}))
@@ -251,8 +241,8 @@ def test_hostile_names_and_labels_still_scrape(run: Any) -> None:
     assert samples[0].labels["run"] == 'a"b\\c\nd'
 
 
-def test_names_without_end_are_bounded_and_counted(run: Any) -> None:
-    made = integration()
+def test_names_without_end_are_bounded_and_counted(run: Any, made_with: MadeWith) -> None:
+    made = made_with()
     with opened(made) as hooks:
         for number in range(MAX_NAMES + 50):
             hooks.on_metrics(run=run, records=points({f"m{number}": 1.0}))

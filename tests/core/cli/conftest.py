@@ -1,4 +1,4 @@
-"""The command line in this process, or in one that believes to sit in a terminal."""
+"""The command line in this process or in one of its own, runs that wait for delivery, and what commands print."""
 
 from __future__ import annotations
 
@@ -65,37 +65,6 @@ def running(own_folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 
 @pytest.fixture
-def in_terminal() -> Callable[..., str]:
-    """Return what a command prints on a terminal of so many columns, escape sequences and all."""
-    pty = pytest.importorskip("pty")
-
-    def run(*arguments: str, columns: int = 80, **environ: str) -> str:
-        termios = pytest.importorskip("termios")
-        ours, theirs = pty.openpty()
-        termios.tcsetwinsize(theirs, (40, columns)) if hasattr(termios, "tcsetwinsize") else _set_size(theirs, columns)
-        plain = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-        process = subprocess.Popen(
-            [sys.executable, "-m", "refunc", *arguments],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=theirs,
-            env={**plain, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **environ},
-        )
-        os.close(theirs)
-        said = b""
-        try:
-            while data := os.read(ours, 65_536):
-                said += data
-        except OSError:  # Linux: the other side is closed
-            pass
-        os.close(ours)
-        assert process.wait(30) == 0, said
-        return said.decode().replace("\r\n", "\n")
-
-    return run
-
-
-@pytest.fixture
 def waiting(make_run: Callable[..., ActiveRun], probes: Any) -> Callable[..., ActiveRun]:
     """Make a run with integrations and some lines, of which nobody has delivered anything, and end it."""
 
@@ -140,11 +109,3 @@ def one_line() -> Callable[[Any], str]:
         return " ".join(line.split())
 
     return one_line
-
-
-def _set_size(terminal: int, columns: int) -> None:
-    import fcntl
-    import struct
-    import termios
-
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))

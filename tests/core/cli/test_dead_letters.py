@@ -18,6 +18,7 @@ from refunc.logging.run import ActiveRun
 pytestmark = pytest.mark.extras
 
 Calls = Callable[..., list[dict[str, Any]]]
+OneLine = Callable[[Any], str]
 
 #: Refuses what the file `refuses` has a word of; takes everything where there is none.
 _FUSSY = """
@@ -95,17 +96,12 @@ def letters(run: ActiveRun) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file_of(run).read_text().splitlines()]
 
 
-def one_line(result: Any) -> str:
-    [line] = result.stdout.splitlines()
-    return " ".join(line.split())
-
-
 def whats(calls: Calls) -> list[str]:
     return [call["what"] for call in calls()]
 
 
 def test_dead_letters_are_counted_and_shown_and_are_no_success(
-    invoke: Any, waiting: Callable[..., ActiveRun], probes: Any, calls: Calls
+    invoke: Any, waiting: Callable[..., ActiveRun], probes: Any, calls: Calls, one_line: OneLine
 ) -> None:
     run = waiting(probes.PickyIntegration(), ends=False)
     run.put("log", {"level": "INFO", "message": "a bad line"})
@@ -133,7 +129,13 @@ def test_dead_letters_are_counted_and_shown_and_are_no_success(
 
 @pytest.mark.parametrize("once", [False, True])
 def test_those_that_succeed_leave_the_file_and_the_others_stay(
-    once: bool, invoke: Any, refused: Callable[..., ActiveRun], fussy: Any, calls: Calls, own_folder: Path
+    once: bool,
+    invoke: Any,
+    refused: Callable[..., ActiveRun],
+    fussy: Any,
+    calls: Calls,
+    own_folder: Path,
+    one_line: OneLine,
 ) -> None:
     run = refused("lr", "loss", "line", integration=fussy.FussyOnceIntegration() if once else None)
     assert [letter["hook"] for letter in letters(run)] == ["on_hyperparams", "on_metrics", "on_log"]
@@ -169,7 +171,9 @@ def test_start_and_end_of_a_run_are_letters_too(
     assert whats(calls) == ["lr", "loss", "accuracy", "line", "start", "completed"]
 
 
-def test_a_run_without_dead_letters_is_left_alone(invoke: Any, refused: Callable[..., ActiveRun], calls: Calls) -> None:
+def test_a_run_without_dead_letters_is_left_alone(
+    invoke: Any, refused: Callable[..., ActiveRun], calls: Calls, one_line: OneLine
+) -> None:
     refused()
 
     result = invoke("sync", "--dead-letters")
@@ -180,7 +184,13 @@ def test_a_run_without_dead_letters_is_left_alone(invoke: Any, refused: Callable
 
 @pytest.mark.parametrize("once", [False, True])
 def test_a_tracker_that_is_down_costs_none(
-    once: bool, invoke: Any, refused: Callable[..., ActiveRun], fussy: Any, calls: Calls, own_folder: Path
+    once: bool,
+    invoke: Any,
+    refused: Callable[..., ActiveRun],
+    fussy: Any,
+    calls: Calls,
+    own_folder: Path,
+    one_line: OneLine,
 ) -> None:
     run = refused("loss", "line", integration=fussy.FussyOnceIntegration() if once else None)
     before = letters(run)
@@ -220,7 +230,7 @@ def test_a_sync_that_dies_meanwhile_loses_none_or_sends_none_twice(
 
 
 def test_what_cannot_be_read_stays_and_is_counted(
-    invoke: Any, refused: Callable[..., ActiveRun], calls: Calls, own_folder: Path
+    invoke: Any, refused: Callable[..., ActiveRun], calls: Calls, own_folder: Path, one_line: OneLine
 ) -> None:
     run = refused("loss")
     damaged = [

@@ -41,16 +41,8 @@ def test_a_run_that_goes_on_gets_what_there_is_and_is_left(
 
 
 def test_a_run_that_its_training_delivers_is_left_to_it(
-    script: Running, invoke: Any, own_folder: Path, tools: Any, one_line: OneLine
+    training_in_outage: None, invoke: Any, one_line: OneLine
 ) -> None:
-    (own_folder / "down").touch()
-    script("""
-        log.add_integration(ProbeIntegration())
-        with experiment_context("exp", "live"):
-            log.log_metrics({"a": 1}); log.flush(); time.sleep(60)
-    """)
-    tools.until(lambda: list((own_folder / "experiments").glob("*/delivery/probe-*.json")))
-
     result, as_json = invoke("sync"), invoke("sync", "--json")
 
     assert (result.exit_code, as_json.exit_code) == (1, 1)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,24 +12,16 @@ import pytest
 from refunc.journal.record import LogLine, Metrics
 from refunc.runs.store import open_store
 
-_CHATTY = """
-import itertools
-from probes import *
-from refunc.logging import MLLogger
-log = MLLogger("train", "ERROR")
-log.handlers[0].setLevel(100)  # no console
-numbers = itertools.count()
+_TO_THE_END = """
+from chatty import ChattyIntegration, hookimpl, log, numbers
 
-class ChattyIntegration(ProbeIntegration):
-    @hookimpl
-    def on_metrics(self, run, records):
-        self.note("metrics", steps=[r.step for r in records if "main" in r.metrics])
-        log.log_metrics({"hook": next(numbers)})
-        log.error("from the hook")
+class TalksIntegration(ChattyIntegration):
     @hookimpl
     def on_run_end(self, run, record):
-        self.note("end", run=run.run_name)
+        super().on_run_end(run, record)
         log.log_metrics({"hook": next(numbers)})
+
+log.add_integration(TalksIntegration())
 """
 
 _ENDS = {
@@ -58,13 +49,10 @@ log.log_metrics({"main": 50}, step=50)
 def test_the_exit_is_quick_and_what_the_hook_logged_is_kept(
     end: str,
     script: Callable[..., subprocess.Popen[str]],
-    own_folder: Path,
-    probes: Any,
+    chatty: None,
     calls: Callable[..., list[dict[str, Any]]],
 ) -> None:
-    (own_folder / "chatty.py").write_text(_CHATTY)
-    code = "from chatty import ChattyIntegration, log\nlog.add_integration(ChattyIntegration())\n" + _ENDS[end]
-    code += "print(time.monotonic(), flush=True)"
+    code = _TO_THE_END + _ENDS[end] + "print(time.monotonic(), flush=True)"
     training = script(code, REFUNC_DELIVERY="thread", REFUNC_EXIT_WAIT="30")
     out, err = training.communicate(timeout=60)
     took = time.monotonic() - float(out)

@@ -197,15 +197,8 @@ def test_delivery_killed_at_random_points_loses_nothing(
 
 
 def test_sync_leaves_what_another_process_delivers_and_says_what_waits(
-    script: Script, own_folder: Path, tools: Any, only_run: Callable[[], Run]
+    training_in_outage: None, only_run: Callable[[], Run]
 ) -> None:
-    (own_folder / "down").touch()
-    script("""
-        log.add_integration(ProbeIntegration())
-        with experiment_context("exp", "live"):
-            log.log_metrics({"a": 1}); log.flush(); time.sleep(60)
-    """)
-    tools.until(lambda: list((own_folder / "experiments").glob("*/delivery/probe-*.json")))
     run = only_run()
 
     [target] = sync(targets_of(run.folder), patience=1)

@@ -197,15 +197,8 @@ class Run:
         series = self.metrics(metric)
         return entries_around(self.entries(), series, point_in(series, where), steps)
 
-    def to_dict(self, *, metrics: bool = True) -> dict[str, Any]:
-        """
-        Return what the run comes to as plain values, nested; `refunc show --json` prints it.
-
-        Args:
-            metrics: Whether those are in it, which a run may have in any number.
-        """
-        summary = self.summary
-        known = summary.metrics if metrics else {}
+    def facts(self, summary: Summary) -> dict[str, Any]:
+        """Return which run it is, and what became of it, as tables and documents have it; its *summary* is known."""
         status, duration = self.outcome(summary)
         return {
             "run_id": self.run_id,
@@ -216,6 +209,19 @@ class Run:
             "status": status,
             "start_time": self.start_time,
             "duration": duration,
+        }
+
+    def to_dict(self, *, metrics: bool = True) -> dict[str, Any]:
+        """
+        Return what the run comes to as plain values, nested; `refunc show --json` prints it.
+
+        Args:
+            metrics: Whether those are in it, which a run may have in any number.
+        """
+        summary = self.summary
+        known = summary.metrics if metrics else {}
+        return {
+            **self.facts(summary),
             "folder": str(self.folder),
             **{key: self.birth.get(key) for key in ("host", "pid", "script", "python", "refunc")},
             "tags": summary.tags,

@@ -10,7 +10,7 @@ from refunc.journal.values import INT64_MAX, INT64_MIN, spell_nonfinite
 from refunc.runs.expression import MISSING, Facts
 from refunc.runs.packages import needed
 from refunc.runs.run import Run
-from refunc.runs.summary import STATISTICS, MetricSummary, Summary
+from refunc.runs.summary import STATISTICS, MetricSummary
 
 Row = dict[str, Any]
 
@@ -32,7 +32,7 @@ def row_of(run: Run) -> Row:
     each metric `metrics.NAME.last`, `.min` and `.max`, with `.best` where it has a goal.
     """
     summary = run.summary
-    row = _facts(run, summary)
+    row = run.facts(summary)
     row.update(flat(summary.params, "params."))
     row.update(flat(summary.tags, "tags."))
     row.update(flat(summary.results, "results."))
@@ -49,25 +49,11 @@ def facts_of(run: Run) -> Facts:
     params = {**summary.params, **dict(flat(summary.params))}
     results = {**summary.results, **dict(flat(summary.results))}
     return {
-        **_facts(run, summary),
+        **run.facts(summary),
         "params": lambda names: params.get(".".join(names), MISSING),
         "results": lambda names: results.get(".".join(names), MISSING),
         "tags": lambda names: summary.tags.get(".".join(names), MISSING),
         "metrics": lambda names: _asked(summary.metrics, names),
-    }
-
-
-def _facts(run: Run, summary: Summary) -> Row:
-    status, duration = run.outcome(summary)
-    return {
-        "run_id": run.run_id,
-        "run_name": run.birth.get("run_name"),
-        "experiment_id": run.experiment_id,
-        "experiment_name": run.experiment_name,
-        "parent_id": run.parent_id,
-        "status": status,
-        "start_time": run.start_time,
-        "duration": duration,
     }
 
 
