@@ -1,4 +1,8 @@
-"""Scripts on a real pseudo-terminal, and what a terminal emulator shows of them."""
+"""
+Scripts on a real pseudo-terminal, and what a terminal emulator shows of them.
+
+And loggers in the test's own process, with what they wrote read back.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,14 @@ import termios
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from refunc.journal.record import Metrics
+from refunc.logging import MLLogger
+from refunc.runs.run import Run
 
 DEADLINE = 30.0
 
@@ -124,3 +133,38 @@ def session() -> Callable[..., Any]:
             one.close()
 
     return run
+
+
+@pytest.fixture
+def logger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> MLLogger:
+    """Make a logger whose runs and files lie in the test's folder."""
+    monkeypatch.setenv("REFUNC_DIR", str(tmp_path / "runs"))
+    return MLLogger("hot", log_dir=tmp_path / "logs")
+
+
+@pytest.fixture
+def run_of() -> Callable[[MLLogger], Run]:
+    """Read back the run that a logger is in, or was in last."""
+
+    def run_of(logger: MLLogger) -> Run:
+        context = logger.get_experiment_context()
+        assert context is not None
+        assert context.folder is not None
+        return Run.open(context.folder)
+
+    return run_of
+
+
+@pytest.fixture
+def points() -> Callable[[Run], list[tuple[int | float | None, dict[str, Any]]]]:
+    """Return the step and the values of each record of metrics that a run has."""
+    return lambda run: [(record.step, record.metrics) for record in run.records() if isinstance(record, Metrics)]
+
+
+@pytest.fixture
+def switching() -> Iterator[None]:
+    """Have threads take turns at nearly every step, so that what can come between two steps does."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
