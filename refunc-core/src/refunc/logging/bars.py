@@ -21,7 +21,7 @@ from typing import Any
 from refunc.journal.values import text_of
 from refunc.logging.bar import Bar, Counted, one_line, size_of, thread_lock, tqdm_class
 from refunc.logging.echo import bar_opened, open_bars
-from refunc.logging.notebook import Nowhere, has_widgets
+from refunc.logging.notebook import SilentFile, has_widgets
 from refunc.logging.report import warn_once
 from refunc.logging.sharing import SharedTerminal
 from refunc.logging.terminal import at_prompt, fix_windows_console, in_notebook, is_terminal
@@ -212,7 +212,7 @@ def open_bar(
         with _screen.lock:
             _screen.share(given.get("file") or sys.stderr)
             if in_notebook() and not has_widgets():
-                given["file"] = Nowhere()
+                given["file"] = SilentFile()
             with _screen.frame():
                 drawn = tqdm_class()(total=total, desc=one_line(description), **{**wanted, **given, "disable": False})
             drawn.start_t = drawn.last_print_t = time.time() - elapsed

@@ -29,8 +29,8 @@ def text_class(base: Any) -> Any:
     return type("TextTqdm", (base,), {"output": None, "display": display, "clear": _nothing, "moveto": _nothing})
 
 
-class Nowhere:
-    """The file of such a bar."""
+class SilentFile:
+    """The file of such a bar: it takes all that is written and shows nothing."""
 
     encoding = "utf-8"
     write = flush = lambda *_: None
