@@ -12,7 +12,7 @@ from refunc.journal.codec import MAX_VALUES
 from refunc.journal.folder import RunFolder
 from refunc.journal.reader import Account, read_journal
 from refunc.journal.record import LogLine, Metrics, RunEnd, Unknown
-from refunc.journal.rows import MetricsRow
+from refunc.journal.rows import MetricsRow, values_row
 from refunc.journal.writer import JournalWriter
 
 
@@ -157,3 +157,19 @@ def test_a_name_of_an_extra_field_whose_own_code_raises_costs_no_line_and_shows_
     (line,) = read_journal(writer.folder.path)
     assert isinstance(line, LogLine)
     assert (line.message, line.extra) == ("password=***", {"Name": 1, "password": "***"})
+
+
+@pytest.mark.parametrize(
+    ("beside", "clock"),
+    [('a"b', [1.0, 2.0, 3.0]), ("acc", [3.0, 2.0, 1.0])],
+    ids=["names that JSON escapes", "a clock that is set back"],
+)
+def test_the_last_value_of_a_metric_is_that_of_the_last_record_whatever_stands_beside_it(
+    beside: str, clock: list[float], writer: JournalWriter
+) -> None:
+    both, alone, others = values_row(("loss", beside)), values_row(("loss",)), values_row(('x"y',))
+    for moment, metrics in zip(clock, [both(1.0, 0.1), alone(2.0), others(0.3)], strict=True):
+        writer.append(MetricsRow(0, moment, kinds.METRICS, metrics=metrics))
+    writer.flush()
+
+    assert writer.latest == {"loss": 2.0, beside: 0.1, 'x"y': 0.3}

@@ -238,13 +238,13 @@ class JournalWriter(FileOutlet):
 
     def _note_all(self, met: _Met) -> None:
         """Keep the last values of the records in *met*, and show them to the watch; then forget them."""
-        for kind, rows in sorted(met.items(), key=lambda each: each[1][-1].time):
-            # Dicts have all the names that get no class of their own, each its own ones.
-            for alike in [[row] for row in rows] if kind is dict else [rows]:
-                names = names_in(alike[-1].metrics)
-                self.latest.update(zip(names, [column(alike[-1:], at)[0] for at in range(len(names))], strict=True))
-                if self.watch is not None:
-                    self.watch.see_all(names, partial(column, alike), partial(_place_of, alike))
+        # Dicts have all the names that get no class of their own, each its own ones.
+        groups = [[row] for row in met.pop(dict, ())] + list(met.values())
+        for alike in sorted(groups, key=_last_number):
+            names = names_in(alike[-1].metrics)
+            self.latest.update(zip(names, [column(alike[-1:], at)[0] for at in range(len(names))], strict=True))
+            if self.watch is not None:
+                self.watch.see_all(names, partial(column, alike), partial(_place_of, alike))
         met.clear()
 
     def _note(self, row: Any, metrics: dict[str, Any]) -> None:
@@ -259,6 +259,10 @@ class JournalWriter(FileOutlet):
         if len(item) == LINE_ITEM:
             return bool(item[2] >= ERROR or item[2] == RESULT)
         return len(item) == 3 and (item[0] is not kinds.LOG or item[2].get("level") in _KEPT_LEVELS)
+
+
+def _last_number(rows: list[MetricsRow]) -> int:
+    return rows[-1].seq
 
 
 def _place_of(rows: list[MetricsRow], at: int) -> tuple[int | None, int | None]:
