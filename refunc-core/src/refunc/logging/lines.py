@@ -207,7 +207,10 @@ class Lines:
         texts = names = step = epoch = error = trace = None
         with_stack = False
         if fields:
-            tags, artifacts, step, epoch, exc_info, stack_info, stacklevel = _line_fields(**fields)
+            try:
+                tags, artifacts, step, epoch, exc_info, stack_info, stacklevel = _line_fields(**fields)
+            except TypeError:
+                raise _unknown(fields) from None
             if type(stacklevel) is not int or stacklevel != 1:
                 frame = caller_at(stacklevel)
             texts = None if tags is None else tag_texts(tags)
@@ -339,3 +342,13 @@ def _line_fields(
 ) -> tuple[Any, ...]:
     """Return the fields of a line in this order. Raises TypeError for a name that is none of them."""
     return tags, artifacts, step, epoch, exc_info, stack_info, stacklevel
+
+
+def _unknown(fields: Mapping[str, Any]) -> TypeError:
+    """Return what says to the caller which of *fields* a line does not take."""
+    known = LineFields.__annotations__
+    wrong = ", ".join(repr(name) for name in fields if name not in known)
+    return TypeError(
+        f"a line does not take {wrong}. Allowed: metrics, extra, {', '.join(known)}; what else belongs to it goes into "
+        "extra={...}."
+    )
