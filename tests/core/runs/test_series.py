@@ -64,6 +64,18 @@ def test_points_of_several_writers_come_by_time_and_each_in_its_own_order(write_
     assert list(loss.values) == [10, 20, 11, 12, 21, 13]  # 12 was logged behind 11, whatever the clock said
 
 
+def test_a_step_or_an_epoch_that_no_column_holds_is_none_and_hides_no_point(write_run: WriteRun) -> None:
+    """refunc writes 64 bits; another program may write what JSON can say."""
+    lines = [point(step=n, loss=n / 10) for n in range(5)]
+    lines[1]["step"], lines[2]["epoch"], lines[3]["step"] = 2**63, -(2**70), -(2**63)
+    for some in (lines, lines[1:2]):  # together with others, and by itself
+        loss = Run.open(write_run(f"wide-{len(some)}", some)).metrics("loss")
+
+        assert list(loss.values) == [line["metrics"]["loss"] for line in some]
+        assert list(loss.steps) == [None if abs(line["step"]) >= 2**63 else line["step"] for line in some]
+        assert not any(loss.epochs)
+
+
 def test_lines_of_text_have_points_too_but_progress_repeats_them(write_run: WriteRun) -> None:
     def line(level: str, value: float) -> dict[str, Any]:
         return {"kind": "log", "level": level, "message": "m", "metrics": {"loss": value}}

@@ -64,11 +64,11 @@ class Group:
         """Append a row, of the names' values in *metrics*."""
         self.rows.append(row)
         self.times.append(time)
-        self.steps.append(step if type(step) is int else self._step(step))
+        self.steps.append(self._step(step))
         if epoch is not None or self.epochs:
             missing = len(self.steps) - 1 - len(self.epochs)
             self.epochs.extend([NOTHING] * missing)
-            self.epochs.append(epoch if type(epoch) is int else _whole(epoch))
+            self.epochs.append(_whole(epoch))
         for name, column in zip(self.names, self.values, strict=True):
             column.append(_float(metrics[name]))
 
