@@ -216,6 +216,33 @@ def test_a_failed_sync_is_made_good_without_any_further_record(tmp_path: Path, m
     assert files == [["0:a", "1:b", "2:c"]] * 2
 
 
+def test_a_file_that_an_interrupt_left_both_behind_and_in_use_is_synced_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C hit where a refused write had the file left: it is closed with the next sync, and written to meanwhile."""
+    outlet = Lines(tmp_path)
+    outlet.write("a")
+    retire = outlet._retire
+
+    def retire_and_be_interrupted(state: Any) -> None:
+        retire(state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AppendFile, "append_from", lambda *args, **options: (_ for _ in ()).throw(OSError(5, "EIO")))
+        patch.setattr(outlet, "_retire", retire_and_be_interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            outlet.write("b")
+    outlet.write("c")
+    for item in "de":
+        assert outlet.flush(sync=True)
+        outlet.write(item)
+
+    assert outlet.flush(sync=True)
+    outlet.close()
+    assert outlet.read() == ["a", "b", "c", "d", "e"]
+
+
 def test_a_disk_that_never_syncs_does_not_fill_with_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("refunc.journal.file._datasync", lambda fd: (_ for _ in ()).throw(OSError(5, "EIO")))
     outlet = Lines(tmp_path)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 try:
@@ -64,19 +66,26 @@ class AppendFile:
         write_whole(self.fd, memoryview(data)[done:])
 
     def read(self, start: int, end: int) -> bytes:
-        """Return the bytes from *start* to *end*: of this file, whatever its name is by now; if closed, by its name."""
-        fd = self.fd if self.fd >= 0 else os.open(self.path, os.O_RDONLY | _CLOEXEC | _NOFOLLOW)
-        try:
-            if _identity(fd) != self._identity:
-                raise FileNotFoundError(f"{self.path} is another file by now")
+        """Return the bytes from *start* to *end*. Raises OSError."""
+        with self._opened() as fd:
             os.lseek(fd, start, os.SEEK_SET)  # appending does not care about the position
             parts = []
             while start < end and (part := os.read(fd, end - start)):
                 parts.append(part)
                 start += len(part)
             return b"".join(parts)
+
+    @contextlib.contextmanager
+    def _opened(self) -> Iterator[int]:
+        """Give a descriptor of this file: its own, whatever its name is by now; if it is closed, one by its name."""
+        own = self.fd
+        fd = own if own >= 0 else os.open(self.path, os.O_RDONLY | _CLOEXEC | _NOFOLLOW)
+        try:
+            if _identity(fd) != self._identity:
+                raise FileNotFoundError(f"{self.path} is another file by now")
+            yield fd
         finally:
-            if fd != self.fd:
+            if fd != own:
                 os.close(fd)
 
     def sync(self, size: int) -> None:
@@ -88,7 +97,8 @@ class AppendFile:
                 (https://wiki.postgresql.org/wiki/Fsync_Errors).
         """
         if size > self.synced:
-            _datasync(self.fd)
+            with self._opened() as fd:  # a drain that was interrupted may have left a closed one with more in it
+                _datasync(fd)
             self.synced = size
         if not self._entered and size:
             _sync_folder(self.path.parent)
