@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import itertools
 import linecache
@@ -214,6 +215,31 @@ def test_a_failed_sync_is_made_good_without_any_further_record(tmp_path: Path, m
 
     files = [path.read_text().splitlines()[1:] for path in sorted(tmp_path.glob("*.txt"))]
     assert files == [["0:a", "1:b", "2:c"]] * 2
+
+
+@pytest.mark.parametrize("refusal", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()], ids=repr)
+def test_what_a_failed_sync_has_written_again_is_not_left_where_that_is_refused_too(
+    refusal: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what was logged meanwhile comes behind it: it was taken for written, with numbers of its own."""
+    outlet = Lines(tmp_path)
+    outlet.write_all("ab")
+    with monkeypatch.context() as patch:
+        patch.setattr("refunc.journal.file._datasync", lambda fd: (_ for _ in ()).throw(OSError(5, "EIO")))
+        assert not outlet.flush(sync=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(AppendFile, "append_from", lambda *args, **options: (_ for _ in ()).throw(refusal))
+        with contextlib.suppress(KeyboardInterrupt):
+            assert not outlet.flush()
+    assert not outlet.is_idle
+
+    outlet.queue.extend("cd")
+    assert outlet.flush(sync=True)
+    assert outlet.is_idle
+    outlet.close()
+
+    files = [path.read_text().splitlines()[1:] for path in sorted(tmp_path.glob("*.txt"))]
+    assert files == [["0:a", "1:b"], ["0:a", "1:b", "2:c", "3:d"]]
 
 
 def test_a_file_that_an_interrupt_left_both_behind_and_in_use_is_synced_whole(

@@ -45,7 +45,7 @@ class _State(NamedTuple):
     drops_told: int = 0  # how many drops are in finished batches
     batch: list[Any] | None = None
     drops: int = 0  # how many are known in this batch
-    data: bytes | None = None  # the batch, encoded
+    data: bytes | None = None  # the batch, encoded, and before it what is written again; that may stand alone
     tried: bool = False  # whether a write of `data` was begun
 
 
@@ -119,6 +119,7 @@ class FileOutlet(Outlet):
         if (
             len(self.queue) != 1
             or state.batch
+            or state.data is not None
             or not state.size
             or state.file is None
             or self._suspects
@@ -151,19 +152,26 @@ class FileOutlet(Outlet):
         state = self._state
         if state.batch and self.queue and self.queue[0] is state.batch[0]:  # `_write_alone` was interrupted in between
             self.queue.popleft()
+        if state.data is not None and not state.batch and not state.drops:
+            # What a failed sync had written again, which was refused or interrupted; what is queued comes behind it.
+            self._put(state)
+            state = self._state
         if not state.batch and not state.drops:
             state = self._take(state)
             if not state.batch and not state.drops and not self._must_rewrite():
                 return 0
-        batch = state.batch or []
+        self._put(state)
+        return len(state.batch or ())
+
+    def _put(self, state: _State) -> None:
+        """Write the batch of *state* to a file that can take it."""
         state = self._with_file(state)
         if state.data is None:
-            data = self._encode(batch, state.seq, state.drops)
+            data = self._encode(state.batch or [], state.seq, state.drops)
             if state.size == 0:
                 data = self._header() + data
             state = self._state = state._replace(data=data)
         self._write(state)
-        return len(batch)
 
     def _take(self, state: _State) -> _State:
         """Move a batch out of the deque. The list is in the state before it is filled, so no interrupt loses it."""
@@ -340,7 +348,8 @@ class FileOutlet(Outlet):
     @property
     def is_idle(self) -> bool:
         """Whether a drain would find nothing to do: no record, none told of as dropped, no file to be left."""
-        return not (self.queue or self._state.batch or self._has_dropped or self._suspects)
+        state = self._state
+        return not (self.queue or state.batch or state.data or self._has_dropped or self._suspects)
 
     @property
     def waiting(self) -> int:
