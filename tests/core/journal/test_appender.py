@@ -242,6 +242,27 @@ def test_what_a_failed_sync_has_written_again_is_not_left_where_that_is_refused_
     assert files == [["0:a", "1:b"], ["0:a", "1:b", "2:c", "3:d"]]
 
 
+def test_what_a_failed_sync_has_written_again_is_written_once_more_where_that_file_fails_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else `flush(sync=True)` would say of lines that they are on the disk, of which nobody knows that."""
+    outlet = Lines(tmp_path)
+    outlet.write_all("ab")
+    with monkeypatch.context() as patch:
+        patch.setattr("refunc.journal.file._datasync", lambda fd: (_ for _ in ()).throw(OSError(5, "EIO")))
+        assert not outlet.flush(sync=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(AppendFile, "append_from", lambda *args, **options: (_ for _ in ()).throw(OSError(5, "EIO")))
+        assert not outlet.flush()
+    assert not outlet.is_idle
+
+    assert outlet.flush(sync=True)
+    outlet.close()
+
+    files = [path.read_text().splitlines()[1:] for path in sorted(tmp_path.glob("*.txt"))]
+    assert files == [["0:a", "1:b"], [], ["0:a", "1:b"]]
+
+
 def test_a_file_that_an_interrupt_left_both_behind_and_in_use_is_synced_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

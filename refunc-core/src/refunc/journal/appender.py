@@ -47,6 +47,7 @@ class _State(NamedTuple):
     drops: int = 0  # how many are known in this batch
     data: bytes | None = None  # the batch, encoded, and before it what is written again; that may stand alone
     tried: bool = False  # whether a write of `data` was begun
+    again: tuple[AppendFile, int, int] | None = None  # of which file's bytes `data` is a copy, from where to where
 
 
 #: `_State(…)` at a third of its price, for what is done at each call.
@@ -134,11 +135,11 @@ class FileOutlet(Outlet):
             data = self._encode([item], state.seq, 0)
             file, size, seq, told = state.file, state.size, state.seq, state.drops_told
             # Set before the record leaves the queue: `_step` knows it again, wherever this is interrupted.
-            self._state = _new_state(_State, (file, size, seq, told, [item], 0, data, True))
+            self._state = _new_state(_State, (file, size, seq, told, [item], 0, data, True, None))
             self.queue.popleft()
             if os.write(file.fd, data) != len(data):
                 return False
-            self._state = _new_state(_State, (file, size + len(data), seq + 1, told, None, 0, None, False))
+            self._state = _new_state(_State, (file, size + len(data), seq + 1, told, None, 0, None, False, None))
         except OSError as error:
             if error.errno not in _REFUSALS:
                 self._leave_file(self._state)
@@ -188,7 +189,7 @@ class FileOutlet(Outlet):
 
     def _with_file(self, state: _State) -> _State:
         """Return the state with a file that can take the batch."""
-        if self._must_rewrite():
+        if self._must_rewrite() and state.again is None:
             return self._rewrite_suspect(state)
         if self._is_deleted:
             self._is_deleted = False
@@ -223,7 +224,10 @@ class FileOutlet(Outlet):
     def _leave_file(self, state: _State) -> None:
         """Have the batch written to another file, with the same numbers: what of it reached this one is unknown."""
         self._retire(state)
-        self._state = state._replace(file=None, size=0, data=None, tried=False)
+        if state.again is not None:  # what was written again is trusted here no more than where it stood
+            file, start, end = state.again
+            self._suspects[file] = (start, end)
+        self._state = state._replace(file=None, size=0, data=None, tried=False, again=None)
 
     def _retire(self, state: _State) -> None:
         """Leave the file of *state* to the next sync; to a rewrite first, where a sync of it failed."""
@@ -244,9 +248,10 @@ class FileOutlet(Outlet):
         be as long as a segment.
         """
         suspect, (start, end) = next(iter(self._suspects.items()))
+        end = state.size if suspect is state.file else end
         carried = b""
         with contextlib.suppress(OSError):  # unreadable now: what is missing shows as a gap in the numbers
-            carried = suspect.read(start, state.size if suspect is state.file else end)
+            carried = suspect.read(start, end)
         if start == 0 and self._header():  # it was never synced, begins with its header, and the new one has its own
             carried = carried.partition(b"\n")[2]
         fresh = self._open_next()
@@ -255,7 +260,8 @@ class FileOutlet(Outlet):
         data = carried + self._encode(state.batch or [], state.seq, state.drops)
         if fresh.size == 0:
             data = self._header() + data
-        self._state = state = state._replace(file=fresh, size=fresh.size, data=data, tried=False)
+        again = (suspect, start, end)
+        self._state = state = state._replace(file=fresh, size=fresh.size, data=data, tried=False, again=again)
         self._suspects.pop(suspect, None)
         self._retired.append((suspect, suspect.synced))
         return state
@@ -331,8 +337,7 @@ class FileOutlet(Outlet):
             with self._lock:
                 state = self._state
                 if not state.batch:
-                    self._retire(state)
-                    self._state = state._replace(file=None, size=0)
+                    self._leave_file(state)
         self.sync()
 
     def after_fork_in_child(self) -> None:
