@@ -292,6 +292,14 @@ SENTENCES = [
 ]
 
 
+def test_a_list_that_became_text_as_the_value_of_a_tag_does_is_no_placeholder() -> None:
+    assert masked({"api_key": "['c0rrect-h0rse']", "password": '["c0rrect-h0rse", 7]'}) == {
+        "api_key": MASK,
+        "password": MASK,
+    }
+    assert masked({"token": "[PAD]"}) == {"token": "[PAD]"}
+
+
 def test_of_ordinary_configs_and_lines_at_most_one_in_a_hundred_is_touched() -> None:
     touched: list[Any] = [
         (name, masked({name: value})) for name, value in ORDINARY if masked({name: value}) != {name: value}

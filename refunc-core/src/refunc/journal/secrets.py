@@ -59,7 +59,7 @@ _ABOUT: Final = frozenset(
     "position prefix prob rate ratio size sizes split strategy timeout ttl type types url var weight".split()
 )
 #: `<pad>`, `[PAD]`, `${DB_PASSWORD}`, and paths, such as the one in PWD.
-_PLACEHOLDER: Final = _Form(r"<[^<>]*>|\[[^\[\]]*\]|\$\{?\w+\}?|(?:~|\.{1,2}|/[\w.-]+)/[\w./ -]*|[A-Z]:\\.*")
+_PLACEHOLDER: Final = _Form(r"<[^<>]*>|\[[^\[\]'\"]*\]|\$\{?\w+\}?|(?:~|\.{1,2}|/[\w.-]+)/[\w./ -]*|[A-Z]:\\.*")
 _NUMBER: Final = _Form(r"[-+]?[\d.,_]+(?:e[-+]?\d+)?%?")
 _WORD: Final = _Form(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
