@@ -51,12 +51,16 @@ def main() -> None:
         family: [name for name in FAMILIES[family].cases if not given.case or name.startswith(tuple(given.case))]
         for family in given.only or FAMILIES
     }
-    results = json.loads(given.known.read_text()) if given.known else rounds.run(chosen, given.rounds)
+    if given.known:
+        machine, results = json.loads(given.known.read_text())
+    else:
+        results = rounds.run(chosen, given.rounds)
+        machine = tables.machine(rounds.count(results))
     if given.json:
-        given.json.write_text(json.dumps(results, indent=1))
+        given.json.write_text(json.dumps([machine, results], indent=1))
     if given.update_readme:
-        pages.update(results, rounds.count(results))
-    print(tables.machine(rounds.count(results)), end="\n\n")
+        pages.update(results, machine)
+    print(machine, end="\n\n")
     if found := goals.rows(results):
         print(tables.text([goals.HEADINGS, *found], markdown=given.markdown), end="\n\n")
     for family in results:

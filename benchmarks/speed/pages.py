@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 import goals
@@ -37,9 +36,9 @@ SHORT = {
 }
 
 
-def update(results: Results, rounds: int) -> None:
-    """Write the tables of *results* into the pages, with the date and the machine; other text is left alone."""
-    parts = {"machine": f"{time.strftime('%Y-%m-%d')}, {tables.machine(rounds)}.".replace("\n", "; ")}
+def update(results: Results, machine: str) -> None:
+    """Write the tables of *results* into the pages, with what they hold for; other text is left alone."""
+    parts = {"machine": f"{machine}.".replace("\n", "; ")}
     parts["goals"] = tables.text([goals.HEADINGS, *goals.rows(results)], markdown=True)
     for family, found in results.items():
         if any(found.values()):

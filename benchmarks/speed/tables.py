@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import statistics
+import time
 
 from families import FAMILIES
 from rounds import Results
@@ -29,14 +30,15 @@ PACKAGES = (
 
 
 def machine(rounds: int) -> str:
-    """Return what the figures hold for."""
+    """Return what figures hold for that were measured just now, in so many *rounds*."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     installed = {each.name: each.version for each in importlib.metadata.distributions()}
     versions = ", ".join(f"{name} {installed.get(name, '(not installed)')}" for name in PACKAGES)
     # Of the last quarter of an hour: with more than one it was no quiet machine.
     load = f"load {os.getloadavg()[2]:.1f}"
     kernel = f"{platform.system()} {platform.release().split('-')[0]}"
-    return f"{python}, {os.cpu_count()} virtual cores, {kernel}, {load}; {rounds} rounds\n{versions}"
+    day = time.strftime("%Y-%m-%d")
+    return f"{day}, {python}, {os.cpu_count()} virtual cores, {kernel}, {load}; {rounds} rounds\n{versions}"
 
 
 def family_table(family: str, results: Results) -> list[list[str]]:
