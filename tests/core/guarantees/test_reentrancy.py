@@ -40,12 +40,16 @@ gc.set_threshold(20, 5, 5)
 signal.signal(signal.SIGALRM, on_signal)
 signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
 stop = time.monotonic() + seconds
+def goes_on():
+    # A thread that waits in `flush` gets little of the interpreter beside one that never does.
+    few = min(counts["signal"], counts["del"]) <= 100 * min(seconds, 1)
+    return time.monotonic() < (stop + 15 if few else stop)
 def work():
-    while time.monotonic() < stop:
+    while goes_on():
         note("thread")
         if counts["thread"] % 50 == 0: log.flush()
 thread = threading.Thread(target=work); thread.start()
-while time.monotonic() < stop:
+while goes_on():
     note("main"); Dropped()
     if counts["main"] % 20 == 0: log.flush()
 signal.setitimer(signal.ITIMER_REAL, 0)
@@ -64,7 +68,7 @@ def test_logging_from_handlers_and_del_never_deadlocks(
 
 def _check(seconds: float, durability: str, finished: _Finished, only_run: Callable[[], Run], journal: Any) -> None:
     """All sources' records are there, each source's in its order where one thread makes them."""
-    returned, out, err = finished(_REENTRANT, seconds, durability, deadline=seconds + 20)
+    returned, out, err = finished(_REENTRANT, seconds, durability, deadline=seconds + 30)
 
     assert returned == 0, err
     done, text = out.splitlines()

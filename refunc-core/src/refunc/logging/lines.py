@@ -236,24 +236,8 @@ class Lines:
         else:
             step, epoch = steps.place(step, epoch)
         if is_tracking:
-            name, place = self.name, (source.file, frame.f_lineno)
-            item = (
-                LOG,
-                moment,
-                level,
-                message,
-                step,
-                epoch,
-                plain,
-                other,
-                texts,
-                names,
-                more,
-                is_raw,
-                place,
-                trace,
-                name,
-            )
+            name, at = self.name, (source.file, frame.f_lineno)
+            item = (LOG, moment, level, message, step, epoch, plain, other, texts, names, more, is_raw, at, trace, name)
             if run is None:
                 current.loose_lines.append(item)
             elif level >= ERROR:
