@@ -346,8 +346,11 @@ def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, own_folder: Pat
 
 
 def test_names_made_up_without_end_fill_no_memory_and_are_looked_at_all_the_same() -> None:
-    remembered = secrets._secret_of.cache_info().currsize
+    remembered = len(secrets._known_sets)
     many = {f"name {number}": number for number in range(1_000)}
 
     assert masked({**many, "api_key": "abcdefgh1234"}) == {**many, "api_key": MASK}
-    assert secrets._secret_of.cache_info().currsize == remembered
+    assert len(secrets._known_sets) == remembered
+    for number in range(1_000):
+        assert masked({f"n{number}": 1, "api_key": "abcdefgh1234"})["api_key"] == MASK
+    assert len(secrets._known_sets) <= 512

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import multiprocessing  # so that both ask it for the process's name
+import subprocess
 import sys
 import time
 import types
@@ -104,3 +105,16 @@ def test_multiprocessing_that_another_thread_imports_right_now_raises_nothing(mo
     record = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25)
 
     assert record.processName == "MainProcess"
+
+
+def test_a_forked_childs_records_have_its_own_pid() -> None:
+    script = """
+import logging, os, sys
+from refunc.logging.records import record_for
+child = os.fork()
+if child == 0:
+    record = record_for(logging.getLogger("child"), logging.INFO, "line", sys._getframe(), None, None, 1.0)
+    os._exit(record.process != os.getpid())
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

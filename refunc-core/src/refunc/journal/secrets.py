@@ -219,6 +219,9 @@ _TEXTS: Final = ("message", "exception", "error", "target")
 _PLAIN: Final = frozenset({int, float, bool, type(None)})
 #: Sets with more names are not remembered: whoever makes up thousands of names must not fill memory.
 _MOST_NAMES: Final = 100
+_MOST_SETS: Final = 512
+#: By the names of a set, those among them under which a secret stands; at half the price of `lru_cache`.
+_known_sets: dict[tuple[str, ...], frozenset[str]] = {}
 _NESTED: Final = ("extra", "params", "tags", "other", "metadata", "artifacts")
 
 
@@ -284,12 +287,15 @@ def is_plain(values: dict[Any, Any], *, masks: bool) -> bool:
 
 def _secret_among(values: dict[str, Any]) -> frozenset[str]:
     """Return those names in *values* under which a secret stands."""
-    return _secret_of(tuple(values)) if len(values) <= _MOST_NAMES else frozenset(filter(is_secret_name, values))
-
-
-@lru_cache(maxsize=512)
-def _secret_of(names: tuple[str, ...]) -> frozenset[str]:
-    return frozenset(filter(is_secret_name, names))
+    names = tuple(values)
+    known = _known_sets.get(names)
+    if known is None:
+        known = frozenset(filter(is_secret_name, names))
+        if len(names) <= _MOST_NAMES:
+            if len(_known_sets) >= _MOST_SETS:
+                _known_sets.clear()
+            _known_sets[names] = known
+    return known
 
 
 def _under_secret_name(value: Any) -> Any:

@@ -131,6 +131,8 @@ def _shown_further_up(handler: logging.Handler, record: logging.LogRecord, strea
     Looked up for each record: handlers come and go, and `propagate` is a plain attribute.
     """
     name = record.name
+    if not logging.root.handlers and "." not in name:  # nearly always: there is nobody further up
+        return False
     logger = logging.root if name == logging.root.name else logging.Logger.manager.loggerDict.get(name)
     passed = False
     while isinstance(logger, logging.Logger):

@@ -25,6 +25,9 @@ _own_file = logging.LogRecord.__init__.__code__.co_filename
 #: stdlib's own way of making records; None where another stood in its place before this was imported.
 _stdlibs = _make if isinstance(_make, FunctionType) and _make.__code__.co_filename == _own_file else None
 
+#: A system call costs more than all else of some lines; a forked child has another one.
+_pid = os.getpid()
+
 _OWN_FOLDER = os.path.dirname(__file__) + os.sep
 _MAX_SOURCES = 10_000
 known_sources: dict[str, Source] = {}
@@ -104,10 +107,19 @@ def record_for(
     record.thread = threading.get_ident() if logging.logThreads else None
     record.threadName = threading.current_thread().name if logging.logThreads else None
     record.processName = _process_name() if logging.logMultiprocessing else None
-    record.process = os.getpid() if logging.logProcesses else None
+    record.process = _pid if logging.logProcesses else None
     if _HAS_TASKS:
         record.taskName = _task_name()
     return record
+
+
+def _after_fork_in_child() -> None:
+    global _pid
+    _pid = os.getpid()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _process_name() -> str:

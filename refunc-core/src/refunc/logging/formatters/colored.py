@@ -110,9 +110,7 @@ class ColoredFormatter(TotalFormatter):
         if record.levelno >= logging.ERROR:
             message = paint.alarm + message + paint.reset
         text = clock + prefix + message
-        if fields is not _NOTHING and fields != _NOTHING:
-            text += self._fields_text(fields, paint, message_width)
-        return text + traceback_block(self, record)
+        return text + self._fields_text(fields, paint, message_width) + traceback_block(self, record)
 
     def _clock(self, created: float, colored: bool) -> str:
         second = int(created)
@@ -165,10 +163,6 @@ class ColoredFormatter(TotalFormatter):
         if self._message_width < message_width <= _WIDEST_MESSAGE:
             self._message_width = message_width
         return " " * (self._message_width - message_width + 2 if message_width <= self._message_width else 2) + text
-
-
-#: What `fields_of` returns for most lines of other libraries, less the ids, which the console does not show.
-_NOTHING = Fields()
 
 
 class _Paint:
