@@ -246,9 +246,10 @@ def masked(value: Any) -> Any:
         secret = _secret_among(value)
         changed = {}
         for name, item in value.items():
+            kind = type(item)
             if secret and name in secret:
                 clean = _under_secret_name(item)
-            elif type(item) in _PLAIN or (type(item) is str and len(item) < _SHORTEST):
+            elif kind in _PLAIN or (kind is str and len(item) < _SHORTEST):
                 continue
             else:
                 clean = masked(item)

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 
 from refunc.journal.secrets import masked, without_secrets
 
-_EMPTY: Mapping[str, Any] = {}
+#: What a line has that passed none; nobody changes it.
+EMPTY: Mapping[str, Any] = {}
 
 
 class Fields(NamedTuple):
@@ -22,10 +23,10 @@ class Fields(NamedTuple):
 
     step: int | None = None
     epoch: int | None = None
-    metrics: Mapping[str, Any] = _EMPTY
-    tags: Mapping[str, str] = _EMPTY
+    metrics: Mapping[str, Any] = EMPTY
+    tags: Mapping[str, str] = EMPTY
     artifacts: tuple[str, ...] = ()
-    extra: Mapping[str, Any] = _EMPTY
+    extra: Mapping[str, Any] = EMPTY
     experiment_id: str | None = None
     run_id: str | None = None
 

@@ -36,7 +36,7 @@ from refunc.journal.values import (
     jsonable_mapping,
 )
 from refunc.logging import current
-from refunc.logging.fields import Fields
+from refunc.logging.fields import EMPTY, Fields
 from refunc.logging.payload import artifact_texts, merged_text, split_metrics, tag_texts, with_payload
 from refunc.logging.records import caller_at, caller_outside, known_sources, record_for, source_of
 from refunc.logging.run import ActiveRun
@@ -253,17 +253,18 @@ class Lines:
                 if len(queue) > writer.high_water:
                     writer.relieve()
         self._has_lines = True
-        if self._is_heard(level):
-            values = {**plain, **other} if plain and other else plain or other or {}
-            more = jsonable_mapping(more) if is_raw and not is_plain(more or {}, masks=False) else more or {}
+        is_shown = self._is_shown(level)
+        if is_shown or self._files:
+            values = {**plain, **other} if plain and other else plain or other or EMPTY
+            more = jsonable_mapping(more) if is_raw and not is_plain(more or {}, masks=False) else more or EMPTY
             experiment, number = (None, None) if run is None else (run.experiment_id, run.run_id)
-            said = _new_fields(Fields, (step, epoch, values, texts or {}, names or (), more, experiment, number))
-            self._emit(self._record(level, message, frame, error, trace, with_stack, moment, said))
+            said = _new_fields(Fields, (step, epoch, values, texts or EMPTY, names or (), more, experiment, number))
+            self._emit(level, message, frame, error, trace, with_stack, moment, said, is_shown)
 
-    def _is_heard(self, level: int) -> bool:
-        """Whether anybody but the journal takes a line of *level*; most of what a line costs is for them."""
+    def _is_shown(self, level: int) -> bool:
+        """Whether the stdlib logger has anything to do with a line of *level*: most of what one costs is for that."""
         stdlib = self._stdlib
-        if self._files or stdlib.filters:
+        if stdlib.filters:
             return True
         while not stdlib.handlers:
             if stdlib.parent is None or not stdlib.propagate:
@@ -271,45 +272,46 @@ class Lines:
             stdlib = stdlib.parent
         return True
 
-    def _record(
+    def _emit(
         self,
         level: int,
         message: str,
         frame: Any,
         error: Any,
         trace: str | None,
-        stack_info: bool,
+        with_stack: bool,
         moment: float,
         fields: Fields,
-    ) -> logging.LogRecord:
-        """Return the stdlib record of a line; its text is merged, because it is formatted again by another thread."""
-        stack = stack_text(frame) if stack_info else None
+        is_shown: bool,
+    ) -> None:
+        """
+        Give the stdlib record of a line to the log files and, if it *is_shown*, to the handlers of the stdlib logger.
+
+        Its text is merged, because it is formatted again by another thread.
+        """
+        stack = stack_text(frame) if with_stack else None
         record = record_for(self._stdlib, level, message, frame, error, stack, moment)
         record.refunc = fields
         record.exc_text = trace
-        if fields.extra:
+        if is_shown and fields.extra:
             attributes = record.__dict__
             for key, value in fields.extra.items():
                 # As `extra=` does in the stdlib, for other libraries' handlers; a name that is taken is no error here.
                 attributes.setdefault(key, value)
-        return record
-
-    def _emit(self, record: logging.LogRecord) -> None:
-        """Give *record* to the log files and to the handlers of the stdlib logger."""
         # What refunc says of its own accord makes no file: `logs/` has one for each logger that somebody used.
         for file in self._files if self._has_lines else ():
-            if record.levelno >= ERROR:
+            if level >= ERROR:
                 file.write(record)
             else:
                 file.append(record)
-        if self._stdlib.isEnabledFor(record.levelno):
+        if is_shown and self._stdlib.isEnabledFor(level):
             self._stdlib.handle(record)
 
     def _say(self, level: int, message: str, fields: Fields = Fields(), *, moment: float | None = None) -> None:  # noqa: B008  # a frozen value
         """Show a line on the console and in the log files only: what it says stands in the journal in another form."""
         if self._level <= level:
-            frame = caller_outside()
-            self._emit(self._record(level, message, frame, None, None, False, moment or time(), fields))
+            frame, is_shown = caller_outside(), self._is_shown(level)
+            self._emit(level, message, frame, None, None, False, moment or time(), fields, is_shown)
 
 
 def _line_fields(

@@ -105,7 +105,7 @@ class LogFile(FileOutlet):
         if drops:
             told = logging.LogRecord("refunc", logging.WARNING, __file__, 0, f"{drops} lines were dropped", None, None)
             lines.append(format_record(told))
-        return "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
+        return "\n".join([*lines, ""]).encode("utf-8", "backslashreplace")
 
     def _is_kept(self, item: Any) -> bool:
         return bool(item.levelno >= logging.ERROR)

@@ -99,7 +99,9 @@ class ColoredFormatter(TotalFormatter):
         if prefix is None:
             prefix = self._new_prefix(record.levelno, record.name, colored)
         clock = self._clock(record.created, colored) if self._show_time else ""
-        message = message_of(record)
+        message = record.msg
+        if record.args or type(message) is not str:
+            message = message_of(record)
         if not message.isprintable():
             message = printable(message.rstrip("\n"))
         fields = fields_of(record)
@@ -144,13 +146,10 @@ class ColoredFormatter(TotalFormatter):
         groups = []
         if fields.metrics and self._show_metrics:
             groups.append(paint.metrics(shown(fields.metrics)))
-        place = []
-        if fields.step is not None:
-            place.append(f"step {value_text(fields.step)}")
-        if fields.epoch is not None:
-            place.append(f"epoch {value_text(fields.epoch)}")
-        if place:
-            groups.append(f"{paint.secondary}[{' '.join(place)}]{paint.reset}")
+        if fields.step is not None or fields.epoch is not None:
+            place = zip(("step", "epoch"), (fields.step, fields.epoch), strict=True)
+            text = " ".join([f"{name} {value_text(number)}" for name, number in place if number is not None])
+            groups.append(f"{paint.secondary}[{text}]{paint.reset}")
         if fields.tags:
             groups.append(paint.fields(shown(fields.tags)))
         if fields.extra:
