@@ -196,14 +196,19 @@ def test_ctrl_c_in_the_middle_ends_it_with_130(run: Path, running: Callable[...,
     assert process.returncode == 130
 
 
-def test_ctrl_c_at_a_question_is_no(run: Path, invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No answer at all is what click takes for it too."""
-    monkeypatch.setattr("refunc.cli.gc.is_terminal", lambda stream: True)
+def test_no_answer_to_a_question_is_no_and_ends_it_with_130(run: Path) -> None:
+    """Ctrl-D, which is the same to click as Ctrl-C."""
+    pty = pytest.importorskip("pty")
+    ours, theirs = pty.openpty()
+    os.write(ours, b"\x04")
+    command = [sys.executable, "-m", "refunc", "gc", "--status", "completed", "--delete"]
 
-    result = invoke("gc", "--status", "completed", "--delete")
+    done = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60)
+    os.close(ours)
+    os.close(theirs)
 
-    assert result.exit_code == 130
-    assert re.search(r"\nRemove 1 run and 0 other files, .*\? \[y/N\]: \n$", result.stderr)
+    assert done.returncode == 130, done.stderr
+    assert re.search(r"\nRemove 1 run and 0 other files, .*\? \[y/N\]: \n$", done.stderr)
     assert run.is_dir()
 
 
