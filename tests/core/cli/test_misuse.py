@@ -208,7 +208,7 @@ def test_no_answer_to_a_question_is_no_and_ends_it_with_130(run: Path) -> None:
     os.close(theirs)
 
     assert done.returncode == 130, done.stderr
-    assert re.search(r"\nRemove 1 run and 0 other files, .*\? \[y/N\]: \n$", done.stderr)
+    assert re.search(r"\nRemove 1 run and 0 other files, .*\? \[y/N\]: ?\n$", done.stderr)
     assert run.is_dir()
 
 
