@@ -119,13 +119,6 @@ def _as_dict(names: tuple[str, ...], *values: Any) -> dict[str, Any]:
     return dict(zip(names, values, strict=True))
 
 
-def names_in(values: Any) -> tuple[str, ...]:
-    """Return the names in what a `values_row` made."""
-    return tuple(values) if type(values) is dict else values.__struct_encode_fields__
-
-
 def column(rows: list[MetricsRow], at: int) -> list[Any]:
-    """Return the *at*-th value of each of *rows*, which have the same names."""
-    if type(rows[0].metrics) is dict:
-        return [list(row.metrics.values())[at] for row in rows]
+    """Return the *at*-th value of each of *rows*, whose values have one class."""
     return list(map(attrgetter(f"metrics.field_{at}"), rows))

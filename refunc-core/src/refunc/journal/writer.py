@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
+from msgspec.structs import astuple
+
 from refunc.journal import kinds
 from refunc.journal.appender import FileOutlet
 from refunc.journal.codec import MAX_VALUES, encode_line, encode_lines
@@ -28,7 +30,7 @@ from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder, refuse_lin
 from refunc.journal.levels import ERROR, PROGRESS, RESULT
 from refunc.journal.names import writer_id
 from refunc.journal.outlet import HIGH_WATER, Durability, report
-from refunc.journal.rows import LINE_ITEM, MetricsRow, column, line_row, names_in
+from refunc.journal.rows import LINE_ITEM, MetricsRow, column, line_row
 from refunc.journal.secrets import is_wanted, mask_record, masked, without_secrets
 from refunc.journal.values import short_repr
 
@@ -241,8 +243,14 @@ class JournalWriter(FileOutlet):
         # Dicts have all the names that get no class of their own, each its own ones.
         groups = [[row] for row in met.pop(dict, ())] + list(met.values())
         for alike in sorted(groups, key=_last_number):
-            names = names_in(alike[-1].metrics)
-            self.latest.update(zip(names, [column(alike[-1:], at)[0] for at in range(len(names))], strict=True))
+            last = alike[-1].metrics
+            if type(last) is dict:
+                self.latest.update(last)
+                if self.watch is not None:
+                    self.watch.see(last, _place_of(alike, 0))
+                continue
+            names = last.__struct_encode_fields__
+            self.latest.update(zip(names, astuple(last), strict=True))
             if self.watch is not None:
                 self.watch.see_all(names, partial(column, alike), partial(_place_of, alike))
         met.clear()
