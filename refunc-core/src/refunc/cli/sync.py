@@ -96,7 +96,7 @@ class _Told(logging.Handler):
         """Print the line; where stderr is gone, delivery is not."""
         try:
             error_line(record.getMessage())
-        except Exception:
+        except Exception:  # as stdlib's own handlers do
             self.handleError(record)
 
 

@@ -168,7 +168,7 @@ def _contained(call: Callable[[], object], whose: object, doing: str) -> None:
     """Run *call* so that nothing it raises ends a thread that serves other outlets too, or an exit."""
     try:
         call()
-    except Exception:
+    except Exception:  # what is foreseen is dealt with in the call: this is a fault of ours, and is told as one
         report.exception("%s: %s failed unexpectedly; please report this.", whose, doing)
 
 

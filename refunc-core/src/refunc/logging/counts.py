@@ -28,7 +28,7 @@ def checked_total(option: str, value: Any) -> float | None:
         if isinstance(value, (str, bytes, bool)):
             raise TypeError
         number = operator.index(value) if hasattr(value, "__index__") else float(value)
-    except Exception:
+    except Exception:  # a user's object may raise what it likes; the message says what was given
         hint = " To count the items of an iterable, use track(iterable)." if isinstance(value, Iterable) else ""
         raise ValueError(f"{option}: {short(value)!r} is not a number.{hint}") from None
     if not number >= 0:
@@ -44,7 +44,7 @@ def counted(n: Any, metrics: Mapping[str, Any] | None) -> tuple[float, Mapping[s
         return n, metrics
     try:
         return operator.index(n) if hasattr(n, "__index__") else float(n), metrics
-    except Exception:
+    except Exception:  # see above, but this is the middle of a training
         warn_once(
             f"count {type(n).__name__}",
             "update: %r is neither a count nor metrics; one step is counted.",
@@ -57,5 +57,5 @@ def shown_metrics(metrics: Any) -> dict[str, Any]:
     """Return a copy of *metrics*; what is no mapping has nothing to show."""
     try:
         return dict(metrics) if metrics is not None else {}
-    except Exception:
+    except Exception:  # no mapping, or one whose own code raises
         return {}

@@ -77,7 +77,7 @@ def _origin(dist: Any) -> tuple[str, str]:
     """Return a distribution's name and version; of one that is half removed, question marks."""
     try:
         return str(dist.name), str(dist.version)
-    except Exception:
+    except Exception:  # its metadata are anybody's files
         return "?", "?"
 
 
