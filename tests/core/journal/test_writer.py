@@ -173,3 +173,18 @@ def test_the_last_value_of_a_metric_is_that_of_the_last_record_whatever_stands_b
     writer.flush()
 
     assert writer.latest == {"loss": 2.0, beside: 0.1, 'x"y': 0.3}
+
+
+def test_the_values_of_a_wide_set_are_not_taken_column_by_column(
+    writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each column would go through the whole set once more: of a million names, nobody would see the end."""
+    asked: list[int] = []
+    monkeypatch.setattr("refunc.journal.writer.column", lambda rows, at: asked.append(at) or [])
+    many = {f"m{n}": float(n) for n in range(1_000)}
+    writer.append(MetricsRow(0, 1.0, kinds.METRICS, step=0, metrics=many))
+    writer.append(MetricsRow(0, 2.0, kinds.METRICS, step=1, metrics={**many, "m0": 7.0}))
+
+    assert writer.flush()
+    assert writer.latest == {**many, "m0": 7.0}
+    assert asked == []
