@@ -153,6 +153,17 @@ class Tools:
             os.kill(pid, signal.SIGKILL)
         return len(pids)
 
+    @classmethod
+    def left_in(cls, folder: Path) -> dict[Path, bytes]:
+        """
+        Kill the delivery processes that work for *folder*; return every file that is left there, with its content.
+
+        While one works, a file that it writes aside is listed and gone before it is opened.
+        """
+        cls.kill_delivery(folder)
+        cls.until(lambda: not cls.delivery_pids(folder))
+        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
 
 @pytest.fixture(scope="session")
 def tools() -> type[Tools]:

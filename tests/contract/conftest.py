@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -140,6 +141,8 @@ class Outcome:
     folder: Path
     stdout: str
     stderr: str
+    #: Every file, with its content.
+    files: dict[Path, bytes] = attrs.field(repr=False)
 
     @property
     def runs(self) -> list[Run]:
@@ -168,7 +171,7 @@ def file_of(number: int) -> Path:
     return path
 
 
-def run(number: int, folder: Path) -> Outcome:
+def run(number: int, folder: Path, tools: Any) -> Outcome:
     block = BLOCKS[number]
     for name in block.files:
         (folder / name).write_text(f"content of {name}")
@@ -183,7 +186,7 @@ def run(number: int, folder: Path) -> Outcome:
     assert not re.search(r"^(Traceback|--- Logging error|\S+:\d+: \w*Warning: )", done.stderr, re.MULTILINE), (
         done.stderr
     )
-    return Outcome(folder, done.stdout, done.stderr)
+    return Outcome(folder, done.stdout, done.stderr, tools.left_in(folder))
 
 
 class Reference:
@@ -200,6 +203,6 @@ def reference() -> type[Reference]:
 
 
 @pytest.fixture
-def run_block(own_folder: Path) -> Callable[[int], Outcome]:
+def run_block(own_folder: Path, tools: Any) -> Callable[[int], Outcome]:
     """Run the block of a number in the test's folder, and return what it left behind."""
-    return lambda number: run(number, own_folder)
+    return lambda number: run(number, own_folder, tools)

@@ -40,7 +40,7 @@ def quick_start(left: Any) -> None:
 
 
 def mllogger_setup(left: Any) -> None:
-    files = {path.relative_to(left.folder).as_posix() for path in left.folder.rglob("*") if path.is_file()}
+    files = {path.relative_to(left.folder).as_posix() for path in left.files}
     assert files == {"block.py", "experiments/logs/experiment_001.log", "experiments/logs/experiment_001.jsonl"}
     assert json.loads((left.folder / "experiments/logs/experiment_001.jsonl").read_text())["message"] == "first"
 
