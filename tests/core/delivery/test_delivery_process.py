@@ -221,3 +221,33 @@ def test_integration_context_gives_integrations_for_a_block(finished: Finished, 
 
     assert [call["run"] for call in calls("end")] == ["inside"]
     assert steps() == [1]
+
+
+_A_HANDLER_THAT_OPENS_A_RUN = """
+    import subprocess
+    popen = subprocess.Popen
+    def starts_and_is_interrupted(*args, **options):
+        process = popen(*args, **options)
+        started.append(process)
+        if len(started) == 1: os.kill(os.getpid(), signal.SIGUSR1)
+        return process
+    def opens_a_run(*_):
+        with experiment_context("exp", "handler", logger=log): log.log_metrics({"loss": 2.0}, step=1)
+    started = []
+    subprocess.Popen = starts_and_is_interrupted
+    signal.signal(signal.SIGUSR1, opens_a_run)
+    log.add_integration(ProbeIntegration())
+    with experiment_context("exp", "outer", logger=log): log.log_metrics({"loss": 1.0}, step=0)
+    print(len(started))
+"""
+
+
+def test_a_signal_handler_that_opens_a_run_while_the_process_is_started(
+    finished: Finished, calls: Calls, trouble: Trouble
+) -> None:
+    """What it hands over waits for who is at it: there was a second process for the first run, and a warning."""
+    code, out, err = finished(_A_HANDLER_THAT_OPENS_A_RUN)
+
+    assert (code, out, trouble(err)) == (0, "1\n", [])
+    assert sorted(call["run"] for call in calls("end")) == ["handler", "outer"]
+    assert len({call["pid"] for call in calls()}) == 1

@@ -50,6 +50,7 @@ class _Handover:
         self.trouble = Trouble()
         self.thread: threading.Thread | None = None
         self.lock = threading.RLock()  # re-entrant: a signal handler may log a run's first record
+        self.is_at_work = False
         self.is_closed = False
 
     def attach(self, attachment: Attachment, integration: Any) -> None:
@@ -95,16 +96,24 @@ class _Handover:
 
     def work(self) -> None:
         with self.lock:
-            while self.queue:
-                attachment, integration = self.queue[0]
-                self._place(attachment, integration)
-                self.queue.popleft()
-            for process in [process for process in self.processes if not process.is_alive()]:
-                self._bury(process)
-            for key, (due, attachments) in tuple(self.restarts.items()):
-                if time.monotonic() >= due or self.is_closed:
-                    del self.restarts[key]
-                    self.processes.append(Process(attachments))
+            if self.is_at_work:  # this is a signal handler in it, which goes on behind it with what that attached
+                return
+            try:
+                self.is_at_work = True
+                self._work()
+            finally:
+                self.is_at_work = False
+
+    def _work(self) -> None:
+        while self.queue:
+            self._place(*self.queue[0])
+            self.queue.popleft()
+        for process in [process for process in self.processes if not process.is_alive()]:
+            self._bury(process)
+        for key, (due, attachments) in tuple(self.restarts.items()):
+            if time.monotonic() >= due or self.is_closed:
+                del self.restarts[key]
+                self.processes.append(Process(attachments))
 
     def _place(self, attachment: Attachment, integration: Any) -> None:
         key = attachment.passport.key
