@@ -145,6 +145,22 @@ def test_an_impatient_ctrl_c_at_exit_loses_nothing(
     assert sum(isinstance(record, RunEnd) for record in records) == 1
 
 
+def test_a_run_that_failed_says_so_where_its_traceback_cannot_be_formatted(
+    finished: _Finished, only_run: Callable[[], Run]
+) -> None:
+    """As where Ctrl-C comes a second time while the source is read for it: the run was said to be completed."""
+    code, _, err = finished("""
+    import traceback
+    def interrupted(*_): raise KeyboardInterrupt
+    traceback.format_exception = interrupted
+    log.log_metrics({"n": 1})
+    raise ValueError("no data")
+    """)
+
+    assert code == 1, err
+    assert only_run().status == "failed"
+
+
 def _segments_of(process: subprocess.Popen[str]) -> Any:
     from pathlib import Path
 

@@ -44,7 +44,7 @@ _opening = threading.RLock()
 joining = threading.RLock()
 #: The run that ended last in this process.
 last_ended: ActiveRun | None = None
-_ending_error: list[tuple[str, str]] = []
+_ending_error: list[tuple[str, str | None]] = []
 _is_hooked = False
 _own_hook: Callable[..., None] | None = None
 _is_exiting = False
@@ -225,8 +225,10 @@ def _chain_excepthook() -> None:
 
     def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         try:
+            status = status_of_exception(error)
+            _ending_error.append((status, None))  # at once: Ctrl-C again may interrupt what formats
             text = excerpt("".join(traceback.format_exception(kind, error, trace)))
-            _ending_error.append((status_of_exception(error), text))
+            _ending_error.append((status, text))
         finally:
             previous(kind, error, trace)
 
