@@ -186,10 +186,10 @@ class SharedTerminal:
         """Be `input`: take the bars away while somebody types."""
         if self._child_lock is not None or self._is_raw:
             return original(*prompt)
-        with self.frame():
-            (self._write if self._parts is None else self._parts.append)(CLEAR_DOWN)
-        self._is_raw = True
         try:
+            with self.frame():
+                (self._write if self._parts is None else self._parts.append)(CLEAR_DOWN)
+                self._is_raw = True
             return original(*prompt)
         finally:
             self._is_raw = not self._undo
