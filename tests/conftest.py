@@ -9,6 +9,7 @@ they get.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import importlib
 import json
 import logging
@@ -26,6 +27,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+with contextlib.suppress(ImportError):  # what rehearses the release has no need of it
+    import hypothesis
+
+    # Its own deadline is 200 ms for each example, which a busy machine misses now and then.
+    hypothesis.settings.register_profile("refunc", deadline=None)
+    hypothesis.settings.load_profile("refunc")
 
 #: Modules with integrations that write down what they get.
 INTEGRATIONS = Path(__file__).parent / "integrations"
@@ -49,7 +57,7 @@ def pytest_configure() -> None:
 @pytest.fixture(autouse=True)
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run each test in an empty folder, without the variables that a developer's shell may have set."""
-    for name in [name for name in os.environ if name.startswith("REFUNC_")]:
+    for name in [name for name in os.environ if name.startswith("REFUNC_") and name != "REFUNC_CACHE"]:
         monkeypatch.delenv(name)
     for name in ("NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE"):
         monkeypatch.delenv(name, raising=False)
@@ -150,7 +158,8 @@ class Tools:
         """Kill the delivery processes that work for *folder*; return how many there were."""
         pids = cls.delivery_pids(folder)
         for pid in pids:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                os.kill(pid, signal.SIGKILL)
         return len(pids)
 
     @classmethod

@@ -18,7 +18,7 @@ from refunc.journal.tail import Position, Tail
 from refunc.logging import ExperimentTracker, MLLogger
 from refunc.runs.run import Run
 
-pytestmark = [pytest.mark.crash, pytest.mark.usefixtures("clean_process")]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600), pytest.mark.usefixtures("clean_process")]
 
 #: How often the slower readers, `refunc show` and `refunc ls`, look at a damaged run as well.
 SHOWN = 25

@@ -21,6 +21,7 @@ WRITE, OPEN, SYNC = 1, 2, 3
 # One process for all n of a fault: a fault is a line on stdin, and what came of it a line on stdout.
 _TRAINING = """
 import ctypes, json, logging, os, sys, time
+import refunc.journal.pump as pump
 import refunc.journal.writer as writer
 from refunc.journal.reader import Account
 from refunc.journal.record import Gap, Metrics
@@ -31,6 +32,7 @@ faults = ctypes.CDLL(os.environ["LD_PRELOAD"])
 faults.fault_hits.restype = ctypes.c_long
 writer.SEGMENT_BYTES = 600  # so that files are opened now and then
 writer.HIGH_WATER = 64  # so that memory is full at once
+pump.SYNC_INTERVAL = 3600  # so that the n-th call is one of this thread
 said = []
 class Heard(logging.Handler):
     def emit(self, record): said.append(record.getMessage())

@@ -330,7 +330,6 @@ def test_any_order_of_events_is_what_the_model_says(
         settings=settings(
             max_examples=times(300, 5_000),
             stateful_step_count=30,
-            deadline=None,
             database=None,
             suppress_health_check=list(HealthCheck),
         ),

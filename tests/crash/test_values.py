@@ -213,7 +213,7 @@ def test_no_value_raises_and_every_line_parses(times: Callable[[float, float], i
     """With json, DuckDB and polars."""
     bench = _Bench()
 
-    @settings(max_examples=500, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=500, database=None, suppress_health_check=list(HealthCheck))
     @given(values=st.dictionaries(_KEYS, _VALUES, max_size=3), name=_LEAVES, step=_LEAVES)
     def log_all(values: dict[Any, Any], name: Any, step: Any) -> None:
         run, log = bench.tracker(), bench.log

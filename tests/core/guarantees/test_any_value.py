@@ -46,7 +46,7 @@ def _with_hostile(value: Any) -> Any:
     return Hostile() if value == "hostile" else value
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.dictionaries(_TEXT | st.integers(), _VALUES, max_size=4), step=st.none() | st.integers() | st.floats())
 def test_nothing_raises_and_every_line_is_strict_json(values: dict[Any, Any], step: Any) -> None:
     log = MLLogger("fuzzed", "INFO", log_dir=tempfile.mkdtemp())

@@ -162,8 +162,8 @@ def test_an_error_line_interrupted_right_after_is_there(finished: _Finished, jou
     import logging; logging.getLogger("train").handlers.clear()
     log.start_experiment("e")
     for n in range(50):
-        signal.setitimer(signal.ITIMER_REAL, 0.0003 + n * 0.00001)
         try:
+            signal.setitimer(signal.ITIMER_REAL, 0.0003 + n * 0.00001)
             log.error("line %d", n)
             time.sleep(1)
         except KeyboardInterrupt:

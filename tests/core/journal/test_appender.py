@@ -223,6 +223,7 @@ def test_what_a_failed_sync_has_written_again_is_not_left_where_that_is_refused_
 ) -> None:
     """And what was logged meanwhile comes behind it: it was taken for written, with numbers of its own."""
     outlet = Lines(tmp_path)
+    outlet._served = True  # by this test alone
     outlet.write_all("ab")
     with monkeypatch.context() as patch:
         patch.setattr("refunc.journal.file._datasync", lambda fd: (_ for _ in ()).throw(OSError(5, "EIO")))
@@ -247,6 +248,7 @@ def test_what_a_failed_sync_has_written_again_is_written_once_more_where_that_fi
 ) -> None:
     """Else `flush(sync=True)` would say of lines that they are on the disk, of which nobody knows that."""
     outlet = Lines(tmp_path)
+    outlet._served = True  # by this test alone
     outlet.write_all("ab")
     with monkeypatch.context() as patch:
         patch.setattr("refunc.journal.file._datasync", lambda fd: (_ for _ in ()).throw(OSError(5, "EIO")))
@@ -268,6 +270,7 @@ def test_a_file_that_an_interrupt_left_both_behind_and_in_use_is_synced_whole(
 ) -> None:
     """Ctrl-C hit where a refused write had the file left: it is closed with the next sync, and written to meanwhile."""
     outlet = Lines(tmp_path)
+    outlet._served = True  # by this test alone
     outlet.write("a")
     retire = outlet._retire
 

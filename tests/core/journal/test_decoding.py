@@ -72,7 +72,7 @@ def _point(item: PointLine | Metrics) -> Any:
     return item.seq, item.time, item.step, item.epoch, values, other
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.none(), _FORGED), max_size=12), st.data())
 def test_whatever_stands_in_a_line_it_reads_as_it_does_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kinds: list[list[tuple[str, str]] | None], data: st.DataObject

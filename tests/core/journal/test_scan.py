@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refunc.journal import scan as scanning
@@ -74,7 +74,6 @@ def as_scanned(paths: list[Path], place: Place) -> list[Any]:
 journals = st.lists(st.lists(st.tuples(st.sampled_from(sorted(LINES)), st.integers(0, 12)), max_size=8), max_size=3)
 
 
-@settings(deadline=None)
 @given(segments=journals)
 def test_the_same_records_and_the_same_account(
     segments: list[list[tuple[str, int]]], tmp_path_factory: pytest.TempPathFactory
@@ -88,7 +87,6 @@ def test_the_same_records_and_the_same_account(
     assert (found, place.account) == as_read(folder)
 
 
-@settings(deadline=None)
 @given(segments=journals, cuts=st.lists(st.floats(0, 1), max_size=5))
 def test_the_same_in_many_goes_while_the_files_grow(
     segments: list[list[tuple[str, int]]], cuts: list[float], tmp_path_factory: pytest.TempPathFactory

@@ -162,7 +162,7 @@ def test_async_closed_while_its_target_is_slow_loses_nothing() -> None:
 
 def test_a_slow_target_keeps_no_journal_and_no_log_file_waiting(tmp_path: Path) -> None:
     script = """
-import logging, os, signal, time
+import glob, logging, os, signal, time
 from refunc.logging import AsyncHandler, MLLogger, experiment_context
 class Slow(logging.Handler):
     def emit(self, record):
@@ -177,7 +177,11 @@ with experiment_context("e", "r"):
         log.log_metrics({"loss": number})
         log.info("line")
         time.sleep(0.01)
-    time.sleep(0.5)
+    def written():
+        journal = "".join(open(path).read() for path in glob.glob("experiments/*/journal/*.jsonl"))
+        return journal.count('"loss"') == 100 == open("logs/train.log").read().count("  line\\n")
+    while not written():
+        time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)

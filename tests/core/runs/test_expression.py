@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refunc.runs.expression import MISSING, ExpressionError, compiled
@@ -108,7 +108,6 @@ def test_what_is_refused_says_where(text: str, column: int, says: str) -> None:
     assert abs(error.value.column - column) <= (3 if says == "cannot be read" else 0)
 
 
-@settings(deadline=None)
 @given(text=st.text(st.sampled_from("params.lr 9*<>()[]'\"andnotorin+-/%,0x{}:=~\\é\n"), max_size=60))
 def test_whatever_is_typed_is_answered_or_refused(text: str) -> None:
     try:

@@ -93,7 +93,7 @@ growths = st.lists(
 )
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(growths=growths, full=st.sampled_from([1, 5, 1_000_000]), small=st.sampled_from([2, 16_384]))
 def test_whatever_is_written_and_however_it_grows(
     growths: list[Any], full: int, small: int, tmp_path_factory: pytest.TempPathFactory

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from refunc.logging import ExperimentTracker
@@ -135,7 +135,6 @@ def test_columns_cannot_be_changed() -> None:
 numbers = st.floats(allow_nan=True, allow_infinity=True)
 
 
-@settings(deadline=None)
 @given(values=st.lists(numbers, max_size=200), max_points=st.integers(5, 50))
 def test_a_thinned_out_series_keeps_its_ends_its_extremes_and_a_nan(values: list[float], max_points: int) -> None:
     thin = series(values).downsample(max_points)
