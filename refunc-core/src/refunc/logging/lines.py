@@ -7,7 +7,6 @@ the same name, to the console and to whatever handlers others have put there or 
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -36,17 +35,16 @@ from refunc.journal.values import (
     jsonable_mapping,
 )
 from refunc.logging import current
+from refunc.logging.emission import Emission
 from refunc.logging.fields import EMPTY, Fields
 from refunc.logging.payload import artifact_texts, merged_text, split_metrics, tag_texts, with_payload
-from refunc.logging.records import caller_at, caller_outside, known_sources, record_for, source_of
+from refunc.logging.records import caller_at, caller_outside, known_sources, source_of
 from refunc.logging.run import ActiveRun
 from refunc.logging.steps import Steps
-from refunc.logging.tracebacks import exc_info_of, is_wanted, stack_text, trace_text
+from refunc.logging.tracebacks import exc_info_of, is_wanted, trace_text
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-    from refunc.logging.logfile import LogFile
 
     _ExcInfo = (
         bool
@@ -79,15 +77,11 @@ class LineFields(TypedDict, total=False):
 _new_fields = tuple.__new__
 
 
-class Lines:
-    """The level methods. Whoever inherits them says which run is current and has a stdlib logger and log files."""
+class Lines(Emission):
+    """The level methods. Whoever inherits them says which run is current."""
 
     name: str
-    _level: int
     _is_tracking: bool
-    _stdlib: logging.Logger
-    _files: list[LogFile]
-    _has_lines: bool
     _loose_steps: Steps
     _place: Steps
 
@@ -260,58 +254,6 @@ class Lines:
             experiment, number = (None, None) if run is None else (run.experiment_id, run.run_id)
             said = _new_fields(Fields, (step, epoch, values, texts or EMPTY, names or (), more, experiment, number))
             self._emit(level, message, frame, error, trace, with_stack, moment, said, is_shown)
-
-    def _is_shown(self, level: int) -> bool:
-        """Whether the stdlib logger has anything to do with a line of *level*: most of what one costs is for that."""
-        stdlib = self._stdlib
-        if stdlib.filters:
-            return True
-        while not stdlib.handlers:
-            if stdlib.parent is None or not stdlib.propagate:
-                return level >= WARNING  # `logging.lastResort`
-            stdlib = stdlib.parent
-        return True
-
-    def _emit(
-        self,
-        level: int,
-        message: str,
-        frame: Any,
-        error: Any,
-        trace: str | None,
-        with_stack: bool,
-        moment: float,
-        fields: Fields,
-        is_shown: bool,
-    ) -> None:
-        """
-        Give the stdlib record of a line to the log files and, if it *is_shown*, to the handlers of the stdlib logger.
-
-        Its text is merged, because it is formatted again by another thread.
-        """
-        stack = stack_text(frame) if with_stack else None
-        record = record_for(self._stdlib, level, message, frame, error, stack, moment)
-        record.refunc = fields
-        record.exc_text = trace
-        if is_shown and fields.extra:
-            attributes = record.__dict__
-            for key, value in fields.extra.items():
-                # As `extra=` does in the stdlib, for other libraries' handlers; a name that is taken is no error here.
-                attributes.setdefault(key, value)
-        # What refunc says of its own accord makes no file: `logs/` has one for each logger that somebody used.
-        for file in self._files if self._has_lines else ():
-            if level >= ERROR:
-                file.write(record)
-            else:
-                file.append(record)
-        if is_shown and self._stdlib.isEnabledFor(level):
-            self._stdlib.handle(record)
-
-    def _say(self, level: int, message: str, fields: Fields = Fields(), *, moment: float | None = None) -> None:  # noqa: B008  # a frozen value
-        """Show a line on the console and in the log files only: what it says stands in the journal in another form."""
-        if self._level <= level:
-            frame, is_shown = caller_outside(), self._is_shown(level)
-            self._emit(level, message, frame, None, None, False, moment or time(), fields, is_shown)
 
 
 def _line_fields(

@@ -1,8 +1,9 @@
 """
 MLLogger: turns a call into a record, hands it over, and does nothing else.
 
-Its parts are `Lines` (text with fields), `Recorder` (params, metrics, artifacts), `Delivering` (integrations) and
-`Entries` (reading back); this file makes them one logger: configuration, which run a call belongs to, handlers.
+Its parts are `Lines` (text with fields, on `Emission`: handlers and log files), `Recorder` (params, metrics, artifacts,
+on `Places`: step and epoch), `Delivering` (integrations) and `Entries` (reading back); this file makes them one logger:
+configuration, and which run a call belongs to.
 """
 
 from __future__ import annotations
@@ -265,30 +266,6 @@ class MLLogger(Delivering, Recorder, Entries, Lines):
         else:
             self._show(METRIC, ", ".join(metrics), metrics, step, epoch, run)
 
-    # -- handlers and files ------------------------------------------------------------------------------------------
-
-    @property
-    def handlers(self) -> list[logging.Handler]:
-        """The stdlib handlers of this logger's name, refunc's console handler among them."""
-        return list(self._stdlib.handlers)
-
-    def add_handler(self, handler: logging.Handler) -> None:
-        """
-        Add any stdlib handler. An AsyncHandler or BufferedHandler without a target takes over the handlers that the
-        logger has: it stands before them.
-        """
-        if not isinstance(handler, logging.Handler):
-            raise TypeError(f"add_handler: {handler!r} is not a logging.Handler.")
-        adopt = getattr(handler, "adopt", None)
-        if adopt is not None and adopt(self._stdlib.handlers):
-            for wrapped in self._stdlib.handlers[:]:
-                self._stdlib.removeHandler(wrapped)
-        self._stdlib.addHandler(handler)
-
-    def remove_handler(self, handler: logging.Handler) -> None:
-        """Take *handler* away; one that is not there is no error."""
-        self._stdlib.removeHandler(handler)
-
     @property
     def experiment_tracking(self) -> bool:
         """Whether lines and data of this logger go to runs that it has not started itself."""
@@ -298,20 +275,6 @@ class MLLogger(Delivering, Recorder, Entries, Lines):
     def experiment_tracking(self, experiment_tracking: bool) -> None:
         self._is_tracking = experiment_tracking
         self._place = self._loose_steps  # the run that was meant is looked for anew
-
-    @property
-    def level(self) -> int:
-        """The number of the level below which lines are dropped; may be set to a name too."""
-        return self._level
-
-    @level.setter
-    def level(self, level: int | str) -> None:
-        self.set_level(level)
-
-    def set_level(self, level: int | str) -> None:
-        """Change the level below which lines are dropped. Raises ValueError for a level that is none."""
-        self._level = level_number(level)
-        self._stdlib.setLevel(self._level)
 
     def flush(self, *, sync: bool = False) -> bool:
         """

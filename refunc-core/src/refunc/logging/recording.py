@@ -1,5 +1,5 @@
 """
-The calls that record data: params, metrics, artifacts, tags, results, steps. MLLogger and ExperimentTracker share them.
+The calls that record data: params, metrics, artifacts, tags, results. MLLogger and ExperimentTracker share them.
 
 They differ in one thing, which run a call belongs to (`_data_run`), and in how a line reaches the console (`_show`).
 """
@@ -25,31 +25,25 @@ from refunc.journal.values import (
     key_text,
     text_of,
 )
-from refunc.logging import current
 from refunc.logging.definition import definition
 from refunc.logging.echo import Echo, Shown
-from refunc.logging.integrations import is_in_hook
 from refunc.logging.payload import known, split_metrics, tag_texts
+from refunc.logging.places import Places
 from refunc.logging.report import warn_once
 from refunc.logging.run import ActiveRun
-from refunc.logging.steps import Steps, whole
+from refunc.logging.steps import whole
 
 
-class Recorder:
+class Recorder(Places):
     """Data calls, on whatever run `_data_run` says. None of them raises because of a value, a file or a disk."""
 
-    name: str
-
-    # Read by every call: a slot is found at once, in a class with any number of attributes beside it.
-    __slots__ = ("__dict__", "__weakref__", "_metric_set", "_place")
+    # See `Places`.
+    __slots__ = ("_metric_set",)
 
     def __init__(self) -> None:
-        self._loose_steps = Steps()
-        self._last_run: ActiveRun | None = None
-        self._run: ActiveRun | None = None
+        super().__init__()
         self._echo = Echo()
         self._metric_set = self._echo.metric_set(())  # of the last call, whose names the next one will have
-        self._place = self._loose_steps
 
     def _data_run(self) -> ActiveRun | None:
         """Return the run that a data call belongs to; None where none is to be recorded."""
@@ -289,79 +283,3 @@ class Recorder:
             return
         for path in several:
             self.log_artifact(path, artifact_type)
-
-    # -- where the training stands -----------------------------------------------------------------------------------
-
-    def step(self) -> int:
-        """Count one step and return the new number; the first call gives 1. Opens no run."""
-        steps = self._steps()
-        steps.step = (steps.step or 0) + 1
-        return steps.step
-
-    def set_step(self, step: int) -> int | None:
-        """Say which step it is: for this logger in its current run. Opens no run."""
-        steps = self._steps()
-        steps.step = whole("step", step)
-        return steps.step
-
-    def epoch(self) -> int:
-        """Count one epoch and return the new number; the first call gives 1. Opens no run."""
-        steps = self._steps()
-        steps.epoch = (steps.epoch or 0) + 1
-        return steps.epoch
-
-    def set_epoch(self, epoch: int) -> int | None:
-        """Say which epoch it is: for this logger in its current run. Opens no run."""
-        steps = self._steps()
-        steps.epoch = whole("epoch", epoch)
-        return steps.epoch
-
-    def _current_run(self) -> ActiveRun | None:
-        """Return the run that a call belongs to, without opening one."""
-        raise TypeError(f"{type(self).__name__} does not say which run it is in.")
-
-    def _steps(self) -> Steps:
-        run = self._current_run()
-        return self._loose_steps if run is None else self._steps_in(run)
-
-    def _steps_in(self, run: ActiveRun) -> Steps:
-        """Return this logger's place in *run*; what it counted before any run becomes its place in the first one."""
-        steps = run.steps.get(self)
-        if steps is None:
-            if is_in_hook():  # a record of somebody else is the first one
-                steps = Steps()
-                steps.enter(run, self.name)
-                return steps
-            steps = self._enter(run)
-        self._place = steps
-        if self._is_current(run):
-            with current.joining:
-                steps.is_current = self._is_current(run)
-                if not self._is_current(run):  # it was ended meanwhile, or a signal handler opened another one
-                    steps.is_current = False
-        return steps
-
-    def _enter(self, run: ActiveRun) -> Steps:
-        """Return a new place in *run*, or the one that another thread made meanwhile: there is one, which run knows."""
-        with current.joining:
-            known = run.steps.get(self)
-            if known is not None:
-                return known
-            loose, self._loose_steps = self._loose_steps, Steps()
-            loose.enter(run, self.name)
-            steps = run.steps.setdefault(self, loose)  # a signal handler may have been here
-            self._last_run = run
-        self._joined(run)
-        return steps
-
-    def _is_current(self, run: ActiveRun) -> bool:
-        """Whether whatever this logger records now can only mean *run*."""
-        return (run.is_open and self._run is run) or current.is_only(run)
-
-    def _join(self, run: ActiveRun) -> None:
-        """Make sure that *run* knows this logger, before its first record there."""
-        if self not in run.steps:
-            self._steps_in(run)
-
-    def _joined(self, run: ActiveRun) -> None:
-        """Do what comes before this logger's first record in *run*."""
