@@ -18,6 +18,26 @@ import pytest
 from refunc.journal.appender import FileOutlet
 from refunc.journal.file import AppendFile
 
+#: What the disk may refuse.
+SYNC, WRITE = "refunc.journal.file._datasync", "refunc.journal.file.AppendFile.append_from"
+
+
+@contextlib.contextmanager
+def refusing(call: str, refusal: BaseException | None = None) -> Iterator[None]:
+    """Have *call* raise *refusal*, or else an EIO, in the block."""
+
+    def refuse(*args: Any, **options: Any) -> Any:
+        raise refusal or OSError(errno.EIO, "EIO")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(call, refuse)
+        yield
+
+
+def left_in(folder: Path) -> list[list[str]]:
+    """Return the lines of each file, without its header."""
+    return [path.read_text().splitlines()[1:] for path in sorted(folder.glob("*.txt"))]
+
 
 class Lines(FileOutlet):
     """Writes numbers as lines of text into files of fifty bytes."""
@@ -202,36 +222,31 @@ def test_a_write_that_fails_halfway_is_made_whole(
     ]
 
 
-def test_a_failed_sync_is_made_good_without_any_further_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_sync_is_made_good_without_any_further_record(tmp_path: Path) -> None:
     """The lines are in a second file, which is synced: an idle run must not wait for its next record."""
     outlet = Lines(tmp_path)
     outlet.queue.extend("abc")
     assert outlet.flush()
-    with monkeypatch.context() as patch:
-        patch.setattr("refunc.journal.file._datasync", lambda fd: (_ for _ in ()).throw(OSError(5, "EIO")))
+    with refusing(SYNC):
         assert not outlet.flush(sync=True)
     assert outlet.flush(sync=True)
     outlet.close()
 
-    files = [path.read_text().splitlines()[1:] for path in sorted(tmp_path.glob("*.txt"))]
-    assert files == [["0:a", "1:b", "2:c"]] * 2
+    assert left_in(tmp_path) == [["0:a", "1:b", "2:c"]] * 2
 
 
 @pytest.mark.parametrize("refusal", [OSError(errno.ENOSPC, "full"), KeyboardInterrupt()], ids=repr)
 def test_what_a_failed_sync_has_written_again_is_not_left_where_that_is_refused_too(
-    refusal: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    refusal: BaseException, tmp_path: Path
 ) -> None:
     """And what was logged meanwhile comes behind it: it was taken for written, with numbers of its own."""
     outlet = Lines(tmp_path)
     outlet._served = True  # by this test alone
     outlet.write_all("ab")
-    with monkeypatch.context() as patch:
-        patch.setattr("refunc.journal.file._datasync", lambda fd: (_ for _ in ()).throw(OSError(5, "EIO")))
+    with refusing(SYNC):
         assert not outlet.flush(sync=True)
-    with monkeypatch.context() as patch:
-        patch.setattr(AppendFile, "append_from", lambda *args, **options: (_ for _ in ()).throw(refusal))
-        with contextlib.suppress(KeyboardInterrupt):
-            assert not outlet.flush()
+    with refusing(WRITE, refusal), contextlib.suppress(KeyboardInterrupt):
+        assert not outlet.flush()
     assert not outlet.is_idle
 
     outlet.queue.extend("cd")
@@ -239,30 +254,26 @@ def test_what_a_failed_sync_has_written_again_is_not_left_where_that_is_refused_
     assert outlet.is_idle
     outlet.close()
 
-    files = [path.read_text().splitlines()[1:] for path in sorted(tmp_path.glob("*.txt"))]
-    assert files == [["0:a", "1:b"], ["0:a", "1:b", "2:c", "3:d"]]
+    assert left_in(tmp_path) == [["0:a", "1:b"], ["0:a", "1:b", "2:c", "3:d"]]
 
 
 def test_what_a_failed_sync_has_written_again_is_written_once_more_where_that_file_fails_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """Else `flush(sync=True)` would say of lines that they are on the disk, of which nobody knows that."""
     outlet = Lines(tmp_path)
     outlet._served = True  # by this test alone
     outlet.write_all("ab")
-    with monkeypatch.context() as patch:
-        patch.setattr("refunc.journal.file._datasync", lambda fd: (_ for _ in ()).throw(OSError(5, "EIO")))
+    with refusing(SYNC):
         assert not outlet.flush(sync=True)
-    with monkeypatch.context() as patch:
-        patch.setattr(AppendFile, "append_from", lambda *args, **options: (_ for _ in ()).throw(OSError(5, "EIO")))
+    with refusing(WRITE):
         assert not outlet.flush()
     assert not outlet.is_idle
 
     assert outlet.flush(sync=True)
     outlet.close()
 
-    files = [path.read_text().splitlines()[1:] for path in sorted(tmp_path.glob("*.txt"))]
-    assert files == [["0:a", "1:b"], [], ["0:a", "1:b"]]
+    assert left_in(tmp_path) == [["0:a", "1:b"], [], ["0:a", "1:b"]]
 
 
 def test_a_file_that_an_interrupt_left_both_behind_and_in_use_is_synced_whole(
@@ -278,8 +289,7 @@ def test_a_file_that_an_interrupt_left_both_behind_and_in_use_is_synced_whole(
         retire(state)
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch:
-        patch.setattr(AppendFile, "append_from", lambda *args, **options: (_ for _ in ()).throw(OSError(5, "EIO")))
+    with refusing(WRITE), monkeypatch.context() as patch:
         patch.setattr(outlet, "_retire", retire_and_be_interrupted)
         with pytest.raises(KeyboardInterrupt):
             outlet.write("b")
@@ -293,13 +303,13 @@ def test_a_file_that_an_interrupt_left_both_behind_and_in_use_is_synced_whole(
     assert outlet.read() == ["a", "b", "c", "d", "e"]
 
 
-def test_a_disk_that_never_syncs_does_not_fill_with_copies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("refunc.journal.file._datasync", lambda fd: (_ for _ in ()).throw(OSError(5, "EIO")))
+def test_a_disk_that_never_syncs_does_not_fill_with_copies(tmp_path: Path) -> None:
     outlet = Lines(tmp_path)
     outlet.queue.extend("abc")
-    for _ in range(20):
-        assert not outlet.flush(sync=True)
-    outlet.close()
+    with refusing(SYNC):
+        for _ in range(20):
+            assert not outlet.flush(sync=True)
+        outlet.close()
 
     assert len(list(tmp_path.glob("*.txt"))) <= 5
     assert outlet.read() == ["a", "b", "c"]
