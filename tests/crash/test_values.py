@@ -165,6 +165,10 @@ def _is_hashable(value: Any) -> bool:
     return True
 
 
+#: A metric's name that hypothesis does not come upon, as it does on `n`.
+OWN = "the number of the example"
+
+
 class _Bench:
     """One run that many examples log into: making a folder for each would be all that the test does."""
 
@@ -193,8 +197,8 @@ class _Bench:
         account = Account()
         records = list(read_journal(run.folder, account))
         assert account == Account()
-        found = [record.metrics["n"] for record in records if isinstance(record, Metrics) and "n" in record.metrics]
-        assert found == self.numbers
+        points = [record.metrics for record in records if isinstance(record, Metrics)]
+        assert [metrics[OWN] for metrics in points if OWN in metrics] == self.numbers
         lines = 0
         for path in sorted(run.folder.glob("journal/*.jsonl")):
             for line in path.read_bytes().split(b"\n")[:-1]:
@@ -218,7 +222,7 @@ def test_no_value_raises_and_every_line_parses(times: Callable[[float, float], i
     def log_all(values: dict[Any, Any], name: Any, step: Any) -> None:
         run, log = bench.tracker(), bench.log
         hostile, name, step = _with_things(values), _with_things(name), _with_things(step)
-        run.log_metrics({"n": float(bench.examples)})
+        run.log_metrics({OWN: float(bench.examples)})
         bench.numbers.append(float(bench.examples))
         run.log_metrics(hostile, step, epoch=step)
         run.log_metrics({name: 1.0} if _is_hashable(name) else name)
@@ -273,6 +277,6 @@ def test_a_record_that_no_reader_would_take_is_cut_and_says_so() -> None:
     run = bench.tracker()
     run.log_metrics({f"name {n}": float(n) for n in range(1_000_000)})
     run.log_metrics({"x" * 20_000_000: math.nan})
-    run.log_metrics({"n": 1.0})
+    run.log_metrics({OWN: 1.0})
     bench.numbers.append(1.0)
     bench.close()
