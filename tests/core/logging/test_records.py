@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from refunc.logging.fields import Fields
+from refunc.logging.formatters import ColoredFormatter, JSONFormatter
 from refunc.logging.records import record_for
 
 assert multiprocessing  # imported for its presence
@@ -26,7 +28,7 @@ def both() -> tuple[dict[str, Any], dict[str, Any]]:
     except ValueError:
         error = sys.exc_info()
     moment = time.time()
-    ours = record_for(logger, 24, "message", frame, error, "stack", moment)
+    ours = record_for(logger, 24, "message", frame, error, "stack", moment, True)
     code = frame.f_code
     line = ours.lineno
     theirs = logger.makeRecord("records", 24, code.co_filename, line, "message", (), error, code.co_name, None, "stack")
@@ -73,7 +75,7 @@ def test_a_factory_that_somebody_set_is_asked() -> None:
 
     logging.setLogRecordFactory(Marked)
     try:
-        record = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25)
+        record = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25, True)
     finally:
         logging.setLogRecordFactory(logging.LogRecord)
 
@@ -92,9 +94,9 @@ def test_another_way_to_make_records_is_asked(monkeypatch: pytest.MonkeyPatch) -
     class Tracing(logging.Logger):
         makeRecord = traced  # noqa: N815  # stdlib's name
 
-    by_class = record_for(Tracing("records"), 20, "m", sys._getframe(), None, None, 12.25)
+    by_class = record_for(Tracing("records"), 20, "m", sys._getframe(), None, None, 12.25, True)
     monkeypatch.setattr(logging.Logger, "makeRecord", traced)
-    by_patch = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25)
+    by_patch = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25, True)
 
     assert (vars(by_class)["trace_id"], vars(by_patch)["trace_id"]) == (7, 7)
 
@@ -102,7 +104,7 @@ def test_another_way_to_make_records_is_asked(monkeypatch: pytest.MonkeyPatch) -
 def test_multiprocessing_that_another_thread_imports_right_now_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "multiprocessing", types.ModuleType("multiprocessing"))
 
-    record = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25)
+    record = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25, True)
 
     assert record.processName == "MainProcess"
 
@@ -113,8 +115,25 @@ import logging, os, sys
 from refunc.logging.records import record_for
 child = os.fork()
 if child == 0:
-    record = record_for(logging.getLogger("child"), logging.INFO, "line", sys._getframe(), None, None, 1.0)
+    record = record_for(logging.getLogger("child"), logging.INFO, "line", sys._getframe(), None, None, 1.0, True)
     os._exit(record.process != os.getpid())
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "formatter", [ColoredFormatter(colored=False), JSONFormatter()], ids=lambda each: type(each).__name__
+)
+def test_a_record_for_files_alone_has_what_they_show(formatter: logging.Formatter) -> None:
+    logger = logging.getLogger("records")
+    error = (ValueError, ValueError("it broke"), None)
+    whole, bare = (
+        record_for(logger, 24, "message", sys._getframe(), error, "stack", 12.25, is_shown)
+        for is_shown in (True, False)
+    )
+    for record in (whole, bare):
+        record.refunc = Fields(step=3, extra={"path": "data"})
+
+    assert formatter.format(bare) == formatter.format(whole)
+    assert "it broke" in formatter.format(bare)

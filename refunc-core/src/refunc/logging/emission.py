@@ -89,7 +89,7 @@ class Emission:
         Its text is merged, because it is formatted again by another thread.
         """
         stack = stack_text(frame) if with_stack else None
-        record = record_for(self._stdlib, level, message, frame, error, stack, moment)
+        record = record_for(self._stdlib, level, message, frame, error, stack, moment, is_shown)
         record.refunc = fields
         record.exc_text = trace
         if is_shown and fields.extra:

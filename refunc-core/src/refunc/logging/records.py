@@ -69,13 +69,21 @@ def caller_outside() -> Any:
 
 
 def record_for(
-    logger: logging.Logger, level: int, message: str, frame: Any, error: Any, stack: str | None, moment: float
+    logger: logging.Logger,
+    level: int,
+    message: str,
+    frame: Any,
+    error: Any,
+    stack: str | None,
+    moment: float,
+    is_shown: bool,
 ) -> logging.LogRecord:
     """
     Return the record of a line with its text merged, logged by *frame* at *moment* (seconds since 1970).
 
     Args:
         error: What stdlib calls `exc_info`, or None.
+        is_shown: Whether handlers see it; else it has only what the formatters of log files look at.
     """
     code = frame.f_code
     if logging.getLogRecordFactory() is not logging.LogRecord or type(logger).makeRecord is not _stdlibs:
@@ -84,13 +92,20 @@ def record_for(
         )
         record.created, record.msecs = moment, moment % 1 * 1000
         return record
-    path = code.co_filename
-    source = source_of(path)
     record = logging.LogRecord.__new__(logging.LogRecord)
     # One by one, as the constructor does: Python then keeps them without a dict, at a third of the price.
     record.name = logger.name
     record.msg = message
     record.args = ()
+    if not is_shown:
+        record.levelno = level
+        record.exc_info = error
+        record.exc_text = None
+        record.stack_info = stack
+        record.created = moment
+        return record
+    path = code.co_filename
+    source = source_of(path)
     record.levelname = logging.getLevelName(level)
     record.levelno = level
     record.pathname = path

@@ -143,19 +143,20 @@ class ColoredFormatter(TotalFormatter):
 
     def _fields_text(self, fields: Fields, paint: _Paint, message_width: int) -> str:
         """Return metrics, step, tags and the rest, with the space before them that puts them into their column."""
+        step, epoch, metrics, tags, artifacts, extra, _, _ = fields
         groups = []
-        if fields.metrics and self._show_metrics:
-            groups.append(paint.metrics(shown(fields.metrics)))
-        if fields.step is not None or fields.epoch is not None:
-            place = zip(("step", "epoch"), (fields.step, fields.epoch), strict=True)
+        if metrics and self._show_metrics:
+            groups.append(paint.metrics(shown(metrics)))
+        if step is not None or epoch is not None:
+            place = zip(("step", "epoch"), (step, epoch), strict=True)
             text = " ".join([f"{name} {value_text(number)}" for name, number in place if number is not None])
             groups.append(f"{paint.secondary}[{text}]{paint.reset}")
-        if fields.tags:
-            groups.append(paint.fields(shown(fields.tags)))
-        if fields.extra:
-            groups.append(paint.fields(shown(fields.extra)))
-        if fields.artifacts:
-            groups.append(paint.fields([("artifact", path) for path in fields.artifacts]))
+        if tags:
+            groups.append(paint.fields(shown(tags)))
+        if extra:
+            groups.append(paint.fields(shown(extra)))
+        if artifacts:
+            groups.append(paint.fields([("artifact", path) for path in artifacts]))
         text = "  ".join(groups)
         if not text or not message_width:
             return text
