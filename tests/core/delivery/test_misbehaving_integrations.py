@@ -69,8 +69,8 @@ def train_beside(kind: str, script: Script, calls: Calls, tools: Any, before: st
         log.add_integrations([{kind}(), ProbeIntegration()])
         with experiment_context("exp", "bad"):
             began = time.time()
-            arrived = lambda: os.path.exists("calls.jsonl") and open("calls.jsonl").read().count('"metrics"')
-            while time.time() - began < 4 or arrived() < 10:
+            arrived = Path("calls.jsonl")
+            while time.time() - began < 4 or not arrived.exists() or arrived.read_text().count('"metrics"') < 10:
                 log.log_metrics({{"t": time.time()}}, step=int((time.time() - began) * 100))
                 time.sleep(0.01)
         print(time.time())
