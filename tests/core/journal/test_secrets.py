@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from refunc.journal import secrets
-from refunc.journal.secrets import MASK, is_secret_name, masked, without_secrets
+from refunc.journal import masking, secrets
+from refunc.journal.masking import masked
+from refunc.journal.secrets import MASK, is_secret_name, without_secrets
 
 CHANCE = random.Random(7)
 
@@ -135,7 +136,7 @@ def test_of_a_hundred_secrets_ninety_nine_are_masked() -> None:
     missed = []
     records = corpus()
     for fields, secret in records:
-        secrets.mask_record(fields)
+        masking.mask_record(fields)
         if secret in json.dumps(fields):
             missed.append((secret, fields))
 
@@ -346,11 +347,31 @@ def test_it_can_be_switched_off(monkeypatch: pytest.MonkeyPatch, own_folder: Pat
 
 
 def test_names_made_up_without_end_fill_no_memory_and_are_looked_at_all_the_same() -> None:
-    remembered = len(secrets._known_sets)
+    remembered = len(masking._known_sets)
     many = {f"name {number}": number for number in range(1_000)}
 
     assert masked({**many, "api_key": "abcdefgh1234"}) == {**many, "api_key": MASK}
-    assert len(secrets._known_sets) == remembered
+    assert len(masking._known_sets) == remembered
     for number in range(1_000):
         assert masked({f"n{number}": 1, "api_key": "abcdefgh1234"})["api_key"] == MASK
-    assert len(secrets._known_sets) <= 512
+    assert len(masking._known_sets) <= 512
+
+
+def test_what_stands_behind_a_flag_in_a_copy_of_argv() -> None:
+    given = [
+        "train.py",
+        "--api-key",
+        "hunter2",
+        "--lr",
+        "0.1",
+        "--token-file",
+        "/run/key",
+        "--pad-token",
+        "eos",
+        "--token",
+    ]
+
+    found = masked({"argv": given})
+
+    assert found == {"argv": [*given[:2], MASK, *given[3:]]}
+    assert masked(given[3:]) == given[3:]

@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 
 from refunc.journal.levels import LEVEL_NAMES, level_name
-from refunc.journal.secrets import is_plain, masked, without_secrets
+from refunc.journal.masking import is_plain, masked
+from refunc.journal.secrets import without_secrets
 from refunc.journal.values import MAX_TEXT, jsonable_mapping, text
 
 #: Sets of names that get a class of their own, about 3 kB each; whoever makes up names without end gets dicts.

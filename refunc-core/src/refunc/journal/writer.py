@@ -28,10 +28,11 @@ from refunc.journal.codec import MAX_VALUES, encode_line, encode_lines
 from refunc.journal.file import AppendFile, sync_file
 from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder, refuse_link
 from refunc.journal.levels import ERROR, PROGRESS, RESULT
+from refunc.journal.masking import is_wanted, mask_record, masked
 from refunc.journal.names import writer_id
 from refunc.journal.outlet import HIGH_WATER, Durability, report
 from refunc.journal.rows import LINE_ITEM, MetricsRow, column, line_row
-from refunc.journal.secrets import is_wanted, mask_record, masked, without_secrets
+from refunc.journal.secrets import without_secrets
 from refunc.journal.values import short_repr
 
 

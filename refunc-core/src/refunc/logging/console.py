@@ -13,7 +13,7 @@ import sys
 from typing import TextIO
 from weakref import WeakSet
 
-from refunc.journal.secrets import is_wanted
+from refunc.journal.masking import is_wanted
 from refunc.logging.attached import has_parent
 from refunc.logging.fields import without_secrets_in
 from refunc.logging.formatters import ColoredFormatter

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from copy import copy
 from typing import Any, NamedTuple
 
-from refunc.journal.secrets import masked, without_secrets
+from refunc.journal.masking import masked
+from refunc.journal.secrets import without_secrets
 
 #: What a line has that passed none; nobody changes it.
 EMPTY: Mapping[str, Any] = {}

@@ -28,7 +28,7 @@ from refunc.journal.levels import (
     WARNING,
     level_number,
 )
-from refunc.journal.secrets import is_plain
+from refunc.journal.masking import is_plain
 from refunc.journal.values import (
     is_mapping,
     is_unchanging,

@@ -18,8 +18,8 @@ from weakref import WeakSet
 
 from refunc.journal.appender import FileOutlet
 from refunc.journal.file import AppendFile, lock, write_whole
+from refunc.journal.masking import is_wanted
 from refunc.journal.names import unique_slug
-from refunc.journal.secrets import is_wanted
 from refunc.logging.fields import without_secrets_in
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?\s*", re.IGNORECASE)
