@@ -181,7 +181,7 @@ def run(number: int, folder: Path, tools: Any) -> Outcome:
     began = time.monotonic()
     done = subprocess.run([sys.executable, "block.py"], cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 40 or number not in WITH_TRACKERS  # ten for what exit waits, the rest to start
+    assert time.monotonic() - began < 20 or number not in WITH_TRACKERS  # ten for what exit waits, the rest to start
     # An uncaught exception, one shown by `logging.raiseExceptions`, or a warning; one that was logged is indented.
     assert not re.search(r"^(Traceback|--- Logging error|\S+:\d+: \w*Warning: )", done.stderr, re.MULTILINE), (
         done.stderr

@@ -67,8 +67,7 @@ outlet = trackers[1]._run.writer
 while not outlet.dropped: turn(trackers[1], 0.05)
 deadline = time.monotonic() + seconds
 ratios, peak, pair = [], before, 0
-# What else the machine does is noise, which more pairs make less.
-while (now := time.monotonic()) < deadline or (now < deadline + 60 and statistics.median(ratios) < 0.95):
+while time.monotonic() < deadline:
     order = (0, 1) if (pair := pair + 1) % 2 else (1, 0)
     rates = {}
     for which in order: rates[which] = turn(trackers[which], 0.1)

@@ -216,8 +216,8 @@ def test_a_storm_of_errors_is_one_message_and_the_rest_is_counted(slack: Receive
 
 
 def test_messages_keep_their_distance(slack: Receiver, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refunc_slack, "INTERVAL", 0.3)
-    slack.rate = 0.1  # as its threads see them come; those start when they can
+    monkeypatch.setattr(refunc_slack, "INTERVAL", 0.6)
+    slack.rate = 0.5  # as its threads see them come; those start when they can
     with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
         hooks.on_log(run=run, records=lines("a", "b", "c"))
 

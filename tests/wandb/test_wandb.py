@@ -157,7 +157,7 @@ def test_a_server_that_is_not_there_is_told_within_its_bound(
     with opened(WandBIntegration(project="p", base_url=api.url, api_key=KEY)) as hooks, pytest.raises(Retry):
         hooks.on_run_start(run=run)
 
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 10
 
 
 def test_a_server_that_goes_away_holds_up_no_end(api: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +173,7 @@ def test_a_server_that_goes_away_holds_up_no_end(api: Any, run: Any, monkeypatch
         except Retry:
             pass  # the delivery tries again later; either way it came back
 
-    assert time.monotonic() - began < 30
+    assert time.monotonic() - began < 15
 
 
 def test_a_key_that_is_refused_pauses(api: Any, run: Any) -> None:

@@ -248,13 +248,11 @@ def test_following_shows_lines_of_another_process_within_a_second(
     assert follower.stdout is not None
     assert json.loads(follower.stdout.readline())["message"] == "begun"
 
-    ages = []
     for number in range(3):
         order(training, f"logger.info('line %d', {number})")
         entry = json.loads(follower.stdout.readline())
-        ages.append(time.time() - entry["timestamp"])
         assert entry["message"] == f"line {number}"
-    assert min(ages) < 1  # a busy machine stops for a second now and then
+        assert time.time() - entry["timestamp"] < 1
 
     order(training, "end")
     rest, errors = follower.communicate(timeout=30)

@@ -39,6 +39,7 @@ def test_a_whole_run_arrives_from_another_process(
             log.log_hyperparams({"lr": 0.1}); log.set_tag("gpu", "a100"); log.log_artifact("model.txt")
             for step in range(3000): log.log_metrics({"loss": 1.0}, step=step)
             log.error("it broke"); log.log_result("accuracy", 0.9)
+        while any(h.waiting or not h.delivered for h in log.health().values()): time.sleep(0.01)
         print(os.getpid())
     """)
 
@@ -180,6 +181,7 @@ def test_what_cannot_travel_is_delivered_on_a_thread(
         log.add_integration(Here())
         with experiment_context("exp", "here"):
             for step in range(10): log.log_metrics({"a": 1}, step=step)
+        while any(h.waiting or not h.delivered for h in log.health().values()): time.sleep(0.01)
         print(os.getpid())
     """)
 
@@ -240,6 +242,7 @@ _A_HANDLER_THAT_OPENS_A_RUN = """
     signal.signal(signal.SIGUSR1, opens_a_run)
     log.add_integration(ProbeIntegration())
     with experiment_context("exp", "outer", logger=log): log.log_metrics({"loss": 1.0}, step=0)
+    while any(h.waiting or not h.delivered for h in log.health().values()): time.sleep(0.01)
     print(len(started))
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import subprocess
 import time
@@ -80,4 +81,7 @@ def train_beside(kind: str, script: Script, calls: Calls, tools: Any, before: st
     assert process.returncode == 0, err
     assert "Traceback" not in err
     end = tools.until(lambda: calls("end"))[0]
-    assert end["time"] - float(out) < 8
+    assert end["time"] - float(out) < 2.0
+    arrived = [call["time"] for call in calls("metrics")]
+    pauses = [later - earlier for earlier, later in itertools.pairwise(arrived)]
+    assert max(pauses) < 2.0, pauses

@@ -34,12 +34,9 @@ def test_a_million_records_in_one_process(
                 most = max(most, resident())
         logged = time.monotonic() - began
         log.flush()
-        looks = []
-        for _ in range(5):  # the disk is busy with what was written
-            began = time.monotonic()
-            newest = [entry.metrics["n"] for entry in log.get_log_entries(last_n=10)]
-            looks.append(time.monotonic() - began)
-        found = min(looks)
+        began = time.monotonic()
+        newest = [entry.metrics["n"] for entry in log.get_log_entries(last_n=10)]
+        found = time.monotonic() - began
         print(json.dumps([most - before, resident() - before, logged, found, newest]))
         """,
         deadline=120,

@@ -161,7 +161,7 @@ def test_a_stalled_drain_is_waited_for_a_second_and_then_not_again() -> None:
     dropped = outlet.dropped
     released.set()
 
-    assert 0.9 < took < 20
+    assert 0.9 < took < 3
     assert dropped == 1_000 - 100
     assert outlet.flush()
     assert outlet.items == list(range(len(outlet.items)))
@@ -177,11 +177,11 @@ def test_two_threads_that_write_every_record_do_not_starve_each_other() -> None:
     outlet = Slow()
     done = {"a": 0, "b": 0}
     refused = 0
-    began = time.monotonic()
+    stop = time.monotonic() + 0.5
 
     def work(name: str) -> None:
         nonlocal refused
-        while time.monotonic() < began + 0.5 or (min(done.values()) <= 20 and time.monotonic() < began + 30):
+        while time.monotonic() < stop:
             refused += not outlet.write((name, done[name]))
             done[name] += 1
 
