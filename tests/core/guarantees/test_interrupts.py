@@ -110,6 +110,29 @@ def test_interrupted_contexts_leave_every_run_with_one_end(finished: _Finished, 
         assert run.status in ("completed", "interrupted"), (seed, run.folder)
 
 
+def test_an_interrupted_walk_through_a_runs_files_raises_nothing_else(finished: _Finished) -> None:
+    """A run's end looks at its size; CPython 3.12.1 answers a Ctrl-C within os.walk with a TypeError, at times."""
+    returned, out, err = finished("""
+    from refunc.logging.current import existing_run
+    chance = random.Random(7)
+    log.start_experiment("e"); log.log_metrics({"n": 1}); log.flush()
+    run = existing_run()
+    signal.signal(signal.SIGALRM, signal.default_int_handler)
+    for attempt in range(3000):
+        try:
+            deadline = time.monotonic() + 1  # an interrupt within a __del__ is swallowed
+            signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0002, 0.001))
+            while time.monotonic() < deadline:
+                run.size
+        except KeyboardInterrupt:
+            pass
+    print("interrupted", attempt + 1)
+    """)
+
+    assert returned == 0, err
+    assert out.splitlines()[-1:] == ["interrupted 3000"]
+
+
 def test_sigint_from_outside_while_threads_log(finished: _Finished, only_run: Callable[[], Run], journal: Any) -> None:
     """The signals arrive in the main thread's flush, while two other threads log: theirs is all there, in order."""
     returned, _, err = finished("""

@@ -101,18 +101,22 @@ class Artifacts:
         }
 
     def _files_in(self, source: Path) -> Iterator[tuple[Path, os.stat_result]]:
+        # Not by os.walk, see size_of: it leaves out a folder that cannot be read, too, and says nothing.
         own = os.stat(self._run)
-        for folder, folders, names in os.walk(source):
-            # A folder that the run itself lies in would be stored into itself.
-            folders[:] = sorted(name for name in folders if not os.path.samestat(os.stat(Path(folder, name)), own))
-            for name in sorted(names):
-                path = Path(folder, name)
+        folders = [source]
+        while folders:
+            inside = []
+            for path in _paths_in(folders.pop()):
                 try:
                     info = path.stat()
                 except FileNotFoundError:  # a link to nowhere, or a file that was removed since: the others are kept
                     continue
                 if stat.S_ISREG(info.st_mode):
                     yield path, info
+                # A folder that the run itself lies in would be stored into itself.
+                elif stat.S_ISDIR(info.st_mode) and not path.is_symlink() and not os.path.samestat(info, own):
+                    inside.append(path)
+            folders += reversed(inside)
 
     @contextmanager
     def _draft(self) -> Iterator[Path]:
@@ -142,6 +146,13 @@ def object_slug(name: str) -> str:
     if dot and stem and suffix.isascii() and suffix.isalnum() and len(suffix) <= 10:
         return f"{slug(stem, 'file')}.{suffix.lower()}"
     return slug(name, "file")
+
+
+def _paths_in(folder: Path) -> list[Path]:
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:  # removed since
+        return []
 
 
 def _copy(source: Path, target: Path) -> str:

@@ -217,14 +217,9 @@ class ActiveRun:
     @property
     def size(self) -> int:
         """What the folder takes, in bytes; 0 where it cannot be read."""
-        total = 0
-        for folder, _, names in os.walk(self.folder):
-            for name in names:
-                try:
-                    total += os.lstat(os.path.join(folder, name)).st_size
-                except OSError:
-                    continue
-        return total
+        from refunc.journal.folder import size_of
+
+        return size_of(self.folder)
 
 
 class DisabledRun(ActiveRun):

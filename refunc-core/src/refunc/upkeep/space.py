@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import stat
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +19,7 @@ import attrs
 from refunc.delivery.sync import targets_of
 from refunc.importing.transfer import DRAFT as IMPORT_DRAFT
 from refunc.journal.file import is_locked
-from refunc.journal.folder import ARTIFACTS, RUN_JSON
+from refunc.journal.folder import ARTIFACTS, RUN_JSON, size_of
 from refunc.journal.kinds import RUNNING
 from refunc.journal.names import new_id
 from refunc.runs.index import index_path
@@ -88,24 +87,6 @@ def _index_of(store: Store) -> Iterator[Piece]:
         file = path.with_name(path.name + suffix) if path is not None else None
         if file is not None and file.is_file():
             yield Piece(path=file, size=size_of(file), time=file.stat().st_mtime)
-
-
-def size_of(folder: Path) -> int:
-    """Return the bytes of the files below *folder*, or of it where it is one itself; 0 where it is not there."""
-    try:
-        info = folder.lstat()
-    except OSError:
-        return 0
-    if not stat.S_ISDIR(info.st_mode):
-        return info.st_size
-    total = 0
-    for inside, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(inside, name)).st_size
-            except OSError:  # removed since
-                continue
-    return total
 
 
 def _drafts_in(folder: Path, pattern: re.Pattern[str]) -> Iterator[Piece]:
