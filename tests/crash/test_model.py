@@ -203,7 +203,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.writer = self._new_writer(is_made=(self.folder / "run" / "run.json").exists())
 
     def _let_go(self) -> None:
-        for file in [self.writer._state.file, *(file for file, _ in self.writer._retired)]:
+        for file in [self.writer._state.file, *self.writer._unsynced.files()]:
             if file is not None:
                 file.close()
         self.writer.release()

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from refunc.journal import appender, outlet, pump
+from refunc.journal import appender, outlet, pump, unsynced
 from refunc.journal.reader import Account, read_journal
 from refunc.journal.record import Gap
 from refunc.logging import ExperimentTracker, MLLogger, experiment_context
@@ -107,7 +107,7 @@ def test_a_disk_that_never_syncs_costs_no_file_for_each_segment(
                 assert not tracker.flush(sync=True)
                 most = max(most, _open_segments(run.folder))
     assert len(list((run.folder / "journal").iterdir())) > 20
-    assert most <= appender.MAX_UNSYNCED + 3
+    assert most <= unsynced.MAX_UNSYNCED + 3
 
     deadline = time.monotonic() + 30
     while not tracker.flush(sync=True):

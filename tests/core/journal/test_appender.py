@@ -142,7 +142,7 @@ def test_interrupts_at_every_line_of_drains_rotation_and_close(tmp_path: Path) -
 
     for outlet, queued, where in interrupted_everywhere(tmp_path, work):
         assert not outlet._lock.locked(), where
-        assert not outlet._sync_lock.locked(), where
+        assert not outlet._unsynced._lock.locked(), where
         assert outlet.flush(sync=True), where
         outlet.close()
         assert outlet.read() == queued, where

@@ -17,23 +17,15 @@ from itertools import repeat
 from typing import Any, NamedTuple
 
 from refunc.journal.file import AppendFile
-from refunc.journal.outlet import HIGH_WATER, WAIT, Durability, Outlet, report, wait_until_free
+from refunc.journal.outlet import HIGH_WATER, WAIT, Durability, Outlet, wait_until_free
+from refunc.journal.unsynced import Unsynced
 
 #: Records in one write at most; fewer while they are big.
 BATCH_RECORDS = 4_096
 BATCH_BYTES = 1 << 20
 
-#: Syncs in a row that may fail before the same records are no longer copied to yet another file until one succeeds.
-MAX_REWRITES = 3
-
-#: Files that stay open while no sync of them succeeds, so that a disk that never syncs does not cost a descriptor for
-#: each; an older one is found by its name when its records are written again.
-MAX_UNSYNCED = 8
-
 #: Errors after which the same bytes can go to the same file later. Any other makes the file suspect.
 _REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR})
-#: Errors of a sync that say nothing about the disk: it is tried again.
-_NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
 
 class _State(NamedTuple):
@@ -68,12 +60,7 @@ class FileOutlet(Outlet):
         super()._reset()
         self._state = _State()
         self._batch_limit = BATCH_RECORDS
-        self._sync_lock = threading.Lock()
-        self._retired: deque[tuple[AppendFile, int]] = deque()
-        self._suspects: dict[AppendFile, tuple[int, int]] = {}  # from which byte to which one it is not trusted
-        self._syncing = 0
-        self._syncs_begun = self._syncs_done = 0
-        self._sync_failures = 0
+        self._unsynced = Unsynced()
         self._is_deleted = False  # whether somebody removed the file that is written to
 
     # -- what a subclass says ----------------------------------------------------------------------------------------
@@ -123,7 +110,7 @@ class FileOutlet(Outlet):
             or state.data is not None
             or not state.size
             or state.file is None
-            or self._suspects
+            or self._unsynced.suspects
             or self._is_deleted
             or self._retry_delay
             or self._has_dropped
@@ -159,7 +146,7 @@ class FileOutlet(Outlet):
             state = self._state
         if not state.batch and not state.drops:
             state = self._take(state)
-            if not state.batch and not state.drops and not self._must_rewrite():
+            if not state.batch and not state.drops and not self._unsynced.must_rewrite():
                 return 0
         self._put(state)
         return len(state.batch or ())
@@ -189,7 +176,7 @@ class FileOutlet(Outlet):
 
     def _with_file(self, state: _State) -> _State:
         """Return the state with a file that can take the batch."""
-        if self._must_rewrite() and state.again is None:
+        if self._unsynced.must_rewrite() and state.again is None:
             return self._rewrite_suspect(state)
         if self._is_deleted:
             self._is_deleted = False
@@ -226,18 +213,12 @@ class FileOutlet(Outlet):
         self._retire(state)
         if state.again is not None:  # what was written again is trusted here no more than where it stood
             file, start, end = state.again
-            self._suspects[file] = (start, end)
+            self._unsynced.suspects[file] = (start, end)
         self._state = state._replace(file=None, size=0, data=None, tried=False, again=None)
 
     def _retire(self, state: _State) -> None:
-        """Leave the file of *state* to the next sync; to a rewrite first, where a sync of it failed."""
-        if state.file in self._suspects:
-            self._suspects[state.file] = (self._suspects[state.file][0], state.size)
-        elif state.file is not None:
-            self._retired.append((state.file, state.size))
-
-    def _must_rewrite(self) -> bool:
-        return bool(self._suspects) and self._sync_failures <= MAX_REWRITES
+        if state.file is not None:
+            self._unsynced.retire(state.file, state.size)
 
     def _rewrite_suspect(self, state: _State) -> _State:
         """
@@ -247,7 +228,7 @@ class FileOutlet(Outlet):
         disk (https://lwn.net/Articles/752063/), so the old file is not trusted any more. One file at a time: each may
         be as long as a segment.
         """
-        suspect, (start, end) = next(iter(self._suspects.items()))
+        suspect, (start, end) = next(iter(self._unsynced.suspects.items()))
         end = state.size if suspect is state.file else end
         carried = b""
         with contextlib.suppress(OSError):  # unreadable now: what is missing shows as a gap in the numbers
@@ -262,73 +243,21 @@ class FileOutlet(Outlet):
             data = self._header() + data
         again = (suspect, start, end)
         self._state = state = state._replace(file=fresh, size=fresh.size, data=data, tried=False, again=again)
-        self._suspects.pop(suspect, None)
-        self._retired.append((suspect, suspect.synced))
+        self._unsynced.clear(suspect)
         return state
 
     # -- the disk ----------------------------------------------------------------------------------------------------
 
     def sync(self) -> bool:
         """Force what is written to the disk, in the calling thread; False where the disk refuses or takes too long."""
-        me = threading.get_ident()
-        if self._syncing == me and self._sync_lock.locked():  # a signal handler in this thread's sync
-            return False
-        begun = self._syncs_begun
-        if not wait_until_free(self._sync_lock, WAIT, lambda: self._syncs_done > begun):
-            return False
-        if self._syncs_done > begun:  # by another thread, begun after this call
-            return True
-        with self._sync_lock:
-            try:
-                self._syncing = me
-                self._syncs_begun = number = self._syncs_begun + 1
-                done = self._sync_owned()
-                if done:
-                    self._syncs_done = number
-                return done
-            finally:
-                self._syncing = 0
+        return self._unsynced.sync(self._current, self)
 
-    def _sync_owned(self) -> bool:
-        self._close_old_suspects()
-        while self._retired:
-            file, size = self._retired[0]
-            if not self._sync_file(file, size) and file not in self._suspects:
-                return False
-            if file not in self._suspects:
-                file.close()
-            self._retired.popleft()
+    def _current(self) -> tuple[AppendFile | None, int]:
+        """Return the file that is written to and how much of it is; notice where somebody removed it."""
         state = self._state
         if state.file is not None and state.file.is_deleted():
             self._is_deleted = True
-        if self._must_rewrite() or (state.file is not None and not self._sync_file(state.file, state.size)):
-            return False
-        self._sync_failures = 0
-        return not self._suspects
-
-    def _close_old_suspects(self) -> None:
-        if len(self._suspects) <= MAX_UNSYNCED or self._must_rewrite():
-            return
-        for file in tuple(self._suspects)[:-MAX_UNSYNCED]:
-            if file is not self._state.file:
-                file.close()
-
-    def _sync_file(self, file: AppendFile, size: int) -> bool:
-        try:
-            file.sync(size)
-        except OSError as error:
-            if error.errno in _NO_DESCRIPTOR:
-                return False
-            self._sync_failures += 1
-            if self._sync_failures == 1:
-                report.warning(
-                    "%s: the disk did not take what was written (%s). It is written to a new file.", self, error
-                )
-            # From where it was not trusted before: what a later sync says of those pages is worth nothing.
-            start, end = self._suspects.get(file, (file.synced, size))
-            self._suspects[file] = (start, max(end, size))
-            return False
-        return True
+        return state.file, state.size
 
     def close(self) -> None:
         """Drain, sync and close the file. A record that comes later opens the next one."""
@@ -342,7 +271,7 @@ class FileOutlet(Outlet):
 
     def after_fork_in_child(self) -> None:
         """Close the inherited file: it is the parent's, and one process writes one file."""
-        inherited = [*(file for file, _ in self._retired), *self._suspects]
+        inherited = self._unsynced.files()
         if self._state.file is not None:
             inherited.append(self._state.file)
         for file in inherited:
@@ -354,7 +283,7 @@ class FileOutlet(Outlet):
     def is_idle(self) -> bool:
         """Whether a drain would find nothing to do: no record, none told of as dropped, no file to be left."""
         state = self._state
-        return not (self.queue or state.batch or state.data or self._has_dropped or self._suspects)
+        return not (self.queue or state.batch or state.data or self._has_dropped or self._unsynced.suspects)
 
     @property
     def waiting(self) -> int:
