@@ -80,8 +80,8 @@ def size_of(path: str | os.PathLike[str]) -> int:
     """
     Return the bytes of the files below the folder *path*, or of it where it is no folder. Links are not followed.
 
-    What cannot be read, or was removed since, counts nothing. Not by os.walk: a Ctrl-C within it comes out as a
-    TypeError in CPython 3.12.1.
+    What cannot be read, or was removed since, counts nothing. Not by os.walk: in CPython 3.12 a Ctrl-C within it
+    may come out as a TypeError (https://github.com/python/cpython/issues/108214).
     """
     total, found = 0, [os.fspath(path)]
     while found:

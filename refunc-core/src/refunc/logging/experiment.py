@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from refunc.journal.kinds import COMPLETED
+from refunc.journal.kinds import COMPLETED, INTERRUPTED
 from refunc.journal.outlet import Durability, check_durability
 from refunc.journal.values import text_of
 from refunc.logging import current
@@ -200,6 +200,20 @@ def experiment_context(
             if tags is not None:
                 tracker.add_tags(tags)
             yield tracker
+        except GeneratorExit as error:
+            if not _was_thrown(error):
+                tracker.end_run(INTERRUPTED)
+            raise
         finally:
             # Not a token's reset(): a generator or a fixture may leave the block in another context.
             current.ambient.set(outer)
+
+
+def _was_thrown(error: GeneratorExit) -> bool:
+    """
+    Whether *error* comes from the block, a generator that was closed; False where nobody ended the block.
+
+    That is Ctrl-C in a loop right in the block in CPython 3.13, which forgets the end of the `with` at some jumps
+    (https://github.com/python/cpython/issues/130279), so that the block's end is collected like other garbage.
+    """
+    return error.__traceback__ is not None and error.__traceback__.tb_next is not None
