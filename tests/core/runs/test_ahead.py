@@ -89,6 +89,11 @@ def soon(condition: Callable[[], Any], seconds: float = 20) -> Any:
     return found
 
 
+def both(parent: int | None = None) -> list[int]:
+    """Return the ids of the two processes that read ahead; one that has just begun has no command line yet."""
+    return list(soon(lambda: found if len(found := readers(parent)) == 2 else []))
+
+
 # -- the same answers -------------------------------------------------------------------------------------------------
 
 
@@ -96,7 +101,7 @@ def test_what_was_read_ahead_is_what_the_journals_say(store: Store) -> None:
     expected = alone(store)
 
     with read_ahead(store.runs(), 2) as runs:
-        assert len(readers()) == 2
+        both()
         assert answers(runs) == expected
 
     assert readers() == []
@@ -252,7 +257,7 @@ def test_readers_that_are_killed_are_done_without(count: int, after: int, store:
 
     with read_ahead(store.runs(), 2) as runs:
         found = [next(runs) for _ in range(after)]
-        for pid in readers()[:count]:
+        for pid in both()[:count]:
             os.kill(pid, signal.SIGKILL)
         assert answers(iter([*found, *runs])) == expected
 
@@ -266,8 +271,8 @@ def test_one_that_is_killed_in_the_middle_of_a_run(write_run: WriteRun, tmp_path
         for seq in range(100_000)  # twice as many values as go into the index at once
     ]
     data = encode_lines(rows)
-    for name in ("one", "two"):
-        with open(write_run(name) / "journal" / "main.000000.jsonl", "ab") as file:
+    for number in range(4):  # each is in the middle for some tenths of a second
+        with open(write_run(f"run{number}") / "journal" / "main.000000.jsonl", "ab") as file:
             file.write(data)
     store = open_store(tmp_path / "experiments")
 
@@ -277,11 +282,11 @@ def test_one_that_is_killed_in_the_middle_of_a_run(write_run: WriteRun, tmp_path
 
     with read_ahead(store.runs(), 2) as runs:
         soon(is_in_the_middle, 60)
-        for pid in readers():
+        for pid in both():
             os.kill(pid, signal.SIGKILL)
         found = [run.metrics("metric7") for run in runs]
 
-    assert [list(series.steps) for series in found] == [list(range(100_000))] * 2
+    assert [list(series.steps) for series in found] == [list(range(100_000))] * 4
 
 
 def test_who_leaves_early_leaves_no_process(store: Store) -> None:
@@ -290,13 +295,12 @@ def test_who_leaves_early_leaves_no_process(store: Store) -> None:
     def leave() -> None:
         with read_ahead(store.runs(), 2) as runs:
             next(runs)
-            pids.extend(readers())
+            pids.extend(both())
             raise RuntimeError("enough")
 
     with pytest.raises(RuntimeError, match="enough"):
         leave()
 
-    assert len(pids) == 2
     assert all(map(is_gone, pids))
 
 
@@ -319,7 +323,7 @@ def test_readers_end_when_their_parent_is_killed(store: Store) -> None:
     )
     assert process.stdout
     assert process.stdout.readline() == b"reads\n"
-    pids = soon(lambda: readers(process.pid))
+    pids = both(process.pid)
 
     process.kill()
     process.communicate()
@@ -337,7 +341,8 @@ def test_ctrl_c_at_the_terminal_ends_all_at_once(store: Store, tmp_path: Path) -
     pid, terminal = pty.fork()
     if pid == 0:
         os.execv(command[0], command)
-    pids = soon(lambda: len(readers(pid)) == 2 and list(tmp_path.glob(".all.csv.*")) and readers(pid))
+    pids = both(pid)
+    soon(lambda: list(tmp_path.glob(".all.csv.*")))
 
     os.write(terminal, b"\x03")
 
