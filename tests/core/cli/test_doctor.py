@@ -141,6 +141,17 @@ def test_a_clock_that_was_wrong_is_found(problems: Any) -> None:
     assert [problem["check"] for problem in problems()] == ["clock"]
 
 
+def test_a_run_of_a_newer_format_is_not_to_be_removed(problems: Any) -> None:
+    folder = finished_run()
+    birth = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**birth, "format": 2}))
+
+    (problem,) = problems()
+
+    assert "Upgrade refunc" in problem["hint"]
+    assert "remove" not in problem["hint"]
+
+
 def test_a_full_disk_and_a_store_that_takes_nothing_are_found(problems: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Faked, because root may write everywhere and the disk of tests is not to be filled."""
     finished_run()

@@ -19,6 +19,7 @@ from refunc.runs.ahead import cores, read_ahead
 from refunc.runs.points import FORMATS, curves, export_points
 from refunc.runs.run import Run, RunFormatError
 from refunc.runs.series import FEWEST
+from refunc.runs.store import readable
 
 #: The number of that file.
 _STDOUT = 1
@@ -109,7 +110,7 @@ def _chosen(
     ctx: click.Context, store: str | None, names: tuple[str, ...], where: str | None, unreadable: list[RunFormatError]
 ) -> list[Run]:
     if not names:
-        return the_store(ctx, store).find(where, unreadable=unreadable, processes=cores())
+        return readable(the_store(ctx, store).find(where, unreadable=unreadable, processes=cores()), unreadable)
     named = {run.folder: run for run in (the_run(ctx, store, name) for name in names)}
     if where is None:
         return list(named.values())

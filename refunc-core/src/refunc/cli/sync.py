@@ -18,6 +18,7 @@ from refunc.delivery.sync import Target, sync, targets_of
 from refunc.journal.file import is_locked
 from refunc.journal.folder import RUN_JSON
 from refunc.runs.run import RunFormatError
+from refunc.runs.store import readable
 
 _EXAMPLES = """\b
 Examples:
@@ -69,7 +70,10 @@ def sync_command(
     cannot be read.
     """
     unreadable: list[RunFormatError] = []
-    found = [the_run(ctx, store, name) for name in runs] if runs else the_store(ctx, store).runs(unreadable)
+    if runs:
+        found = [the_run(ctx, store, name) for name in runs]
+    else:
+        found = readable(the_store(ctx, store).runs(unreadable), unreadable)
     targets = [target for folder in dict.fromkeys(run.folder for run in found) for target in targets_of(folder)]
     done = [target for target in targets if target.is_done and not (revives and target.dead_letters)]
     with _deliveries_told():

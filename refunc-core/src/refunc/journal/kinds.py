@@ -23,6 +23,7 @@ COMPLETED: Final = "completed"
 FAILED: Final = "failed"
 INTERRUPTED: Final = "interrupted"
 
-#: What a run without an end record is.
+#: What a run without an end record is; unreadable where it may have one, in a file that cannot be read.
 RUNNING: Final = "running"
 CRASHED: Final = "crashed"
+UNREADABLE: Final = "unreadable"

@@ -48,6 +48,11 @@ def folder_name(started: float, name: str, run_id: str) -> str:
     return f"{time.strftime('%Y%m%d-%H%M%S', time.localtime(started))}_{slug(name)}_{run_id}"
 
 
+def is_folder_name(name: str) -> bool:
+    """Whether *name* looks like one that `folder_name` returns."""
+    return re.fullmatch(r"\d{8}-\d{6}_.+_[a-z0-9]{8}", name) is not None
+
+
 def writer_id(host: str) -> str:
     """Return a name for this process as a writer that no other process, host or time has: never the pid alone."""
     started = time.time_ns() // 1_000_000

@@ -116,11 +116,21 @@ def _read_writer(writer: str, paths: list[Path], account: Account, pass_over: by
     account.missing += numbers.missing
 
 
-def read_writer_backwards(writer: str, paths: list[Path], pass_over: bytes | None = None) -> Iterator[Record]:
+def read_writer_backwards(
+    writer: str, paths: list[Path], pass_over: bytes | None = None, failures: list[OSError] | None = None
+) -> Iterator[Record]:
+    """
+    Yield the records of one writer, newest first.
+
+    Args:
+        paths: Its segments, oldest first.
+        pass_over: As of `read_journal`.
+        failures: Filled with why segments cannot be read; the others are read all the same.
+    """
     numbers = Numbers()
     for path in reversed(paths):
         logger = logger_of(path)
-        for line in _lines_backwards(path):
+        for line in _lines_backwards(path, failures if failures is not None else []):
             if pass_over is not None and line.startswith(pass_over, line.find(b'"kind":', 0, HEAD_BYTES)):
                 continue
             fields = decode_line(line)
@@ -161,7 +171,7 @@ def _skip_line(file: BinaryIO) -> None:
             return
 
 
-def _lines_backwards(path: Path) -> Iterator[bytes]:
+def _lines_backwards(path: Path, failures: list[OSError]) -> Iterator[bytes]:
     """Yield the whole lines of *path*, last first."""
     try:
         with open(path, "rb") as file:
@@ -179,8 +189,8 @@ def _lines_backwards(path: Path) -> Iterator[bytes]:
                     tail = b""  # no record of ours: what is still to come of it is dropped like a torn line
             if tail.endswith(b"\n"):
                 yield tail[:-1]
-    except OSError:  # see `_lines`
-        return
+    except OSError as error:  # see `_lines`
+        failures.append(error)
 
 
 def logger_of(path: Path) -> str:

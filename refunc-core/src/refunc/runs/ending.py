@@ -49,9 +49,17 @@ class Ending:
 
     @classmethod
     def of(cls, folder: Path) -> Ending:
-        """Return the ending of the run in *folder*; it holds until a file of the run changes."""
-        newest = sorted(chain.from_iterable(_tails(folder)), key=lambda record: record.time, reverse=True)
+        """
+        Return the ending of the run in *folder*; it holds until a file of the run changes.
+
+        Raises:
+            OSError: It has no end in what can be read, and a part cannot be read.
+        """
+        failures: list[OSError] = []
+        newest = sorted(chain.from_iterable(_tails(folder, failures)), key=lambda record: record.time, reverse=True)
         end = next((record for record in newest if isinstance(record, RunEnd)), None)
+        if end is None and failures:
+            raise failures[0]
         return cls(
             status=end.status if end is not None else None,
             duration=end.duration if end is not None else None,
@@ -64,19 +72,26 @@ class Ending:
 
 
 def end_status(folder: Path) -> str | None:
-    """Return the status that the end record of the run in *folder* gives; None where there is none yet."""
-    for tail in _tails(folder):
-        for record in tail:
-            if isinstance(record, RunEnd):
-                return record.status
+    """
+    Return the status that the end record of the run in *folder* gives; None where there is none yet.
+
+    Raises:
+        OSError: There is none in what can be read, and a part cannot be read.
+    """
+    failures: list[OSError] = []
+    for record in chain.from_iterable(_tails(folder, failures)):
+        if isinstance(record, RunEnd):
+            return record.status
+    if failures:
+        raise failures[0]
     return None
 
 
-def _tails(folder: Path) -> list[Iterator[Record]]:
+def _tails(folder: Path, failures: list[OSError]) -> list[Iterator[Record]]:
     """Return each writer's last records, newest first: a child may have written much behind the opener's end."""
     # The last writer first: of records of one time, a reader that goes forward meets its record last.
     writers = reversed(segments(folder).items())
-    return [islice(read_writer_backwards(writer, paths), _TAIL) for writer, paths in writers]
+    return [islice(read_writer_backwards(writer, paths, failures=failures), _TAIL) for writer, paths in writers]
 
 
 def _begins_defined(folder: Path) -> bool:

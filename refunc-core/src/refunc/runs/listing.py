@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from refunc.journal.kinds import UNREADABLE
 from refunc.runs.content import signature_of
 from refunc.runs.ending import Ending, Glance
 from refunc.runs.index import index_of
@@ -36,7 +37,7 @@ def glances(runs: Iterable[Run]) -> list[tuple[Run, Glance]]:
             found.append((run, run.glance(ending)))
         except OSError:  # no permission, or removed since the store was listed
             if run.folder.is_dir():
-                found.append((run, Glance(status="unreadable", duration=None, metrics={})))
+                found.append((run, Glance(status=UNREADABLE, duration=None, metrics={})))
     if fresh and index is not None:
         index.keep_endings(fresh)
     return found

@@ -13,7 +13,7 @@ import attrs
 
 from refunc.journal import record as records
 from refunc.journal.folder import RUN_JSON
-from refunc.journal.kinds import CRASHED, FORMAT
+from refunc.journal.kinds import CRASHED, FORMAT, UNREADABLE
 from refunc.journal.reader import Account, read_backwards, read_journal
 from refunc.journal.record import Artifact
 from refunc.runs.around import Where, entries_around, point_in
@@ -24,6 +24,9 @@ from refunc.runs.liveness import status_of
 from refunc.runs.reading import read_content
 from refunc.runs.series import Series
 from refunc.runs.summary import Summary
+
+#: What to do about a file that the system does not let one read.
+SEE_RIGHTS = "See its rights, and whether its disk is there."
 
 
 @attrs.define(eq=False, repr=False)
@@ -80,8 +83,11 @@ class Run:
 
     @property
     def status(self) -> str:
-        """`completed`, `failed`, `interrupted`, whatever else its end says; `running`; or `crashed`."""
-        return status_of(self.folder, end_status(self.folder))
+        """`completed`, `failed`, `interrupted`, or whatever else its end says; `running`; `crashed`; `unreadable`."""
+        try:
+            return status_of(self.folder, end_status(self.folder))
+        except OSError:  # nobody knows then whether it has an end
+            return UNREADABLE
 
     @property
     def duration(self) -> float | None:
@@ -91,6 +97,8 @@ class Run:
     def outcome(self, summary: Summary) -> tuple[str, float | None]:
         """Return status and duration, as `glance` does, of a run whose *summary* is known."""
         end = summary.end
+        if end is None and summary.account.damaged and self.status == UNREADABLE:
+            return UNREADABLE, None
         return self._outcome(end.status if end else None, end.duration if end else None, summary.last_time)
 
     def _outcome(self, ended: str | None, duration: float | None, last_time: float | None) -> tuple[str, float | None]:
@@ -106,7 +114,10 @@ class Run:
         Args:
             ending: What `Ending.of` returned for its folder, where that still holds.
         """
-        ending = ending if ending is not None else Ending.of(self.folder)
+        try:
+            ending = ending if ending is not None else Ending.of(self.folder)
+        except OSError:
+            return Glance(status=UNREADABLE, duration=None, metrics={})
         status, duration = self._outcome(ending.status, ending.duration, ending.last_time)
         metrics = ending.metrics
         if ending.is_defined:
@@ -255,11 +266,12 @@ class UnknownMetricError(KeyError):
 
 
 class RunFormatError(Exception):
-    """A folder that is no run, or one that a newer refunc wrote."""
+    """A folder that is no run, or one that a newer refunc wrote. `hint` says what to do about it."""
 
-    def __init__(self, folder: Path, problem: str) -> None:
+    def __init__(self, folder: Path, problem: str, hint: str = "Restore its run.json, or remove the folder.") -> None:
         super().__init__(f"{folder}: {problem}")
         self.folder = folder
+        self.hint = hint
 
 
 def read_birth(folder: Path) -> dict[str, Any]:
@@ -270,16 +282,18 @@ def read_birth(folder: Path) -> dict[str, Any]:
             raise OSError("it is no file")
         with open(path, "rb") as file:
             birth = json.loads(file.read(1 << 20))
-    except (OSError, ValueError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise RunFormatError(folder, f"{RUN_JSON} cannot be read ({reason}).") from error
+    except OSError as error:
+        raise RunFormatError(folder, f"{RUN_JSON} cannot be read ({error.strerror or error}).", SEE_RIGHTS) from error
+    except (ValueError, RecursionError) as error:
+        raise RunFormatError(folder, f"{RUN_JSON} cannot be read ({error}).") from error
     if not isinstance(birth, dict) or not isinstance(birth.get("run_id"), str):
         raise RunFormatError(folder, f"{RUN_JSON} names no run.")
     version = birth.get("format")
     if type(version) is not int:
         raise RunFormatError(folder, f"{RUN_JSON} names no format.")
     if version > FORMAT:
-        raise RunFormatError(folder, f"format {version} is newer than this refunc reads ({FORMAT}). Upgrade refunc.")
+        problem = f"format {version} is newer than this refunc reads ({FORMAT}). Upgrade refunc."
+        raise RunFormatError(folder, problem, "Upgrade refunc; the run is as good as any.")
     if not _is_moment(birth.get("start_time", 0.0)):
         raise RunFormatError(folder, f"{RUN_JSON} has no start time that makes sense.")
     return birth

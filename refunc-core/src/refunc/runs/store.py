@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import attrs
 
 from refunc.journal.folder import RUN_JSON
-from refunc.runs.run import Run, RunFormatError
+from refunc.journal.names import is_folder_name
+from refunc.journal.reader import segments
+from refunc.runs.run import SEE_RIGHTS, Run, RunFormatError
 
 DEFAULT_STORE = "experiments"
 
@@ -162,8 +165,7 @@ class Store:
                         found.append((run, facts_of(run)))
                     except OSError as error:
                         if unreadable is not None:
-                            problem = f"its journal cannot be read ({error.strerror or error})."
-                            unreadable.append(RunFormatError(run.folder, problem))
+                            unreadable.append(_closed(run, error))
             if holds is not None:
                 found = [(run, facts) for run, facts in found if holds(facts)]
             if key is not None:
@@ -172,12 +174,22 @@ class Store:
         return runs[:limit]
 
     def to_rows(self) -> list[dict[str, Any]]:
-        """Return a dict a run, oldest first; see `refunc.runs.table.row_of` for its columns."""
+        """
+        Return a dict a run, oldest first; see `refunc.runs.table.row_of` for its columns.
+
+        Of a run whose journal cannot be read, it has who it is, and the status `unreadable`.
+        """
         from refunc.runs.ahead import read_ahead
-        from refunc.runs.table import row_of
+        from refunc.runs.table import row_of, row_of_closed
+
+        def row(run: Run) -> dict[str, Any]:
+            try:
+                return row_of(run)
+            except OSError:
+                return row_of_closed(run)
 
         with read_ahead(self.runs()) as runs:
-            return [row_of(run) for run in runs]
+            return [row(run) for run in runs]
 
     def to_pandas(self) -> Any:
         """Return a pandas DataFrame with a row a run. Raises ModuleNotFoundError without pandas."""
@@ -216,8 +228,30 @@ def open_store(path: str | os.PathLike[str] | None = None) -> Store:
     return Store(store_path(path))
 
 
+def readable(runs: list[Run], unreadable: list[RunFormatError]) -> list[Run]:
+    """Return those of *runs* whose journals can be listed; *unreadable* is filled with why the others cannot."""
+    found = []
+    for run in runs:
+        try:
+            segments(run.folder)
+        except OSError as error:
+            unreadable.append(_closed(run, error))
+        else:
+            found.append(run)
+    return found
+
+
+def _closed(run: Run, error: OSError) -> RunFormatError:
+    return RunFormatError(run.folder, f"its journal cannot be read ({error.strerror or error}).", SEE_RIGHTS)
+
+
 def _has_birth(folder: str | os.PathLike[str]) -> bool:
-    return os.path.isfile(os.path.join(folder, RUN_JSON))
+    try:
+        return stat.S_ISREG(os.stat(os.path.join(folder, RUN_JSON)).st_mode)
+    except PermissionError:  # `lost+found` is no run; what is called like one may be one
+        return is_folder_name(os.path.basename(folder))
+    except (OSError, ValueError):
+        return False
 
 
 def _ambiguous(name: str, runs: list[Run]) -> RunNotFoundError:

@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from refunc.journal.reader import Account
 from refunc.journal.values import INT64_MAX, INT64_MIN, spell_nonfinite
 from refunc.runs.expression import MISSING, Facts
 from refunc.runs.packages import needed
 from refunc.runs.run import Run
-from refunc.runs.summary import STATISTICS, MetricSummary
+from refunc.runs.summary import STATISTICS, MetricSummary, Summary
 
 Row = dict[str, Any]
 
@@ -41,6 +42,11 @@ def row_of(run: Run) -> Row:
         if metric.goal:
             row[f"metrics.{name}.best"] = metric.best
     return row
+
+
+def row_of_closed(run: Run) -> Row:
+    """Return the row of a run whose journal cannot be read."""
+    return run.facts(Summary(account=Account(damaged=1)))
 
 
 def facts_of(run: Run) -> Facts:

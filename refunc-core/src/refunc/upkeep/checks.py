@@ -23,11 +23,11 @@ import attrs
 from refunc import __version__
 from refunc.delivery.sync import targets_of
 from refunc.journal.file import LockProbe, lock
-from refunc.journal.kinds import CRASHED, RUNNING
+from refunc.journal.kinds import CRASHED, RUNNING, UNREADABLE
 from refunc.journal.reader import Account
 from refunc.logging.quantities import amount
 from refunc.plugins.discovery import states
-from refunc.runs.run import Run, RunFormatError
+from refunc.runs.run import SEE_RIGHTS, Run, RunFormatError
 from refunc.runs.store import Store
 
 State = Literal["ok", "note", "problem"]
@@ -167,7 +167,7 @@ def _runs(store: Store, most: int | None) -> Iterator[Finding]:
     unreadable: list[RunFormatError] = []
     found = store.runs(unreadable)
     for error in unreadable:
-        yield Finding("runs", "problem", str(error), "Restore its run.json, or remove the folder.")
+        yield Finding("runs", "problem", str(error), error.hint)
     future = [run for run in found if run.start_time > time.time() + 60]
     if future:
         text = f"{len(future):,} runs begin in the future, such as {future[-1].folder.name}"
@@ -188,13 +188,15 @@ def _run(run: Run) -> Iterator[Finding]:
         status = run.status
         targets = targets_of(run.folder)
     except OSError as error:
-        yield Finding("runs", "problem", f"{name} cannot be read: {error.strerror or error}", "See its rights.")
+        yield Finding("runs", "problem", f"{name} cannot be read: {error.strerror or error}", SEE_RIGHTS)
         return
     # A live writer's last line is not finished yet, and that of one that was killed never will be.
     lost = {"damaged": account.damaged, "missing": account.missing, "dropped": account.dropped}
     if any(lost.values()):
         text = ", ".join(f"{count:,} {what}" for what, count in lost.items() if count)
         yield Finding("journal", "problem", f"{name}: {text}", "`refunc show` says more; the rest is read.")
+    if status == UNREADABLE:
+        yield Finding("runs", "problem", f"{name}: a part of its journal cannot be read", SEE_RIGHTS)
     if status == CRASHED:
         yield Finding("runs", "note", f"{name} has crashed: it has no end, and its process is gone")
     if status == RUNNING:

@@ -20,7 +20,7 @@ from refunc.delivery.sync import targets_of
 from refunc.importing.transfer import DRAFT as IMPORT_DRAFT
 from refunc.journal.file import is_locked
 from refunc.journal.folder import ARTIFACTS, RUN_JSON, size_of
-from refunc.journal.kinds import RUNNING
+from refunc.journal.kinds import RUNNING, UNREADABLE
 from refunc.journal.names import new_id
 from refunc.runs.index import index_path
 from refunc.runs.run import Run, RunFormatError
@@ -126,7 +126,7 @@ def remove_run(piece: Piece, store: Store, *, undelivered: bool = False) -> None
         undelivered: Also one that an integration has not received whole.
 
     Raises:
-        KeptError: It runs, or may run; or it is not delivered.
+        KeptError: It runs, or may run; its journal cannot be read; or it is not delivered.
         OSError: It cannot be removed.
     """
     folder = piece.path
@@ -134,8 +134,11 @@ def remove_run(piece: Piece, store: Store, *, undelivered: bool = False) -> None
     if folder.is_symlink() or folder.parent != store.path:
         raise KeptError("it is not in the store")
     # Asked anew, right before it goes: the store was looked through a while ago. No run that has stopped runs again.
-    if piece.run.status == RUNNING or is_locked(folder / RUN_JSON):
+    status = piece.run.status
+    if status == RUNNING or is_locked(folder / RUN_JSON):
         raise KeptError("it is running")
+    if status == UNREADABLE:
+        raise KeptError("its journal cannot be read, so nobody knows what it is")
     if not undelivered:
         waiting = [target.passport.name for target in targets_of(folder) if not target.is_done]
         if waiting:
