@@ -49,6 +49,20 @@ def test_the_point_can_be_chosen(run: Run, where: Any, step: int) -> None:
     assert [entry.step for entry in run.around("loss", where, steps=0) if entry.level == "METRIC"] == [step]
 
 
+def test_steps_that_begin_anew_in_each_epoch_are_told_apart() -> None:
+    with experiment_context("images", "epochs", logger=MLLogger("training", level="INFO")) as context:
+        for epoch in range(3):
+            context.log_metrics({"begun": 1}, epoch=epoch)
+            for step in range(100):
+                value = math.nan if (epoch, step) == (1, 50) else 1.0
+                context.log_metrics({"loss": value}, step=step, epoch=epoch)
+    assert context.folder is not None
+
+    entries = Run.open(context.folder).around("loss", "nan", steps=1)
+
+    assert [(entry.epoch, entry.step) for entry in entries] == [(1, 49), (1, 50), (1, 51)]
+
+
 def test_points_without_steps_are_counted(tmp_path: Path, write_run: Callable[..., Path]) -> None:
     lines = [
         {"kind": "log", "level": "INFO", "message": f"line {n}", "metrics": {"loss": n}, "time": float(n)}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from refunc.runs.expression import MISSING, ExpressionError, compiled
 
 PARAMS = {"lr": 0.001, "optimizer": "adam", "a.b": 3, "layers": [1, 2], "none": None, "deep": True}
-METRICS = {"loss": 0.5, "loss.min": 0.25, "val/acc": 0.9}
+METRICS = {"loss": 0.5, "loss.min": 0.25, "val/acc": 0.9, "\u00b5": 5, "\ufb01t.min": 6}
 FACTS: dict[str, Any] = {
     "params": lambda names: PARAMS.get(".".join(names), MISSING),
     "metrics": lambda names: METRICS.get(".".join(names), MISSING),
@@ -44,6 +44,8 @@ FACTS: dict[str, Any] = {
         "status != 'failed'\n  and run_name == 'resnet'",
         "not params.nothing",
         "  status == 'completed'  ",
+        # The parser makes other letters of these: a Greek mu of the micro sign, f and i of the ligature.
+        "metrics.\u00b5 == 5 and ( metrics ) . \ufb01t . min == 6 and metrics['\u00b5'] == 5",
     ],
 )
 def test_what_holds(text: str) -> None:
@@ -55,7 +57,7 @@ def test_what_holds(text: str) -> None:
     [
         *("params.nothing < 1", "params.nothing > 1", "params.nothing == 1", "params.nothing != 1"),
         *("params.nothing in [1]", "params.nothing not in [1]", "1 not in params.nothing", "params.nothing + 1 > 0"),
-        *("duration > 1", "duration == None", "parent_id != 'x'"),
+        *("duration > 1", "duration == None", "parent_id != 'x'", "-run_name == -run_name", "-run_name < 'x'"),
         *("params.optimizer < 1", "params.optimizer + 1 > 0", "1 / 0 > 0", "params.optimizer * 9 == 'x'"),
         *("9 ** 9 ** 9 > 0", "(-8) ** 0.5 > 0", "1 in 3", "params.layers > 1"),
     ],

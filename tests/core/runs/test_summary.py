@@ -11,7 +11,7 @@ import pytest
 
 import refunc.logging
 from refunc.logging import ExperimentTracker, MLLogger
-from refunc.runs import Run
+from refunc.runs import Run, open_store
 from refunc.runs.columns import Columns
 from refunc.runs.summary import Statistics
 
@@ -72,6 +72,26 @@ def test_a_final_value_that_was_logged_keeps_its_step() -> None:
     accuracy = Run.open(tracker.folder).summary.metrics["accuracy"]
 
     assert (accuracy.last, accuracy.last_step, accuracy.count) == (0.9, 0, 1)
+
+
+def test_final_values_are_at_the_step_that_the_run_has_come_to() -> None:
+    logger = MLLogger("final", "CRITICAL")
+    logger.start_experiment("images", "stepped")
+    for step in range(0, 300, 100):
+        logger.log_metrics({"loss": 1.0, "accuracy": step / 1000}, step=step)
+    logger.end_experiment(final_metrics={"accuracy": 0.9, "f1": 0.8})
+    with ExperimentTracker("images", "counted") as tracker:
+        for _ in range(3):
+            tracker.log_metrics({"loss": 1.0})
+        tracker.end_run(final_metrics={"f1": 0.8})
+    with ExperimentTracker("images", "told") as tracker:
+        tracker.log_metrics({"loss": 1.0}, step=7)
+        tracker.set_step(9)
+        tracker.end_run(final_metrics={"f1": 0.8})
+    store = open_store()
+
+    assert list(store["stepped"].metrics("accuracy").steps) == [0, 100, 200, 200]
+    assert [list(store[name].metrics("f1").steps) for name in ("stepped", "counted", "told")] == [[200], [3], [9]]
 
 
 def test_continued_statistics_are_those_of_the_whole() -> None:

@@ -47,6 +47,7 @@ def test_ordering_puts_what_has_no_value_last(store: Store) -> None:
     assert names(store.find(order_by="-metrics.accuracy.max")) == ["slow", "fast", "dead", "empty"]
     assert names(store.find(order_by="metrics.accuracy.max", limit=1)) == ["fast"]
     assert names(store.find(order_by="run_name")) == ["dead", "empty", "fast", "slow"]
+    assert names(store.find(order_by="-run_name")) == ["slow", "fast", "empty", "dead"]
     assert names(store.find(order_by="metrics.loss")) == ["slow", "fast", "dead", "empty"]  # NaN has no order
 
 

@@ -78,6 +78,8 @@ class JournalWriter(FileOutlet):
         self.logger = logger
         #: The last value of each metric that this writer has encoded.
         self.latest: dict[str, Any] = {}
+        #: The step of the last record of metrics, where its call gave one.
+        self.last_step: int | None = None
         #: Sees the metrics that are encoded, with their step and epoch, in the draining thread.
         self.watch: Watch | None = None
         #: Files of the run that are whole and not yet known to be on disk: artifacts. Synced with the journal.
@@ -245,6 +247,7 @@ class JournalWriter(FileOutlet):
         groups = [[row] for row in met.pop(dict, ())] + list(met.values())
         for alike in sorted(groups, key=_last_number):
             last = alike[-1].metrics
+            self.last_step = None if alike[-1].auto else alike[-1].step
             if type(last) is dict:
                 self.latest.update(last)
                 if self.watch is not None:

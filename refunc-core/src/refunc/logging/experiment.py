@@ -15,7 +15,6 @@ from refunc.journal.values import text_of
 from refunc.logging import current
 from refunc.logging.levels import LogLevel
 from refunc.logging.logger import MLLogger
-from refunc.logging.payload import split_metrics
 from refunc.logging.recording import Recorder
 from refunc.logging.report import warn_once
 from refunc.logging.run import ActiveRun, new_run
@@ -121,16 +120,15 @@ class ExperimentTracker(Recorder):
 
         Args:
             status: `completed`, `failed`, `interrupted`, or a word of your own.
+            final_metrics: Recorded as metrics, by default at the step of the last ones, and with the end.
             error: What ended it; its traceback goes into the record.
         """
         run = self._run
         if run is None or not run.accepts():
             return
-        if final_metrics is not None:
-            self.log_metrics(final_metrics)
-        plain = split_metrics(final_metrics)[0] if final_metrics is not None else None
+        final = self._log_final(final_metrics, run)
         trace = current.format_error(error) if error is not None and status != COMPLETED else None
-        current.finish(run, text_of(status, 100), metrics=plain, error=trace)
+        current.finish(run, text_of(status, 100), metrics=final, error=trace)
 
     def flush(self, *, sync: bool = False) -> bool:
         """Write everything recorded before this call; with *sync*, force it to disk. False where it was not done."""

@@ -34,7 +34,6 @@ from refunc.logging.logfile import (
     close_unused,
     files_for,
 )
-from refunc.logging.payload import split_metrics
 from refunc.logging.recording import Recorder
 from refunc.logging.report import report
 from refunc.logging.run import ActiveRun, is_disabled, new_run
@@ -213,7 +212,7 @@ class MLLogger(Delivering, Recorder, Entries, Lines):
 
         Args:
             status: `completed`, `failed`, `interrupted`, or a word of your own.
-            final_metrics: Recorded as metrics, and with the end.
+            final_metrics: Recorded as metrics, by default at the step of the last ones, and with the end.
         """
         run = self._run if self._run is not None and self._run.accepts() else None
         if run is None:
@@ -221,10 +220,7 @@ class MLLogger(Delivering, Recorder, Entries, Lines):
         if run is None:
             report.warning("end_experiment: logger %s has no run open.", self.name)
             return
-        if final_metrics is not None:
-            self.log_metrics(final_metrics)
-        plain = split_metrics(final_metrics)[0] if final_metrics is not None else None
-        current.finish(run, text_of(status, 100), metrics=plain)
+        current.finish(run, text_of(status, 100), metrics=self._log_final(final_metrics, run))
         self._run = None
 
     def get_experiment_context(self) -> ExperimentContext | None:

@@ -20,6 +20,7 @@ class Nowhere(Outlet):
         super()._reset()
         self.queue = deque(maxlen=0)
         self.latest: dict[str, Any] = {}
+        self.last_step: int | None = None
         self.watch: Watch | None = None
         self.unsynced: deque[Path] = deque()
 

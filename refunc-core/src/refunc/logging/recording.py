@@ -129,6 +129,15 @@ class Recorder(Places):
         """Record one number; see `log_metrics`."""
         self.log_metrics({key_text(name): value}, step, epoch=epoch)
 
+    def _log_final(self, metrics: Mapping[str, Any] | None, run: ActiveRun) -> dict[str, Any] | None:
+        """Record the final *metrics* at the step that *run* has come to; return the numbers among them, for its end."""
+        if metrics is None:
+            return None
+        run.writer.flush()
+        has_step = self._steps_in(run).step is not None or (type(metrics) is dict and "step" in metrics)
+        self.log_metrics(metrics, None if has_step else run.writer.last_step)
+        return split_metrics(metrics)[0]
+
     def define_metric(
         self, name: str, *, goal: str | None = None, step_metric: str | None = None, summary: str | None = None
     ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import repeat
 from typing import TypeAlias
 
 from refunc.runs.entry import LogEntry
@@ -49,19 +50,32 @@ def entries_around(entries: Iterable[LogEntry], series: Series, index: int, step
     Return those of *entries* within *steps* of the point *index*, in their order.
 
     An entry that has no step belongs to it if it was made between the first and the last point that do. Where the point
-    itself has no step, so many points to either side say what time that is.
+    itself has no step, so many points to either side say what time that is. Where steps begin anew in each epoch, all
+    of it is of the point's own epoch.
     """
     step = series.steps[index]
+    epoch = series.epochs[index] if _begins_anew(series) else None
+
+    def is_near(other: int | None, of_epoch: int | None) -> bool:
+        return other is not None and abs(other - (step or 0)) <= steps and of_epoch == epoch
+
     if step is None:
         near: Sequence[int] = range(max(0, index - steps), min(len(series), index + steps + 1))
     else:
-        near = [at for at, other in enumerate(series.steps) if other is not None and abs(other - step) <= steps]
+        epochs = series.epochs if epoch is not None else repeat(None)
+        near = [at for at, (other, of) in enumerate(zip(series.steps, epochs, strict=False)) if is_near(other, of)]
     times = [series.times[at] for at in near]
     begin, end = min(times), max(times)
 
     def belongs(entry: LogEntry) -> bool:
-        if step is not None and entry.step is not None:
-            return abs(entry.step - step) <= steps
-        return begin <= entry.timestamp <= end
+        if step is None or entry.step is None or (epoch is not None and entry.epoch is None):
+            return begin <= entry.timestamp <= end
+        return is_near(entry.step, entry.epoch if epoch is not None else None)
 
     return [entry for entry in entries if belongs(entry)]
+
+
+def _begins_anew(series: Series) -> bool:
+    """Whether a step comes in more than one epoch, so that it alone does not say where a point is."""
+    places = {place for place in zip(series.steps, series.epochs, strict=False) if None not in place}
+    return len(places) > len({step for step, _ in places})

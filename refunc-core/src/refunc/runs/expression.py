@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import Any, Final
 
+import attrs
+
 _MAX_LENGTH: Final = 2_000
 _MAX_DEPTH: Final = 50
 
@@ -118,7 +120,7 @@ class _Compiler:
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign):
                 inner = self.compile(node.operand, depth + 1)
                 factor = -1 if isinstance(sign, ast.USub) else 1
-                return lambda facts: _calculated(operator.mul, factor, inner(facts))
+                return lambda facts: _signed(factor, inner(facts))
             case ast.BinOp():
                 calculate = _ARITHMETIC.get(type(node.op))
                 if calculate is None:
@@ -161,7 +163,7 @@ class _Compiler:
         place = node
         while not isinstance(place, ast.Name):
             if isinstance(place, ast.Attribute):
-                path.append(place.attr)
+                path.append(self._attribute(place))
                 place = place.value
             elif isinstance(place, ast.Subscript) and isinstance(place.slice, ast.Constant):
                 if not isinstance(place.slice.value, str):
@@ -184,12 +186,18 @@ class _Compiler:
             return lambda facts: facts[root](names)
         return lambda facts: MISSING if facts[root] is None else facts[root]
 
+    def _attribute(self, node: ast.Attribute) -> str:
+        """Return the name behind the dot as it was typed: the parser normalises it, and metrics are called as given."""
+        return self._line[node.value.end_col_offset : node.end_col_offset].decode().rpartition(".")[2].strip()
+
+    @property
+    def _line(self) -> bytes:
+        """What was parsed: ast counts bytes, and a person counts characters."""
+        return self._text.strip().replace("\n", " ").encode()
+
     def _error(self, node: ast.expr, problem: str) -> ExpressionError:
-        # ast counts bytes; a person counts characters.
-        line = self._text.strip().replace("\n", " ").encode()
-        return ExpressionError(
-            self._text, len(line[: node.col_offset].decode(errors="replace")) + self._lead + 1, problem
-        )
+        column = len(self._line[: node.col_offset].decode(errors="replace")) + self._lead + 1
+        return ExpressionError(self._text, column, problem)
 
 
 def _holds(compare: Callable[[Any, Any], Any], one: Any, other: Any) -> bool:
@@ -199,6 +207,22 @@ def _holds(compare: Callable[[Any, Any], Any], one: Any, other: Any) -> bool:
         return bool(compare(one, other))
     except TypeError:  # a text and a number have no order
         return False
+
+
+@attrs.frozen(eq=False)
+class Descending:
+    """A text with a minus in front of it: it sorts the other way round, and equals nothing."""
+
+    text: str
+
+    def __lt__(self, other: object) -> bool:
+        return other.text < self.text if isinstance(other, Descending) else NotImplemented
+
+
+def _signed(factor: int, value: Any) -> Any:
+    if isinstance(value, str):
+        return Descending(value) if factor < 0 else value
+    return _calculated(operator.mul, factor, value)
 
 
 def _calculated(calculate: Callable[[Any, Any], Any], one: Any, other: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 from refunc.journal.reader import Account
 from refunc.journal.values import INT64_MAX, INT64_MIN, spell_nonfinite
-from refunc.runs.expression import MISSING, Facts
+from refunc.runs.expression import MISSING, Descending, Facts
 from refunc.runs.packages import needed
 from refunc.runs.run import Run
 from refunc.runs.summary import STATISTICS, MetricSummary, Summary
@@ -77,7 +77,7 @@ def sorting_key(value: Any) -> tuple[int, Any]:
     """Return what sorts the values of an expression: numbers, then texts, then all that has no order."""
     if isinstance(value, (int, float)) and value == value:
         return 0, value
-    return (1, value) if isinstance(value, str) else (2, 0)
+    return (1, value) if isinstance(value, (str, Descending)) else (2, 0)
 
 
 # -- tables of other libraries ----------------------------------------------------------------------------------------
