@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from refunc.logging import ExperimentTracker
+from refunc.logging import ExperimentTracker, MLLogger, experiment_context
 
 pytestmark = pytest.mark.extras
 HOSTILE = "\x1b[2J=cmd|'/c calc'!A1 [bold]\u202e"
@@ -49,6 +49,22 @@ def test_runs_stand_side_by_side_with_differences_and_the_best_marked(invoke: An
     only = cells(invoke("compare", "one", "two", "--diff").stdout)
     assert "lr" in only
     assert "optimizer.name" not in only
+
+
+def test_values_that_only_look_the_same_differ(invoke: Any) -> None:
+    for name, lr, text, dash in (("one", 0.1000001, "1", "-"), ("two", 0.1000002, 1, None)):
+        given = {"lr": lr, "text": text, "same": 1.0} | ({"dash": dash} if dash else {})
+        with experiment_context("e", name, parameters=given, logger=MLLogger("compare", "CRITICAL")) as tracker:
+            tracker.define_metric("hidden", goal="max", summary="none")
+            tracker.log_metrics({"hidden": 1.0})
+
+    found = cells(invoke("compare", "one", "two").stdout)
+
+    assert found["lr"] == ["≠", "0.1000001", "0.1000002"]
+    assert (found["text"], found["dash"]) == (["≠", '"1"', "1"], ["≠", '"-"', "-"])
+    assert found["same"] == ["1", "1"]
+    assert "hidden" not in found
+    assert json.loads(invoke("compare", "one", "two", "--json").stdout)["params"]["lr"]["differs"]
 
 
 def test_without_a_goal_nothing_is_the_best(invoke: Any) -> None:

@@ -174,6 +174,21 @@ def test_a_glance_puts_final_metrics_and_results_first_and_reads_the_end_alone(w
     assert list(run.glance().metrics.items()) == [("final", 1.0), ("best", 0.9), ("loss", 0.1)]
 
 
+def test_a_glance_takes_the_newest_value_whether_it_is_a_result_or_a_point(write_run: WriteRun) -> None:
+    result = {"kind": "log", "level": "RESULT", "message": "acc", "metrics": {"acc": 0.9}}
+    run = Run.open(write_run("result__aaaaaaaa", [result, {"kind": "metrics", "metrics": {"acc": 0.95}}, END]))
+
+    assert run.glance().metrics["acc"] == run.summary.last["acc"] == 0.95
+
+
+def test_a_glance_at_a_run_with_definitions_has_its_rare_metrics_too(write_run: WriteRun) -> None:
+    define = {"kind": "define", "name": "rare", "goal": "max", "summary": "max"}
+    rare = [{"kind": "metrics", "metrics": {"rare": value}} for value in (0.2, 0.1)]
+    run = Run.open(write_run("rare__aaaaaaaa", [define, *rare, *[METRICS] * 1_000, {**END, "defined": True}]))
+
+    assert run.glance().metrics["rare"] == 0.2
+
+
 def test_a_glance_takes_the_newest_value_whichever_process_wrote_it(write_run: WriteRun) -> None:
     newer = [{"kind": "metrics", "metrics": {"loss": 0.2}, "time": 9_000.0}]
     run = Run.open(write_run("ranks__aaaaaaaa", [METRICS], others={"rank1": newer}))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from refunc.runs import Store
+from refunc.runs import Store, open_store
 from refunc.runs.expression import ExpressionError
 
 WriteRun = Callable[..., Path]
@@ -80,6 +80,18 @@ def test_tables_of_other_libraries_have_a_row_a_run(store: Store, library: str) 
     assert [str(name) for name in table["run_name"]] == ["slow", "fast", "dead", "empty"]
     names = table.column_names if library == "arrow" else list(table.columns)
     assert {"params.lr", "params.big", "params.opt", "metrics.accuracy.max", "status", "duration"} <= set(names)
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
+def test_a_name_that_is_no_text_does_not_cost_the_table(library: str, write_run: Callable[..., Path]) -> None:
+    """As a shell gives one of bytes that are no UTF-8."""
+    tags = {"kind": "tags", "tags": {"lone \udce9": "caf\udce9"}}
+    folder = write_run("odd__aaaaaaaa", [tags], run_name="caf\udce9")
+
+    table = getattr(open_store(folder.parent), f"to_{library}")()
+
+    assert [str(name) for name in table["run_name"]] == ["caf\\udce9"]
 
 
 def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -12,9 +13,10 @@ from rich.text import Text
 
 from refunc.cli.finding import run_argument, store_option, the_run
 from refunc.cli.screen import BEST, STATUS_STYLES, fitted, number, plain, print_json, print_lines, shown, window_width
+from refunc.journal.values import spell_nonfinite
 from refunc.logging.quantities import narrow_duration
 from refunc.runs.run import Run
-from refunc.runs.summary import MetricSummary
+from refunc.runs.summary import MetricSummary, Summary
 from refunc.runs.table import flat
 
 #: Stands behind a name whose values differ.
@@ -72,10 +74,7 @@ def _parts(runs: list[Run]) -> dict[str, list[_Row]]:
         "params": _rows([dict(flat(summary.params)) for summary in summaries]),
         "tags": _rows([dict(summary.tags) for summary in summaries]),
         "results": _rows([dict(flat(summary.results)) for summary in summaries]),
-        "metrics": [
-            _metric_row(name, [summary.metrics.get(name) for summary in summaries])
-            for name in sorted({name for summary in summaries for name in summary.metrics})
-        ],
+        "metrics": _metric_rows(summaries),
     }
 
 
@@ -85,7 +84,13 @@ def _rows(values: list[dict[str, Any]]) -> list[_Row]:
 
 
 def _row(name: str, values: list[Any], best: frozenset[int] = frozenset()) -> _Row:
-    return _Row(name, values, len({_shown(value) for value in values}) > 1, best)
+    return _Row(name, values, len(set(map(_exactly, values))) > 1, best)
+
+
+def _metric_rows(summaries: list[Summary]) -> list[_Row]:
+    names = sorted({name for summary in summaries for name in summary.metrics})
+    rows = [_metric_row(name, [summary.metrics.get(name) for summary in summaries]) for name in names]
+    return [row for row in rows if any(value is not _MISSING for value in row.values)]  # not those to be left out
 
 
 def _metric_row(name: str, metrics: Sequence[MetricSummary | None]) -> _Row:
@@ -96,7 +101,7 @@ def _metric_row(name: str, metrics: Sequence[MetricSummary | None]) -> _Row:
     scores = {
         at: metric.best if metric.goal else getattr(metric, next(iter(goals)))
         for at, metric in enumerate(metrics)
-        if metric is not None
+        if metric is not None and values[at] is not _MISSING
     }
     known = {at: score for at, score in scores.items() if score is not None}
     best = (min if goals == {"min"} else max)(known.values(), default=None)
@@ -107,6 +112,20 @@ def _shown(value: Any) -> str:
     if value is _MISSING:
         return "-"
     return number(value, 5) if isinstance(value, float) else plain(value)
+
+
+def _exactly(value: Any) -> str:
+    """Return *value* so that no other one is written alike; 1.0 is 1."""
+    if value is _MISSING:
+        return "-"
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    return shown(json.dumps(spell_nonfinite(whole), ensure_ascii=False, sort_keys=True))
+
+
+def _written(values: list[Any]) -> list[str]:
+    """Return the texts of *values*: short ones, unless those hide that they differ."""
+    short, exact = list(map(_shown, values)), list(map(_exactly, values))
+    return short if len(set(short)) == len(set(exact)) else exact
 
 
 def _fields(runs: list[Run], parts: dict[str, list[_Row]]) -> dict[str, Any]:
@@ -153,11 +172,9 @@ def _block(
         for row in rows:
             mark = f" {_DIFFERS}" if row.differs and title != "metrics" else ""
             name = fitted(shown(row.name), min(cell_len(shown(row.name)), first - len(mark))) + mark
+            texts = _written(row.values)
             cells = [
-                (
-                    _shown(row.values[at]) + BEST * (at in row.best),
-                    "bold green" if at in row.best else "yellow" if mark else "",
-                )
+                (texts[at] + BEST * (at in row.best), "bold green" if at in row.best else "yellow" if mark else "")
                 for at in chosen
             ]
             lines.append((name, "" if mark else "dim", cells))

@@ -163,18 +163,21 @@ def _encode_carefully(fields: dict[str, Any]) -> bytes:
 
 def _finite(value: Any, pointer: str, nonfinite: dict[str, str]) -> Any:
     if isinstance(value, dict):
-        return {_text(key): _finite(item, f"{pointer}/{_escape(_text(key))}", nonfinite) for key, item in value.items()}
+        return {
+            encodable(key): _finite(item, f"{pointer}/{_escape(encodable(key))}", nonfinite)
+            for key, item in value.items()
+        }
     if isinstance(value, (list, tuple)):
         return [_finite(item, f"{pointer}/{index}", nonfinite) for index, item in enumerate(value)]
     if isinstance(value, str):
-        return _text(value)
+        return encodable(value)
     if isinstance(value, float) and not math.isfinite(value):
         nonfinite[pointer] = nonfinite_name(value)
         return None
     return value
 
 
-def _text(value: str) -> str:
+def encodable(value: str) -> str:
     """Return *value* with each lone surrogate spelled out: strict readers (DuckDB, polars) refuse its JSON escape."""
     return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -106,14 +106,16 @@ def _begins_defined(folder: Path) -> bool:
 
 
 def _newest_metrics(newest_first: list[Record], end: RunEnd | None) -> dict[str, Any]:
-    final: dict[str, Any] = dict(end.metrics) if end is not None else {}
-    others: dict[str, Any] = {}
+    found: dict[str, Any] = dict(end.metrics) if end is not None else {}
+    first = dict.fromkeys(found)
     for record in newest_first:
         if isinstance(record, LogLine) and record.level == "RESULT":
-            for name, value in record.metrics.items():
-                final.setdefault(name, value)
+            values: Mapping[str, Any] = record.metrics
+            first |= dict.fromkeys(values)
         elif isinstance(record, (LogLine, Metrics)):
-            points = record.points if isinstance(record, LogLine) else record.metrics
-            for name, value in points.items():
-                others.setdefault(name, value)
-    return {**final, **{name: value for name, value in others.items() if name not in final}}
+            values = record.points if isinstance(record, LogLine) else record.metrics
+        else:
+            continue
+        for name, value in values.items():
+            found.setdefault(name, value)
+    return {name: found[name] for name in {**first, **found}}

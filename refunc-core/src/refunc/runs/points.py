@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import IO, Any, Final
 
+from refunc.journal.codec import encodable
 from refunc.journal.values import spell_nonfinite
 from refunc.runs.export import cell, whole_file
 from refunc.runs.packages import needed
@@ -117,9 +118,7 @@ def _write_json(found: Curves, file: IO[str]) -> int:
 
 
 def _texts(run: Run, series: Series) -> tuple[str, ...]:
-    # In no encoding is a lone surrogate text.
-    given = (run.run_id, run.run_name, run.experiment_name, series.name)
-    return tuple(text.encode("utf-8", "backslashreplace").decode("utf-8") for text in given)
+    return tuple(map(encodable, (run.run_id, run.run_name, run.experiment_name, series.name)))
 
 
 def _numbers(series: Series) -> Iterator[tuple[Any, ...]]:

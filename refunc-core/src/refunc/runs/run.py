@@ -122,7 +122,9 @@ class Run:
         metrics = ending.metrics
         if ending.is_defined:
             known = self.summary.metrics
+            # All of it was read for that: of a metric that is logged now and then the end alone knows nothing.
             chosen = {name: known[name].shown if name in known else value for name, value in metrics.items()}
+            chosen |= {name: metric.shown for name, metric in known.items() if name not in chosen}
             metrics = {name: value for name, value in chosen.items() if value is not None}
         return Glance(status=status, duration=duration, metrics=metrics)
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from refunc.journal.codec import encodable
 from refunc.journal.reader import Account
 from refunc.journal.values import INT64_MAX, INT64_MIN, spell_nonfinite
 from refunc.runs.expression import MISSING, Descending, Facts
@@ -87,7 +88,7 @@ def columns_of(rows: Iterable[Row]) -> dict[str, list[Any]]:
     """Return *rows* as columns, None where a row has no such value; a column of mixed values becomes one of texts."""
     rows = list(rows)
     names = dict.fromkeys(name for row in rows for name in row)
-    return {name: _uniform([row.get(name) for row in rows]) for name in names}
+    return {encodable(name): _uniform([row.get(name) for row in rows]) for name in names}
 
 
 def to_pandas(rows: Iterable[Row]) -> Any:
@@ -107,14 +108,15 @@ def to_arrow(rows: Iterable[Row]) -> Any:
 
 def _uniform(values: list[Any]) -> list[Any]:
     kinds = {type(value) for value in values if value is not None}
-    if kinds <= {bool} or kinds <= {str}:
+    if kinds <= {bool}:
         return values
     if kinds == {int} and all(value is None or INT64_MIN <= value <= INT64_MAX for value in values):
         return values
     if float in kinds and kinds <= {int, float}:
         return [None if value is None else float(value) for value in values]
-    return [value if value is None or isinstance(value, str) else _text(value) for value in values]
+    return [None if value is None else _text(value) for value in values]
 
 
 def _text(value: Any) -> str:
-    return json.dumps(spell_nonfinite(value), ensure_ascii=False, allow_nan=False)
+    given = value if isinstance(value, str) else json.dumps(spell_nonfinite(value), ensure_ascii=False, allow_nan=False)
+    return encodable(given)
