@@ -161,9 +161,33 @@ def test_a_disk_that_takes_no_more_leaves_what_was_there(
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4_096, 4_096)),
     )
 
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", "refunc: points: File too large\n")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "refunc: points: File too large\n")
     assert (own_folder / "points").read_text() == "of yesterday"
     assert sorted(path.name for path in own_folder.iterdir()) == ["experiments", "points"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "ls",
+        "ls --json",
+        "show resnet",
+        "export --to csv -o -",
+        "export --to csv -o /dev/full",
+        "report resnet -o -",
+        "--help",
+    ],
+)
+def test_a_full_disk_is_no_mistake_in_the_question(command: str, run: Path, require: Any) -> None:
+    require(os.path.exists("/dev/full"), "a Linux with /dev/full")
+
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "refunc", *command.split()], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert re.fullmatch(r"refunc: (/dev/full: )?No space left on device\n", done.stderr)
 
 
 def test_stdout_that_is_a_file_with_something_in_it_is_written_behind_that(run: Path, own_folder: Path) -> None:

@@ -11,7 +11,7 @@ import sys
 
 
 def main() -> None:
-    """Run the command line and exit: 0; 2 with one line on stderr for what the user can put right; 130 after Ctrl-C."""
+    """Run the command line and exit: 0; 1 or 2 with one line on stderr, see `refunc.cli.root`; 130 after Ctrl-C."""
     try:
         _open_what_is_closed()
         _main()

@@ -19,6 +19,12 @@ class Failure(click.ClickException):
         error_line(self.message)
 
 
+class Fault(Failure):
+    """What the command line is innocent of, such as a full disk: one line on stderr, no traceback."""
+
+    exit_code = 1
+
+
 class Number(click.IntRange):
     """A whole number from *least* on; what is none is told what one is."""
 

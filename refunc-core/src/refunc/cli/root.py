@@ -1,5 +1,5 @@
 """
-`refunc` itself: its options, its commands, and how a failure becomes one line and exit code 2.
+`refunc` itself: its options, its commands, and how a failure becomes one line and an exit code.
 
 A command is loaded when it is used: `refunc ls` pays for nothing that `refunc sync` needs. Other distributions add
 commands by entry points of the group `refunc.commands`; one that is broken says so when it is asked for, and does not
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from refunc import __version__
-from refunc.cli.failure import Failure, misused
+from refunc.cli.failure import Failure, Fault, misused
 from refunc.cli.finding import store_option
 from refunc.cli.screen import shown, write_what_it_can
 from refunc.runs.around import PointNotFoundError
@@ -51,6 +51,9 @@ _COMMANDS: Final = {
 
 #: What the user can put right, and what its text says in one line.
 _MISTAKES: Final = (RunNotFoundError, RunFormatError, UnknownMetricError, PointNotFoundError, PackageNeededError)
+
+#: What the system says where another path is to be named; of all else, such as a full disk, the line is innocent.
+_WRONG_PATHS: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
 
 
 class Commands(click.Group):
@@ -148,7 +151,8 @@ def _failures(command: str, ctx: click.Context | None = None) -> Iterator[None]:
         raise Failure(str(error)) from error
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        raise Failure(f"{where}{error.strerror or error}") from error
+        kind = Failure if isinstance(error, _WRONG_PATHS) else Fault
+        raise kind(f"{where}{error.strerror or error}") from error
 
 
 @click.group(
