@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from refunc.logging import ExperimentTracker, MLLogger, experiment_context
+from refunc.logging.terminal import printable_line
 
 pytestmark = pytest.mark.extras
 HOSTILE = "\x1b[2J=cmd|'/c calc'!A1 [bold]\u202e"
@@ -245,6 +246,23 @@ def test_what_a_user_wrote_stays_text(invoke: Any) -> None:
     assert "\x1b" not in shown
     assert "\u202e" not in shown
     assert "[bold]" in shown
+
+
+@pytest.mark.parametrize("options", [[], ["--entries"]])
+@pytest.mark.parametrize("format", ["csv", "jsonl", "json"])
+def test_an_export_acts_on_no_terminal_and_a_pipe_gets_it_as_it_is(
+    options: list[str], format: str, in_terminal: Any
+) -> None:
+    with ExperimentTracker("images", "odd") as tracker:
+        tracker.log_metrics({f"{HOSTILE}\t\x7f\x9b2J": 1.0}, step=1)
+    command = ["export", "odd", *options, "--to", format, "-o", "-"]
+
+    shown = in_terminal(*command)
+    piped = subprocess.run([sys.executable, "-m", "refunc", *command], capture_output=True).stdout.decode()
+
+    assert not {"\x1b", "\u202e"} & set(shown)
+    assert shown.split("\n") == [printable_line(line) for line in piped.replace("\r\n", "\n").split("\n")]
+    assert (HOSTILE in piped) == (format == "csv")  # JSON is in ASCII
 
 
 def test_what_was_exported_is_told_as_json(invoke: Any, own_folder: Path) -> None:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from itertools import chain
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import click
 
 from refunc.cli.failure import Failure, Number
 from refunc.cli.finding import metrics_option, output_option, run_argument, store_option, the_run, the_store
 from refunc.cli.screen import error_line, left_out, print_json, shown
+from refunc.logging.terminal import is_terminal, printable_line
 from refunc.runs import export as entries_file
 from refunc.runs.ahead import cores, read_ahead
 from refunc.runs.points import FORMATS, curves, export_points
@@ -64,12 +67,11 @@ def export(
     target = output or f"{'entries' if entries else 'points'}.{chosen}"
     if target == "-" and as_json:
         raise Failure("with `-o -` stdout is the file itself. Name a file with -o, or leave --json.")
-    if target == "-" and chosen == "parquet" and sys.stdout.isatty():
+    if target == "-" and chosen == "parquet" and is_terminal(sys.stdout):
         raise Failure("parquet is nothing for a terminal. Name a file with -o.")
     unreadable: list[RunFormatError] = []
     found = _chosen(ctx, store, runs, where, unreadable)
-    sink = _STDOUT if target == "-" else target
-    with read_ahead(found, cores() if metrics or not entries else 0) as in_turn:
+    with read_ahead(found, cores() if metrics or not entries else 0) as in_turn, _sink(target) as sink:
         if metrics:
             _check(metrics, list(in_turn))
         if entries:
@@ -87,6 +89,19 @@ def export(
     elif not count:
         error_line("there is nothing to export.")
     left_out(unreadable)
+
+
+@contextmanager
+def _sink(target: str) -> Iterator[str | int]:
+    """Give what an export writes to: a terminal sees it when it is whole, with nothing in it that acts on that."""
+    if target != "-" or not is_terminal(sys.stdout):
+        yield _STDOUT if target == "-" else target
+        return
+    with TemporaryFile("w+", encoding="utf-8", newline="\n") as file:
+        yield file.fileno()
+        file.seek(0)
+        for line in file:
+            click.echo(printable_line(line.rstrip("\r\n")))
 
 
 def _format(format: str | None, output: str | None, allowed: Sequence[str]) -> str:
