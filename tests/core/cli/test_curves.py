@@ -162,6 +162,40 @@ def test_the_points_as_json_are_all_of_them(invoke: Any) -> None:
     assert len(thin["values"]) <= 50
 
 
+def test_runs_whose_x_axes_differ_are_charts_of_their_own(invoke: Any) -> None:
+    with ExperimentTracker("images", "by_epoch") as tracker:
+        tracker.define_metric("val/*", step_metric="epoch")
+        for epoch in range(10):
+            tracker.log_metrics({"val/acc": epoch / 10}, step=200 * epoch, epoch=epoch)
+    with ExperimentTracker("images", "by_step") as tracker:
+        for epoch in range(10):
+            tracker.log_metrics({"val/acc": epoch / 10}, step=200 * epoch, epoch=epoch)
+
+    shown = invoke("plot", "by_epoch", "by_step", "by_epoch", "-m", "val/acc", "--height", "6").stdout.splitlines()
+
+    first, second = shown[: shown.index("")], shown[shown.index("") + 1 :]
+    assert (first[0], first[-2].split(), first[-1].split()[1]) == ("val/acc", ["0", "epoch", "9"], "by_epoch")
+    assert (second[0], second[-2].split(), second[-1].split()[1]) == ("val/acc", ["0", "step", "1800"], "by_step")
+
+
+@pytest.mark.parametrize("axis", ["epoch", "late"])
+def test_points_without_an_x_are_drawn_by_their_numbers_and_that_is_what_the_axis_says(axis: str, invoke: Any) -> None:
+    with ExperimentTracker("images", "bare") as tracker:
+        tracker.define_metric("loss", step_metric=axis)
+        for step in range(3_000):
+            tracker.log_metrics({"loss": step % 7}, step=10 * step)
+        if axis == "late":
+            tracker.log_metrics({"late": 1.0})
+
+    axis_line = invoke("plot", "bare", "-m", "loss").stdout.splitlines()[-2]
+    (curve,) = json.loads(invoke("plot", "bare", "-m", "loss", "--json").stdout)
+    (thin,) = json.loads(invoke("plot", "bare", "-m", "loss", "--json", "--max-points", "50").stdout)
+
+    assert axis_line.split() == ["0", "point", "2999"]
+    assert (curve["x_name"], curve["x"]) == ("point", list(range(3_000)))
+    assert (thin["x_name"], thin["x"]) == ("point", [step // 10 for step in thin["steps"]])
+
+
 # -- export -----------------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
+import attrs
 import click
 from rich.text import Text
 
@@ -51,20 +52,25 @@ def plot(
     """
     Draw the curves of metrics in the terminal: a chart a metric, a colour a run.
 
-    RUN is an id, a name or a folder. The x axis is the step, or what `define_metric` named. Of curves with more points
-    than a chart has room for, the extremes are drawn. NaN and infinities are counted below the chart.
+    RUN is an id, a name or a folder. The x axis is the step, or what `define_metric` named; runs whose axes differ have
+    a chart each. Of curves with more points than a chart has room for, the extremes are drawn. NaN and infinities are
+    counted below the chart.
     A page of curves that opens in a browser, to keep or to send, is `refunc report`.
     """
     found = list({run.folder: run for run in (the_run(ctx, store, name) for name in runs)}.values())
-    curves = {metric: _curves(found, metric, max_points if as_json else None) for metric in dict.fromkeys(metrics)}
+    most = max_points if as_json else None
+    curves = [pair for metric in dict.fromkeys(metrics) for pair in _curves(found, metric, most)]
     if as_json:
-        print_json([_fields(run, series) for pairs in curves.values() for run, series in pairs])
+        print_json([_fields(run, series) for run, series in curves])
         return
+    charts: dict[tuple[str, str], list[tuple[Run, Series]]] = {}
+    for run, series in curves:
+        charts.setdefault((series.name, series.x_name), []).append((run, series))
     width = window_width()
     lines = height or (
-        _LINES if width is None else max(8, min(30, shutil.get_terminal_size().lines // len(curves) - 3))
+        _LINES if width is None else max(8, min(30, shutil.get_terminal_size().lines // len(charts) - 3))
     )
-    print_lines(_charts(curves, width or _COLUMNS, lines, log=log))
+    print_lines(_charts(charts, width or _COLUMNS, lines, log=log))
 
 
 def _curves(runs: list[Run], metric: str, max_points: int | None) -> list[tuple[Run, Series]]:
@@ -72,29 +78,39 @@ def _curves(runs: list[Run], metric: str, max_points: int | None) -> list[tuple[
     pairs, missing = [], None
     for run in runs:
         try:
-            pairs.append((run, run.metrics(metric, max_points=max_points)))
+            series = _numbered(run.metrics(metric))
         except UnknownMetricError as error:
             missing = missing or error
+        else:
+            pairs.append((run, series if max_points is None else series.downsample(max_points)))
     if not pairs and missing is not None:
         raise missing
     return pairs
 
 
-def _charts(curves: dict[str, list[tuple[Run, Series]]], width: int, height: int, *, log: bool) -> Iterator[Text]:
-    for at, (metric, pairs) in enumerate(curves.items()):
+def _numbered(series: Series) -> Series:
+    """Return *series*; where no point has an x, with their numbers for it."""
+    if any(value is not None and value == value for value in series.x):
+        return series
+    return attrs.evolve(series, x=range(len(series)), x_name="point")
+
+
+def _charts(
+    charts: dict[tuple[str, str], list[tuple[Run, Series]]], width: int, height: int, *, log: bool
+) -> Iterator[Text]:
+    """Yield a chart for each metric and axis, and below it what its curves are."""
+    for at, ((metric, axis), pairs) in enumerate(charts.items()):
         if at:
             yield Text("")
         yield Text(shown(metric) + (" (log)" if log else ""), "bold")
         thin = [series.downsample(max(100, width * _DENSITY)) for _, series in pairs]
-        yield from chart([_curve(series) for series in thin], width, height, shown(thin[0].x_name), log=log)
+        yield from chart([_curve(series) for series in thin], width, height, shown(axis), log=log)
         for place, (run, series) in enumerate(pairs):
             yield _legend(run, series, COLORS[place % len(COLORS)], log=log)
 
 
 def _curve(series: Series) -> Curve:
-    """Return what is drawn; points without an x are where they stand in the series."""
-    if all(value is None for value in series.x):
-        return Curve(range(len(series)), series.values)
+    """Return what is drawn; a point without an x, where others have one, is left out."""
     return Curve([math.nan if value is None else value for value in series.x], series.values)
 
 
