@@ -142,3 +142,32 @@ def test_a_shell_completes_commands_and_runs(own_folder: Path) -> None:
     assert completed("refunc show resn", own_folder) == ["resnet_v2", "resnet_v1"]
     assert "resnet_v1" in completed(f"refunc --store {own_folder}/experiments show re", own_folder)
     assert completed("refunc ls --wh", own_folder) == ["--where"]
+
+
+@pytest.mark.parametrize(
+    ("shell", "offered"), [("zsh", {"two words", "a,b", "*"}), ("fish", {"two words", "*"}), ("bash", {"a,b"})]
+)
+def test_a_shell_is_offered_what_its_script_brings_into_the_line(
+    shell: str, offered: set[str], own_folder: Path
+) -> None:
+    with ExperimentTracker("images", "odd") as tracker:
+        tracker.log_metrics({"two words": 1.0, "a,b": 1.0, "*": 1.0, "-x": 1.0, "\x1b[2J": 1.0, "loss": 1.0})
+    # fish says what it completes by its text, and the others by its place.
+    place = "" if shell == "fish" else "4"
+
+    done = subprocess.run(
+        [Path(sys.executable).with_name("refunc")],
+        env={
+            **os.environ,
+            "_REFUNC_COMPLETE": f"{shell}_complete",
+            "COMP_WORDS": "refunc plot odd -m ",
+            "COMP_CWORD": place,
+        },
+        capture_output=True,
+        text=True,
+        cwd=own_folder,
+    )
+
+    names = {"two words", "a,b", "*", "-x", "\x1b[2J", "loss"}
+    words = {word for line in done.stdout.splitlines() for word in (line, line.partition(",")[2])}
+    assert words & names == {*offered, "loss"}

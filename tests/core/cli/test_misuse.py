@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -285,3 +286,47 @@ def test_bash_completes_commands_runs_and_metrics(run: Path, require: Any, own_f
     )
 
     assert done.stdout.splitlines() == ["show", "resnet", "loss", "parquet csv jsonl json"]
+
+
+@pytest.fixture
+def typed_into_bash(require: Any, own_folder: Path) -> Callable[[str], list[str]]:
+    """Return what a line, typed into a bash with its tabs, calls `refunc` with."""
+    require(shutil.which("bash") is not None, "apt-get install bash")
+    pty = pytest.importorskip("pty")
+    (own_folder / ".bashrc").write_text(
+        f"""PATH={Path(sys.executable).parent}:$PATH
+        bind 'set bell-style none'
+        eval "$(_REFUNC_COMPLETE=bash_source refunc)"
+        refunc() {{ printf '%s\\n' "$@" > {own_folder}/called; exit; }}
+        """
+    )
+
+    def type_(line: str) -> list[str]:
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execvp("bash", ["bash", "--rcfile", str(own_folder / ".bashrc"), "-i"])
+        os.write(terminal, f"{line}\n".encode())
+        try:
+            while select.select([terminal], [], [], 30)[0] and os.read(terminal, 65_536):
+                pass
+        except OSError:  # Linux: the other side is closed
+            pass
+        os.close(terminal)  # which ends a bash that is still there
+        os.waitpid(pid, 0)
+        words = (own_folder / "called").read_text().splitlines()
+        (own_folder / "called").unlink()
+        return words
+
+    return type_
+
+
+def test_what_bash_completes_is_one_word_and_no_pattern(typed_into_bash: Any, own_folder: Path) -> None:
+    (own_folder / "a file of the folder").touch()
+    with ExperimentTracker("images", "weird names") as weird:
+        weird.log_metrics({"*": 1.0, "two words": 0.5, "ndcg@10": 0.5, "größe": 1.0})
+
+    assert typed_into_bash("refunc show wei\t") == ["show", str(weird.run_id)]
+    assert typed_into_bash(f"refunc plot {weird.run_id} -m gr\t") == ["plot", str(weird.run_id), "-m", "größe"]
+    assert typed_into_bash(f"refunc plot {weird.run_id} -m ndc\t") == ["plot", str(weird.run_id), "-m", "ndcg@10"]
+    assert typed_into_bash(f"refunc plot {weird.run_id} -m tw\t") == ["plot", str(weird.run_id), "-m", "tw"]
+    assert typed_into_bash(f"refunc plot {weird.run_id} -m \\*\t") == ["plot", str(weird.run_id), "-m", "*"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -61,7 +62,21 @@ def _measured(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
             found.update(dict.fromkeys(the_run(ctx, _named_store(ctx), name).summary.metrics))
         except (LookupError, RunFormatError, OSError):
             continue
-    return [CompletionItem(name) for name in found if name.startswith(incomplete) and name.isprintable()]
+    return [CompletionItem(name) for name in found if name.startswith(incomplete) and _arrives(name)]
+
+
+def _arrives(name: str) -> bool:
+    """
+    Return whether the shell that asks brings *name* into the line as one word that means just that.
+
+    By click's scripts: zsh quotes it, and so does fish, which has cut it at a comma; bash and others quote nothing.
+    """
+    shell = os.environ.get("_REFUNC_COMPLETE", "").partition("_")[0]
+    if not name.isprintable() or name.startswith("-"):
+        return False
+    if shell == "fish":
+        return "," not in name
+    return shell == "zsh" or re.fullmatch(r"[\w@%+=:,./-]+", name) is not None
 
 
 def _named_store(ctx: click.Context) -> str | None:
@@ -69,14 +84,24 @@ def _named_store(ctx: click.Context) -> str | None:
 
 
 def _begun(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the names and ids of runs that begin like that, the newest first; without any, a folder is meant."""
+    """
+    Return the names and ids of runs that begin like that, the newest first; without any, a folder is meant.
+
+    Where a name cannot be brought into the line, the id of the run that it means stands for it.
+    """
     try:
         runs = the_store(ctx, _named_store(ctx)).runs()[::-1]
     except OSError:
         runs = []
-    known = {run.run_name: run.experiment_name for run in runs} | {run.run_id: run.run_name for run in runs}
-    begun = {name: of for name, of in known.items() if name.startswith(incomplete) and name.isprintable()}
-    items = [CompletionItem(name, help=shown(of)) for name, of in begun.items()]
+    newest: dict[str, Run] = {}
+    for run in runs:
+        newest.setdefault(run.run_name, run)
+    begun: dict[str, str] = {}
+    for name, run in newest.items():
+        if name.startswith(incomplete):
+            begun.update({name: run.experiment_name} if _arrives(name) else {run.run_id: name})
+    begun.update({run.run_id: run.run_name for run in runs if run.run_id.startswith(incomplete)})
+    items = [CompletionItem(word, help=shown(of)) for word, of in begun.items() if _arrives(word)]
     return items or [CompletionItem(incomplete, type="dir")]
 
 
