@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +117,41 @@ def test_a_bad_expression_is_one_line(arguments: list[str], says: str, own_folde
 
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
     assert result.stderr.startswith(f"refunc: {says}")
+
+
+# -- on a terminal ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+@pytest.mark.parametrize(
+    "command", ["plugins", "doctor", "gc --status failed", "show failed", "plot failed -m loss --height 6", "export"]
+)
+def test_what_is_wider_than_the_window_goes_on_below_and_no_word_is_cut(
+    command: str, columns: int, in_terminal: Callable[..., str], invoke: Any
+) -> None:
+    cells = pytest.importorskip("rich.cells")
+    long = f"/data/{'x' * 100}"
+    with suppress(ValueError), ExperimentTracker("images", "failed") as tracker:
+        tracker.log_hyperparams({"prompt": "a few words " * 20, "path": long})
+        tracker.log_metrics({"loss": math.nan}, step=1)
+        tracker.log_metrics({"loss": 0.123456}, step=2)
+        raise ValueError(f"wörter und 言葉 {long} " * 5)
+    arguments = ["export", "-o", "p" * 100, "--to", "csv"] if command == "export" else command.split()
+
+    shown = in_terminal(*arguments, columns=columns, NO_COLOR="1").splitlines()
+
+    too_wide = [line for line in shown if cells.cell_len(line) > columns]
+    assert [line for line in too_wide if len(line.split()) > 1] == []
+    if command in (
+        "plugins",
+        "gc --status failed",
+        "export",
+    ):  # others have a clock, a chart, or a table that gives way
+        assert " ".join(shown).split() == invoke(*arguments).stdout.split()
+
+
+def test_what_to_do_stands_on_a_line_of_its_own_where_there_is_no_room(in_terminal: Callable[..., str]) -> None:
+    assert "        → It is made by the first run.\n" in in_terminal("doctor", columns=60, NO_COLOR="1")
 
 
 # -- completion -------------------------------------------------------------------------------------------------------

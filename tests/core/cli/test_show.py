@@ -173,7 +173,7 @@ def test_a_long_value_is_cut_on_a_terminal_only_and_says_so(in_terminal: Callabl
         tracker.log_hyperparams({"prompt": "p" * 5_000})
 
     assert "p" * 5_000 in invoke("show", "long").stdout
-    on_terminal = in_terminal("show", "long").replace("\n", "")
+    on_terminal = " ".join(in_terminal("show", "long").split())
     assert "p" * 1_001 not in on_terminal
     assert "… (5,000 characters; --json has them all)" in on_terminal
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import attrs
 import click
 from rich.text import Text
 
 from refunc.cli.failure import Number
 from refunc.cli.finding import store_option, the_store
-from refunc.cli.screen import print_json, print_lines, shown, stdout_on_stderr
-from refunc.upkeep.checks import examine
+from refunc.cli.screen import INDENT, print_json, print_lines, shown, stdout_on_stderr, window_width
+from refunc.upkeep.checks import Finding, examine
 
 _STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
@@ -41,15 +43,20 @@ def doctor(ctx: click.Context, /, count: int, all_runs: bool, as_json: bool, sto
     if as_json:
         print_json({"is_fine": not problems, "findings": [attrs.asdict(finding) for finding in findings]})
     else:
-        print_lines(
-            Text.assemble(
-                (f"{finding.state:<8}", _STYLES[finding.state]),
-                f" {finding.check:<12} {shown(finding.text)}",
-                (f"  → {shown(finding.hint)}" if finding.hint else "", "dim"),
-            )
-            for finding in findings
-        )
+        width = window_width()
+        print_lines(line for finding in findings for line in _lines(finding, width))
         count = len(problems)
         print_lines([Text(f"{count} problem{'s' * (count > 1)}", "red") if count else Text("all is well", "green")])
     if problems:
         ctx.exit(1)
+
+
+def _lines(finding: Finding, width: int | None) -> Iterator[Text]:
+    """Yield what was found, and behind it what to do; below it where the window is too narrow: it may be a command."""
+    line = Text.assemble((f"{finding.state:<8}", _STYLES[finding.state]), f" {finding.check:<12} {shown(finding.text)}")
+    hint = Text(f"→ {shown(finding.hint)}" if finding.hint else "", "dim")
+    if hint and width is not None and line.cell_len + 2 + hint.cell_len > width:
+        yield line
+        yield Text(INDENT).append_text(hint)
+    else:
+        yield line.append("  " if hint else "").append_text(hint)

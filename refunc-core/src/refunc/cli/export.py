@@ -12,10 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 import click
+from rich.text import Text
 
 from refunc.cli.failure import Failure, Number
 from refunc.cli.finding import metrics_option, output_option, run_argument, store_option, the_run, the_store
-from refunc.cli.screen import error_line, left_out, print_json, shown
+from refunc.cli.screen import error_line, left_out, print_json, print_lines, shown
 from refunc.logging.terminal import is_terminal, printable_line
 from refunc.runs import export as entries_file
 from refunc.runs.ahead import cores, read_ahead
@@ -85,7 +86,8 @@ def export(
         facts = {"file": os.path.realpath(target), "format": chosen, "bytes": size, what: count}
         print_json({**facts, "runs": [run.run_id for run in found]})
     elif target != "-":
-        click.echo(f"{count:,} {what} of {len(found):,} run{'s' * (len(found) != 1)}: {shown(target)} ({size:,} bytes)")
+        of = f"{len(found):,} run{'s' * (len(found) != 1)}"
+        print_lines([Text(f"{count:,} {what} of {of}: {shown(target)} ({size:,} bytes)")])
     elif not count:
         error_line("there is nothing to export.")
     left_out(unreadable)

@@ -7,10 +7,11 @@ import sys
 import time
 
 import click
+from rich.text import Text
 
 from refunc.cli.failure import Number
 from refunc.cli.finding import output_option, run_argument, store_option, the_run
-from refunc.cli.screen import print_json, shown
+from refunc.cli.screen import print_json, print_lines, shown
 from refunc.logging.quantities import amount
 from refunc.report.content import MAX_POINTS, content_of
 from refunc.report.page import page
@@ -78,7 +79,6 @@ def report(
     if as_json:
         print_json(facts)
     else:
-        click.echo(
-            f"{shown(output)}: {amount(len(document))}, {len(found)} run{'s' * (len(found) > 1)}, "
-            f"{facts['charts']} charts, {facts['points_drawn']:,} of {facts['points']:,} points drawn"
-        )
+        drawn = f"{facts['points_drawn']:,} of {facts['points']:,} points drawn"
+        of = f"{len(found)} run{'s' * (len(found) > 1)}, {facts['charts']} charts"
+        print_lines([Text(f"{shown(output)}: {amount(len(document))}, {of}, {drawn}")])

@@ -11,6 +11,7 @@ import codecs
 import io
 import json
 import math
+import re
 import shutil
 import sys
 import time
@@ -27,6 +28,9 @@ from rich.text import Text
 from refunc.journal.values import spell_nonfinite
 from refunc.logging.quantities import figure
 from refunc.logging.terminal import is_terminal, printable_line, wants_color
+
+#: Stands before what of a line goes on below it.
+INDENT = " " * 8
 
 #: Stands behind the best value.
 BEST = "*"
@@ -95,13 +99,14 @@ def window_width() -> int | None:
 
 
 def print_lines(lines: Iterable[Text]) -> None:
-    """Print *lines* as they are, coloured where that is wanted, wrapped by nobody but the terminal."""
+    """Print *lines*, coloured where that is wanted; what a window is too narrow for goes on below, word by word."""
     # NO_COLOR, FORCE_COLOR and pipes by the same rule as the lines of a training.
     colored = wants_color(sys.stdout)
     console = (
         Console(color_system="standard", force_terminal=True, no_color=False, highlight=False) if colored else None
     )
-    remaining = iter(lines)
+    width = window_width()
+    remaining = iter(lines) if width is None else (piece for line in lines for piece in _wrapped(line, width))
     # Written by click, which knows what to do about a closed pipe; a hundred at a time, for rich takes long to begin.
     while chunk := list(islice(remaining, 100)):
         for line in chunk:
@@ -113,6 +118,26 @@ def print_lines(lines: Iterable[Text]) -> None:
                 console.print(Text("\n").join(chunk), soft_wrap=True, end="")
             text = capture.get()
         click.echo(text, color=True)
+
+
+def _wrapped(text: Text, width: int) -> Iterator[Text]:
+    """Yield *text* in lines of at most *width* columns; a longer word stays whole, so that a path can be copied."""
+    if cell_len(text.plain) <= width:
+        yield text
+        return
+    for line in text.split("\n", allow_blank=True):
+        first, *others = line.divide(list(_breaks(line.plain, width)))
+        yield first
+        yield from (Text(INDENT).append_text(piece) for piece in others)
+
+
+def _breaks(line: str, width: int) -> Iterator[int]:
+    """Yield where the words begin that *line* has no more room for."""
+    begin, room = 0, width
+    for word in re.finditer(r"\S+", line):
+        if line[begin : word.start()].strip() and cell_len(line[begin : word.end()]) > room:
+            begin, room = word.start(), width - len(INDENT)
+            yield begin
 
 
 def print_json(value: object) -> None:
