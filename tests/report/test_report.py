@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 
 from refunc.logging import MLLogger, define_metric, experiment_context
+from refunc.report.content import content_of
+from refunc.runs import open_store
 
 pytestmark = pytest.mark.extras
 
@@ -262,6 +264,18 @@ def test_many_metrics_stay_small() -> None:
     assert (facts["charts"], facts["points"]) == (400, 80_000)
     assert facts["points_drawn"] <= 24_000
     assert facts["bytes"] < 2_000_000
+
+
+def test_points_without_an_x_are_drawn_by_their_numbers_however_few_are_drawn() -> None:
+    with experiment_context("images", "odd", logger=MLLogger("report", "CRITICAL")) as tracker:
+        define_metric("loss", step_metric="epoch")
+        for step in range(3_000):
+            tracker.log_metrics({"loss": 1 / (1 + step)}, step=step)
+
+    [chart] = content_of(list(open_store()), title="t", made="now", max_points=100)["charts"]["list"]
+
+    [curve] = chart["curves"]
+    assert (curve["x_name"], curve["x"][0], curve["x"][-1], len(curve["x"]) <= 100) == ("point", 0, 2_999, True)
 
 
 def test_pictures_are_shown_if_they_lie_in_the_run(browser: Any, own_folder: Path) -> None:

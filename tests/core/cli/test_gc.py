@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -232,6 +233,15 @@ def test_on_a_terminal_it_asks(answer: str, left: list[str]) -> None:
     assert done.returncode == 0, done.stderr
     assert "Remove 1 run and 0 other files" in done.stderr
     assert names() == left
+
+
+def test_folders_that_cannot_be_read_as_runs_are_told_of(invoke: Any) -> None:
+    (make("b", status="crashed") / "run.json").write_text("{")
+
+    result = invoke("gc", "--status", "crashed")
+
+    assert "0 runs and 0 other files" in result.stdout
+    assert re.fullmatch(r"refunc: left out: .*run\.json cannot be read.*\n", result.stderr)
 
 
 def test_what_cannot_be_removed_is_a_failure(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from rich.text import Text
 from refunc.cli.failure import Failure
 from refunc.cli.finding import store_option, the_store
 from refunc.cli.moments import age
-from refunc.cli.screen import STATUS_STYLES, ago, error_line, print_json, print_lines, shown
+from refunc.cli.screen import STATUS_STYLES, ago, error_line, left_out, print_json, print_lines, shown
 from refunc.journal.kinds import RUNNING
 from refunc.logging.quantities import amount
 from refunc.logging.terminal import is_terminal
@@ -90,6 +90,7 @@ def gc(
         print_json(_fields(place, space, chosen, leftovers, done))
     else:
         print_lines(_lines(space, chosen, leftovers, done, delete=delete, chooses=chooses or drafts or index))
+    left_out(space.unreadable)
     if done.failed:
         ctx.exit(1)
 
@@ -139,9 +140,7 @@ def _lines(
             yield Text("would remove  ").append_text(_line(piece))
         size = sum(piece.size for piece in (*chosen, *leftovers))
         if chooses:
-            yield Text(
-                f"{len(chosen):,} runs and {len(leftovers):,} other files, {amount(size)}; --delete removes them"
-            )
+            yield Text(f"{_counted(chosen, leftovers)}, {amount(size)}; --delete removes them")
         return
     for piece in done.removed:
         yield Text("removed  ", "green").append_text(_line(piece))

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator
 from typing import Any
 
-import attrs
 import click
 from rich.text import Text
 
@@ -78,7 +77,7 @@ def _curves(runs: list[Run], metric: str, max_points: int | None) -> list[tuple[
     pairs, missing = [], None
     for run in runs:
         try:
-            series = _numbered(run.metrics(metric))
+            series = run.metrics(metric).numbered()
         except UnknownMetricError as error:
             missing = missing or error
         else:
@@ -86,13 +85,6 @@ def _curves(runs: list[Run], metric: str, max_points: int | None) -> list[tuple[
     if not pairs and missing is not None:
         raise missing
     return pairs
-
-
-def _numbered(series: Series) -> Series:
-    """Return *series*; where no point has an x, with their numbers for it."""
-    if any(value is not None and value == value for value in series.x):
-        return series
-    return attrs.evolve(series, x=range(len(series)), x_name="point")
 
 
 def _charts(

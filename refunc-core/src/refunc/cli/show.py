@@ -117,7 +117,7 @@ def _metrics(metrics: dict[str, MetricSummary], width: int | None) -> Iterator[T
     for name in nsmallest(_MOST_METRICS, metrics):
         metric = metrics[name]
         cells = [Text(number(getattr(metric, title), 5)) for title in titles[:4]]
-        if metric.goal:
+        if metric.goal and metric.best is not None:
             best = titles.index(metric.goal)
             cells[best] = Text(cells[best].plain + BEST, "bold green")
         count = f"{metric.count:,}" + (f" ({metric.nans:,} NaN)" if metric.nans else "")
@@ -125,7 +125,7 @@ def _metrics(metrics: dict[str, MetricSummary], width: int | None) -> Iterator[T
     yield from table(head, rows, width, dispensable=(4, 5, 2, 3))
     if len(metrics) > len(rows):
         yield Text(f"  and {len(metrics) - len(rows):,} more; --json has them all", "dim")
-    if any(metric.goal for metric in metrics.values()):
+    if any(metric.best is not None for metric in metrics.values()):
         yield Text(f"  {BEST} the best", "dim")
 
 

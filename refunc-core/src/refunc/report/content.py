@@ -129,17 +129,13 @@ def _fair_share(lengths: list[int], max_points: int) -> int:
 
 
 def _curve(run: int, series: Series, most: int) -> dict[str, Any]:
-    drawn = series.downsample(most)
-    x = [None if value is None or value != value else _digits(value, 12) for value in drawn.x]
-    name = series.x_name
-    if all(value is None for value in x):  # nobody gave a step
-        x, name = list(range(len(drawn))), "point"
+    drawn = series.numbered().downsample(most)
     return {
         "run": run,
         "of": len(series),
         "odd": sum(not math.isfinite(value) for value in series.values),
-        "x_name": _short(name),
-        "x": x,
+        "x_name": _short(drawn.x_name),
+        "x": [None if value is None or value != value else _digits(value, 12) for value in drawn.x],
         "y": [_digits(value, 7) for value in drawn.values],
     }
 

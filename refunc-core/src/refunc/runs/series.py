@@ -120,6 +120,12 @@ class Series:
             x=taken(self._x),
         )
 
+    def numbered(self) -> Series:
+        """Return it as it is; where no point has an x, with their numbers for it, which are called `point`."""
+        if any(value is not None and value == value for value in self.x):
+            return self
+        return attrs.evolve(self, x=range(len(self)), x_name="point")
+
     def downsample(self, max_points: int) -> Series:
         """
         Return at most *max_points* of the points, in their order, such that a plot of them looks the same.

@@ -53,6 +53,7 @@ class Space:
     drafts: list[Piece]
     index: list[Piece]  # the files of the store's index, which lie in the user's cache
     artifacts: int  # of all runs
+    unreadable: list[RunFormatError]  # folders like runs that cannot be read; they are not in the sizes
 
     @property
     def total(self) -> int:
@@ -78,7 +79,7 @@ def survey(store: Store) -> Space:
         for entry in entries:
             if entry.name.startswith((IMPORT_DRAFT, _BIN)) and entry.is_dir(follow_symlinks=False):
                 drafts += _draft(Path(entry.path))
-    return Space(runs, drafts, list(_index_of(store)), artifacts)
+    return Space(runs, drafts, list(_index_of(store)), artifacts, unreadable)
 
 
 def _index_of(store: Store) -> Iterator[Piece]:
