@@ -182,9 +182,14 @@ def test_a_disk_that_takes_no_more_leaves_what_was_there(
 def test_a_full_disk_is_no_mistake_in_the_question(command: str, run: Path, require: Any) -> None:
     require(os.path.exists("/dev/full"), "a Linux with /dev/full")
 
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [sys.executable, "-m", "refunc", *command.split()], stdout=full, stderr=subprocess.PIPE, text=True
+            [sys.executable, "-m", "refunc", *command.split()],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=buffered,
         )
 
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

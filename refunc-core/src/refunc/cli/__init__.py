@@ -17,6 +17,8 @@ def main() -> None:
         _main()
     except KeyboardInterrupt:  # while modules are loaded; later the command itself sees to it
         sys.exit(130)
+    finally:
+        _give_up_what_is_refused()
 
 
 def _main() -> None:
@@ -41,6 +43,16 @@ def _open_what_is_closed() -> None:
                 os.dup2(null, number)
                 os.close(null)
             setattr(sys, name, os.fdopen(number, "w"))
+
+
+def _give_up_what_is_refused() -> None:
+    """Drop what stdout has no room for: a line said so, and Python would add two of its own and exit with 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)
 
 
 def _say(message: str) -> int:
