@@ -24,7 +24,7 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -125,6 +125,8 @@ def clean_process() -> Iterator[None]:
 class Tools:
     """What tests of several processes share; in importlib mode no test file can import another."""
 
+    _ports: ClassVar[set[int]] = set()
+
     @staticmethod
     def until(condition: Callable[[], Any], deadline: float = 30.0) -> Any:
         """Come back with what *condition* gives as soon as that is true; fail after *deadline* seconds."""
@@ -134,11 +136,16 @@ class Tools:
             time.sleep(0.01)
         return value
 
-    @staticmethod
-    def free_port() -> int:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            return int(probe.getsockname()[1])
+    @classmethod
+    def free_port(cls) -> int:
+        """Return a port that nobody listens at, and that was not given before."""
+        while True:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = int(probe.getsockname()[1])
+            if port not in cls._ports:
+                cls._ports.add(port)
+                return port
 
     @staticmethod
     def delivery_pids(folder: Path) -> list[int]:
@@ -146,7 +153,9 @@ class Tools:
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                is_delivery = b"refunc.delivery.process" in (entry / "cmdline").read_bytes()
+                # One that has just begun has no command line yet; of one that is gone the folder cannot be told either.
+                command = (entry / "cmdline").read_bytes()
+                is_delivery = not command or b"refunc.delivery.process" in command
                 if is_delivery and os.readlink(entry / "cwd") == str(folder.resolve()):
                     found.append(int(entry.name))
             except OSError:
@@ -278,9 +287,9 @@ def calls(own_folder: Path) -> Callable[..., list[dict[str, Any]]]:
 
     def read(hook: str | None = None, path: str = "calls.jsonl") -> list[dict[str, Any]]:
         file = own_folder / path
-        # A line without its end is still being written.
+        # A line without its end is still being written, or was when its process was killed.
         lines = file.read_text().split("\n")[:-1] if file.exists() else []
-        found = [json.loads(line) for line in lines]
+        found = [json.loads(line) for line in lines if line.endswith("}")]
         return [call for call in found if hook is None or call["hook"] == hook]
 
     return read

@@ -21,7 +21,7 @@ class ProbeIntegration(Integration):
             raise Retry("the server is down")
         line = json.dumps({"hook": hook, "pid": os.getpid(), "token": self.token, "time": time.time(), **fields})
         with open(self.path, "a") as file:
-            file.write(line + "\n")
+            file.write("\n" + line + "\n")  # a kill may have left half a line
 
     @hookimpl
     def on_run_start(self, run):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -49,21 +51,41 @@ def memory_group() -> Iterator[Path | None]:
 
 @pytest.mark.slow
 def test_an_integration_that_takes_all_memory_costs_its_own_process_only(
-    memory_group: Path | None, script: Script, calls: Calls, tools: Any
+    memory_group: Path | None, script: Script, calls: Calls, tools: Any, own_folder: Path
 ) -> None:
     """The kernel ends the delivery process first, and not the training, which is in the same group."""
     joined = f"import pathlib; pathlib.Path({str(memory_group)!r}, 'cgroup.procs').write_text(str(os.getpid()))"
 
-    train_beside("EatsIntegration", script, calls, tools, joined if memory_group else "pass")
-
-    if memory_group is not None:
+    def kills() -> int:
+        assert memory_group is not None
         control = memory_group / "memory.oom_control"
         counts = control if control.exists() else memory_group / "memory.events"
-        [kills] = [line.split()[1] for line in counts.read_text().splitlines() if line.startswith("oom_kill ")]
-        assert int(kills) > 0
+        [count] = [line.split()[1] for line in counts.read_text().splitlines() if line.startswith("oom_kill ")]
+        return int(count)
+
+    def was_taken_second() -> bool:
+        """Linux lists a process no more that still gives its memory back: for what the training needs then, it pays."""
+        tools.kill_delivery(own_folder)
+        tools.until(lambda: not tools.delivery_pids(own_folder))
+        (own_folder / "calls.jsonl").unlink(missing_ok=True)
+        return kills() > 1
+
+    if memory_group is None:
+        train_beside("EatsIntegration", script, calls, tools)
+    else:
+        train_beside("EatsIntegration", script, calls, tools, joined, was_taken_second)
+        assert kills() > 0
 
 
-def train_beside(kind: str, script: Script, calls: Calls, tools: Any, before: str = "pass") -> None:
+def train_beside(
+    kind: str,
+    script: Script,
+    calls: Calls,
+    tools: Any,
+    before: str = "pass",
+    may_be_killed: Callable[[], bool] = lambda: False,
+    tries: int = 3,
+) -> None:
     """Train with an integration of *kind* and a good one, and check that neither this one nor the exit has to wait."""
     process = script(f"""
         {before}
@@ -77,11 +99,23 @@ def train_beside(kind: str, script: Script, calls: Calls, tools: Any, before: st
         print(time.time())
     """)
     out, err = process.communicate(timeout=60)
+    if process.returncode == -signal.SIGKILL and tries > 1 and may_be_killed():
+        train_beside(kind, script, calls, tools, before, may_be_killed, tries - 1)
+        return
 
     assert process.returncode == 0, err
     assert "Traceback" not in err
     end = tools.until(lambda: calls("end"))[0]
-    assert end["time"] - float(out) < 2.0
+    bound = 2.0 + 4 * _start_of_delivery()
+    assert end["time"] - float(out) < bound
     arrived = [call["time"] for call in calls("metrics")]
     pauses = [later - earlier for earlier, later in itertools.pairwise(arrived)]
-    assert max(pauses) < 2.0, pauses
+    assert max(pauses) < bound, pauses
+
+
+def _start_of_delivery() -> float:
+    """Return the seconds that a delivery process takes here and now to begin, of which each death costs one."""
+    began = time.monotonic()
+    command = [sys.executable, "-c", "import os; os.nice(5); import refunc.delivery.process, refunc.plugins"]
+    subprocess.run(command, check=True)
+    return time.monotonic() - began

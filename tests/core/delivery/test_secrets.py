@@ -29,7 +29,7 @@ def test_a_secret_is_in_no_argument_and_no_file(script: Script, own_folder: Path
     training.wait()
     left = tools.left_in(own_folder)
     assert [path for path in left if path.name.startswith("probe-")]
-    assert [path.name for path, content in left.items() if b"hunter2" in content] == ["script0.py", "calls.jsonl"]
+    assert {path.name for path, content in left.items() if b"hunter2" in content} == {"script0.py", "calls.jsonl"}
 
 
 def test_a_secret_that_was_logged_reaches_no_integration_and_no_log_file(
