@@ -192,6 +192,38 @@ def test_an_interactive_prompt_is_not_drawn_over(session: Any, tools: Any) -> No
         assert any(line.startswith("Work:  30%|") for line in terminal.end())
 
 
+BEGINNING = """
+import threading, time
+from refunc.logging import ProgressTracker
+from refunc.logging.terminal import at_prompt
+reading = threading.Event()
+class Slow:
+    def __float__(self):
+        if threading.current_thread() is not threading.main_thread():
+            reading.set()
+            while not at_prompt(): time.sleep(0.01)
+        return 0.5
+def begin():
+    work = ProgressTracker(10, "Work")
+    work.update(5, {"loss": Slow()})
+    assert reading.wait(30)
+    return work
+"""
+
+
+def test_a_bar_that_was_being_read_when_the_prompt_comes_is_not_drawn_over_it(session: Any, tools: Any) -> None:
+    code = f"import os; os.execv(sys.executable, [sys.executable, '-q', '-i', '-c', {BEGINNING!r}])"
+    with session(code, keyboard=True) as terminal:
+        tools.until(lambda: terminal.last_has(">>>"))
+        terminal.type("work = begin()\n")
+        tools.until(lambda: "Work:" in terminal.lines[-1] and terminal.last_has(">>>"))
+        time.sleep(0.3)  # for what is not to come
+
+        assert b"loss" not in terminal.sent
+        terminal.type("work.finish(); quit()\n")
+        assert any(line.startswith("Work:  50%|") for line in terminal.end())
+
+
 def test_a_line_at_an_interactive_prompt_is_followed_by_the_bar_once(session: Any, tools: Any) -> None:
     with session(PROMPT, keyboard=True) as terminal:
         tools.until(lambda: terminal.last_has(">>>"))

@@ -121,21 +121,21 @@ class _Screen:
 
     def _draw(self, stop: threading.Event) -> None:
         while not stop.wait(_TICK):
-            if at_prompt() or self._is_asking():
+            if self._is_typed_at():
                 continue
             read = [bar for bar in tuple(self.bars) if bar.due(time.time()) and self._is_read(bar)]
             try:
                 with self.lock, self.frame():
                     # Reading takes its time, in which somebody may have been asked something.
-                    for bar in read if not self._is_asking() else ():
+                    for bar in read if not self._is_typed_at() else ():
                         if bar in self.bars:
                             self._try_to_draw(bar)
             except Exception:  # of the terminal, which took none of it
                 for bar in read:
                     self.remove(bar)
 
-    def _is_asking(self) -> bool:
-        return self._terminal is not None and self._terminal.is_asking
+    def _is_typed_at(self) -> bool:
+        return at_prompt() or (self._terminal is not None and self._terminal.is_asking)
 
     def _is_read(self, bar: Bar) -> bool:
         try:
