@@ -54,7 +54,8 @@ class Page:
         self.events.clear()
         self._call("Page.navigate", url=file.as_uri())
         deadline = time.monotonic() + 60
-        while self.ask("document.readyState + document.documentElement?.dataset.drawn") != "completeyes":
+        state = "[document.URL, document.readyState, document.documentElement?.dataset.drawn]"
+        while self.ask(state) != [file.as_uri(), "complete", "yes"]:  # up to then it may be the page before
             assert time.monotonic() < deadline, f"not drawn: {self.complaints()}"
         # Two frames: by then the observers of sizes have been called.
         self.ask("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")

@@ -176,7 +176,7 @@ def test_a_shell_completes_commands_and_runs(own_folder: Path) -> None:
             pass
 
     assert completed("refunc sh", own_folder) == ["show"]
-    assert completed("refunc show resn", own_folder) == ["resnet_v2", "resnet_v1"]
+    assert completed("refunc show resnet", own_folder) == ["resnet_v2", "resnet_v1"]
     assert "resnet_v1" in completed(f"refunc --store {own_folder}/experiments show re", own_folder)
     assert completed("refunc ls --wh", own_folder) == ["--where"]
 

@@ -250,7 +250,7 @@ def test_stdout_takes_the_file(own_folder: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["compare", "one", "onn"], "no run 'onn' in "),
+        (["compare", "one", "another"], "no run 'another' in "),
         (["plot", "one", "-m", "los"], "the run one has no metric 'los'. Did you mean loss?"),
         (["export", "--to", "csv", "-m", "los"], "no run has a metric 'los'. Did you mean loss?"),
         (["export"], "the format of the file: which is it? Allowed for --to: parquet, csv, jsonl, json."),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import signal
 import subprocess
 import time
@@ -248,11 +247,14 @@ def test_following_shows_lines_of_another_process_within_a_second(
     assert follower.stdout is not None
     assert json.loads(follower.stdout.readline())["message"] == "begun"
 
+    ages_s = []
     for number in range(3):
         order(training, f"logger.info('line %d', {number})")
         entry = json.loads(follower.stdout.readline())
         assert entry["message"] == f"line {number}"
-        assert time.time() - entry["timestamp"] < 1
+        ages_s.append(time.time() - entry["timestamp"])
+    # Who looks too seldom is late each time; a busy machine is not.
+    assert min(ages_s) < 1
 
     order(training, "end")
     rest, errors = follower.communicate(timeout=30)
@@ -301,7 +303,8 @@ def test_following_says_when_the_folder_is_gone(
     assert follower.stdout is not None
     assert "begun" in follower.stdout.readline()
 
-    shutil.rmtree(own_folder / "experiments")
+    # In one step: the training writes there, and the follower looks.
+    (own_folder / "experiments").rename(own_folder / "removed")
 
     assert re.fullmatch("refunc: the run's folder is gone: .*\n", follower.communicate(timeout=30)[1])
     assert follower.returncode == 2

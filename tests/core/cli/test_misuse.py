@@ -280,7 +280,7 @@ def test_bash_completes_commands_runs_and_metrics(run: Path, require: Any, own_f
             echo "${COMPREPLY[*]}"
         }
         offered sh
-        offered show res
+        offered show resne
         offered plot resnet -m lo
         offered export --to ""
     """

@@ -44,11 +44,13 @@ class Terminal:
         self.stream = open(slave, "w", encoding="utf-8")  # noqa: SIM115  # closed by the fixture
 
     def output(self) -> str:
+        self.stream.flush()
+        os.write(self.stream.fileno(), b"\0")  # an end: a pseudo-terminal hands over what it has in pieces
         received = b""
-        # A pseudo-terminal hands over what it has in pieces; the deadline only costs time once all is there.
-        while select.select([self._master], [], [], 0.1)[0]:
+        while not received.endswith(b"\0"):
+            assert select.select([self._master], [], [], 30)[0], received
             received += os.read(self._master, 65536)
-        return received.decode()
+        return received[:-1].decode()
 
     def close(self) -> None:
         self.stream.close()

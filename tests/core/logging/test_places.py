@@ -112,9 +112,12 @@ import sys
 from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
+from traitlets.config import Config
 
 book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(Path(name).read_text()) for name in sys.argv[1:]])
-NotebookClient(book, timeout=60, kernel_name="python3").execute()
+# Of TCP it would choose ports that are free, and bind them later.
+config = Config(KernelManager={"transport": "ipc"})
+NotebookClient(book, timeout=60, kernel_name="python3", config=config).execute()
 nbformat.write(book, "executed.ipynb")
 """
 

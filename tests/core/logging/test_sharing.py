@@ -48,12 +48,16 @@ def test_everything_that_is_written_stands_whole_and_in_order_above_the_bars(ses
         tools.until(lambda: terminal.last_has("loss=0.25"))
         terminal.resize(70, 30)
         terminal.go()
-        tools.until(lambda: terminal.last_has("600/1000") and "a beginning and an end" in terminal.lines)
-        tools.until(lambda: len(terminal.lines[-1]) == 69)
+        seen: list[str] = []
 
-        *lines, outer, inner = terminal.all_lines
-        assert outer.startswith("Outer:  25%|")
-        assert inner.startswith("Inner:  60%|")
+        def is_redrawn() -> bool:
+            seen[:] = terminal.all_lines
+            begun = [bar[:12] for bar in seen[-2:] if len(bar) == 69]
+            return begun == ["Outer:  25%|", "Inner:  60%|"] and "a beginning and an end" in seen
+
+        tools.until(is_redrawn)
+
+        *lines, outer, inner = seen
         assert "Outer" not in "".join(lines) + outer[5:]
         assert "Inner" not in "".join(lines) + inner[5:]
         for number, count in enumerate([60, 60, 60, 21]):
@@ -227,8 +231,9 @@ def test_a_bar_that_was_being_read_when_the_prompt_comes_is_not_drawn_over_it(se
 def test_a_line_at_an_interactive_prompt_is_followed_by_the_bar_once(session: Any, tools: Any) -> None:
     with session(PROMPT, keyboard=True) as terminal:
         tools.until(lambda: terminal.last_has(">>>"))
-        # An interval in which the drawing thread does not come between the line and the prompt.
-        terminal.type("work = TqdmProgressTracker(10, 'Work', mininterval=3600); work.update(3)\n")
+        # The drawing thread is not to come between the line and the prompt.
+        without_ticks = "from refunc.logging import bars; bars._TICK = 3600"
+        terminal.type(f"{without_ticks}; work = ProgressTracker(10, 'Work'); work.update(3)\n")
         tools.until(lambda: "Work:" in terminal.lines[-1] and terminal.last_has(">>>"))
         before = len(terminal.sent)
         terminal.type("sum([1, 2])\n")
@@ -326,9 +331,8 @@ def test_a_line_and_the_bars_behind_it_are_one_write(session: Any) -> None:
     """So that nothing of another process gets between them."""
     code = (
         "import os\n"
+        "bars._TICK = 1000\n"
         'with progress_context("Outer", total=2), progress_context("Inner", total=2):\n'
-        "    bars._TICK = 1000\n"
-        "    import time; time.sleep(0.3)\n"
         "    written = []\n"
         "    terminal = bars._screen._terminal\n"
         "    write, terminal._write = terminal._write, written.append\n"
