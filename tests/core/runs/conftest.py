@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -15,6 +16,9 @@ import attrs
 import pytest
 
 from refunc.journal.codec import encode_line
+from refunc.runs.content import Content
+from refunc.runs.index import index_of
+from refunc.runs.reading import read_content
 
 #: Opens a run, says where, and then does what it is told until it is killed or its stdin ends.
 _TRAINING = """
@@ -110,3 +114,47 @@ def contents() -> Callable[[Path], dict[str, tuple[int, bytes]]]:
         return found
 
     return look
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the test an index of its own."""
+    monkeypatch.setenv("REFUNC_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+class Indexing:
+    """Compares what the index says with what the journals say."""
+
+    @staticmethod
+    def answers(content: Content) -> dict[str, Any]:
+        """Return all that *content* says, such that it can be compared; means to a few digits less."""
+        summary = content.summary
+        metrics = {}
+        for name, metric in summary.metrics.items():
+            mean = metric.mean if metric.mean is None or not math.isfinite(metric.mean) else f"{metric.mean:.9g}"
+            metrics[name] = repr({**attrs.asdict(metric), "mean": mean})
+        series = {name: repr(found.to_dict()) for name, found in content.series(summary.metrics).items()}
+        return {"summary": repr(attrs.evolve(summary, metrics={})), "metrics": metrics, "series": series}
+
+    @staticmethod
+    def check(folder: Path) -> Content:
+        """Return the content of *folder* after comparing what the index says with what the journal says."""
+        found = read_content(folder)
+        assert Indexing.answers(found) == Indexing.answers(read_content(folder, cached=False))
+        return found
+
+    @staticmethod
+    def is_indexed(folder: Path) -> bool:
+        store = index_of(folder)
+        known = store.load(folder) if store else None
+        return known is not None and known.is_whole
+
+    @staticmethod
+    def metrics(*steps: int, name: str = "loss") -> list[dict[str, Any]]:
+        return [{"kind": "metrics", "step": step, "metrics": {name: 1 / (1 + step)}} for step in steps]
+
+
+@pytest.fixture(scope="session")
+def indexing() -> type[Indexing]:
+    return Indexing

@@ -139,12 +139,12 @@ def test_a_store_behind_a_link_lists_each_run_once(tmp_path: Path, write_run: Wr
 def test_a_thousand_runs_are_found_quickly(write_run: WriteRun) -> None:
     for number in range(1_000):
         write_run(f"run_{number:08}", start_time=float(number))
-    start = time.process_time()
+    start = time.monotonic()
 
     runs = list(open_store())
 
     assert (len(runs), runs[-1].run_id) == (1_000, "00000999")
-    assert time.process_time() - start < 2
+    assert time.monotonic() - start < 2
 
 
 # -- which run a name means -------------------------------------------------------------------------------------------
