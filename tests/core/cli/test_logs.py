@@ -247,14 +247,11 @@ def test_following_shows_lines_of_another_process_within_a_second(
     assert follower.stdout is not None
     assert json.loads(follower.stdout.readline())["message"] == "begun"
 
-    ages_s = []
     for number in range(3):
         order(training, f"logger.info('line %d', {number})")
         entry = json.loads(follower.stdout.readline())
         assert entry["message"] == f"line {number}"
-        ages_s.append(time.time() - entry["timestamp"])
-    # Who looks too seldom is late each time; a busy machine is not.
-    assert min(ages_s) < 1
+        assert time.time() - entry["timestamp"] < 1
 
     order(training, "end")
     rest, errors = follower.communicate(timeout=30)

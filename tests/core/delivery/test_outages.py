@@ -78,11 +78,12 @@ def test_exit_waits_a_bounded_time_and_says_in_one_line_what_remains(
 def test_exit_wait_can_be_set(finished: Finished, own_folder: Path) -> None:
     (own_folder / "down").touch()
 
-    _, _, err = finished(
-        "log.add_integration(ProbeIntegration()); log.log_metrics({'loss': 1.0})",
+    _, out, err = finished(
+        "log.add_integration(ProbeIntegration()); log.log_metrics({'loss': 1.0}); print(time.time())",
         REFUNC_EXIT_WAIT="0",
     )
 
+    assert time.time() - float(out) < 2
     assert "still to be delivered" in err
     assert "waiting for" not in err  # what is said after a second
 

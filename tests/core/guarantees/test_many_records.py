@@ -34,9 +34,9 @@ def test_a_million_records_in_one_process(
                 most = max(most, resident())
         logged = time.monotonic() - began
         log.flush()
-        began = time.thread_time()
+        began = time.monotonic()
         newest = [entry.metrics["n"] for entry in log.get_log_entries(last_n=10)]
-        found = time.thread_time() - began
+        found = time.monotonic() - began
         print(json.dumps([most - before, resident() - before, logged, found, newest]))
         """,
         deadline=120,

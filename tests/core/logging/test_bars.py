@@ -102,7 +102,6 @@ def test_line_written_through_tqdm_lands_above_the_bars(session: Any) -> None:
 def test_interrupt_closes_the_bar_where_it_stands(session: Any) -> None:
     code = (
         "import threading\n"
-        "bars._PATIENCE = 30\n"
         "try:\n"
         '    with progress_context("Work", total=4) as work:\n'
         "        work.update(3)\n"
@@ -186,7 +185,7 @@ def test_one_thread_draws_all_bars_and_ends_with_the_last(terminal: FakeTerminal
     with TqdmProgressTracker(2, file=terminal), TqdmProgressTracker(2, file=terminal):
         assert len(drawing_threads()) == 1
 
-    until(lambda: not drawing_threads())
+    assert drawing_threads() == []
 
 
 def test_no_other_thread_stays_behind(terminal: FakeTerminal) -> None:
@@ -196,7 +195,7 @@ def test_no_other_thread_stays_behind(terminal: FakeTerminal) -> None:
     with TqdmProgressTracker(2, file=terminal) as progress:
         progress.update(1)
 
-    until(lambda: set(threading.enumerate()) <= before)
+    assert set(threading.enumerate()) <= before
 
 
 def test_tracker_that_nobody_keeps_takes_its_bar_along(terminal: FakeTerminal) -> None:
@@ -361,4 +360,4 @@ def test_finish_may_be_called_by_any_thread(terminal: FakeTerminal) -> None:
     for thread in threads:
         thread.join(DEADLINE)
 
-    until(lambda: not drawing_threads())
+    assert drawing_threads() == []

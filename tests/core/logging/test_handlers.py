@@ -43,7 +43,7 @@ def logger_with(handler: logging.Handler) -> logging.Logger:
     return logger
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 30.0) -> None:
+def wait_for(condition: Callable[[], Any], seconds: float = 5.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "timed out"
@@ -192,14 +192,8 @@ with experiment_context("e", "r"):
     assert Path("logs/train.log").read_text().count("  line\n") == 100
 
 
-@pytest.mark.parametrize(
-    ("end", "limit_s"),
-    [
-        ("pump.HANDLERS_JOIN = 1.0", 9),
-        ("pump.HANDLERS_JOIN = 50; threading.Thread(target=press, daemon=True).start()", 40),
-    ],
-)
-def test_a_slow_target_delays_the_exit_until_time_is_up_or_ctrl_c(end: str, limit_s: float) -> None:
+@pytest.mark.parametrize("end", ["pump.HANDLERS_JOIN = 1.0", "threading.Thread(target=press, daemon=True).start()"])
+def test_a_slow_target_delays_the_exit_until_time_is_up_or_ctrl_c(end: str) -> None:
     script = """
 import logging, os, signal, threading, time
 from refunc.journal import pump
@@ -218,12 +212,12 @@ log = MLLogger("train", "INFO")
 for number in range(500): plain.info("slow")
 log.info("line")
 begun.wait()
-print(time.monotonic())
 """
+    begun = time.monotonic()
     done = subprocess.run([sys.executable, "-c", script + end], capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 0
-    assert time.monotonic() - float(done.stdout) < limit_s
+    assert time.monotonic() - begun < 9
     assert re.search(r"AsyncHandler .* 4\d\d records were not passed on before the process ended", done.stderr)
     assert Path("logs/train.log").read_text().count("  line\n") == 1
 

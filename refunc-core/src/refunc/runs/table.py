@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from refunc.journal.codec import encodable
-from refunc.journal.reader import Account
+from refunc.journal.kinds import UNREADABLE
 from refunc.journal.values import INT64_MAX, INT64_MIN, spell_nonfinite
 from refunc.runs.expression import MISSING, Descending, Facts
 from refunc.runs.packages import needed
@@ -47,7 +47,7 @@ def row_of(run: Run) -> Row:
 
 def row_of_closed(run: Run) -> Row:
     """Return the row of a run whose journal cannot be read."""
-    return run.facts(Summary(account=Account(damaged=1)))
+    return {**run.facts(Summary()), "status": UNREADABLE, "duration": None}
 
 
 def facts_of(run: Run) -> Facts:
