@@ -1,7 +1,7 @@
 """
 What delivery to MLflow reaches, and what it costs a training, beside the same work without it.
 
-    pip install './refunc-core[cli]' ./refunc-mlflow mlflow numpy psutil
+    pip install ./refunc-core ./refunc-commands ./refunc-mlflow mlflow numpy psutil
     python benchmarks/delivery.py rate      100,000 metrics by MlflowClient.log_batch alone, and from a journal
     python benchmarks/delivery.py loop      steps of a training without and with an integration, through an outage
     python benchmarks/delivery.py thread    the processor time of delivery on a thread of the training

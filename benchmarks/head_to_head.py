@@ -1,7 +1,7 @@
 """
 What is still there when things go wrong: W&B offline, trackio, MLflow and refunc, side by side in one run.
 
-    pip install './refunc-core[cli]' ./refunc-mlflow mlflow==3.17.2 wandb==0.31.0 trackio==0.43.0 psutil
+    pip install ./refunc-core ./refunc-commands ./refunc-mlflow mlflow==3.17.2 wandb==0.31.0 trackio==0.43.0 psutil
     python benchmarks/head_to_head.py [--rounds 5] [--pace 1.0] [--jobs 2] [--markdown]
                                       [--only "refunc to MLflow"] [--case kill]
 

@@ -20,7 +20,7 @@ BATCH = 256
 
 def without_writer() -> None:
     """Keep the writer thread asleep, before its first record: the calls alone are meant."""
-    from refunc.journal import pump
+    from refunc.outlets import pump
 
     pump.POLL = 3_600.0
 
@@ -59,7 +59,6 @@ def metrics_implicit() -> Call:
 def line() -> Call:
     logger = _logger()
     logger.start_experiment("line")
-    logger._files.clear()
     return lambda: logger.info("epoch done", extra={"epoch": 3, "loss": 0.5, "lr": 0.001, "device": "cuda:0"})
 
 

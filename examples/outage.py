@@ -1,7 +1,7 @@
 """
 Take an MLflow server away from a training, then kill the training, then its delivery as well, and count what arrived.
 
-    pip install './refunc-core[cli]' ./refunc-mlflow mlflow numpy psutil
+    pip install ./refunc-core ./refunc-commands ./refunc-mlflow mlflow numpy psutil
     python examples/outage.py
 
 Everything is real: a server on SQLite at a free port, trainings in processes of their own, and SIGKILL. What is said
@@ -36,7 +36,7 @@ CLIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_DISABLE_TELEMETRY": "t
 
 
 def train(name: str, uri: str) -> None:
-    """Multiply matrices until somebody ends it, and log each step's number and duration."""
+    """Multiply matrices until the process is killed, and log each step's number and duration."""
     logger = MLLogger("train", level="WARNING")
     logger.add_integration(MLflowIntegration(tracking_uri=uri))
     weights = np.random.default_rng(7).random((256, 256))
@@ -200,7 +200,7 @@ def steps_before(journal: Journal, moment: float) -> int:
 
 
 def check(server: Server, name: str, journal: Journal) -> None:
-    """Compare what MLflow has with what the journal has, number by number; fail where they differ."""
+    """Compare the points of MLflow with those of the journal, number by number; fail where they differ."""
     written = sorted(int(point["metrics"]["number"]) for point in journal())
     arrived = sorted(server.points(name))
     missing, doubled = len(set(written) - set(arrived)), len(arrived) - len(set(arrived))
@@ -213,7 +213,7 @@ def check(server: Server, name: str, journal: Journal) -> None:
 
 
 def tell_speed(points: list[dict[str, Any]], killed: float, started: float) -> None:
-    """Say what the outage cost the training."""
+    """Print the cost of the outage to the training."""
 
     def median(first: float, last: float) -> str:
         return f"{statistics.median(p['metrics']['step_ms'] for p in points if first <= p['time'] < last):.2f} ms"

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import http.server
 import importlib
 import json
 import logging
@@ -17,10 +18,12 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,16 +45,28 @@ REQUIRE_ALL = bool(os.environ.get("REFUNC_REQUIRE_ALL"))
 
 def pytest_configure() -> None:
     """
-    Keep the index out of the user's own cache, and take signals as at a terminal.
+    Keep the index and the key out of the user's own folders, and take signals as at a terminal.
 
     Who runs the tests in the background has their processes ignore some.
     """
     cache = tempfile.mkdtemp(prefix="refunc-cache-")
     os.environ["REFUNC_CACHE"] = cache
     atexit.register(shutil.rmtree, cache, ignore_errors=True)
+    # And the key that proves whose runs are: what tests write is proof of nothing.
+    state = tempfile.mkdtemp(prefix="refunc-state-")
+    os.environ["XDG_STATE_HOME"] = state
+    atexit.register(shutil.rmtree, state, ignore_errors=True)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     if hasattr(signal, "SIGHUP"):
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Iterator[None]:
+    """Have what a test has said be text that can be sent: pytest-xdist loses a worker over half a character."""
+    report = yield
+    report.sections = [(name, said.encode("utf-8", "backslashreplace").decode()) for name, said in report.sections]
+    return report
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +101,7 @@ def imported() -> Callable[..., Any]:
     testing = pytest.importorskip("click.testing")
 
     def imported(*arguments: object) -> Any:
-        from refunc.cli.root import refunc
+        from refunc_commands.cli.root import refunc
 
         options = {"mix_stderr": False} if "mix_stderr" in testing.CliRunner.__init__.__code__.co_varnames else {}
         result = testing.CliRunner(**options).invoke(refunc, ["import", "--json", *map(str, arguments)])
@@ -100,20 +115,30 @@ def imported() -> Callable[..., Any]:
 def clean_process() -> Iterator[None]:
     """Leave no run, waiting line, warning memory or logger behind for the next test."""
     import refunc.logging
-    from refunc.logging import current, logfile, report, setup
+    from refunc.logging import current, named, setup, shared_loggers
+    from refunc.logging import notices as report
+    from refunc.logging.logfiles import shelf
+    from refunc.values.secrets import given
 
     yield
+    report._news.clear()
+    named._delivering.clear()  # a run that ends without a record goes to all that are left
+    shared_loggers._shared.clear()
     for run in reversed(list(current.open_runs())):
         current.finish(run, "completed")
     current.loose_lines.clear()
+    current.last_ended = None
+    current._left.set(None)
+    current._left_here.__dict__.clear()
+    current.stores.clear()
     report._said.clear()
     report._said_of_kind.clear()
-    for file in logfile._files.values():
-        file.close()
-    logfile._files.clear()
+    given._known = ()
+    shelf.close_all()
     setup._capture_warnings(False)
-    setup._loggers.clear()
-    setup._settings.clear()
+    named._kept.clear()
+    named._latest.clear()
+    shared_loggers._settings.clear()
     for name, logger in list(logging.Logger.manager.loggerDict.items()):
         if isinstance(logger, logging.Logger) and not name.startswith(("hypothesis", "asyncio", "concurrent")):
             logger.handlers.clear()
@@ -123,7 +148,7 @@ def clean_process() -> Iterator[None]:
 
 
 class Tools:
-    """What tests of several processes share; in importlib mode no test file can import another."""
+    """What tests of several processes share."""
 
     _ports: ClassVar[set[int]] = set()
 
@@ -186,6 +211,49 @@ class Tools:
 @pytest.fixture(scope="session")
 def tools() -> type[Tools]:
     return Tools
+
+
+class Untrusted:
+    """An HTTPS server with a certificate that only it vouches for. It takes everything, and notes what was asked."""
+
+    def __init__(self, folder: Path) -> None:
+        key, certificate = folder / "untrusted.key", folder / "untrusted.pem"
+        made = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout".split()
+        subprocess.run([*made, str(key), "-out", str(certificate)], check=True, capture_output=True)
+        self.asked = asked = list[str]()
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked.append(f"{self.command} {self.path} {self.headers}")
+                self.send_response(200)
+                self.end_headers()
+
+            do_POST = do_PUT = do_HEAD = do_GET  # noqa: N815
+
+            def log_message(self, *args: Any) -> None:
+                """Say nothing."""
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self.server = _Quiet(("127.0.0.1", 0), Handler)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.url = f"https://localhost:{self.server.server_port}"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+class _Quiet(http.server.ThreadingHTTPServer):
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of clients that hang up at the certificate."""
+
+
+@pytest.fixture
+def untrusted(require: Callable[[bool, str], None], tmp_path: Path) -> Iterator[Untrusted]:
+    """Start a server that no client may tell anything."""
+    require(shutil.which("openssl") is not None, "apt-get install openssl")
+    found = Untrusted(tmp_path)
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
 
 
 @pytest.fixture
@@ -266,13 +334,39 @@ def only_run(own_folder: Path) -> Callable[[], Any]:
 
 
 @pytest.fixture
-def probes(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """Put the module `probes` into the test's folder, and import it."""
+def installed_from(own_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Any]]:
+    """Import a module of the test's folder, and have its classes with hooks found there as an installed plugin's."""
+    from refunc.plugins.discovery import installed
+    from refunc.plugins.hooks import hooks_of
+    from refunc.plugins.naming import name_of
+
+    modules: list[str] = []
+
+    def install(name: str) -> Any:
+        monkeypatch.syspath_prepend(str(own_folder))
+        sys.modules.pop(name, None)
+        module = importlib.import_module(name)
+        modules.append(name)
+        kinds = [each for each in vars(module).values() if isinstance(each, type) and each.__module__ == name]
+        entries = [f"{name_of(kind)} = {name}:{kind.__name__}" for kind in kinds if hooks_of(kind)]
+        metadata = own_folder / f"{name}-1.0.dist-info"
+        metadata.mkdir(exist_ok=True)
+        (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (metadata / "entry_points.txt").write_text("\n".join(["[refunc.integrations]", *entries, ""]))
+        installed.cache_clear()
+        return module
+
+    yield install
+    for name in modules:
+        sys.modules.pop(name, None)
+    installed.cache_clear()
+
+
+@pytest.fixture
+def probes(own_folder: Path, installed_from: Callable[[str], Any]) -> Any:
+    """Put the module `probes` into the test's folder, as a plugin that is installed, and import it."""
     shutil.copy(INTEGRATIONS / "probes.py", own_folder)
-    monkeypatch.syspath_prepend(str(own_folder))
-    sys.modules.pop("probes", None)
-    yield importlib.import_module("probes")
-    sys.modules.pop("probes", None)
+    return installed_from("probes")
 
 
 @pytest.fixture

@@ -173,7 +173,9 @@ def _refunc(name: str, *, journal: bool = False, file: bool = False, console: bo
         for handler in logger.handlers[:]:
             logger.remove_handler(handler)
     if not file:
-        logger._files.clear()  # there is no option for it: nobody wants to be without, but a benchmark of the rest
+        from refunc.logging.logfiles import shelf
+
+        shelf.close_all()  # there is no option for it: only a benchmark of the rest does without
     return logger
 
 

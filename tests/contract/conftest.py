@@ -206,3 +206,45 @@ def reference() -> type[Reference]:
 def run_block(own_folder: Path, tools: Any) -> Callable[[int], Outcome]:
     """Run the block of a number in the test's folder, and return what it left behind."""
     return lambda number: run(number, own_folder, tools)
+
+
+class User:
+    """What a user of a logger sees afterwards: the console, log files, and runs as they are read back."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capsys = capsys
+
+    def console(self) -> list[str]:
+        """Return the lines on the console since this was asked last."""
+        return self._capsys.readouterr().err.splitlines()
+
+    def files(self, folder: str = "logs") -> list[str]:
+        """Return the names of the files in *folder*; none where it does not exist."""
+        place = self.folder / folder
+        return sorted(path.name for path in place.iterdir()) if place.exists() else []
+
+    def file(self, logger: Any, path: str) -> list[str]:
+        """Return the lines of a file that *logger* writes."""
+        logger.flush()
+        return (self.folder / path).read_text("utf-8").splitlines()
+
+    def runs(self, store: str = "experiments") -> list[Run]:
+        """Return the runs in a store, oldest first."""
+        return list(open_store(self.folder / store))
+
+    def run(self, store: str = "experiments") -> Run:
+        """Return the only run in a store."""
+        (run,) = self.runs(store)
+        return run
+
+    def points(self, run: Run | None = None) -> list[tuple[Any, Any, dict[str, Any]]]:
+        """Return step, epoch and values of each record of metrics in *run*, by default the only one."""
+        found = (record for record in (run or self.run()).records() if isinstance(record, records.Metrics))
+        return [(record.step, record.epoch, record.metrics) for record in found]
+
+
+@pytest.fixture
+def user(own_folder: Path, clean_process: None, capsys: pytest.CaptureFixture[str]) -> User:
+    """Return what a user sees of the loggers in the test's own process."""
+    return User(own_folder, capsys)

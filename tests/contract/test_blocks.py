@@ -192,7 +192,8 @@ def log_analysis(left: Any) -> None:
         table = list(csv.DictReader(file))
     assert len(exported) == len(table) == 16
     assert [entry["message"] for entry in exported] == [row["message"] for row in table]
-    assert exported[-1]["metrics"] == {"loss": "NaN"}
+    assert exported[-1]["metrics"] == {"loss": None}
+    assert exported[-1]["nonfinite"] == {"/metrics/loss": "NaN"}
 
 
 def handlers(left: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import refunc.logging
-from refunc.logging.run import ActiveRun, new_run
+from refunc.logging.active.run import ActiveRun, new_run
 from refunc.plugins import discovery
 
 PRELUDE = """

@@ -55,7 +55,7 @@ def shown() -> Callable[..., str]:
     """Return what a command prints, on both streams."""
     from click.testing import CliRunner
 
-    from refunc.cli.root import refunc
+    from refunc_commands.cli.root import refunc
 
     def show(*arguments: str) -> str:
         result = CliRunner().invoke(refunc, list(arguments))

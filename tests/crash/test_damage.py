@@ -12,7 +12,9 @@ import attrs
 import pytest
 
 from refunc.delivery.cursor import Cursor
-from refunc.journal.reader import Account, read_backwards, read_journal, segments
+from refunc.delivery.custody import load_cursor, save_cursor
+from refunc.journal.pieces import segments
+from refunc.journal.reader import Account, read_backwards, read_journal
 from refunc.journal.record import Metrics, Record
 from refunc.journal.tail import Position, Tail
 from refunc.logging import ExperimentTracker, MLLogger
@@ -69,7 +71,8 @@ def _write_run(store: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> Jour
                 run.flush()
             assert run.folder is not None
             folder = run.folder
-    [paths] = segments(folder).values()
+    [pieces] = segments(folder).values()
+    paths = [Path(segment.path) for segment in pieces]
     whole = {path: path.read_bytes() for path in paths}
     records = {record.seq: record for record in read_journal(folder)}
     places = {}
@@ -99,7 +102,7 @@ def shown(journal: Journal) -> Callable[[], None]:
     """Have the command line show the run: whatever it is, that is no traceback."""
     from click.testing import CliRunner
 
-    from refunc.cli.root import refunc
+    from refunc_commands.cli.root import refunc
 
     def show() -> None:
         for arguments in (["show", str(journal.folder)], ["--store", str(journal.folder.parent), "ls"]):
@@ -269,14 +272,14 @@ def test_a_damaged_cursor_makes_delivery_begin_anew_and_skips_nothing(
     delivered = {record.seq for record in tail.read(20)}
     cursor.positions, cursor.delivered, cursor.started = tail.positions, 20, True
     cursor.params = {"lr": 0.1, "nan": math.nan}
-    cursor.save()
+    save_cursor(cursor)
     data = cursor.path.read_bytes()
-    loaded = Cursor.load(journal.folder, "probe", "probe")
+    loaded = load_cursor(journal.folder, "probe", "probe")
     assert (loaded.positions, loaded.delivered, loaded.params["lr"]) == (cursor.positions, 20, 0.1)
 
     for _ in range(times(1_000, 10_000)):
         cursor.path.write_bytes(_damaged(data, chance))
-        loaded = Cursor.load(journal.folder, "probe", "probe")
+        loaded = load_cursor(journal.folder, "probe", "probe")
         behind = {record.seq for record in _tail(journal.folder, 1_000, loaded.positions)}
         assert delivered | behind == set(journal.records)
         assert not loaded.ended
@@ -296,7 +299,7 @@ def test_a_damaged_birth_record_is_one_line_and_not_a_traceback(
 ) -> None:
     from click.testing import CliRunner
 
-    from refunc.cli.root import refunc
+    from refunc_commands.cli.root import refunc
 
     path = journal.folder / "run.json"
     data = path.read_bytes()

@@ -21,7 +21,7 @@ WRITE, OPEN, SYNC = 1, 2, 3
 # One process for all n of a fault: a fault is a line on stdin, and what came of it a line on stdout.
 _TRAINING = """
 import ctypes, json, logging, os, sys, time
-import refunc.journal.pump as pump
+import refunc.outlets.pump as pump
 import refunc.journal.writer as writer
 from refunc.journal.reader import Account
 from refunc.journal.record import Gap, Metrics

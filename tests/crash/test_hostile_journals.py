@@ -30,12 +30,14 @@ MEMORY = 100 << 20
 _READER = """
 import contextlib, io, json, sys
 from pathlib import Path
-import click.testing, refunc.cli.root
-from refunc.delivery.cursor import Cursor
+import click.testing, refunc_commands.cli.root
+from refunc.delivery.custody import load_cursor
 from refunc.delivery.subscription import Subscription
+from refunc.delivery.waiting import health_at
 from refunc.journal.reader import read_backwards, read_journal
 from refunc.journal.tail import Tail
-from refunc.runs.run import Run, RunFormatError
+from refunc.runs.errors import RunFormatError
+from refunc.runs.run import Run
 
 def memory(name):
     with open("/proc/self/status") as file:
@@ -50,11 +52,11 @@ def read(way):
         while some := tail.read(100): numbers += [record.seq for record in some]
         tail.waiting()
     elif way == "delivery":
-        Cursor.load(folder, "probe", "probe").health()
+        health_at(load_cursor(folder, "probe", "probe"))
         Subscription(folder, "probe", "probe").wants()
     else:
         arguments = [way, *([str(folder)] if way == "show" else [])]
-        result = click.testing.CliRunner().invoke(refunc.cli.root.refunc, arguments)
+        result = click.testing.CliRunner().invoke(refunc_commands.cli.root.refunc, arguments)
         if not isinstance(result.exception, (SystemExit, type(None))): raise result.exception
     return dict(grown=memory("VmHWM") - before, numbers=numbers)
 

@@ -14,7 +14,7 @@ import pytest
 
 from refunc.journal.codec import encode_line
 from refunc.logging import ExperimentTracker, MLFormatter, MLLogger
-from refunc.logging.console import ConsoleHandler
+from refunc.logging.console.handler import ConsoleHandler
 from refunc.logging.formatters import ColoredFormatter
 
 pytestmark = [
@@ -84,7 +84,7 @@ def _hostile_run(folder: Path, each: str) -> None:
     words = dict.fromkeys(
         ("run_name", "experiment_id", "experiment_name", "parent_id", "host", "script", "python"), each
     )
-    (folder / "run.json").write_text(json.dumps({"format": 1, "run_id": each, "start_time": 1.0, "pid": each, **words}))
+    (folder / "run.json").write_text(json.dumps({"format": 1, "run_id": each, "start_time": 1.0, "odd": each, **words}))
     nested = {each: {each: [each, {each: each}]}}
     records = [
         {"kind": "params", "params": nested},

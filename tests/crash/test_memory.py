@@ -138,7 +138,7 @@ _SOAK = """
 import errno
 from pathlib import Path
 from probes import ProbeIntegration
-from refunc.journal import file
+from refunc.outlets import file
 write_whole = file.write_whole
 def refusing(fd, data):
     if os.path.exists("quota"): raise OSError(errno.EDQUOT, os.strerror(errno.EDQUOT))

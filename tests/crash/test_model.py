@@ -28,10 +28,11 @@ from refunc.delivery import custody, feed
 from refunc.delivery.backend import Backend
 from refunc.delivery.subscription import Subscription
 from refunc.journal import kinds, writer
+from refunc.journal.encoded import MetricsRow
 from refunc.journal.folder import RunFolder
-from refunc.journal.reader import Account, read_backwards, read_journal, segments
+from refunc.journal.pieces import segments
+from refunc.journal.reader import Account, read_backwards, read_journal
 from refunc.journal.record import LogLine, Metrics, Params, Record
-from refunc.journal.rows import MetricsRow
 from refunc.plugins import Retry, hookimpl
 from refunc.plugins.hooks import hooks_of, plugged
 from refunc.runs.run import Run
@@ -154,9 +155,12 @@ class JournalMachine(RuleBasedStateMachine):
         self.pending.clear()
         self._note_places(self.writer.name, begin)
 
+    def _paths(self, name: str) -> list[Path]:
+        return [Path(segment.path) for segment in segments(self.folder / "run").get(name, [])]
+
     def _note_places(self, name: str, seq: int) -> None:
         """Find where the lines from *seq* on stand, by newlines alone: each but the first of a file is the next one."""
-        for path in segments(self.folder / "run").get(name, []):
+        for path in self._paths(name):
             known = self.places.setdefault(path, [])
             offset = known[-1][1] if known else 0
             data = path.read_bytes()
@@ -174,7 +178,7 @@ class JournalMachine(RuleBasedStateMachine):
     def flush_to_disk(self) -> None:
         assert self.writer.flush(sync=True)
         self._note_written()
-        for path in segments(self.folder / "run").get(self.writer.name, []):
+        for path in self._paths(self.writer.name):
             self.synced[path] = path.stat().st_size
 
     @rule()
@@ -182,14 +186,14 @@ class JournalMachine(RuleBasedStateMachine):
         """Have the next batch begin a segment."""
         state = self.writer._state
         if state.file is not None and state.data is None:
-            self.writer._is_deleted = True  # what the writer takes for a reason to leave the file
+            self.writer._leave_file(state)
 
     @rule(part=st.floats(0, 1))
     def crash(self, part: float) -> None:
         """kill -9 in the middle of a write: a part of the batch is there, what was only in memory is not."""
         state = self.writer._state
         name = self.writer.name
-        if state.file is not None and self.pending and not self.writer._is_deleted:
+        if state.file is not None and self.pending:
             data = self.writer._encode(list(self.writer.queue), state.seq, 0)
             there = data[: int(len(data) * part)]
             os.write(state.file.fd, there)
@@ -203,7 +207,7 @@ class JournalMachine(RuleBasedStateMachine):
         self.writer = self._new_writer(is_made=(self.folder / "run" / "run.json").exists())
 
     def _let_go(self) -> None:
-        for file in [self.writer._state.file, *self.writer._unsynced.files()]:
+        for file in [self.writer._state.file, *self.writer._not_on_disk.files()]:
             if file is not None:
                 file.close()
         self.writer.release()
@@ -266,14 +270,13 @@ class JournalMachine(RuleBasedStateMachine):
     @rule()
     def sync(self) -> None:
         """What `refunc sync` does: another process delivers what is left."""
-        self.deliveries += bool(
-            self.subscription._window.calls
-        )  # stopped within a window, which comes again as a whole
+        window = self.subscription._settlement.window
+        self.deliveries += not window.is_settled  # stopped within a window, which comes again as a whole
         self.subscription.close()
         self.collector.refuses = 0
         self.subscription = self._subscribe()
         deadline = time.monotonic() + 20
-        while self.subscription.wants() or self.subscription._window.calls:
+        while self.subscription.wants() or not self.subscription._settlement.window.is_settled:
             assert time.monotonic() < deadline
             self.subscription.advance(self.backend)
         got = {owner for owner, _ in self.collector.got}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Callable
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -17,28 +17,32 @@ from refunc.runs.store import open_store
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
 
 
-def counted(run: Run, *out_of_order: str) -> Counter[str]:
+def counted(run: Run, *out_of_order: str, inner: Iterable[Run] = ()) -> Counter[str]:
     """
     Return how many points each metric has, having checked that they are 0, 1, 2, and so on, each once; and how many
     lines there are.
 
     Args:
         out_of_order: Metrics whose numbers two threads take, and log in nearly their order.
+        inner: Runs of blocks amid *run*: what is logged in those belongs to them.
     """
     account = Account()
     found: Counter[str] = Counter()
-    sums: Counter[str] = Counter()
-    for record in run.records(account):
-        if isinstance(record, LogLine):
-            found["lines"] += 1
-        elif isinstance(record, Metrics):
-            for name, value in record.metrics.items():
-                assert value == found[name] or name in out_of_order, name
-                found[name] += 1
-                sums[name] += value
+    numbers: dict[str, list[Any]] = defaultdict(list)
+    for each in (run, *inner):
+        last: dict[str, Any] = defaultdict(lambda: -1)
+        for record in each.records(account):
+            if isinstance(record, LogLine):
+                found["lines"] += 1
+            elif isinstance(record, Metrics):
+                for name, value in record.metrics.items():
+                    assert value > last[name] or name in out_of_order, name
+                    last[name] = value
+                    numbers[name].append(value)
     assert account == Account()
-    for name in out_of_order:
-        assert sums[name] == found[name] * (found[name] - 1) // 2, name
+    for name, values in numbers.items():
+        assert sorted(values) == list(range(len(values))), name
+        found[name] = len(values)
     return found
 
 
@@ -105,8 +109,10 @@ def test_two_thousand_signals_a_second_that_log(
 
     assert returned == 0, err
     counts = json.loads(out)
-    [run] = [run for run in open_store() if run.experiment_name == "e"]
-    assert counted(run) == counts
+    *inner, run = sorted(open_store(), key=lambda run: run.experiment_name == "e")
+    assert [each.experiment_name for each in (*inner, run)] == ["other"] * (counts["main"] // 1000) + ["e"]
+    # A signal within a block is logged there.
+    assert counted(run, inner=inner) == counts
     print(f"{durability}: {counts} in {seconds} s")
     assert counts["signal"] > 50 * seconds
 
@@ -239,5 +245,10 @@ def test_an_integration_that_logs_in_its_hook(
     assert run.status == "completed"
     delivered = [step for call in calls("metrics") for step in call["steps"]]
     assert len(delivered) == len(set(delivered)) == counts["main"]
-    assert (found["hook"] > 10 * seconds) == (found["lines"] > 10 * seconds) == (where == "thread")
+    # None from a process of its own. From a thread one of each call, but for those behind the end of the run: how often
+    # it is called is a matter of the machine.
+    called = len(calls("metrics"))
+    assert called > seconds
+    for logged in (found["hook"], found["lines"]):
+        assert called - 3 <= logged <= called if where == "thread" else logged == 0
     print(f"{where}: {counts}, {len(calls('metrics'))} calls, {found['lines']} lines from the hook in the run")

@@ -2,6 +2,7 @@
 The documentation is true where it can be run: each page's Python blocks run in order, in a fresh process and folder.
 
 A comment before a block exempts it: `<!-- needs: polars -->` (test_run_format.py runs it) or `<!-- not run: why -->`.
+What a page says to save as a file is no such block: test_pages_by_hand.py runs it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ import refunc.logging
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-BLOCK = re.compile(r"(?:<!-- (?P<mark>[\w ]+)[^\n]*-->\n)?^```python\n(?P<code>.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"(?:<!-- (?P<mark>[\w ]+)[^\n]*-->\n|^Save this as `(?P<file>[^`\n]+)`:\n\n)?^```python\n(?P<code>.*?)^```",
+    re.MULTILINE | re.DOTALL,
+)
 
 
 def page_name(page: Path) -> str:
@@ -31,7 +35,7 @@ def script_of(page: Path) -> str:
     text = page.read_text("utf-8")
     script = ""
     for block in BLOCK.finditer(text):
-        if block["mark"] not in ("needs", "not run"):
+        if block["mark"] not in ("needs", "not run") and not block["file"]:
             lines_before = text.count("\n", 0, block.start("code"))
             script += "\n" * (lines_before - script.count("\n")) + block["code"]
     return script
@@ -86,8 +90,8 @@ def test_every_environment_variable_is_documented() -> None:
     page = (DOCS / "reference/configuration.md").read_text("utf-8")
     named = {
         name
-        for part in ("logging", "runs", "delivery", "plugins", "journal")
-        for source in (ROOT / "refunc-core/src/refunc" / part).rglob("*.py")
+        for part in ("refunc-core", "refunc-commands")
+        for source in (ROOT / part / "src").rglob("*.py")
         for name in re.findall(r"\bREFUNC_[A-Z_]+\b", source.read_text("utf-8"))
     }
 
@@ -136,11 +140,23 @@ def test_every_public_method_is_used_in_an_example(name: str) -> None:
         for cls in getattr(refunc.logging, name).__mro__
         if cls.__module__.startswith("refunc.")
         for method in vars(cls)
-        if not method.startswith("_")
+        if not method.startswith("_") and hasattr(cls, method)
     }
 
     assert own - used - INSIDE == set()
 
 
 #: Public for other parts of refunc, or the stdlib's own method.
-INSIDE = {"adopt", "replace_target", "all_targets", "createLock", "emit"}
+INSIDE = {
+    "adopt",
+    "give_back",
+    "replace_target",
+    "all_targets",
+    "createLock",
+    "emit",
+    "pass_on",
+    "flush_targets",
+    "abandon",
+    "say",
+}
+INSIDE |= {"after_fork_in_child", "refunc_shows"}

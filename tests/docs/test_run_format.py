@@ -19,6 +19,7 @@ import pytest
 from refunc.journal import kinds, record
 from refunc.journal.reader import read_journal
 from refunc.logging import MLLogger
+from refunc_commands.upkeep.folding import fold
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/run-format.md").read_text("utf-8")
 
@@ -131,6 +132,25 @@ def test_reader_gets_past_torn_and_damaged_lines_and_duplicates(read_run, own_fo
 
     assert damaged == 2
     assert len(records) == len(whole) - 1
+    assert same([(one["seq"], one["time"]) for one in records], [one[:2] for one in what_refunc_reads(run)])
+
+
+def test_reader_reads_folded_files(read_run, own_folder: Path) -> None:
+    """Those that refunc makes, here of two processes that are gone, torn ends and a kill between two steps included."""
+    run = run_of(TWO_WRITERS, own_folder)
+    paths = sorted((run / "journal").iterdir())
+    with open(paths[0], "ab") as file:
+        file.write(b'{"seq":900,"ti')
+    before = read_run(run)
+    kept = paths[1].read_bytes()
+
+    assert fold(run).joined == 2
+    assert [path.suffix for path in (run / "journal").iterdir()] == [".folded"]
+    (run / "journal" / ".fold-abcdefgh").write_bytes(b"a draft")
+    paths[1].write_bytes(kept)
+
+    records, damaged = read_run(run)
+    assert same((records, damaged), before)
     assert same([(one["seq"], one["time"]) for one in records], [one[:2] for one in what_refunc_reads(run)])
 
 

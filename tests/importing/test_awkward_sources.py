@@ -1,7 +1,7 @@
 """
 What real trackers leave where nothing is as it should be, counted twice: by their own means, and in the imported runs.
 
-Lightning's own client needs torch; a file as it writes one stands in `tests/core/importing`.
+Lightning's own client needs torch; a file as it writes one stands in `tests/commands/importing`.
 """
 
 from __future__ import annotations

@@ -189,11 +189,11 @@ def test_a_database_of_something_else_is_a_mistake(own_folder: Path, imported: C
     result = imported("other.db")
 
     assert result.exit_code == 2
-    assert "no database of MLflow: it has no table experiments, metrics, params, tags" in result.stderr
+    assert "is not a database of MLflow: it has no table experiments, metrics, params, tags" in result.stderr
 
 
 def test_nan_is_nan() -> None:
-    from refunc.importing.mlflow import param
+    from refunc_commands.importing.mlflow import param
 
     assert math.isnan(param("nan"))
     assert [param(text) for text in ("1", "1.0", "1e-3", "1e-05", " 1", "1_0", "٣")] == [

@@ -86,8 +86,8 @@ def test_a_torn_file_gives_what_is_whole(offline: Path, imported: Callable[..., 
 def test_definitions_say_what_has_a_word_here() -> None:
     """A goal is in W&B's records, and in what its servers send, but in no call of its client any more."""
     pb = pytest.importorskip("wandb.proto.wandb_internal_pb2")
-    from refunc.importing.wandb import _definition
-    from refunc.importing.wire import Message
+    from refunc_commands.importing.wandb import _definition
+    from refunc_commands.importing.wire import Message
 
     def said(**fields: Any) -> list[tuple[Any, ...]]:
         message = Message(pb.MetricRecord(**fields).SerializeToString())

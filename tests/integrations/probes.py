@@ -160,3 +160,47 @@ class OnceIntegration(ProbeIntegration):
 
 class LiveIntegration(ProbeIntegration):
     delivery = "live"
+
+
+class LeakyIntegration(ProbeIntegration):
+    """Quotes its secrets wherever a client may: in errors, in log lines, encoded and in parts."""
+
+    webhook: str = option(default="https://hooks.example/services/T00-B00-sesame1", secret=True)
+    server: str = option(default="https://ada:sesame2-pass@tracker.example/api")
+
+    def quoted(self):
+        import base64
+        from urllib.parse import quote
+
+        basic = base64.b64encode(b"ada:sesame2-pass").decode()
+        forms = [self.token, quote(self.token, safe=""), base64.b64encode(f"x:{self.token}".encode()).decode()]
+        return " | ".join([*forms, basic, self.server, "no route to /services/T00-B00-sesame1"])
+
+    @hookimpl
+    def on_log(self, run, records):
+        import logging
+
+        logging.getLogger("client").warning("request with %s", self.quoted())
+        raise Reject(f"refused: {self.quoted()}")
+
+    @hookimpl
+    def on_metrics(self, run, records):
+        if self.path == "quits":
+            raise ValueError(self.quoted())
+        self.note("metrics", steps=[r.step for r in records])
+
+
+class RudeIntegration(ProbeIntegration):
+    """Fails, and logs, with an answer in which each character stands that acts on a terminal."""
+
+    @hookimpl
+    def on_log(self, run, records):
+        import logging
+
+        answer = "".join(map(chr, [*range(32), *range(0x7F, 0xA0), 0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F)]))
+        answer += "\u2066\u2069\ud800\n2026-01-01 00:00:00,000 1 ERROR forged: line"
+        logging.getLogger("client").warning("the server said %s", answer)
+        try:
+            raise ValueError(answer)
+        except ValueError as error:
+            raise Reject(f"refused: {answer}") from error

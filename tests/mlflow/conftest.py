@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.mlflow.proxy import Proxy
 
 from refunc.plugins import Metrics
 from refunc.plugins.testing import sample_run
@@ -143,8 +145,7 @@ def postgres(tools: Any) -> Iterator[str]:
     """Start a PostgreSQL cluster of our own and give the address of an empty database in it."""
     programs = postgres_bin()
     assert programs is not None
-    folder = Path("/var", "tmp", f"refunc-postgres-{os.getpid()}")  # the user postgres cannot reach pytest's folder
-    folder.mkdir()
+    folder = Path(tempfile.mkdtemp(prefix="refunc-postgres-", dir="/var/tmp"))  # postgres cannot reach pytest's folder
     is_root = os.geteuid() == 0
     if is_root:
         os.chown(folder, pwd.getpwnam("postgres").pw_uid, -1)
@@ -205,6 +206,7 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out what a developer's shell says of MLflow; and what `open` sets is gone after the test."""
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("MLFLOW_ALLOW_HTTP_REDIRECTS", "false")
     for name in ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "MLFLOW_HTTP_REQUEST_TIMEOUT", "MLFLOW_DISABLE_TELEMETRY"):
         monkeypatch.setenv(name, {"MLFLOW_DISABLE_TELEMETRY": "true"}.get(name, "0" if "RETRIES" in name else "10"))
 
@@ -232,3 +234,10 @@ def points() -> Callable[..., list[Metrics]]:
         ]
 
     return points
+
+
+@pytest.fixture
+def proxy(lone_server: Any) -> Iterator[Proxy]:
+    proxy = Proxy(lone_server.port)
+    yield proxy
+    proxy.close()

@@ -132,10 +132,14 @@ def answers(parts: Any) -> Iterator[Callable[[int, bytes], str]]:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                self.send_response(code)
-                self.send_header("Content-Length", str(len(body)))
+                followed = self.path == "/elsewhere"
+                said = b"{}" if followed else body
+                self.send_response(200 if followed else code)
+                if 300 <= code < 400:
+                    self.send_header("Location", "/elsewhere")  # where everything is taken
+                self.send_header("Content-Length", str(len(said)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(said)
 
             do_POST = do_GET  # noqa: N815
 
@@ -156,6 +160,7 @@ def answers(parts: Any) -> Iterator[Callable[[int, bytes], str]]:
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
+        *((code, Pause) for code in (301, 302, 303, 307, 308)),
         (401, Pause),
         (403, Pause),
         (400, Reject),
@@ -175,3 +180,16 @@ def test_what_an_answer_means(
         made._runs[run.run_id] = "r"  # a run that was made while the server was well
         with pytest.raises(kind):
             hooks.on_metrics(run=run, records=points(1.0))
+
+
+def test_a_server_that_shows_no_certificate_of_its_own_gets_nothing(
+    parts: Any, untrusted: Any, run: Any, points: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", "hunter2")
+    made = MLflowIntegration(tracking_uri=untrusted.url)
+    with opened(made) as hooks:
+        made._runs[run.run_id] = "r"
+        with pytest.raises(Retry, match="CERTIFICATE_VERIFY_FAILED"):
+            hooks.on_metrics(run=run, records=points(1.0))
+
+    assert untrusted.asked == []

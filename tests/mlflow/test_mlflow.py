@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
+import contextlib
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from tests.mlflow.proxy import Proxy
 
 from refunc.plugins import (
     Artifact,
+    LogLine,
     Metrics,
     Params,
     Reject,
     RunEnd,
-    Tags,
 )
-from refunc.plugins.testing import IntegrationContract, deliver, opened, sample_records
+from refunc.plugins.testing import IntegrationContract, Stored, deliver, opened, sample_records, sample_run
+from refunc.runs import open_store
 from refunc_mlflow import MLflowIntegration
-from refunc_mlflow.limits import MAX_KEY, key_of
+from refunc_mlflow.lines import lines_of
+from refunc_mlflow.names import LONGEST_KEY, key_of
 
 pytestmark = [pytest.mark.trackers, pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
 
@@ -28,8 +33,40 @@ Points = Callable[..., list[Metrics]]
 
 class TestContract(IntegrationContract):
     @pytest.fixture
-    def integration(self, lone_server: Any) -> MLflowIntegration:
-        return MLflowIntegration(tracking_uri=lone_server.uri, experiment_name=f"contract {time.time_ns()}")
+    def integration(self, proxy: Proxy, name: str, monkeypatch: pytest.MonkeyPatch) -> MLflowIntegration:
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")  # of the plugin's own, thirty
+        return MLflowIntegration(tracking_uri=proxy.uri, experiment_name=name)
+
+    @pytest.fixture
+    def stored(self, lone_server: Any, name: str) -> Callable[[str], Stored]:
+        """Return what the server itself says of a run."""
+
+        def of(run_id: str) -> Stored:
+            tagged = {texts(each["data"]["tags"])["refunc.run_id"]: each for each in lone_server.runs(name)}
+            info, data = tagged[run_id]["info"], tagged[run_id]["data"]
+            points = [
+                (metric["key"], int(row["step"]), row["value"])
+                for metric in data.get("metrics", [])
+                for row in lone_server.history(info["run_id"], metric["key"])
+            ]
+            return Stored(
+                metrics=sorted(points, key=lambda point: (point[0], point[1])),  # a page of history has no order
+                params=texts(data.get("params", [])),
+                tags=texts(data["tags"]),
+                status=info["status"],
+            )
+
+        return of
+
+    @pytest.fixture
+    def failing(self, proxy: Proxy) -> Callable[[str], Any]:
+        @contextlib.contextmanager
+        def fail(how: str) -> Iterator[None]:
+            proxy.fail({"off": "reset", "slow": "stall"}.get(how, how))
+            yield
+            proxy.fail("pass")
+
+        return fail
 
 
 def texts(pairs: list[Any]) -> dict[str, str]:
@@ -102,37 +139,53 @@ def test_a_long_param_is_cut_and_kept_whole_beside(lone_server: Any, name: str, 
     assert len(params) == 251
     assert params["prompt"] == "x" * 5_999 + "…"
     files = lone_server.ask("artifacts/list", run_id=found["info"]["run_id"])["files"]
-    assert [file["path"] for file in files] == ["params.json"]
+    assert [file["path"] for file in files] == ["refunc-params.json"]
 
 
-def test_names_that_mlflow_refuses_arrive_under_others(lone_server: Any, name: str, run: Any) -> None:
-    names = ["a@b", "/lead", "trail/", "a//b", "../up", "%", "λ ok", "x" * 300, "", "a(b)=c\n"]
-    record = Metrics(metrics={key: float(n) for n, key in enumerate(names)}, step=1, time=1.7e9, writer="w", seq=1)
+def test_two_params_of_one_name_both_arrive(lone_server: Any, name: str, run: Any) -> None:
     with opened(MLflowIntegration(tracking_uri=lone_server.uri, experiment_name=name)) as hooks:
-        hooks.on_metrics(run=run, records=[record])
-        hooks.on_hyperparams(run=run, record=Params(params={"a@b": 1}))
-        hooks.on_tags(run=run, record=Tags(tags={"a@b": "tag", "long": "y" * 9_000}))
+        hooks.on_hyperparams(run=run, record=Params(params={"a": {"b": 2}, "a.b": 1, "a.b_2": 3}, time=1.7e9))
 
     data = lone_server.runs(name)[0]["data"]
-    assert {metric["key"]: metric["value"] for metric in data["metrics"]} == {
-        key_of(key): float(n) for n, key in enumerate(names)
-    }
-    tags = texts(data["tags"])
-    assert tags["refunc.metric_name.a_40_b"] == "a@b"
-    assert tags["a_40_b"] == "tag"
-    assert tags["λ ok"] == "" if "λ ok" in tags else True
+    assert texts(data["params"]) == {"a.b": "1", "a.b_2": "3", "a.b_3": "2"}
+    assert texts(data["tags"])["refunc.name.a.b_3"] == "a.b"
 
 
 def test_keys_are_valid_and_never_meet() -> None:
-    names = ["a@b", "a_40_b ", "/a", "a/", "//", "..", ".", "", "x" * 251, "x" * 252, "a/../b", "train/loss"]
+    names = ["a@b", "a_b", key_of("a@b"), "/a", "a/", "//", "..", ".", "", "x" * 251, "x" * 252, "a/../b", "train/loss"]
     keys = [key_of(name) for name in names]
 
     assert len(set(keys)) == len(names)
-    assert max(map(len, keys)) <= MAX_KEY
+    assert max(map(len, keys)) <= LONGEST_KEY
     assert key_of("train/loss") == "train/loss"
 
 
-@pytest.mark.parametrize("step", [1.5, 2**63, -(2**63) - 1])
+@pytest.mark.parametrize(
+    ("place", "step", "beside"),
+    [
+        ({"step": 3.0}, 3, []),
+        ({"step": 5, "epoch": 0.3125}, 5, []),
+        ({"step": 2.75, "epoch": 2.75}, 2, []),  # an epoch by itself, as it is delivered
+        ({"step": -0.5, "epoch": -0.5}, -1, []),
+        ({"step": 1.5}, 41, [1.5]),
+        ({"step": 1.5, "epoch": 1}, 41, [1.5]),
+    ],
+)
+def test_a_fraction_is_a_whole_step_with_the_number_beside_it(
+    place: dict[str, Any], step: int, beside: list[float], lone_server: Any, name: str, run: Any
+) -> None:
+    with opened(MLflowIntegration(tracking_uri=lone_server.uri, experiment_name=name)) as hooks:
+        hooks.on_metrics(run=run, records=[Metrics(metrics={"a": 1.0}, time=1.7e9, seq=41, **place)])
+
+    run_id = lone_server.runs(name)[0]["info"]["run_id"]
+    found = {
+        key: [(point["value"], int(point["step"])) for point in lone_server.history(run_id, key)]
+        for key in ("a", "step")
+    }
+    assert found == {"a": [(1.0, step)], "step": [(number, step) for number in beside]}
+
+
+@pytest.mark.parametrize("step", [float("nan"), float("inf"), 2**63, -(2**63) - 1])
 def test_a_step_that_mlflow_would_turn_into_zero_is_refused(step: float, lone_server: Any, name: str, run: Any) -> None:
     with opened(MLflowIntegration(tracking_uri=lone_server.uri, experiment_name=name)) as hooks, pytest.raises(Reject):
         hooks.on_metrics(run=run, records=[Metrics(metrics={"a": 1}, step=step, time=1.7e9)])
@@ -144,6 +197,8 @@ def test_a_step_that_mlflow_would_turn_into_zero_is_refused(step: float, lone_se
         ("completed", "FINISHED"),
         ("failed", "FAILED"),
         ("interrupted", "KILLED"),
+        ("pruned", "KILLED"),
+        ("exited", "FINISHED"),
         ("crashed", "KILLED"),
         ("my own", "FINISHED"),
     ],
@@ -161,16 +216,72 @@ def test_every_end_has_its_status(
     assert (tags["refunc.status"], tags["refunc.error"], tags["refunc.records_dropped"]) == (status, "Traceback", "2")
 
 
+def test_lines_errors_and_what_is_said_of_artifacts_and_results_arrive(
+    lone_server: Any, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from refunc.logging import MLLogger, experiment_context
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("refunc_mlflow.lines.MAX_TEXT", 2_000)
+    (tmp_path / "model.bin").write_text("weights")
+    logger = MLLogger("train", "INFO")
+    with experiment_context("digits", "with lines", logger=logger) as context:
+        for number in range(100):
+            logger.info("line %d", number, step=number)
+        logger.error("disk %s", "full")
+        logger.log_artifact("model.bin", "model", metadata={"layers": 3})
+        logger.log_result("test", {"acc": 0.9}, metadata={"images": 1000})
+    records = list(open_store()[context.run_id].records())
+    run = sample_run(tmp_path / "sample")
+    run = attrs.evolve(run, run_id=context.run_id, folder=context.folder)
+    with opened(MLflowIntegration(tracking_uri=lone_server.uri, experiment_name=name)) as hooks:
+        hooks.on_log(run=run, records=[record for record in records if isinstance(record, LogLine)])
+        hooks.on_artifact(run=run, record=next(record for record in records if isinstance(record, Artifact)))
+        hooks.on_run_end(run=run, record=RunEnd(status="completed", duration=1.0))
+
+    found = lone_server.runs(name)[0]
+    tags = texts(found["data"]["tags"])
+    assert tags["refunc.last_error"] == "disk full"
+    assert tags["refunc.errors"] == "1"
+    assert tags["refunc.artifact_type.model.bin"] == "model"
+    assert tags["refunc.artifact_metadata.model.bin"] == '{"layers": 3}'
+    assert tags["refunc.result_metadata.test"] == '{"images": 1000}'
+    lines = lines_of(run).text.splitlines()
+    assert re.fullmatch(r"… \d+ earlier lines are only in the run …", lines[0])
+    assert lines[-2].endswith(" ERROR      train  disk full")
+    assert len(lines_of(run).text) < 2_100
+    files = lone_server.ask("artifacts/list", run_id=found["info"]["run_id"])["files"]
+    assert {file["path"]: int(file["file_size"]) for file in files}["refunc-log.txt"] == len(
+        lines_of(run).text.encode()
+    )
+
+
+def test_a_store_that_takes_no_files_keeps_no_run_from_ending(lone_server: Any, name: str, tmp_path: Path) -> None:
+    from refunc.logging import MLLogger, experiment_context
+
+    with experiment_context("digits", "r", logger=MLLogger("train")) as context:
+        MLLogger("train").info("x")
+    run = attrs.evolve(sample_run(tmp_path / "sample"), run_id=context.run_id, folder=context.folder)
+    integration = MLflowIntegration(tracking_uri=lone_server.uri, experiment_name=name)
+    with opened(integration) as hooks:
+        integration._client.log_text = lambda *_: 1 / 0
+        hooks.on_run_end(run=run, record=RunEnd(status="completed", duration=1.0))
+
+    found = lone_server.runs(name)[0]
+    assert found["info"]["status"] == "FINISHED"
+    assert texts(found["data"]["tags"])["refunc.log_not_sent"] == "division by zero"
+
+
 def test_a_folder_arrives_with_its_folders(lone_server: Any, name: str, run: Any) -> None:
     from collections import deque
 
-    from refunc.logging.artifacts import Artifacts
+    from refunc.logging.artifacts.storing import Artifacts
 
     source = run.folder.parent / "plots"
     (source / "deep").mkdir(parents=True)
     (source / "a.txt").write_text("a")
     (source / "deep" / "b.txt").write_text("b")
-    fields = Artifacts(run.folder, deque()).store(source, copy=None)
+    fields = Artifacts(run.folder, run.run_id, deque()).store(source, copy=None)
     with opened(MLflowIntegration(tracking_uri=lone_server.uri, experiment_name=name)) as hooks:
         hooks.on_artifact(run=run, record=Artifact(name="plots", **fields))
 

@@ -1,4 +1,4 @@
-"""The six distributions, as their pyproject files describe them."""
+"""The seven distributions, as their pyproject files describe them."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = (".", "refunc-core", "refunc-mlflow", "refunc-wandb", "refunc-prometheus", "refunc-slack")
+FOLDERS = (".", "refunc-core", "refunc-commands", "refunc-mlflow", "refunc-wandb", "refunc-prometheus", "refunc-slack")
 
 
 @pytest.fixture(scope="session")
@@ -31,5 +31,7 @@ def projects() -> dict[str, dict[str, Any]]:
 def plugins(projects: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The plugins' tables, by the key that names extra, entry point and package alike."""
     return {
-        name.removeprefix("refunc-"): table for name, table in projects.items() if name not in ("refunc", "refunc-core")
+        name.removeprefix("refunc-"): table
+        for name, table in projects.items()
+        if name not in ("refunc", "refunc-core", "refunc-commands")
     }

@@ -1,4 +1,4 @@
-"""Run by `tox -e core` before the tests: refunc-core imports where nothing but its own dependencies is installed."""
+"""Run by `tox -e py311` before the tests: refunc-core imports where nothing but its own dependencies is installed."""
 
 import importlib.util
 import sys

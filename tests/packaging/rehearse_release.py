@@ -1,11 +1,12 @@
 """
-The release, rehearsed by `tox -e wheels`: build all six, install them offline, use them.
+The release, rehearsed by `tox -e wheels`: build all seven, install them offline, use them.
 
 Not collected by default, because it needs a package index and half a minute.
 Nothing is ever installed by the bare name `refunc` with an index in reach: that name is another project's there.
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import venv
@@ -17,7 +18,7 @@ import pytest
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 PLUGINS = ("mlflow", "wandb", "prometheus", "slack")
-NAMES = {"refunc", "refunc-core", *(f"refunc-{key}" for key in PLUGINS)}
+NAMES = {"refunc", "refunc-core", "refunc-commands", *(f"refunc-{key}" for key in PLUGINS)}
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -58,7 +59,7 @@ class Environment:
 
 @pytest.fixture(scope="module")
 def dist(root, tmp_path_factory):
-    """All six, each built as a release is: an sdist from the tree, and the wheel from that sdist."""
+    """All seven, each built as a release is: an sdist from the tree, and the wheel from that sdist."""
     out = tmp_path_factory.mktemp("dist")
     for name in sorted(NAMES):
         source = root if name == "refunc" else root / name
@@ -70,7 +71,7 @@ def dist(root, tmp_path_factory):
 def wheelhouse(dist):
     """The wheels with all that they need from others beside them, so that an installation can be offline."""
     (core,) = dist.glob("refunc_core-*.whl")
-    run(sys.executable, "-m", "pip", "download", "-q", "--dest", dist, f"{core}[cli]", "pytest", cwd=dist)
+    run(sys.executable, "-m", "pip", "download", "-q", "--dest", dist, core, "click", "rich", "pytest", cwd=dist)
     return dist
 
 
@@ -91,13 +92,20 @@ def with_plugins(wheelhouse, tmp_path_factory):
     return new
 
 
-def test_the_core_brings_the_files_that_a_report_is_made_of(dist):
-    (wheel,) = dist.glob("refunc_core-*.whl")
+def test_the_commands_bring_the_files_that_a_report_is_made_of(dist):
+    (wheel,) = dist.glob("refunc_commands-*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        assert {f"refunc/report/page.{kind}" for kind in ("html", "css", "js")} <= set(archive.namelist())
+        assert {f"refunc_commands/report/page.{kind}" for kind in ("html", "css", "js")} <= set(archive.namelist())
 
 
-def test_six_wheels_and_six_sdists_of_one_version(dist):
+def test_the_commands_bring_the_template_of_a_plugin(dist, root):
+    template = {path.name for path in (root / "refunc-commands/src/refunc_commands/cli/template").iterdir()}
+    (wheel,) = dist.glob("refunc_commands-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert {f"refunc_commands/cli/template/{name}" for name in template} <= set(archive.namelist())
+
+
+def test_seven_wheels_and_seven_sdists_of_one_version(dist):
     wheels = [parse_wheel_filename(path.name)[:2] for path in dist.glob("refunc*.whl")]
     sdists = [parse_sdist_filename(path.name) for path in dist.glob("refunc*.tar.gz")]
 
@@ -191,3 +199,25 @@ def test_the_plugin_to_copy_builds_installs_and_keeps_its_contract(wheelhouse, r
     said = new.call("python", "-m", "pytest", "-q", "--import-mode=importlib", "-c", os.devnull, source / "tests")
     assert "passed" in said
     assert "failed" not in said
+
+
+def test_news_fragments_become_an_entry_of_the_changelog(root, tmp_path):
+    """With the next version, since the entry of this one may be there already."""
+    shutil.copytree(root / "changelog.d", tmp_path / "changelog.d")
+    for name in ("CHANGELOG.md", "pyproject.toml"):
+        shutil.copy(root / name, tmp_path)
+    fragments = [path for path in (tmp_path / "changelog.d").glob("*.md") if path.name != "README.md"]
+    bullets = [line for path in fragments for line in path.read_text("utf-8").splitlines() if line.startswith("- ")]
+    before = (tmp_path / "CHANGELOG.md").read_text("utf-8")
+    if not bullets:
+        pytest.skip("no change since the last release")
+    run("git", "init", "--quiet", cwd=tmp_path)
+
+    run(sys.executable, "-m", "scriv", "collect", "--version", "99.0.0", cwd=tmp_path)
+
+    after = (tmp_path / "CHANGELOG.md").read_text("utf-8")
+    entry = after.split("\n## ")[1]
+    assert entry.startswith("99.0.0 (")
+    assert [line for line in bullets if line not in entry] == []
+    assert after.endswith(before.split("<!-- scriv-insert-here -->")[1])
+    assert [path for path in fragments if path.exists()] == []

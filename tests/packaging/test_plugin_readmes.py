@@ -75,7 +75,7 @@ def test_the_installation_is_by_path(root: Path, class_name: str, key: str) -> N
     """The name `refunc` on the public index is another project's."""
     commands = re.findall(r"pip install ([^`\n]+)", readme_of(root, key))
 
-    assert f"'./refunc-core[cli]' ./refunc-{key}" in commands
+    assert f"./refunc-core ./refunc-commands ./refunc-{key}" in commands
     assert [command for command in commands if re.search(r"(?<![/\w.-])refunc", command)] == []
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from refunc.logging import MLLogger, define_metric, experiment_context
-from refunc.report.content import content_of
 from refunc.runs import open_store
+from refunc_commands.report.content import content_of
 
 pytestmark = pytest.mark.extras
 
@@ -223,6 +223,19 @@ def test_the_best_values_are_marked(browser: Any) -> None:
 
     assert browser.ask("[...document.querySelectorAll('#values .best')].map(cell => cell.textContent)") == ["0.2*"]
     assert browser.ask("document.querySelector('#values p').textContent") == "* the best"
+
+
+def test_a_best_value_that_only_the_name_says_is_marked_as_a_guess(browser: Any) -> None:
+    for name, value in (("one", 0.5), ("two", 0.2)):
+        with experiment_context("digits", name):
+            MLLogger("train").log_metrics({"loss": value, "other": value})
+
+    browser.open(write("one", "two"))
+
+    assert browser.ask("[...document.querySelectorAll('#values .best')].map(cell => cell.textContent)") == ["0.2~"]
+    assert (
+        browser.ask("document.querySelector('#values p').textContent") == "~ the best, guessed from the metric's name"
+    )
 
 
 def test_a_hundred_thousand_points_stay_small_and_keep_their_extremes(browser: Any) -> None:

@@ -18,13 +18,16 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.error import URLError
 
+import attrs
 import pytest
 
 import refunc_slack
 from refunc.plugins import ConfigurationError, LogLine, NotConfigured, Pause, Reject, Retry, RunEnd
-from refunc.plugins.testing import IntegrationContract, opened, sample_run
+from refunc.plugins.testing import IntegrationContract, Stored, opened, sample_run
 from refunc_slack import SlackIntegration
+from refunc_slack.messages import digest_message, end_message, error_message
 
 pytestmark = pytest.mark.trackers
 KILLS = int(os.environ.get("OUTAGE_KILLS", "6"))
@@ -64,6 +67,7 @@ class Receiver:
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []
         self.refused: list[str] = []
+        self.followed: list[str] = []
         self.answers: deque[tuple[int, str]] = deque()
         self.arrivals: list[float] = []
         self.rate: float | None = None
@@ -80,12 +84,23 @@ class Receiver:
                     self.close_connection = True
                     return
                 self.send_response(code)
+                if 300 <= code < 400:
+                    self.send_header("Location", f"{outer.url}/elsewhere")
                 if code == 429:
                     self.send_header("Retry-After", "3")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 with contextlib.suppress(OSError):  # whoever asked was killed meanwhile
                     self.wfile.write(body.encode())
+
+            def do_GET(self) -> None:  # where a redirect leads
+                outer.followed.append(self.path)
+                self.send_response(200)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"ok")
+
+            do_HEAD = do_GET  # noqa: N815
 
             def log_message(self, *args: Any) -> None:
                 """Say nothing."""
@@ -135,6 +150,13 @@ def lines(*messages: str, level: str = "ERROR", age: float = 0.0, **fields: Any)
     ]
 
 
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*given: object) -> None:
+        raise error
+
+    return fail
+
+
 class TestContract(IntegrationContract):
     secrets: ClassVar[tuple[str, ...]] = (SECRET, "hunter2")
 
@@ -142,16 +164,43 @@ class TestContract(IntegrationContract):
     def integration(self, slack: Receiver) -> SlackIntegration:
         return SlackIntegration(webhook_url=slack.url, channel="#ml-alerts")
 
+    @pytest.fixture
+    def stored(self, slack: Receiver) -> Callable[[str], Stored]:
+        """Return the errors that were told, and how the end was told; nothing in a message says a run's id."""
+
+        def of(run_id: str) -> Stored:
+            texts = [message["text"] for message in slack.messages]
+            said = re.search(r"baseline.*?(completed|failed|gone|interrupted)", texts[-1]) if texts else None
+            return Stored(lines=re.findall(r"line \d", " ".join(texts)), status=said and said[1])
+
+        return of
+
+    @pytest.fixture
+    def failing(self, slack: Receiver, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+        @contextlib.contextmanager
+        def fail(how: str) -> Iterator[None]:
+            with monkeypatch.context() as patch:
+                if how == "off":
+                    patch.setattr("slack_sdk.webhook.WebhookClient.send_dict", raising(URLError(OSError())))
+                elif how == "slow":
+                    slack.answers_after = 1.0
+                else:
+                    patch.setattr(slack, "judge", lambda message: (int(how), "no"))
+                yield
+            slack.answers_after = 0.0
+
+        return fail
+
 
 def test_an_error_becomes_a_message(slack: Receiver, run: Any) -> None:
     with opened(SlackIntegration(webhook_url=slack.url, channel="#ml")) as hooks:
-        hooks.on_log(run=run, records=lines("out of memory", step=7, exception="Traceback\nValueError: no"))
+        hooks.on_log(run=run, records=lines("out of memory", step=7.5, exception="Traceback\nValueError: no"))
         hooks.on_log(run=run, records=lines("fine", level="INFO"))
 
     [message] = slack.messages
     assert message["channel"] == "#ml"
     shown = json.dumps(message)
-    assert all(part in shown for part in ("ERROR: baseline", "out of memory", "ValueError: no", "step 7", "digits"))
+    assert all(part in shown for part in ("ERROR: baseline", "out of memory", "ValueError: no", "step 7.5", "digits"))
 
 
 def test_a_completion_has_duration_results_and_traceback(slack: Receiver, run: Any) -> None:
@@ -163,11 +212,30 @@ def test_a_completion_has_duration_results_and_traceback(slack: Receiver, run: A
     assert all(part in text for part in ("baseline failed after 2 h 5 min", "accuracy", "0.95", "KeyError"))
 
 
+def test_the_end_has_each_result_under_its_name(slack: Receiver, run: Any) -> None:
+    with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
+        hooks.on_log(run=run, records=lines("Training completed", level="RESULT", metrics={"acc": 0.95, "f1": 0.9}))
+        hooks.on_log(run=run, records=lines("test", level="RESULT", metrics={"acc": 0.8}))
+        hooks.on_log(run=run, records=lines("auc", level="RESULT", metrics={"auc": 0.7}))
+        hooks.on_log(run=run, records=lines("early stop", level="RESULT"))
+        hooks.on_run_end(run=run, record=RunEnd(status="completed", duration=1, metrics={"acc": 0.8, "loss": 0.1}))
+
+    [message] = slack.messages
+    [fields] = [block["fields"] for block in message["blocks"] if "fields" in block]
+    assert [field["text"] for field in fields] == [
+        "*Training completed*\nacc 0.95\nf1 0.9",
+        "*test*\nacc 0.8",
+        "*auc*\n0.7",
+        "*early stop*",
+        "*loss*\n0.1",
+    ]
+
+
 def test_a_crash_says_what_it_is(slack: Receiver, run: Any) -> None:
     with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
         hooks.on_run_end(run=run, record=RunEnd(status="crashed", duration=30))
 
-    assert "its process is gone after 30 s" in slack.texts()[0]
+    assert "crashed (its process is gone) after 30 s" in slack.texts()[0]
 
 
 def test_notifications_can_be_switched_off(slack: Receiver, run: Any) -> None:
@@ -226,7 +294,8 @@ def test_messages_keep_their_distance(slack: Receiver, run: Any, monkeypatch: py
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [(429, Retry), (500, Retry), (503, Retry), (408, Retry), (400, Reject), (403, Pause), (404, Pause), (410, Pause)],
+    [(429, Retry), (500, Retry), (503, Retry), (408, Retry), (400, Reject), (403, Pause), (404, Pause), (410, Pause)]
+    + [(code, Pause) for code in (300, 301, 302, 303, 304, 307, 308)],
 )
 def test_what_an_answer_means(code: int, kind: type[Exception], slack: Receiver, run: Any) -> None:
     slack.answers.append((code, "no_service"))
@@ -234,7 +303,18 @@ def test_what_an_answer_means(code: int, kind: type[Exception], slack: Receiver,
         hooks.on_log(run=run, records=lines("a"))
 
     assert getattr(caught.value, "after", None) == (3.0 if code == 429 else None)
+    assert slack.followed == []
     assert SECRET not in str(caught.value)
+
+
+def test_a_server_that_shows_no_certificate_of_its_own_gets_nothing(slack: Receiver, run: Any, untrusted: Any) -> None:
+    made = SlackIntegration(webhook_url=f"{untrusted.url}/services/{SECRET}")
+    with opened(made) as hooks, pytest.raises(Retry, match="SSLCertVerificationError"):
+        hooks.on_log(run=run, records=lines("a"))
+    with pytest.raises(URLError):
+        made.ping()
+
+    assert untrusted.asked == []
 
 
 def test_no_answer_is_tried_again_and_names_no_webhook(slack: Receiver, run: Any) -> None:
@@ -357,3 +437,18 @@ def test_importing_the_plugin_imports_no_slack() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
     assert done.stdout == "False\n", done.stderr
+
+
+@pytest.mark.parametrize("name", ["\x00", "caf\udce9", "x" * 5_000, "<!channel> & 🙂", "a\nb\x1b[31m"])
+def test_names_of_any_kind_make_a_message_that_slack_takes(name: str, run: Any) -> None:
+    odd = attrs.evolve(run, run_name=name, experiment_name=name)
+    line = LogLine(level="ERROR", message=name, logger=name, exception=name)
+    messages = [
+        error_message(odd, line),
+        digest_message(odd, [line] * 9),
+        end_message(odd, RunEnd(status=name, error=name), {name: {name: 1.0}}, 1),
+    ]
+
+    for message in messages:
+        json.dumps(message, ensure_ascii=False).encode()  # text in every encoding
+        assert problem_of(message) is None

@@ -11,6 +11,8 @@ from typing import Any, Literal
 
 from typing_extensions import assert_type
 
+import refunc
+from refunc import MLLogger as LoggerOfTheTop
 from refunc.logging import (
     AsyncHandler,
     BufferedHandler,
@@ -104,7 +106,28 @@ def tracked(logger: MLLogger) -> None:
     tracker.end_run(status="completed")
 
 
+def at_the_top() -> None:
+    assert_type(LoggerOfTheTop("train"), MLLogger)
+    assert_type(refunc.logging.get_logger(), MLLogger)
+    assert_type(refunc.SlackIntegration(), SlackIntegration)
+    refunc.log_metrics({"loss": 0.5}, step=1)
+    for stored in refunc.runs.open_store():
+        assert_type(stored.run_id, str)
+
+
+def short_names(logger: MLLogger) -> None:
+    started = logger.start_experiment("image_classification", "run_3")
+    assert_type(started.run_id, str)
+    assert_type(started.name, str)
+    with started as run:
+        assert_type(run, ExperimentTracker)
+        assert_type((run.id, run.name, run.status), tuple[str | None, str, str | None])
+        assert_type((run.params, run.tags), tuple[dict[str, Any], dict[str, str]])
+
+
 def progress(logger: MLLogger) -> None:
+    for number in ProgressTracker(total=10):
+        assert_type(number, int)
     with progress_context("training", total=10) as bar:
         bar.update({"loss": 0.5})
         bar.update(1, {"loss": 0.5})
@@ -128,6 +151,7 @@ def progress(logger: MLLogger) -> None:
 def handlers(logger: MLLogger) -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(ColoredFormatter(show_time=True, show_metrics=True, color_scheme="dark"))
+    handler.setFormatter(ColoredFormatter(color_scheme={"base": "dark", LogLevel.ERROR: "bold red", "alarm": 208}))
     handler.setFormatter(JSONFormatter(include_extra=True, timestamp_format="iso", indent=None))
     handler.setFormatter(MLFormatter(show_step=True, metric_precision=4, compact_mode=False))
     logger.add_handler(handler)
@@ -139,6 +163,7 @@ def reading(logger: MLLogger) -> None:
     entries = logger.get_log_entries(level="ERROR", last_n=10, tags={"phase": "training"})
     assert_type(entries, list[LogEntry])
     assert_type(entries[0].to_json(), str)
+    assert_type(LogEntry.from_json(entries[0].to_json()), LogEntry)
     logger.export_logs("logs.csv", format="csv")
     assert_type(logger.flush(), bool)
 

@@ -30,6 +30,9 @@ class Api:
         self.summaries: dict[str, dict[str, Any]] = {}
         self.upserts: list[dict[str, Any]] = []
         self.fail_with: int | None = None
+        #: Another address, which every request is sent to; and what requests had for credentials.
+        self.redirect: tuple[int, str] | None = None
+        self.credentials: list[str | None] = []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -45,7 +48,13 @@ class Api:
 
             def do_POST(self) -> None:
                 raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if outer.fail_with is not None:
+                outer.credentials.append(self.headers["Authorization"])
+                if outer.redirect is not None:
+                    self.send_response(outer.redirect[0])
+                    self.send_header("Location", outer.redirect[1] + self.path)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                elif outer.fail_with is not None:
                     self.answer(outer.fail_with, {"errors": [{"message": "no"}]})
                 elif self.path.startswith("/graphql"):
                     self.answer(200, {"data": outer.graphql(json.loads(raw))})
@@ -126,6 +135,16 @@ def api() -> Iterator[Api]:
     api.server.server_close()
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[Api]:
+    """Start another one, which has another name for clients."""
+    api = Api()
+    api.url = api.url.replace("127.0.0.1", "localhost")
+    yield api
+    api.server.shutdown()
+    api.server.server_close()
+
+
 @pytest.fixture(autouse=True)
 def own_environment(require: Callable[[bool, str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Leave out what a developer's shell and home say of W&B."""
@@ -148,7 +167,7 @@ def read_offline() -> Callable[[Path], list[dict[str, Any]]]:
             command = [sys.executable, "-m", "wandb", "leet", "inspect", "--json", str(path)]
             done = subprocess.run(command, capture_output=True, text=True, timeout=60)
             assert done.returncode == 0, done.stderr
-            found += [json.loads(line) for line in done.stdout.splitlines()]
+            found += [json.loads(line) for line in done.stdout.split("\n") if line]  # U+2028 ends none
         return found
 
     return read

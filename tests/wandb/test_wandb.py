@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pty
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,9 +17,11 @@ import pytest
 
 import refunc_wandb
 from refunc.plugins import ConfigurationError, Metrics, Params, Pause, Retry, RunEnd
-from refunc.plugins.testing import IntegrationContract, deliver, opened, sample_records, sample_run
+from refunc.plugins.testing import IntegrationContract, Stored, deliver, opened, sample_records, sample_run
+from refunc.plugins.testing.backend import BackendChecks
 from refunc_wandb import WandBIntegration
-from refunc_wandb.rows import row_of, tag_of
+from refunc_wandb.names import metric_of, tag_of
+from refunc_wandb.rows import row_of
 
 pytestmark = [pytest.mark.trackers, pytest.mark.filterwarnings("default")]
 KEY = "k" * 36 + "hunt"
@@ -55,12 +58,55 @@ def points(*steps: int, start: int = 0) -> list[Metrics]:
     ]
 
 
+def points_in(rows: list[dict[str, Any]]) -> list[tuple[str, Any, Any]]:
+    return [(name, row["refunc/step"], row[name]) for row in rows for name in ("loss", "acc", "odd") if name in row]
+
+
 class TestContract(IntegrationContract):
     secrets: ClassVar[tuple[str, ...]] = ("hunt",)
+    # Offline there is no server that could fail.
+    test_failures_are_told_apart_and_lose_nothing = None  # type: ignore[assignment]
+    test_failures_that_are_slow_end_within_the_limit = None  # type: ignore[assignment]
 
     @pytest.fixture
     def integration(self) -> WandBIntegration:
         return WandBIntegration(project="contract", mode="offline", api_key=KEY)
+
+    @pytest.fixture
+    def stored(self, tmp_path: Path, read_offline: Read) -> Callable[[str], Stored]:
+        """Return what W&B's own reader finds in the offline files of a run."""
+
+        def of(run_id: str) -> Stored:
+            [folder] = {path.parent.parent for path in tmp_path.glob(f"*/wandb/offline-run-*-{run_id}")}
+            records = read_offline(folder)
+            rows = [record["history"]["item"] for record in records if record["type"] == "history"]
+            ends = [record["exit"]["exit_code"] for record in records if record["type"] == "exit"]
+            return Stored(metrics=points_in(rows), status=str(ends[-1]) if ends else None)
+
+        return of
+
+
+class TestBackendOnline(BackendChecks):
+    """The checks that look into the backend; the stand-in for W&B's servers knows no artifacts."""
+
+    @pytest.fixture
+    def integration(self, api: Any) -> WandBIntegration:
+        return WandBIntegration(project="contract", mode="online", api_key=KEY, base_url=api.url)
+
+    @pytest.fixture
+    def stored(self, api: Any) -> Callable[[str], Stored]:
+        """Return the rows that the server was sent."""
+        return lambda run_id: Stored(metrics=points_in(api.rows.get(run_id, [])), status=str(api.exits.get(run_id)))
+
+    @pytest.fixture
+    def failing(self, api: Any) -> Callable[[str], Any]:
+        @contextlib.contextmanager
+        def fail(how: str) -> Iterator[None]:
+            api.fail_with = int(how) if how.isdigit() else 503
+            yield
+            api.fail_with = None
+
+        return fail
 
 
 def test_offline_all_of_a_run_is_in_its_file(run: Any, read_offline: Read) -> None:
@@ -113,6 +159,35 @@ def test_offline_delivery_that_begins_anew_goes_on_with_higher_steps(run: Any, r
     by_step = sorted(rows, key=lambda row: row["_step"])
     assert [row["refunc/step"] for row in by_step] == [0, 1, 2, 3, 4, 5]
     assert len({row["_step"] for row in rows}) == 6
+
+
+def test_offline_a_window_that_comes_again_after_a_kill_is_there_once(
+    run: Any, tmp_path: Path, read_offline: Read
+) -> None:
+    script = tmp_path / "killed.py"
+    script.write_text(
+        "import os, signal, sys\nfrom pathlib import Path\n"
+        "from refunc.plugins import Metrics\nfrom refunc.plugins.testing import opened, sample_run\n"
+        "from refunc_wandb import WandBIntegration\n"
+        "rows = [Metrics(metrics={'loss': 1.0}, step=n, time=1.7e9, writer='w', seq=n) for n in range(50)]\n"
+        "with opened(WandBIntegration(project='p')) as hooks:\n"
+        "    hooks.on_metrics(run=sample_run(Path(sys.argv[1]), run_id=sys.argv[2]), records=rows)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, str(script), str(run.folder), run.run_id], timeout=60)
+    assert killed.returncode == -9
+
+    def rows() -> list[str]:
+        records = read_offline(run.folder)
+        return [record["history"]["item"]["refunc/record"] for record in records if record["type"] == "history"]
+
+    left = rows()  # the client may have written all, or none yet
+    assert left == [f"w:{n}" for n in range(len(left))]
+    with opened(WandBIntegration(project="p")) as hooks:
+        hooks.on_metrics(run=run, records=points(*range(60)))
+        hooks.on_run_end(run=run, record=RunEnd(status="completed"))
+
+    assert sorted(rows()) == sorted(f"w:{n}" for n in range(60))
 
 
 @pytest.mark.parametrize(("status", "code"), [("failed", 1), ("interrupted", 1), ("crashed", 1), ("completed", 0)])
@@ -176,6 +251,32 @@ def test_a_server_that_goes_away_holds_up_no_end(api: Any, run: Any, monkeypatch
     assert time.monotonic() - began < 15
 
 
+@pytest.mark.parametrize("code", [302, 307])
+def test_a_redirect_takes_the_key_nowhere_else(
+    code: int, api: Any, elsewhere: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refunc_wandb, "INIT_TIMEOUT", 3.0)
+    monkeypatch.setattr(refunc_wandb, "FINISH_TIMEOUT", 3.0)
+    api.redirect = (code, elsewhere.url)
+    made = WandBIntegration(project="p", base_url=api.url, api_key=KEY)
+    # Whether its client follows, and takes the answer for one, is its own matter.
+    with opened(made) as hooks, contextlib.suppress(Retry, Pause):
+        hooks.on_metrics(run=run, records=points(0))
+
+    assert any(api.credentials)
+    assert not any(elsewhere.credentials)
+
+
+def test_a_server_that_shows_no_certificate_of_its_own_gets_nothing(
+    untrusted: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(refunc_wandb, "INIT_TIMEOUT", 3.0)
+    with opened(WandBIntegration(project="p", base_url=untrusted.url, api_key=KEY)) as hooks, pytest.raises(Retry):
+        hooks.on_metrics(run=run, records=points(0))
+
+    assert untrusted.asked == []
+
+
 def test_a_key_that_is_refused_pauses(api: Any, run: Any) -> None:
     api.fail_with = 401
 
@@ -183,6 +284,39 @@ def test_a_key_that_is_refused_pauses(api: Any, run: Any) -> None:
         hooks.on_run_start(run=run)
 
     assert KEY not in str(caught.value)
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, Pause), (503, Retry)])
+def test_a_run_that_could_not_be_started_starts_when_the_server_takes_it(
+    status: int, kind: type[Exception], api: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client's process keeps the id of a run whose start failed in use, unless it is told."""
+    monkeypatch.setattr(refunc_wandb, "INIT_TIMEOUT", 2.0)
+    api.fail_with = status
+    with opened(WandBIntegration(project="p", base_url=api.url, api_key=KEY)) as hooks:
+        for _ in range(2):
+            with pytest.raises(kind):
+                hooks.on_metrics(run=run, records=points(0))
+        api.fail_with = None
+        hooks.on_metrics(run=run, records=points(0))
+        hooks.on_run_end(run=run, record=RunEnd(status="completed"))
+
+    assert [row["refunc/record"] for row in api.rows[run.run_id]] == ["w:0"]
+
+
+def test_rows_that_a_refused_key_kept_from_the_server_come_when_it_is_taken_again(api: Any, run: Any) -> None:
+    with opened(made := WandBIntegration(project="p", base_url=api.url, api_key=KEY)) as hooks:
+        hooks.on_metrics(run=run, records=points(0, 1))
+        api.fail_with = 401
+        hooks.on_metrics(run=run, records=points(2, 3, start=2))
+        with pytest.raises(Pause, match="WANDB_API_KEY") as caught:
+            hooks.on_run_end(run=run, record=RunEnd(status="completed"))
+        assert made.api_key not in str(caught.value)
+        api.fail_with = None
+        hooks.on_run_end(run=run, record=RunEnd(status="completed"))
+
+    assert [row["refunc/record"] for row in api.rows[run.run_id]] == ["w:0", "w:1", "w:2", "w:3"]
+    assert api.exits[run.run_id] == 0
 
 
 def test_without_a_key_it_asks_nothing_and_goes_offline(run: Any, tmp_path: Path) -> None:
@@ -228,7 +362,18 @@ def test_params_that_change_and_names_that_are_kept_for_wandb(run: Any, read_off
     updates = [record["config"]["update"] for record in records if record["type"] == "config"]
     assert [update["lr"] for update in updates if "lr" in update] == [0.1, 0.2]
     [row] = [record["history"]["item"] for record in records if record["type"] == "history"]
-    assert (row["metric_step"], row["step"], row["refunc/step"], row["_step"]) == (5, 8, 2, 0)
+    assert (row[metric_of("_step")], row["step"], row["refunc/step"], row["_step"]) == (5, 8, 2, 0)
+
+
+def test_a_step_or_an_epoch_with_a_fraction_is_an_axis_as_given(run: Any, read_offline: Read) -> None:
+    places: list[dict[str, Any]] = [{"step": 0.5}, {"step": 1.25, "epoch": 1.25}, {"step": 5, "epoch": 0.3125}]
+    with opened(WandBIntegration(project="p")) as hooks:
+        given = [Metrics(metrics={"a": 1.0}, time=1.7e9, seq=seq, **place) for seq, place in enumerate(places)]
+        hooks.on_metrics(run=run, records=given)
+
+    rows = [record["history"]["item"] for record in read_offline(run.folder) if record["type"] == "history"]
+    found = [(row["refunc/step"], row["step"], row.get("epoch"), row["_step"]) for row in rows]
+    assert found == [(0.5, 0.5, None, 0), (1.25, 1.25, 1.25, 1), (5, 5, 0.3125, 2)]
 
 
 def test_tags_fit_what_wandb_takes() -> None:
@@ -242,8 +387,8 @@ def test_tags_fit_what_wandb_takes() -> None:
     [
         ({"mode": "sometimes"}, "wandb: mode is 'sometimes'. Expected: 'online' or 'offline' or 'disabled' or None."),
         ({"project": 5}, "wandb: project is 5. Expected: text or None."),
-        ({"base_url": "nowhere"}, "wandb: base_url is 'nowhere', which is no address."),
-        ({"projekt": "p"}, "wandb: there is no option 'projekt'. Did you mean project?"),
+        ({"base_url": "nowhere"}, "wandb: base_url is 'nowhere', which is not a valid address."),
+        ({"projekt": "p"}, "wandb: unknown option 'projekt'. Did you mean project?"),
     ],
 )
 def test_a_mistake_is_told(options: dict[str, Any], text: str) -> None:
@@ -258,3 +403,18 @@ def test_importing_the_plugin_imports_no_wandb() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
 
     assert done.stdout == "False\n", done.stderr
+
+
+def test_nothing_is_written_through_a_link_that_stands_in_a_run(run: Any, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    run.folder.mkdir(parents=True, exist_ok=True)
+    (run.folder / "wandb").symlink_to(elsewhere)
+
+    with (
+        opened(WandBIntegration(mode="offline", project="p")) as hooks,
+        pytest.raises(Pause, match="is a link, and W&B would write to its target"),
+    ):
+        hooks.on_run_start(run=run)
+
+    assert list(elsewhere.iterdir()) == []

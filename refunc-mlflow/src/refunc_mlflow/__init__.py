@@ -1,59 +1,71 @@
 """
 The refunc plugin for MLflow: one MLflow run for each refunc run, in an experiment of the same name.
 
-Delivery may bring a record again, after a crash or an answer that got lost. MLflow's SQL stores keep one row for each
-(key, timestamp, step, value), and timestamps come from the journal, so the same record twice is one row. A run is found
-again by its tag `refunc.run_id`, for making one is not idempotent.
+Delivery may send a record again, after a crash or a lost answer. MLflow's SQL stores keep one row for each (key,
+timestamp, step, value), and timestamps come from the journal, so a repeated record is one row. A run is found again by
+its tag `refunc.run_id`, because creating one is not idempotent.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
+import json
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, ClassVar
 
 from refunc.plugins import (
     Artifact,
     Integration,
+    LogLine,
     Metrics,
     NotConfigured,
     Params,
     Pause,
     Reject,
+    Retry,
     RunEnd,
     RunInfo,
     Tags,
     hookimpl,
     option,
+    text_of,
     without_secrets,
 )
-from refunc.plugins.options import check_url
+from refunc_mlflow.addresses import check_address, is_remote
 from refunc_mlflow.errors import told
 from refunc_mlflow.limits import (
     MAX_BATCH_METRICS,
     MAX_BATCH_TEXTS,
-    cut,
+    MAX_PARAM,
+    MAX_TAG,
     flat,
+    has_fraction,
     in_batches,
-    key_of,
     millis,
     step_of,
 )
+from refunc_mlflow.lines import ERRORS, lines_of
+from refunc_mlflow.names import LINES, LONGEST_RUN, PARAMS, experiment_of, key_of, originals_of, path_of, tag_of
 
 __all__ = ["MLflowIntegration"]
 
 RUN_TAG = "refunc.run_id"
-#: Words for how a run ended; a user's own word counts as finished.
-STATUSES = {"failed": "FAILED", "interrupted": "KILLED", "crashed": "KILLED"}
-#: The client's own patience, so that delivery's decides: its default would block a call for four minutes.
+#: The prefix of the tags with the originals of respelt names.
+NAME_TAG = "refunc.name."
+#: The most respelt names of a run with a tag; the rest are only in the journal.
+MAX_ORIGINALS = 500
+#: MLflow's states for statuses; a user's own status counts as finished. The tag `refunc.status` has the status itself.
+STATUSES = {"failed": "FAILED", "interrupted": "KILLED", "pruned": "KILLED", "crashed": "KILLED"}
+#: Limits the client's own retries, so that delivery decides: its default would block a call for four minutes.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
+#: A redirect must not be followed: the call would become a GET, and its answer would count as a success.
+STAYS = {"MLFLOW_ALLOW_HTTP_REDIRECTS": "false"}
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
-REMOTE = ("http", "https", "databricks", "uc", "databricks-uc")
 
 
 class MLflowIntegration(Integration):
@@ -61,31 +73,32 @@ class MLflowIntegration(Integration):
     Deliver params, metrics, tags, artifacts and the status of a run to MLflow.
 
     Credentials are MLflow's own variables: `MLFLOW_TRACKING_USERNAME` and `_PASSWORD`, or `MLFLOW_TRACKING_TOKEN`.
-    Lines stay in the journal; MLflow has no place for them.
+    MLflow has no place for lines: they are sent as a text file at the end of the run, and the last error is a tag.
     """
 
-    tracking_uri: str | None = option(default=None, env="MLFLOW_TRACKING_URI", help="Where the tracking server is.")
-    experiment_name: str | None = option(
-        default=None, env="MLFLOW_EXPERIMENT_NAME", help="By default the name of the run's experiment."
+    address_options: ClassVar[Sequence[str] | None] = ("tracking_uri",)
+
+    tracking_uri: str | None = option(
+        default=None, env="MLFLOW_TRACKING_URI", help="The address of the tracking server or store."
     )
-    run_id: str | None = option(default=None, env="MLFLOW_RUN_ID", help="An MLflow run to go on with.")
-    tags: dict[str, str] = option(default={}, help="Further tags of each run.")
+    experiment_name: str | None = option(
+        default=None, env="MLFLOW_EXPERIMENT_NAME", help="The experiment; by default the run's."
+    )
+    run_id: str | None = option(default=None, env="MLFLOW_RUN_ID", help="An existing MLflow run to continue.")
+    tags: dict[str, str] = option(default={}, help="Additional tags for each run.")
 
     def check(self) -> None:
-        """Refuse a malformed address, and a local store without the package that can open one."""
-        scheme = urlsplit(self.tracking_uri or "").scheme
-        if scheme in ("http", "https") or (self.tracking_uri and "://" not in self.tracking_uri and ":" in scheme):
-            check_url("mlflow", "tracking_uri", self.tracking_uri or "", ("http", "https"))
-        elif self.tracking_uri == "":
-            check_url("mlflow", "tracking_uri", "", ("http", "https"))
-        if scheme not in REMOTE and self.tracking_uri != "databricks" and not _has_stores():
-            what = (
+        """Refuse a malformed address, and a local store if the package that opens it is missing."""
+        if self.tracking_uri is not None:
+            check_address(self.tracking_uri)
+        if not is_remote(self.tracking_uri) and not _has_stores():
+            given = (
                 "tracking_uri is not set"
                 if self.tracking_uri is None
                 else f"tracking_uri is {self.target.removeprefix('mlflow ')}"
             )
             raise NotConfigured(
-                f"mlflow: {what}, and a local store needs the package `mlflow`, of which only mlflow-skinny is here. "
+                f"mlflow: {given}, and a local store needs the package `mlflow`, but only mlflow-skinny is installed. "
                 "Name a server with MLflowIntegration(tracking_uri=...) or MLFLOW_TRACKING_URI, or: pip install mlflow"
             )
 
@@ -95,76 +108,110 @@ class MLflowIntegration(Integration):
         return f"mlflow {without_secrets(self.tracking_uri or 'sqlite:///mlflow.db')}"
 
     def open(self) -> None:
-        """Import the client; no request is made."""
-        os.environ.update({name: value for name, value in {**PATIENCE, **QUIET}.items() if name not in os.environ})
+        """Import the client without making a request."""
+        for name, value in {**PATIENCE, **STAYS, **QUIET}.items():
+            os.environ.setdefault(name, value)
         import mlflow.entities
         from mlflow.tracking import MlflowClient
 
         self._entities: Any = mlflow.entities
         self._client: Any = MlflowClient(tracking_uri=self.tracking_uri)
         self._runs: dict[str, str] = {}
-        self._renamed: set[tuple[str, str]] = set()
+        #: By run: the respelt names whose originals its tags have.
+        self._originals: dict[str, set[str]] = {}
+
+    def ping(self) -> None:
+        """Return if the server or the store answers; raise its error otherwise."""
+        self._client.search_experiments(max_results=1)
 
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
-        """Make the run, or find it."""
+        """Create the run, or find it."""
         self._run(run)
 
     @hookimpl
     def on_hyperparams(self, run: RunInfo, record: Params) -> None:
-        """Log nested params under dotted names; one that is too long is cut, and all of them are in `params.json`."""
-        params = {key_of(name): value for name, value in flat(record.params).items()}
+        """Log nested params under dotted names; long values are cut, and then `refunc-params.json` has all params."""
+        whole = flat(record.params)
+        params = {key_of(name): text_of(value) for name, value in whole.values.items()}
+        cut = {name: text_of(value, MAX_PARAM) for name, value in params.items()}
         known = self._ask(self._client.get_run, self._run(run)).data.params
         for name, value in params.items():
-            if known.get(name, cut(value)) != cut(value):  # MLflow refuses a changed param, and the whole batch with it
-                self._tag(run, {f"refunc.param_conflict.{name}": value})
-        fresh = [self._entities.Param(name, cut(value)) for name, value in params.items() if name not in known]
+            if known.get(name, cut[name]) != cut[name]:  # MLflow refuses a changed param together with its whole batch
+                self._tag(run, {key_of(f"refunc.param_conflict.{name}"): value})
+        fresh = [self._entities.Param(name, value) for name, value in cut.items() if name not in known]
         for batch in in_batches(fresh, MAX_BATCH_TEXTS):
             self._ask(self._client.log_batch, self._run(run), params=batch)
-        if any(cut(value) != value for value in params.values()):
-            self._ask(self._client.log_dict, self._run(run), dict(run.params), "params.json")
+        if cut != params:
+            self._ask(self._client.log_dict, self._run(run), dict(run.params), PARAMS)
+        self._keep(run, {**whole.renamed, **key_of.originals(whole.values)})
 
     @hookimpl
     def on_tags(self, run: RunInfo, record: Tags) -> None:
         """Set tags; a later value of a name wins."""
-        self._tag(run, record.tags)
+        self._tag(run, {tag_of(name): value for name, value in record.tags.items()})
+        self._keep(run, tag_of.originals(record.tags))
 
     @hookimpl
     def on_metrics(self, run: RunInfo, records: Sequence[Metrics]) -> None:
-        """Log points with the time and step of their records, a thousand a request."""
+        """
+        Log points with the time and step of their records, a thousand per request.
+
+        MLflow's steps are whole numbers: a step with a fraction is logged as a metric `step` as well.
+        """
         names: dict[str, str] = {}
         points: list[Any] = []
         for record in records:
             moment, step = millis(record.time), step_of(record)
+            if has_fraction(record) and "step" not in record.metrics:
+                points.append(self._entities.Metric("step", float(record.step or 0), moment, step))
             for name, value in record.metrics.items():
                 key = names.get(name) or names.setdefault(name, key_of(name))
                 if value is not None:
                     points.append(self._entities.Metric(key, float(value), moment, step))
         for batch in in_batches(points, MAX_BATCH_METRICS):
             self._ask(self._client.log_batch, self._run(run), metrics=batch)
-        renamed = {key: name for name, key in names.items() if key != name and (run.run_id, key) not in self._renamed}
-        if renamed:
-            self._tag(run, {f"refunc.metric_name.{key}": name for key, name in renamed.items()})
-            self._renamed.update((run.run_id, key) for key in renamed)
+        self._keep(run, key_of.originals(names))
 
     @hookimpl
     def on_artifact(self, run: RunInfo, record: Artifact) -> None:
-        """Upload a file, or a folder with the folders in it, under the names that the user knows."""
+        """Upload a file, or a folder with its subfolders, under the user's names."""
         folder = record.name if record.mtime is None and record.stored else ""
+        facts = {key_of(f"refunc.artifact_type.{record.name}"): record.type} if record.type else {}
+        if record.metadata:
+            facts[key_of(f"refunc.artifact_metadata.{record.name}")] = json.dumps(record.metadata)
+        if facts:
+            self._tag(run, facts)
+        originals: dict[str, str] = {}
         for file in run.files_of(record):
-            parent, _, name = f"{folder}/{file.path}".strip("/").rpartition("/")
+            given = f"{folder}/{file.path}".strip("/")
+            originals |= originals_of(given)
+            parent, _, name = path_of(given).rpartition("/")
             with tempfile.TemporaryDirectory() as draft:
-                # The client names what it uploads by the file's own name, which in the run is a hash.
+                # The client uploads a file under its own name, which in the run is a hash.
                 source = Path(draft, name)
                 try:
                     source.symlink_to(file.source.absolute())
                 except OSError:  # Windows without the right to link
                     shutil.copyfile(file.source, source)
                 self._ask(self._client.log_artifact, self._run(run), str(source), parent or None)
+        self._keep(run, originals)
+
+    @hookimpl
+    def on_log(self, run: RunInfo, records: Sequence[LogLine]) -> None:
+        """Tag the run with the last error, and with the metadata of its results; lines are sent at the end."""
+        facts: dict[str, str] = {}
+        for line in records:
+            if line.level in ERRORS:
+                facts["refunc.last_error"] = f"{line.message}\n{(line.exception or '')[-4_000:]}".strip()
+            if line.level == "RESULT" and "metadata" in line.extra:
+                facts[key_of(f"refunc.result_metadata.{line.message}")] = json.dumps(line.extra["metadata"])
+        if facts:
+            self._tag(run, facts)
 
     @hookimpl
     def on_run_end(self, run: RunInfo, record: RunEnd) -> None:
-        """Set the status: FINISHED, FAILED, or KILLED where it was interrupted or its process is gone."""
+        """Set the status: FINISHED, FAILED, or KILLED if it was interrupted or pruned, or its process is gone."""
         facts = {"refunc.status": record.status}
         if record.error:
             facts["refunc.error"] = record.error[-4_000:]
@@ -174,64 +221,99 @@ class MLflowIntegration(Integration):
         status = STATUSES.get(record.status, "FINISHED")
         ended = millis(run.start_time + record.duration)
         self._ask(self._client.set_terminated, self._run(run), status, ended)
+        self._send_lines(run)
+
+    def _send_lines(self, run: RunInfo) -> None:
+        """Send the run's lines after all else: a store that refuses files must not keep a run from ending."""
+        lines = lines_of(run)
+        facts = {"refunc.errors": str(lines.errors)} if lines.errors else {}
+        try:
+            if lines.total:
+                self._ask(self._client.log_text, self._run(run), lines.text, LINES)
+        except (Retry, Pause, OSError):
+            raise
+        except Exception as error:  # any error of the artifact store: the run has ended in any case
+            facts["refunc.log_not_sent"] = str(error)[:1_000]
+        if facts:
+            self._tag(run, facts)
 
     def _run(self, run: RunInfo) -> str:
-        """Return the id of the MLflow run, which is made once."""
+        """Return the id of the MLflow run, which is created once."""
         if run.run_id not in self._runs:
             try:
                 self._runs[run.run_id] = self._given() or self._find(run) or self._create(run)
-            except Reject as error:  # of no record is it the fault: a deleted experiment, a run id that there is not
-                raise Pause(f"{error}. Restore it in MLflow; what was logged waits.") from None
+            except Reject as error:  # not caused by a record: a deleted experiment, or an unknown run id
+                raise Pause(f"{error}. Restore it in MLflow; the records wait in the run.") from None
         return self._runs[run.run_id]
 
     def _given(self) -> str | None:
-        """Return the run that the user named, if there is one of that name."""
+        """Return the run that the user named, if it exists."""
         return str(self._ask(self._client.get_run, self.run_id).info.run_id) if self.run_id else None
 
     def _experiment(self, run: RunInfo) -> str:
-        name = self.experiment_name or run.experiment_name or "Default"
+        name = experiment_of(self.experiment_name or run.experiment_name or "Default")
         found = self._ask(self._client.get_experiment_by_name, name)
         if found is None:
             try:
                 return str(self._ask(self._client.create_experiment, name))
-            except Exception:  # another process made it meanwhile, or there is a reason that the next line tells
+            except Exception:  # another process has just created it, or the next line raises the reason
                 found = self._ask(self._client.get_experiment_by_name, name)
                 if found is None:
                     raise
         return str(found.experiment_id)
 
     def _find(self, run: RunInfo, run_id: str | None = None) -> str | None:
-        """Return the MLflow run that an earlier delivery made of *run*, or of the refunc run *run_id*."""
+        """Return the MLflow run that an earlier delivery created for *run*, or for the refunc run *run_id*."""
         query = f"tags.`{RUN_TAG}` = '{run_id or run.run_id}'"
         found = self._ask(self._client.search_runs, [self._experiment(run)], query, max_results=1)
         return str(found[0].info.run_id) if found else None
 
     def _create(self, run: RunInfo) -> str:
-        tags = {**self.tags, RUN_TAG: run.run_id, "refunc.folder": run.folder.name}
+        tags = {
+            **{tag_of(name): text_of(value, MAX_TAG) for name, value in self.tags.items()},
+            RUN_TAG: run.run_id,
+            "refunc.folder": run.folder.name,
+        }
+        experiment, name = self.experiment_name or run.experiment_name, text_of(run.name, LONGEST_RUN)
+        if experiment:
+            originals = experiment_of.originals([experiment])
+            tags |= {f"{NAME_TAG}{mark}": text_of(each, MAX_TAG) for mark, each in originals.items()}
+        if name != run.name:
+            tags["refunc.run_name"] = text_of(run.name, MAX_TAG)
         if run.parent_id:
             parent = self._runs.get(run.parent_id) or self._find(run, run.parent_id)
             if parent:
                 tags["mlflow.parentRunId"] = parent
         start = millis(run.start_time)
-        made = self._ask(self._client.create_run, self._experiment(run), start, tags, run.name)
+        made = self._ask(self._client.create_run, self._experiment(run), start, tags, name)
         return str(made.info.run_id)
 
     def _tag(self, run: RunInfo, tags: dict[str, str]) -> None:
-        entities = [self._entities.RunTag(key_of(name), cut(value, 5_000)) for name, value in tags.items()]
+        # A key that is already respelt, or ends like a respelt one, is used as it is.
+        entities = [self._entities.RunTag(key, text_of(value, MAX_TAG)) for key, value in tags.items()]
         for batch in in_batches(entities, MAX_BATCH_TEXTS):
             self._ask(self._client.log_batch, self._run(run), tags=batch)
 
+    def _keep(self, run: RunInfo, originals: dict[str, str]) -> None:
+        """Store the *originals* of respelt names as tags, by their digits; at most `MAX_ORIGINALS` per run."""
+        known = self._originals.setdefault(run.run_id, set())
+        fresh = {f"{NAME_TAG}{mark}": name for mark, name in originals.items() if mark not in known}
+        fresh = dict(itertools.islice(fresh.items(), MAX_ORIGINALS - len(known)))
+        if fresh:
+            self._tag(run, fresh)
+            known.update(key.removeprefix(NAME_TAG) for key in fresh)
+
     def _ask(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        """Make a request, and say of a failure what is to become of the records."""
+        """Make a request, and turn a failure into an error for delivery."""
         try:
             return call(*args, **kwargs)
-        except Exception as error:  # whatever it is, `told` decides by what the server said
+        except Exception as error:  # `told` decides by the server's answer
             raise told(error) from None
 
 
 def _has_stores() -> bool:
-    """Whether the full package is here, which alone can open databases; asked without importing it."""
-    # Not `find_spec("mlflow.store.db")`: it imports all of mlflow on the way there.
+    """Whether the full package, which alone can open databases, is installed; checked without importing it."""
+    # Not `find_spec("mlflow.store.db")`, which would import all of mlflow.
     mlflow = importlib.util.find_spec("mlflow")
     places = mlflow.submodule_search_locations or [] if mlflow is not None else []
     return importlib.util.find_spec("sqlalchemy") is not None and any(Path(p, "store", "db").is_dir() for p in places)

@@ -1,113 +1,92 @@
-"""What runs look like to Prometheus: names, labels, families."""
+"""Runs in the form of Prometheus: names, labels, families."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
 
-from refunc.plugins import Metrics, RunInfo
+from refunc.plugins import Metrics, RunInfo, text_of
+from refunc_prometheus.names import LONGEST_LABEL, name_of
 
-#: Names of metrics that one run may have; each is a time series for as long as the server keeps it.
+#: The most metric names of one run; each is a time series for as long as the server keeps it.
 MAX_NAMES = 1_000
-#: Names that mean something about the run itself; a user's metric of such a name gets a hash behind it.
-RESERVED = frozenset(
-    {"run_info", "run_status", "run_start_time_seconds", "step", "epoch", "records_dropped_total", "log_lines_total"}
-    | {"records_dropped", "log_lines", "run", "metrics_ignored", "metrics_ignored_total"}
-)
-STATUSES = ("running", "completed", "failed", "interrupted", "crashed")
-_NOT_ALLOWED = re.compile(r"[^a-zA-Z0-9_]")
+STATUSES = ("running", "completed", "failed", "interrupted", "pruned", "exited", "crashed")
 LABELS = ("experiment", "run", "run_id")
 
 
 @attrs.define(eq=False)
 class RunValues:
-    """The newest of one run."""
+    """The newest values of one run."""
 
     run: RunInfo
     metrics: dict[str, float] = attrs.field(factory=dict[str, float])
+    #: By metric: the part of its Prometheus name, which is fixed when the metric is first seen.
+    names: dict[str, str] = attrs.field(factory=dict[str, str])
     lines: dict[str, int] = attrs.field(factory=dict[str, int])
     step: float | None = None
     epoch: float | None = None
     status: str = "running"
     dropped: int = 0
     ignored: int = 0
+    _taken: set[str] = attrs.field(factory=set[str])
 
     def take(self, record: Metrics) -> None:
-        """Keep what *record* has; names beyond the limit are counted."""
+        """Keep the values of *record*; names beyond the limit are counted."""
         for name, value in record.metrics.items():
             if value is None:
                 continue
-            if name in self.metrics or len(self.metrics) < MAX_NAMES:
-                self.metrics[name] = float(value)
-            else:
-                self.ignored += 1
+            if name not in self.names:
+                if len(self.names) == MAX_NAMES:
+                    self.ignored += 1
+                    continue
+                self.names[name] = name_of(name, self._taken)
+                self._taken.add(self.names[name])
+            self.metrics[name] = float(value)
         self.step = record.step if record.step is not None else self.step
         self.epoch = record.epoch if record.epoch is not None else self.epoch
 
     def copy(self) -> RunValues:
-        """Return what another thread may read."""
-        return attrs.evolve(self, metrics=dict(self.metrics), lines=dict(self.lines))
+        """Return a copy that another thread may read."""
+        return attrs.evolve(self, metrics=dict(self.metrics), names=dict(self.names), lines=dict(self.lines))
 
     @property
     def labels(self) -> list[str]:
         """The values of `LABELS`."""
-        return [self.run.experiment_name, self.run.run_name or self.run.run_id, self.run.run_id]
-
-
-def name_of(metric: str) -> str:
-    """
-    Return *metric* as a part of a Prometheus name: `train/loss` is `train_loss`.
-
-    Depends on nothing but the name, so a restart changes no series. A name of other characters than letters, digits,
-    `_`, `/`, `-`, `.` and space gets a hash behind it, and so does one that is reserved.
-    """
-    plain = _NOT_ALLOWED.sub("_", metric)
-    if re.fullmatch(r"[a-zA-Z0-9_/\-. ]+", metric) and plain not in RESERVED:
-        return plain
-    return f"{plain}_{_digest(metric)}"
-
-
-def names_of(metrics: Iterable[str]) -> dict[str, str]:
-    """Return the name of each of *metrics*; of those that would share one, all but the plainly spelt get a hash."""
-    spelt: dict[str, list[str]] = {}
-    for metric in sorted(set(metrics)):
-        spelt.setdefault(name_of(metric), []).append(metric)
-    names: dict[str, str] = {}
-    for name, several in spelt.items():
-        for metric in several:
-            names[metric] = name if len(several) == 1 or metric == name else f"{name}_{_digest(metric)}"
-    return names
+        texts = (self.run.experiment_name, self.run.run_name or self.run.run_id, self.run.run_id)
+        return [text_of(text, LONGEST_LABEL) for text in texts]
 
 
 def families(namespace: str, runs: Sequence[RunValues]) -> Iterator[Any]:
-    """Yield all that there is to say of *runs*, as prometheus_client's metric families."""
+    """Yield all values of *runs* as prometheus_client's metric families."""
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 
     def gauge(name: str, text: str, extra: Sequence[str] = ()) -> Any:
         return GaugeMetricFamily(f"{namespace}_{name}", text, labels=[*LABELS, *extra])
 
-    info = InfoMetricFamily(f"{namespace}_run", "What a run is.", labels=LABELS)
-    started = gauge("run_start_time_seconds", "When a run began, in seconds since 1970.")
-    status = gauge("run_status", "1 for the status that a run has.", ["status"])
+    info = InfoMetricFamily(f"{namespace}_run", "Names and ids of a run.", labels=LABELS)
+    started = gauge("run_start_time_seconds", "The start of a run, in seconds since 1970.")
+    status = gauge("run_status", "1 for the current status of a run.", ["status"])
     step, epoch = gauge("step", "The newest step."), gauge("epoch", "The newest epoch.")
-    dropped = CounterMetricFamily(f"{namespace}_records_dropped", "Records that no disk took.", labels=LABELS)
-    ignored = CounterMetricFamily(f"{namespace}_metrics_ignored", "Values of names beyond the limit.", labels=LABELS)
+    dropped = CounterMetricFamily(
+        f"{namespace}_records_dropped", "Records lost because the disk refused them.", labels=LABELS
+    )
+    ignored = CounterMetricFamily(
+        f"{namespace}_metrics_ignored", "Values of metrics beyond the limit of names.", labels=LABELS
+    )
     lines = CounterMetricFamily(f"{namespace}_log_lines", "Lines by level.", labels=[*LABELS, "level"])
     for values in runs:
         labels, run = values.labels, values.run
         facts: dict[str, str] = {
-            "experiment_id": run.experiment_id,
+            "experiment_id": text_of(run.experiment_id, LONGEST_LABEL),
             "attempt": str(run.attempt),
             "parent_id": run.parent_id or "",
         }
         info.add_metric(labels, facts)
         started.add_metric(labels, run.start_time)
         for word in dict.fromkeys((*STATUSES, values.status)):
-            status.add_metric([*labels, word], float(word == values.status))
+            status.add_metric([*labels, text_of(word, LONGEST_LABEL)], float(word == values.status))
         if values.step is not None:
             step.add_metric(labels, values.step)
         if values.epoch is not None:
@@ -115,15 +94,14 @@ def families(namespace: str, runs: Sequence[RunValues]) -> Iterator[Any]:
         dropped.add_metric(labels, values.dropped)
         ignored.add_metric(labels, values.ignored)
         for level, count in values.lines.items():
-            lines.add_metric([*labels, level], count)
+            lines.add_metric([*labels, text_of(level, LONGEST_LABEL)], count)
     yield from (info, started, status, step, epoch, dropped, ignored, lines)
-    for metric, name in names_of(name for values in runs for name in values.metrics).items():
-        family = gauge(name, f"The newest value of {metric}")
-        for values in runs:
-            if metric in values.metrics:
-                family.add_metric(values.labels, values.metrics[metric])
+    owners: dict[str, list[tuple[RunValues, str]]] = {}
+    for values in runs:
+        for metric in values.metrics:
+            owners.setdefault(values.names[metric], []).append((values, metric))
+    for name in sorted(owners):
+        family = gauge(name, "The newest value of a metric.", ["metric"])
+        for values, metric in owners[name]:
+            family.add_metric([*values.labels, text_of(metric, LONGEST_LABEL)], values.metrics[metric])
         yield family
-
-
-def _digest(metric: str) -> str:
-    return hashlib.sha256(metric.encode("utf-8", "backslashreplace")).hexdigest()[:6]

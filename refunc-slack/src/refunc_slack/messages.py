@@ -1,7 +1,7 @@
 """
 Messages in Slack's Block Kit, inside its documented limits (https://docs.slack.dev/reference/block-kit/blocks).
 
-What comes from a training is text and nothing else: `<!channel>` in a message pings nobody.
+Texts of a training are escaped: `<!channel>` in a message does not notify a channel.
 """
 
 from __future__ import annotations
@@ -13,11 +13,21 @@ from typing import Any
 
 from refunc.plugins import LogLine, RunEnd, RunInfo
 
-MAX_HEADER, MAX_SECTION, MAX_FIELDS, MAX_FIELD = 150, 3_000, 10, 200
-#: Characters of a traceback, and of the text of an error; together they stay below what Slack shows of a message.
+MAX_HEADER, MAX_SECTION, MAX_FIELDS = 150, 3_000, 10
+#: The most characters of one result; Slack allows 2,000 in a field.
+MAX_RESULT = 600
+#: The most characters of a traceback, and of the text of an error; together they stay below Slack's limit.
 MAX_TRACE, MAX_TEXT = 2_500, 1_000
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
-_MARKS = {"completed": ":white_check_mark:", "failed": ":x:", "crashed": ":skull:", "interrupted": ":octagonal_sign:"}
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+_MARKS = {
+    "completed": ":white_check_mark:",
+    "failed": ":x:",
+    "crashed": ":skull:",
+    "interrupted": ":octagonal_sign:",
+    "pruned": ":scissors:",
+    "exited": ":grey_question:",
+}
+_SAID = {"crashed": "crashed (its process is gone)", "exited": "exited with an unknown code"}
 
 
 def error_message(run: RunInfo, line: LogLine) -> dict[str, Any]:
@@ -30,7 +40,7 @@ def error_message(run: RunInfo, line: LogLine) -> dict[str, Any]:
 
 
 def digest_message(run: RunInfo, lines: Sequence[LogLine]) -> dict[str, Any]:
-    """Return one message for many errors: how many, the first of them and the last."""
+    """Return one message for many errors: their number, the first ones and the last ones."""
     shown = [*lines[:3], *lines[-2:]] if len(lines) > 5 else list(lines)
     texts = [f"• {escaped(cut(' '.join(line.message.split()), 200))}" for line in shown]
     if len(lines) > 5:
@@ -41,17 +51,24 @@ def digest_message(run: RunInfo, lines: Sequence[LogLine]) -> dict[str, Any]:
     return {"text": escaped(cut(head, 300)), "blocks": blocks}
 
 
-def end_message(run: RunInfo, end: RunEnd, results: Mapping[str, Any], untold: int) -> dict[str, Any]:
-    """Return the message for a run's end: status, duration, at most ten results, the traceback that ended it."""
-    said = "its process is gone" if end.status == "crashed" else end.status
+def end_message(run: RunInfo, end: RunEnd, results: Mapping[str, Mapping[str, Any]], untold: int) -> dict[str, Any]:
+    """
+    Return the message for a run's end: status, duration, at most ten results, the traceback that ended it.
+
+    Args:
+        results: The values of each result by its name, as in `{"Training completed": {"accuracy": 0.94}}`.
+    """
+    said = _SAID.get(end.status, end.status)
     head = f"{run.name} {said} after {duration(end.duration)}"
     blocks = [
         _header(head),
         _section(f"{_MARKS.get(end.status, ':information_source:')} {escaped(cut(head, MAX_TEXT))}"),
     ]
-    if results:
-        pairs = [f"*{escaped(cut(name, 80))}*\n{escaped(cut(figure(value), 100))}" for name, value in results.items()]
-        fields = [{"type": "mrkdwn", "text": text} for text in pairs[:MAX_FIELDS]]
+    told = {metric for values in results.values() for metric in values}
+    finals = {name: {name: value} for name, value in end.metrics.items() if name not in told}
+    if results or finals:
+        texts = [_result(name, values) for name, values in (*results.items(), *finals.items())]
+        fields = [{"type": "mrkdwn", "text": text} for text in texts[:MAX_FIELDS]]
         blocks.append({"type": "section", "fields": fields})
     if end.error:
         blocks.append(_code(end.error))
@@ -60,13 +77,22 @@ def end_message(run: RunInfo, end: RunEnd, results: Mapping[str, Any], untold: i
     return {"text": escaped(cut(head, 300)), "blocks": blocks}
 
 
+def _result(name: str, values: Mapping[str, Any]) -> str:
+    """Return a result's name, and below it its values, each with its own name unless it equals the result's."""
+    told = [
+        escaped(cut(figure(value) if metric == name else f"{metric} {figure(value)}", 100))
+        for metric, value in values.items()
+    ]
+    return "\n".join([f"*{escaped(cut(name, 80))}*", *told])[:MAX_RESULT]
+
+
 def escaped(text: str) -> str:
-    """Return *text* with nothing in it that Slack takes for markup, nor a terminal for a command."""
+    """Return *text* with Slack's markup and control characters escaped."""
     return _CONTROLS.sub("", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def cut(text: str, limit: int) -> str:
-    """Return at most *limit* characters of *text*, the middle left out: the end of a traceback says most."""
+    """Return at most *limit* characters of *text*, without its middle: the end of a traceback matters most."""
     if len(text) <= limit:
         return text
     tail = limit * 2 // 3
@@ -74,12 +100,12 @@ def cut(text: str, limit: int) -> str:
 
 
 def figure(value: Any) -> str:
-    """Return a result for reading."""
+    """Return a result as text for people."""
     return f"{value:.4g}" if isinstance(value, float) and math.isfinite(value) else str(value)
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as a person says them: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
+    """Return a duration as people write it: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`."""
     whole = int(seconds)
     if whole < 120:
         return f"{whole} s"
@@ -91,7 +117,7 @@ def duration(seconds: float) -> str:
 
 
 def _header(text: str) -> dict[str, Any]:
-    # A header is plain text: nothing in it is markup, so nothing is escaped.
+    # A header is plain text without markup, so it is not escaped.
     return {"type": "header", "text": {"type": "plain_text", "text": cut(_CONTROLS.sub("", text), MAX_HEADER)}}
 
 
@@ -100,7 +126,7 @@ def _section(text: str) -> dict[str, Any]:
 
 
 def _code(text: str) -> dict[str, Any]:
-    # Escaping makes up to five characters of one, and three backticks would end the block.
+    # Escaping turns one character into up to five, and three backticks would end the block.
     safe = escaped(text.replace("```", "'''"))
     if len(safe) > MAX_TRACE:
         safe = re.sub(r"^[a-z]{0,4};|&[a-z]{0,3}$", "", cut(safe, MAX_TRACE))

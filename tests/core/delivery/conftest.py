@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from refunc.delivery import subscription as module
+from refunc.delivery import settlement as module
 from refunc.delivery.backend import Backend
 from refunc.delivery.subscription import Subscription
-from refunc.logging.run import ActiveRun
+from refunc.logging.active.run import ActiveRun
 from refunc.plugins import hookimpl
 from refunc.plugins.hooks import hooks_of, plugged
 
@@ -68,10 +68,13 @@ class Fake:
 
     def deliver(self, subscription: Subscription, kind: str = "at-least-once", seconds: float = 5.0) -> None:
         """Advance until there is nothing more to do; a pending retry is waited for."""
-        backend = Backend(plugged(self), hooks_of(Fake), kind)
+        backend = Backend(plugged(self), hooks_of(type(self)), kind, getattr(self, "ping", None))
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
-            is_pending = time.monotonic() < subscription.retry_at < deadline  # asked first: it may come due meanwhile
+            suspects = subscription._settlement.window.suspects
+            due = min([each.retry_at for each in suspects], default=subscription.retry_at)
+            is_pending = time.monotonic() < max(due, subscription.retry_at) < deadline  # asked first: it may come due
+            is_pending |= bool(subscription.cursor.ended and subscription.cursor.aside and subscription._tries)
             if subscription.wants():
                 subscription.advance(backend)
             elif is_pending:
@@ -95,6 +98,8 @@ def other() -> Fake:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "FIRST_DELAY", 0.001)
     monkeypatch.setattr(module, "LAST_DELAY", 0.002)
+    monkeypatch.setattr(module, "DOUBTFUL_DELAY", 0.001)
+    monkeypatch.setattr(module, "SUSPECT_DELAY", 0.002)
 
 
 @pytest.fixture

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.many_writers import make_run as make_many
 
-from refunc.delivery.cursor import Cursor, cursor_path
+from refunc.delivery.cursor import cursor_path
+from refunc.delivery.custody import load_cursor
+from refunc.delivery.waiting import health_at, is_done_at
 from refunc.journal.codec import decode_line, encode_line, seal
 from refunc.journal.tail import Position
-from refunc.logging.run import ActiveRun
+from refunc.logging.active.run import ActiveRun
 
 
 def test_delivery_goes_on_at_the_cursor(logged: Callable[..., ActiveRun], fake: Any) -> None:
@@ -69,7 +74,7 @@ def test_a_cursor_of_format_1_means_what_it_meant(logged: Callable[..., ActiveRu
     saved.update(format=1, positions={writer: [segment, 0, 7, [2, 3], logger]})
     path.write_bytes(encode_line(saved))
 
-    loaded = Cursor.load(run.folder, fake.KEY, "fake")
+    loaded = load_cursor(run.folder, fake.KEY, "fake")
     assert loaded.positions[writer] == Position(segment, 0, ((0, 2), (4, 7)), logger)
     fake.deliver(fake.subscribe(run))
 
@@ -91,7 +96,7 @@ def test_live_delivery_begins_anew(logged: Callable[..., ActiveRun], fake: Any) 
 def test_at_most_once_moves_the_cursor_first(logged: Callable[..., ActiveRun], fake: Any) -> None:
     run = logged(0)
     seen: list[int] = []
-    fake.fails = lambda hook, what: seen.append(Cursor.load(run.folder, fake.KEY, "fake").health().waiting)  # type: ignore[func-returns-value]
+    fake.fails = lambda hook, what: seen.append(health_at(load_cursor(run.folder, fake.KEY, "fake")).waiting)  # type: ignore[func-returns-value]
 
     fake.deliver(fake.subscribe(run), "at-most-once")
 
@@ -106,7 +111,7 @@ def test_at_most_once_holds_for_the_end_as_well(logged: Callable[..., ActiveRun]
 
     def note(hook: str, what: Any) -> None:
         if hook == "end":
-            at_the_end.append(Cursor.load(run.folder, fake.KEY, "fake").is_done)
+            at_the_end.append(is_done_at(load_cursor(run.folder, fake.KEY, "fake")))
 
     fake.fails = note
 
@@ -138,4 +143,32 @@ def test_one_whose_turn_never_came_leaves_the_cursor_alone(logged: Callable[...,
 
     second.close()
 
-    assert Cursor.load(run.folder, fake.KEY, "fake").health().waiting == 0
+    assert health_at(load_cursor(run.folder, fake.KEY, "fake")).waiting == 0
+
+
+@pytest.mark.extras
+def test_delivery_that_is_half_way_goes_on_when_the_run_is_folded(own_folder: Path, fake: Any) -> None:
+    """Each record is delivered once: where a position is says a segment, wherever that lies."""
+    from refunc_commands.upkeep.folding import fold
+
+    folder = make_many(own_folder / "experiments" / "20261128-120000_many_aaaaaaaa", 6)
+    run: Any = SimpleNamespace(folder=folder)
+
+    def delivered() -> int:
+        return sum(len(records) for hook, records in fake.calls if hook == "metrics")
+
+    later = own_folder / "later"
+    later.mkdir()
+    for path in sorted((folder / "journal").iterdir())[3:]:
+        path.rename(later / path.name)
+    first = fake.subscribe(run)
+    fake.deliver(first)
+    first.close()
+    assert delivered() == 6
+    for path in later.iterdir():
+        path.rename(folder / "journal" / path.name)
+
+    assert fold(folder).joined == 6
+    fake.deliver(fake.subscribe(run))
+
+    assert delivered() == 12

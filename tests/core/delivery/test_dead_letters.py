@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
-from refunc.delivery.cursor import Cursor
+from refunc.delivery import dead_letters
+from refunc.delivery.custody import load_cursor
+from refunc.delivery.dead_letters import DeadLetters
+from refunc.delivery.waiting import health_at
 from refunc.journal.codec import decode_line
-from refunc.logging.run import ActiveRun
+from refunc.logging.active.run import ActiveRun
+from refunc.outlets.replaced import Draft
 from refunc.plugins import Reject, Retry
 
 
@@ -47,7 +51,7 @@ def test_one_that_fails_at_everything_is_left_alone_and_nothing_more_is_buried(
     fake.deliver(subscription)
 
     assert subscription.is_abandoned
-    health = Cursor.load(run.folder, fake.KEY, "fake").health()
+    health = health_at(load_cursor(run.folder, fake.KEY, "fake"))
     assert health.state == "quarantined"
     assert (health.dead, list(run.folder.glob("delivery/*.dead.jsonl"))) == (0, [])
     assert health.waiting == 101  # a later `refunc sync` begins the window again
@@ -103,12 +107,110 @@ def test_a_dead_letter_that_cannot_leave_its_file_stays_there_once(
     letter = path.read_bytes()
     fake.fails = lambda hook, what: None
 
-    def full(*arguments: object) -> None:
-        raise OSError(28, "No space left on device")
-
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_bytes", full)
+        patch.setattr(dead_letters, "Draft", _full)
         fake.deliver(fake.subscribe(run, revives=True), "at-most-once", seconds=0.1)
 
     assert path.read_bytes() == letter
     assert fake.metrics == []
+
+
+def _full(path: Path) -> Draft:
+    """Be a draft on a disk that takes no new file."""
+    raise OSError(28, "No space left on device", path)
+
+
+def _buried(logged: Callable[..., ActiveRun], fake: Any, count: int, mode: str = "at-least-once") -> tuple[Any, Path]:
+    """Return a run of which so many records were refused, and the file that has them."""
+    run = logged(*range(count))
+    fake.fails = lambda hook, what: Reject("no") if hook == "metrics" else None
+    first = fake.subscribe(run)
+    fake.deliver(first, mode)
+    first.close()
+    fake.fails = lambda hook, what: None
+    [path] = run.folder.glob("delivery/*.dead.jsonl")
+    return run, path
+
+
+@pytest.mark.parametrize("mode", ["at-least-once", "at-most-once"])
+def test_a_dead_letter_that_somebody_deleted_while_it_was_sent_is_sent_once(
+    mode: str, logged: Callable[..., ActiveRun], fake: Any
+) -> None:
+    run, path = _buried(logged, fake, 3, mode)
+
+    def delete(hook: str, what: Any) -> None:
+        if path.exists():
+            path.unlink()
+
+    fake.fails = delete
+    subscription = fake.subscribe(run, revives=True)
+    fake.deliver(subscription, mode)
+
+    assert fake.metrics == [0, 1, 2]
+    assert (subscription.revives, subscription.cursor.dead, path.exists()) == (False, 0, False)
+
+
+@pytest.mark.parametrize("mode", ["at-least-once", "at-most-once"])
+def test_letters_that_are_refused_again_stay_and_are_counted(
+    mode: str, logged: Callable[..., ActiveRun], fake: Any
+) -> None:
+    run, path = _buried(logged, fake, 6, mode)
+    fake.fails = lambda hook, what: Reject("odd") if hook == "metrics" and what[0].metrics["n"] % 2 else None
+    subscription = fake.subscribe(run, revives=True)
+
+    fake.deliver(subscription, mode)
+
+    letters = [decode_line(line) or {} for line in path.read_bytes().splitlines()]
+    assert sorted(letter["metrics"]["n"] for letter in letters) == [1, 3, 5]
+    assert (fake.metrics, subscription.cursor.dead) == ([0, 2, 4], 3)
+
+
+def test_a_file_of_many_letters_is_written_a_few_times_only(
+    logged: Callable[..., ActiveRun], fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, path = _buried(logged, fake, 300)
+    reads: list[int] = []
+    lines = DeadLetters.lines
+
+    def counted(letters: DeadLetters) -> list[bytes]:
+        found = lines(letters)
+        reads.append(len(found))
+        return found
+
+    monkeypatch.setattr(DeadLetters, "lines", counted)
+    monkeypatch.setattr("refunc.delivery.dead_letters.REMOVE_EVERY", 60.0)
+    subscription = fake.subscribe(run, revives=True)
+    fake.deliver(subscription)
+
+    assert (fake.metrics, path.exists(), subscription.cursor.dead) == (list(range(300)), False, 0)
+    assert sum(reads) <= 5 * 300
+
+
+def test_what_was_delivered_before_the_end_is_not_delivered_by_the_next(
+    logged: Callable[..., ActiveRun], fake: Any
+) -> None:
+    run, _ = _buried(logged, fake, 10)
+    first = fake.subscribe(run, revives=True)
+    fake.fails = lambda hook, what: Retry("down") if hook == "metrics" and what[0].metrics["n"] >= 5 else None
+    fake.deliver(first, seconds=0.5)
+    first.close()
+    fake.fails = lambda hook, what: None
+
+    fake.deliver(fake.subscribe(run, revives=True))
+
+    assert fake.metrics == list(range(10))
+
+
+def test_a_delivered_letter_that_cannot_leave_its_file_is_delivered_once(
+    logged: Callable[..., ActiveRun], fake: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, path = _buried(logged, fake, 3)
+
+    subscription = fake.subscribe(run, revives=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(dead_letters, "Draft", _full)
+        fake.deliver(subscription)
+        assert fake.metrics == [0, 1, 2]
+    subscription.close()
+
+    assert not path.exists()

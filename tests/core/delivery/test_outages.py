@@ -110,8 +110,10 @@ def test_trouble_is_told_once_while_the_training_goes_on(finished: Finished, own
 
     assert code == 0
     told = [line for line in err.splitlines() if "probe: " in line or "picky: " in line]
-    assert len([line for line in told if "does not take records at present" in line and "server is down" in line]) == 2
-    assert len([line for line in told if "picky: does not take some records at all" in line]) == 1
+    assert (
+        len([line for line in told if "does not accept records at present" in line and "server is down" in line]) == 2
+    )
+    assert len([line for line in told if "picky: refused some records for good" in line]) == 1
     assert len(told) == 3, err
 
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from refunc.delivery.cursor import Cursor
-from refunc.logging.run import ActiveRun
+from refunc.delivery.custody import load_cursor
+from refunc.delivery.waiting import health_at
+from refunc.logging.active.run import ActiveRun
 from refunc.plugins import Pause, Retry
 
 
@@ -41,7 +42,7 @@ def test_the_backend_says_how_long_it_wants_to_be_left_alone(logged: Callable[..
 
     assert began + 30 <= subscription.retry_at <= time.monotonic() + 30
     assert not subscription.wants()
-    assert Cursor.load(run.folder, fake.KEY, "fake").health().state == "retrying"
+    assert health_at(load_cursor(run.folder, fake.KEY, "fake")).state == "retrying"
 
 
 def test_wrong_credentials_pause_and_lose_nothing(logged: Callable[..., ActiveRun], fake: Any) -> None:
@@ -52,10 +53,10 @@ def test_wrong_credentials_pause_and_lose_nothing(logged: Callable[..., ActiveRu
     began = time.monotonic()
     fake.deliver(subscription)
 
-    health = Cursor.load(run.folder, fake.KEY, "fake").health()
+    health = health_at(load_cursor(run.folder, fake.KEY, "fake"))
     assert (health.state, health.dead, health.last_error) == ("paused", 0, "401")
     assert health.waiting == 2
-    assert began + 50 < subscription.retry_at <= time.monotonic() + 60
+    assert began + 25 < subscription.retry_at <= time.monotonic() + 30
 
 
 @pytest.mark.parametrize("error", [Pause("who are you"), Retry("busy", after=60.0)])

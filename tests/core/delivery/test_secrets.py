@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -54,3 +55,46 @@ def test_a_secret_that_was_logged_reaches_no_integration_and_no_log_file(
     assert {"calls.jsonl", "logs", "experiments"} <= {path.relative_to(own_folder).parts[0] for path in left}
     assert [path.name for path, content in left.items() if b"hunter2" in content] == ["script0.py"]
     assert calls("params")[0]["params"] == {"api_key": "***", "db": {"url": "postgresql://***@db/x"}}
+
+
+def test_no_form_of_a_secret_option_is_in_anything_that_delivery_writes_or_says(
+    finished: Finished, own_folder: Path, tools: Any
+) -> None:
+    token = "sesame0/with+signs="
+    code, out, err = finished(f"""
+        log.add_integration(LeakyIntegration(token={token!r}))
+        with experiment_context("exp", "leaky"):
+            log.log_metrics({{"loss": 1.0}}, step=1)
+            log.info("a line"); log.flush()
+            while not log.health()["leaky"].dead: time.sleep(0.01)
+            print(log.health()["leaky"].last_error)
+    """)
+
+    assert code == 0, err
+    assert out.startswith("refused: *** | ***"), out
+    left = {path: content for path, content in tools.left_in(own_folder).items() if not path.suffix.startswith(".py")}
+    assert any(path.name == "process.log" for path in left)
+    assert any(path.name.endswith(".dead.jsonl") for path in left)
+    said = [out.encode(), err.encode(), *(content for path, content in left.items() if path.name != "calls.jsonl")]
+    forms = ["sesame", b64encode(f"x:{token}".encode()).decode()[4:20], b64encode(b"ada:sesame2-pass").decode()[:16]]
+    assert not [form for form in forms if any(form.encode() in text for text in said)]
+
+
+def test_no_character_of_a_servers_answer_acts_on_a_terminal(finished: Finished, own_folder: Path, tools: Any) -> None:
+    code, out, err = finished("""
+        log.add_integration(RudeIntegration())
+        with experiment_context("exp", "rude"):
+            log.info("a line"); log.flush()
+            while not log.health()["rude"].dead: time.sleep(0.01)
+            print(ascii(log.health()["rude"].last_error))
+    """)
+
+    assert code == 0, err
+    assert "refused: \\\\x00" in out
+    left = {path.name: content for path, content in tools.left_in(own_folder).items() if "delivery" in path.parts}
+    assert {name if name == "process.log" else Path(name).suffix for name in left} >= {"process.log", ".json", ".jsonl"}
+    said = [(name, content.decode()) for name, content in left.items()] + [("console", err)]
+    assert [(n, ascii(c)) for n, text in said for c in set(text) if not c.isprintable() and c not in "\n\t"] == []
+    lines = left["process.log"].decode().splitlines()
+    assert [line for line in lines if "forged" in line and line.startswith("    2026-01-01")]
+    assert not [line for line in lines if line.startswith("2026-01-01")]

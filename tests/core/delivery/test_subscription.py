@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from refunc.delivery.cursor import Cursor
+from refunc.delivery.custody import load_cursor
+from refunc.delivery.waiting import health_at, is_done_at
 from refunc.journal import kinds
-from refunc.journal.rows import MetricsRow
-from refunc.logging.run import ActiveRun
+from refunc.journal.encoded import MetricsRow
+from refunc.logging.active.run import ActiveRun, new_run
 from refunc.plugins import Retry
 
 
@@ -32,7 +33,17 @@ def test_a_run_is_delivered_from_start_to_end(logged: Callable[..., ActiveRun], 
     assert (start.run_name, start.params) == ("made", {"lr": 0.1})
     assert (end.status, end.error) == ("failed", "Traceback…")
     assert subscription.is_done
-    assert subscription.cursor.health().waiting == 0
+    assert health_at(subscription.cursor).waiting == 0
+
+
+def test_names_with_half_a_character_reach_hooks_as_text(own_folder: Path, fake: Any) -> None:
+    run = new_run(experiment="lab\udce9", run_name="caf\udce9", store=own_folder / "experiments", logger="train")
+    run.end("completed")
+
+    fake.deliver(fake.subscribe(run))
+
+    given = fake.calls[0][1]
+    assert (given.experiment_name, given.run_name, given.name) == ("lab\\udce9", "caf\\udce9", "caf\\udce9")
 
 
 def test_a_window_has_a_thousand_records_at_most(logged: Callable[..., ActiveRun], fake: Any) -> None:
@@ -87,7 +98,7 @@ def test_what_comes_behind_an_end_that_was_told_brings_no_other_end(
 
     assert fake.metrics == [7]
     assert [what.status for hook, what in fake.calls if hook == "end"] == ["completed"]
-    assert Cursor.load(run.folder, fake.KEY, "fake").is_done
+    assert is_done_at(load_cursor(run.folder, fake.KEY, "fake"))
 
 
 def test_records_behind_the_end_are_delivered_and_the_end_once(logged: Callable[..., ActiveRun], fake: Any) -> None:
@@ -110,13 +121,13 @@ def test_an_end_that_was_not_taken_is_left_to_be_told(logged: Callable[..., Acti
     run.end("completed")
     fake.fails = lambda hook, what: Retry("busy", after=60.0) if hook == "end" else None
     fake.deliver(fake.subscribe(run), "at-most-once")
-    assert not Cursor.load(run.folder, fake.KEY, "fake").is_done
+    assert not is_done_at(load_cursor(run.folder, fake.KEY, "fake"))
     fake.fails = lambda hook, what: None
 
     fake.deliver(fake.subscribe(run), "at-most-once")  # the lock is free although the first one waits
 
     assert fake.hooks().count("end") == 2
-    assert Cursor.load(run.folder, fake.KEY, "fake").is_done
+    assert is_done_at(load_cursor(run.folder, fake.KEY, "fake"))
 
 
 def test_a_folder_that_is_removed_ends_its_delivery(logged: Callable[..., ActiveRun], fake: Any) -> None:

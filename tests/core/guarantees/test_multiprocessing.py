@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -272,3 +273,46 @@ if __name__ == "__main__":
         records, _ = journal.read(open_store()["theirs"])
 
     assert journal.values(records, "child") == []
+
+
+_FORGED = """
+import fcntl, json, pathlib, platform, shutil
+from refunc.processes.opener import facts_of_this_process
+
+def work():
+    log.log_metrics({"child": 1.0}); log.flush()
+
+def forge(kind, birth, own):
+    folder = own.folder.parent / f"20260101-000000_forged_{kind}"
+    shutil.copytree(own.folder, folder)
+    for path in folder.glob("journal/*"): path.unlink()
+    if kind != "whole": birth = birth | {"run_id": kind * 8}
+    if kind == "2": birth.pop("family")
+    if kind == "3": birth["family"] = [None, 7, birth["family"]]
+    (folder / "run.json").write_text(json.dumps(birth))
+    fd = os.open(folder / "run.json", os.O_RDONLY)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+
+if __name__ == "__main__":
+    with experiment_context("own", "own") as own: own.log_metrics({"parent": 1.0})
+    birth = json.loads((own.folder / "run.json").read_text())
+    for kind in ("1", "2", "3", "whole"): forge(kind, dict(birth), own)
+    for method in ("spawn", "fork"):
+        child = multiprocessing.get_context(method).Process(target=work)
+        child.start(); child.join()
+"""
+
+
+@pytest.mark.once
+def test_a_run_json_with_a_parents_pid_and_host_gets_nothing_of_its_children(
+    parent: _Parent, own_folder: Path, journal: Any
+) -> None:
+    """Whoever may write to the store can write one, lock it, and copy the marks of a run that they can read."""
+    returned, _, err = parent(_FORGED)
+
+    assert returned == 0, err
+    store = own_folder / "experiments"
+    assert len(list(store.glob("*_forged_*"))) == 4
+    assert list(store.glob("*_forged_*/journal/*")) == []
+    found = [journal.values(journal.read(run)[0], "child") for run in open_store()]
+    assert sorted(filter(None, found)) in ([[1.0], [1.0]], [[1.0, 1.0]])

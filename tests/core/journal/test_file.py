@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from refunc.journal.file import AppendFile, is_locked, lock, write_whole
+from refunc.outlets.file import AppendFile, is_locked, lock, write_whole
 
 
 @pytest.mark.parametrize("written", range(11))
@@ -69,12 +69,12 @@ def test_closing_twice_does_no_harm(tmp_path: Path) -> None:
 
 def test_only_what_is_new_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
-    monkeypatch.setattr("refunc.journal.file._datasync", calls.append)
+    monkeypatch.setattr("refunc.outlets.file._datasync", calls.append)
     file = AppendFile(tmp_path / "a", new=True)
-    file.sync(0)
-    file.sync(5)
-    file.sync(5)
-    file.sync(6)
+    file.fsync(0)
+    file.fsync(5)
+    file.fsync(5)
+    file.fsync(6)
     file.close()
 
     assert len(calls) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -9,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from refunc.journal.outlet import Outlet, check_durability
+from refunc.outlets import pump
+from refunc.outlets.outlet import Outlet, check_durability
 
 
 class Slow(Outlet):
@@ -59,6 +61,29 @@ def test_above_the_bound_the_caller_drains_and_nothing_is_dropped() -> None:
     outlet.close()
     assert outlet.items == list(range(5_000))
     assert outlet.dropped == 0
+
+
+def test_a_thread_that_was_interrupted_leaves_the_next_drain_to_another_one() -> None:
+    """Where signals come quicker than a batch is encoded, it would begin again and again, and nothing be written."""
+    interrupts = 0
+
+    def be_interrupted() -> None:
+        nonlocal interrupts
+        if threading.current_thread() is threading.main_thread():
+            interrupts += 1
+            raise KeyboardInterrupt
+
+    outlet = Slow(on_step=be_interrupted)
+    deadline = time.monotonic() + 20
+    for n in range(50):
+        outlet.append(n)
+    while outlet.items != list(range(50)) and time.monotonic() < deadline:
+        with contextlib.suppress(KeyboardInterrupt):
+            outlet.flush()
+
+    assert outlet.items == list(range(50))
+    assert 0 < interrupts < 10  # without the step back there are thousands until the writer thread gets its turn
+    outlet.close()
 
 
 def test_a_record_within_a_drain_of_the_same_thread_is_left_to_it() -> None:
@@ -201,3 +226,42 @@ def test_two_threads_that_write_every_record_do_not_starve_each_other() -> None:
 def test_an_unknown_durability_names_what_is_allowed() -> None:
     with pytest.raises(ValueError, match="async, process, disk"):
         check_durability("often")
+
+
+def test_a_child_writes_few_records_in_their_calls_and_leaves_many_to_the_thread(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # A round of the thread is what this test does by hand.
+    monkeypatch.setattr(pump, "serve", lambda outlet: True)
+    monkeypatch.setattr(pump, "is_in_child", lambda: True)
+    outlet = Slow()
+    assert _written_in_calls(outlet, 30) == 30  # before the first round: it may be terminated by then
+    outlet.keep_pace()
+    assert _written_in_calls(outlet, 51) == 51
+    outlet.keep_pace()
+    assert _written_in_calls(outlet, 51) == 0
+    outlet.keep_pace()
+    assert outlet.drain()
+    assert _written_in_calls(outlet, 50) == 0
+    outlet.keep_pace()
+    assert outlet.drain()
+    assert _written_in_calls(outlet, 50) == 50
+    outlet.close()
+    outlet.keep_pace()  # the thread, which found it among its outlets before it was closed
+    assert _written_in_calls(outlet, 51) == 51
+
+
+def test_a_child_leaves_a_disk_that_refuses_to_the_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pump, "serve", lambda outlet: True)
+    monkeypatch.setattr(pump, "is_in_child", lambda: True)
+    outlet = Slow(on_step=_fail)
+    outlet.append(1)
+    outlet.keep_pace()
+    assert outlet.high_water == 100
+
+
+def _written_in_calls(outlet: Slow, count: int) -> int:
+    before = len(outlet.items)
+    for n in range(count):
+        outlet.append(n)
+    return len(outlet.items) - before

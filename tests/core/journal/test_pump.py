@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from refunc.journal import pump
-from refunc.journal.outlet import Outlet
+from refunc.outlets import pump
+from refunc.outlets.outlet import Outlet
+from refunc.runs import open_store
 
 
 class Collected(Outlet):
@@ -36,7 +40,7 @@ def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[pump._Pump]:
 
 
 def _ours() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name in ("refunc-writer", "refunc-sync")]
+    return [thread for thread in threading.enumerate() if thread.name in ("refunc-writer", "refunc-fsync")]
 
 
 def test_threads_that_log_first_at_the_same_time_start_one_pair(fresh: pump._Pump) -> None:
@@ -47,7 +51,7 @@ def test_threads_that_log_first_at_the_same_time_start_one_pair(fresh: pump._Pum
 
         def start(own: pump._Pump = own, gate: threading.Barrier = gate) -> None:
             gate.wait()
-            own.start(pump.WRITER)
+            own.start()
 
         starters = [threading.Thread(target=start) for _ in range(8)]
         for thread in starters:
@@ -117,7 +121,7 @@ def test_what_one_outlet_raises_does_not_stop_another(fresh: pump._Pump, caplog:
     broken, sound = Collected(), Collected()
     broken.append(1)
     sound.append(1)
-    broken.flush = broken.sync = lambda **_: 1 / 0  # type: ignore[method-assign,assignment]
+    broken.flush = broken.fsync = lambda **_: 1 / 0  # type: ignore[method-assign,assignment]
     fresh.close()
 
     assert sound.items == [1]
@@ -146,31 +150,61 @@ def test_what_is_said_of_a_failure_is_what_failed(fresh: pump._Pump, caplog: pyt
     assert "write" not in caplog.text
 
 
-def test_an_outlet_is_drained_by_the_thread_that_it_names(fresh: pump._Pump) -> None:
-    class Slow(Collected):
-        served_by = pump.HANDLERS
-        interval = 0.01
+HALF_IMPORTED = """
+import sys, threading, time, types
+from refunc.logging import MLLogger
 
-        def _step(self) -> int:
-            if threading.current_thread().name == pump.HANDLERS:
-                entered.set()
-                assert leave.wait(10)
-            return super()._step()
+log = MLLogger("train")
+names = ["asyncio", "IPython", "ipykernel", "multiprocess.process", "multiprocessing", "multiprocessing.process",
+         "numpy", "pandas", "torch", "tqdm", "refunc.delivery.handover"]
+whole = {name: sys.modules.get(name) for name in names}
+for name in names:
+    sys.modules[name] = types.ModuleType(name)
+log.start_experiment("e")
+for value in (0.5, 1, object()):
+    log.log_metrics({"loss": value})
+log.info("a line")
+deadline = time.monotonic() + 20
+while log._run.writer.waiting:
+    assert time.monotonic() < deadline, [thread.name for thread in threading.enumerate()]
+    time.sleep(0.01)
+log.end_experiment()
+assert "refunc-writer" in {thread.name for thread in threading.enumerate()}
+for name, module in whole.items():
+    del sys.modules[name]
+    if module is not None:
+        sys.modules[name] = module
+"""
 
-    entered, leave = threading.Event(), threading.Event()
-    slow, other = Slow(), Collected()
-    slow.append(1)
-    slow.append(2)
-    assert set(fresh.threads) == {pump.HANDLERS}  # nothing here is written or synced
-    assert entered.wait(10)
-    for number in range(3):
-        other.append(number)
-    deadline = time.monotonic() + 10
-    while other.queue:
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    leave.set()
-    fresh.close()
 
-    assert set(fresh.threads) == {pump.HANDLERS, pump.WRITER, pump.SYNC}
-    assert (other.items, slow.items) == ([0, 1, 2], [1, 2])
+def test_modules_that_another_thread_is_importing_stop_no_call_and_no_thread(own_folder: Path) -> None:
+    """What refunc asks of others' modules stands in `sys.modules` before anything is in them."""
+    done = subprocess.run([sys.executable, "-c", HALF_IMPORTED], capture_output=True, text=True, timeout=60)
+
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+    [run] = open_store()
+    assert run.status == "completed"
+
+
+def test_a_round_of_the_writer_thread_that_fails_is_told_and_the_next_one_comes(
+    fresh: pump._Pump, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fails = iter([True])
+
+    def has_parent() -> bool:
+        if threading.current_thread().name == "refunc-writer" and next(fails, False):
+            raise AttributeError("parent_process")
+        return False
+
+    monkeypatch.setattr(pump, "has_parent", has_parent)
+    outlet = Collected()
+    deadline = time.monotonic() + 20
+    for number in range(1, 3):
+        outlet.append(number)
+        while len(outlet.items) < number:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    assert next(fails, None) is None
+    assert fresh.threads["refunc-writer"].is_alive()
+    assert [record.message for record in caplog.records if "a round of its writer thread failed" in record.message]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from refunc.journal import kinds, reader
+from refunc.journal import segments as segment_lines
 from refunc.journal.codec import encode_line, seal
 from refunc.journal.reader import METRICS_MARK, Account, read_backwards, read_journal
 from refunc.journal.record import Metrics, Record, Unknown
@@ -79,7 +80,7 @@ def test_a_zeroed_page_costs_its_lines_and_no_more(tmp_path: Path) -> None:
 
 def test_a_giant_line_is_skipped_from_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stands before it is read backwards as well."""
-    monkeypatch.setattr(reader, "MAX_LINE_BYTES", 100_000)
+    monkeypatch.setattr(segment_lines, "MAX_LINE_BYTES", 100_000)
     segment(tmp_path, [*metrics(0, 50), b"x" * 1_000_000 + b"\n", *metrics(50, 50)])
 
     records, account = read(tmp_path)

@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refunc.journal import scan as scanning
+from refunc.journal import segments as segment_lines
 from refunc.journal.codec import encode_line
+from refunc.journal.pieces import Segment
 from refunc.journal.reader import Account, read_journal
 from refunc.journal.record import LogLine, Metrics, Unknown
 from refunc.journal.scan import Note, Place, PointLine, scan
@@ -65,7 +67,7 @@ def facts(record: Any) -> Any:
 
 def as_scanned(paths: list[Path], place: Place) -> list[Any]:
     found: list[Any] = []
-    for block in scan("main", paths, place):
+    for block in scan("main", list(map(Segment.at, paths)), place):
         for item in block:
             found += [item.record] if isinstance(item, Note) else item
     return list(map(facts, found))
@@ -110,8 +112,7 @@ def test_the_same_in_many_goes_while_the_files_grow(
 
 @pytest.mark.parametrize("ended", [True, False])
 def test_a_line_longer_than_any_record_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: bool) -> None:
-    monkeypatch.setattr("refunc.journal.reader.MAX_LINE_BYTES", 5_000)
-    monkeypatch.setattr(scanning, "MAX_LINE_BYTES", 5_000)
+    monkeypatch.setattr(segment_lines, "MAX_LINE_BYTES", 5_000)
     monkeypatch.setattr(scanning, "_BLOCK_BYTES", 1_000)
     (path,) = write(tmp_path, [[("point", 0)]])
     with open(path, "ab") as file:
@@ -137,7 +138,7 @@ def test_a_file_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
 def test_lines_of_text_come_with_the_line_that_they_were_read_from(tmp_path: Path) -> None:
     paths = write(tmp_path, [[("text", 0), ("wrong type", 1)]])
 
-    ((one, two),) = scan("main", paths, Place())
+    ((one, two),) = scan("main", list(map(Segment.at, paths)), Place())
 
     assert isinstance(one, Note)
     assert isinstance(two, Note)

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refunc.journal.codec import encode_line
-from refunc.journal.values import MAX_DEPTH, MAX_ITEMS, MAX_TEXT, jsonable, jsonable_mapping, number, text, text_of
+from refunc.values.jsonable import MAX_DEPTH, MAX_ITEMS, MAX_TEXT, jsonable, jsonable_mapping, number, text, text_of
 
 
 class Hostile:
@@ -139,7 +139,7 @@ def test_what_is_cut_says_so() -> None:
 
 
 def test_keys_that_become_the_same_text_are_both_kept() -> None:
-    assert jsonable({1: "int", "1": "str"}) == {"1": "int", "1 (str)": "str"}
+    assert jsonable({1: "int", "1": "str"}) == {"1": "int", "1_2": "str"}
 
 
 def test_a_value_that_changes_later_was_taken_at_the_call() -> None:

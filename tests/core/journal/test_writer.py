@@ -9,10 +9,10 @@ import pytest
 
 from refunc.journal import kinds
 from refunc.journal.codec import MAX_VALUES
+from refunc.journal.encoded import MetricsRow, values_row
 from refunc.journal.folder import RunFolder
 from refunc.journal.reader import Account, read_journal
 from refunc.journal.record import LogLine, Metrics, RunEnd, Unknown
-from refunc.journal.rows import MetricsRow, values_row
 from refunc.journal.writer import JournalWriter
 
 
@@ -124,7 +124,7 @@ def test_names_of_artifacts_on_a_line_are_text_in_any_encoding_also_unmasked(
         RunFolder(own_folder / "run", {"format": kinds.FORMAT, "run_id": "abcdefgh"}), logger="train"
     )
     values = (None, None, None, ("lone \ud800", "plain"), None, False)
-    writer.append((kinds.LOG, 1.0, 20, "saved", None, None, *values, ("train.py", 1), None, "train"))
+    writer.append((kinds.LOG, 1.0, 20, "saved", None, None, *values, ("train.py", 1), None, None, "train"))
     writer.close()
     writer.release()
 
@@ -151,7 +151,7 @@ def test_a_name_of_an_extra_field_whose_own_code_raises_costs_no_line_and_shows_
     values = (None, None, None, None, {name: 1, "password": "hunter2222"}, True)
     name.is_asked = True
     place = ("train.py", 1)
-    writer.append((kinds.LOG, 1.0, 20, "password=hunter2222", None, None, *values, place, None, "train"))
+    writer.append((kinds.LOG, 1.0, 20, "password=hunter2222", None, None, *values, place, None, None, "train"))
     writer.flush()
 
     (line,) = read_journal(writer.folder.path)

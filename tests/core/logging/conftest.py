@@ -28,14 +28,19 @@ from refunc.runs.run import Run
 DEADLINE = 30.0
 
 
+def take_terminal() -> None:
+    """Make stdin the terminal of this session, so that it is /dev/tty too."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Session:
     """A script that runs on a terminal, 80 × 12 unless told otherwise; its `pause()` waits for our `go`."""
 
     HEAD = (
         "import sys\n"
-        "from refunc.logging.progress import *\n"
-        "from refunc.logging.epochs import *\n"
-        "from refunc.logging import bars\n"
+        "from refunc.logging.bars.loops import *\n"
+        "from refunc.logging.bars.epochs import *\n"
+        "from refunc.logging.bars import drawing as bars\n"
         "pause = sys.stdin.readline\n"
     )
 
@@ -54,6 +59,8 @@ class Session:
             stdout=side,
             stderr=side,
             env={**environ, "TERM": "xterm", "COLUMNS": str(columns), "LINES": str(rows)},
+            start_new_session=keyboard,
+            preexec_fn=take_terminal if keyboard else None,  # noqa: PLW1509  # no thread is in the middle of anything
         )
         os.close(side)
         self._lock = threading.Lock()
@@ -77,6 +84,18 @@ class Session:
         """What stands on the screen, empty lines left out."""
         with self._lock:
             return [line.rstrip() for line in self._screen.display if line.strip()]
+
+    @property
+    def title(self) -> str:
+        """The title of the terminal's window."""
+        with self._lock:
+            return str(self._screen.title)
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Where the cursor stands: row and column."""
+        with self._lock:
+            return self._screen.cursor.y, self._screen.cursor.x
 
     @property
     def all_lines(self) -> list[str]:

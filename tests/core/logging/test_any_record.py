@@ -13,13 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refunc.logging.fields import Fields
 from refunc.logging.formatters import ColoredFormatter, JSONFormatter, MLFormatter
+from refunc.logging.formatters.fields import Fields, carry
 
 
-def record(**attributes: Any) -> logging.LogRecord:
+def record(*, fields: Any = None, **attributes: Any) -> logging.LogRecord:
     made = logging.makeLogRecord({"name": "training", "levelno": logging.INFO, "msg": "message"})
     made.__dict__.update(attributes)
+    if fields is not None:
+        carry(made, fields)
     return made
 
 
@@ -38,7 +40,7 @@ def strict_json(text: str) -> Any:
 def test_numbers_that_json_does_not_know_are_strings() -> None:
     metrics = {"a": float("nan"), "b": float("inf"), "c": [float("-inf")]}
 
-    data = strict_json(JSONFormatter().format(record(refunc=Fields(metrics=metrics))))
+    data = strict_json(JSONFormatter().format(record(fields=Fields(metrics=metrics))))
 
     assert data["metrics"] == {"a": "NaN", "b": "Infinity", "c": ["-Infinity"]}
 
@@ -54,7 +56,7 @@ def test_numpy_values_are_json() -> None:
     np = pytest.importorskip("numpy")
     metrics = {"f": np.float32(0.5), "i": np.int64(3), "b": np.bool_(True), "a": np.arange(3), "n": np.float16("nan")}
 
-    data = strict_json(JSONFormatter().format(record(refunc=Fields(metrics=metrics))))
+    data = strict_json(JSONFormatter().format(record(fields=Fields(metrics=metrics))))
 
     assert data["metrics"] == {"f": 0.5, "i": 3, "b": True, "a": [0, 1, 2], "n": "NaN"}
 
@@ -63,7 +65,7 @@ def test_values_of_every_day_are_json() -> None:
     when = datetime.datetime(2024, 1, 15, tzinfo=datetime.timezone.utc)
     extra = {"path": pathlib.PurePosixPath("a/b"), "when": when, "set": {1}}
 
-    data = strict_json(JSONFormatter().format(record(refunc=Fields(extra=extra))))
+    data = strict_json(JSONFormatter().format(record(fields=Fields(extra=extra))))
 
     assert data["extra"] == {"path": "a/b", "when": "2024-01-15T00:00:00+00:00", "set": [1]}
 
@@ -113,11 +115,12 @@ fields = st.builds(
     extra=st.dictionaries(texts, values, max_size=4) | values,
     experiment_id=values,
     run_id=values,
+    members=st.dictionaries(texts, values, max_size=4) | values,
 )
 records = st.builds(
     lambda level, name, msg, args, created, fields, extra, exc_info, exc_text, stack: record(
         **{**extra, "levelno": level, "name": name, "msg": msg, "args": args, "created": created},
-        **({"refunc": fields} if fields is not None else {}),
+        **({"fields": fields} if fields is not None else {}),
         exc_info=exc_info,
         exc_text=exc_text,
         stack_info=stack,
@@ -129,7 +132,7 @@ records = st.builds(
     st.floats() | st.floats(0, 2e9) | values,
     st.none() | fields,
     st.dictionaries(
-        texts.filter(lambda key: key not in ("level", "refunc", "exc_info", "exc_text", "stack_info")),
+        texts.filter(lambda key: key not in ("level", "fields", "exc_info", "exc_text", "stack_info")),
         values,
         max_size=3,
     ),

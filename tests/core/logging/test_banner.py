@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from refunc.logging import MLLogger, auto_configure_integrations, experiment_context
+from refunc.logging import MLLogger, auto_configure_integrations, experiment_context, setup_logging
+from refunc.logging.active.bests import Bests
 from refunc.logging.banner import is_quiet
-from refunc.logging.goals import Bests, goal_of
+from refunc.values.definitions import Definitions
+from refunc.values.goals import goal_of
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -30,7 +32,7 @@ def test_the_start_says_name_and_place_and_the_end_best_values_status_and_durati
 
     start, best, end = said(capsys)
     assert re.fullmatch(r"run baseline started: experiments/\S+", start)
-    assert best == "best: val_accuracy 0.9 (epoch 1), loss 0.25 (step 1), speed 50 (step 0)"
+    assert best == "best: val_accuracy 0.9 (highest, epoch 1), loss 0.25 (lowest, step 1), speed 50 (step 0)"
     assert re.fullmatch(r"run baseline completed in 0\.\d s, \S+ K?B: experiments/\S+", end)
 
 
@@ -53,6 +55,41 @@ def test_a_level_above_asks_for_quiet_too(capsys: pytest.CaptureFixture[str]) ->
     logger.end_experiment()
 
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("made", "lines"),
+    [
+        ([], 3),
+        ([("train", "WARNING")], 0),
+        ([("train", "ERROR"), ("eval", "METRIC")], 0),
+        ([("train", "WARNING"), ("eval", "INFO")], 3),
+        ([("refunc", "WARNING")], 0),
+        ([("train", "INFO"), ("refunc", "WARNING")], 0),
+    ],
+)
+def test_a_run_without_a_logger_of_its_own_is_announced_where_a_logger_of_the_script_would(
+    made: list[tuple[str, str]], lines: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loggers = [MLLogger(name, level=level) for name, level in made]
+
+    with experiment_context("digits", "silent") as run:
+        run.log_metric("loss", 0.5)
+
+    shown = [line for line in said(capsys) if line.startswith(("run ", "best: "))]
+    assert len(shown) == lines, loggers
+
+
+def test_what_setup_logging_said_of_the_default_logger_comes_before_the_others(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    setup_logging(level="INFO")
+    quiet = MLLogger("train", level="WARNING")
+
+    with experiment_context("digits", "said"):
+        quiet.log_metric("loss", 0.5)
+
+    assert len(said(capsys)) == 3
 
 
 def test_why_installed_plugins_are_not_used_is_said_once_at_the_next_start(
@@ -101,7 +138,12 @@ def test_the_exit_says_what_is_still_to_be_delivered(finished: Callable[..., tup
     ],
 )
 def test_the_goal_is_what_was_defined_or_what_the_name_says(name: str, goal: str | None) -> None:
-    assert goal_of(name, {"speed/*": "max", "speed/cpu": "min"}) == goal
+    defined: Definitions[str] = Definitions()
+    for pattern, word in {"speed/cpu": "max", "speed/*": "max"}.items():
+        defined.add(pattern, word)
+    defined.add("speed/cpu", "min")  # said again, it is the later one
+
+    assert goal_of(name, defined) == goal
 
 
 def test_nan_and_what_is_no_number_are_never_the_best() -> None:

@@ -14,8 +14,10 @@ from typing import Any
 
 import pytest
 
-from refunc.logging import bar, bars
-from refunc.logging.progress import ProgressTracker, TqdmProgressTracker
+from refunc.logging.bars import bar
+from refunc.logging.bars import drawing as bars
+from refunc.logging.bars.loops import ProgressTracker, TqdmProgressTracker
+from refunc.logging.console import throttle as echo
 
 DEADLINE = 20.0
 
@@ -87,6 +89,20 @@ def test_bars_one_after_the_other_each_leave_a_line(session: Any) -> None:
         assert lines[2].endswith("loss=2]")
 
 
+def test_a_bar_goes_on_where_the_clock_is_set_back(session: Any) -> None:
+    code = (
+        "import time\nreal, off = time.time, [0]\ntime.time = lambda: real() + off[0]\n"
+        'with progress_context("Outer", total=4) as outer:\n'
+        "    outer.update(1)\n    pause()\n    off[0] = -3_600\n    outer.update(1)\n    pause()\n"
+    )
+    with session(code) as terminal:
+        until(lambda: terminal.lines and terminal.lines[0].startswith("Outer:  25%"))
+        terminal.go()
+        until(lambda: terminal.lines[0].startswith("Outer:  50%"))
+
+        assert "-" not in terminal.lines[0].rpartition("|")[2]
+
+
 def test_line_written_through_tqdm_lands_above_the_bars(session: Any) -> None:
     code = (
         'with progress_context("Outer", total=4) as outer, progress_context("Inner", total=2) as inner:\n'
@@ -125,14 +141,14 @@ def test_bar_that_is_never_finished_shows_its_end_at_exit(session: Any) -> None:
 
 def test_forked_child_has_no_bars_and_no_thread_and_can_open_its_own(session: Any) -> None:
     code = (
-        "import os, threading, warnings\n"
+        "import os, threading, warnings\nfrom refunc.logging.console import throttle as echo\n"
         'warnings.simplefilter("ignore")\n'
         'with progress_context("Parent", total=4) as parent:\n'
         "    read, write = os.pipe()\n"
         "    if os.fork() == 0:\n"
         "        parent.update(4)\n"
         "        parent.finish()\n"
-        "        before = [len(bars._screen.bars), threading.active_count(), bars.show_in_open_bar({})]\n"
+        "        before = [len(bars._screen.bars), threading.active_count(), echo.show_in_open_bar({})]\n"
         '        own = TqdmProgressTracker(2, "Child", position=3, leave=False)\n'
         "        own.update(1)\n"
         "        after = [len(bars._screen.bars), threading.active_count()]\n"
@@ -172,8 +188,8 @@ def test_forks_while_bars_are_drawn_never_hang_a_child_that_writes_above_them(se
 
 def test_importing_is_cheap_and_starts_nothing() -> None:
     code = (
-        "import sys, threading, refunc.logging.epochs\n"
-        "from refunc.logging.progress import ProgressTracker\n"
+        "import sys, threading, refunc.logging.bars.epochs\n"
+        "from refunc.logging.bars.loops import ProgressTracker\n"
         "ProgressTracker(10)\n"
         'assert "tqdm" not in sys.modules and threading.active_count() == 1'
     )
@@ -221,7 +237,7 @@ def test_metrics_of_the_logger_show_in_the_innermost_bar(terminal: FakeTerminal)
         TqdmProgressTracker(2, "Inner", file=terminal) as inner,
     ):
         inner.update(1, {"loss": 0.5})
-        shown = bars.show_in_open_bar({"grad_norm": 2.5})
+        shown = echo.show_in_open_bar({"grad_norm": 2.5})
         until(lambda: "loss=0.5, grad_norm=2.5" in terminal.getvalue())
 
     assert shown
@@ -230,7 +246,7 @@ def test_metrics_of_the_logger_show_in_the_innermost_bar(terminal: FakeTerminal)
 
 
 def test_without_an_open_bar_metrics_are_refused() -> None:
-    assert not bars.show_in_open_bar({"loss": 0.5})
+    assert not echo.show_in_open_bar({"loss": 0.5})
 
 
 class Broken:

@@ -9,12 +9,15 @@ import select
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, TextIO
 
 import pytest
 
-from refunc.logging.console import ConsoleHandler
+from refunc.logging import MLLogger
+from refunc.logging.console.handler import ConsoleHandler
 from refunc.logging.formatters import ColoredFormatter
+from refunc.outlets.outlet import Durability
 
 
 @pytest.fixture(autouse=True)
@@ -343,3 +346,24 @@ def test_lines_and_tracebacks_land_above_an_open_bar(loggers: logging.Logger, te
     assert shown[1:6:2] == ["    and more"] * 3
     assert shown[6].startswith("training:  30%|")
     assert len(shown) == 7
+
+
+@pytest.mark.parametrize("durability", ["async", "process"])
+@pytest.mark.parametrize("has_run", [True, False])
+def test_whether_secrets_are_masked_is_asked_when_a_record_is_written_or_shown(
+    durability: Durability, has_run: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logger = MLLogger("masked", durability=durability)
+    if has_run:
+        logger.start_experiment("masked")
+    for value, secret in (("0", "hunter2hunter"), ("", "rabbit4rabbit"), ("off", "badger6badger")):
+        monkeypatch.setenv("REFUNC_REDACT", value)
+        logger.info("password=%s", secret)
+        if has_run:
+            logger.log_metrics({"note": f"password={secret}"})
+        assert logger.flush()
+
+        texts = [capsys.readouterr().err, Path("logs/masked.log").read_text()]
+        texts += [path.read_text() for path in Path().glob("experiments/*/journal/*.jsonl")]
+        assert len(texts) == 2 + has_run
+        assert [secret in text for text in texts] == [bool(value)] * len(texts)

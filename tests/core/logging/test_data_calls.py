@@ -119,8 +119,8 @@ def test_entries_of_an_experiment_are_found_in_the_store_that_the_run_is_in() ->
     assert [entry.message for entry in entries] == ["in another store"]
 
 
-@pytest.mark.parametrize("step", [2**70, -(2**70), 1.5, float("nan"), "seven", None, [1]])
-def test_a_step_that_is_no_whole_number_of_64_bits_is_as_good_as_none(step: Any) -> None:
+@pytest.mark.parametrize("step", [2**70, -(2**70), 1e300, float("nan"), float("inf"), "seven", None, [1]])
+def test_a_step_that_is_no_number_of_64_bits_is_as_good_as_none(step: Any) -> None:
     logger = MLLogger("absurd")
     with experiment_context("e", "r"):
         logger.set_step(3)
@@ -186,3 +186,36 @@ def test_a_metric_takes_no_lock_once_its_run_is_open(kind: str) -> None:
         is_stuck = thread.is_alive()
 
     assert not is_stuck
+
+
+@pytest.mark.parametrize("metrics", [{"loss": 1.0}, {"epoch": 1, "val_accuracy": 0.5}])
+def test_the_first_twenty_points_of_a_set_are_shown_and_then_one_in_an_interval(
+    metrics: dict[str, float], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = [1_700_000_000.0]
+    monkeypatch.setattr("refunc.logging.recording.time", lambda: now[0])
+    logger = MLLogger("shown")
+    name = list(metrics)[-1]
+
+    def shown() -> int:
+        return capsys.readouterr().err.count(f" {name}=")
+
+    for _ in range(50):
+        logger.log_metrics({"beside": 1.0, "step": 1})  # another set has its own
+        logger.log_metrics(metrics)
+    assert shown() == 20
+    for _ in range(4):
+        now[0] += 30.0  # off a terminal, one in 60 s
+        logger.log_metrics(metrics)
+    assert shown() == 2
+
+
+def test_a_rare_set_is_never_thinned(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    now = [1_700_000_000.0]
+    monkeypatch.setattr("refunc.logging.recording.time", lambda: now[0])
+    logger = MLLogger("rare")
+    for _ in range(40):
+        logger.log_metrics({"val_accuracy": 0.5})
+        now[0] += 61.0
+
+    assert capsys.readouterr().err.count("val_accuracy=") == 40

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from refunc.logging.epochs import EpochTracker, epoch_context
+from refunc.logging.bars.epochs import EpochTracker, epoch_context
 from refunc.logging.logger import MLLogger
 
 
@@ -70,7 +70,10 @@ def test_the_line_says_what_is_best_so_far(logger: Any) -> None:
             epochs.end_epoch({"val_loss": loss, "val/accuracy": accuracy, "seen": other})
 
     ends = [message.partition(" s")[2] for message, *_ in logger.lines]
-    assert ends == ["", ", best val_loss", ", best val/accuracy", ", best val_loss, val/accuracy"]
+    assert ends == [
+        *("", ", best val_loss (lowest)", ", best val/accuracy (highest)"),
+        ", best val_loss (lowest), val/accuracy (highest)",
+    ]
 
 
 def test_a_mean_is_best_where_nothing_else_was_given(logger: Any) -> None:
@@ -80,7 +83,7 @@ def test_a_mean_is_best_where_nothing_else_was_given(logger: Any) -> None:
             epochs.update_step(loss=1 - number)
             epochs.end_epoch()
 
-    assert logger.lines[-1][0].endswith(", best loss")
+    assert logger.lines[-1][0].endswith(", best loss (lowest)")
 
 
 def test_given_metrics_win_over_means(logger: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import logging.config
@@ -15,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from refunc.logging.fields import Fields
+from refunc.logging import MLLogger
 from refunc.logging.formatters import ColoredFormatter, JSONFormatter, MLFormatter
+from refunc.logging.formatters.fields import Fields, carry
 from refunc.logging.levels import LogLevel
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
@@ -28,10 +30,14 @@ def utc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "localtime", time.gmtime)
 
 
-def record(level: int = logging.INFO, msg: object = "message", *args: object, **attributes: Any) -> logging.LogRecord:
+def record(
+    level: int = logging.INFO, msg: object = "message", *args: object, fields: Any = None, **attributes: Any
+) -> logging.LogRecord:
     made = logging.LogRecord("training", level, __file__, 1, msg, args, None)
     made.created = WHEN
     made.__dict__.update(attributes)
+    if fields is not None:
+        carry(made, fields)
     return made
 
 
@@ -41,14 +47,14 @@ def log_lines() -> list[logging.LogRecord]:
     return [
         *(record(level, f"a line at {level.name}") for level in LogLevel),
         record(35, "a level that nobody named"),
-        record(LogLevel.METRIC, "metrics", refunc=Fields(metrics=metrics, step=100, epoch=3)),
-        record(LogLevel.METRIC, "later", refunc=Fields(metrics={"loss": 0.12, "accuracy": 0.95}, step=200, epoch=3)),
-        record(LogLevel.METRIC, "", refunc=Fields(metrics={"loss": float("nan"), "best": float("-inf")}, step=12345)),
+        record(LogLevel.METRIC, "metrics", fields=Fields(metrics=metrics, step=100, epoch=3)),
+        record(LogLevel.METRIC, "later", fields=Fields(metrics={"loss": 0.12, "accuracy": 0.95}, step=200, epoch=3)),
+        record(LogLevel.METRIC, "", fields=Fields(metrics={"loss": float("nan"), "best": float("-inf")}, step=12345)),
         record(
             logging.INFO,
             "Training step %d completed",
             7,
-            refunc=Fields(
+            fields=Fields(
                 metrics={"loss": 0.0012},
                 tags={"phase": "training", "model": "resnet"},
                 artifacts=("checkpoint.pkl", "plots/loss curve.png"),
@@ -59,7 +65,7 @@ def log_lines() -> list[logging.LogRecord]:
         ),
         record(logging.DEBUG, "another library's line", path=pathlib.PurePosixPath("/data/x"), tries=1234567),
         record(
-            logging.WARNING, "two lines\n10:30:45 INFO forged \x1b[31mred\r\x9b\u202e\ud800", refunc=Fields(epoch=1)
+            logging.WARNING, "two lines\n10:30:45 INFO forged \x1b[31mred\r\x9b\u202e\ud800", fields=Fields(epoch=1)
         ),
         record(
             logging.ERROR,
@@ -133,7 +139,7 @@ def test_messages_stand_in_one_column_whatever_the_level() -> None:
 def test_metrics_of_short_messages_stand_in_one_column() -> None:
     formatter = ColoredFormatter(colored=False)
     texts = ["loaded the images", "done", "x" * 41, "done"]
-    lines = [formatter.format(record(logging.INFO, text, refunc=Fields(metrics={"loss": 0.5}))) for text in texts]
+    lines = [formatter.format(record(logging.INFO, text, fields=Fields(metrics={"loss": 0.5}))) for text in texts]
 
     first, second, long, last = (line.index("loss=") for line in lines)
     assert first == second == last < long
@@ -153,7 +159,7 @@ def test_messages_of_several_loggers_stand_in_one_column() -> None:
     [("show_time", "10:30:45"), ("show_level", "INFO"), ("show_logger", "training"), ("show_metrics", "loss")],
 )
 def test_each_part_can_be_left_out(option: str, missing: str) -> None:
-    one = record(refunc=Fields(metrics={"loss": 1.0}))
+    one = record(fields=Fields(metrics={"loss": 1.0}))
 
     assert missing in ColoredFormatter(colored=False).format(one)
     assert missing not in ColoredFormatter(colored=False, **{option: False}).format(one)
@@ -178,7 +184,7 @@ def test_each_part_can_be_left_out(option: str, missing: str) -> None:
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_metrics_are_written_for_reading(value: object, text: str) -> None:
-    line = ColoredFormatter(colored=False).format(record(refunc=Fields(metrics={"m": value})))
+    line = ColoredFormatter(colored=False).format(record(fields=Fields(metrics={"m": value})))
 
     assert line.endswith(f"  m={text}")
 
@@ -186,7 +192,7 @@ def test_metrics_are_written_for_reading(value: object, text: str) -> None:
 def test_a_line_shows_a_bounded_number_of_fields_of_bounded_length() -> None:
     extra = {f"key{i}": "x" * 10_000 for i in range(1000)}
 
-    line = ColoredFormatter(colored=False).format(record(refunc=Fields(extra=extra)))
+    line = ColoredFormatter(colored=False).format(record(fields=Fields(extra=extra)))
 
     assert len(line) < 6000
     assert line.endswith("more=968")
@@ -227,7 +233,7 @@ def test_arguments_that_do_not_fit_are_shown_beside_the_message() -> None:
 
 def test_json_has_the_keys_of_the_reference_in_order() -> None:
     fields = Fields(1000, 5, {"loss": 0.234}, {"model": "resnet50"}, ("a.png",), {"k": 1}, "exp_001", "run_001")
-    one = record(msg="Epoch completed", refunc=fields, exc_text="Traceback ...")
+    one = record(msg="Epoch completed", fields=fields, exc_text="Traceback ...")
 
     assert list(json.loads(JSONFormatter().format(one)).items()) == [
         ("timestamp", "2024-01-15T10:30:45.123Z"),
@@ -263,7 +269,7 @@ def test_milliseconds_are_not_lost_to_rounding() -> None:
 
 
 def test_extra_can_be_left_out() -> None:
-    one = record(refunc=Fields(extra={"k": 1}, metrics={"loss": 1.0}))
+    one = record(fields=Fields(extra={"k": 1}, metrics={"loss": 1.0}))
 
     assert "extra" not in json.loads(JSONFormatter(include_extra=False).format(one))
 
@@ -277,21 +283,21 @@ def test_numpy_metrics_are_numbers_on_the_console() -> None:
     np = pytest.importorskip("numpy")
     fields = Fields(metrics={"f": np.float32(0.1), "i": np.int64(12345)})
 
-    assert ColoredFormatter(colored=False).format(record(refunc=fields)).endswith("f=0.1 i=12,345")
-    assert MLFormatter().format(record(refunc=fields)).endswith("f 0.1000 i 12345")
+    assert ColoredFormatter(colored=False).format(record(fields=fields)).endswith("f=0.1 i=12,345")
+    assert MLFormatter().format(record(fields=fields)).endswith("f 0.1000 i 12345")
 
 
 # -- MLFormatter
 
 
 def test_ml_line() -> None:
-    one = record(msg="validation", refunc=Fields(1200, 3, {"loss": 0.1234, "acc": 0.92}))
+    one = record(msg="validation", fields=Fields(1200, 3, {"loss": 0.1234, "acc": 0.92}))
 
     assert MLFormatter().format(one) == "epoch 3 · step 1200 · validation · loss 0.1234 acc 0.9200"
 
 
 def test_ml_line_compact() -> None:
-    one = record(msg="", refunc=Fields(1200, 3, {"loss": 0.1234}))
+    one = record(msg="", fields=Fields(1200, 3, {"loss": 0.1234}))
 
     assert MLFormatter(compact_mode=True).format(one) == "e3 s1200 loss=0.1234"
 
@@ -299,7 +305,7 @@ def test_ml_line_compact() -> None:
 def test_ml_arrows_say_which_way_a_metric_went() -> None:
     formatter, compact = MLFormatter(), MLFormatter(compact_mode=True)
     records = [
-        record(LogLevel.METRIC, "", refunc=Fields(metrics={"loss": loss, "acc": acc, "lr": 0.1, "note": "x"}))
+        record(LogLevel.METRIC, "", fields=Fields(metrics={"loss": loss, "acc": acc, "lr": 0.1, "note": "x"}))
         for loss, acc in ((0.5, 0.8), (0.25, 0.9), (0.25, float("nan")))
     ]
 
@@ -313,20 +319,20 @@ def test_ml_arrows_say_which_way_a_metric_went() -> None:
 
 def test_ml_arrows_of_two_loggers_have_nothing_to_do_with_each_other() -> None:
     formatter = MLFormatter()
-    formatter.format(record(LogLevel.METRIC, "", refunc=Fields(metrics={"loss": 0.5})))
+    formatter.format(record(LogLevel.METRIC, "", fields=Fields(metrics={"loss": 0.5})))
 
-    other = record(LogLevel.METRIC, "", refunc=Fields(metrics={"loss": 0.25}), name="validation")
+    other = record(LogLevel.METRIC, "", fields=Fields(metrics={"loss": 0.25}), name="validation")
     assert formatter.format(other) == "loss 0.2500"
 
 
 def test_ml_parts_can_be_left_out() -> None:
-    one = record(msg="m", refunc=Fields(1200, 3, {"loss": 0.1234}))
+    one = record(msg="m", fields=Fields(1200, 3, {"loss": 0.1234}))
 
     assert MLFormatter(show_step=False, show_epoch=False, show_metrics=False).format(one) == "m"
 
 
 def test_a_metric_too_small_for_the_precision_is_not_shown_as_zero() -> None:
-    one = record(msg="", refunc=Fields(metrics={"lr": 1.2e-05, "zero": 0.0}))
+    one = record(msg="", fields=Fields(metrics={"lr": 1.2e-05, "zero": 0.0}))
 
     assert MLFormatter(metric_precision=2).format(one) == "lr 1.20e-05 zero 0.00"
 
@@ -365,4 +371,55 @@ def test_formatters_are_configurable_by_dict_config() -> None:
 
     formatter = logging.config.DictConfigurator({"version": 1}).configure_formatter(factory)  # type: ignore[attr-defined]
 
-    assert formatter.format(record(msg="", refunc=Fields(metrics={"a": 1.0}))) == "a 1.00"
+    assert formatter.format(record(msg="", fields=Fields(metrics={"a": 1.0}))) == "a 1.00"
+
+
+@pytest.mark.parametrize("first", ["short", "a" * 24])
+@pytest.mark.parametrize("length", [23, 24, 25, 26, 27, 60])
+def test_a_long_logger_name_stands_apart_from_its_message(first: str, length: int) -> None:
+    formatter = ColoredFormatter(colored=False)
+    formatter.format(record(name=first))
+
+    assert re.search(f" n{{{length}}} {{2,}}message$", formatter.format(record(name="n" * length)))
+
+
+def test_a_long_level_name_stands_apart_from_the_logger() -> None:
+    logging.addLevelName(41, "WORSE_THAN_ANY_ERROR")
+    assert "WORSE_THAN_ANY_ERROR training" in ColoredFormatter(colored=False).format(record(41))
+
+
+@pytest.mark.parametrize("base", [logging.Formatter, ColoredFormatter, JSONFormatter, MLFormatter])
+def test_a_formatters_own_way_with_exceptions_and_stacks_is_asked(base: Any, own_folder: pathlib.Path) -> None:
+    class OnOneLine(base):  # type: ignore[misc]  # each of the formatters
+        def formatException(self, ei: Any) -> str:  # noqa: N802  # stdlib's name
+            return f"exception={ei[1]!r}"
+
+        def formatStack(self, stack_info: str) -> str:  # noqa: N802  # stdlib's name
+            return f"stack={len(stack_info.splitlines()) > 1}"
+
+    logger = MLLogger("own")
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(OnOneLine())
+    logging.getLogger("own").handlers[:] = [handler]
+    try:
+        raise ValueError("it broke")
+    except ValueError:
+        logger.exception("failed", stack_info=True)
+    logger.flush()
+
+    assert "exception=ValueError('it broke')" in stream.getvalue()
+    assert "stack=True" in stream.getvalue()
+    assert "Traceback" not in stream.getvalue()
+    assert "Traceback (most recent call last)" in (own_folder / "logs/own.log").read_text()
+
+
+def test_the_traceback_of_an_exception_that_raises_is_said_and_bounded() -> None:
+    class Hostile(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    for error in (Hostile(), ValueError("x" * 1_000_000)):
+        text = ColoredFormatter(colored=False).format(record(exc_info=(type(error), error, None)))
+        assert type(error).__name__ in text
+        assert len(text) < 100_000

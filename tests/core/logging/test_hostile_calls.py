@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from refunc.logging import LogEntry, MLLogger, experiment_context
-from refunc.logging.epochs import EpochTracker
-from refunc.logging.progress import ProgressTracker
+from refunc.logging.bars.epochs import EpochTracker
+from refunc.logging.bars.loops import ProgressTracker
 from refunc.runs.run import Run
 
 

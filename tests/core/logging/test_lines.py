@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import refunc.logging
-from refunc.logging import LogLevel, MLLogger, experiment_context
-from refunc.runs import LogEntry
+from refunc.logging import LogLevel, MLLogger, RunHandler, experiment_context
+from refunc.runs import LogEntry, Run, open_store
 
 LEVELS = {
     "trace": 5,
@@ -103,6 +104,61 @@ def test_a_payload_on_metric_and_result_is_metrics_and_on_the_others_extra() -> 
     assert (last(logger).metrics, last(logger).extra) == ({"loss": 0.5}, {"note": "text"})
     logger.experiment("e", {"stage": "validation", "fold": 3})
     assert (last(logger).metrics, last(logger).extra) == ({}, {"stage": "validation", "fold": 3})
+
+
+GUESSES: dict[str, tuple[Any, ...]] = {
+    "a name and its value": ("loss", 0.5),
+    "a number of another type": ("loss", Fraction(1, 2)),
+    "a mapping alone": ({"loss": 0.5},),
+}
+
+
+@pytest.mark.parametrize("guess", GUESSES)
+@pytest.mark.parametrize("level", ["metric", "result", "progress", "experiment"])
+def test_numbers_given_as_one_would_guess_are_the_payload_with_one_warning(
+    level: str, guess: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = MLLogger("guessed", "TRACE")
+
+    for _ in range(2):
+        getattr(logger, level)(*GUESSES[guess], step=3)
+
+    entry = last(logger)
+    payload, other = (entry.metrics, entry.extra) if level in ("metric", "result") else (entry.extra, entry.metrics)
+    assert (entry.message, payload, other, entry.step) == ("loss", {"loss": 0.5}, {}, 3)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "log_metrics({" in warnings[0]
+
+
+@pytest.mark.parametrize("arguments", [("loss %s", 0.5), ("100%%", 1), ("loss", "low"), ("loss", 1, 2), ("loss",)])
+def test_a_line_with_arguments_of_its_text_has_no_payload(arguments: tuple[Any, ...]) -> None:
+    logger = MLLogger("text")
+
+    logger.metric(*arguments)
+
+    assert (last(logger).metrics, last(logger).extra) == ({}, {})
+
+
+@pytest.mark.parametrize("by", ["logger", "tracker"])
+@pytest.mark.parametrize("status", [(), ("failed",)])
+def test_metrics_in_the_place_of_the_status_are_the_final_ones_with_one_warning(
+    status: tuple[str, ...], by: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    logger = MLLogger("ended")
+    if by == "logger":
+        logger.start_experiment("e", "r")
+        logger.end_experiment({"acc": 0.9}, *status)  # type: ignore[arg-type]
+    else:
+        tracker = refunc.logging.ExperimentTracker("e", "r", logger=logger)
+        tracker.start_run()
+        tracker.end_run({"acc": 0.9}, *status)  # type: ignore[arg-type]
+
+    [run] = open_store()
+    assert (run.status, run.summary.last["acc"]) == (status[0] if status else "completed", 0.9)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert "final_metrics={" in warnings[0]
 
 
 def test_structured_fields_of_a_line_are_read_back_as_given() -> None:
@@ -274,3 +330,22 @@ def test_a_huge_traceback_is_cut_in_the_middle_so_that_it_can_be_read_back() -> 
     assert trace.startswith("Traceback")
     assert trace.endswith("the end")
     assert len(trace) < 70_000
+
+
+@pytest.mark.parametrize("source", ["logger", "library"])
+def test_the_stack_of_a_call_is_in_the_journal_and_in_the_log_files(source: str) -> None:
+    logger = MLLogger("stack", json_logging=True)
+    library = logging.getLogger("library")
+    library.addHandler(RunHandler())
+    with experiment_context("e", logger=logger) as run:
+        where = logger if source == "logger" else library
+        where.warning("how did it come here?", stack_info=True)  # type: ignore[attr-defined]  # both have it
+    assert run.folder is not None
+
+    (entry,) = [entry for entry in Run.open(run.folder).entries() if entry.level == "WARNING"]
+    assert entry.extra["stack"].startswith("Stack (most recent call last):\n")
+    assert "test_lines.py" in entry.extra["stack"]
+    assert "exception" not in entry.extra
+    if source == "logger":
+        for name in ("stack.log", "stack.jsonl"):
+            assert "Stack (most recent call last)" in Path("logs", name).read_text()

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from refunc.logging.pace import Pace
-from refunc.logging.progress import ProgressTracker, TqdmProgressTracker, progress_context
+from refunc.logging.bars.loops import ProgressTracker, TqdmProgressTracker, progress_context
+from refunc.logging.bars.pace import Pace
 
 
 class Recorder:
@@ -269,7 +269,7 @@ def test_loop_that_gets_slower_is_not_forgotten() -> None:
 
 OFF_TERMINAL = """
 import sys
-from refunc.logging.progress import ProgressTracker
+from refunc.logging.bars.loops import ProgressTracker
 class Logger:
     def progress(self, message, *, metrics, extra):
         print(message, file=sys.stderr)

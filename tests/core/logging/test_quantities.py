@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from refunc.logging.quantities import amount, duration, figure, narrow_duration
+from refunc.values.quantities import amount, duration, figure, narrow_duration
 
 
 @pytest.mark.parametrize(

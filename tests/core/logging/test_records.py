@@ -13,9 +13,7 @@ from typing import Any
 
 import pytest
 
-from refunc.logging.fields import Fields
-from refunc.logging.formatters import ColoredFormatter, JSONFormatter
-from refunc.logging.records import record_for
+from refunc.logging.lines.records import record_for
 
 assert multiprocessing  # imported for its presence
 
@@ -28,7 +26,7 @@ def both() -> tuple[dict[str, Any], dict[str, Any]]:
     except ValueError:
         error = sys.exc_info()
     moment = time.time()
-    ours = record_for(logger, 24, "message", frame, error, "stack", moment, True)
+    ours = record_for(logger, 24, "message", frame, error, "stack", moment)
     code = frame.f_code
     line = ours.lineno
     theirs = logger.makeRecord("records", 24, code.co_filename, line, "message", (), error, code.co_name, None, "stack")
@@ -37,7 +35,7 @@ def both() -> tuple[dict[str, Any], dict[str, Any]]:
 
 def compare(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
     assert list(ours) == list(theirs)
-    assert ours["msecs"] == ours["created"] % 1 * 1000
+    assert ours["msecs"] == int(ours["created"] % 1 * 1000)
     created, relative = (
         theirs.pop("created") - ours.pop("created"),
         theirs.pop("relativeCreated") - ours.pop("relativeCreated"),
@@ -50,6 +48,16 @@ def compare(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
 
 def test_every_attribute_is_the_one_of_stdlib() -> None:
     compare(*both())
+
+
+def test_milliseconds_are_whole_and_below_1000() -> None:
+    """As those of stdlib: `%(msecs)03.0f` would else round up to a thousand."""
+    moments = [1_700_000_000.9996, 1_700_000_000.0, 1_700_000_000.1239, 12.25]
+    frame, logger = sys._getframe(), logging.getLogger("records")
+    records = [record_for(logger, 20, "m", frame, None, None, moment) for moment in moments]
+
+    assert [record.msecs for record in records] == [999.0, 0.0, 123.0, 250.0]
+    assert all(type(record.msecs) is float for record in records)
 
 
 def test_also_in_a_task() -> None:
@@ -75,11 +83,11 @@ def test_a_factory_that_somebody_set_is_asked() -> None:
 
     logging.setLogRecordFactory(Marked)
     try:
-        record = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25, True)
+        record = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25)
     finally:
         logging.setLogRecordFactory(logging.LogRecord)
 
-    assert type(record) is Marked
+    assert isinstance(record, Marked)
     assert (record.created, record.msecs) == (12.25, 250.0)
 
 
@@ -94,9 +102,9 @@ def test_another_way_to_make_records_is_asked(monkeypatch: pytest.MonkeyPatch) -
     class Tracing(logging.Logger):
         makeRecord = traced  # noqa: N815  # stdlib's name
 
-    by_class = record_for(Tracing("records"), 20, "m", sys._getframe(), None, None, 12.25, True)
+    by_class = record_for(Tracing("records"), 20, "m", sys._getframe(), None, None, 12.25)
     monkeypatch.setattr(logging.Logger, "makeRecord", traced)
-    by_patch = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25, True)
+    by_patch = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25)
 
     assert (vars(by_class)["trace_id"], vars(by_patch)["trace_id"]) == (7, 7)
 
@@ -104,7 +112,7 @@ def test_another_way_to_make_records_is_asked(monkeypatch: pytest.MonkeyPatch) -
 def test_multiprocessing_that_another_thread_imports_right_now_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "multiprocessing", types.ModuleType("multiprocessing"))
 
-    record = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25, True)
+    record = record_for(logging.getLogger("records"), 20, "m", sys._getframe(), None, None, 12.25)
 
     assert record.processName == "MainProcess"
 
@@ -112,28 +120,11 @@ def test_multiprocessing_that_another_thread_imports_right_now_raises_nothing(mo
 def test_a_forked_childs_records_have_its_own_pid() -> None:
     script = """
 import logging, os, sys
-from refunc.logging.records import record_for
+from refunc.logging.lines.records import record_for
 child = os.fork()
 if child == 0:
-    record = record_for(logging.getLogger("child"), logging.INFO, "line", sys._getframe(), None, None, 1.0, True)
+    record = record_for(logging.getLogger("child"), logging.INFO, "line", sys._getframe(), None, None, 1.0)
     os._exit(record.process != os.getpid())
 sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 """
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
-
-
-@pytest.mark.parametrize(
-    "formatter", [ColoredFormatter(colored=False), JSONFormatter()], ids=lambda each: type(each).__name__
-)
-def test_a_record_for_files_alone_has_what_they_show(formatter: logging.Formatter) -> None:
-    logger = logging.getLogger("records")
-    error = (ValueError, ValueError("it broke"), None)
-    whole, bare = (
-        record_for(logger, 24, "message", sys._getframe(), error, "stack", 12.25, is_shown)
-        for is_shown in (True, False)
-    )
-    for record in (whole, bare):
-        record.refunc = Fields(step=3, extra={"path": "data"})
-
-    assert formatter.format(bare) == formatter.format(whole)
-    assert "it broke" in formatter.format(bare)

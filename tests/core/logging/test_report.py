@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from refunc.logging import ExperimentTracker, MLLogger
-from refunc.logging import report as module
+from refunc.logging import notices as module
 
 
 @pytest.mark.usefixtures("own_folder")
@@ -13,7 +13,7 @@ def test_each_metric_that_is_no_number_is_warned_of_once_and_a_flood_ends(caplog
     with ExperimentTracker("e", logger=MLLogger("quiet", "CRITICAL")) as run:
         for _ in range(3):
             run.log_metrics({"a": "text", "b": "text"})
-        assert [line.split(":")[0] for line in caplog.messages if "is no number" in line] == [
+        assert [line.split(":")[0] for line in caplog.messages if "is not a number" in line] == [
             "metric 'a'",
             "metric 'b'",
         ]
@@ -22,7 +22,7 @@ def test_each_metric_that_is_no_number_is_warned_of_once_and_a_flood_ends(caplog
             run.log_metrics({f"m{n}": "text"})
         run.log_artifact("not there")
 
-    said = [line for line in caplog.messages if "is no number" in line]
+    said = [line for line in caplog.messages if "is not a number" in line]
     assert len(said) == module.MAX_SAID
     assert len(module._said) <= module.MAX_SAID + 5
     assert [line for line in caplog.messages if "further ones are not" in line]

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from refunc.logging import ExperimentTracker, MLLogger, RunHandler, experiment_context
+from refunc.logging.active.waiting import MAX_BYTES
+from refunc.logging.current import loose_lines
 from refunc.runs import Run, Store, open_store
 
 
@@ -57,11 +59,11 @@ def test_nested_contexts_restore_the_outer_run_and_the_inner_one_knows_its_paren
     assert named("outer").birth["parent_id"] is None
 
 
-def test_an_explicit_run_comes_before_the_ambient_one() -> None:
+def test_an_explicit_run_comes_before_the_ambient_one_in_whose_block_it_was_started() -> None:
     explicit, ambient = MLLogger("explicit"), MLLogger("ambient")
-    explicit.start_experiment("mine", "explicit-run")
 
     with experiment_context("theirs", "ambient-run"):
+        explicit.start_experiment("mine", "explicit-run")
         explicit.log_metrics({"loss": 1.0})
         ambient.log_metrics({"loss": 2.0})
     explicit.end_experiment()
@@ -135,6 +137,23 @@ def test_a_context_ends_as_its_block_does(error: BaseException, status: str) -> 
     assert (type(error).__name__ in (trace or "")) == (status != "completed")
 
 
+@pytest.mark.parametrize("seconds", [-3_600, 3_600])
+def test_a_clock_that_is_set_makes_no_duration_of_it(
+    seconds: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import time
+
+    real = time.time
+    with experiment_context("clock", "set"):
+        monkeypatch.setattr(time, "time", lambda: real() + seconds)
+
+    end = only_run().summary.end
+    assert end is not None
+    assert 0 <= end.duration < 60
+    assert end.time == pytest.approx(real() + seconds, abs=60)
+    assert "completed in 0." in capsys.readouterr().err
+
+
 def test_the_same_name_again_is_a_new_run_and_the_name_finds_the_newest() -> None:
     for value in (1.0, 2.0):
         with experiment_context("again", "same") as run:
@@ -153,6 +172,35 @@ def test_starting_while_one_is_open_ends_that_one_with_one_line(caplog: pytest.L
     assert named("first").status == "completed"
     assert named("second").status == "running"
     assert sum("first was still open" in record.getMessage() for record in caplog.records) == 1
+
+
+@pytest.mark.parametrize("by_tracker", [True, False])
+@pytest.mark.parametrize(
+    ("given", "status", "tags"),
+    [
+        ("running", "completed", {"status": "running"}),
+        ("Crashed", "completed", {"status": "Crashed"}),
+        ("unreadable", "completed", {"status": "unreadable"}),
+        ("COMPLETED", "completed", {}),
+        ("Failed", "failed", {}),
+        ("Gave up", "Gave up", {}),
+    ],
+)
+def test_a_run_ends_with_a_status_that_says_so(
+    given: str, status: str, tags: dict[str, str], by_tracker: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    if by_tracker:
+        tracker = ExperimentTracker("e")
+        tracker.start_run()
+        tracker.end_run(given)
+    else:
+        logger = MLLogger("ends")
+        logger.start_experiment("e")
+        logger.end_experiment(given)
+
+    found = only_run()
+    assert (found.status, found.summary.tags) == (status, tags)
+    assert sum("is for runs that have not ended" in record.getMessage() for record in caplog.records) == len(tags)
 
 
 def test_end_experiment_records_status_and_final_metrics() -> None:
@@ -204,7 +252,23 @@ def test_only_the_last_thousand_early_lines_are_kept() -> None:
     logger.flush()
 
     lines = [entry.message for entry in only_run().entries() if entry.level == "INFO"]
+    said, *lines = lines
+    assert said == "500 lines before these are not in the run: too many were logged before it"
     assert lines == [f"line {number}" for number in range(500, 1_500)]
+
+
+def test_early_lines_are_bounded_in_bytes_too() -> None:
+    logger = MLLogger("wordy")
+    for number in range(300):
+        logger.info("%d %s", number, "x" * (1_000_000 if number == 0 else 60_000))
+
+    assert sum(len(item[3]) for item in loose_lines.items) < MAX_BYTES
+    logger.log_metrics({"loss": 1.0})
+    logger.flush()
+    said, *lines = [entry.message for entry in only_run().entries() if entry.level == "INFO"]
+    assert said.startswith(f"{300 - len(lines)} lines before these")
+    assert 80 < len(lines) < 200
+    assert lines[-1].startswith("299 ")
 
 
 def test_plain_lines_ml_lines_and_steps_open_no_run() -> None:

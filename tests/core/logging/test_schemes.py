@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
+from refunc.logging import ColoredFormatter, LogLevel
+from refunc.logging.formatters.own_scheme import scheme_of
 from refunc.logging.formatters.schemes import SCHEMES, level_color
 
 
@@ -70,3 +74,60 @@ def test_a_level_between_two_looks_like_the_lower() -> None:
     assert level_color(scheme, 35) == scheme.levels[logging.WARNING]
     assert level_color(scheme, 99) == scheme.levels[logging.CRITICAL]
     assert level_color(scheme, 0) == scheme.levels[5]
+
+
+@pytest.mark.parametrize(
+    ("color", "parameters"),
+    [
+        ("red", "31"),
+        ("Bold bright-red on_black", "1;91;40"),
+        ("#FF8800", "38;2;255;136;0"),
+        ("on_#000010 underline", "48;2;0;0;16;4"),
+        (208, "38;5;208"),
+        (0, "38;5;0"),
+        ("1;38;5;208", "1;38;5;208"),
+        ("31", "31"),
+        ("plain", ""),
+        ("", ""),
+    ],
+)
+@pytest.mark.parametrize("key", ["error", "ERROR", 40, LogLevel.ERROR, "metric_value", "alarm", "secondary"])
+def test_a_scheme_of_ones_own_says_what_differs_from_its_base(key: Any, color: str | int, parameters: str) -> None:
+    scheme = scheme_of({"base": "light", key: color})
+
+    if isinstance(key, int) or key.lower() == "error":
+        assert scheme == SCHEMES["light"]._replace(levels={**SCHEMES["light"].levels, 40: parameters})
+    else:
+        assert scheme == SCHEMES["light"]._replace(**{key: parameters})
+    assert scheme_of({key: color}).levels[10] == SCHEMES["default"].levels[10]
+
+
+def test_a_scheme_of_ones_own_colours_lines() -> None:
+    own = {"INFO": "bold magenta", "field_name": "blue", "field_value": "yellow", "metric_name": "plain", 35: 99}
+    formatter = ColoredFormatter(show_time=False, show_logger=False, color_scheme=own, colored=True)
+    record = logging.makeLogRecord({"name": "x", "levelname": "INFO", "levelno": 20, "msg": "m"})
+
+    assert formatter.format(record).startswith("\x1b[1;35mINFO\x1b[0m")
+    assert level_color(scheme_of(own), 37) == "38;5;99"
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ({"metric_nam": "red"}, "color_scheme: 'metric_nam' is not a level or a part of a line. Did you mean 'metric_"),
+        ({"ERORR": "red"}, "'ERORR' is not a level or a part of a line. Did you mean 'ERROR'? Allowed: TRACE, DEBUG"),
+        ({"levels": "red"}, "'levels' is not a level or a part"),
+        ({None: "red"}, "None is not a level or a part"),
+        ({True: "red"}, "True is not a level or a part"),
+        ({"ERROR": "bold rde"}, "color_scheme['ERROR']: 'rde' is not a colour. Did you mean 'red'? Allowed: black,"),
+        ({"ERROR": "#ff88"}, "'#ff88' is not a colour"),
+        ({"ERROR": 256}, "256 is not a colour"),
+        ({"ERROR": None}, "None is not a colour"),
+        ({"alarm": "\x1b[31m"}, "is not a colour"),
+        ({"alarm": "1;31m\x07"}, "is not a colour"),
+        ({"base": "drak"}, "color_scheme['base']: 'drak' is not a colour scheme. Allowed: default, dark, light."),
+    ],
+)
+def test_what_is_none_of_them_is_said_with_the_nearest(given: Mapping[Any, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(text)):
+        ColoredFormatter(color_scheme=given)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import subprocess
 import sys
@@ -11,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from refunc.logging import MLLogger, experiment_context, get_logger, setup_logging
+from refunc.logging import LogLevel, MLLogger, experiment_context, get_logger, named, setup_logging
+from refunc.logging.shared_loggers import default_logger
 
 BAD_OPTIONS = [
     ({"level": "LOUD"}, "level: 'LOUD' is not a log level. Allowed: TRACE, DEBUG, INFO"),
@@ -49,7 +51,7 @@ def test_a_bad_option_of_setup_changes_nothing() -> None:
     [("100MB", 100 << 20), ("1.5 gb", 3 << 29), ("500KiB", 500 << 10), (4096, 4096), ("2048", 2048)],
 )
 def test_sizes_are_read_as_people_write_them(size: Any, expected: int) -> None:
-    from refunc.logging.logfile import check_max_bytes
+    from refunc.logging.logfiles.rotation import check_max_bytes
 
     assert check_max_bytes(size) == expected
 
@@ -63,6 +65,27 @@ def test_get_logger_gives_the_same_logger_and_setup_reaches_it_later() -> None:
 
     assert get_logger("train") is logger
     assert sorted(path.name for path in Path("elsewhere").iterdir()) == ["train.jsonl", "train.log"]
+
+
+def test_the_logger_of_a_name_is_the_last_one_made_and_goes_with_its_last_user() -> None:
+    first, second, other = MLLogger("twice"), MLLogger("twice"), MLLogger("other")
+    assert named.latest("twice") is second
+    assert {*named.all_latest()} == {second, other}
+
+    del first, second
+    gc.collect()
+
+    assert named.latest("twice") is None
+    assert named.latest("refunc") is None
+    assert default_logger() is get_logger()
+
+
+def test_refuncs_own_lines_come_from_the_scripts_own_default_logger() -> None:
+    own = MLLogger(level="ERROR")
+
+    with experiment_context("e") as run:
+        assert run.logger is own
+        assert run.logger.level == LogLevel.ERROR
 
 
 def test_a_logger_makes_nothing_before_its_first_line() -> None:

@@ -158,7 +158,7 @@ def test_a_bar_that_was_being_read_when_somebody_is_asked_is_not_drawn_over_the_
 ) -> None:
     code = (
         "import threading\n"
-        "from refunc.logging import bars\n"
+        "from refunc.logging.bars import drawing as bars\n"
         "reading = threading.Event()\n"
         "class Slow:\n"  # as a number that a GPU still works on
         "    def __float__(self):\n"
@@ -199,7 +199,7 @@ def test_an_interactive_prompt_is_not_drawn_over(session: Any, tools: Any) -> No
 BEGINNING = """
 import threading, time
 from refunc.logging import ProgressTracker
-from refunc.logging.terminal import at_prompt
+from refunc.values.terminal import at_prompt
 reading = threading.Event()
 class Slow:
     def __float__(self):
@@ -233,7 +233,7 @@ def test_a_line_at_an_interactive_prompt_is_followed_by_the_bar_once(session: An
     with session(PROMPT, keyboard=True) as terminal:
         tools.until(lambda: terminal.last_has(">>>"))
         # The drawing thread is not to come between the line and the prompt.
-        without_ticks = "from refunc.logging import bars; bars._TICK = 3600"
+        without_ticks = "from refunc.logging.bars import drawing as bars; bars._TICK = 3600"
         terminal.type(f"{without_ticks}; work = ProgressTracker(10, 'Work'); work.update(3)\n")
         tools.until(lambda: "Work:" in terminal.lines[-1] and terminal.last_has(">>>"))
         before = len(terminal.sent)

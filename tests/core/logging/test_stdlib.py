@@ -29,8 +29,8 @@ def test_records_propagate_to_root_handlers_and_caplog(
 ) -> None:
     MLLogger("mine").metric("loss %s", "low", metrics={"loss": 0.5})
 
-    assert root_stream.getvalue() == "mine|METRIC|loss low\n"
-    assert caplog.messages == ["loss low"]
+    assert root_stream.getvalue() == "mine|METRIC|loss low loss=0.5\n"
+    assert caplog.messages == ["loss low loss=0.5"]
 
 
 def test_handlers_of_others_survive_loggers_and_setup(root_stream: io.StringIO) -> None:

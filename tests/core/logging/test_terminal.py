@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refunc.logging import terminal
-from refunc.logging.terminal import above_bars, in_notebook, is_terminal, printable, printable_line, wants_color
+from refunc.values import terminal
+from refunc.values.printable import printable, printable_line
+from refunc.values.terminal import above_bars, in_notebook, is_terminal, wants_color
 
 
 @pytest.fixture(autouse=True)
@@ -207,7 +208,7 @@ def test_colorama_is_asked_on_windows_alone_and_once(monkeypatch: pytest.MonkeyP
 
 def test_importing_the_console_imports_nothing_heavy() -> None:
     heavy = ("tqdm", "colorama", "IPython", "json", "attrs", "msgspec")
-    script = f"import sys, refunc.logging.console; print([m for m in {heavy!r} if m in sys.modules])"
+    script = f"import sys, refunc.logging.console.handler; print([m for m in {heavy!r} if m in sys.modules])"
 
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
 

@@ -59,6 +59,20 @@ def test_the_environment_chooses(
     assert all(state.state == "blocked" for name, state in states.items() if name not in active)
 
 
+def test_of_two_distributions_with_one_plugin_the_second_is_told(install: Callable[..., Any]) -> None:
+    site = install("fine", "needy")
+    entry_points = site / "plug_needy-1.0.dist-info" / "entry_points.txt"
+    entry_points.write_text(entry_points.read_text().replace("needy = ", "fine = "))
+
+    states = [state for state in auto_configure_integrations().states if state.plugin.name == "fine"]
+
+    assert len(states) == 2
+    [broken] = [state for state in states if state.state == "broken"]
+    [owner] = [state.plugin.distribution for state in states if state is not broken]
+    assert broken.reason == f"the name 'fine' is taken by {owner}. Uninstall one of the two"
+    assert broken.plugin.distribution == {"plug-fine": "plug-needy", "plug-needy": "plug-fine"}[owner]
+
+
 def test_a_third_partys_class_imports_from_where_ours_do(install: Callable[..., None]) -> None:
     install("fine")
 
@@ -70,7 +84,9 @@ def test_a_third_partys_class_imports_from_where_ours_do(install: Callable[..., 
 def test_one_of_ours_that_is_not_installed_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(discovery, "installed", dict)
 
-    with pytest.raises(IntegrationNotInstalledError, match=r"pip install 'refunc\[mlflow\]'"):
+    with pytest.raises(
+        IntegrationNotInstalledError, match=r"pip install \./refunc-core \./refunc-commands \./refunc-mlflow"
+    ):
         discovery.class_named("MLflowIntegration")
     with pytest.raises(ConfigurationError, match=r"mlflow: refunc-mlflow is not installed"):
         discovery.configure("mlflow", {})
@@ -97,7 +113,7 @@ def test_setup_logging_makes_integrations_by_name(install: Callable[..., None]) 
     ("integrations", "text"),
     [
         ({"fyne": {}}, "integrations: 'fyne' is not installed. Installed: "),
-        ({"fine": {"levl": 1}}, "fine: there is no option 'levl'. Did you mean level?"),
+        ({"fine": {"levl": 1}}, "fine: unknown option 'levl'. Did you mean level?"),
         ({"fine": {"level": "high"}}, "fine: level is 'high'. Expected: a whole number."),
         ({"raiser": {}}, "raiser: plug-raiser cannot be imported: RuntimeError('not today')."),
     ],

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Literal
 import pytest
 
 from refunc.plugins import ConfigurationError, Integration, NotConfigured, hookimpl, option
-from refunc.plugins.integration import build, name_of, passport_of
+from refunc.plugins.integration import build, passport_of
+from refunc.plugins.naming import name_of
 from refunc.plugins.options import check_url
 
 
@@ -54,7 +55,7 @@ def test_a_default_that_can_change_is_nobody_elses() -> None:
         ({"token": "t", "on": 1}, "sample: on is 1. Expected: True or False."),
         ({"token": "t", "tags": "a"}, "sample: tags is 'a'. Expected: a list of text or None."),
         ({"token": "t", "mode": "c"}, "sample: mode is 'c'. Expected: 'a' or 'b'."),
-        ({"token": "t", "prt": 1}, "sample: there is no option 'prt'. Did you mean port? Options: "),
+        ({"token": "t", "prt": 1}, "sample: unknown option 'prt'. Did you mean port? Options: "),
     ],
 )
 def test_a_mistake_names_plugin_option_and_what_is_expected(options: dict[str, Any], text: str) -> None:
@@ -109,6 +110,58 @@ class Plain:
         """Take lines."""
 
 
+class Keeper:
+    """An object as any script may have one: its state is in no option."""
+
+    __slots__ = ("kept",)
+
+    def __init__(self) -> None:
+        self.kept: list[Any] = []
+
+    @hookimpl
+    def on_log(self, run: Any, records: Any) -> None:
+        """Take lines."""
+
+
+def stay_here() -> list[tuple[object, object]]:
+    """Give pairs of integrations that cannot travel, and that are not the same."""
+
+    def local() -> type:
+        class Local(Integration):
+            @hookimpl
+            def on_log(self, run: Any, records: Any) -> None:
+                """Take lines."""
+
+        return Local
+
+    class Calls(Integration):
+        call: Any = option(default=None)
+
+        @hookimpl
+        def on_log(self, run: Any, records: Any) -> None:
+            """Take lines."""
+
+    with_state = Plain(), Plain()
+    for each in with_state:
+        each.kept = []  # type: ignore[attr-defined]
+    return [
+        (Keeper(), Keeper()),
+        with_state,
+        (local()(), local()()),  # as a notebook's cell that was run again
+        (Calls(call=lambda: 1), Calls(call=lambda: 2)),
+    ]
+
+
+@pytest.mark.parametrize("number", range(4), ids=["slots", "attributes", "class again", "callable option"])
+def test_another_object_that_stays_in_this_process_is_another_target(number: int) -> None:
+    """Its state may be anything: taken for the first one, the second would get nothing, without a word."""
+    one, other = stay_here()[number]
+    first, second = passport_of(one).key, passport_of(other).key
+
+    assert (first, second) == (passport_of(one).key, passport_of(other).key)
+    assert second != first
+
+
 class Named(Integration):
     name: ClassVar[str] = "Some Name"
 
@@ -151,3 +204,47 @@ def test_a_malformed_address_is_refused_and_a_secret_one_not_shown(value: str) -
 
 def test_a_good_address_passes() -> None:
     check_url("slack", "url", "https://hooks.slack.com/...", ("http", "https"))
+
+
+class ServerIntegration(Integration):
+    server: str = option(default="", env="SAMPLE_SERVER")
+    headers: dict[str, Any] | None = option(default=None)
+    credentials: dict[str, Any] | None = option(default=None)
+    notes: list[str] = option(default=[])
+
+    @hookimpl
+    def on_log(self, run: Any, records: Any) -> None:
+        """Take lines."""
+
+
+@pytest.mark.parametrize(
+    ("given", "public", "withheld"),
+    [
+        ({"server": "https://host/x?version=2"}, {"server": "https://host/x?version=2"}, ()),
+        ({"server": "https://host/?token=c0rrect-h0rse1"}, {}, ("server",)),
+        ({"server": "host=h password=c0rrect-h0rse1"}, {}, ("server",)),
+        ({"server": "ghp_" + "a1" * 18}, {}, ("server",)),
+        ({"credentials": {"user": "ada", "key": "c0rrect-h0rse1"}}, {}, ("credentials",)),
+        (
+            {"headers": {"Authorization": "Bearer c0rrect-h0rse1", "Accept": "text/html"}},
+            {"headers": {"Authorization": "***", "Accept": "text/html"}},
+            (),
+        ),
+        ({"headers": {"deep": [{"api_key": "c0rrect-h0rse1"}]}}, {"headers": {"deep": [{"api_key": "***"}]}}, ()),
+        ({"notes": ["a", "password=c0rrect-h0rse1"]}, {"notes": ["a", "password=***"]}, ()),
+    ],
+)
+def test_a_secret_in_an_option_that_is_not_declared_as_one_is_in_no_journal(
+    given: dict[str, Any], public: dict[str, Any], withheld: tuple[str, ...]
+) -> None:
+    passport = passport_of(ServerIntegration(**given))
+
+    assert {name: value for name, value in passport.for_journal()["options"].items() if value} == public
+    assert passport.withheld == withheld
+    assert passport.options is not None
+    assert passport.options.items() >= given.items()  # the training's own process has it through the pipe
+
+
+def test_an_error_about_an_option_quotes_no_secret_in_it() -> None:
+    with pytest.raises(ConfigurationError, match=r"server is \['password=\*\*\*'\]"):
+        ServerIntegration(server=["password=c0rrect-h0rse1"])  # type: ignore[arg-type]

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from collections import deque
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
+from refunc.journal import provenance
 from refunc.journal.record import Artifact
-from refunc.logging.artifacts import Artifacts
+from refunc.logging.artifacts.storing import Artifacts
 from refunc.plugins.run import RunInfo
 
 
@@ -25,11 +28,9 @@ def info(own_folder: Path) -> RunInfo:
 @pytest.fixture
 def recorded(info: RunInfo, own_folder: Path) -> Artifact:
     """A file that is recorded as a reference, as `log_artifact(copy=False)` does."""
-    from collections import deque
-
     source = own_folder / "model.bin"
     source.write_bytes(b"weights")
-    return Artifact(name="model.bin", **Artifacts(info.folder, deque()).store(source, copy=False))
+    return Artifact(name="model.bin", **Artifacts(info.folder, info.run_id, deque()).store(source, copy=False))
 
 
 def test_a_reference_to_a_file_that_is_as_it_was_gives_the_file(info: RunInfo, recorded: Artifact) -> None:
@@ -67,6 +68,8 @@ def test_a_reference_to_a_file_that_changed_gives_none_and_says_so(
         {"size": 7},
         {"size": 7, "mtime": 1.0},
         {"size": 6, "mtime": "true"},
+        {"size": 7, "mtime": "true"},
+        {"size": 7, "mtime": "true", "mac": "0" * 32},
     ],
 )
 def test_a_journal_that_only_names_a_file_gets_none(
@@ -84,7 +87,7 @@ def test_a_journal_that_only_names_a_file_gets_none(
 
 
 def test_a_reference_within_a_folder_gives_the_file_too(info: RunInfo, recorded: Artifact) -> None:
-    entry = {"path": "sub/x", "source": recorded.source, "size": recorded.size, "mtime": recorded.mtime}
+    entry = {"path": "sub/x", **{name: getattr(recorded, name) for name in ("source", "size", "mtime", "mac")}}
     (info.folder / "artifacts" / "listing").write_text(json.dumps([entry]))
 
     [file] = info.files_of(Artifact(name="a", stored="artifacts/listing"))
@@ -92,12 +95,31 @@ def test_a_reference_within_a_folder_gives_the_file_too(info: RunInfo, recorded:
     assert (str(file.source), file.path) == (recorded.source, "sub/x")
 
 
-def test_a_run_of_another_user_gives_no_file_outside_of_it(
-    info: RunInfo, recorded: Artifact, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("whose", ["another user's key", "another run's code", "another file's code"])
+def test_a_code_that_is_not_of_this_user_run_and_file_sends_nothing(
+    whose: str, info: RunInfo, recorded: Artifact, own_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    """Who shares the machine may know the size and time of a file that he cannot read."""
-    owner = os.geteuid()
-    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    """Who shares the machine may know the size and time of a file that he cannot read, and guess them 3,600 times."""
+    match whose:
+        case "another user's key":
+            monkeypatch.setattr(provenance, "_key", b"k" * 32)
+        case "another run's code":
+            info = attrs.evolve(info, run_id="hgfedcba")
+        case _:
+            (own_folder / "key").write_bytes(b"private")
+            os.utime(own_folder / "key", (recorded.mtime or 0.0, recorded.mtime or 0.0))
+            recorded = attrs.evolve(recorded, source=str(own_folder / "key"))
 
     assert info.files_of(recorded) == []
-    assert "belongs to another user" in caplog.text
+    assert "it was not recorded by this user" in caplog.text
+
+
+def test_a_folder_of_references_is_sent_where_each_is_as_it_was_logged(info: RunInfo, own_folder: Path) -> None:
+    (own_folder / "model").mkdir()
+    for name in "ab":
+        (own_folder / "model" / name).write_text(name)
+    stored = Artifacts(info.folder, info.run_id, deque()).store(own_folder / "model", copy=False)
+
+    files = info.files_of(Artifact(name="model", **stored))
+
+    assert {file.path: file.source.read_text() for file in files} == {"a": "a", "b": "b"}

@@ -16,9 +16,9 @@ import attrs
 import pytest
 
 from refunc.journal.codec import encode_line
-from refunc.runs.content import Content
-from refunc.runs.index import index_of
-from refunc.runs.reading import read_content
+from refunc.runs.gathered import Content
+from refunc.runs.index.file import index_of
+from refunc.runs.read_on import read_content
 
 #: Opens a run, says where, and then does what it is told until it is killed or its stdin ends.
 _TRAINING = """

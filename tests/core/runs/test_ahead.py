@@ -15,14 +15,17 @@ from typing import Any
 import pytest
 
 from refunc.journal.codec import encode_lines
-from refunc.runs import Run, Store, ahead, index, open_store, reading
-from refunc.runs.ahead import read_ahead
-from refunc.runs.index import index_of
+from refunc.runs import Run, Store, open_store
+from refunc.runs import prefetch as ahead
+from refunc.runs import read_on as reading
+from refunc.runs.index import file as index
+from refunc.runs.index.file import index_of
+from refunc.runs.prefetch import read_ahead
 
 WriteRun = Callable[..., Path]
 RUNS = 12
 #: What makes a script, or the command line, read ahead however few there is to read.
-ALWAYS = "from refunc.runs import ahead; ahead._SHARE = 1; ahead.cores = lambda: 2\n"
+ALWAYS = "from refunc.runs import prefetch as ahead; ahead._SHARE = 1; ahead.cores = lambda: 2\n"
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +68,7 @@ def readers(parent: int | None = None) -> list[int]:
     found = []
     for entry in Path("/proc").iterdir():
         try:
-            is_reader = b"refunc.runs.ahead" in (entry / "cmdline").read_bytes()
+            is_reader = b"refunc.runs.prefetch" in (entry / "cmdline").read_bytes()
             facts = (entry / "stat").read_text().rpartition(")")[2].split()
         except (OSError, ValueError):
             continue
@@ -143,7 +146,7 @@ def test_an_export_with_and_without(format: str, store: Store, tmp_path: Path) -
 
 def run_refunc(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
     """Start a command line that reads ahead."""
-    script = ALWAYS + "from refunc.cli import main; main()"
+    script = ALWAYS + "from refunc_commands.cli import main; main()"
     return subprocess.Popen([sys.executable, "-c", script, *arguments], **options)
 
 
@@ -309,7 +312,7 @@ HOLDS = (
     + """
 import sys
 from refunc.runs import open_store
-from refunc.runs.ahead import read_ahead
+from refunc.runs.prefetch import read_ahead
 with read_ahead(open_store(sys.argv[1]).runs(), 2) as runs:
     print("reads", flush=True)
     sys.stdin.read()
@@ -334,9 +337,9 @@ def test_readers_end_when_their_parent_is_killed(store: Store) -> None:
 def test_ctrl_c_at_the_terminal_ends_all_at_once(store: Store, tmp_path: Path) -> None:
     pytest.importorskip("click")
     pty = pytest.importorskip("pty")
-    slow = "import time; from refunc.runs import points; once = points._texts\n"
+    slow = "import time; from refunc.runs import points_file as points; once = points._texts\n"
     slow += "points._texts = lambda run, series: time.sleep(0.5) or once(run, series)\n"
-    script = ALWAYS + slow + "from refunc.cli import main; main()"
+    script = ALWAYS + slow + "from refunc_commands.cli import main; main()"
     command = [sys.executable, "-c", script, "--store", str(store.path), "export", "-o", str(tmp_path / "all.csv")]
     pid, terminal = pty.fork()
     if pid == 0:

@@ -11,8 +11,7 @@ import pytest
 
 from refunc.logging import MLLogger, experiment_context
 from refunc.runs import Run
-from refunc.runs.around import PointNotFoundError
-from refunc.runs.run import UnknownMetricError
+from refunc.runs.errors import PointNotFoundError, UnknownMetricError
 
 
 @pytest.fixture
@@ -84,7 +83,7 @@ def test_a_point_that_is_not_there(run: Run, where: Any, says: str) -> None:
 
 
 def test_a_word_that_means_no_point_and_a_metric_that_is_not_there(run: Run) -> None:
-    with pytest.raises(ValueError, match="where: 'end' is unknown"):
+    with pytest.raises(ValueError, match="where: 'end' is not valid"):
         run.around("loss", "end")
     with pytest.raises(UnknownMetricError):
         run.around("lost")

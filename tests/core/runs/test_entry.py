@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from refunc.journal import record as records
-from refunc.journal.values import jsonable, text
 from refunc.logging import ExperimentTracker
 from refunc.runs import ExperimentContext, LogEntry, Run
 from refunc.runs.entry import column_names, entry_of
+from refunc.values.jsonable import jsonable, text
 
 
 def entry(record: records.Record) -> LogEntry:
@@ -83,7 +84,50 @@ def test_json_is_strict_and_one_line() -> None:
 
     assert "\n" not in line
     plain = json.loads(line, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
-    assert plain["metrics"] == {"a": "NaN", "b": "Infinity", "c": "-Infinity", "d": 1.5}
+    assert plain["metrics"] == {"a": None, "b": None, "c": None, "d": 1.5}
+    assert plain["nonfinite"] == {"/metrics/a": "NaN", "/metrics/b": "Infinity", "/metrics/c": "-Infinity"}
+
+
+WORDS = ["Infinity", "-Infinity", "NaN", "null", "/metrics/a", "~0/~1", "", 0, -0.0, 1e308, None, True]
+NUMBERS = [math.inf, -math.inf]
+
+
+@pytest.mark.parametrize("part", ["metrics", "extra"])
+@pytest.mark.parametrize("way", [LogEntry.from_json, lambda text: LogEntry(**json.loads(text))])
+def test_json_gives_the_same_entry_whatever_is_in_it(part: str, way: Callable[[str], LogEntry]) -> None:
+    for value in [*WORDS, *NUMBERS]:
+        for shape in (
+            {"a": value},
+            {"a/b~c": {"": [1, value, [value]]}, "nonfinite": value},
+            {"0": [{"0": value}] * 2},
+        ):
+            made: dict[str, Any] = {part: shape}
+            written = LogEntry(1.0, "INFO", "m", "l", **made)
+
+            assert way(written.to_json()) == written
+            assert ("nonfinite" in json.loads(written.to_json())) == (value in NUMBERS)
+    texts = {LogEntry(1.0, "INFO", "m", "l", metrics={"a": value}).to_json() for value in [*WORDS[:4], *NUMBERS]}
+    assert len(texts) == 6
+
+
+def test_json_gives_nan_back_and_leaves_what_it_was_made_of_alone() -> None:
+    text = LogEntry(1.0, "INFO", "m", "l", metrics={"a": math.nan}, tags={"a": "NaN"}).to_json()
+    plain = json.loads(text)
+
+    read = LogEntry(**plain)
+
+    assert math.isnan(read.metrics["a"])
+    assert read.tags == {"a": "NaN"}
+    assert plain["metrics"] == {"a": None}
+
+
+@pytest.mark.parametrize(
+    "nonfinite", [{"/nowhere": "NaN"}, {"": "NaN"}, {"/metrics": "NaN"}, {"/metrics/a": "word"}, {"/extra/l/x": "NaN"}]
+)
+def test_a_pointer_that_means_nothing_changes_nothing(nonfinite: dict[str, str]) -> None:
+    parts: dict[str, Any] = {"metrics": {"a": None}, "extra": {"l": [None]}}
+
+    assert LogEntry(1.0, "INFO", "m", "l", **parts, nonfinite=nonfinite) == LogEntry(1.0, "INFO", "m", "l", **parts)
 
 
 def test_the_dict_shares_nothing_with_the_entry() -> None:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from refunc.logging import experiment_context
 from refunc.runs import LogEntry, open_store
-from refunc.runs.export import cell, check_format, export
+from refunc.runs.entries_file import cell, check_format, export
 
 
 def entry(message: str = "hello", **fields: Any) -> LogEntry:
@@ -51,7 +51,9 @@ def test_json_round_trips(tmp_path: Path, format: str) -> None:
     read = strict(text) if format == "json" else [strict(line) for line in text.splitlines()]
     assert count == len(ENTRIES)
     assert read == [strict(item.to_json()) for item in ENTRIES]
-    assert [item["metrics"].get("loss") for item in read] == [0.1, "NaN", "-Infinity", None]
+    assert [item["metrics"].get("loss") for item in read] == [0.1, None, None, None]
+    assert [item["nonfinite"]["/metrics/loss"] for item in read[1:3]] == ["NaN", "-Infinity"]
+    assert "nonfinite" not in read[3]
 
 
 def test_csv_round_trips(tmp_path: Path) -> None:
@@ -175,7 +177,7 @@ def test_a_long_file_name_leaves_room_for_the_draft(tmp_path: Path) -> None:
 
 def test_a_pipe_is_written_to_and_never_replaced() -> None:
     """`/dev/stdout` as a target once meant: replace the device by a file."""
-    code = "from refunc.runs.export import export; export(lambda: [], '/dev/stdout', 'json')"
+    code = "from refunc.runs.entries_file import export; export(lambda: [], '/dev/stdout', 'json')"
 
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
 

@@ -14,9 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refunc.journal.codec import encode_line
-from refunc.runs import Run, parts, reading
+from refunc.runs import Run
+from refunc.runs import read_on as reading
 from refunc.runs.columns import _float
-from refunc.runs.reading import read_content
+from refunc.runs.index import points as parts
+from refunc.runs.read_on import read_content
 
 WriteRun = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("cache")
@@ -34,6 +36,8 @@ LINES = {
     "loss": lambda seq, t: line("metrics", seq, t, step=seq, metrics={"loss": t}),
     "both": lambda seq, t: line("metrics", seq, t, step=seq, epoch=1, metrics={"loss": seq, "acc": -t}),
     "acc": lambda seq, t: line("metrics", seq, t, metrics={"acc": math.nan if seq % 2 else math.inf}),
+    "half": lambda seq, t: line("metrics", seq, t, step=seq + 0.5, epoch=t / 4, metrics={"loss": t}),
+    "part": lambda seq, t: line("metrics", seq, t, step=seq, epoch=0.5, metrics={"loss": seq, "acc": -t}),
     "epoch": lambda seq, t: line("metrics", seq, t, epoch=seq, metrics={"acc": 0.5}),
     "result": lambda seq, t: line(
         "log", seq, t, level="RESULT", message="r", metrics={"r": seq}, other={"a": math.nan}
@@ -154,9 +158,9 @@ def test_only_what_is_new_is_read_of_a_run_that_grows(
     begins: list[int] = []
     read_at = reading.WriterContent.read_on
 
-    def read_on(self: Any, writer: str, paths: list[Path]) -> Any:
+    def read_on(self: Any, writer: str, paths: list[Path], room: Any) -> Any:
         begins.append(self.place.offset)
-        return read_at(self, writer, paths)
+        return read_at(self, writer, paths, room)
 
     monkeypatch.setattr(reading.WriterContent, "read_on", read_on)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
@@ -14,8 +15,9 @@ from typing import Any
 import pytest
 
 from refunc.journal.codec import encode_line
-from refunc.runs import Run, index, open_store
-from refunc.runs.index import index_of, index_path
+from refunc.runs import Run, open_store
+from refunc.runs.index import file as index
+from refunc.runs.index.file import index_of, index_path
 
 WriteRun = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("cache")
@@ -184,7 +186,7 @@ def test_a_full_disk_is_no_error(write_run: WriteRun, cache: Path, indexing: Any
 READS = """
 import json, sys
 from pathlib import Path
-from refunc.runs import open_store, reading
+from refunc.runs import open_store; from refunc.runs import read_on as reading
 reading._FULL = 500
 import refunc.journal.scan
 refunc.journal.scan._BLOCK_BYTES = 5_000
@@ -246,3 +248,48 @@ def test_a_process_that_is_killed_while_it_indexes_leaves_no_wrong_answer(
 
     indexing.check(folder)
     assert list(open_store(tmp_path / "experiments")["run"].metrics("loss").steps) == list(range(60_000))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no modes there")
+@pytest.mark.parametrize("shared", [0o1777, 0o777, 0o775, 0o700])
+def test_a_cache_is_one_users_whatever_the_umask_and_the_folder(
+    shared: int, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, indexing: Any
+) -> None:
+    (cache := tmp_path / "cache").mkdir()
+    cache.chmod(shared)
+    monkeypatch.setenv("REFUNC_CACHE", str(cache))
+    before = os.umask(0)
+    try:
+        steps = list(Run.open(write_run("run", indexing.metrics(1, 2))).metrics("loss").steps)
+    finally:
+        os.umask(before)
+
+    files = [path for path in cache.rglob("*") if path.is_file()]
+    assert (steps, len(files) > 0) == ([1, 2], True)
+    assert {path.stat().st_mode & 0o777 for path in files} == {0o600}
+    assert {path.parent.stat().st_mode & 0o777 for path in files} == {0o700}
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files to others")
+@pytest.mark.parametrize("poison", ["a folder of another user", "a link", "a pipe"])
+def test_an_index_that_another_user_has_put_there_is_not_read(
+    poison: str, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, indexing: Any
+) -> None:
+    (cache := tmp_path / "cache").mkdir(mode=0o700)
+    (tmp_path / "precious").write_text("precious")
+    monkeypatch.setenv("REFUNC_CACHE", str(cache))
+    folder = write_run("run", indexing.metrics(1, 2))
+    path = index_path(folder.parent)
+    assert path is not None
+    if poison == "a folder of another user":
+        cache.chmod(0o1777)
+        (cache / "user-0").mkdir()
+        os.chown(cache / "user-0", 65_534, 65_534)
+    elif poison == "a link":
+        path.symlink_to(tmp_path / "precious")
+    else:
+        os.mkfifo(path)
+
+    assert list(Run.open(folder).metrics("loss").steps) == [1, 2]
+    assert (tmp_path / "precious").read_text() == "precious"
+    assert list((cache / "user-0").glob("*")) == []

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from refunc.runs import Store
-from refunc.runs.packages import PackageNeededError
-from refunc.runs.points import COLUMNS, curves, export_points
+from refunc.runs.errors import PackageNeededError
+from refunc.runs.points_file import COLUMNS, curves, export_points
 
 WriteRun = Callable[..., Path]
 VALUES = [0.5, math.nan, math.inf, 0.125]
@@ -47,7 +47,7 @@ def rows(path: Path, format: str) -> list[dict[str, Any]]:
 def test_all_points_of_all_runs(store: Store, tmp_path: Path, format: str) -> None:
     path = tmp_path / f"points.{format}"
 
-    count = export_points(curves(store), path, format)
+    count = export_points(lambda: curves(store), path, format)
 
     found = rows(path, format)
     assert count == len(found) == 6
@@ -64,7 +64,7 @@ def test_all_points_of_all_runs(store: Store, tmp_path: Path, format: str) -> No
 def test_of_nothing_it_is_an_empty_table(tmp_path: Path, format: str) -> None:
     path = tmp_path / "points"
 
-    assert export_points(curves([]), path, format) == 0
+    assert export_points(lambda: curves([]), path, format) == 0
     assert rows(path, format) == []
 
 
@@ -79,10 +79,10 @@ def test_parquet_has_row_groups_of_bounded_size(
 ) -> None:
     import pyarrow.parquet
 
-    monkeypatch.setattr("refunc.runs.points._GROUP", 100)
+    monkeypatch.setattr("refunc.runs.points_file._GROUP", 100)
     write_run("long", [{"kind": "metrics", "step": n, "metrics": {"loss": n, "acc": n}} for n in range(250)])
 
-    export_points(curves(Store(tmp_path / "experiments")), tmp_path / "p.parquet", "parquet")
+    export_points(lambda: curves(Store(tmp_path / "experiments")), tmp_path / "p.parquet", "parquet")
 
     file = pyarrow.parquet.ParquetFile(tmp_path / "p.parquet")
     assert file.metadata.num_rows == 500
@@ -98,7 +98,7 @@ def test_a_file_that_is_there_stays_when_it_fails(store: Store, tmp_path: Path) 
         raise OSError("no more")
 
     with pytest.raises(OSError, match="no more"):
-        export_points(broken(), path, "csv")
+        export_points(broken, path, "csv")
     assert (path.read_text(), list(tmp_path.glob(".*"))) == ("before", [])
 
 
@@ -106,8 +106,8 @@ def test_what_is_no_format_and_what_is_not_installed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ValueError, match="'xlsx' is not an export format"):
-        export_points([], tmp_path / "x", "xlsx")
+        export_points(list, tmp_path / "x", "xlsx")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(PackageNeededError, match="export to parquet needs pyarrow"):
-        export_points([], tmp_path / "x", "parquet")
+        export_points(list, tmp_path / "x", "parquet")
     assert not (tmp_path / "x").exists()

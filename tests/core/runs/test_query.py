@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import tracemalloc
 from typing import Any
 
 import pytest
 
+from refunc.journal.record import Tags
 from refunc.runs import LogEntry
-from refunc.runs.query import Query, newest, select
+from refunc.runs.entry_filter import Query, RunTags, newest, select
 
 
 def entry(**fields: Any) -> LogEntry:
@@ -76,3 +78,39 @@ def test_newest_turns_them_oldest_first_and_reads_no_further_than_it_must() -> N
 @pytest.mark.parametrize(("count", "found"), [(None, 3), (0, 0), (2, 2), (5, 3)])
 def test_newest_takes_so_many(count: int | None, found: int) -> None:
     assert len(newest([entry()] * 3, count)) == found
+
+
+def tags(number: int, **given: str) -> Tags:
+    return Tags(seq=number, time=float(number), writer="w", logger=None, tags=given)
+
+
+@pytest.mark.parametrize(
+    ("moment", "phase", "fold"),
+    [(0.0, "train", "1"), (1.0, "train", "1"), (2.0, "train", "1"), (3.0, "test", "1"), (9.0, "test", "1")],
+)
+def test_a_runs_tag_holds_until_its_next_value_and_the_first_from_the_beginning(
+    moment: float, phase: str, fold: str
+) -> None:
+    run = RunTags([tags(1, phase="train"), tags(2, fold="1"), tags(3, phase="test")])
+
+    assert (run.at("phase", moment), run.at("fold", moment), run.at("other", moment)) == (phase, fold, None)
+    found = Query(tags={"phase": phase, "fold": 1}).matches(entry(timestamp=moment, tags={}), run)  # type: ignore[dict-item]
+    assert found
+    assert not Query(tags={"phase": "own"}).matches(entry(timestamp=moment, tags={}), run)
+    assert Query(tags={"phase": "own"}).matches(entry(timestamp=moment, tags={"phase": "own"}), run)
+    assert not Query(tags={"phase": phase}).matches(entry(timestamp=moment, tags={"phase": "own"}), run)
+
+
+@pytest.mark.once
+def test_the_tags_of_a_run_take_memory_in_proportion_to_how_many_there_are() -> None:
+    def size(count: int) -> int:
+        records = [tags(number, **{f"k{number}": "v"}) for number in range(count)]
+        tracemalloc.start()
+        try:
+            run = RunTags(records)
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            del run
+            tracemalloc.stop()
+
+    assert size(2_000) < 6 * size(500)

@@ -14,7 +14,7 @@ from refunc.journal.codec import encode_line
 from refunc.journal.reader import Account
 from refunc.logging import ExperimentTracker
 from refunc.runs import Run
-from refunc.runs.run import RunFormatError
+from refunc.runs.errors import RunFormatError
 
 WriteRun = Callable[..., Path]
 METRICS = {"kind": "metrics", "metrics": {"loss": 0.5}}
@@ -70,7 +70,7 @@ def test_the_summary_is_what_the_journal_comes_to(tmp_path: Path) -> None:
     assert {name: metric.count for name, metric in summary.metrics.items()} == {"loss": 5, "accuracy": 1}
     assert summary.results == {"accuracy": 0.9}
     assert [(artifact.name, artifact.size) for artifact in summary.artifacts] == [("model.bin", 7)]
-    assert (summary.points, summary.account) == (5, Account())
+    assert (summary.points, summary.account) == (6, Account())
     assert summary.end is not None
     assert summary.end.status == "completed"
 
@@ -138,6 +138,18 @@ def test_the_end_is_found_behind_lines_that_another_thread_logged_a_little_later
     run = Run.open(write_run("late__aaaaaaaa", [METRICS, END, *late]))
 
     assert run.status == "completed"
+
+
+def test_the_end_is_found_behind_any_number_of_records_that_its_own_process_logged_later() -> None:
+    """Daemon threads log on until the interpreter is gone; such a run was said to have crashed."""
+    with ExperimentTracker("e") as tracker:
+        tracker.log_metrics({"loss": 1})
+    for step in range(1_000):
+        tracker.log_metrics({"loss": 1}, step=step)
+    tracker.flush()
+
+    assert Run.open(tracker.folder).status == "completed"
+    assert Run.open(tracker.folder).glance().status == "completed"
 
 
 def test_a_crashed_run_lasted_to_its_last_record(write_run: WriteRun) -> None:
@@ -254,14 +266,14 @@ def test_binary_rubbish_is_damage_not_an_error(write_run: WriteRun) -> None:
     [
         ("", "cannot be read"),
         ("{", "cannot be read"),
-        ("[1]", "names no run"),
-        ('{"run_id": 7, "format": 1}', "names no run"),
-        ('{"run_id": "x"}', "names no format"),
-        ('{"run_id": "x", "format": true}', "names no format"),
+        ("[1]", "does not name a run"),
+        ('{"run_id": 7, "format": 1}', "does not name a run"),
+        ('{"run_id": "x"}', "does not name a format"),
+        ('{"run_id": "x", "format": true}', "does not name a format"),
         ('{"run_id": "x", "format": 99}', "format 99 is newer than this refunc reads (1). Upgrade refunc."),
-        ('{"run_id": "x", "format": 1, "start_time": "yesterday"}', "no start time that makes sense"),
-        ('{"run_id": "x", "format": 1, "start_time": NaN}', "no start time that makes sense"),
-        ('{"run_id": "x", "format": 1, "start_time": 1e300}', "no start time that makes sense"),
+        ('{"run_id": "x", "format": 1, "start_time": "yesterday"}', "does not have a valid start time"),
+        ('{"run_id": "x", "format": 1, "start_time": NaN}', "does not have a valid start time"),
+        ('{"run_id": "x", "format": 1, "start_time": 1e300}', "does not have a valid start time"),
         ("[" * 100_000, "cannot be read"),
     ],
 )
@@ -285,7 +297,7 @@ def test_a_folder_without_run_json_is_one_clear_error(tmp_path: Path) -> None:
 def test_a_named_pipe_in_place_of_run_json_does_not_block(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "run.json")
 
-    with pytest.raises(RunFormatError, match="it is no file"):
+    with pytest.raises(RunFormatError, match="not a regular file"):
         Run.open(tmp_path)
 
 

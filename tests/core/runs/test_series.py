@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from refunc.logging import ExperimentTracker
 from refunc.runs import Run, Series
-from refunc.runs.run import UnknownMetricError
+from refunc.runs.errors import UnknownMetricError
 
 WriteRun = Callable[..., Path]
 
@@ -153,7 +153,7 @@ def test_nothing_is_left_out_unless_that_was_asked_for(write_run: WriteRun) -> N
 
     assert len(run.metrics("loss")) == len(run.metrics()["loss"]) == 5_000
     assert 90 < len(run.metrics("loss", max_points=100)) == len(run.metrics(max_points=100)["loss"]) <= 100
-    with pytest.raises(ValueError, match="max_points: 4 is too few"):
+    with pytest.raises(ValueError, match="max_points: 4 is too small"):
         run.metrics("loss", max_points=4)
 
 

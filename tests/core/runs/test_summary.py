@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,14 @@ from typing import Any
 import pytest
 
 import refunc.logging
+from refunc.journal import record as records
+from refunc.journal.reader import Account
 from refunc.logging import ExperimentTracker, MLLogger
+from refunc.logging.active.bests import Bests
 from refunc.runs import Run, open_store
 from refunc.runs.columns import Columns
-from refunc.runs.summary import Statistics
+from refunc.runs.room import LeftOut
+from refunc.runs.summary import Statistics, summed_up
 
 WriteRun = Callable[..., Path]
 
@@ -116,7 +121,22 @@ def test_a_goal_says_which_value_is_the_best(write_run: WriteRun) -> None:
     metrics = Run.open(write_run("goal", lines)).summary.metrics
 
     assert (metrics["accuracy"].best, metrics["accuracy"].best_step, metrics["accuracy"].shown) == (3, 1, 2)
-    assert (metrics["loss"].best, metrics["loss"].goal, metrics["loss"].shown) == (None, None, 2)
+    assert (metrics["accuracy"].goal, metrics["accuracy"].guessed_goal) == ("max", None)
+    assert (metrics["loss"].goal, metrics["loss"].shown) == (None, 2)
+
+
+def test_without_a_goal_the_name_says_it_and_that_it_was_guessed(write_run: WriteRun) -> None:
+    lines = [*values(1, 2, name="val_loss"), *values(1, 2, name="seen"), *values(1, 2, name="train/f1")]
+
+    metrics = Run.open(write_run("goal", lines)).summary.metrics
+
+    assert {name: (each.best, each.goal, each.guessed_goal) for name, each in metrics.items()} == {
+        "val_loss": (1, None, "min"),
+        "train/f1": (2, None, "max"),
+        "seen": (None, None, None),
+    }
+    assert metrics["val_loss"].to_dict()["guessed_goal"] == "min"
+    assert "guessed_goal" not in metrics["seen"].to_dict()
 
 
 def test_of_several_definitions_the_later_wins_in_what_it_says(write_run: WriteRun) -> None:
@@ -195,5 +215,44 @@ def test_a_wrong_word_raises_at_once_and_opens_no_run(options: Any, says: str, o
 
 @pytest.mark.parametrize("options", [{"name": 3}, {"name": "loss", "step_metric": 3}])
 def test_a_name_that_is_no_text_raises_at_once(options: Any) -> None:
-    with pytest.raises(TypeError, match="3, which is no text"):
+    with pytest.raises(TypeError, match="3, which is not text"):
         MLLogger("training").define_metric(**options)
+
+
+def test_results_of_several_processes_that_come_to_one_name_are_all_there(write_run: WriteRun) -> None:
+    def result(owner: str, name: str, value: float) -> dict[str, Any]:
+        return {"kind": "log", "level": "RESULT", "message": owner, "metrics": {name: value}}
+
+    first = [result("train", "f1", 0.1), result("x", "test/f1", 0.2)]
+    others = {"child": [{**each, "time": 2_000.0} for each in (result("test", "f1", 0.3), result("y", "f1", 0.4))]}
+
+    run = Run.open(write_run("results", first, others=others))
+
+    assert run.results == {"f1": 0.1, "test/f1": 0.2, "test/f1_2": 0.3, "y/f1": 0.4}
+
+
+def written_goals(count: int) -> None:
+    bests = Bests()
+    for number in range(count):
+        bests.define(f"m{number}", "max")
+        bests.see({f"m{number}": 1.0})
+
+
+def read_goals(count: int) -> None:
+    names = [f"m{number}" for number in range(count)]
+    notes = [records.Define(seq=0, time=0.0, name=name, goal="max") for name in names]
+    statistics = {name: Statistics() for name in names}
+    summary = summed_up(notes, statistics, points=0, lines=0, last_time=None, account=Account(), left_out=LeftOut())
+    assert {metric.goal for metric in summary.metrics.values()} == {"max"}
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("define_all", [written_goals, read_goals])
+def test_four_times_as_many_definitions_take_four_times_as_long(define_all: Callable[[int], None]) -> None:
+    def seconds(count: int) -> float:
+        started = time.thread_time()
+        define_all(count)
+        return time.thread_time() - started
+
+    few, many = (min(seconds(count) for _ in range(3)) for count in (500, 2_000))
+    assert many < 8 * few

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from refunc.runs import Store, open_store
-from refunc.runs.expression import ExpressionError
+from refunc.runs.errors import ExpressionError
+from refunc.runs.table import flat
 
 WriteRun = Callable[..., Path]
 END = {"kind": "end", "status": "completed", "duration": 12.5}
@@ -41,6 +45,52 @@ def test_finding(store: Store) -> None:
     assert names(store.find("metrics.loss.nans > 0")) == ["dead"]
     assert names(store.find("metrics.accuracy.best == 0.95")) == ["slow"]
     assert names(store.find()) == ["slow", "fast", "dead", "empty"]
+
+
+_PARTS = st.sampled_from(["a", "b", "a.b", "b.a", "a.b.a", "a_2", "a.b_2"])
+
+
+@given(st.recursive(st.integers(), lambda inner: st.dictionaries(_PARTS, inner, min_size=1, max_size=4), max_leaves=12))
+def test_every_nested_value_has_a_name_of_its_own(values: Any) -> None:
+    def leaves(value: Any) -> list[int]:
+        return [leaf for item in value.values() for leaf in leaves(item)] if isinstance(value, dict) else [value]
+
+    params = {"a": values, "a.b": 7}
+
+    found = list(flat(params))
+
+    assert [value for _, value in found] == leaves(params)
+    assert len(dict(found)) == len(found)
+    assert dict(found)["a.b"] == 7
+
+
+@pytest.mark.parametrize("params", [{"a.b": 1, "a": {"b": 2}}, {"a": {"b": 2}, "a.b": 1}])
+def test_a_name_with_a_dot_and_a_nested_one_are_both_reachable(
+    params: dict[str, Any], write_run: WriteRun, tmp_path: Path
+) -> None:
+    write_run("dots", [{"kind": "params", "params": params}])
+    store = Store(tmp_path / "experiments")
+
+    assert store.find("params['a.b'] == 1 and params.a.b == 2 and params['a.b_2'] == 2")
+    assert {name: value for name, value in store.to_rows()[0].items() if name.startswith("params")} == {
+        "params.a.b": 1,
+        "params.a.b_2": 2,
+    }
+
+
+@pytest.mark.once
+def test_a_strangers_many_equal_names_take_no_time() -> None:
+    def split(depth: int) -> Any:
+        return {"a": split(depth - 1), "a.a": split(depth - 2)} if depth > 1 else 1 if depth == 1 else {"a": 1}
+
+    def steps(depth: int) -> tuple[float, int]:
+        params, begin = split(depth), time.process_time()
+        return -begin + (time.process_time() if (count := len(list(flat(params)))) else 0), count
+
+    (few, fewer), (many, more) = steps(16), steps(22)
+
+    assert more > 10 * fewer
+    assert many < 60 * max(few, 0.005)
 
 
 def test_ordering_puts_what_has_no_value_last(store: Store) -> None:

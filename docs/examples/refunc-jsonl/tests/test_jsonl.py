@@ -1,19 +1,53 @@
 """The contract of every integration, and what this one promises beyond it."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 from refunc_jsonl import JSONLIntegration
 
-from refunc.plugins.testing import IntegrationContract, deliver, opened, sample_records, sample_run
+from refunc.plugins.testing import IntegrationContract, Stored, deliver, opened, sample_records, sample_run
 
 
 class TestContract(IntegrationContract):
     @pytest.fixture
     def integration(self, tmp_path):
         return JSONLIntegration(path=str(tmp_path / "out.jsonl"))
+
+    @pytest.fixture
+    def stored(self, tmp_path):
+        def of(run_id):
+            found = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+            kept = [line for line in found if line["run"] == run_id]
+            metrics = [line for line in kept if line["kind"] == "metrics"]
+            return Stored(
+                metrics=[(name, line["step"], value) for line in metrics for name, value in line["metrics"].items()],
+                params={name: value for line in kept for name, value in line.get("params", {}).items()},
+                tags={name: value for line in kept if line["kind"] == "tags" for name, value in line["tags"].items()},
+                lines=[line["message"] for line in kept if line["kind"] == "log"],
+                status=next((line["status"] for line in kept if line["kind"] == "end"), None),
+            )
+
+        return of
+
+    @pytest.fixture
+    def failing(self, monkeypatch):
+        @contextmanager
+        def fail(how):
+            def full(fd):
+                raise OSError(errno.ENOSPC, "No space left on device")
+
+            if how not in ("off", "500"):
+                pytest.skip("a disk has no credentials, no rate and no time-out")
+            with monkeypatch.context() as patch:
+                patch.setattr(os, "fsync", full)
+                yield
+
+        return fail
 
 
 def test_a_record_that_comes_again_is_not_added_again(tmp_path):

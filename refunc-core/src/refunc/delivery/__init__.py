@@ -1,14 +1,25 @@
 """
-Delivery: the journal, read onwards for each integration, in a process that the training does not depend on.
-
-    handover    in the training process: gives integrations to the delivery process, and looks after it
-    pipe        what it starts, and what goes through; `patience` at exit, and the `trouble` that it tells of
-    process     the delivery process itself
-    sync        the same for runs at rest: `refunc sync`
-    courier     a thread for one integration, with a subscription for each run
-    subscription    one run for one integration: windows, retries, dead letters
-    feed        what it delivers, a `window` at a time; the open `backend` is what it calls
-    cursor      how far a subscription is, on disk, in the `custody` of who delivers
+Delivery: reading the journal for each integration, in a process that the training does not depend on.
 
 Live delivery, delivery after an outage and `refunc sync` after a crash are the same code: the journal is the queue.
+
+    backend       calling the hooks of an integration
+    begun         whether this process delivers
+    courier       the thread of one integration
+    cursor        how far one run is delivered to one integration, as data
+    custody       the file of a cursor, and the right to write it
+    dead_letters  records that an integration refused
+    feed          the records that wait for an integration
+    handover      the training's side: starting and supervising the delivery process
+    lock          the lock of the process that delivers a run to an integration
+    origin        the targets that a run asks for, and whether to trust them
+    patience      how long the exit of a training waits
+    pipe          the training's ends of the pipes to a delivery process
+    process       the delivery process
+    settlement    deciding by a call's error what happens to its records
+    subscription  one run for one integration: windows and retries
+    sync          `refunc sync`: runs at rest
+    trouble       warning a training of delivery problems, once
+    waiting       counting the records after a cursor
+    window        the records of one delivery, and the progress of each call
 """

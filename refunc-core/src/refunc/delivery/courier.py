@@ -1,13 +1,12 @@
 """
 The thread of one integration: it opens the backend, and serves the integration's runs in turn, one call at a time.
 
-So a backend that sleeps, raises, or hangs keeps nobody waiting but itself. The thread is called `refunc-<name>`, is a
-daemon, and belongs to whoever made the courier: the delivery process, or, in thread mode, the training's `handover`.
+So a backend that sleeps, raises or hangs delays no other one. The thread is called `refunc-<name>`, is a daemon, and
+belongs to the creator of the courier: the delivery process or, in thread mode, the training's `handover`.
 """
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable
@@ -15,31 +14,45 @@ from pathlib import Path
 from typing import Any
 
 from refunc.delivery.backend import Backend
-from refunc.delivery.subscription import Subscription
-from refunc.plugins.errors import ConfigurationError, Pause, Retry
+from refunc.delivery.settlement import PAUSE
+from refunc.delivery.subscription import AT_THE_END, Subscription
+from refunc.journal.opening import NoDescriptorError
+from refunc.outlets.foreign import own_logger
+from refunc.plugins.errors import ConfigurationError
 from refunc.plugins.hooks import hooks_of, plugged
 from refunc.plugins.integration import Passport, delivery_of
+from refunc.plugins.judgement import judge
+from refunc.processes import lifetime
 
-#: Seconds between two looks at journals that had nothing new.
+#: Seconds between two checks of journals that had nothing new.
 POLL = 0.05
-#: The part of a core that a courier in the training process may take.
+#: The part of a core that a courier in the training process may use.
 SHARE = 0.05
-#: Seconds after which a call is said to be stuck.
+#: Seconds after which a call is reported as stuck.
 STUCK = 60.0
 
-report = logging.getLogger("refunc.delivery")
+report = own_logger("refunc.delivery")
 
 
 class Courier:
     """Delivers runs to one integration until it is stopped."""
 
-    def __init__(self, passport: Passport, make: Callable[[], Any], *, is_guest: bool = False) -> None:
+    def __init__(
+        self,
+        passport: Passport,
+        make: Callable[[], Any],
+        *,
+        is_guest: bool = False,
+        at_the_end: tuple[float, ...] = AT_THE_END,
+    ) -> None:
         """
         Args:
-            make: Gives the integration; called on the courier's thread. What it raises counts as a failed delivery.
-            is_guest: Whether the thread lives in a training process, and has to leave the interpreter to it.
+            make: Returns the integration; called on the courier's thread. An exception counts as a failed delivery.
+            is_guest: Whether the thread lives in a training process, and has to yield the interpreter to it.
+            at_the_end: Seconds before each retry of records that were set aside, when a run has ended.
         """
         self.passport = passport
+        self._at_the_end = at_the_end
         self._make = make
         self._is_guest = is_guest
         self._integration: Any = None
@@ -47,18 +60,24 @@ class Courier:
         self._subscriptions: dict[Path, Subscription] = {}
         self._stop = threading.Event()
         self._busy_since: float | None = None
+        self._moved_at = 0.0  # when it was last busy
         self._busy_with: Subscription | None = None
         self.thread = threading.Thread(target=self._run, name=f"refunc-{passport.name}", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
-        self.thread.start()
+        """Start the thread, unless the interpreter is ending: `refunc sync` delivers then."""
+        lifetime.start(self.thread)
 
     def deliver(self, folder: Path, *, revives: bool = False) -> None:
-        """Take the run in *folder*, and where it *revives* also its dead letters; once is enough. From any thread."""
+        """Deliver the run in *folder*, with *revives* also its dead letters. Idempotent; from any thread."""
         if folder not in self._subscriptions:
             self._subscriptions[folder] = Subscription(
-                folder, self.passport.key, self.passport.name, keeps=self._keeps_cursor(), revives=revives
+                folder,
+                self.passport.key,
+                self.passport.name,
+                keeps=self._keeps_cursor(),
+                revives=revives,
+                at_the_end=self._at_the_end,
             )
 
     def _keeps_cursor(self) -> bool:
@@ -66,20 +85,31 @@ class Courier:
 
     @property
     def is_done(self) -> bool:
-        """Whether all runs have ended and are delivered, as far as that can be done here."""
+        """Whether all runs have ended and are delivered, as far as is possible here."""
         return self._busy_since is None and all(each.is_done for each in tuple(self._subscriptions.values()))
 
     @property
+    def may_close(self) -> bool:
+        """Whether it is done, and has stayed open for as long after that as the integration asked for."""
+        if not self.is_done:
+            return False
+        try:
+            stays = float(getattr(self._integration, "stays_open", 0.0))
+        except Exception:  # a plugin's own code
+            stays = 0.0
+        return not time.monotonic() - self._moved_at < stays
+
+    @property
     def subscriptions(self) -> tuple[Subscription, ...]:
-        """The runs that it has."""
+        """The subscriptions of its runs."""
         return tuple(self._subscriptions.values())
 
     def report_if_stuck(self, after: float = STUCK, *, if_silent: bool = False) -> None:
         """
-        Say so where a call has been under way for *after* seconds. From another thread.
+        Report a call that has been running for *after* seconds. From another thread.
 
         Args:
-            if_silent: Only where no earlier call has said what is the matter.
+            if_silent: Only if no earlier call has reported a problem.
         """
         since, whose = self._busy_since, self._busy_with
         if since is None or whose is None or (if_silent and whose.cursor.state != "ok"):
@@ -88,7 +118,7 @@ class Courier:
             whose.report_stuck(time.monotonic() - since)
 
     def stop(self, seconds: float) -> None:
-        """Have the thread end, save cursors and close the integration; wait at most so long for that."""
+        """Make the thread end, save cursors and close the integration; wait at most *seconds* for that."""
         self._stop.set()
         if self.thread.is_alive():
             self.thread.join(seconds)
@@ -108,7 +138,7 @@ class Courier:
             self._close()
 
     def _serve(self, subscription: Subscription) -> bool:
-        """Make one call for *subscription* if it has one to make; whether it had."""
+        """Make one call for *subscription* if it has one, and return whether it had."""
         try:
             if not subscription.wants():
                 subscription.save_if_due()
@@ -118,31 +148,45 @@ class Courier:
             if backend is None:
                 return False
             subscription.advance(backend)
-        except Exception as error:  # our own mistake: this run must not stop the others
+        except NoDescriptorError as error:  # records wait in the run until a file can be opened
+            subscription.fail(error)
+            return False
+        except Exception as error:  # a bug in refunc: this run must not stop the others
             report.exception("%s: %s", self.passport.name, subscription.folder)
             subscription.abandon(error)
         finally:
+            if self._busy_since is not None:
+                self._moved_at = time.monotonic()  # first: once it is not busy, it may be done
             self._busy_since = self._busy_with = None
         return True
 
     def _open(self, subscription: Subscription) -> Backend | None:
-        """Make and open the integration; None where that failed, which *subscription* then knows."""
+        """Make and open the integration; None if that failed, which is noted in *subscription*."""
         try:
             if self._integration is None:
                 self._integration = self._make()
             integration = self._integration
             if hasattr(integration, "open"):
                 integration.open()
-            self._backend = Backend(plugged(integration), hooks_of(type(integration)), delivery_of(integration))
+            ping = getattr(integration, "ping", None)
+            self._backend = Backend(
+                plugged(integration),
+                hooks_of(type(integration)),
+                delivery_of(integration),
+                ping if callable(ping) else None,
+            )
             return self._backend
-        except Pause as error:
-            subscription.fail(error, after=60.0, state="paused")
-        except (Retry, OSError) as error:
-            subscription.fail(error, after=getattr(error, "after", None))
         except ConfigurationError as error:
             subscription.abandon(error)
         except BaseException as error:  # a plugin's code may raise anything, SystemExit too
-            if subscription.cursor.state != "broken":  # said once, and not at each try
+            judgement = judge(error)
+            if judgement.kind == "denied":
+                subscription.fail(error, after=PAUSE, state="paused")
+                return None
+            if judgement.kind == "away":
+                subscription.fail(error, after=judgement.after)
+                return None
+            if subscription.cursor.state != "broken":  # reported once, not at each try
                 report.error("%s: cannot be opened", self.passport.name, exc_info=error)
             subscription.fail(error, state="broken")
         return None
@@ -155,20 +199,3 @@ class Courier:
                 self._integration.close()
             except BaseException as error:  # see `_open`
                 report.error("%s: closing failed", self.passport.name, exc_info=error)
-
-
-def load(path: str) -> type:
-    """
-    Import the integration's class that *path*, `module:name`, names.
-
-    Raises:
-        TypeError: It names something else. A journal may be anybody's, and say `subprocess:Popen`.
-        Exception: Whatever the module raises.
-    """
-    import importlib
-
-    module, _, name = path.partition(":")
-    kind = getattr(importlib.import_module(module), name)
-    if not isinstance(kind, type) or not hooks_of(kind):
-        raise TypeError(f"{path} is no class with hooks.")
-    return kind

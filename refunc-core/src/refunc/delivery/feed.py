@@ -1,8 +1,7 @@
-"""What a run has for an integration: its birth, and windows of the records behind the cursor, down to the end."""
+"""The records of a run for an integration: its start, and windows of the records after the cursor, up to the end."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,11 +10,15 @@ import msgspec
 
 from refunc.delivery.cursor import Cursor
 from refunc.delivery.window import Call, Window, calls_of
-from refunc.journal.file import is_locked
+from refunc.journal.alive import is_alive
+from refunc.journal.birth import birth_in
+from refunc.journal.codec import encodable
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.kinds import CRASHED
+from refunc.journal.pieces import last_change
 from refunc.journal.record import Params, RunEnd, Tags
 from refunc.journal.tail import Position, Tail
+from refunc.plugins.hooks import RUN_END, RUN_START
 from refunc.plugins.run import RunInfo
 
 WINDOW_RECORDS = 1_000
@@ -24,7 +27,7 @@ _RUN_FIELDS = ("run_id", "run_name", "experiment_id", "experiment_name", "parent
 
 
 class Feed:
-    """A run, read onwards. Nothing in its folder is changed."""
+    """Reads a run incrementally. Nothing in its folder is changed."""
 
     def __init__(self, folder: Path, positions: Mapping[str, Position]) -> None:
         self.folder = folder
@@ -32,40 +35,49 @@ class Feed:
         self._tail = Tail(folder, positions)
 
     def is_made(self) -> bool:
-        """Whether the run has its folder, with a record of its birth."""
+        """Whether the run's folder exists, with a record of its start."""
         if self._birth is None:
             try:
-                with open(self.folder / RUN_JSON, "rb") as file:
-                    birth = json.loads(file.read(1 << 20))
-            except (OSError, ValueError, RecursionError):  # not made yet, or no record of a birth
+                self._birth = birth_in(self.folder)
+            except (OSError, ValueError):  # not created yet, or without a record of its start
                 return False
-            self._birth = birth if isinstance(birth, dict) else {}
         return True
 
     @property
+    def run_id(self) -> str:
+        """The run's id, "" if `run.json` does not have it."""
+        found = (self._birth or {}).get("run_id") if self.is_made() else None
+        return found if isinstance(found, str) else ""
+
+    @property
     def is_gone(self) -> bool:
-        """Whether the run was made and its folder is there no more."""
+        """Whether the run existed and its folder is gone."""
         return self._birth is not None and not (self.folder / RUN_JSON).exists()
 
     @property
     def is_at_rest(self) -> bool:
         """Whether the process that opened the run has ended it, or is gone."""
-        return is_locked(self.folder / RUN_JSON) is False
+        return is_alive(self.folder) is False
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is something left to read: further records, or the end of a run at rest."""
+        return self._tail.waiting() > 0 or self.is_at_rest
 
     @property
     def positions(self) -> dict[str, Position]:
-        """Where reading stands."""
+        """The positions up to which it was read."""
         return dict(self._tail.positions)
 
     def go_on_at(self, positions: Mapping[str, Position]) -> None:
-        """Read on from *positions*, whatever was read before."""
+        """Continue reading at *positions*, instead of the current ones."""
         self._tail = Tail(self.folder, positions)
 
     def window(self, cursor: Cursor) -> Window:
         """
-        Return the next window, or the run's end where no other record is left and that is not delivered yet.
+        Return the next window, or the run's end if no other record is left and it is not delivered yet.
 
-        Of the records *cursor* learns the params and tags at once: hooks see them with the calls of the window.
+        Params and tags of the records are added to *cursor* at once: hooks see them with the calls of the window.
         """
         records = self._tail.read(WINDOW_RECORDS)
         window = Window(calls_of(records), records)
@@ -80,23 +92,26 @@ class Feed:
         if not records:
             return window if cursor.ended else self._end(cursor)
         if not cursor.started:
-            window.calls.appendleft(Call("on_run_start", []))
+            window.calls.appendleft(Call(RUN_START, []))
         return window
 
     def _end(self, cursor: Cursor) -> Window:
-        """Return the end that was read, or one for a run whose process is gone without; no call while it may go on."""
+        """Return the end that was read, or a made one if the run's process is gone; no call while it may continue."""
         end = cursor.end
         if end is None and self.is_at_rest and not self._tail.waiting():
             started = float((self._birth or {}).get("start_time", 0.0))
-            died = max((path.stat().st_mtime for path in (self.folder / "journal").glob("*.jsonl")), default=started)
+            died = last_change(self.folder) or started
             end = {"status": CRASHED, "duration": max(0.0, died - started), "time": died}
         if end is None:
             return Window()
         end = {**end, "dropped": max(end.get("dropped", 0), cursor.dropped)}
-        return Window([Call("on_run_end", [msgspec.convert(end, RunEnd)])])
+        return Window([Call(RUN_END, [msgspec.convert(end, RunEnd)])])
 
     def run(self, cursor: Cursor) -> RunInfo:
-        """Return the run as hooks see it where delivery is at *cursor*."""
+        """Return the run as hooks see it when delivery is at *cursor*."""
         birth = self._birth or {}
         known = {name: birth[name] for name in _RUN_FIELDS if birth.get(name) is not None}
+        for name in ("run_name", "experiment_name"):  # texts of the user, in which run.json may have a lone surrogate
+            if isinstance(known.get(name), str):
+                known[name] = encodable(known[name])
         return RunInfo(**known, params=dict(cursor.params), tags=dict(cursor.tags), folder=self.folder)

@@ -1,17 +1,17 @@
 """
-The training's side of delivery: integrations handed to the delivery process, the process looked after, exit waited for.
+The training's side of delivery: handing integrations to the delivery process, supervising it, and waiting at exit.
 
-`attach` starts the process, some milliseconds once a training, and gives it the integration. All else is done by the
-thread `refunc-delivery`, a daemon: it starts the process again when that died. After a death each integration gets a
-process of its own, so that the one that kills its process stops nobody else; and one whose process dies again and again
-without getting on is started at ever longer intervals.
+`attach` starts the process, which takes some milliseconds once per training, and gives it the integration. The daemon
+thread `refunc-delivery` does the rest: it restarts the process if it died. After that, each integration gets a process
+of its own, so that one that kills its process does not stop the others. A process that dies repeatedly without
+progress is restarted at increasing intervals.
 """
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
+import sys
 import threading
 import time
 from collections import deque
@@ -19,35 +19,50 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from refunc.delivery import patience
+from refunc.delivery import begun, patience
 from refunc.delivery.courier import Courier
 from refunc.delivery.pipe import Attachment, Process
 from refunc.delivery.trouble import Trouble
+from refunc.delivery.waiting import health_at
+from refunc.outlets.backoff import Backoff
+from refunc.outlets.foreign import own_logger
 from refunc.plugins.integration import Health, Passport, health_of
+from refunc.processes import lifetime, own_process
+from refunc.values import settings
 
-#: Seconds between two looks at whether a process died or is to be started; what is attached is handed over at once.
+#: Seconds between two checks for processes that died or are due to start; new attachments are handed over at once.
 _TICK = 0.25
-#: Seconds before a process that died without getting on is started again: the first time, and at most.
+#: Seconds before a process that died without progress is restarted: the first time, and the most.
 FIRST_RESTART, LAST_RESTART = 0.5, 60.0
-#: Seconds between two looks at how delivery is.
+#: Seconds for Python to start in a process; and the number of failed starts in a row after which threads deliver.
+BEGIN, MOST_NOT_BEGUN = 60.0, 3
+#: Seconds between two checks of the state of delivery.
 LOOK = 5.0
 
-report = logging.getLogger("refunc.delivery")
+report = own_logger("refunc.delivery")
 
 
 class _Handover:
-    """The state of this process's side; replaced in a forked child, which delivers nothing."""
+    """The state of this process's side; replaced in a forked child, which does not deliver."""
 
     def __init__(self) -> None:
         self.given: list[Attachment] = []
-        self.queue: deque[tuple[Attachment, Any]] = deque()
+        self.queue: deque[Attachment] = deque()
         self.processes: list[Process] = []
         self.couriers: dict[str, Courier] = {}
-        #: By key: where the cursors stood at the last death, and at how many deaths before.
+        #: By key: the positions of the cursors at the last death, and the number of deaths there.
         self.deaths: dict[str, tuple[Any, int]] = {}
-        #: By key: when a process is started again, and for what.
+        #: By key: when a process is restarted, and its attachments.
         self.restarts: dict[str, tuple[float, list[Attachment]]] = {}
         self.trouble = Trouble()
+        #: By key, for couriers.
+        self.integrations: dict[str, Any] = {}
+        #: When to try again after a process could not be started.
+        self.start_at = 0.0
+        self.start_backoff = Backoff(FIRST_RESTART, LAST_RESTART)
+        self.not_begun = 0
+        self.has_no_process = False
+        self.said: set[str] = set()
         self.thread: threading.Thread | None = None
         self.lock = threading.RLock()  # re-entrant: a signal handler may log a run's first record
         self.is_at_work = False
@@ -55,17 +70,15 @@ class _Handover:
 
     def attach(self, attachment: Attachment, integration: Any) -> None:
         self.given.append(attachment)
-        self.queue.append((attachment, integration))
+        self.integrations.setdefault(attachment.passport.key, integration)
+        self.queue.append(attachment)
         with self.lock:
             if self.thread is None and not self.is_closed:
                 thread = threading.Thread(target=self._run, name="refunc-delivery", daemon=True)
-                try:
-                    thread.start()
+                if lifetime.start(thread):
                     self.thread = thread
-                except RuntimeError:  # at interpreter shutdown: `refunc sync` delivers
-                    pass
-        # Here and now, once a run: a script may end before the thread's first turn, and from Python 3.12 on neither
-        # threads nor processes can be started at exit.
+        # Done in the calling thread, once per run: a script may end before the thread's first turn, and from Python
+        # 3.12 on neither threads nor processes can be started at exit.
         self._try_to_work()
 
     def _run(self) -> None:
@@ -78,11 +91,11 @@ class _Handover:
             time.sleep(_TICK)
 
     def look(self) -> None:
-        """Say what trouble there is; a courier in this process speaks for itself."""
+        """Warn of problems of delivery; couriers in this process log their own."""
         self.trouble.look([each for each in tuple(self.given) if each.passport.key not in self.couriers])
 
     def work_if_alone(self) -> None:
-        """Do in the calling thread what the thread `refunc-delivery` does, where there is none."""
+        """Do the work of the thread `refunc-delivery` in the calling thread, if that thread does not run."""
         if self.thread is None or not self.thread.is_alive():
             self._try_to_work()
 
@@ -91,12 +104,17 @@ class _Handover:
             self.work()
         except RuntimeError:  # at interpreter shutdown, see `attach`: `refunc sync` delivers
             pass
-        except Exception as error:  # no memory for a process, no such program: the training goes on
-            report.warning("delivery cannot be started now (%r); it is tried again.", error)
+        except Exception as error:  # the training continues
+            self._say_once("delivery cannot be started now (%r). It will be tried again.", error)
+
+    def _say_once(self, text: str, error: object) -> None:
+        if text not in self.said:
+            self.said.add(text)
+            report.warning(text, error)
 
     def work(self) -> None:
         with self.lock:
-            if self.is_at_work:  # this is a signal handler in it, which goes on behind it with what that attached
+            if self.is_at_work:  # called by a signal handler within it, which handles new attachments afterwards
                 return
             try:
                 self.is_at_work = True
@@ -105,44 +123,82 @@ class _Handover:
                 self.is_at_work = False
 
     def _work(self) -> None:
-        while self.queue:
-            self._place(*self.queue[0])
-            self.queue.popleft()
-        for process in [process for process in self.processes if not process.is_alive()]:
-            self._bury(process)
+        for _ in range(len(self.queue)):
+            if self._place(self.queue[0]):
+                self.queue.popleft()
+            else:
+                self.queue.rotate(-1)
+        for process in tuple(self.processes):
+            if not process.is_alive():
+                self._bury(process)
+            elif not process.has_begun and time.monotonic() - process.started_at > BEGIN:
+                process.kill()
+                self._bury(process, is_foreign=True)
         for key, (due, attachments) in tuple(self.restarts.items()):
-            if time.monotonic() >= due or self.is_closed:
+            if (time.monotonic() >= due or self.is_closed) and self._start(attachments):
                 del self.restarts[key]
-                self.processes.append(Process(attachments))
 
-    def _place(self, attachment: Attachment, integration: Any) -> None:
+    def _place(self, attachment: Attachment) -> bool:
+        """Give *attachment* to the process or courier of its integration; False if it has to be tried again."""
         key = attachment.passport.key
-        if attachment.passport.options is None or os.environ.get("REFUNC_DELIVERY", "").strip().lower() == "thread":
+        if attachment.passport.options is None or self._is_threaded():
             if key not in self.couriers:
+                integration = self.integrations[key]
                 self.couriers[key] = Courier(attachment.passport, lambda: integration, is_guest=True)
                 self.couriers[key].start()
             self.couriers[key].deliver(attachment.folder)
-            return
+            return True
         if key in self.restarts:
             self.restarts[key][1].append(attachment)
-            return
+            return True
         own = [process for process in self.processes if any(a.passport.key == key for a in process.attachments)]
-        # After a death there is no process for all of them: a new integration begins with one of its own.
+        # After a death, integrations do not share a process: a new one starts with its own.
         process = own[0] if own else next((p for p in self.processes if not self.deaths), None)
         if process is None:
-            process = Process()
-            self.processes.append(process)
+            return self._start([attachment])
         process.give(attachment)
+        return True
 
-    def _bury(self, dead: Process) -> None:
-        """Plan a process of its own for each integration of one that died."""
+    def _is_threaded(self) -> bool:
+        return settings.DELIVERY.choice() == "thread" or self.has_no_process or own_process.python() is None
+
+    def _start(self, attachments: list[Attachment]) -> bool:
+        """Start a process; if that fails, warn once, and try again at increasing intervals."""
+        if time.monotonic() < self.start_at and not self.is_closed:
+            return False
+        try:
+            self.processes.append(Process(attachments))
+        except OSError as error:  # a limit on processes or descriptors, no memory, no such program
+            self.start_at = time.monotonic() + self.start_backoff.failed()
+            self._say_once(
+                "delivery cannot be started now (%r). It will be tried again. Records stay in the run; "
+                "`refunc sync` can deliver them.",
+                error,
+            )
+            return False
+        self.start_at = 0.0
+        self.start_backoff.reset()
+        return True
+
+    def _bury(self, dead: Process, *, is_foreign: bool = False) -> None:
+        """
+        Plan a process of its own for each integration of one that died.
+
+        Args:
+            is_foreign: Python did not start in it within the allowed time.
+        """
         self.processes.remove(dead)
+        self.not_begun = 0 if dead.has_begun else self.not_begun + 1
+        is_foreign |= self.not_begun > 0 and dead.ended_itself()
         dead.let_go()
+        if is_foreign or self.not_begun >= MOST_NOT_BEGUN:
+            self._deliver_here(dead)
+            return
         by_key: dict[str, list[Attachment]] = {}
         for attachment in dead.attachments:
             by_key.setdefault(attachment.passport.key, []).append(attachment)
         for key, attachments in by_key.items():
-            # Not what is delivered: where nothing may come twice, the cursor goes on and a death delivers nothing.
+            # Not the delivered records: with at-most-once, the cursor moves although a dying process delivers nothing.
             reached = [attachment.cursor().positions for attachment in attachments]
             before, count = self.deaths.get(key, (None, 0))
             count = count + 1 if reached == before else 0
@@ -151,16 +207,33 @@ class _Handover:
             self.restarts[key] = (time.monotonic() + delay, attachments)
             if count == 1:
                 report.warning(
-                    "%s: its delivery process dies (%s) and delivers nothing. The training is not touched. "
-                    "It is started again now and then, and what is logged stays in the run for `refunc sync`.",
+                    "%s: its delivery process keeps dying (%s) and delivers nothing. The training is not affected. "
+                    "It is restarted from time to time. Records stay in the run; `refunc sync` can deliver them.",
                     attachments[0].passport.name,
                     dead.manner(),
                 )
 
+    def _deliver_here(self, dead: Process) -> None:
+        """Deliver by threads from now on, because the started program is not Python, or Python does not start in it."""
+        self.has_no_process = True
+        self._say_once(
+            "a delivery process cannot be started: %s. Threads of this process deliver instead. "
+            "Set REFUNC_DELIVERY=thread to use threads from the start.",
+            f"{sys.executable} ended with {dead.manner()} before Python had started in it",
+        )
+        self.queue.extend(dead.attachments)
+        for _, attachments in self.restarts.values():
+            self.queue.extend(attachments)
+        self.restarts.clear()
+
+    def goes_on(self, attachment: Attachment) -> bool:
+        """Whether, as far as known, a process that outlives this one delivers to *attachment*."""
+        return any(attachment in process.attachments for process in tuple(self.processes))
+
     def close(self) -> None:
-        """Let delivery processes go on alone. Couriers in this process get a moment to close."""
+        """Let delivery processes continue on their own. Couriers in this process get a moment to close."""
         self.is_closed = True
-        with contextlib.suppress(Exception):  # what cannot be started now is left to `refunc sync`
+        with contextlib.suppress(Exception):  # processes that cannot be started now are left to `refunc sync`
             self.work()
         with self.lock:
             for process in self.processes:
@@ -173,22 +246,23 @@ _handover = _Handover()
 
 
 def attach(folder: Path, integration: Any, passport: Passport) -> None:
-    """Have the run in *folder* delivered to *integration* from now on; returns at once."""
+    """Deliver the run in *folder* to *integration* from now on; returns at once."""
     attachment = Attachment(folder, passport)
-    with contextlib.suppress(TypeError):  # one without weak references has no `health` of ours either
+    with contextlib.suppress(TypeError):  # without weak references, it does not have refunc's `health` either
         health_of[integration] = lambda: health_of_key(passport.key, passport.name)
+    begun.begin(is_courier, wait_at_exit)
     _handover.attach(attachment, integration)
 
 
 def is_courier() -> bool:
-    """Whether the calling thread delivers, in this process."""
+    """Whether the calling thread is a courier of this process."""
     thread = threading.current_thread()
     return any(courier.thread is thread for courier in tuple(_handover.couriers.values()))
 
 
 def health_of_key(key: str, name: str) -> Health:
-    """Return how far delivery to the integration *key* is, over all runs of this process."""
-    each = [a.cursor().health() for a in tuple(_handover.given) if a.passport.key == key]
+    """Return the progress of delivery to the integration *key*, over all runs of this process."""
+    each = [health_at(a.cursor()) for a in tuple(_handover.given) if a.passport.key == key]
     if not each:
         return Health(name)
     worst = next((health.state for health in reversed(each) if health.state not in ("ok", "stopped")), each[-1].state)
@@ -199,18 +273,19 @@ def health_of_key(key: str, name: str) -> Health:
         sum(health.waiting for health in each),
         sum(health.dead for health in each),
         next((health.last_error for health in reversed(each) if health.last_error), None),
+        sum(health.aside for health in each),
     )
 
 
 def wait_at_exit(tell: Callable[[str], None]) -> None:
     """
-    Wait until what was logged is delivered, a bounded time, then let the delivery process go on alone.
+    Wait a bounded time until all records are delivered, then let the delivery process continue alone.
 
-    Ten seconds while acknowledgements come, two without one, two in a notebook; or what `REFUNC_EXIT_WAIT` says.
-    Ctrl-C skips it.
+    Ten seconds while acknowledgements come, two without one, two in a notebook; `REFUNC_EXIT_WAIT` sets another time.
+    Ctrl-C skips the wait.
 
     Args:
-        tell: Shows a line: what is waited for, and what remains.
+        tell: Shows a line: the integrations waited for, and the remaining records.
     """
     if not _handover.given or _handover.is_closed:
         return
@@ -219,7 +294,7 @@ def wait_at_exit(tell: Callable[[str], None]) -> None:
             patience.wait_for(_handover.given, tell, _handover.work_if_alone)
         if any(attachment.cursor().dead for attachment in _handover.given):
             _handover.look()
-        patience.say_what_remains(_handover.given, tell)
+        patience.say_what_remains(_handover.given, tell, _handover.goes_on)
     finally:
         _handover.close()
 
@@ -227,7 +302,7 @@ def wait_at_exit(tell: Callable[[str], None]) -> None:
 def _after_fork_in_child() -> None:
     global _handover
     inherited, _handover = _handover, _Handover()
-    for process in inherited.processes:  # else the pipe would not end with the parent
+    for process in inherited.processes:  # otherwise the pipe would not end with the parent
         process.let_go()
     inherited.processes.clear()
 

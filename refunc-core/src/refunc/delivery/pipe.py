@@ -1,19 +1,25 @@
-"""The training's end of the pipe to a delivery process: what is started at the other end, and what goes through."""
+"""The training's ends of the pipes to a delivery process: starting it, its messages, and its answer."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import signal
 import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 import attrs
 
 from refunc.delivery.cursor import Cursor
-from refunc.journal.child import command
+from refunc.delivery.custody import load_cursor
+from refunc.journal.opening import NoDescriptorError
+from refunc.journal.provenance import key
+from refunc.outlets.file import above_standard
 from refunc.plugins.integration import Passport
+from refunc.processes.own_process import command, environment
 
 
 @attrs.frozen
@@ -24,41 +30,52 @@ class Attachment:
     passport: Passport
 
     def cursor(self) -> Cursor:
-        """How far its delivery is, as the one who delivers last saved it."""
-        return Cursor.load(self.folder, self.passport.key, self.passport.name)
+        """The cursor of its delivery, as it was last saved; unknown if no file can be opened."""
+        try:
+            return load_cursor(self.folder, self.passport.key, self.passport.name)
+        except NoDescriptorError:
+            return Cursor(self.folder, self.passport.key, self.passport.name)
 
     def message(self) -> bytes:
-        """The line that tells a delivery process of it."""
-        fields = {"folder": str(self.folder), "passport": attrs.asdict(self.passport)}
+        """The line that hands it to a delivery process, with the key by which this process signs records."""
+        fields = {"folder": str(self.folder), "passport": attrs.asdict(self.passport), "key": key().hex()}
         return json.dumps(fields).encode("ascii") + b"\n"
 
 
 class Process:
-    """A delivery process and what it was given."""
+    """A delivery process and its attachments."""
 
     def __init__(self, attachments: Iterable[Attachment] = ()) -> None:
-        """Raises OSError where the process cannot be started."""
+        """Raises OSError if the process cannot be started, and NoPythonError if none ever can be."""
         self.attachments: list[Attachment] = []
-        reading, self._pipe = os.pipe()
+        self.started_at = time.monotonic()
+        self._has_begun = False
+        self._pipe = self._answer = -1
+        reading = answering = -1
         try:
+            reading, self._pipe = map(above_standard, os.pipe())
+            self._answer, answering = map(above_standard, os.pipe())
+            os.set_blocking(self._answer, False)
             self._popen = subprocess.Popen(
                 command("refunc.delivery.process:main", str(reading), str(os.getpid())),
+                env=environment(answering),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(reading,),
+                pass_fds=(reading, answering),
                 start_new_session=True,  # Ctrl-C at the terminal is for the training
             )
         except BaseException:
-            os.close(self._pipe)
+            self._close_pipes()
             raise
         finally:
-            os.close(reading)
+            _close(reading)
+            _close(answering)
         for attachment in attachments:
             self.give(attachment)
 
     def give(self, attachment: Attachment) -> None:
-        """Have it deliver to *attachment* as well."""
+        """Make it deliver to *attachment* as well."""
         self.attachments.append(attachment)
         with contextlib.suppress(BrokenPipeError):  # it died: `is_alive` will tell
             rest = memoryview(attachment.message())
@@ -66,17 +83,45 @@ class Process:
                 rest = rest[os.write(self._pipe, rest) :]
 
     def is_alive(self) -> bool:
-        """Whether it runs."""
+        """Whether it is running."""
         return self._popen.poll() is None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether Python has started in it, with refunc's program."""
+        if not self._has_begun:
+            with contextlib.suppress(OSError):  # no answer yet
+                self._has_begun = bool(os.read(self._answer, 1))
+        return self._has_begun
+
     def manner(self) -> str:
-        """How it died."""
+        """How it ended, as text."""
         code = self._popen.returncode
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
+    def ended_itself(self) -> bool:
+        """Whether it exited by itself, and not by a signal."""
+        return self._popen.returncode >= 0
+
+    def kill(self) -> None:
+        """Kill it and its children."""
+        with contextlib.suppress(OSError):  # it has just ended
+            os.killpg(self._popen.pid, signal.SIGKILL)
+        self._popen.wait()
+
     def let_go(self) -> None:
-        """Close the pipe, which says that this process has nothing more to give, and leave the other one to itself."""
-        with contextlib.suppress(OSError):
-            os.close(self._pipe)
-        # It goes on alone. Without this, Python would warn that it was forgotten.
+        """Close the pipe, which means that no more attachments come, and let the process continue alone."""
+        self._close_pipes()
+        # It continues alone. Without this, Python would warn of a process that is still running.
         self._popen.returncode = self._popen.returncode if self._popen.returncode is not None else 0
+
+    def _close_pipes(self) -> None:
+        pipe, answer, self._pipe, self._answer = self._pipe, self._answer, -1, -1
+        _close(pipe)
+        _close(answer)
+
+
+def _close(fd: int) -> None:
+    if fd >= 0:
+        with contextlib.suppress(OSError):
+            os.close(fd)

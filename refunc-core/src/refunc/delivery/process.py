@@ -1,10 +1,10 @@
 """
 The delivery process: one for a training process, for all its runs, with a courier thread for each integration.
 
-It gets integrations through a pipe, as lines of JSON, because options may hold secrets, which argv and the environment
-would show to others. The pipe's end tells it that the training is gone, however that ended; so does another parent, for
-a child of the training may hold the pipe open without knowing. It goes on until all is
-delivered, the runs' folders are gone, or `REFUNC_DELIVERY_LINGER` seconds (default 600) have passed.
+It gets integrations through a pipe, as lines of JSON, because options may contain secrets, which argv and the
+environment would expose. The end of the pipe tells it that the training is gone; so does a changed parent process, as
+a child of the training may keep the pipe open. It continues until everything is delivered, the runs' folders are gone,
+or `REFUNC_DELIVERY_LINGER` seconds (default 600) have passed.
 """
 
 from __future__ import annotations
@@ -22,19 +22,24 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
-from refunc.delivery.courier import Courier, load
-from refunc.journal.file import no_links
+from refunc.delivery.courier import Courier
+from refunc.journal import provenance
 from refunc.journal.folder import DELIVERY, refuse_link
-from refunc.plugins.integration import Passport, build
+from refunc.outlets.file import no_links
+from refunc.outlets.foreign import own_logger
+from refunc.plugins.integration import Passport, build, load
+from refunc.values import settings
+from refunc.values.printable import printable
+from refunc.values.secrets import without_secrets
 
 LINGER = 600.0
 _TICK = 0.05
-#: Seconds in which what a training wrote into the pipe before it ended is read.
+#: Seconds for reading the last messages of a training that has ended.
 _LAST_WORDS = 0.5
 #: Seconds that couriers get to close their backends at the end.
 _CLOSE = 10.0
 
-report = logging.getLogger("refunc.delivery")
+report = own_logger("refunc.delivery")
 
 
 def main(fd: str, parent: str) -> None:
@@ -50,7 +55,7 @@ def main(fd: str, parent: str) -> None:
             courier.report_if_stuck()
         if control.is_closed and not control.messages:
             gone_at = gone_at or time.monotonic()
-            if all(courier.is_done for courier in couriers.values()) or time.monotonic() - gone_at > _linger():
+            if all(courier.may_close for courier in couriers.values()) or time.monotonic() - gone_at > _linger():
                 break
         time.sleep(_TICK)
     deadline = time.monotonic() + _CLOSE
@@ -64,7 +69,7 @@ def main(fd: str, parent: str) -> None:
 
 
 def _stand_back() -> None:
-    """Leave the training the first turn on a busy machine, and the last place where memory runs out."""
+    """Yield the CPU to the training on a busy machine, and be killed before it if memory runs out."""
     with contextlib.suppress(OSError, AttributeError):
         os.nice(5)
     with contextlib.suppress(OSError):
@@ -92,18 +97,19 @@ class _Control:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing more will come."""
-        if self._is_at_end or os.name == "nt":  # where there is no fork, and a parent's id stays
+        """Whether no more messages will come."""
+        if self._is_at_end or os.name == "nt":  # no fork here, and a parent's id never changes
             return self._is_at_end
         if os.getppid() == self._parent:
             return False
-        # Its last words are in the pipe: the thread that reads gets a moment for them.
+        # Its last messages may be in the pipe: the reading thread gets a moment for them.
         self._orphaned_at = self._orphaned_at or time.monotonic()
         return time.monotonic() - self._orphaned_at > _LAST_WORDS and not select.select([self._file], [], [], 0)[0]
 
 
 def _take(message: dict[str, Any], couriers: dict[str, Courier]) -> None:
     folder = Path(message["folder"])
+    provenance.adopt(message["key"])
     _log_to(folder)
     passport = Passport(**message["passport"])
     courier = couriers.get(passport.key)
@@ -114,11 +120,11 @@ def _take(message: dict[str, Any], couriers: dict[str, Courier]) -> None:
 
 
 def _make(passport: Passport) -> Any:
-    return build(load(passport.path), passport.name, passport.options or {})
+    return build(load(passport.path, passport.file), passport.name, passport.options or {})
 
 
 def _log_to(folder: Path) -> None:
-    """Keep what happens here, plugins' own lines included, in the run's folder: `delivery/process.log`."""
+    """Log everything here, plugins' own lines included, to `delivery/process.log` in the run's folder."""
     root = logging.getLogger()
     if any(isinstance(handler, logging.FileHandler) for handler in root.handlers):
         return
@@ -128,10 +134,21 @@ def _log_to(folder: Path) -> None:
         handler = _LogFile(folder / DELIVERY / "process.log", encoding="utf-8", errors="backslashreplace")
     except OSError:
         return
-    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(_SafeFormatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
     report.setLevel(logging.DEBUG)
+
+
+class _SafeFormatter(logging.Formatter):
+    """
+    Masks secrets in formatted lines, tracebacks included: plugins and their clients quote their arguments.
+
+    They quote answers of servers as well, so control characters and line breaks in them are escaped.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(without_secrets(super().format(record)))
 
 
 class _LogFile(logging.FileHandler):
@@ -141,7 +158,5 @@ class _LogFile(logging.FileHandler):
 
 
 def _linger() -> float:
-    try:
-        return float(os.environ.get("REFUNC_DELIVERY_LINGER", "") or LINGER)
-    except ValueError:
-        return LINGER
+    seconds = settings.DELIVERY_LINGER.seconds()
+    return seconds if seconds is not None else LINGER

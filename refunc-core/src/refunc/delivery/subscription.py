@@ -1,13 +1,11 @@
 """
 One run for one integration: windows from the journal, hooks called, the cursor moved.
 
-Everything here runs on the integration's courier thread, but `report_stuck`.
+Everything here runs on the integration's courier thread, except `report_stuck`. `settlement` decides about each call.
 """
 
 from __future__ import annotations
 
-import logging
-import random
 import time
 from pathlib import Path
 
@@ -16,285 +14,209 @@ import attrs
 from refunc.delivery.backend import Backend
 from refunc.delivery.cursor import Cursor
 from refunc.delivery.custody import Custody
-from refunc.delivery.dead_letters import DeadLetters
+from refunc.delivery.dead_letters import DeadLetters, is_aside
 from refunc.delivery.feed import Feed
-from refunc.delivery.window import TRIES, Call, Window
-from refunc.plugins.errors import Pause, Reject, Retry
+from refunc.delivery.settlement import Settlement
+from refunc.delivery.waiting import is_done_at
+from refunc.delivery.window import Call, State, Window
+from refunc.outlets.foreign import own_logger
 
-#: Seconds before the first repetition of a call, and at most; between them it doubles, with jitter.
-FIRST_DELAY, LAST_DELAY = 0.5, 30.0
-#: Seconds between two calls to a backend that refuses the credentials.
-PAUSE = 60.0
-#: Dead letters in a row, for unknown errors, after which an integration is left alone.
-QUARANTINE = 10
+#: Seconds before each retry of records that were set aside, once the run has ended and all else is delivered.
+AT_THE_END = (0.0, 5.0, 25.0)
+#: Seconds between two such retries while the run continues and nothing else is to be delivered.
+MEANWHILE = 60.0
 
-report = logging.getLogger("refunc.delivery")
+report = own_logger("refunc.delivery")
 
 
 class Subscription:
     """Delivers one run. `advance` does one small thing at a time and never raises."""
 
-    def __init__(self, folder: Path, key: str, name: str, *, keeps: bool = True, revives: bool = False) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        key: str,
+        name: str,
+        *,
+        keeps: bool = True,
+        revives: bool = False,
+        at_the_end: tuple[float, ...] = AT_THE_END,
+    ) -> None:
         """
         Args:
-            keeps: Whether delivery goes on where an earlier one stopped; a `live` integration begins anew.
+            keeps: Whether delivery continues where an earlier one stopped; a `live` integration starts again.
             revives: Try dead letters again, each once, when all else is delivered.
+            at_the_end: Seconds before each retry of records that were set aside, when the run has ended.
         """
-        #: How many calls were settled; from any thread, to see whether there is progress.
-        self.settled = 0
         self.folder = folder
         self.name = name
-        self.retry_at = 0.0
-        self.is_abandoned = False
-        #: Whether there are dead letters to be tried again, as far as is known.
+        #: Whether there may be dead letters to try again.
         self.revives = revives
         self._custody = Custody(folder, key, name, keeps=keeps)
         self._feed = Feed(folder, self.cursor.positions)
         self._letters = DeadLetters(folder, key)
-        self._window = Window()
-        self._delay = 0.0
-        self._dead_in_row = 0
-        self._called = False
+        self._settlement = Settlement(folder, name, self._custody, self._feed, self._letters)
+        self._tries = list(at_the_end)
+        self._aside_at = time.monotonic() + MEANWHILE
+        self._has_called = False
 
-    # -- what others ask ---------------------------------------------------------------------------------------------
+    # -- state -------------------------------------------------------------------------------------------------------
 
     @property
     def cursor(self) -> Cursor:
-        """How far delivery is; the saved one may be behind it, or before it where another process delivers."""
+        """The progress of delivery; the saved cursor may lag behind it, or be ahead if another process delivers."""
         return self._custody.cursor
 
     @property
+    def settled(self) -> int:
+        """How many calls were settled; read by any thread to measure progress."""
+        return self._settlement.settled
+
+    @property
+    def retry_at(self) -> float:
+        """The time of the next try, by the monotonic clock."""
+        return self._settlement.retry_at
+
+    @retry_at.setter
+    def retry_at(self, retry_at: float) -> None:
+        self._settlement.retry_at = retry_at
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether it is left to a later `refunc sync`."""
+        return self._settlement.is_abandoned
+
+    @property
     def is_done(self) -> bool:
-        """Whether the run has ended and all of it is delivered, or it is gone, or was given up."""
+        """Whether the run has ended and is completely delivered, is gone, or was given up."""
         if self.is_abandoned or self._feed.is_gone:
             return True
-        return not self._window.calls and not self.revives and self.cursor.is_done
+        is_left = self.revives or (self.cursor.aside and self._tries)
+        return self._settlement.window.is_settled and not is_left and is_done_at(self.cursor)
 
     @property
     def is_ours(self) -> bool:
-        """Whether this process is the one that delivers, so that `cursor` is true and the saved one may lag behind."""
+        """Whether this process delivers, so that `cursor` is current and the saved one may lag behind."""
         return self._custody.is_held
 
     def report_stuck(self, seconds: float) -> None:
-        """Say that a hook has not come back for *seconds*; called by another thread."""
-        self.cursor.state = "stuck"
-        self.cursor.note(f"a hook has not returned for {seconds:.0f} s")
-        self._custody.save()
+        """Report that a hook has not returned for *seconds*; called by another thread."""
+        self._settlement.say_stuck(seconds)
 
     def fail(self, error: BaseException, *, after: float | None = None, state: str = "retrying") -> None:
-        """Note *error* and come back later: after so many seconds, or as the back-off says."""
-        self._delay = min(LAST_DELAY, self._delay * 2 or FIRST_DELAY)
-        # Full jitter would ask a struggling server at once as often as not; half of it spreads clients as well.
-        pause = after if after is not None else self._delay * random.uniform(0.5, 1.0)
-        self.retry_at = time.monotonic() + max(0.0, pause)
-        self.cursor.note(error)
-        if self.cursor.state != state:
-            report.warning("%s: %s: %s", self.name, state, self.cursor.last_error)
-        self.cursor.state = state
-        self._custody.save()
+        """Note *error*, which no record caused, and try again later."""
+        self._settlement.fail(error, after=after, state=state)
 
     def abandon(self, error: BaseException | str) -> None:
         """Leave the rest to a later `refunc sync`."""
-        self.cursor.note(error)
-        self.cursor.state = "quarantined"
-        self.is_abandoned = True
-        report.error("%s: left alone until `refunc sync`: %s", self.name, self.cursor.last_error)
-        self._custody.save()
+        self._settlement.abandon(error)
 
     def close(self) -> None:
-        """Save the cursor and let another process go on."""
-        if self._called and not self.is_abandoned and not self.cursor.ended:
+        """Save the cursor and let another process continue."""
+        if self._has_called and not self.is_abandoned and not self.cursor.ended:
             self.cursor.state = "stopped" if self.cursor.state == "ok" else self.cursor.state
+        self._letters.remove_delivered()
         self._custody.save()
         self._custody.release()
 
     def save_if_due(self) -> None:
-        """Save a cursor that has moved, at most every fiftieth of a second."""
+        """Save a cursor that has moved, at most every fiftieth of a second, and remove delivered letters."""
+        self._letters.remove_delivered(at_once=False)
         self._custody.save_if_due()
 
     # -- delivering --------------------------------------------------------------------------------------------------
 
     def wants(self) -> bool:
-        """Whether there is something to call the backend for now."""
+        """Whether there is a call to make now."""
         if time.monotonic() < self.retry_at:
             self._step_aside()
             return False
         if self.is_abandoned or not self._is_ready():
             return False
-        while not self._window.calls:
-            self._window = self._feed.window(self.cursor)
-            if not self._window.has_records:
+        settlement = self._settlement
+        while settlement.window.is_settled:
+            settlement.window = self._feed.window(self.cursor)
+            if not settlement.window.has_records:
                 break
-            if not self._window.calls:
-                self._window_done()
-        if self.revives and not self._window.calls:
+            if not settlement.window.calls:
+                settlement.finish_window()
+        if settlement.window.is_settled and (self.revives or self._is_aside_due()):
             self._fill_letters()
-        return bool(self._window.calls)
+        return settlement.window.next() is not None
 
     def advance(self, backend: Backend) -> None:
-        """Make the next call of the window and settle what came of it."""
-        calls = self._window.calls
-        if self._window.is_fresh:
-            self._begin_window(backend)
-            if not calls:
-                return
-        if not self._called:
-            self._called = True
-            report.debug("%s: delivering %s", self.name, self.folder.name)
-        call = calls[0]
-        try:
-            if call.letter is not None:
-                self._try_again(backend, call, call.letter)
-                return
-            backend.perform(call, self._feed.run(self.cursor))
-        except BaseException as error:  # a plugin's code: it may also raise SystemExit
-            self._settle(call, error)
+        """Make the next call of the window and settle its result."""
+        settlement = self._settlement
+        if settlement.window.is_fresh:
+            settlement.begin(backend)
+        call = settlement.window.next()
+        if call is None:
             return
-        calls.popleft()
-        self._dead_in_row = 0
-        self._succeeded(call)
+        if not self._has_called:
+            self._has_called = True
+            report.debug("%s: delivering %s", self.name, self.folder.name)
+        try:
+            self._make(call, backend)
+        except BaseException as error:  # a plugin's code: it may also raise SystemExit
+            settlement.failed(call, error, backend)
+            return
+        settlement.taken(call)
 
-    def _begin_window(self, backend: Backend) -> None:
-        """Leave out what the plugin has no hook for; where nothing may be sent twice, save the cursor first."""
-        window = self._window
-        window.is_fresh = False
-        for call in [call for call in window.calls if call.hook not in backend.names]:
-            window.calls.remove(call)
-            self._succeeded(call)
-        window.is_whole = True
-        if window.calls and backend.is_once:
-            window.is_claimed = True
-            self._move()
-            self.cursor.ended |= window.calls[0].hook == "on_run_end"
-            self._custody.save(sync=True)
+    def _make(self, call: Call, backend: Backend) -> None:
+        run = self._feed.run(self.cursor)
+        if call.letter is None:
+            backend.perform(call, run)
+        elif call.hook in backend.names:
+            with self._letters.delivering(call.letter, is_once=backend.is_once):
+                backend.perform(call, attrs.evolve(run, revived=True))
+            self._letters.remove_delivered(at_once=self._settlement.window.is_last(call))
+            if is_aside(call.letter):
+                self.cursor.aside = max(0, self.cursor.aside - 1)
+            else:
+                self.cursor.dead = max(0, self.cursor.dead - 1)
 
     def _is_ready(self) -> bool:
-        """Whether the run is there and this process is the one that delivers it."""
+        """Whether the run exists and this process delivers it."""
         if not self._custody.is_held:
             if not self._feed.is_made() or not self._custody.take():
                 return False
             self._feed.go_on_at(self.cursor.positions)
         return True
 
+    def _is_aside_due(self) -> bool:
+        """Whether records that were set aside are to be tried again now; if so, each is tried once."""
+        if not self.cursor.aside:
+            return False
+        if self.cursor.ended:
+            if not self._tries:
+                return False
+            self._aside_at = min(self._aside_at, time.monotonic() + self._tries[0])
+        if time.monotonic() < self._aside_at:
+            return False
+        self._aside_at = time.monotonic() + MEANWHILE
+        self._letters.tried.clear()
+        if self.cursor.ended:
+            self._tries.pop(0)
+        return True
+
     def _fill_letters(self) -> None:
+        self._letters.remove_delivered()
         lines = self._letters.lines()
-        self.cursor.dead = len(lines)  # somebody may have removed some
-        self._window = Window(self._letters.untried(lines))
-        self._window.is_fresh = False
-        if not self._window.calls:
+        self.cursor.dead, self.cursor.aside = self._letters.count()  # a user may have removed some
+        calls = self._letters.untried(lines, aside_only=not self.revives)
+        window = self._settlement.window = Window(calls, state=State.BEGUN)
+        if not window.calls:
             self.revives = False
             self._custody.save()
 
-    def _try_again(self, backend: Backend, call: Call, letter: bytes) -> None:
-        if call.hook in backend.names:
-            with self._letters.delivering(letter, is_once=backend.is_once):
-                backend.perform(call, self._feed.run(self.cursor))
-            self.cursor.dead = max(0, self.cursor.dead - 1)
-        self._letters.tried.add(letter)
-        self._window.calls.popleft()
-        self._dead_in_row = 0
-        self._settled()
-        self._custody.save()
-
-    def _settle(self, call: Call, error: BaseException) -> None:
-        match error:
-            case Pause() | Retry() | OSError():
-                if call.hook == "on_run_end" and call.letter is None:  # it was not taken, so a claim to it is void
-                    self.cursor.ended, self._window.is_claimed, self._window.is_fresh = False, False, True
-                if isinstance(error, Pause):
-                    self.fail(error, after=PAUSE, state="paused")
-                else:
-                    self.fail(error, after=getattr(error, "after", None))
-            case Reject():
-                self._split(call, error)
-            case _:
-                call.failures += 1
-                self._window.is_whole = False
-                if call.failures < TRIES:
-                    self.fail(error, after=min(2.0, 0.05 * 2**call.failures))
-                else:
-                    report.error("%s: %s failed", self.name, call.hook, exc_info=error)
-                    self._split(call, error)
-
     def _step_aside(self) -> None:
         """
-        Until the next try, leave a run that has ended to whoever comes: to a `refunc sync` with better credentials.
+        Until the next try, release an ended run to other processes, such as a `refunc sync` with new credentials.
 
-        Not with a window of which something is settled, or that the cursor, moved first, has left behind already.
+        Not if a part of the window is settled, or if the cursor was moved past it before it was sent.
         """
-        is_whole = self._window.is_whole and not self._window.is_claimed
-        if is_whole and self._custody.is_held and self._custody.keeps and self._feed.is_at_rest:
-            self._window.calls.clear()
+        window = self._settlement.window
+        if window.may_be_left and self._custody.is_held and self._custody.keeps and self._feed.is_at_rest:
+            window.leave()
+            self._letters.remove_delivered()
             self._custody.release()
-
-    def _split(self, call: Call, error: BaseException) -> None:
-        calls = self._window.calls
-        self._window.is_whole = False
-        self.cursor.note(error)
-        calls.popleft()
-        if not call.is_single:
-            calls.extendleft(reversed(call.halves()))
-            return
-        self._dead_in_row += not isinstance(error, Reject)
-        if self._dead_in_row >= QUARANTINE:
-            calls.appendleft(call)
-            self.abandon(f"{QUARANTINE} records in a row failed; the last: {self.cursor.last_error}")
-            return
-        report.error("%s: %s was refused for good: %s", self.name, call.hook, self.cursor.last_error)
-        if call.letter is not None:  # it stays where it is
-            self._letters.tried.add(call.letter)
-            self._settled()
-            return
-        self._window.refused.append((call, self.cursor.last_error))
-        if self._window.is_claimed or call.hook in (
-            "on_run_start",
-            "on_run_end",
-        ):  # the cursor does not come back to it
-            self._bury()
-        self._succeeded(call)
-
-    def _bury(self) -> None:
-        """Keep what no backend takes; with the window, for all of one that is left alone is delivered again."""
-        refused, self._window.refused = self._window.refused, []
-        self.cursor.dead += len(refused)
-        for call, error in refused:
-            try:
-                self._letters.add(call, error)
-            except OSError as problem:
-                report.error("%s: the dead letter could not be written: %s", self.name, problem)
-
-    def _settled(self) -> None:
-        self.settled += 1
-        self._window.is_whole = False
-        self._delay = 0.0
-        self.retry_at = 0.0
-        if self.cursor.state != "ok":
-            report.debug("%s: delivering again", self.name)
-            self.cursor.state = "ok"
-
-    def _succeeded(self, call: Call) -> None:
-        self._settled()
-        if call.hook == "on_run_start":
-            self.cursor.started = True
-        elif call.hook == "on_run_end":
-            self.cursor.end = None
-            self.cursor.delivered += 1
-            self.cursor.ended = True  # last: others look at it for whether all is done
-            self._custody.save()
-            return
-        if not self._window.calls:
-            self._window_done()
-
-    def _window_done(self) -> None:
-        self.cursor.delivered += self._window.delivered
-        self.cursor.dropped += self._window.dropped
-        self._bury()
-        self._move()
-        self._custody.save_if_due()
-
-    def _move(self) -> None:
-        # Together: the end counts as waiting by its line as long as the positions stand before it.
-        self.cursor.positions = self._feed.positions
-        if self._window.end is not None:
-            self.cursor.end = attrs.asdict(self._window.end)
-        self._custody.move()

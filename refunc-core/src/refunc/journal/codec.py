@@ -2,11 +2,11 @@
 One record as one line of JSON, and back.
 
 Every line is a JSON object in ASCII that ends in its own checksum: `,"crc":"9a0b1c2d"}`, the CRC-32 (IEEE, as in
-zlib) of the line without that member. So a line is plain JSON to any tool, and a torn or damaged one is known.
+zlib) of the line without that member. So a line is plain JSON to any tool, and a torn or damaged line is detected.
 ASCII, because a C1 control or a bidi override in a message would otherwise reach a terminal through `cat`.
 
-JSON has no NaN. A non-finite number stands as `null`, and the member `nonfinite` says by JSON Pointer (RFC 6901) what
-it was: `{"metrics": {"loss": null}, "nonfinite": {"/metrics/loss": "NaN"}}`, which any reader takes.
+JSON has no NaN. A non-finite number is written as `null`, and the member `nonfinite` gives its value by JSON Pointer
+(RFC 6901): `{"metrics": {"loss": null}, "nonfinite": {"/metrics/loss": "NaN"}}`, which any reader accepts.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ import json
 import math
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, repeat
 from typing import Any
 
 import msgspec
 
-from refunc.journal.values import nonfinite_name
+from refunc.values.jsonable import nonfinite_name
 
-#: A longer line is no record of ours. DuckDB takes no JSON object above 16 MiB either.
+#: A longer line is not one of our records. DuckDB takes no JSON object above 16 MiB either.
 MAX_LINE_BYTES = 16_000_000
 #: Values in a line, of which each takes a reader up to a hundred bytes where the line has two, as in `[],[],[]`.
 MAX_VALUES = 60_000
-#: Levels that a line may be nested: more than a writer makes, and few enough for whatever walks through it.
+#: Levels that a line may be nested: more than a writer makes, and few enough for code that walks through it.
 MAX_LEVELS = 100
 
 _fast = msgspec.json.Encoder().encode
@@ -44,7 +44,7 @@ def encode_line(row: Any) -> bytes:
     """Return *row*, a JSON-able dict (`values.jsonable`) or a struct that encodes to one, as a sealed line."""
     try:
         body = _fast(row)
-    except Exception:  # a lone surrogate, which is no text in any encoding
+    except Exception:  # a lone surrogate, which no encoding can represent
         return seal(_careful_body(row))
     if b"null" in body or not body.isascii():
         body = _careful_body(row)
@@ -59,11 +59,11 @@ def encode_lines(rows: list[Any]) -> bytes:
 
     Raises:
         ValueError: A line is longer, or has more values, than readers take.
-        Exception: Whatever else keeps a row from being encoded.
+        Exception: Any other reason why a row cannot be encoded.
     """
     try:
         text = _fast_lines(rows)
-    except Exception:  # a lone surrogate, which is no text in any encoding
+    except Exception:  # a lone surrogate, which no encoding can represent
         bodies = list(map(_careful_body, rows))
     else:
         bodies = text.split(b"\n")[:-1]
@@ -81,7 +81,7 @@ def encode_lines(rows: list[Any]) -> bytes:
 
 
 def _sealed(bodies: list[bytes]) -> bytes:
-    """Return the JSON objects *bodies* as lines, each with its checksum: what `seal` does, for many."""
+    """Return the JSON objects *bodies* as lines, each with its checksum: `seal` for many."""
     checksums = struct.pack(f">{len(bodies)}I", *map(zlib.crc32, bodies)).hex("\n", 4).encode().split(b"\n")
     open_bodies = [body[:-1] for body in bodies]
     parts = zip(open_bodies, repeat(CRC_MARK), checksums, repeat(b'"}\n'), strict=False)
@@ -94,24 +94,26 @@ def seal(body: bytes) -> bytes:
 
 
 def decode_line(line: bytes) -> dict[str, Any] | None:
-    """Return the record in *line* (no newline), without its checksum; None where the line is torn or damaged."""
+    """Return the record in *line* (no newline), without its checksum; None if the line is torn or damaged."""
     if len(line) <= CRC_LENGTH or line[-2:] != b'"}' or line[-CRC_LENGTH:-10] != CRC_MARK:
         return None
     body = line[:-CRC_LENGTH] + b"}"
     try:
         if line[-10:-2] != b"%08x" % zlib.crc32(body):
             return None
-        if len(body) > MAX_VALUES and has_too_many_values(body):  # each has a byte at least, so most lines need no look
+        if len(body) > MAX_VALUES and has_too_many_values(
+            body
+        ):  # each takes at least a byte, so most lines need no check
             return None
         fields = _decode(body)
     except (ValueError, RecursionError, msgspec.DecodeError):
         return None
-    # No text is nested deeper than it has brackets, and nearly none has so many that they must be followed.
+    # A text is not nested deeper than it has brackets, and very few have so many that they must be followed.
     if not isinstance(fields, dict) or (body.count(b"[") + body.count(b"{") > MAX_LEVELS and _is_too_deep(fields)):
         return None
     nonfinite = fields.pop("nonfinite", None)
     if isinstance(nonfinite, dict):
-        _restore(fields, nonfinite)
+        restore_nonfinite(fields, nonfinite)
     return fields
 
 
@@ -119,7 +121,7 @@ def has_too_many_values(body: bytes) -> bool:
     """Whether the JSON text *body* has more than `MAX_VALUES`; decided by its commas and brackets, before decoding."""
     if _marks(body, 0, len(body)) <= MAX_VALUES:
         return False
-    # Those inside of texts are none. Without escapes a text ends at the next quote.
+    # Those inside of texts do not count. Without escapes a text ends at the next quote.
     body = body.replace(rb"\\", b"").replace(rb"\"", b"")
     count = at = 0
     for _ in range(2 * MAX_VALUES):  # a value is one text at most, and its name another
@@ -154,23 +156,33 @@ def _careful_body(row: Any) -> bytes:
 
 
 def _encode_carefully(fields: dict[str, Any]) -> bytes:
+    return _plain(with_nonfinite_apart(fields, encodable)).encode("ascii")
+
+
+def with_nonfinite_apart(fields: dict[str, Any], spell: Callable[[str], str] = str) -> dict[str, Any]:
+    """
+    Return a copy of *fields* with None for NaN and the infinities, and a member `nonfinite` with their values.
+
+    Args:
+        spell: Converts each text in it.
+    """
     nonfinite: dict[str, str] = {}
-    finite = _finite(fields, "", nonfinite)
+    finite: dict[str, Any] = _finite(fields, "", nonfinite, spell)
     if nonfinite:
         finite["nonfinite"] = nonfinite
-    return _plain(finite).encode("ascii")
+    return finite
 
 
-def _finite(value: Any, pointer: str, nonfinite: dict[str, str]) -> Any:
+def _finite(value: Any, pointer: str, nonfinite: dict[str, str], spell: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
         return {
-            encodable(key): _finite(item, f"{pointer}/{_escape(encodable(key))}", nonfinite)
+            spell(key): _finite(item, f"{pointer}/{_escape(spell(key))}", nonfinite, spell)
             for key, item in value.items()
         }
     if isinstance(value, (list, tuple)):
-        return [_finite(item, f"{pointer}/{index}", nonfinite) for index, item in enumerate(value)]
+        return [_finite(item, f"{pointer}/{index}", nonfinite, spell) for index, item in enumerate(value)]
     if isinstance(value, str):
-        return encodable(value)
+        return spell(value)
     if isinstance(value, float) and not math.isfinite(value):
         nonfinite[pointer] = nonfinite_name(value)
         return None
@@ -182,7 +194,8 @@ def encodable(value: str) -> str:
     return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _restore(fields: dict[str, Any], nonfinite: dict[str, str]) -> None:
+def restore_nonfinite(fields: dict[str, Any], nonfinite: Mapping[str, Any]) -> None:
+    """Put back into *fields* the values that `with_nonfinite_apart` has taken out."""
     for pointer, name in nonfinite.items():
         target: Any = fields
         try:
@@ -193,7 +206,7 @@ def _restore(fields: dict[str, Any], nonfinite: dict[str, str]) -> None:
             if target[key] is None:
                 target[key] = NONFINITE[name]
         except (KeyError, IndexError, TypeError, ValueError):
-            continue  # a pointer that points nowhere, or a word of no meaning: what stands there stays
+            continue  # a pointer without a target, or an unknown word: the value stays as it is
 
 
 def _escape(key: str) -> str:

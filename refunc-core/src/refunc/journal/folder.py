@@ -1,23 +1,27 @@
-"""The run's folder: its birth record `run.json`, and where things lie in it."""
+"""The run's folder: its birth record `run.json`, and the paths in it."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
 import stat
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from refunc.journal.file import lock, write_whole
-from refunc.journal.names import new_id
+from refunc.outlets.file import open_file, write_whole
+from refunc.outlets.replaced import Draft
+from refunc.processes.family import FAMILY, marks_of
+from refunc.processes.opener import OPENED_BY, facts_of_this_process
 
 RUN_JSON = "run.json"
 JOURNAL = "journal"
 ARTIFACTS = "artifacts"
 DELIVERY = "delivery"
 SEGMENT_SUFFIX = ".jsonl"
+#: Size in bytes at which a segment is full.
+SEGMENT_BYTES = 16 << 20
 
 
 class RunFolder:
@@ -35,32 +39,27 @@ class RunFolder:
 
     def create(self) -> None:
         """
-        Make the folder and `run.json`, complete or not at all; once is enough.
+        Make the folder and `run.json`, complete or not at all; again if they were deleted while the run is open.
 
         The process holds a lock on `run.json` from before the file can be seen until it ends, however it ends: that is
         how a reader knows, without a server, whether a run without an end record is running or crashed.
 
         Raises:
-            OSError: It cannot be made now; what was made so far does no harm.
+            OSError: It cannot be made now; an unfinished folder does no harm.
         """
-        if self._created:
+        if self._created and (self._lock_fd < 0 or (self.path / RUN_JSON).exists()):
             return
         os.makedirs(self.path / JOURNAL, exist_ok=True)
         _write_once(self.path / ".gitignore", b"*\n")
-        target = self.path / RUN_JSON
-        draft = self.path / f".{RUN_JSON}.{new_id()}"
-        fd = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
-        try:
-            write_whole(fd, json.dumps(self.birth, indent=2).encode("ascii") + b"\n")
-            os.fsync(fd)
-            lock(fd)
-            os.rename(draft, target)
-        except BaseException:
-            os.close(fd)
-            with contextlib.suppress(OSError):
-                os.unlink(draft)
-            raise
-        self._lock_fd = fd
+        with Draft(self.path / RUN_JSON) as draft:
+            if not draft.is_locked:
+                raise BlockingIOError(errno.EAGAIN, "another process has locked it", str(draft.path))
+            birth = {**self.birth, FAMILY: marks_of(self.path, self.birth["run_id"])}
+            birth[OPENED_BY] = facts_of_this_process(os.fstat(draft.fd).st_dev)
+            write_whole(draft.fd, json.dumps(birth, indent=2).encode("ascii") + b"\n")
+            draft.put(sync=True)
+            self.release()
+            self._lock_fd = draft.taken()
         self._created = True
 
     def release(self) -> None:
@@ -71,16 +70,16 @@ class RunFolder:
 
 
 def refuse_link(path: Path) -> None:
-    """Raise OSError where the folder *path* of a run is a link: what belongs to a run stays in its folder."""
+    """Raise OSError if the folder *path* of a run is a link: the files of a run stay in its folder."""
     if path.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
 
 
 def size_of(path: str | os.PathLike[str]) -> int:
     """
-    Return the bytes of the files below the folder *path*, or of it where it is no folder. Links are not followed.
+    Return the bytes of the files below *path*, or of *path* itself if it is not a folder. Links are not followed.
 
-    What cannot be read, or was removed since, counts nothing. Not by os.walk: in CPython 3.12 a Ctrl-C within it
+    Files that cannot be read, or were removed since, do not count. Not by os.walk: in CPython 3.12 a Ctrl-C within it
     may come out as a TypeError (https://github.com/python/cpython/issues/108214).
     """
     total, found = 0, [os.fspath(path)]
@@ -99,7 +98,8 @@ def size_of(path: str | os.PathLike[str]) -> int:
 
 def _write_once(path: Path, data: bytes) -> None:
     try:
-        with open(path, "xb") as file:
-            file.write(data)
+        file = FileIO(path, "xb", opener=open_file)  # `open` is gone from the builtins at interpreter shutdown
     except FileExistsError:
         return
+    with file:
+        write_whole(file.fileno(), data)

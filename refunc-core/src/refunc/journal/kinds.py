@@ -1,4 +1,7 @@
-"""The kinds of line that a journal has, and the states of a run. A name is in people's files: added, never changed."""
+"""
+The kinds of line that a journal has, and the states of a run. Names are in people's files: they may be added, never
+changed.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from typing import Final
 FORMAT: Final = 1
 
 SEGMENT: Final = "segment"
+#: The first line of a file that contains many segments.
+FOLDED: Final = "folded"
 START: Final = "start"
 LOG: Final = "log"
 METRICS: Final = "metrics"
@@ -16,14 +21,21 @@ DEFINE: Final = "define"
 ARTIFACT: Final = "artifact"
 ATTACH: Final = "attach"
 GAP: Final = "gap"
+DAMAGED: Final = "damaged"
 END: Final = "end"
 
-#: What an end record says of itself; users may say other words.
+#: Statuses of an end record; users may give other words.
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"
 INTERRUPTED: Final = "interrupted"
+#: A trial that its study stopped because others are better.
+PRUNED: Final = "pruned"
+#: SystemExit ended the process, with an unknown code.
+EXITED: Final = "exited"
 
-#: What a run without an end record is; unreadable where it may have one, in a file that cannot be read.
+#: States of a run without an end record; unreadable if it may have one in a file that cannot be read.
 RUNNING: Final = "running"
 CRASHED: Final = "crashed"
 UNREADABLE: Final = "unreadable"
+#: None of them is allowed in an end record.
+NO_ENDS: Final = frozenset({RUNNING, CRASHED, UNREADABLE})

@@ -1,25 +1,50 @@
 """
-Metrics that are logged together, by their names: what makes the second call with the same names cheap.
+Metrics that are logged together, by their names: this makes the second call with the same names cheap.
 
-A training logs the same few sets of names all the time. Once a set is known, its values leave the caller's dict by one
-call into C that at the same time tells whether they are the same names.
+A training logs the same few sets of names all the time. Once a set is known, one call into C takes its values from the
+caller's dict, and at the same time checks that the names are the same.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
+from functools import cache
 from operator import itemgetter
 from typing import Any
 
-_rows: list[Any] = []
+
+@cache  # for interpreter shutdown, where imports fail and `__del__` may log
+def encoded_module() -> Any:
+    """Return the module `encoded`, imported at the first call."""
+    try:
+        from refunc.journal import encoded
+    except ImportError:
+        if not sys.is_finalizing():
+            raise
+        return _Dropped  # no run was open before shutdown, and none can be opened: see `logging.active.run.new_run`
+    return encoded
+
+
+class _Dropped:
+    """Replaces `encoded` if that can no longer be imported."""
+
+    @staticmethod
+    def values_row(names: tuple[str, ...]) -> Callable[..., None]:
+        return _Dropped.MetricsRow
+
+    @staticmethod
+    def MetricsRow(*values: Any) -> None:  # noqa: N802  # the name of a class
+        return
 
 
 class MetricSet:
     """
     The names of metrics that are logged together, in the order of their first call.
 
-    `pick` takes the values of these names out of a mapping, and raises KeyError where one is missing. `values` makes of
-    them what is encoded as the JSON object of names and values, `record` a `rows.MetricsRow`; see `prepare`.
+    `pick` takes the values of these names out of a mapping, and raises KeyError if one is missing. `values` turns them
+    into the object that is encoded as the JSON object of names and values, `record` makes an `encoded.MetricsRow`; see
+    `prepare`.
     """
 
     __slots__ = ("names", "pick", "record", "values", "width")
@@ -33,18 +58,18 @@ class MetricSet:
     values: Callable[..., Any]
 
     def prepare(self) -> None:
-        """Find `values` and `record`, at the first call that needs them: no import of refunc loads what is behind."""
+        """
+        Find `values` and `record` at the first call that needs them, so that importing refunc does not load
+        msgspec.
+        """
         if hasattr(self, "record"):
             return
-        if not _rows:
-            from refunc.journal import rows
-
-            _rows.append(rows)  # for the end of the interpreter, where nothing can be imported and `__del__` may log
-        self.values = _rows[0].values_row(self.names)
-        self.record = _rows[0].MetricsRow
+        encoded = encoded_module()
+        self.values = encoded.values_row(self.names)
+        self.record = encoded.MetricsRow
 
 
 def _picker(names: tuple[str, ...]) -> Callable[[Mapping[str, Any]], tuple[Any, ...]]:
     if len(names) > 1:
         return itemgetter(*names)
-    return lambda metrics: tuple([metrics[name] for name in names])  # of one name, itemgetter makes no tuple
+    return lambda metrics: tuple([metrics[name] for name in names])  # for one name, itemgetter does not return a tuple

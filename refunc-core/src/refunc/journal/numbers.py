@@ -1,8 +1,8 @@
 """
-Which sequence numbers of a writer were met: a line that is there twice is read once, and holes are counted.
+The sequence numbers of a writer that were read: a line that appears twice is read once, and gaps are counted.
 
-Numbers come one behind the other nearly always, so they are kept as ranges: one for a whole journal, one more for each
-hole. Who can seal a line can give it any number; that is one more range, and hides no line that has another.
+Numbers are nearly always consecutive, so they are kept as ranges: one for a whole journal, and one more for each gap. A
+line made by other software may have any number; that adds one range, and does not hide lines with other numbers.
 """
 
 from __future__ import annotations
@@ -10,41 +10,41 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 
-#: Ranges that are kept. Of more, half are forgotten, the shortest first; if a line of such a range is there twice, it
-#: is read twice, for to read no line twice and to miss none is more than a bounded memory can do.
+#: Ranges that are kept. If there are more, half of them are forgotten, the shortest first. A duplicate of a line in
+#: such a range is read twice: bounded memory cannot both read every line and exclude every duplicate.
 MAX_RANGES = 1_000
 
 _NEVER = 1 << 200
 
 
 class Numbers:
-    """The numbers met so far. Read backwards, they are given negated, so that they rise there too."""
+    """The numbers read so far. When reading backwards, they are passed negated, so that they rise too."""
 
     def __init__(self, ranges: Iterable[tuple[int, int]] = ()) -> None:
         """
         Args:
-            ranges: What `ranges` of an earlier object was.
+            ranges: The `ranges` of an earlier object.
         """
         known = sorted(ranges) or [(0, 0)]
         self._begins = [begin for begin, _ in known]
         self._ends = [end for _, end in known]
         self._forgotten = self._top = 0
-        #: The range that grew last, the number behind it, and where the next range begins.
+        #: The range that grew last, the number after it, and the start of the next range.
         self._at = self._next = self._limit = 0
         self._stand(len(known) - 1)
 
     @property
     def ranges(self) -> tuple[tuple[int, int], ...]:
-        """The numbers met, lowest first, each range as its first number and the one behind its last."""
+        """The numbers read, as ranges, lowest first; each range is its first number and the one after its last."""
         return tuple(zip(self._begins, self._ends, strict=True))
 
     @property
     def missing(self) -> int:
-        """How many numbers from 0 to the highest met were not met."""
+        """How many numbers from 0 to the highest were not read."""
         return max(self._top, self._ends[-1]) - self._forgotten - sum(self._ends) + sum(self._begins)
 
     def take(self, number: int) -> bool:
-        """Whether *number* is met for the first time."""
+        """Add *number*; whether it is new."""
         if number == self._next:
             self._ends[self._at] = self._next = number + 1
             if self._next == self._limit:
@@ -65,7 +65,7 @@ class Numbers:
         return True
 
     def take_next(self, numbers: list[int]) -> bool:
-        """Take *numbers* if they are those expected next, one behind the other; whether they were."""
+        """Add *numbers* if they are consecutive and expected next; whether they were."""
         begin, end = self._next, self._next + len(numbers)
         if end > self._limit or numbers != list(range(begin, end)):
             return False
@@ -75,14 +75,14 @@ class Numbers:
         return True
 
     def _stand(self, at: int) -> None:
-        """Expect the number behind the range *at*, which takes in the next one where it has reached it."""
+        """Expect the number after the range *at*, and join it with the next range if it has reached that."""
         if at + 1 < len(self._begins) and self._ends[at] == self._begins[at + 1]:
             del self._ends[at], self._begins[at + 1]
         self._at, self._next = at, self._ends[at]
         self._limit = self._begins[at + 1] if at + 1 < len(self._begins) else _NEVER
 
     def _forget(self, at: int) -> int:
-        """Forget the shorter half, but for the range *at*, and return where that is then."""
+        """Forget the shorter half, except the range *at*, and return that range's new index."""
         self._top = max(self._top, self._ends[-1])
         lengths = [end - begin for begin, end in self.ranges]
         by_length = sorted(range(len(lengths)), key=lambda index: (index == at, lengths[index], index))

@@ -7,17 +7,24 @@ this version does not know reads as `Unknown`, so an older reader gets through a
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import attrs
 import msgspec
 
 from refunc.journal import kinds
+from refunc.values.jsonable import INT64_MAX
+
+#: A count, which fits into 64 bits.
+Count = Annotated[int, msgspec.Meta(ge=0, le=INT64_MAX)]
 
 
 @attrs.frozen(kw_only=True)
 class Record:
-    """What every record has. `(writer, seq)` identifies one; `time` is the wall clock at the call, in seconds."""
+    """
+    The attributes of every record. `(writer, seq)` identifies one; `time` is the wall clock at the call, in
+    seconds.
+    """
 
     seq: int = -1
     time: float = 0.0
@@ -27,7 +34,7 @@ class Record:
 
 @attrs.frozen(kw_only=True)
 class LogLine(Record):
-    """A line of text with its level, and what the call passed beside it."""
+    """A line of text with its level and the other arguments of the call."""
 
     level: str
     message: str
@@ -40,19 +47,20 @@ class LogLine(Record):
     extra: dict[str, Any] = attrs.Factory(dict)
     at: str | None = None  # file and line of the call
     exception: str | None = None
+    stack: str | None = None  # of the call, if it asked for that
 
     @property
     def points(self) -> dict[str, int | float | None]:
-        """The metrics that belong to the run's curves: a PROGRESS line repeats what was logged, for people to read."""
+        """The metrics that belong to the run's curves: a PROGRESS line only repeats metrics for people to read."""
         return {} if self.level == "PROGRESS" else self.metrics
 
 
 @attrs.frozen(kw_only=True)
 class Metrics(Record):
     """
-    Numbers at a step. `other` holds values logged as metrics that are no numbers.
+    Numbers at a step. `other` holds values logged as metrics that are not numbers.
 
-    `auto` says that nobody gave a step and it counts the calls.
+    `auto` says that no step was given and `step` counts the calls.
     """
 
     metrics: dict[str, int | float | None]
@@ -79,15 +87,15 @@ class Tags(Record):
 @attrs.frozen(kw_only=True)
 class Define(Record):
     """
-    How a metric, or every one whose name the pattern `name` matches, is to be read.
+    How to read a metric, or every metric whose name matches the pattern `name`.
 
-    Of several that match, a later one wins in what it says. A word that a reader does not know says nothing to it.
+    If several match, each member is taken from the last one that has it. Readers ignore words that they do not know.
     """
 
     name: str
     goal: str | None = None  # min, max
-    step_metric: str | None = None  # what its values are drawn against, instead of the step
-    summary: str | None = None  # what stands for it in a table: min, max, last, mean, none
+    step_metric: str | None = None  # the x axis of its values, instead of the step
+    summary: str | None = None  # the value shown in a table: min, max, last, mean, none
 
 
 @attrs.frozen(kw_only=True)
@@ -95,28 +103,38 @@ class Artifact(Record):
     """
     A file or folder of the run.
 
-    `stored` is its copy, relative to the run's folder, and None for a reference to `source`. A folder's `stored` is a
-    JSON list of its files. `size` is in bytes.
+    `stored` is its copy, relative to the run's folder, or None for a reference to `source`. A folder's `stored` is a
+    JSON list of its files. `size` is in bytes. Of a folder's files, `references` were not copied but only listed, with
+    `reference_bytes` in all; `left_out` is how many are not even listed. The largest of the former are named, with
+    their sizes, and the first of the latter, with the reasons. `mac` proves to the user who wrote a reference that they
+    did; see `provenance`.
     """
 
     name: str
     type: str | None = None
     source: str = ""
     stored: str | None = None
-    size: int = 0
+    size: Count = 0
     sha256: str | None = None
-    files: int = 1
+    files: Count = 1
     mtime: float | None = None
+    references: Count = 0
+    reference_bytes: Count = 0
+    largest_references: dict[str, Count] = attrs.Factory(dict)
+    left_out: Count = 0
+    left_out_paths: dict[str, str] = attrs.Factory(dict)
+    mac: str = ""
     metadata: dict[str, Any] = attrs.Factory(dict)
 
 
 @attrs.frozen(kw_only=True)
 class Attach(Record):
     """
-    An integration belongs to the run from here on, and receives all of it.
+    An integration belongs to the run from here on, and receives the whole run.
 
-    `path` is its class as `module:name`, `key` names its files under `delivery/`. `options` holds no secret; the names
-    of those that have one are `withheld`.
+    `path` is its class as `module:name`, for people: code is found by `name`, among the plugins that are installed.
+    `key` names its files under `delivery/`. `options` holds no secret; the names of those that have one are `withheld`.
+    `mac` proves to the user who wrote it that they did; see `provenance`.
     """
 
     name: str
@@ -125,6 +143,7 @@ class Attach(Record):
     options: dict[str, Any] = attrs.Factory(dict)
     withheld: tuple[str, ...] = ()
     target: str = ""
+    mac: str = ""
 
 
 @attrs.frozen(kw_only=True)
@@ -145,23 +164,23 @@ class RunEnd(Record):
     """
     The last record that the opener wrote. `duration` is in seconds, `error` a traceback.
 
-    `defined` says that the opener has called `define_metric`, so that nobody who looks at the end alone misses it.
+    `defined` says that the opener has called `define_metric`, so that readers of the end alone know about it.
     """
 
     status: str
     duration: float = 0.0
     metrics: dict[str, Any] = attrs.Factory(dict)
     error: str | None = None
-    dropped: int = 0
-    size: int = 0
+    dropped: Count = 0
+    size: Count = 0
     defined: bool = False
 
 
 @attrs.frozen(kw_only=True)
 class Gap(Record):
-    """So many records were dropped here, because the disk took none and memory was full."""
+    """`count` records were dropped here, because the disk took none and memory was full."""
 
-    dropped: int
+    dropped: Count
 
 
 @attrs.frozen(kw_only=True)
@@ -171,6 +190,9 @@ class Unknown(Record):
     kind: str
     fields: dict[str, Any]
 
+
+#: As a list, because a line's value may be of a type that a set cannot look up.
+_NO_ENDS = list(kinds.NO_ENDS)
 
 _CLASSES: dict[str, type[Record]] = {
     kinds.LOG: LogLine,
@@ -188,16 +210,17 @@ _CLASSES: dict[str, type[Record]] = {
 
 def record_of(fields: dict[str, Any]) -> Record | None:
     """
-    Return the record that *fields*, a decoded line with its writer, stands for.
+    Return the record for *fields*, a decoded line with its writer.
 
-    It is Unknown where a field has another type than its kind says, and None where it has no number or time.
+    It is Unknown if a field has the wrong type for its kind, or if an end has a status of runs that have not ended,
+    such as `running`. It is None if it has no number or time.
     """
     kind = fields.get("kind")
     known = _CLASSES.get(kind) if isinstance(kind, str) else None
-    if known is not None:
+    if known is not None and not (known is RunEnd and fields.get("status") in _NO_ENDS):
         try:
             return msgspec.convert(fields, known)
-        except msgspec.ValidationError:  # its checksum held, so it is no damage: somebody wrote it like that
+        except msgspec.ValidationError:  # its checksum is right, so it is not damage: it was written like that
             pass
     try:
         common = msgspec.convert(fields, Record)

@@ -1,8 +1,8 @@
 """
-Reading a journal onwards from where a reader stood before: what delivery to an integration is made of.
+Reading a journal onwards from an earlier position, for delivery to an integration.
 
-A `Tail` keeps one position a writer. Like every reader it changes nothing and locks nothing, so it may follow a live
-run; what stands behind the last newline of a segment is not written yet, unless a later segment exists.
+A `Tail` keeps one position a writer. Like every reader it does not change or lock anything, so it may follow a live
+run. The bytes after the last newline of a segment are not written yet, unless a later segment exists.
 """
 
 from __future__ import annotations
@@ -14,15 +14,14 @@ from pathlib import Path
 
 import attrs
 
-from refunc.journal import kinds
-from refunc.journal.codec import MAX_LINE_BYTES, decode_line
-from refunc.journal.decoding import decode_metrics, runs_of
+from refunc.journal.codec_many import decode_metrics, runs_of
 from refunc.journal.numbers import Numbers
-from refunc.journal.reader import logger_of, record_in, segments
-from refunc.journal.record import Record
+from refunc.journal.pieces import Segment, segments
+from refunc.journal.record import Count, Record
+from refunc.journal.segments import Intake, Lines, count_lines, end_of_lines, logger_of
 
 #: Bytes that are read at a time.
-_BLOCK_BYTES = 1 << 18
+_BLOCK_BYTES = 1 << 17
 #: Bytes of lines after which no further record is read: records are larger in memory, and a thousand may be gigabytes.
 _MAX_READ_BYTES = 1 << 20
 
@@ -31,11 +30,14 @@ _seq_of = attrgetter("seq")
 
 @attrs.frozen
 class Position:
-    """Where one writer's reading stands: behind *offset* bytes of *segment*. `met` has the numbers read, as ranges."""
+    """
+    The position in one writer's records: after *offset* bytes of *segment*. `met` has the numbers read, as
+    ranges.
+    """
 
-    segment: int = 0
-    offset: int = 0
-    met: tuple[tuple[int, int], ...] = ()
+    segment: Count = 0
+    offset: Count = 0
+    met: tuple[tuple[Count, Count], ...] = ()
     logger: str = ""
 
 
@@ -45,34 +47,34 @@ class Tail:
     def __init__(self, folder: Path, positions: Mapping[str, Position] | None = None) -> None:
         """
         Args:
-            positions: What an earlier reader's `positions` were.
+            positions: The `positions` of an earlier reader.
         """
         self.folder = folder
-        #: Where each writer's reading stands: behind the records that `read` returned so far.
+        #: The position in each writer's records: after those that `read` has returned so far.
         self.positions: dict[str, Position] = dict(positions or {})
 
     @classmethod
     def at_end(cls, folder: Path) -> Tail:
-        """Return a tail that stands behind the last whole line of each writer."""
-        last = {writer: paths[-1] for writer, paths in segments(folder).items()}
+        """Return a tail positioned after the last whole line of each writer."""
+        last = {writer: pieces[-1] for writer, pieces in segments(folder).items()}
         return cls(
             folder,
             {
-                writer: Position(_number(path), _end_of_lines(path), logger=logger_of(path))
-                for writer, path in last.items()
+                writer: Position(segment.number, _end_of_lines(segment), logger=logger_of(segment))
+                for writer, segment in last.items()
             },
         )
 
     def read(self, limit: int) -> list[Record]:
         """
-        Return up to *limit* further records, writers merged by time; none mean that no more is written yet.
+        Return up to *limit* further records, writers merged by time; none if no more are written yet.
 
-        Fewer are returned of lines that are long.
+        Fewer are returned if lines are long.
         """
         streams = []
         room = _Room(limit)
-        for writer, paths in segments(self.folder).items():
-            found = self._read_writer(writer, paths, room)
+        for writer, pieces in segments(self.folder).items():
+            found = self._read_writer(writer, pieces, room)
             if found:
                 streams.append(found)
             if not room.is_left:
@@ -80,28 +82,26 @@ class Tail:
         return streams[0] if len(streams) == 1 else list(heapq.merge(*streams, key=attrgetter("time")))
 
     def waiting(self) -> int:
-        """Return how many records stand behind the positions, by the whole lines there are."""
+        """Return how many records come after the positions, counted by whole lines."""
         count = 0
-        for writer, paths in segments(self.folder).items():
+        for writer, pieces in segments(self.folder).items():
             position = self.positions.get(writer, Position())
-            for path in paths:
-                number = _number(path)
-                if number >= position.segment:
-                    offset = position.offset if number == position.segment else 0
-                    lines = _count_lines(path, offset)
-                    count += lines - (offset == 0 and lines > 0)  # a segment's first line is no record
+            for segment in pieces:
+                if segment.number >= position.segment:
+                    offset = position.offset if segment.number == position.segment else 0
+                    lines = _count_lines(segment, offset)
+                    count += lines - (offset == 0 and lines > 0)  # a segment's first line is not a record
         return count
 
-    def _read_writer(self, writer: str, paths: list[Path], room: _Room) -> list[Record]:
+    def _read_writer(self, writer: str, pieces: list[Segment], room: _Room) -> list[Record]:
         position = self.positions.get(writer, Position())
         found: list[Record] = []
-        for path in paths:
-            number = _number(path)
-            if number < position.segment:
+        for segment in pieces:
+            if segment.number < position.segment:
                 continue
-            if number > position.segment:  # it exists, so the earlier one is whole by now
-                position = attrs.evolve(position, segment=number, offset=0)
-            position = _read_segment(path, writer, position, found, room)
+            if segment.number > position.segment:  # it exists, so the earlier one is whole by now
+                position = attrs.evolve(position, segment=segment.number, offset=0)
+            position = _read_segment(segment, writer, position, found, room)
             if not room.is_left:
                 break
         self.positions[writer] = position
@@ -110,7 +110,7 @@ class Tail:
 
 @attrs.define
 class _Room:
-    """How much more one reading takes."""
+    """How many more records and bytes one reading takes."""
 
     records: int
     bytes: int = _MAX_READ_BYTES
@@ -120,83 +120,59 @@ class _Room:
         return self.records > 0 and self.bytes > 0
 
 
-def _read_segment(path: Path, writer: str, position: Position, found: list[Record], room: _Room) -> Position:
-    """Append the records behind *position* in its segment to *found*, while there is room; return where that ended."""
-    offset, numbers, logger = position.offset, Numbers(position.met), position.logger
-    size = _BLOCK_BYTES
+def _read_segment(segment: Segment, writer: str, position: Position, found: list[Record], room: _Room) -> Position:
+    """Append the records after *position* in its segment to *found*, while there is room; return the new position."""
+    intake = Intake(writer, position.logger, Numbers(position.met))
+    lines = Lines(segment, position.offset, intake.account, _BLOCK_BYTES)
+    offset = position.offset
     try:
-        with open(path, "rb") as file:
-            while room.is_left:
-                file.seek(offset)
-                block = file.read(size)
-                end = block.rfind(b"\n") + 1
-                if not end:
-                    if len(block) > MAX_LINE_BYTES:  # no record of ours: what is still to come of it fails its checksum
-                        offset += len(block)
-                    elif len(block) < size:
-                        break
-                    else:
-                        size *= 4  # a line longer than the block
-                    continue
-                # No more lines than there is room for; behind those that were no records, the next block begins.
-                for is_plain, lines in runs_of(block[: end - 1].split(b"\n", room.records)[: room.records]):
-                    run_bytes = sum(map(len, lines))
-                    if is_plain and run_bytes <= room.bytes:
-                        records = decode_metrics(lines, writer, logger)
-                        if records is not None and numbers.take_next(list(map(_seq_of, records))):
-                            found += records
-                            offset += run_bytes + len(lines)
-                            room.records -= len(records)
-                            room.bytes -= run_bytes
-                            continue
-                    for line in lines:
-                        if not room.is_left:
-                            break
-                        offset += len(line) + 1
-                        fields = decode_line(line)
-                        if fields is None:
-                            continue
-                        if fields.get("kind") == kinds.SEGMENT:
-                            logger = str(fields.get("logger", ""))
-                            continue
-                        record = record_in(fields, writer, logger)
-                        if record is not None and numbers.take(record.seq):  # twice there after a disk error, perhaps
-                            found.append(record)
-                            room.records -= 1
-                            room.bytes -= len(line)
+        for block in lines:
+            offset = lines.begin
+            while block and room.is_left:  # no more lines than there is room for, if all are records
+                some, block = block[: room.records], block[room.records :]
+                for is_plain, run in runs_of(some):
+                    offset += _take(run, is_plain, intake, found, room)
+            if not room.is_left:
+                break
+        else:
+            offset = lines.offset
     except OSError:  # unreadable now, perhaps readable later
-        pass
-    return Position(position.segment, offset, numbers.ranges, logger)
+        offset = lines.offset
+    return Position(position.segment, offset, intake.numbers.ranges, intake.logger)
 
 
-def _number(path: Path) -> int:
-    return int(path.name.rsplit(".", 2)[1])
+def _take(lines: list[bytes], is_plain: bool, intake: Intake, found: list[Record], room: _Room) -> int:
+    """Append the records in *lines* to *found*, while there is room; return how many bytes were used."""
+    size = sum(map(len, lines))
+    if is_plain and size <= room.bytes:
+        records = decode_metrics(lines, intake.writer, intake.logger)
+        if records is not None and intake.numbers.take_next(list(map(_seq_of, records))):
+            found += records
+            room.records -= len(records)
+            room.bytes -= size
+            return size + len(lines)
+    size = 0
+    for line in lines:
+        if not room.is_left:
+            break
+        size += len(line) + 1
+        record = intake.record(line)
+        if record is not None:
+            found.append(record)
+            room.records -= 1
+            room.bytes -= len(line)
+    return size
 
 
-def _end_of_lines(path: Path) -> int:
-    """Return the offset behind the last whole line of *path*."""
+def _end_of_lines(segment: Segment) -> int:
     try:
-        with open(path, "rb") as file:
-            position = file.seek(0, 2)
-            while position > 0:
-                start = max(0, position - _BLOCK_BYTES)
-                file.seek(start)
-                end = file.read(position - start).rfind(b"\n") + 1
-                if end:
-                    return start + end
-                position = start
+        return end_of_lines(segment)
     except OSError:  # see `_read_segment`
-        pass
-    return 0
+        return 0
 
 
-def _count_lines(path: Path, offset: int) -> int:
-    count = 0
+def _count_lines(segment: Segment, offset: int) -> int:
     try:
-        with open(path, "rb") as file:
-            file.seek(offset)
-            while block := file.read(1 << 20):
-                count += block.count(b"\n")
+        return count_lines(segment, offset)
     except OSError:  # see `_read_segment`
-        return count
-    return count
+        return 0

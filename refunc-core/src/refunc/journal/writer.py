@@ -1,13 +1,13 @@
 """
-The writer of a journal: one a process and run, the only one that writes its segments.
+The writer of a journal: one per process and run, the only one that writes its segments.
 
-What a call queues is what costs it least:
+Calls queue the items that cost them least:
 
-    MetricsRow                                    metrics, ready but for the number
-    (LOG, time, level, message, step, epoch, …)   a logger's line; see rows.line_row
-    (kind, time, fields)                          the rest; its fields are JSON-able
+    MetricsRow                                    metrics, complete except for the number
+    (LOG, time, level, message, step, epoch, …)   a logger's line; see line.QueuedLine
+    (kind, time, fields)                          all others; the fields are JSON data
 
-The writer's thread numbers them, makes lines of them all at once, and puts them into the segment with one `write(2)`.
+The writer's thread numbers them, encodes them all at once, and puts them into the segment with one `write(2)`.
 """
 
 from __future__ import annotations
@@ -15,77 +15,67 @@ from __future__ import annotations
 import platform
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec.structs import astuple
 
 from refunc.journal import kinds
-from refunc.journal.appender import FileOutlet
 from refunc.journal.codec import MAX_VALUES, encode_line, encode_lines
-from refunc.journal.file import AppendFile, sync_file
-from refunc.journal.folder import JOURNAL, SEGMENT_SUFFIX, RunFolder, refuse_link
-from refunc.journal.levels import ERROR, PROGRESS, RESULT
-from refunc.journal.masking import is_wanted, mask_record, masked
-from refunc.journal.names import writer_id
-from refunc.journal.outlet import HIGH_WATER, Durability, report
-from refunc.journal.rows import LINE_ITEM, MetricsRow, column, line_row
-from refunc.journal.secrets import without_secrets
-from refunc.journal.values import short_repr
+from refunc.journal.encoded import MetricsRow, column, line_row
+from refunc.journal.folder import JOURNAL, SEGMENT_BYTES, SEGMENT_SUFFIX, RunFolder, refuse_link
+from refunc.journal.line import EPOCH, LEVEL, LINE_ITEM, LOGGER, MESSAGE, METRICS, STEP, TIME
+from refunc.journal.provenance import mac_of_attach
+from refunc.journal.reached import Reached
+from refunc.journal.tap import Watch
+from refunc.journal.tapped import TappedOutlet
+from refunc.outlets.file import AppendFile, sync_file
+from refunc.outlets.outlet import HIGH_WATER, Durability, report
+from refunc.values.jsonable import short_repr
+from refunc.values.levels import ERROR, PROGRESS, RESULT
+from refunc.values.masking import mask_record, masked, masks_secrets
+from refunc.values.names import writer_id
+from refunc.values.secrets import without_secrets
 
-
-class Watch(Protocol):
-    """Who looks at the metrics while they are written, on the writer's thread."""
-
-    def see(self, metrics: Mapping[str, Any], place: Any) -> object:
-        """Look at *metrics* at a *place*, a step and an epoch."""
-
-    def see_all(
-        self, names: tuple[str, ...], column_of: Callable[[int], list[Any]], place_of: Callable[[int], Any]
-    ) -> object:
-        """Look at many records with these *names*: values by a name's index, places by a record's, oldest first."""
-
-
-#: Records of metrics by the class of their values: one a set of names, `dict` for what has none.
+#: Records of metrics by the class of their values: one a set of names, `dict` for sets without one.
 _Met = defaultdict[type, list[MetricsRow]]
 
-#: Lines that a full memory keeps longer than others.
+#: The level of lines that are kept longest when memory is full.
 _KEPT_LEVELS = frozenset({"RESULT", "ERROR", "CRITICAL"})
 
-#: Records written alone before their values are looked at.
+#: How many records are written alone before their values are read.
 _MOST_PUT_OFF = 4_096
 
-#: Size in bytes at which a segment is full.
-SEGMENT_BYTES = 16 << 20
 
-
-class JournalWriter(FileOutlet):
+class JournalWriter(TappedOutlet):
     """
     Writes one run's records from this process, in segments `journal/<writer>.<number>.jsonl`.
 
-    Sequence numbers are given while draining and are contiguous, so a lost record is a provable one. After a fork the
-    child is another writer: it has a name, numbers and files of its own from its first record on.
+    Sequence numbers are given while draining and are contiguous, so a lost record can be detected. After a fork the
+    child is another writer, with a name, numbers and files of its own from its first record on.
     """
 
     def __init__(self, folder: RunFolder, *, logger: str, durability: Durability = "async") -> None:
         """
         Args:
-            logger: The name of the logger that most records come from; lines of it leave the name out.
+            logger: The name of the logger of most records; its lines leave the name out.
         """
         self.folder = folder
         self.logger = logger
         #: The last value of each metric that this writer has encoded.
         self.latest: dict[str, Any] = {}
-        #: The step of the last record of metrics, where its call gave one.
-        self.last_step: int | None = None
+        #: The step of the last record of metrics, if its call gave one.
+        self.last_step: int | float | None = None
+        #: The last step and epoch of each logger, of the records that this writer has encoded.
+        self.reached = Reached()
         #: Sees the metrics that are encoded, with their step and epoch, in the draining thread.
         self.watch: Watch | None = None
         #: Files of the run that are whole and not yet known to be on disk: artifacts. Synced with the journal.
         self.unsynced: deque[Path] = deque()
-        self._masks = is_wanted()
-        self._put_off: list[Any] = []  # records that were written alone, whose values were not looked at yet
+        self._masks = True  # the setting at the time when a batch is encoded
+        self._put_off: list[Any] = []  # records that were written alone, whose values were not read yet
         super().__init__(bound=HIGH_WATER, durability=durability)
 
     def __str__(self) -> str:
@@ -95,18 +85,20 @@ class JournalWriter(FileOutlet):
         super()._reset()
         self.name = writer_id(platform.node())
         self._segment = 0
+        self._has_lost = False  # whether files that were written before have been deleted
 
     def after_fork_in_child(self) -> None:
-        """Be a new writer, and leave the run's lock to the parent alone."""
+        """Become a new writer, and leave the run's lock to the parent."""
         super().after_fork_in_child()
+        self.reached.count_from_start()
         self.release()
 
     def release(self) -> None:
-        """Give up the lock that says that the run is alive."""
+        """Release the lock that shows that the run is alive."""
         self.folder.release()
 
-    def sync(self) -> bool:
-        """Force what is written to the disk, new artifacts first; see FileOutlet."""
+    def fsync(self) -> bool:
+        """Force the written records to the disk, new artifacts first. Always False once files were deleted."""
         while self.unsynced:
             try:
                 sync_file(self.unsynced.popleft())
@@ -114,11 +106,11 @@ class JournalWriter(FileOutlet):
                 break
             except OSError as error:
                 report.warning("%s: an artifact may not survive a power cut: %s.", self, error)
-        return super().sync()
+        return super().fsync() and not self._has_lost
 
     @property
     def is_idle(self) -> bool:
-        """Whether a drain would find nothing to do, the values of records that were written alone included."""
+        """Whether a drain would find nothing to do, including the values of records that were written alone."""
         return super().is_idle and not self._put_off
 
     def _open_next(self) -> AppendFile:
@@ -131,6 +123,16 @@ class JournalWriter(FileOutlet):
                 return AppendFile(path, new=True)
             except FileExistsError:  # an attempt that was interrupted right after the open
                 continue
+
+    def _leave_deleted(self, state: Any) -> None:
+        """Write the content of the deleted file, which can still be read, to a new one."""
+        report.warning(
+            "%s: the file that it writes to was deleted. Its records are written again, and the run goes on; "
+            "earlier files of the run, artifacts too, are gone if they were deleted as well.",
+            self,
+        )
+        self._not_on_disk.suspects[state.file] = (0, state.size)
+        self._has_lost = not all(self._path(segment).exists() for segment in range(self._segment - 1))
 
     def _path(self, segment: int) -> Path:
         return self.folder.path / JOURNAL / f"{self.name}.{segment:06d}{SEGMENT_SUFFIX}"
@@ -160,8 +162,10 @@ class JournalWriter(FileOutlet):
             return self._encode_one(batch[0], seq)
         self._settle()
         rows: list[Any] = []
+        passed: list[Any] = []  # those among them that are not metrics
+        alike: list[list[MetricsRow]] = []
         met: _Met = defaultdict(list)
-        masks = self._masks
+        masks = self._masks = masks_secrets()
         for number, item in enumerate(batch, seq):
             if type(item) is MetricsRow:
                 item.seq = number
@@ -171,28 +175,38 @@ class JournalWriter(FileOutlet):
                 rows.append(item)
                 continue
             if len(item) == LINE_ITEM:
-                row, level, metrics = self._line(item, number), item[2], item[6]
+                row, level, metrics = self._line(item, number), item[LEVEL], item[METRICS]
+                step, epoch, name = item[STEP], item[EPOCH], item[LOGGER]
             else:
                 row = self._fields(item, number)
                 level, metrics = row.get("level"), row.get("metrics")
+                step, epoch, name = row.get("step"), row.get("epoch"), row.get("logger")
             rows.append(row)
+            passed.append(row)
+            if step is not None or epoch is not None:
+                self.reached.see(None if name == self.logger else name, number, item[TIME], step, epoch)
             if metrics and level not in (PROGRESS, "PROGRESS"):
-                self._note_all(met)
+                alike += self._note_all(met)
                 self._note(row, metrics)
-        self._note_all(met)
+        alike += self._note_all(met)
         if drops:
-            rows.append({"seq": seq + len(batch), "time": time.time(), "kind": kinds.GAP, "dropped": drops})
+            gap = {"seq": seq + len(batch), "time": time.time(), "kind": kinds.GAP, "dropped": drops}
+            rows.append(gap)
+            passed.append(gap)
+        if self.tap is not None:
+            self._hand_over(self.tap, batch, passed, alike, seq, seq + len(rows))
         try:
             return encode_lines(rows)
-        except Exception:  # one record that cannot be written must not hold up the others
+        except Exception:  # one record that cannot be written must not block the others
             return b"".join(map(self._encode_alone, rows))
 
     def _encode_one(self, row: MetricsRow, seq: int) -> bytes:
-        """Return the line of one record of metrics; who wants to know its values learns of them with the next drain."""
+        """Return the line of one record of metrics; the watch sees its values at the next drain."""
         row.seq = seq
-        if row.other is not None and self._masks:
+        if row.other is not None and masks_secrets():
             row.other = masked(row.other)
-        self._put_off.append(row)
+        if not self._put_off or self._put_off[-1] is not row:  # it is, if its write was refused
+            self._put_off.append(row)
         if len(self._put_off) > _MOST_PUT_OFF:
             self._settle()
         try:
@@ -206,22 +220,38 @@ class JournalWriter(FileOutlet):
             met: _Met = defaultdict(list)
             for row in self._put_off:
                 met[type(row.metrics)].append(row)
+            alike = self._note_all(met)
+            if self.tap is not None:
+                first, last = self._put_off[0].seq, self._put_off[-1].seq
+                self._hand_over(self.tap, self._put_off, [], alike, first, last + 1)
             self._put_off.clear()
-            self._note_all(met)
+
+    def _row(self, item: Any, seq: int) -> Any:
+        if type(item) is MetricsRow:
+            item.seq = seq
+            if item.other is not None and masks_secrets():
+                item.other = masked(item.other)
+            return item
+        self._masks = masks_secrets()
+        return self._line(item, seq) if len(item) == LINE_ITEM else self._fields(item, seq)
 
     def _line(self, item: Any, seq: int) -> Any:
         try:
             return line_row(item, seq, self.logger, masks=self._masks)
         except Exception as error:  # see `_fields`
-            return self._damaged({"seq": seq, "message": without_secrets(item[3]) if self._masks else item[3]}, error)
+            message = without_secrets(item[MESSAGE]) if self._masks else item[MESSAGE]
+            return self._damaged({"seq": seq, "message": message}, error)
 
     def _fields(self, item: Any, seq: int) -> dict[str, Any]:
         fields = {"seq": seq, "time": item[1], "kind": item[0], **item[2]}
         try:
             if self._masks:
                 mask_record(fields)
-        except Exception as error:  # see `_encode`; what may have a secret in it is not written
+        except Exception as error:  # see `_encode`; the record may contain a secret, so it is not written
             return self._damaged({"seq": seq, "kind": item[0]}, error)
+        if item[0] is kinds.ATTACH:  # in the form of the journal, so after the masking
+            with suppress(Exception):  # the interpreter is ending: without it, `refunc sync` asks
+                fields["mac"] = mac_of_attach(self.folder.birth["run_id"], fields)
         if fields.get("logger") == self.logger:
             del fields["logger"]
         return fields
@@ -231,22 +261,24 @@ class JournalWriter(FileOutlet):
             return encode_lines([row])
         except Exception as error:
             if isinstance(row, dict) and row["kind"] == kinds.END and row.get("metrics"):
-                # How a run ended must be known; its metrics were written before.
+                # The end of a run must be written; its metrics were written before.
                 return self._encode_alone({**row, "metrics": {}})
             return encode_lines([self._damaged(row, error)])
 
     def _damaged(self, row: Any, error: Exception) -> dict[str, Any]:
-        """Return what is written for a record that cannot be."""
+        """Return the fields that are written for a record that cannot be encoded."""
         seq = row["seq"] if isinstance(row, dict) else row.seq
         report.warning("%s: record %d could not be encoded (%r); its repr is kept.", self, seq, error)
-        return {"seq": seq, "time": time.time(), "kind": "damaged", "repr": short_repr(row)}
+        return {"seq": seq, "time": time.time(), "kind": kinds.DAMAGED, "repr": short_repr(row)}
 
-    def _note_all(self, met: _Met) -> None:
-        """Keep the last values of the records in *met*, and show them to the watch; then forget them."""
-        # Dicts have all the names that get no class of their own, each its own ones.
+    def _note_all(self, met: _Met) -> list[list[MetricsRow]]:
+        """Keep the last values of the records in *met*, and pass them to the watch; return them, and empty *met*."""
+        # Sets without a class of their own are dicts, each with its own names.
         groups = [[row] for row in met.pop(dict, ())] + list(met.values())
-        for alike in sorted(groups, key=_last_number):
+        groups.sort(key=_last_number)
+        for alike in groups:
             last = alike[-1].metrics
+            self.reached.see_all(alike)
             self.last_step = None if alike[-1].auto else alike[-1].step
             if type(last) is dict:
                 self.latest.update(last)
@@ -258,6 +290,7 @@ class JournalWriter(FileOutlet):
             if self.watch is not None:
                 self.watch.see_all(names, partial(column, alike), partial(_place_of, alike))
         met.clear()
+        return groups
 
     def _note(self, row: Any, metrics: dict[str, Any]) -> None:
         self.latest.update(metrics)
@@ -269,7 +302,7 @@ class JournalWriter(FileOutlet):
         if type(item) is MetricsRow:
             return False
         if len(item) == LINE_ITEM:
-            return bool(item[2] >= ERROR or item[2] == RESULT)
+            return bool(item[LEVEL] >= ERROR or item[LEVEL] == RESULT)
         return len(item) == 3 and (item[0] is not kinds.LOG or item[2].get("level") in _KEPT_LEVELS)
 
 
@@ -277,7 +310,7 @@ def _last_number(rows: list[MetricsRow]) -> int:
     return rows[-1].seq
 
 
-def _place_of(rows: list[MetricsRow], at: int) -> tuple[int | None, int | None]:
-    """Return step and epoch of one of *rows*; a count of calls is no place where there is an epoch."""
+def _place_of(rows: list[MetricsRow], at: int) -> tuple[int | float | None, int | float | None]:
+    """Return step and epoch of one of *rows*; a count of calls is not a step if there is an epoch."""
     row = rows[at]
     return (None if row.auto and row.epoch is not None else row.step), row.epoch

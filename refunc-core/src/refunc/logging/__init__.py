@@ -4,7 +4,36 @@ Logging for machine learning: all that a training script imports.
     from refunc.logging import MLLogger, experiment_context, progress_context
 
 Importing this starts no thread, opens no file and loads only what logging itself needs; each other name is loaded when
-it is first used (PEP 562), integrations from whatever plugins are installed among them.
+it is first used (PEP 562). That includes the integrations of the installed plugins.
+
+    active          the runs that this process writes to
+    arguments       the arguments of a call as fields of a record
+    artifacts       copying artifacts into the run
+    banner          the lines at a run's start and end
+    bars            progress bars
+    console         lines on the terminal
+    copies          loggers and trackers in pickles
+    current         which run a call belongs to
+    definition      checking the arguments of `define_metric`
+    delivering      the part of a logger that has integrations
+    entries         the part of a logger that reads back
+    entry_sources   where a logger's entries are read from
+    formatters      the three formatters
+    guesses         names of other libraries' calls, and the calls to use here
+    handlers        handlers for stdlib loggers
+    integrations    IntegrationsManager and its functions; attaching integrations to a run
+    levels          LogLevel
+    lines           log lines
+    logfiles        log files
+    logger          MLLogger
+    named           the loggers of this process by name
+    notices         refunc's own warnings, each once
+    own_runs        the part of a logger that starts and ends runs
+    places          the part of a logger that counts steps and epochs
+    recording       the part of a logger that records data
+    setup           setup_logging
+    shared_loggers  get_logger
+    tracker         ExperimentTracker and experiment_context
 """
 
 from __future__ import annotations
@@ -14,17 +43,18 @@ from typing import TYPE_CHECKING, Any
 
 from refunc.logging.levels import LogLevel
 from refunc.logging.logger import MLLogger
-from refunc.logging.setup import get_logger, setup_logging
+from refunc.logging.setup import setup_logging
+from refunc.logging.shared_loggers import get_logger
 
 if TYPE_CHECKING:
-    from refunc.logging.console import ConsoleHandler
-    from refunc.logging.delivering import IntegrationsManager, auto_configure_integrations, integration_context
-    from refunc.logging.epochs import EpochTracker, epoch_context
-    from refunc.logging.experiment import ExperimentTracker, experiment_context
+    from refunc.logging.bars.epochs import EpochTracker, epoch_context
+    from refunc.logging.bars.loops import ProgressTracker, TqdmProgressTracker, progress_context
+    from refunc.logging.console.handler import ConsoleHandler
     from refunc.logging.formatters import ColoredFormatter, JSONFormatter, MLFormatter
-    from refunc.logging.handlers import AsyncHandler, BufferedHandler
-    from refunc.logging.progress import ProgressTracker, TqdmProgressTracker, progress_context
-    from refunc.logging.run_handler import RunHandler
+    from refunc.logging.handlers.buffering import AsyncHandler, BufferedHandler
+    from refunc.logging.handlers.run_handler import RunHandler
+    from refunc.logging.integrations import IntegrationsManager, auto_configure_integrations, integration_context
+    from refunc.logging.tracker import ExperimentTracker, experiment_context
     from refunc.runs.entry import ExperimentContext, LogEntry
     from refunc_mlflow import MLflowIntegration as MLflowIntegration
     from refunc_prometheus import PrometheusIntegration as PrometheusIntegration
@@ -89,27 +119,27 @@ __all__ = [
     "warning",
 ]
 
-#: Where the names live that are loaded when they are first used.
+#: The modules of the names that are loaded on first use.
 _HOMES = {
-    "AsyncHandler": "refunc.logging.handlers",
-    "BufferedHandler": "refunc.logging.handlers",
+    "AsyncHandler": "refunc.logging.handlers.buffering",
+    "BufferedHandler": "refunc.logging.handlers.buffering",
     "ColoredFormatter": "refunc.logging.formatters",
-    "ConsoleHandler": "refunc.logging.console",
-    "EpochTracker": "refunc.logging.epochs",
+    "ConsoleHandler": "refunc.logging.console.handler",
+    "EpochTracker": "refunc.logging.bars.epochs",
     "ExperimentContext": "refunc.runs.entry",
-    "ExperimentTracker": "refunc.logging.experiment",
-    "IntegrationsManager": "refunc.logging.delivering",
+    "ExperimentTracker": "refunc.logging.tracker",
+    "IntegrationsManager": "refunc.logging.integrations",
     "JSONFormatter": "refunc.logging.formatters",
     "LogEntry": "refunc.runs.entry",
     "MLFormatter": "refunc.logging.formatters",
-    "ProgressTracker": "refunc.logging.progress",
-    "RunHandler": "refunc.logging.run_handler",
-    "TqdmProgressTracker": "refunc.logging.progress",
-    "auto_configure_integrations": "refunc.logging.delivering",
-    "epoch_context": "refunc.logging.epochs",
-    "experiment_context": "refunc.logging.experiment",
-    "integration_context": "refunc.logging.delivering",
-    "progress_context": "refunc.logging.progress",
+    "ProgressTracker": "refunc.logging.bars.loops",
+    "RunHandler": "refunc.logging.handlers.run_handler",
+    "TqdmProgressTracker": "refunc.logging.bars.loops",
+    "auto_configure_integrations": "refunc.logging.integrations",
+    "epoch_context": "refunc.logging.bars.epochs",
+    "experiment_context": "refunc.logging.tracker",
+    "integration_context": "refunc.logging.integrations",
+    "progress_context": "refunc.logging.bars.loops",
 }
 
 #: Methods of the default logger that are functions of this module too: the bound methods themselves, so that the
@@ -127,7 +157,7 @@ if not TYPE_CHECKING:  # hidden from type checkers: to them a module with __geta
             value = getattr(importlib.import_module(home), name)
         elif name in _DEFAULT_LOGGER:
             value = getattr(get_logger(), name)
-        elif name.startswith("_"):  # what the import system and inspectors ask for is no plugin's
+        elif name.startswith("_"):  # asked for by the import system and by inspectors, never a plugin's
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         else:
             from refunc.plugins.discovery import class_named
@@ -137,4 +167,6 @@ if not TYPE_CHECKING:  # hidden from type checkers: to them a module with __geta
         return value
 
     def __dir__() -> list[str]:
-        return sorted({*globals(), *__all__})
+        from refunc.plugins.discovery import class_names
+
+        return sorted({*globals(), *__all__, *class_names()})

@@ -1,55 +1,76 @@
 """
 Which run a call belongs to, and the runs that this process has open.
 
-An explicit run (`start_experiment` on that logger) comes before the ambient one (`experiment_context`, a ContextVar),
-that before the process's only open run, and that before the implicit run. Nothing is patched: a thread, whose context
-is empty, finds its run by the third rule, and an asyncio task by the second.
+An explicit run (`start_experiment` on that logger) and the ambient one (`experiment_context`, a ContextVar) come first.
+Of the two, the inner one wins: in a block, calls go to the block's run, even if the logger started a run before the
+block or elsewhere; after `start_experiment` in the block, they go to the run that it started. Then comes the process's
+only open run, and then the implicit run. Threads and asyncio are not patched: a thread, whose context is empty, finds
+its run by the third rule, and an asyncio task by the second.
 """
 
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import sys
 import threading
-import traceback
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from functools import partial
-from itertools import repeat
+from itertools import chain, count, repeat, tee
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from refunc.journal.kinds import COMPLETED, FAILED, INTERRUPTED
-from refunc.journal.pump import at_exit
-from refunc.journal.values import excerpt
-from refunc.logging.attached import adopt_after_fork, has_parent, name_for_children, run_of_parent
-from refunc.logging.banner import best_line, end_line, is_quiet, start_line
-from refunc.logging.integrations import deliver_to_all, is_in_hook, news
-from refunc.logging.report import report, warn_once
-from refunc.logging.run import ActiveRun
+from refunc.delivery.begun import wait_at_exit
+from refunc.journal.kinds import COMPLETED, LOG
+from refunc.journal.line import LINE_ITEM, LOGGER
+from refunc.logging import named
+from refunc.logging.active import exits
+from refunc.logging.active.aside import Aside
+from refunc.logging.active.outcome import status_of_exception, traceback_of
+from refunc.logging.active.parent_run import adopt_after_fork, note_fork, run_of_parent, set_run_for_children
+from refunc.logging.active.parents import candidates, is_in_main_thread, run_around
+from refunc.logging.active.run import ActiveRun, living_runs
+from refunc.logging.active.waiting import Waiting
+from refunc.logging.banner import best_line, end_line, is_quiet, start_line, unwritten_line
+from refunc.logging.delivering import deliver_to_all, is_in_hook
+from refunc.logging.notices import news, report, warn_once
+from refunc.outlets.pump import at_exit
+from refunc.processes.parent import at_child_end, has_parent, watch_child_error
 
 #: The run of `experiment_context` in this thread or task.
 ambient: ContextVar[ActiveRun | None] = ContextVar("refunc_run", default=None)
 
-#: Lines logged outside any run: the last 1,000, the head of the next run.
-loose_lines: deque[Any] = deque(maxlen=1_000)
+#: The run whose block this thread or task has left last; and the same by thread, because a task's value is lost with
+#: the task.
+_left: ContextVar[ActiveRun | None] = ContextVar("refunc_left", default=None)
+_left_here = threading.local()
+
+#: The stores that this process has written runs to.
+stores: dict[Path, None] = {}
+
+#: The last lines that were logged outside any run: the head of the next one.
+loose_lines = Waiting()
+#: Passes them on to the log files meanwhile.
+aside = Aside()
 
 _open_runs: dict[str, ActiveRun] = {}
 #: Held while a call that found no run opens or attaches one. Re-entrant: a signal handler may log its first record.
 _opening = threading.RLock()
-#: Held for the few assignments that give a logger its place in a run, or say which run is meant. Re-entrant likewise.
+#: Held for the few assignments that give a logger its place in a run, or set the current run. Re-entrant likewise.
 joining = threading.RLock()
 #: The run that ended last in this process.
 last_ended: ActiveRun | None = None
+_endings = count(1)
 _ending_error: list[tuple[str, str | None]] = []
 _is_hooked = False
 _own_hook: Callable[..., None] | None = None
 _is_exiting = False
 _late_run: ActiveRun | None = None
-#: The same for what integrations log in their hooks.
+#: The same for records that integrations log in their hooks.
 _late_hook_run: ActiveRun | None = None
 
 
@@ -57,6 +78,63 @@ def ambient_run() -> ActiveRun | None:
     """Return the open run whose context this thread or task is in."""
     run = ambient.get()
     return run if run is not None and run.accepts() else None
+
+
+def enclosing_id() -> str | None:
+    """
+    Return the id of the parent of a run that is opened here: the run of the block, in this thread or task.
+
+    Outside blocks, it is the run of the parent process in the main thread; in another thread, the run of the main
+    thread comes first. If several runs are open there, it is the innermost run that contains them all.
+    """
+    block = ambient_run()
+    if block is not None:
+        return block.run_id
+    known = candidates(tuple(_open_runs.values()))
+    if known or not has_parent():
+        around = run_around(known)
+    else:
+        around = run_of_parent(now=True)
+    return around.run_id if around is not None and not around.implicit else None
+
+
+def _tell_children() -> None:
+    """Tell child processes the run for their calls: the newest, or the run that contains all runs open side by side."""
+    known = [run for run in tuple(_open_runs.values()) if run.accepts()]
+    asked_for = [run for run in known if not run.implicit]
+    set_run_for_children(run_around(asked_for) or next(reversed(asked_for or known), None))
+
+
+def enter_block(run: ActiveRun) -> ActiveRun | None:
+    """Enter the block of *run* in this thread or task; return the run of the block around it, for `leave_block`."""
+    outer = ambient.get()
+    ambient.set(run)
+    return outer
+
+
+def leave_block(run: ActiveRun, outer: ActiveRun | None) -> None:
+    """Return to the block of *outer*."""
+    # Not a token's reset(): a generator or a fixture may leave the block in another context.
+    ambient.set(outer)
+    _left.set(run)
+    _left_here.run = run
+
+
+def left_run() -> ActiveRun | None:
+    """Return the run whose block this task, or else this thread, has left last."""
+    run = _left.get()
+    return run if run is not None else getattr(_left_here, "run", None)
+
+
+def block_before(run: ActiveRun) -> ActiveRun | None:
+    """Return the run of the block that this thread or task is in, unless *run* was opened inside of it."""
+    block = ambient_run()
+    return None if block is None or block is run or block.run_id in run.blocks else block
+
+
+def may_be_passed_over(run: ActiveRun) -> bool:
+    """Whether there is a block in which calls do not go to *run*, although their logger started it."""
+    return any(block.is_block and block.run_id not in run.blocks for block in tuple(_open_runs.values()))
 
 
 def existing_run(*, look: bool = False) -> ActiveRun | None:
@@ -80,7 +158,7 @@ def existing_run(*, look: bool = False) -> ActiveRun | None:
         return next(iter(known), None) or _attach(look) or (_late_hook_run if is_in_hook() else _late_run)
     warn_once(
         "several runs",
-        "%d runs are open, and a call outside their contexts cannot know which is meant: it goes to %s. "
+        "%d runs are open, and a call outside their contexts cannot tell which one is meant: it goes to %s. "
         "Log inside `with experiment_context(...)`, or give the thread's logger a run with start_experiment().",
         len(named),
         "the implicit run",
@@ -90,9 +168,10 @@ def existing_run(*, look: bool = False) -> ActiveRun | None:
 
 def implicit_run(open_run: Callable[[], ActiveRun]) -> ActiveRun:
     """
-    Return the run of a call that found none: what *open_run* opens, or what another thread has opened meanwhile.
+    Return the run of a call that found none: the one that *open_run* opens, or one that another thread has opened
+    meanwhile.
 
-    Only a call for which `existing_run` had nothing comes here, so the lock is on no other call's way.
+    Only a call for which `existing_run` returned None comes here, so no other call takes the lock.
     """
     with _opening:
         return existing_run(look=True) or open_run()
@@ -110,34 +189,43 @@ def is_only(run: ActiveRun) -> bool:
 
 
 def _add(run: ActiveRun) -> None:
-    """Have *run* among the open ones, and every logger look anew which one it means."""
+    """Add *run* to the open ones, and have every logger look up its run again."""
+    stores[run.folder.parent] = None
     with joining:
         _open_runs[run.run_id] = run
         for other in tuple(_open_runs.values()):
-            for steps in tuple(other.steps.values()):
-                steps.is_current = False
+            for place in tuple(other.places.values()):
+                place.is_current = False
 
 
-def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
+def register(run: ActiveRun, tell: Callable[[str], None], *, is_block: bool = False) -> None:
     """
-    Begin *run*: its start record and the lines logged before it are written when this returns.
+    Begin *run*. Its start record and the lines logged before it are written when this returns.
 
     Args:
         tell: Shows a line; it gets one now and one when the run ends.
+        is_block: It will be bound to a block with `enter_block`.
     """
     global _late_run, _late_hook_run
     _install_hooks()
+    outer = ambient_run()
+    run.blocks = frozenset() if outer is None else outer.blocks | {outer.run_id}
+    run.is_block = is_block
+    run.is_of_main = is_in_main_thread()
+    aside.flush()  # lines from before the run come before its start in the log files too
     run.start()
     _add(run)
-    with contextlib.suppress(IndexError):  # another thread's run took lines meanwhile
-        run.writer.write_all(map(deque.popleft, repeat(loose_lines, len(loose_lines))))
-    name_for_children(run)
+    for name in _take_loose_lines(run):
+        logger = named.latest(name)
+        if logger is not None and logger._last_run is None:
+            logger._last_run = run  # where its lines can be read
+    _tell_children()
     if run.is_written and not is_quiet():
         run.tell = tell
     run.tell(start_line(run))
     for line in news():
         run.tell(line)
-    if _is_exiting:  # by an atexit handler that runs behind ours: nobody else ends this run
+    if _is_exiting:  # by an atexit handler that runs after ours: nothing else ends this run
         if is_in_hook():
             _late_hook_run = run
         else:
@@ -145,44 +233,52 @@ def register(run: ActiveRun, tell: Callable[[str], None]) -> None:
         finish(run, COMPLETED)
 
 
+def _take_loose_lines(run: ActiveRun) -> set[str]:
+    """Write the lines that were logged before *run* to its head; return the names of their loggers."""
+    # By identity. All of it is C, see `write_all`: exactly the lines that are taken are noted.
+    taken: dict[int, Any] = {}
+    lines, identified = tee(map(deque.popleft, repeat(loose_lines.items, len(loose_lines.items))))
+    lines = map(taken.setdefault, map(id, identified), lines)
+    head: list[Any] = []
+    if lost := loose_lines.fallen_out():
+        text = f"{lost:,} lines before these are not in the run: too many were logged before it"
+        head.append((LOG, time.time(), {"level": "INFO", "message": text, "logger": run.birth["logger"]}))
+    try:
+        # Their log files have refunc's own lines already.
+        run.writer.write_all(chain(head, run.writer.known_to_tap(lines, LINE_ITEM)))
+    except IndexError:  # another thread's run took lines meanwhile
+        run.writer.write_all(())
+    return {line[LOGGER] if len(line) == LINE_ITEM else str(line[2].get("logger")) for line in taken.values()}
+
+
 def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None, error: str | None = None) -> None:
-    """End *run*; a process that does not own it only lets go of it."""
+    """End *run*; a process that does not own it only stops writing to it."""
     global last_ended
-    if not run.steps and not run.implicit and run.accepts():
+    if not run.places and not run.implicit and run.accepts():
         deliver_to_all(run)
     is_ended = run.end(status, metrics=metrics, error=error)
     _open_runs.pop(run.run_id, None)
-    name_for_children(next(reversed(tuple(_open_runs.values())), None))
-    if is_ended:
+    _tell_children()
+    if is_ended and not run.is_tracked:
+        for owner in tuple(run.places):
+            owner._last_run = run
+    elif is_ended:
         last_ended = run
+        run.ended_as = next(_endings)
+        for owner in tuple(run.places):
+            owner._last_run = run
         if run.is_own:
             if (best := best_line(run)) is not None:
                 run.tell(best)
-            run.tell(end_line(run))
+            if not run.writer.refused:
+                run.tell(end_line(run))
+        if run.writer.refused:  # also where no line about runs is wanted
+            report.warning("%s", unwritten_line(run))
 
 
 def open_runs() -> Iterable[ActiveRun]:
     """Return the runs that this process has open, in the order in which they were opened."""
     return tuple(_open_runs.values())
-
-
-def status_of_exception(error: BaseException | None) -> str:
-    """Return the status of a run that *error* ended: a clean `sys.exit()` completes it, Ctrl-C interrupts it."""
-    if error is None:
-        return COMPLETED
-    if isinstance(error, SystemExit):
-        return COMPLETED if error.code in (None, 0) else FAILED
-    if isinstance(error, GeneratorExit):
-        return COMPLETED
-    return INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
-
-
-def format_error(error: BaseException) -> str:
-    """Return the traceback of *error* as text, from the first frame on that is not refunc's own."""
-    trace = error.__traceback__
-    while trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).startswith("refunc."):
-        trace = trace.tb_next
-    return excerpt("".join(traceback.format_exception(type(error), error, trace)))
 
 
 def _attach(look: bool) -> ActiveRun | None:
@@ -193,15 +289,23 @@ def _attach(look: bool) -> ActiveRun | None:
         attached = next((run for run in tuple(_open_runs.values()) if not run.is_own and run.accepts()), None)
         run = attached or run_of_parent(now=look)
         if run is not None:
+            for other in tuple(_open_runs.values()):
+                if not other.is_own and other.is_left:
+                    del _open_runs[other.run_id]
             _install_hooks()
             _add(run)
-            name_for_children(run)
+            _tell_children()
         return run
 
 
 def _install_hooks() -> None:
-    """Learn what ends the process, and of its children: from its first run on."""
+    """Watch for the end of the process and of its children, from the first run on."""
     global _is_hooked
+    if sys.is_finalizing():  # too late to watch anything
+        return
+    at_child_end(_end_open_runs, priority=-999)  # before the journals are closed
+    watch_child_error(_note_ending)
+    exits.watch()
     if not _is_hooked:
         _is_hooked = True
         if not hasattr(sys, "ps1"):  # at a prompt an exception ends nothing
@@ -213,53 +317,63 @@ def _after_fork_in_child() -> None:
     _opening, joining = threading.RLock(), threading.RLock()
     loose_lines.clear()
     _ending_error.clear()
-    for run in tuple(_open_runs.values()):
-        adopt_after_fork(run)
-        name_for_children(run)
+    exits.forget()
+    note_fork()
+    for run in living_runs():
+        if run.is_tracked and (run.is_open or not run.is_own):
+            adopt_after_fork(run)
+    _tell_children()
 
 
 def _chain_excepthook() -> None:
-    """Remember what ends the interpreter, then let the hook that was there show it."""
+    """Remember the exception that ends the interpreter, then call the previous hook to show it."""
     global _own_hook
     previous = sys.excepthook
 
     def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
         try:
-            status = status_of_exception(error)
-            _ending_error.append((status, None))  # at once: Ctrl-C again may interrupt what formats
-            text = excerpt("".join(traceback.format_exception(kind, error, trace)))
-            _ending_error.append((status, text))
+            _note_ending(error, trace)
         finally:
             previous(kind, error, trace)
 
     sys.excepthook = _own_hook = excepthook
 
 
-def _what_ended() -> tuple[str, str | None]:
-    """Return with which status and traceback the runs end that end with the process."""
+def _note_ending(error: BaseException, trace: TracebackType | None = None) -> None:
+    status = status_of_exception(error)
+    if status != COMPLETED:
+        _ending_error.append((status, None))  # at once: a second Ctrl-C may interrupt formatting
+        _ending_error.append((status, traceback_of(error, status, trace)))
+
+
+def _status_at_exit() -> tuple[str, str | None]:
+    """Return the status and traceback of the runs that end with the process."""
     if _ending_error:
         return _ending_error[-1]
-    # Somebody put a hook in the place of ours, as `rich.traceback.install()` does. Python keeps what a hook is given.
+    if has_parent():
+        return COMPLETED, None
+    # Another hook replaced ours, as `rich.traceback.install()` does. Python keeps the exception that a hook is given.
     error = getattr(sys, "last_value", None)
     if _own_hook is not None and sys.excepthook is not _own_hook and isinstance(error, BaseException):
-        return status_of_exception(error), format_error(error)
-    return COMPLETED, None
+        status = status_of_exception(error)
+        return status, traceback_of(error, status)
+    return exits.ending() or (COMPLETED, None)
 
 
 def _end_open_runs() -> None:
-    """End what is open. A record that is logged still later goes behind the end of the newest run."""
+    """End the open runs. A record that is logged later still goes after the end of the newest run."""
     global _is_exiting, _late_run
-    status, error = _what_ended()
+    status, error = _status_at_exit()
+    exits.forget()
     _is_exiting = True
     for run in reversed(tuple(_open_runs.values())):
         _late_run = _late_run or run
         at_exit(partial(finish, run, status, error=error))
-    handover = sys.modules.get("refunc.delivery.handover")
-    if handover is not None:  # nobody asked for delivery, else
-        handover.wait_at_exit(report.warning)
+    wait_at_exit(report.warning)
 
 
 # Handlers run in the reverse order: those that a script registers after its imports run while the runs are still open.
 atexit.register(_end_open_runs)
+exits.stand_in()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -1,4 +1,4 @@
-"""What `define_metric` takes, checked where it is called."""
+"""Checks of the arguments of `define_metric`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ def definition(name: str, goal: str | None, step_metric: str | None, summary: st
     Return the fields of a `define` record.
 
     Raises:
-        ValueError: A word that is none of those allowed.
-        TypeError: A name that is no text.
+        ValueError: A word that is not allowed.
+        TypeError: A name that is not text.
     """
     for option, value in (("name", name), ("step_metric", step_metric)):
         if not isinstance(value, str) and (value is not None or option == "name"):
-            raise TypeError(f"define_metric: {option} is {value!r}, which is no text.")
+            raise TypeError(f"define_metric: {option} is {value!r}, which is not text.")
     for option, value, allowed in (("goal", goal, GOALS), ("summary", summary, SUMMARIES)):
         if value is not None and value not in allowed:
             raise ValueError(f"define_metric: {option}={value!r} is unknown. Allowed: {', '.join(allowed)}.")

@@ -1,155 +1,121 @@
 """
-Integrations on the writing side: what a logger may be given, and how they come to belong to a run.
+A logger's integrations, and when they are attached to a run.
 
-An integration belongs to the run. A logger's first record in a run attaches the logger's integrations to it, with a
-record in the journal; from then on each receives the whole run, once, whichever logger wrote it.
+Imports nothing of plugins or delivery before there is an integration, so a script without one pays for neither.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from refunc.journal import kinds
-from refunc.logging.integrations import forget_integrations, news, tell_with_next_run
-from refunc.logging.run import ActiveRun
-from refunc.plugins.discovery import PluginState, configure, states
-from refunc.plugins.hooks import hooks_of, require_integration
-from refunc.plugins.integration import Health, passport_of
+from refunc.delivery.begun import is_courier
+from refunc.logging import named
+from refunc.logging.active.run import ActiveRun
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from refunc.plugins.integration import Health
 
 
-class IntegrationsManager:
-    """
-    Integrations by name, to be given to loggers together. Iterating gives the integrations.
+class Delivering:
+    """The calls that choose where runs are delivered. Subclasses define which run is current."""
 
-    `states` says what became of each installed plugin, where `auto_configure_integrations` made the manager.
-    """
+    _integrations: tuple[Any, ...] = ()
+    _shared_integrations: tuple[Any, ...] = ()
+    #: The integrations that it had in the process that pickled it, until they are first needed.
+    _packed: tuple[dict[str, Any], ...] = ()
+    name: str
 
-    def __init__(self) -> None:
-        self.states: tuple[PluginState, ...] = ()
-        self._integrations: dict[str, Any] = {}
+    def _current_run(self) -> ActiveRun | None:
+        """Return the run that a call belongs to, without opening one."""
+        raise TypeError(f"{type(self).__name__} does not say which run it is in.")
 
-    def add_integration(self, name: str, integration: Any) -> None:
+    def add_integration(self, integration: Any) -> None:
         """
-        Add *integration* under *name*; one that has the name already is replaced.
+        Deliver the runs of this logger to a tracker as well: whole runs, including records from before this call.
+
+        Returns at once. The tracker's code runs in the delivery process, and its failures never reach the caller.
+
+        Args:
+            integration: An integration, several, a manager, or the result of `auto_configure_integrations()`.
 
         Raises:
-            TypeError: It is no integration; the text says what one is.
+            TypeError: It is none of these; the text says how an integration is made.
         """
-        self._integrations[str(name)] = require_integration(integration)
+        flattened = _delivering()[0]
+        fresh = tuple(each for each in flattened(integration) if all(each is not known for known in self._integrations))
+        self._integrations += fresh
+        named.note_delivering(self)
+        self._deliver_current_run()
 
-    def remove_integration(self, name: str) -> None:
-        """Remove the integration *name*; runs that have it keep it. Raises KeyError where there is none."""
-        del self._integrations[name]
+    def add_integrations(self, integrations: Any) -> None:
+        """Deliver to several trackers; the same as `add_integration`."""
+        self.add_integration(integrations)
 
-    def get_integration(self, name: str) -> Any:
-        """Return the integration *name*. Raises KeyError where there is none."""
-        return self._integrations[name]
+    def _deliver_current_run(self) -> None:
+        """Attach to the run that this logger has logged to already; otherwise its first record does so."""
+        run = self._current_run()
+        if run is not None and self in run.places:
+            self._joined(run)
+
+    def _share(self, integrations: tuple[Any, ...]) -> None:
+        """Deliver to the integrations given to `setup_logging`, instead of those given to it before."""
+        self._shared_integrations = integrations
+        self._deliver_current_run()
+
+    @property
+    def integrations(self) -> tuple[Any, ...]:
+        """The integrations that this logger's runs are delivered to."""
+        if self._packed:
+            from refunc.logging.copies import unpacked
+
+            packed, self._packed = self._packed, ()
+            self._integrations += unpacked(self.name, packed)
+        return (*self._integrations, *self._shared_integrations)
 
     def health(self) -> dict[str, Health]:
-        """Return how far delivery to each is, by name; reads files."""
+        """
+        Return how far delivery to each integration is, by name: delivered, waiting, dead, the last error.
+
+        Reads the runs' files, so do not call it at every step. Two integrations of one name get a suffix.
+        """
         from refunc.delivery.handover import health_of_key
+        from refunc.plugins.integration import passport_of
 
-        passports = {name: passport_of(each) for name, each in self._integrations.items()}
-        return {name: health_of_key(passport.key, name) for name, passport in passports.items()}
+        found: dict[str, Health] = {}
+        for passport in map(passport_of, self.integrations):
+            name = passport.name if passport.name not in found else passport.key
+            found[name] = health_of_key(passport.key, passport.name)
+        return found
 
-    def __iter__(self) -> Iterator[Any]:
-        return iter(tuple(self._integrations.values()))
-
-    def __len__(self) -> int:
-        return len(self._integrations)
-
-    def __contains__(self, name: object) -> bool:
-        return name in self._integrations
-
-    def __repr__(self) -> str:
-        return f"<IntegrationsManager {', '.join(self._integrations) or 'empty'}>"
+    def _joined(self, run: ActiveRun) -> None:
+        if self.integrations and run.is_own and run.is_written:
+            _delivering()[1](run, self.integrations)
 
 
-def auto_configure_integrations() -> IntegrationsManager:
+@cache  # for interpreter shutdown, where `__del__` may log and imports fail
+def _delivering() -> tuple[Callable[[Any], list[Any]], Callable[[ActiveRun, Iterable[Any]], None]]:
+    """Import delivery, for loggers with an integration."""
+    from refunc.logging.integrations import attach, flattened
+
+    return flattened, attach
+
+
+def deliver_to_all(run: ActiveRun) -> None:
     """
-    Make every installed plugin with what the environment says, and return those that are active.
-
-    Never raises and never prompts: `states` of what is returned says for each plugin whether it is active, blocked by
-    `REFUNC_PLUGINS`, not configured or broken, and why; `refunc plugins` shows the same.
+    Attach every logger's integrations to *run*, to which no logger wrote: that it failed at once is worth
+    telling.
     """
-    manager = IntegrationsManager()
-    manager.states = tuple(states())
-    unused: dict[str, list[str]] = {}
-    for state in manager.states:
-        if state.integration is None:
-            reason = state.reason.removeprefix(f"{state.plugin.name}: ").rstrip(".")
-            unused.setdefault(reason or state.state, []).append(state.plugin.name)
-    if unused:
-        reasons = [f"{', '.join(names)}: {reason}" for reason, names in unused.items()]
-        tell_with_next_run(f"not delivering to {'; '.join(reasons)}")
-    for state in manager.states:
-        if state.integration is not None:
-            manager.add_integration(state.plugin.name, state.integration)
-    return manager
+    for logger in named.all_delivering():
+        logger._joined(run)
 
 
-@contextmanager
-def integration_context(integrations: Any) -> Iterator[IntegrationsManager]:
+def is_in_hook() -> bool:
     """
-    Give integrations to loggers for a block: behind it, loggers give them to no further run.
+    Whether the caller is an integration's own code, on the thread of its courier in this process.
 
-    Runs that they were attached to in the block keep them, until all is delivered.
-
-    Args:
-        integrations: A manager, an integration, or several.
+    Its records go to the open run, or to a run without integrations. Delivering them to it again would never end.
     """
-    manager = integrations if isinstance(integrations, IntegrationsManager) else IntegrationsManager()
-    if manager is not integrations:
-        for each in flattened(integrations):
-            manager.add_integration(passport_of(each).key, each)
-    try:
-        yield manager
-    finally:
-        forget_integrations(tuple(manager))
-
-
-def flattened(integrations: Any) -> list[Any]:
-    """
-    Return what a logger is given as a list: one integration, several, or a manager of them.
-
-    Raises:
-        TypeError: Something in it is no integration.
-    """
-    if hooks_of(type(integrations)):
-        return [integrations]
-    if isinstance(integrations, Mapping):
-        integrations = integrations.values()
-    if isinstance(integrations, Iterable) and not isinstance(integrations, (str, bytes, type)):
-        return [each for several in integrations for each in flattened(several)]
-    return [require_integration(integrations)]
-
-
-def configured(integrations: Mapping[str, Mapping[str, Any]]) -> list[Any]:
-    """
-    Return the integrations that `setup_logging(integrations={name: options})` describes.
-
-    Raises:
-        ConfigurationError: What is wrong, by the plugin's and the option's name.
-    """
-    return [configure(name, options) for name, options in integrations.items()]
-
-
-def attach(run: ActiveRun, integrations: Iterable[Any]) -> None:
-    """Attach *integrations* to *run*, which this process opened, unless it has them; written on return."""
-    from refunc.delivery import handover
-
-    names = []
-    for integration in integrations:
-        passport = passport_of(integration)
-        if passport.key in run.delivered_to:
-            continue
-        run.delivered_to.add(passport.key)
-        run.put_through(kinds.ATTACH, passport.for_journal())
-        handover.attach(run.folder, integration, passport)
-        names.append(passport.target or passport.name)
-    if names:
-        run.tell(f"delivering to {', '.join(names)}")
-        for line in news():
-            run.tell(line)
+    return is_courier()

@@ -1,4 +1,4 @@
-"""The calls that read back what a logger has logged."""
+"""The calls that read a logger's entries back."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING
 
+from refunc.logging.active.run import ActiveRun
 from refunc.logging.levels import level_name, level_number
-from refunc.logging.run import ActiveRun
 
 if TYPE_CHECKING:
     from refunc.runs import LogEntry
 
 
 class Entries:
-    """A logger's entries, as lists and files. Whoever inherits it says which run is read."""
+    """A logger's entries, as lists and files. Subclasses define which run is read."""
 
     def _run_to_read(self) -> ActiveRun | None:
         """Return the run that is read: the current one, or else the last."""
@@ -34,21 +34,23 @@ class Entries:
         contains: str | None = None,
     ) -> list[LogEntry]:
         """
-        Return the entries of the current run (or the last one) that match, oldest first.
+        Return the matching entries, oldest first, of the current run, or of the last run and the time since.
 
-        What was logged before this call is in it. Entries are read from the journal, newest first, so a small *last_n*
-        is quick however long the run is.
+        Everything logged before this call is included. Entries are read from the journal, newest first, so a small
+        *last_n* is quick however long the run is.
 
         Args:
             level: Exactly this level; *min_level* takes this one and above.
-            last_n: The newest so many that match.
-            experiment_id: An experiment's id or name: all its runs in the store are searched. *run_id* likewise.
+            last_n: Return only the newest *last_n* that match.
+            experiment_id: An experiment's id or name: all its runs are searched, in the default store and in those that
+                this process has written to. *run_id* likewise.
             start_time: In seconds since 1970, inclusive; *end_time* exclusive.
-            tags: The entry carries at least these.
-            contains: The message has this text, in any case.
+            tags: The entry carries at least these, or its run does: a value that was set in the run counts from there
+                to the next one of its name, and the first one from the run's beginning.
+            contains: The message contains this text; upper and lower case are the same.
         """
-        from refunc.logging.reading import entries_for
-        from refunc.runs.query import Query, newest, select
+        from refunc.logging.entry_sources import entries_for
+        from refunc.runs.entry_filter import Query, newest
 
         query = Query(
             level=level_name(level_number(level)) if level is not None else None,
@@ -60,24 +62,25 @@ class Entries:
             tags=tags,
             contains=contains,
         )
-        source = entries_for(self._run_to_read(), query, newest_first=True)
-        return newest(select(source, query), last_n)
+        return newest(entries_for(self._run_to_read(), query, newest_first=True), last_n)
 
     def export_logs(self, path: str | PathLike[str], format: str | None = None) -> int:
         """
-        Write all entries of the current run (or the last one) to *path* and return how many there were.
+        Write all entries of the current run to *path* and return how many there were.
+
+        Between runs, these are the entries of the last run and those logged since.
 
         Args:
-            format: `json`, `jsonl` or `csv`; by default what the path's suffix says. A CSV has one column a metric,
+            format: `json`, `jsonl` or `csv`; by default taken from the path's suffix. A CSV has one column a metric,
                 and text in it that a spreadsheet would run as a formula is quoted.
 
         Raises:
             ValueError: Another format.
             OSError: The file cannot be written.
         """
-        from refunc.logging.reading import entries_for
-        from refunc.runs.export import check_format, export
-        from refunc.runs.query import Query
+        from refunc.logging.entry_sources import entries_for
+        from refunc.runs.entries_file import check_format, export
+        from refunc.runs.entry_filter import Query
 
         wanted = check_format(path, format)
         run = self._run_to_read()

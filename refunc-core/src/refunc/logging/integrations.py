@@ -1,131 +1,172 @@
 """
-A logger's integrations: which it has, and when a run gets them.
+Integrations on the writing side: the forms a logger accepts, and how they are attached to a run.
 
-Imports nothing of plugins or delivery before there is an integration: a script without one pays for neither.
+An integration belongs to the run. A logger's first record in a run attaches the logger's integrations to it, with a
+record in the journal. Each then receives the whole run once, including records of other loggers.
 """
 
 from __future__ import annotations
 
-import sys
-from typing import TYPE_CHECKING, Any
-from weakref import WeakSet
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
-from refunc.logging.run import ActiveRun
+from refunc.delivery import handover
+from refunc.journal import kinds
+from refunc.journal.provenance import missing_key
+from refunc.logging import named
+from refunc.logging.active.run import ActiveRun
+from refunc.logging.notices import news, tell_with_next_run, warn_once
+from refunc.plugins.discovery import PluginState, configure, states
+from refunc.plugins.errors import ConfigurationError
+from refunc.plugins.hooks import hooks_of, require_integration
+from refunc.plugins.integration import Health, passport_of
+from refunc.values.jsonable import short_repr
 
-if TYPE_CHECKING:
-    from refunc.plugins.integration import Health
 
+class IntegrationsManager:
+    """
+    Integrations by name, to be given to loggers together. Iterating gives the integrations.
 
-class Delivering:
-    """The calls that say where runs are delivered to. Whoever inherits them says which run is current."""
+    `states` gives the state of each installed plugin, if `auto_configure_integrations` made the manager.
+    """
 
-    _integrations: tuple[Any, ...] = ()
-    _shared_integrations: tuple[Any, ...] = ()
+    def __init__(self) -> None:
+        self.states: tuple[PluginState, ...] = ()
+        self._integrations: dict[str, Any] = {}
 
-    def _current_run(self) -> ActiveRun | None:
-        """Return the run that a call belongs to, without opening one."""
-        raise TypeError(f"{type(self).__name__} does not say which run it is in.")
-
-    def add_integration(self, integration: Any) -> None:
+    def add_integration(self, name: str, integration: Any) -> None:
         """
-        Deliver the runs that this logger logs to, to a tracker as well: whole runs, what was logged before included.
-
-        Returns at once: the tracker's code runs in the delivery process, and no failure of it comes back to here.
-
-        Args:
-            integration: An integration, several, a manager, or what `auto_configure_integrations()` returned.
+        Add *integration* under *name*, replacing an earlier one of that name.
 
         Raises:
-            TypeError: It is none of these; the text says what one is.
+            TypeError: It is not an integration; the text says how one is made.
         """
-        from refunc.logging.delivering import flattened
+        self._integrations[str(name)] = require_integration(integration)
 
-        fresh = tuple(each for each in flattened(integration) if all(each is not known for known in self._integrations))
-        self._integrations += fresh
-        _loggers.add(self)
-        self._deliver_current_run()
+    def remove_integration(self, name: str) -> None:
+        """Remove the integration *name*; runs that have it keep it. Raises KeyError if there is none."""
+        del self._integrations[name]
 
-    def add_integrations(self, integrations: Any) -> None:
-        """Deliver to several trackers; the same as `add_integration`."""
-        self.add_integration(integrations)
-
-    def _deliver_current_run(self) -> None:
-        """Attach to the run that this logger has logged to already; else its first record does."""
-        run = self._current_run()
-        if run is not None and self in run.steps:
-            self._joined(run)
-
-    def _share(self, integrations: tuple[Any, ...]) -> None:
-        """Deliver to what `setup_logging` says, in place of what it said before."""
-        self._shared_integrations = integrations
-        self._deliver_current_run()
-
-    @property
-    def integrations(self) -> tuple[Any, ...]:
-        """What this logger's runs are delivered to."""
-        return (*self._integrations, *self._shared_integrations)
+    def get_integration(self, name: str) -> Any:
+        """Return the integration *name*. Raises KeyError if there is none."""
+        return self._integrations[name]
 
     def health(self) -> dict[str, Health]:
-        """
-        Return how far delivery to each integration is, by name: delivered, waiting, dead, the last error.
+        """Return how far delivery to each is, by name; reads files."""
+        passports = {name: passport_of(each) for name, each in self._integrations.items()}
+        return {name: handover.health_of_key(passport.key, name) for name, passport in passports.items()}
 
-        Reads the runs' files, so it is not for every step. Two of one name are told apart by a suffix.
-        """
-        from refunc.delivery.handover import health_of_key
-        from refunc.plugins.integration import passport_of
+    def __iter__(self) -> Iterator[Any]:
+        return iter(tuple(self._integrations.values()))
 
-        found: dict[str, Health] = {}
-        for passport in map(passport_of, self.integrations):
-            name = passport.name if passport.name not in found else passport.key
-            found[name] = health_of_key(passport.key, passport.name)
-        return found
+    def __len__(self) -> int:
+        return len(self._integrations)
 
-    def _joined(self, run: ActiveRun) -> None:
-        if self.integrations and run.is_own and run.is_written:
-            # Only who has an integration pays for importing what delivers.
-            from refunc.logging.delivering import attach
+    def __contains__(self, name: object) -> bool:
+        return name in self._integrations
 
-            attach(run, self.integrations)
+    def __repr__(self) -> str:
+        return f"<IntegrationsManager {', '.join(self._integrations) or 'empty'}>"
 
 
-#: What is to be said on the console with the next run that there is something to say of.
-_news: list[str] = []
-
-
-def tell_with_next_run(line: str) -> None:
-    """Have *line* shown at the start of the next run, or when the next integration is attached to one."""
-    if line not in _news:
-        _news.append(line)
-
-
-def news() -> list[str]:
-    """Return what is to be said, for the last time."""
-    lines = _news[:]
-    _news.clear()
-    return lines
-
-
-#: The loggers that somebody gave integrations.
-_loggers: WeakSet[Delivering] = WeakSet()
-
-
-def deliver_to_all(run: ActiveRun) -> None:
-    """Give *run*, to which no logger wrote, to every logger's integrations: that it failed at once is news too."""
-    for logger in tuple(_loggers):
-        logger._joined(run)
-
-
-def forget_integrations(integrations: tuple[Any, ...]) -> None:
-    """Have every logger give *integrations* to no further run."""
-    for logger in tuple(_loggers):
-        logger._integrations = tuple(each for each in logger._integrations if each not in integrations)
-
-
-def is_in_hook() -> bool:
+def auto_configure_integrations() -> IntegrationsManager:
     """
-    Whether an integration's own code is calling, on the thread of its courier in this process.
+    Make every installed plugin from the environment, and return those that are active.
 
-    What it logs there goes to the run that is open, or to one of nobody: delivered to it again, it would have no end.
+    Never raises and never prompts: `states` of the result says for each plugin whether it is active, blocked by
+    `REFUNC_PLUGINS`, not configured or broken, and why; `refunc plugins` shows the same.
     """
-    handover = sys.modules.get("refunc.delivery.handover")
-    return handover is not None and handover.is_courier()
+    manager = IntegrationsManager()
+    manager.states = tuple(states())
+    unused: dict[str, list[str]] = {}
+    for state in manager.states:
+        if state.integration is None:
+            reason = state.reason.removeprefix(f"{state.plugin.name}: ").rstrip(".")
+            is_broken_file = state.plugin.is_file and state.state == "broken"
+            name = state.plugin.distribution if is_broken_file else state.plugin.name
+            unused.setdefault(reason or state.state, []).append(name)
+    if unused:
+        reasons = [f"{', '.join(names)}: {reason}" for reason, names in unused.items()]
+        tell_with_next_run(f"not delivering to {'; '.join(reasons)}")
+    for state in manager.states:
+        if state.integration is not None:
+            manager.add_integration(state.plugin.name, state.integration)
+    return manager
+
+
+@contextmanager
+def integration_context(integrations: Any) -> Iterator[IntegrationsManager]:
+    """
+    Give integrations to loggers for a block; runs that begin after the block do not get them.
+
+    Runs that they were attached to in the block keep them until everything is delivered.
+
+    Args:
+        integrations: A manager, an integration, or several.
+    """
+    manager = integrations if isinstance(integrations, IntegrationsManager) else IntegrationsManager()
+    if manager is not integrations:
+        for each in flattened(integrations):
+            manager.add_integration(passport_of(each).key, each)
+    try:
+        yield manager
+    finally:
+        given = tuple(manager)
+        for logger in named.all_delivering():
+            logger._integrations = tuple(each for each in logger._integrations if each not in given)
+
+
+def flattened(integrations: Any) -> list[Any]:
+    """
+    Return as a list the integrations that a logger was given: one, several, or a manager of them.
+
+    Raises:
+        TypeError: Something in it is not an integration.
+    """
+    if hooks_of(type(integrations)):
+        return [integrations]
+    if isinstance(integrations, Mapping):
+        integrations = integrations.values()
+    if isinstance(integrations, Iterable) and not isinstance(integrations, (str, bytes, type)):
+        return [each for several in integrations for each in flattened(several)]
+    return [require_integration(integrations)]
+
+
+def configured(integrations: Mapping[str, Mapping[str, Any]]) -> list[Any]:
+    """
+    Return the integrations that `setup_logging(integrations={name: options})` describes.
+
+    Raises:
+        ConfigurationError: An option is wrong; the text names the plugin and the option.
+    """
+    if not isinstance(integrations, Mapping):
+        raise ConfigurationError(
+            f"integrations: {short_repr(integrations)} is not a mapping. Give plugins by name with their options: "
+            'integrations={"slack": {"channel": "#ml"}}, or {} where the environment configures them.'
+        )
+    return [configure(name, options) for name, options in integrations.items()]
+
+
+def attach(run: ActiveRun, integrations: Iterable[Any]) -> None:
+    """Attach *integrations* to *run*, which this process opened, unless it has them. Written when this returns."""
+    names = []
+    for integration in integrations:
+        passport = passport_of(integration)
+        if passport.key in run.delivered_to:
+            continue
+        run.delivered_to.add(passport.key)
+        run.put_through(kinds.ATTACH, passport.for_journal())
+        handover.attach(run.folder, integration, passport)
+        names.append(passport.target or passport.name)
+    if names and (why := missing_key()):
+        warn_once(
+            "key",
+            "no key can be stored (%s): once the delivery process is gone, `refunc sync` treats the runs of this "
+            "training as another user's, and asks for --trust.",
+            why,
+        )
+    if names:
+        run.tell(f"delivering to {', '.join(names)}")
+        for line in news():
+            run.tell(line)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import logging
 from enum import IntEnum
 
-from refunc.journal import levels
-from refunc.journal.levels import LEVEL_NAMES, level_name, level_number
+from refunc.values import levels
+from refunc.values.levels import LEVEL_NAMES, level_name, level_number
 
 __all__ = ["LogLevel", "level_name", "level_number", "register_level_names"]
 
@@ -32,7 +32,7 @@ class LogLevel(IntEnum):
 
 
 def register_level_names() -> None:
-    """Teach stdlib logging the five names that it lacks; a name that somebody else registered is left alone."""
+    """Register the five level names that stdlib logging lacks; a name that is already registered is left alone."""
     for number, name in LEVEL_NAMES.items():
         if logging.getLevelName(number).startswith("Level "):
             logging.addLevelName(number, name)

@@ -2,8 +2,8 @@
 MLLogger: turns a call into a record, hands it over, and does nothing else.
 
 Its parts are `Lines` (text with fields, on `Emission`: handlers and log files), `Recorder` (params, metrics, artifacts,
-on `Places`: step and epoch), `Delivering` (integrations) and `Entries` (reading back); this file makes them one logger:
-configuration, and which run a call belongs to.
+on `Places`: step and epoch), `Delivering` (integrations) and `Entries` (reading back); this file joins them into one
+logger, and configures it.
 """
 
 from __future__ import annotations
@@ -11,40 +11,39 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refunc.journal.kinds import COMPLETED
-from refunc.journal.levels import ERROR, EXPERIMENT, METRIC
-from refunc.journal.outlet import Durability, check_durability
-from refunc.journal.values import text_of
-from refunc.logging import current
-from refunc.logging.console import set_console
-from refunc.logging.echo import Echo, open_bars
+from refunc.logging import current, named
+from refunc.logging.active.nowhere import Nowhere
+from refunc.logging.active.run import ActiveRun, is_disabled
+from refunc.logging.console.handler import set_console
+from refunc.logging.console.throttle import Echo, open_bars, show_in_open_bar
 from refunc.logging.entries import Entries
-from refunc.logging.fields import Fields
-from refunc.logging.integrations import Delivering
+from refunc.logging.formatters import JSONFormatter
+from refunc.logging.formatters.fields import EMPTY, Fields
+from refunc.logging.guesses import OF_LOGGERS, OF_RECORDERS, answers
 from refunc.logging.levels import LogLevel, level_name, level_number, register_level_names
-from refunc.logging.lines import Lines
-from refunc.logging.logfile import (
-    FileSettings,
-    LogFile,
-    check_max_bytes,
-    check_max_files,
-    close_unused,
-    files_for,
-)
-from refunc.logging.recording import Recorder
-from refunc.logging.report import report
-from refunc.logging.run import ActiveRun, is_disabled, new_run
+from refunc.logging.lines.calls import Lines
+from refunc.logging.logfiles.logfile import FileSettings, LogFile
+from refunc.logging.logfiles.rotation import check_max_bytes, check_max_files
+from refunc.logging.logfiles.shelf import close_unused, files_for
+from refunc.logging.logfiles.written import DatedFormatter
+from refunc.logging.own_runs import OwnRuns
+from refunc.outlets.foreign import flush
+from refunc.outlets.outlet import Durability, check_durability
+from refunc.values.levels import EXPERIMENT, METRIC
+from refunc.values.paths import absolute
 
 if TYPE_CHECKING:
-    from refunc.runs import ExperimentContext
+    from typing_extensions import Self
+
+    from refunc.logging.active.aside import Aside
 
 DEFAULT_LOG_DIR = "logs"
 
 
-class MLLogger(Delivering, Recorder, Entries, Lines):
+@answers(OF_RECORDERS, OF_LOGGERS)
+class MLLogger(OwnRuns, Entries, Lines):
     """
     A logger for training scripts: leveled lines with structured fields, and the data of a run.
 
@@ -69,33 +68,34 @@ class MLLogger(Delivering, Recorder, Entries, Lines):
         durability: Durability = "async",
     ) -> None:
         """
-        Make the logger. No file, thread or folder exists before the first record.
+        Make the logger. No file, folder or thread is made before the first record.
 
         Args:
-            name: Also the stdlib logger's name and, as a slug, the log file's. One set of handlers exists a name:
-                the latest logger of a name decides how it looks.
+            name: Also the stdlib logger's name and, as a slug, the log file's. Loggers of one name share their
+                handlers, which follow the settings of the latest logger.
             log_dir: Folder of the log files; default `./logs`.
-            experiment_tracking: False keeps lines out of runs and makes data calls show only.
-            colored_output: False never colours; True colours where the terminal takes it (`NO_COLOR`, `FORCE_COLOR`).
-            json_logging: Write a log file of JSON lines beside the one of text.
-            max_log_files: Files that rotation leaves of each, the current one included.
+            experiment_tracking: False makes no run: lines and data are shown and go to the log files, and the last
+                1,000 records can be read back.
+            colored_output: False never colours; True colours if the terminal supports it (`NO_COLOR`, `FORCE_COLOR`).
+            json_logging: Write a log file of JSON lines, with every record, as well as the text file.
+            max_log_files: How many files rotation keeps of each log file, including the current one.
             max_file_size: Size at which a log file is rotated, such as `500KB`, `100MB` or a number of bytes.
             durability: When a record of this logger's runs is safe: `async` within 50 ms of the call, `process` when
                 the call returns (survives kill -9), `disk` after a sync (survives a power cut).
 
         Raises:
-            ValueError: An option has a value that is not allowed; the text names it and what is.
-            TypeError: *name* is no text.
+            ValueError: An option has a value that is not allowed; the text names it and the allowed values.
+            TypeError: *name* is not text.
         """
-        Recorder.__init__(self)
+        OwnRuns.__init__(self)
         if not isinstance(name, str):
             raise TypeError(f"name: {name!r} is not text.")
-        self.name = name or "refunc"
+        self.name = self._logger_name = name or "refunc"
         self._files: list[LogFile] = []
-        self._has_lines = False
         self._configure(
             level, log_dir, experiment_tracking, colored_output, json_logging, max_log_files, max_file_size, durability
         )
+        named.remember(self)
 
     def _configure(
         self,
@@ -111,13 +111,24 @@ class MLLogger(Delivering, Recorder, Entries, Lines):
         # Everything is checked before anything changes.
         number = level_number(level)
         checked_durability = check_durability(durability)
-        limits = {"max_bytes": check_max_bytes(max_file_size), "max_files": check_max_files(max_log_files)}
+        limits: dict[str, Any] = {
+            "max_bytes": check_max_bytes(max_file_size),
+            "max_files": check_max_files(max_log_files),
+            "level": number,
+        }
+        self._look = {
+            "colored_output": colored_output,
+            "json_logging": json_logging,
+            "max_log_files": max_log_files,
+            "max_file_size": max_file_size,
+            "durability": durability,
+        }
         self._level = number
-        self.log_dir = Path(log_dir if log_dir is not None else DEFAULT_LOG_DIR).absolute()
+        self.log_dir = absolute(log_dir if log_dir is not None else DEFAULT_LOG_DIR)
         self.experiment_tracking = experiment_tracking
         self._durability: Durability = checked_durability
         register_level_names()
-        # The root logger's own name would make every library's lines ours.
+        # Under the root logger's name, every library's lines would be ours.
         self._stdlib = logging.getLogger("refunc.root" if self.name == "root" else self.name)
         self._stdlib.setLevel(self._level)
         set_console(self._stdlib, colored=None if colored_output else False)
@@ -127,169 +138,104 @@ class MLLogger(Delivering, Recorder, Entries, Lines):
         self._echo = Echo()
         self._metric_set = self._echo.metric_set(())
         wanted = {} if is_disabled() else _log_files(json_logging, limits)
+        self._aside: Aside | Nowhere = current.aside if wanted else Nowhere()
+        if self._files:
+            current.aside.flush()  # earlier records go to the earlier files
         self._files = files_for(self, self.log_dir, self.name, wanted)
-        close_unused(self.name)  # only now: a line of another thread would open what it finds in `_files` again
+        close_unused(self.name)
 
     def __repr__(self) -> str:
         return f"<MLLogger {self.name!r} {level_name(self._level)}>"
 
-    # -- which run ---------------------------------------------------------------------------------------------------
+    # -- copies ------------------------------------------------------------------------------------------------------
 
-    def _current_run(self) -> ActiveRun | None:
+    @classmethod
+    def _plain(cls, name: str, **settings: Any) -> Self:
+        """Return a logger made from these settings alone, without a subclass's own `__init__`."""
+        logger = cls.__new__(cls)
+        MLLogger.__init__(logger, name, **settings)
+        return logger
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the name, and settings without secrets for a process that has no logger of that name."""
+        # Imported here: only programs that send loggers to other processes pay for it.
+        from refunc.logging.copies import logger_of, packed, reference_to
+
+        settings = {
+            **self._look,
+            "level": self._level,
+            "log_dir": str(self.log_dir),
+            "experiment_tracking": self._is_tracking,
+        }
         run = self._run
-        return run if run is not None and run.accepts() else current.existing_run()
+        reference = reference_to(run) if run is not None and run.is_tracked and run.accepts() else None
+        return logger_of, (type(self), self.name, settings, reference, self._packed or packed(self.integrations))
 
-    def _line_run(self, level: int) -> ActiveRun | None:
-        run = self._current_run()
-        if run is not None:
-            return run
-        # An error has to reach who is to be told of it, and what is delivered is a run.
-        must_be_told = level >= ERROR and bool(self.integrations)
-        return self._implicit_run() if must_be_told or current.is_ambiguous() else None
-
-    def _data_run(self) -> ActiveRun | None:
-        run = self._run
-        if run is not None and run.accepts():
-            return run
-        return (current.existing_run() or self._implicit_run()) if self._is_tracking else None
-
-    def _is_current(self, run: ActiveRun) -> bool:
-        return super()._is_current(run) and (self._is_tracking or self._run is run)
-
-    def _implicit_run(self) -> ActiveRun:
-        return current.implicit_run(self._open_implicit)
-
-    def _open_implicit(self) -> ActiveRun:
-        run = self._new_run(self.name, None, implicit=True)
-        current.register(run, self._tell)
-        return run
+    # -- how runs and data calls are shown --------------------------------------------------------------------------
 
     def _tell(self, line: str) -> None:
         self._say(EXPERIMENT, line)
 
-    def _new_run(self, experiment: str, run_name: str | None, *, implicit: bool = False) -> ActiveRun:
-        # Reading runs is not on the path of a script that only logs lines.
-        from refunc.runs.store import store_path
-
-        return new_run(
-            experiment=experiment,
-            run_name=run_name,
-            store=store_path(),
-            logger=self.name,
-            parent=None if implicit else current.ambient_run(),
-            durability=self._durability,
-            implicit=implicit,
-        )
-
-    def start_experiment(
-        self,
-        experiment_name: str,
-        run_name: str | None = None,
-        *,
-        parameters: Mapping[str, Any] | None = None,
-        tags: Mapping[str, Any] | None = None,
-    ) -> ExperimentContext:
-        """
-        Open a run for this logger, in whatever thread it is used; one that it has open already is ended first.
-
-        The same name again is a new run. The run ends with `end_experiment()`, or with the process.
-        """
-        if self._run is not None and self._run.accepts():
-            report.warning("start_experiment: run %s was still open and is ended.", self._run.run_name)
-            self.end_experiment()
-        run = self._new_run(text_of(experiment_name), text_of(run_name) if run_name is not None else None)
-        current.register(run, self._tell)
-        self._run = run
-        if parameters is not None:
-            self.log_hyperparams(parameters)
-        if tags is not None:
-            self.add_tags(tags)
-        return self._context(run)
-
-    def end_experiment(self, status: str = COMPLETED, final_metrics: Mapping[str, Any] | None = None) -> None:
-        """
-        End the run that this logger started, or else the implicit one; its end record is written when this returns.
-
-        Args:
-            status: `completed`, `failed`, `interrupted`, or a word of your own.
-            final_metrics: Recorded as metrics, by default at the step of the last ones, and with the end.
-        """
-        run = self._run if self._run is not None and self._run.accepts() else None
-        if run is None:
-            run = next((run for run in current.open_runs() if run.implicit), None)
-        if run is None:
-            report.warning("end_experiment: logger %s has no run open.", self.name)
-            return
-        current.finish(run, text_of(status, 100), metrics=self._log_final(final_metrics, run))
-        self._run = None
-
-    def get_experiment_context(self) -> ExperimentContext | None:
-        """Return a snapshot of the current run, or of the last one after its end; None before the first."""
-        run = self._run_to_read()
-        return self._context(run) if run is not None else None
-
-    def _context(self, run: ActiveRun) -> ExperimentContext:
-        here, loose = run.steps.get(self) or self._loose_steps, self._loose_steps
-        if run.accepts():
-            return run.context(step=here.step, epoch=here.epoch)
-        # After the end, what was counted since comes first.
-        step = here.step if loose.step is None else loose.step
-        return run.context(step=step, epoch=here.epoch if loose.epoch is None else loose.epoch)
-
-    def _run_to_read(self) -> ActiveRun | None:
-        """Return the current run, or the last that this logger logged to: of nested ones the one that ended last."""
-        run = self._current_run()
-        if run is not None:
-            return run
-        last = current.last_ended
-        return last if last is not None and self in last.steps else self._last_run
-
-    # -- how data calls are shown ------------------------------------------------------------------------------------
-
     def _show(
-        self, level: int, message: str, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun
+        self,
+        level: int,
+        message: str,
+        metrics: Mapping[str, Any],
+        step: Any,
+        epoch: Any,
+        run: ActiveRun,
+        members: Mapping[str, Any] = EMPTY,
     ) -> None:
-        self._say(level, message, Fields(step, epoch, metrics, {}, (), {}, run.experiment_id, run.run_id))
+        fields = Fields(step, epoch, metrics, experiment_id=run.experiment_id, run_id=run.run_id, members=members)
+        self._say(level, message, fields)
 
     def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun) -> None:
         if self._level > METRIC or not metrics:
             return
         if open_bars:
-            # Only who opened a bar has imported what draws it.
-            from refunc.logging.bars import show_in_open_bar
-
             show_in_open_bar(metrics)
         else:
             self._show(METRIC, ", ".join(metrics), metrics, step, epoch, run)
 
     @property
     def experiment_tracking(self) -> bool:
-        """Whether lines and data of this logger go to runs that it has not started itself."""
+        """Whether lines and data of this logger go to runs."""
         return self._is_tracking
 
     @experiment_tracking.setter
     def experiment_tracking(self, experiment_tracking: bool) -> None:
         self._is_tracking = experiment_tracking
-        self._place = self._loose_steps  # the run that was meant is looked for anew
+        self._place = self._loose_place  # the current run is looked up again
 
     def flush(self, *, sync: bool = False) -> bool:
         """
         Write everything logged before this call, to every open run and the log files; with *sync*, force it to disk.
 
         Returns:
-            False where that could not be done within about a second, or the disk refuses.
+            False if that took more than about a second, or if the disk refuses.
         """
-        done = [file.flush(sync=sync) for file in self._files]
-        done += [run.writer.flush(sync=sync) for run in current.open_runs()]
-        for handler in self._stdlib.handlers:
-            handler.flush()
+        done = [run.writer.flush(sync=sync) for run in current.open_runs()]
+        done += [run.writer.flush() for run in (self._run, self._untracked) if run is not None and not run.is_tracked]
+        done.append(self._aside.flush())
+        done += [file.flush(sync=sync) for file in self._files]
+        done += [flush(handler) for handler in self.handlers]
         return all(done)
 
+    def close(self) -> None:
+        """
+        Write all queued records, and close the log files and handlers of this logger's name.
 
-def _log_files(json_logging: bool, limits: dict[str, int]) -> dict[str, FileSettings]:
-    from refunc.logging.formatters import ColoredFormatter, JSONFormatter
+        The logger stays usable: a later line opens them again. The run stays open.
+        """
+        self.flush()
+        for file in self._files:
+            file.close()
+        for handler in self._stdlib.handlers:
+            handler.close()
 
-    files = {".log": FileSettings(ColoredFormatter(colored=False), **limits)}
+
+def _log_files(json_logging: bool, limits: dict[str, Any]) -> dict[str, FileSettings]:
+    files = {".log": FileSettings(DatedFormatter(), **limits)}
     if json_logging:
-        files[".jsonl"] = FileSettings(JSONFormatter(), **limits)
+        files[".jsonl"] = FileSettings(JSONFormatter(), has_all=True, **limits)
     return files

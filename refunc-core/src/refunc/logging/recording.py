@@ -1,7 +1,7 @@
 """
 The calls that record data: params, metrics, artifacts, tags, results. MLLogger and ExperimentTracker share them.
 
-They differ in one thing, which run a call belongs to (`_data_run`), and in how a line reaches the console (`_show`).
+They differ in the run that a call belongs to (`_data_run`), and in how a line reaches the console (`_show`).
 """
 
 from __future__ import annotations
@@ -10,32 +10,38 @@ from collections.abc import Iterable, Mapping
 from os import PathLike, fspath
 from pathlib import Path
 from time import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refunc.journal import kinds
 from refunc.journal.kinds import METRICS
-from refunc.journal.levels import EXPERIMENT, RESULT
-from refunc.journal.values import (
+from refunc.logging.active.outcome import status_given
+from refunc.logging.active.place import position
+from refunc.logging.active.run import ActiveRun
+from refunc.logging.arguments import known, meant_metrics, named_values, pairs_in, split_metrics, tag_texts
+from refunc.logging.artifacts.warnings import warn_not_stored, warn_of_missing_files
+from refunc.logging.console.throttle import Echo, Shown
+from refunc.logging.definition import definition
+from refunc.logging.formatters.fields import EMPTY
+from refunc.logging.notices import warn_once
+from refunc.logging.places import Places
+from refunc.values.definitions import MAX_PATTERNS
+from refunc.values.jsonable import (
     INT64_MAX,
     INT64_MIN,
     MAX_KEY,
     is_mapping,
     jsonable,
-    jsonable_mapping,
     key_text,
     text_of,
 )
-from refunc.logging.definition import definition
-from refunc.logging.echo import Echo, Shown
-from refunc.logging.payload import known, split_metrics, tag_texts
-from refunc.logging.places import Places
-from refunc.logging.report import warn_once
-from refunc.logging.run import ActiveRun
-from refunc.logging.steps import whole
+from refunc.values.levels import EXPERIMENT, RESULT
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Recorder(Places):
-    """Data calls, on whatever run `_data_run` says. None of them raises because of a value, a file or a disk."""
+    """Data calls on the run that `_data_run` returns. None of them raises because of a value, a file or a disk."""
 
     # See `Places`.
     __slots__ = ("_metric_set",)
@@ -43,36 +49,51 @@ class Recorder(Places):
     def __init__(self) -> None:
         super().__init__()
         self._echo = Echo()
-        self._metric_set = self._echo.metric_set(())  # of the last call, whose names the next one will have
+        self._metric_set = self._echo.metric_set(())  # of the last call; the next one usually has the same names
+
+    def __copy__(self) -> Self:
+        """Return the same object: a run has one writer in a process."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     def _data_run(self) -> ActiveRun | None:
-        """Return the run that a data call belongs to; None where none is to be recorded."""
+        """Return the run that a data call belongs to; None if nothing is recorded."""
         raise TypeError(f"{type(self).__name__} does not say which run its data belong to.")
 
     def _show(
-        self, level: int, message: str, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun
+        self,
+        level: int,
+        message: str,
+        metrics: Mapping[str, Any],
+        step: Any,
+        epoch: Any,
+        run: ActiveRun,
+        members: Mapping[str, Any] = EMPTY,
     ) -> None:
-        """Show a data call in *run* on the console, where there is one."""
+        """Show a data call in *run* on the console, if there is one; see `Fields`."""
 
     def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun) -> None:
-        """Show metrics in an open bar, or else as a line; called when they are due."""
+        """Show metrics in an open bar, or as a line; called when they are due."""
 
     # -- metrics -----------------------------------------------------------------------------------------------------
 
-    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None, *, epoch: int | None = None) -> None:
+    def log_metrics(self, metrics: Mapping[str, Any], step: float | None = None, *, epoch: float | None = None) -> None:
         """
         Record numbers at a step: about a microsecond, no lock and no I/O; written within 50 ms by another thread.
 
-        The step is *step*, else a `"step"` key, else what `set_step()` or `step()` left, else, unless an epoch is
-        given, a count of such calls in the run. numpy and torch scalars become numbers. A value that is no number is
-        kept beside the metrics as what it is, with one warning a name.
+        The step is the first of: *step*; a `"step"` key; the step set by `set_step()` or `step()`; and, unless an epoch
+        is given, a count of such calls in the run. numpy and torch scalars become numbers, and values that hold others
+        by name are taken apart: `{"train": {"loss": 0.5}}` is the metric `train/loss`. A value that is missing or not a
+        number is kept as it is, apart from the metrics, with one warning for each name.
         """
-        steps = self._place
-        if not steps.is_current:
+        place = self._place
+        if not place.is_current:
             run = self._data_run()
             if run is None:
                 return
-            steps = self._steps_in(run)
+            place = self._place_in(run)
         metric_set = self._metric_set
         values: tuple[Any, ...] = ()
         if type(metrics) is dict and len(metrics) == metric_set.width:
@@ -88,35 +109,37 @@ class Recorder(Places):
         if not values:
             metric_set, values, step, epoch, other = self._sorted_out(metrics, step, epoch)
         if epoch is not None and (type(epoch) is not int or not INT64_MIN <= epoch <= INT64_MAX):
-            epoch = whole("epoch", epoch)
+            epoch = position("epoch", epoch)
         automatic = False
         if type(step) is not int or not -1 < step < 1_000_000_000:  # one digit of an int: compared at once
-            step = None if step is None else whole("step", step)
+            step = None if step is None else position("step", step)
             if step is None:
-                step = steps.step
+                step = place.step
                 if step is None and epoch is None:
-                    step = next(steps.run.automatic_step)
+                    step = next(place.run.automatic_step)
                     automatic = True
         if epoch is None:
-            epoch = steps.epoch
+            epoch = place.epoch
         moment = time()
-        writer = steps.writer
+        writer = place.writer
         queue = writer.queue
         row = metric_set.values(*values)
-        queue.append(metric_set.record(0, moment, METRICS, step, automatic, epoch, row, other, steps.logger))
+        queue.append(metric_set.record(0, moment, METRICS, step, automatic, epoch, row, other, place.logger))
         if len(queue) > writer.high_water:
             writer.relieve()
         if moment >= metric_set.due and self._echo.is_shown(metric_set, moment):
-            self._show_metrics(dict(zip(metric_set.names, values, strict=True)), step, epoch, steps.run)
+            self._show_metrics(dict(zip(metric_set.names, values, strict=True)), step, epoch, place.run)
 
     def _sorted_out(
         self, metrics: Any, step: Any, epoch: Any
     ) -> tuple[Shown, tuple[Any, ...], Any, Any, dict[str, Any] | None]:
-        """Return what a call of `log_metrics` comes to whose names are new, or whose values are no plain numbers."""
+        """Return the record of a `log_metrics` call with new names, or with values that are not plain numbers."""
+        metrics, step = meant_metrics(metrics, step)
         try:
-            given = {**metrics}
-            own_step, own_epoch = given.pop("step", None), given.pop("epoch", None)
-        except Exception:  # no mapping, or one whose own code raises
+            pairs = pairs_in(metrics)
+            given = metrics if pairs is None else dict(pairs)
+            own_step, own_epoch = (None, None) if pairs is None else (given.pop("step", None), given.pop("epoch", None))
+        except Exception:  # one whose own code raises
             given, own_step, own_epoch = metrics, None, None
         plain, other = split_metrics(given)
         metric_set = self._echo.metric_set(tuple(plain))
@@ -125,56 +148,84 @@ class Recorder(Places):
         step, epoch = own_step if step is None else step, own_epoch if epoch is None else epoch
         return metric_set, tuple(plain.values()), step, epoch, other
 
-    def log_metric(self, name: str, value: Any, step: int | None = None, *, epoch: int | None = None) -> None:
+    def log_metric(self, name: str, value: Any, step: float | None = None, *, epoch: float | None = None) -> None:
         """Record one number; see `log_metrics`."""
         self.log_metrics({key_text(name): value}, step, epoch=epoch)
 
     def _log_final(self, metrics: Mapping[str, Any] | None, run: ActiveRun) -> dict[str, Any] | None:
-        """Record the final *metrics* at the step that *run* has come to; return the numbers among them, for its end."""
+        """Record the final *metrics* at the last step of *run*; return the numbers among them, for its end."""
         if metrics is None:
             return None
         run.writer.flush()
-        has_step = self._steps_in(run).step is not None or (type(metrics) is dict and "step" in metrics)
+        has_step = self._place_in(run).step is not None or (type(metrics) is dict and "step" in metrics)
         self.log_metrics(metrics, None if has_step else run.writer.last_step)
         return split_metrics(metrics)[0]
+
+    def _status_given(self, status: object, run: ActiveRun) -> str:
+        """
+        Return the status that *run* ends with; a word that is not allowed as a status is kept as its tag
+        `status`.
+        """
+        ended_as, refused = status_given(status)
+        if refused is not None:
+            warn_once(
+                f"status {refused}",
+                "the status %r is for runs that have not ended, so a run cannot end with it. This run ends as %r, with "
+                "the tag status=%r. Use completed, failed, interrupted, or a word of your own.",
+                refused,
+                ended_as,
+                refused,
+            )
+            if "status" not in run.tags:
+                tags = {"status": refused}
+                run.tags.update(tags)
+                run.put_through(kinds.TAGS, {"tags": tags, "logger": self._logger_name})
+        return ended_as
 
     def define_metric(
         self, name: str, *, goal: str | None = None, step_metric: str | None = None, summary: str | None = None
     ) -> None:
         """
-        Say how a metric of this run is read: by the command line, in tables and in plots. Written when this returns.
+        Define how a metric of this run is read by the command line, in tables and in plots. Written when this returns.
 
         Args:
-            name: A metric's name or a pattern such as `val/*`; of several that match, the later one wins.
+            name: A metric's name or a pattern such as `val/*`; if several match, the last one wins.
             goal: `min` or `max`: which value is the best.
-            step_metric: The metric, or `epoch`, that it is drawn against instead of the step.
-            summary: What stands for it in a table: `last`, `min`, `max`, `mean`, or `none` to leave it out.
+            step_metric: The metric, or `epoch`, for the x axis instead of the step.
+            summary: The value shown in a table: `last`, `min`, `max`, `mean`, or `none` to leave it out.
 
         Raises:
-            ValueError: *goal* or *summary* is another word.
+            ValueError: *goal* or *summary* is not one of these words.
         """
         fields = definition(name, goal, step_metric, summary)
         run = self._data_run()
         if run is not None:
             self._join(run)
             run.is_defined = True
-            if goal is not None:
-                run.bests.define(name, goal)
-            run.put_through(kinds.DEFINE, {**fields, "logger": self.name})
+            if goal is not None and not run.bests.define(name, goal):
+                warn_once(
+                    f"definitions {run.run_id}",
+                    "define_metric: %r is left out: a run has up to %s patterns. Define the metrics with fewer "
+                    "patterns.",
+                    name,
+                    f"{MAX_PATTERNS:,}",
+                )
+            run.put_through(kinds.DEFINE, {**fields, "logger": self._logger_name})
 
     # -- params, tags, results: written when the call returns --------------------------------------------------------
 
     def log_hyperparams(self, params: Any) -> None:
         """
-        Record hyperparameters: a mapping, nested as you like, or a dataclass, attrs or argparse object.
+        Record hyperparameters: a mapping, nested as you like, or an object with fields.
 
-        Written when the call returns. A name that is recorded again takes the later value; both stand in the journal.
+        Written when the call returns. For a name that is recorded again the later value counts; the journal has both. A
+        field that cannot be read is kept as a short text, with one warning.
         """
         run = self._data_run()
         if run is None:
             return
         self._join(run)
-        plain = jsonable_mapping(params)
+        plain = named_values("log_hyperparams", params, 'log_hyperparams({"lr": 0.1})')
         changed = [name for name, value in plain.items() if name in run.params and run.params[name] != value]
         if changed:
             warn_once(
@@ -183,8 +234,8 @@ class Recorder(Places):
                 ", ".join(changed[:5]),
             )
         run.params.update(plain)
-        run.put_through(kinds.PARAMS, {"params": plain, "logger": self.name})
-        self._show(EXPERIMENT, "params", plain, None, None, run)
+        run.put_through(kinds.PARAMS, {"params": plain, "logger": self._logger_name})
+        self._show(EXPERIMENT, "params", EMPTY, None, None, run, {"params": plain})
 
     def log_params(self, params: Any) -> None:
         """Record hyperparameters; the same as `log_hyperparams`."""
@@ -198,7 +249,7 @@ class Recorder(Places):
         self._join(run)
         plain = tag_texts(tags)
         run.tags.update(plain)
-        run.put_through(kinds.TAGS, {"tags": plain, "logger": self.name})
+        run.put_through(kinds.TAGS, {"tags": plain, "logger": self._logger_name})
 
     def log_tags(self, tags: Mapping[str, Any]) -> None:
         """Tag the run; the same as `add_tags`."""
@@ -209,22 +260,24 @@ class Recorder(Places):
         self.add_tags({key_text(key): value})
 
     def log_result(
-        self, name: str, value: Any, metadata: Mapping[str, Any] | None = None, *, step: int | None = None
+        self, name: str, value: Any, metadata: Mapping[str, Any] | None = None, *, step: float | None = None
     ) -> None:
         """
         Record an outcome: a RESULT line and a metric, written when the call returns.
 
         Args:
-            value: A number, or a mapping whose keys then name the metrics.
+            value: A number, or a mapping whose keys then name the metrics: `accuracy`, or `test/accuracy`, with one
+                warning, if another result of the run already has an `accuracy`.
         """
         run = self._data_run()
         if run is None:
             return
         message = text_of(name, MAX_KEY)
         plain, other = split_metrics(value if is_mapping(value) else {message: value})
-        steps = run.steps.get(self) or self._steps_in(run)
-        fields: dict[str, Any] = {"level": "RESULT", "message": message, "logger": self.name}
-        step, epoch = steps.place(step)
+        plain, other = run.results.apart(message, plain), run.results.apart(message, other or {})
+        place = run.places.get(self) or self._place_in(run)
+        fields: dict[str, Any] = {"level": "RESULT", "message": message, "logger": self._logger_name}
+        step, epoch = place.place(step)
         fields.update(known(step=step, epoch=epoch, metrics=plain, other=other))
         if metadata is not None:
             fields["extra"] = {"metadata": jsonable(metadata)}
@@ -245,11 +298,13 @@ class Recorder(Places):
         """
         Keep a file or folder with the run: a copy is made before this returns, on the calling thread.
 
-        Files above 64 MB are shared by reflink where the file system can, and else recorded as a reference (path, size,
-        time of change), which is said once. A missing file is one warning; the run goes on.
+        Files above 64 MB are shared by reflink if the file system supports it, and otherwise recorded as a reference
+        (path, size, time of change), with one warning that names them. Links to files are followed. Links to folders,
+        and entries that are not files or cannot be read, are left out of a folder, with a warning. A missing file, or a
+        folder that contains the store, gives one warning, and the run goes on.
 
         Args:
-            copy: True copies whatever the size, False never does.
+            copy: True copies a file of any size, False never copies.
         """
         run = self._data_run()
         if run is None:
@@ -257,26 +312,18 @@ class Recorder(Places):
         self._join(run)
         given = text_of(path, MAX_KEY)
         try:
-            source = Path(fspath(path))
+            source = _path(path)
             fields = run.store(source, copy=copy)
         except Exception as error:  # of the disk, or of a path object's own code
-            warn_once(
-                f"artifact {given}", "log_artifact: %s was not stored: %s. The run goes on.", given, text_of(error)
-            )
+            warn_not_stored(given, error)
             return
-        if copy is None and "stored" not in fields:
-            warn_once(
-                "artifact reference",
-                "log_artifact: %s has %s bytes and was recorded as a reference, not copied. Pass copy=True to copy it.",
-                given,
-                f"{fields['size']:,}",
-            )
+        warn_of_missing_files(given, fields, copy=copy)
         shown = text_of(name, MAX_KEY) if name is not None else ""
         shown = shown or text_of(source.name or source, MAX_KEY)
         kind = text_of(artifact_type, MAX_KEY) if artifact_type is not None else None
-        fields.update(known(name=shown, type=kind, logger=self.name))
+        fields.update(known(name=shown, type=kind, logger=self._logger_name))
         if metadata is not None:
-            fields["metadata"] = jsonable_mapping(metadata)
+            fields["metadata"] = named_values("metadata", metadata, 'metadata={"images": 1000}')
         run.artifacts.append(shown)
         run.put_through(kinds.ARTIFACT, fields)
 
@@ -286,9 +333,17 @@ class Recorder(Places):
         """Keep several files or folders with the run; see `log_artifact`."""
         try:
             several = [paths] if isinstance(paths, (str, PathLike)) else list(paths)
-        except Exception:  # no list, or one whose own code raises
+        except Exception:  # not a list, or one whose own code raises
             given = text_of(paths, MAX_KEY)
-            warn_once("artifacts", "log_artifacts: %s is no list of paths; nothing was stored. The run goes on.", given)
+            said = "log_artifacts: %s is not a list of paths; nothing was stored. The run goes on."
+            warn_once("artifacts", said, given)
             return
         for path in several:
             self.log_artifact(path, artifact_type)
+
+
+def _path(path: str | PathLike[str]) -> Path:
+    given = fspath(path)
+    if not given:  # to pathlib it would be the working folder
+        raise ValueError("the path is empty, perhaps from a variable that is not set")
+    return Path(given)

@@ -1,4 +1,4 @@
-"""Loggers by name, and what they have in common: `setup_logging`, `get_logger`."""
+"""One call that configures how refunc's loggers look, write and deliver: `setup_logging`."""
 
 from __future__ import annotations
 
@@ -8,28 +8,14 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from refunc.journal.outlet import Durability
-from refunc.logging.console import ConsoleHandler
+from refunc.logging.console.handler import ConsoleHandler
 from refunc.logging.logger import MLLogger
+from refunc.logging.shared_loggers import configure_all
+from refunc.outlets.outlet import Durability
 
-DEFAULT_NAME = "refunc"
-
-_loggers: dict[str, MLLogger] = {}
-_settings: dict[str, Any] = {}
-_shared: list[Any] = []
-# What `capture_warnings` did, so that switching it off undoes that and nothing of what others did.
+# The changes of `capture_warnings`, so that switching it off undoes these and no others.
 _warning_handlers: list[logging.Handler] = []
 _switched_capture_on = False
-
-
-def get_logger(name: str = DEFAULT_NAME) -> MLLogger:
-    """Return the logger of that name, always the same one, made as `setup_logging` last said."""
-    logger = _loggers.get(name)
-    if logger is None:
-        logger = _loggers.setdefault(name, MLLogger(name, **_settings))
-        if _shared:
-            logger._share(tuple(_shared))
-    return logger
 
 
 def setup_logging(
@@ -46,17 +32,17 @@ def setup_logging(
     capture_warnings: bool = False,
 ) -> MLLogger:
     """
-    Say how loggers from `get_logger` look and write, those that exist included, and return the default one.
+    Configure the loggers from `get_logger`, existing ones included, and return the default one.
 
-    Handlers and loggers of others are left alone.
+    Handlers and loggers of other libraries are left alone.
 
     Args:
         integrations: Trackers to deliver to, by plugin name, with their options: `{"slack": {"channel": "#ml"}}`.
-            What an option leaves out, the environment says.
+            Options that are left out come from the environment.
         capture_warnings: Bring `warnings.warn` into the run, as lines of the logger `py.warnings`.
 
     Raises:
-        ValueError: An option has a value that is not allowed, of an integration too. Nothing was changed then.
+        ValueError: An option, also of an integration, has a value that is not allowed. Nothing is changed then.
     """
     settings: dict[str, Any] = {
         "level": level,
@@ -68,16 +54,7 @@ def setup_logging(
         "max_file_size": max_file_size,
         "durability": durability,
     }
-    shared = _configured(integrations)
-    default = get_logger()
-    default._configure(**settings)
-    _settings.update(settings)
-    for logger in tuple(_loggers.values()):
-        if logger is not default:
-            logger._configure(**settings)
-    _shared[:] = shared
-    for logger in tuple(_loggers.values()):
-        logger._share(shared)
+    default = configure_all(settings, _configured(integrations))
     _capture_warnings(capture_warnings)
     return default
 
@@ -85,7 +62,7 @@ def setup_logging(
 def _configured(integrations: Mapping[str, Mapping[str, Any]] | None) -> tuple[Any, ...]:
     if not integrations:
         return ()
-    from refunc.logging.delivering import configured
+    from refunc.logging.integrations import configured
 
     return tuple(configured(integrations))
 
@@ -94,7 +71,7 @@ def _capture_warnings(wanted: bool) -> None:
     global _switched_capture_on
     logger = logging.getLogger("py.warnings")
     if wanted:
-        from refunc.logging.run_handler import RunHandler
+        from refunc.logging.handlers.run_handler import RunHandler  # imported only where it is used
 
         before = warnings.showwarning
         logging.captureWarnings(True)

@@ -1,10 +1,10 @@
 """
-What a plugin is made of: hooks, options, and the words with which a hook says how it failed.
+The parts of a plugin: hooks, options, and the exceptions by which a hook reports a failure.
 
     from refunc.plugins import Integration, hookimpl, option
 
     class PrinterIntegration(Integration):
-        prefix: str = option(default="> ", help="What each line begins with.")
+        prefix: str = option(default="> ", help="The prefix of each line.")
 
         @hookimpl
         def on_log(self, run, records):
@@ -12,21 +12,36 @@ What a plugin is made of: hooks, options, and the words with which a hook says h
                 print(self.prefix, record.message)
 
 A plain class with hooks is a plugin too; deriving from `Integration` gives it options that are checked, read from the
-environment, and masked where they are secret. `docs/how-to/write-a-plugin.md` has the whole story.
+environment, and masked if they are secret. See `docs/how-to/write-a-plugin.md`.
+
+    discovery    finding plugins, and their states
+    errors       the errors, in one tree
+    files        plugins that are one file
+    hooks        the hooks: one table
+    integration  the base class with options
+    judgement    classifying errors of hooks
+    names        respelling names for a tracker
+    naming       the name of an integration
+    options      options: their sources, and checking them
+    run          a run as hooks see it
+    testing      the test kit for plugins
 """
 
 from refunc.journal.record import Artifact, LogLine, Metrics, Params, Record, RunEnd, Tags
-from refunc.journal.secrets import without_secrets
-from refunc.plugins.errors import ConfigurationError, NotConfigured, Pause, Reject, Retry
+from refunc.plugins.errors import ConfigurationError, DeliveryError, NotConfigured, Pause, Reject, Retry
 from refunc.plugins.hooks import hookimpl
-from refunc.plugins.integration import Health, Integration
-from refunc.plugins.options import FROM_ENV, option
+from refunc.plugins.integration import Delivery, Health, Integration
+from refunc.plugins.names import Spelling, text_of
+from refunc.plugins.options import FROM_ENV, check_url, option
 from refunc.plugins.run import RunInfo, StoredFile
+from refunc.values.secrets import without_secrets
 
 __all__ = [
     "FROM_ENV",
     "Artifact",
     "ConfigurationError",
+    "Delivery",
+    "DeliveryError",
     "Health",
     "Integration",
     "LogLine",
@@ -39,9 +54,12 @@ __all__ = [
     "Retry",
     "RunEnd",
     "RunInfo",
+    "Spelling",
     "StoredFile",
     "Tags",
+    "check_url",
     "hookimpl",
     "option",
+    "text_of",
     "without_secrets",
 ]

@@ -1,41 +1,47 @@
 """
-What can go wrong with a plugin, in one tree each.
+The errors of plugins.
 
     ConfigurationError (ValueError)     a user's mistake: raised at once, in the caller
     └── NotConfigured                   something is not set; `auto_configure_integrations` leaves the plugin out
     IntegrationNotInstalledError (ImportError)
 
-    DeliveryError                       raised by a hook, to say what is to become of its records
+    DeliveryError                       raised by a hook, to decide about its records
     ├── Retry                           later, as often as it takes
     ├── Reject                          never: the record is dead-lettered
-    └── Pause                           not before somebody mends the credentials
+    └── Pause                           not until the credentials are fixed
+
+    HookError (TypeError)               a hook that breaks the contract; the integration is stopped
 """
 
 from __future__ import annotations
 
 
 class ConfigurationError(ValueError):
-    """An option that is unknown, missing or malformed; the text names the plugin, the option and what is expected."""
+    """An option is unknown, missing or malformed; the text names the plugin, the option and the expected value."""
 
 
 class NotConfigured(ConfigurationError):
-    """What the plugin needs is not set; the text says what to set."""
+    """A required option is not set; the text says how to set it."""
 
 
 class IntegrationNotInstalledError(ImportError):
-    """An integration whose distribution is not installed; the text says what to install."""
+    """An integration's distribution is not installed; the text says what to install."""
+
+
+class HookError(TypeError):
+    """A hook broke the contract; the text names the hook and the fix."""
 
 
 class DeliveryError(Exception):
-    """What a hook raises to say what is to become of its records."""
+    """Raised by a hook to decide about its records."""
 
 
 class Retry(DeliveryError):
     """
-    The backend cannot take the records now: deliver them again, for as long as it takes.
+    The backend cannot accept the records now: deliver them again, for as long as it takes.
 
     Args:
-        after: Seconds that the backend asked to be left alone (HTTP's Retry-After); else a jittered back-off decides.
+        after: Seconds to wait that the backend asked for (HTTP's Retry-After); by default a jittered back-off.
     """
 
     def __init__(self, message: str = "", *, after: float | None = None) -> None:
@@ -45,11 +51,11 @@ class Retry(DeliveryError):
 
 class Reject(DeliveryError):
     """
-    The backend will never take this record: it is dead-lettered, and delivery goes on behind it.
+    The backend will never accept this record: it is dead-lettered, and delivery continues after it.
 
-    Raised for several records at once, it is asked again for parts of them, until the ones that are meant are found.
+    If it is raised for several records at once, the hook is called for parts of them until the refused ones are found.
     """
 
 
 class Pause(DeliveryError):
-    """The backend refuses everything, as with wrong credentials: nothing is dead-lettered, one call a minute asks."""
+    """The backend refuses everything, as with wrong credentials: nothing is dead-lettered, and retries are rare."""

@@ -1,30 +1,33 @@
-"""The base class of integrations that have options, and how any integration is named and known again."""
+"""The base class of integrations with options, and the passport that identifies any integration."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 import attrs
 
-from refunc.journal.names import slug
-from refunc.journal.values import jsonable
 from refunc.plugins.errors import ConfigurationError
-from refunc.plugins.options import check_names, option, public_values, resolve
+from refunc.plugins.files import file_of, is_of_file
+from refunc.plugins.files import load as load_file
+from refunc.plugins.hooks import hooks_of
+from refunc.plugins.naming import name_of
+from refunc.plugins.options import check_annotations, check_names, option, public_values, resolve
+from refunc.values.jsonable import jsonable
 
 if TYPE_CHECKING:
     from typing_extensions import Self, dataclass_transform
 else:
 
     def dataclass_transform(**_: Any) -> Callable[[type], type]:
-        """Say to type checkers what attrs makes of a class (PEP 681); nothing at run time."""
+        """Tell type checkers what attrs makes of a class (PEP 681); does nothing at run time."""
         return lambda cls: cls
 
 
-#: How an integration takes what it may have had before: see `docs/how-to/write-a-plugin.md`.
+#: How records that may have been delivered before are treated: see `docs/how-to/write-a-plugin.md`.
 Delivery = Literal["at-least-once", "at-most-once", "live"]
 DELIVERIES = ("at-least-once", "at-most-once", "live")
 
@@ -32,10 +35,11 @@ DELIVERIES = ("at-least-once", "at-most-once", "live")
 @attrs.frozen
 class Health:
     """
-    How far delivery is, summed up over the runs of an integration.
+    The progress of delivery, summed over the runs of an integration.
 
     `state` is `ok`, `retrying`, `paused`, `quarantined`, `stuck` or `stopped`; `delivered`, `waiting` and `dead` count
-    records; `last_error` is the last thing that went wrong, also where it was overcome.
+    records; `last_error` is the last error, even if it was overcome. `aside` counts those of the waiting records that
+    failed while others succeeded: they are tried again at the end of the run.
     """
 
     name: str = ""
@@ -44,9 +48,10 @@ class Health:
     waiting: int = 0
     dead: int = 0
     last_error: str | None = None
+    aside: int = 0
 
 
-#: Set by the layer that delivers: how the health of an integration of this process is known.
+#: Set by the delivery layer: the function that returns the health of an integration of this process.
 health_of: WeakKeyDictionary[Any, Callable[[], Health]] = WeakKeyDictionary()
 
 
@@ -55,18 +60,22 @@ class Integration:
     """
     An integration with options. A subclass becomes an attrs class whose fields are declared with `option()`.
 
-    Options are given by keyword, checked when the object is made, and read from the environment where they are not
-    given. Deriving is not required of a plugin: any object with hooks is one.
+    Options are given by keyword, checked when the object is made, and read from the environment if they are not given.
+    A plugin need not derive from it: any object with hooks is one.
     """
 
-    #: What the integration is called, in messages and files; by default the class's name without `Integration`.
+    #: The integration's name in messages and files; by default the class's name without `Integration`.
     name: ClassVar[str] = ""
     #: `at-least-once`; `at-most-once` (a record is given up rather than sent twice); `live` (only the newest matters).
     delivery: ClassVar[Delivery] = "at-least-once"
+    #: The options that determine where records go: hosts, ports, folders; None means all. Values that a run of another
+    #: user asks for are used only if this machine's environment has the same, see `docs/explanation/trust.md`.
+    address_options: ClassVar[Sequence[str] | None] = None
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        # In place, because a second class would not be the one that `super()` means; hashable, because pluggy wants it.
+        check_annotations(cls)
+        # In place, because `super()` would not refer to a second class; hashable, because pluggy requires it.
         attrs.define(cls, slots=False, eq=False, kw_only=True)
 
     def __attrs_post_init__(self) -> None:
@@ -75,7 +84,7 @@ class Integration:
 
     def check(self) -> None:
         """
-        Check what types cannot say, such as the form of an address; called when the integration is made.
+        Check more than types can express, such as the form of an address; called when the integration is made.
 
         Raises:
             ConfigurationError: An option has a value that cannot work.
@@ -83,19 +92,24 @@ class Integration:
         """
 
     def open(self) -> None:
-        """Import and connect what delivery needs; called once on the delivery thread, before the first hook."""
+        """Import and connect the client; called once on the delivery thread, before the first hook."""
 
     def close(self) -> None:
-        """Release what `open` and the hooks hold; called on the delivery thread when there is nothing more to do."""
+        """Release the resources of `open` and the hooks; called on the delivery thread at the end."""
+
+    @property
+    def stays_open(self) -> float:
+        """Seconds for which the delivery process keeps it open after the training and delivery; called repeatedly."""
+        return 0.0
 
     @property
     def target(self) -> str:
-        """Where records go, in a few words for people and without secrets."""
+        """The destination of records, in a few words for people and without secrets."""
         return ""
 
     @property
     def health(self) -> Health:
-        """How far delivery is. Reads the run's files: not for a training's inner loop."""
+        """The progress of delivery. Reads the run's files: not for a training's inner loop."""
         known = health_of.get(self)
         return known() if known is not None else Health(name_of(self))
 
@@ -111,21 +125,12 @@ class Integration:
         return made
 
 
-def name_of(integration: object) -> str:
-    """Return what an integration, or the class of one, is called: lower-case, safe as a file name."""
-    kind = integration if isinstance(integration, type) else type(integration)
-    given = getattr(integration, "name", "")
-    if isinstance(given, str) and given:
-        return slug(given.lower(), "integration")
-    return slug(kind.__name__.removesuffix("Integration").lower() or kind.__name__.lower(), "integration")
-
-
 def delivery_of(integration: object) -> Delivery:
     """
-    Return how *integration* wants its records.
+    Return the way of delivery that *integration* asks for.
 
     Raises:
-        ConfigurationError: Its class says a word that there is not.
+        ConfigurationError: Its class has an unknown value.
     """
     said = getattr(integration, "delivery", "at-least-once")
     if said not in DELIVERIES:
@@ -138,7 +143,7 @@ def build(kind: type, name: str, options: Mapping[str, Any]) -> Any:
     Make an integration of the class *kind* from *options*.
 
     Raises:
-        ConfigurationError: What is wrong with them, by the plugin's and the option's name.
+        ConfigurationError: An option is not valid; the text names the plugin and the option.
     """
     if not isinstance(options, Mapping):
         raise ConfigurationError(f"{name}: its options are {options!r}. Expected: a mapping of option names to values.")
@@ -153,10 +158,11 @@ def build(kind: type, name: str, options: Mapping[str, Any]) -> Any:
 @attrs.frozen
 class Passport:
     """
-    What an integration is outside its process: a class by its import path, and options.
+    The description of an integration outside its process: a class by its import path, and options.
 
-    `options` may hold secrets and travels through a pipe only; `public` stands in journals, with the names of what is
-    `withheld` from it. `key` tells one target from another, and names the files that say how far delivery to it is.
+    `options` may contain secrets and only goes through a pipe; `public` is written to journals, with the names of the
+    `withheld` options. `key` distinguishes targets, and names the files with the progress of delivery. `file` is the
+    plugin's file, if it is one; it only goes through a pipe, because a journal must not decide which code runs.
     """
 
     name: str
@@ -167,32 +173,90 @@ class Passport:
     delivery: Delivery = "at-least-once"
     target: str = ""
     withheld: tuple[str, ...] = ()
+    file: str = ""
 
     def for_journal(self) -> dict[str, Any]:
-        """Return the fields of the record by which `refunc sync` makes the integration again; no secret is in them."""
+        """Return the fields of the record from which `refunc sync` remakes the integration, without secrets."""
         fields = {name: getattr(self, name) for name in ("name", "key", "path", "target")}
         return {**fields, "options": self.public, "withheld": list(self.withheld)}
 
 
+def path_of(kind: type) -> str:
+    """Return a class as in a passport: `module:name`."""
+    return f"{kind.__module__}:{kind.__qualname__}"
+
+
+def load(path: str, file: str = "") -> type:
+    """
+    Import the class *path* that a training passes to its delivery process, or a pickle to a child; never a journal's.
+
+    Args:
+        file: The file, if the plugin is one file.
+
+    Raises:
+        TypeError: It is not a class with hooks.
+        Exception: Any exception of the module.
+    """
+    import importlib
+
+    if is_of_file(path):
+        return load_file(path, file)
+    module, _, name = path.partition(":")
+    kind = getattr(importlib.import_module(module), name)
+    if not isinstance(kind, type) or not hooks_of(kind):
+        raise TypeError(f"{path} is not a class with hooks.")
+    return kind
+
+
+#: By key: objects that options do not distinguish, in the order in which they were first seen.
+_alike: dict[str, list[Callable[[], object]]] = {}
+
+
 def passport_of(integration: object) -> Passport:
-    """Return the passport of *integration*; its `options` are None where it cannot leave this process."""
+    """
+    Return the passport of *integration*; its `options` are None if it cannot leave this process.
+
+    An integration that stays in this process may have more state than its options, so each object is a target of its
+    own.
+    """
     kind, name = type(integration), name_of(integration)
-    path = f"{kind.__module__}:{kind.__qualname__}"
+    path = path_of(kind)
     public: dict[str, Any] = {}
     withheld: tuple[str, ...] = ()
     options: dict[str, Any] | None = None
+    is_told_by_options = True
     if attrs.has(kind):
         values = {field.name: getattr(integration, field.name) for field in attrs.fields(kind) if field.init}
         plain = jsonable(values)
-        options = plain if plain == values else None
+        is_told_by_options = plain == values
+        options = plain if is_told_by_options else None
         public = jsonable(public_values(integration))
         withheld = tuple(name for name, value in values.items() if name not in public and value is not None)
-    elif not vars(integration) and kind.__init__ is object.__init__:
+    elif getattr(integration, "__dict__", None) == {} and kind.__init__ is object.__init__:
         options = {}
+    else:
+        is_told_by_options = False
     if kind.__module__ == "__main__" or "<" in kind.__qualname__ or "." in kind.__qualname__:
         options = None
     told_apart = public if options is None else options
     digest = hashlib.sha256(json.dumps([path, told_apart], sort_keys=True).encode()).hexdigest()
     key = f"{name}-{digest[:8]}"
+    if options is None:
+        # Running a notebook's cell again makes another class with the same path.
+        number = _number_among_alike(key, kind if is_told_by_options else integration)
+        key += f"-{number}" * (number > 0)
     target = str(getattr(integration, "target", ""))
-    return Passport(name, path, key, options, public, delivery_of(integration), target, withheld)
+    return Passport(name, path, key, options, public, delivery_of(integration), target, withheld, file_of(kind))
+
+
+def _number_among_alike(key: str, thing: object) -> int:
+    """Return how many other objects or classes were seen with *key* before *thing*."""
+    alike = _alike.setdefault(key, [])
+    for number, other in enumerate(alike):
+        if other() is thing:
+            return number
+    try:
+        alike.append(ref(thing))
+    except TypeError:  # a class with only slots
+        alike.append(lambda: thing)
+    return _number_among_alike(key, thing)

@@ -2,8 +2,8 @@
 Options of an integration: the attrs class is the schema.
 
 `option()` declares one; its annotation is its type, checked by cattrs without guessing: a port given as `"8000"` is an
-error, `MY_PORT=8000` in the environment, which has text only, is not. A secret's value is in no repr, no journal and no
-error text.
+error, but `MY_PORT=8000` in the environment, which only has text, is not. The value of a secret never appears in a
+repr, a journal or an error text.
 """
 
 from __future__ import annotations
@@ -18,18 +18,20 @@ from urllib.parse import urlsplit
 import attrs
 import cattrs
 
-from refunc.journal.secrets import MASK
 from refunc.plugins.errors import ConfigurationError, NotConfigured
+from refunc.values.jsonable import jsonable
+from refunc.values.masking import masked
+from refunc.values.secrets import MASK, given, is_secret_name, without_secrets
+from refunc.values.settings import on_or_off
 
 _META: Final = "refunc"
-#: For `option(default=...)`: required, but not from the caller where the environment has it.
+#: For `option(default=...)`: required, from the caller or the environment.
 FROM_ENV: Final[Any] = attrs.NOTHING
-_TRUE, _FALSE = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 
 
 @attrs.frozen
 class OptionFacts:
-    """What `option()` says of an option besides its type."""
+    """The facts that `option()` declares about an option besides its type."""
 
     env: str | None
     secret: bool
@@ -43,15 +45,30 @@ def option(*, default: Any = attrs.NOTHING, env: str | None = None, secret: bool
     Declare an option of an integration.
 
     Args:
-        default: Its value where neither the caller nor the environment gives one; without a default it is required, by
-            the caller; with `FROM_ENV`, by the caller or the environment, and type checkers know.
-        env: The environment variable that is read, when the integration is made, where the caller gives no value.
+        default: The value if neither the caller nor the environment gives one. Without a default, the caller must give
+        the option; with `FROM_ENV`, the caller or the environment must, and type checkers accept its absence.
+        env: The environment variable that is read, when the integration is made, if the caller gives no value.
         secret: Keep the value out of reprs, the journal and error texts; `refunc sync` then needs the variable.
         help: One sentence for `refunc plugins`.
     """
     facts = OptionFacts(env, secret, default is attrs.NOTHING, help, None if default is attrs.NOTHING else default)
-    # Until `resolve` has asked the environment, _NOT_GIVEN stands for that: None may be a value of its own.
+    # _NOT_GIVEN is the value until `resolve` has read the environment: None may be a valid value.
     return attrs.field(default=_NOT_GIVEN, repr=_mask if secret else repr, metadata={_META: facts})
+
+
+def check_annotations(kind: type) -> None:
+    """
+    Check that each option of the class *kind*, which is being defined, has a type.
+
+    Raises:
+        TypeError: An option has no annotation: attrs would then leave out the annotated ones.
+    """
+    declared = vars(kind).get("__annotations__", {})
+    for name, value in vars(kind).items():
+        if type(value) is type(attrs.field()) and name not in declared:
+            raise TypeError(
+                f"{kind.__name__}.{name} has no type annotation. Add one, such as {name}: str = option(...)."
+            )
 
 
 class _NotGiven:
@@ -67,18 +84,18 @@ def _mask(value: object) -> str:
 
 
 def facts_of(attribute: attrs.Attribute[Any]) -> OptionFacts | None:
-    """Return what `option()` said of *attribute*; None where it is a plain attrs field."""
+    """Return the facts that `option()` declared about *attribute*; None for a plain attrs field."""
     facts = attribute.metadata.get(_META)
     return facts if isinstance(facts, OptionFacts) else None
 
 
 def resolve(instance: Any, name: str) -> None:
     """
-    Give every option of *instance*, an integration called *name*, its value: given, of the environment, or the default.
+    Set every option of *instance*, an integration called *name*: to the given value, the environment's, or the default.
 
     Raises:
-        NotConfigured: A required one has none.
-        ConfigurationError: One has a value of another type.
+        NotConfigured: A required option has no value.
+        ConfigurationError: A value has the wrong type.
     """
     kind = type(instance)
     attrs.resolve_types(kind)
@@ -92,6 +109,10 @@ def resolve(instance: Any, name: str) -> None:
         else:
             value = _checked(name, attribute, facts, value, _exact)
         object.__setattr__(instance, attribute.name, value)
+        if isinstance(value, str) and facts.secret:
+            given.remember(value)
+        elif isinstance(value, str) and _has_password(value):
+            given.remember_credentials_of(value)
 
 
 def _default(instance: Any, name: str, attribute: attrs.Attribute[Any], facts: OptionFacts) -> Any:
@@ -101,22 +122,22 @@ def _default(instance: Any, name: str, attribute: attrs.Attribute[Any], facts: O
     if facts.required:
         ways = f"Pass {type(instance).__name__}({attribute.name}=...)" + (f" or set {facts.env}." if facts.env else ".")
         raise NotConfigured(f"{name}: {attribute.name} is not set. {ways}")
-    # One list for all instances would be shared by them.
+    # Instances must not share one default list.
     return type(facts.default)(facts.default) if isinstance(facts.default, (list, dict)) else facts.default
 
 
 def _checked(name: str, attribute: attrs.Attribute[Any], facts: OptionFacts, value: Any, by: cattrs.Converter) -> Any:
     try:
         return by.structure(value, attribute.type or object)
-    except Exception:  # cattrs' own tree of errors says where in a value, and may quote a secret
+    except Exception:  # cattrs' own errors locate the mistake, but may quote a secret
         expected = type_text(attribute.type)
-        shown = MASK if facts.secret else repr(value)
+        shown = MASK if facts.secret else without_secrets(repr(value))
         where = f" (from {facts.env})" if by is _from_text else ""
         raise ConfigurationError(f"{name}: {attribute.name} is {shown}{where}. Expected: {expected}.") from None
 
 
 def type_text(hint: Any) -> str:
-    """Return a type as a user reads it: `text`, `whole number or None`, `list of text`."""
+    """Return a type in words for users: `text`, `a whole number or None`, `a list of text`."""
     words = {str: "text", int: "a whole number", float: "a number", bool: "True or False", type(None): "None"}
     if hint in words:
         return words[hint]
@@ -127,11 +148,13 @@ def type_text(hint: Any) -> str:
         return " or ".join(map(repr, args))
     if origin is list:
         return f"a list of {type_text(args[0])}"
-    return "a mapping" if origin is dict else getattr(hint, "__name__", str(hint))
+    if origin is dict:
+        return f"a mapping of {type_text(args[0])} to {type_text(args[1])}"
+    return "anything" if hint is Any else getattr(hint, "__name__", str(hint))
 
 
 def _build_converter(*, from_text: bool) -> cattrs.Converter:
-    """Return a converter that takes a value of the right type only; *from_text*, also a text that stands for one."""
+    """Return a converter that accepts only values of the right type; with *from_text*, also their texts."""
     converter = cattrs.Converter()
 
     def exact(*allowed: type) -> Any:
@@ -169,7 +192,7 @@ def _any_of(converter: cattrs.Converter, value: Any, kind: Any) -> Any:
         if member is not type(None):
             try:
                 return converter.structure(value, member)
-            except Exception:  # see `_checked`: the next member may take it
+            except Exception:  # see `_checked`: the next member may accept it
                 continue
     raise TypeError
 
@@ -185,9 +208,10 @@ def _list_of(converter: cattrs.Converter, value: Any, kind: Any, from_text: bool
 
 def _parsed(text: str, kind: type) -> Any:
     if kind is bool:
-        if text.strip().lower() in (*_TRUE, *_FALSE):
-            return text.strip().lower() in _TRUE
-        raise ValueError
+        is_on = on_or_off(text)
+        if is_on is None:
+            raise ValueError
+        return is_on
     return kind(text)
 
 
@@ -196,7 +220,7 @@ _from_text: Final = _build_converter(from_text=True)
 
 
 def check_names(name: str, kind: type, given: Iterable[object]) -> None:
-    """Raise the ConfigurationError that names the first of *given* that is no option of *kind*."""
+    """Raise a ConfigurationError that names the first of *given* that is not an option of *kind*."""
     known = [attribute.name for attribute in attrs.fields(kind) if attribute.init]
     for key in given:
         if key not in known:
@@ -204,32 +228,41 @@ def check_names(name: str, kind: type, given: Iterable[object]) -> None:
 
             near = difflib.get_close_matches(str(key), known, n=1)
             hint = f" Did you mean {near[0]}?" if near else ""
-            raise ConfigurationError(f"{name}: there is no option {str(key)!r}.{hint} Options: {', '.join(known)}.")
+            raise ConfigurationError(f"{name}: unknown option {str(key)!r}.{hint} Options: {', '.join(known)}.")
 
 
 def check_withheld(name: str, kind: type, withheld: Iterable[str]) -> None:
     """
-    Make sure that the environment gives the options that a journal does not hold; their defaults mean another target.
+    Check that the environment sets the options that a journal does not contain; defaults could mean another target.
 
     Raises:
-        NotConfigured: It does not give one; the text names the variable.
+        NotConfigured: It does not set one; the text names the variable.
     """
     for option_name in withheld:
         attribute = getattr(attrs.fields(kind), option_name, None) if attrs.has(kind) else None
         env = facts.env if attribute is not None and (facts := facts_of(attribute)) is not None else None
         if env is None or not os.environ.get(env):
-            way = f"Set {env}." if env else "It has no variable: only a training that gives it again can deliver."
-            raise NotConfigured(f"{name}: {option_name} holds a secret, which no journal does. {way}")
+            way = f"Set {env}." if env else "It has no variable: only a training that passes it again can deliver."
+            raise NotConfigured(f"{name}: {option_name} is a secret, and secrets are not stored in the run. {way}")
 
 
 def public_values(instance: Any) -> dict[str, Any]:
-    """Return the options of *instance* that may stand in a journal: no secret, and no address with a password in it."""
+    """
+    Return the options of *instance* that may be written to a journal.
+
+    A secret is left out, and so is a text that contains one, such as an address: a part of it would lead elsewhere. In
+    a mapping or a list, such as a config, only the secrets are masked.
+    """
     values = {}
     for attribute in attrs.fields(type(instance)):
         facts = facts_of(attribute)
         value = getattr(instance, attribute.name)
-        if attribute.init and not (facts is not None and facts.secret) and not _has_password(value):
-            values[attribute.name] = str(value) if isinstance(value, Path) else value
+        if not attribute.init or (facts is not None and facts.secret) or _has_password(value):
+            continue
+        plain = jsonable({attribute.name: value})
+        clean = masked(plain)
+        if clean is plain or not (isinstance(value, (str, Path)) or is_secret_name(attribute.name)):
+            values.update(clean)
     return values
 
 
@@ -245,7 +278,7 @@ def _has_password(value: Any) -> bool:
 
 
 def check_url(name: str, attribute: str, value: str, schemes: tuple[str, ...], *, secret: bool = False) -> None:
-    """Raise the ConfigurationError that says so unless *value* is an address with one of *schemes* and a host."""
+    """Raise a ConfigurationError unless *value* is an address with one of *schemes* and a host."""
     try:
         parts = urlsplit(value)
         good = parts.scheme in schemes and bool(parts.hostname) and (parts.port or True)
@@ -254,4 +287,4 @@ def check_url(name: str, attribute: str, value: str, schemes: tuple[str, ...], *
     if not good:
         shown = MASK if secret or _has_password(value) else repr(value)
         expected = " or ".join(f"{scheme}://host" for scheme in schemes)
-        raise ConfigurationError(f"{name}: {attribute} is {shown}, which is no address. Expected: {expected}.")
+        raise ConfigurationError(f"{name}: {attribute} is {shown}, which is not a valid address. Expected: {expected}.")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
-import os
 import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,14 +10,19 @@ from typing import Any, NamedTuple
 
 import attrs
 
-from refunc.journal.folder import RUN_JSON
+from refunc.journal.opening import read_whole
+from refunc.journal.provenance import is_authentic, mac_of_reference
 from refunc.journal.record import Artifact
+from refunc.outlets.foreign import own_logger
 
-report = logging.getLogger("refunc.delivery")
+report = own_logger("refunc.delivery")
+
+#: The most bytes of a folder's listing, which is read as a whole: some 200,000 files.
+_MOST_LISTING_BYTES = 64 << 20
 
 
 class StoredFile(NamedTuple):
-    """One file of an artifact: where its bytes lie, and its path within the artifact (the name, for a single file)."""
+    """One file of an artifact: its place on disk, and its path within the artifact (the name, for a single file)."""
 
     source: Path
     path: str
@@ -31,6 +34,8 @@ class RunInfo:
     The run that a hook's records belong to: its identity, and its params and tags so far.
 
     `start_time` is in seconds since 1970, `attempt` counts from 1, `parent_id` is the id of the enclosing run.
+    `revived` means that the call has a record that was refused or set aside before: the backend lacks it, although it
+    may have later ones.
     """
 
     run_id: str
@@ -44,31 +49,33 @@ class RunInfo:
     tags: Mapping[str, str] = attrs.Factory(dict)
     #: The run's folder, on this machine.
     folder: Path = Path()
+    revived: bool = False
 
     @property
     def name(self) -> str:
-        """What people call the run: its name, or its experiment's with its id."""
+        """The run's name for people: its own, or its experiment's with its id."""
         return self.run_name or f"{self.experiment_name}/{self.run_id}"
 
     def files_of(self, artifact: Artifact) -> list[StoredFile]:
         """
-        Return the files of *artifact* that may be sent: its copies in the run, or what it refers to.
+        Return the files of *artifact* that may be sent: its copies in the run, or the files that it refers to.
 
-        A journal may be anybody's, and name any file of this machine. So the file that a reference means is given only
-        where the run belongs to this user, and the file still has the size and the time of change that were recorded,
-        which only somebody knew who could look at it. What is left out for that is said, in the log of delivery.
+        A foreign journal may name any file of this machine. So the file of a reference is returned only if this user
+        recorded the reference, and the file still has the recorded size and time of change. Others are left out, with a
+        warning in the log of delivery.
         """
         if artifact.stored is None:
-            source = self._referred(artifact.source, artifact.size, artifact.mtime)
+            source = self._referred(artifact.source, artifact.size, artifact.mtime, artifact.mac)
             return [] if source is None else [StoredFile(source, artifact.name)]
         stored = self.folder / artifact.stored
-        if not self._is_ours(stored):  # asked before it is read: a journal may be anybody's, and name /dev/zero
+        if not self._is_ours(stored):  # checked before it is read: a foreign journal may name /dev/zero
             return []
         if artifact.mtime is not None:  # a single file has a time of change, a folder has none
             return [StoredFile(stored, artifact.name)]
         try:
-            listing = json.loads(stored.read_bytes())
-        except (OSError, ValueError, RecursionError):
+            listing = json.loads(read_whole(stored, _MOST_LISTING_BYTES))
+        except (OSError, ValueError, RecursionError) as error:
+            report.warning("the files of the artifact %r of %r are not sent: %s.", artifact.name, self.name, error)
             return []
         entries = listing if isinstance(listing, list) else []
         return [file for entry in entries if (file := self._listed(entry)) is not None]
@@ -80,26 +87,27 @@ class RunInfo:
         if ".." in Path(path).parts or Path(path).is_absolute():
             return None
         if entry.get("stored") is None:  # too large to be copied
-            referred = self._referred(str(entry.get("source", "")), entry.get("size"), entry.get("mtime"))
+            referred = self._referred(
+                str(entry.get("source", "")), entry.get("size"), entry.get("mtime"), entry.get("mac")
+            )
             return None if referred is None else StoredFile(referred, path)
         source = self.folder / str(entry["stored"])
         return StoredFile(source, path) if self._is_ours(source) else None
 
-    def _referred(self, source: str, size: object, mtime: object) -> Path | None:
+    def _referred(self, source: str, size: object, mtime: object, mac: object) -> Path | None:
         path = Path(source)
-        try:
-            info = path.stat()
-            # On Windows every file has the owner 0, and there is no `geteuid` to ask.
-            is_users = not hasattr(os, "geteuid") or (self.folder / RUN_JSON).stat().st_uid == os.geteuid()
-        except (OSError, ValueError) as error:
-            problem = getattr(error, "strerror", None) or str(error)
+        problem = ""
+        if not is_authentic(mac, mac_of_reference(self.run_id, source, size, mtime)):  # checked before it is accessed
+            problem = "it was not recorded by this user, or on a machine with another home folder"
         else:
-            if not stat.S_ISREG(info.st_mode) or (info.st_size, info.st_mtime) != (size, mtime):
-                problem = "it is not as it was recorded"
-            elif not is_users:
-                problem = "the run belongs to another user"
-            else:
-                return path
+            try:
+                info = path.stat()
+                if not stat.S_ISREG(info.st_mode) or (info.st_size, info.st_mtime) != (size, mtime):
+                    problem = "it has changed since it was recorded"
+            except (OSError, ValueError) as error:
+                problem = getattr(error, "strerror", None) or str(error)
+        if not problem:
+            return path
         report.warning("the file %r, to which an artifact of %r refers, is not sent: %s.", source, self.name, problem)
         return None
 
@@ -108,8 +116,8 @@ class RunInfo:
 
 
 def _is(kind: Callable[[Path], bool], path: Path) -> bool:
-    """Ask `Path.is_file` or the like; a name that no file can have, such as one of 5,000 letters, is none."""
+    """Call `Path.is_file` or the like; False for an invalid name, such as one of 5,000 letters."""
     try:
         return kind(path)
-    except OSError:
+    except (OSError, ValueError):
         return False

@@ -1,11 +1,68 @@
-"""The reading side: runs as they stand in their folders, whoever wrote them and whether or not they still run."""
+"""
+The reading side: reading runs from their folders, whether they are live or ended.
+
+    around        log lines around one point of a metric
+    columns       one writer's points as columns
+    dataclass     attrs classes that `dataclasses` accepts, too
+    ending        how a run ended, and its newest metrics
+    entries_file  log entries as a file
+    entry         log entries and contexts for users
+    entry_filter  filtering log entries
+    errors        the errors of reading, in one tree
+    exporting     several runs as one file
+    expression    the language of `find` and `--where`
+    gathered      a run's journal, gathered writer by writer
+    index         the index of a store
+    listing       the rows of a list of runs
+    liveness      whether a run is still running
+    packages      optional packages that a call may need
+    points_file   the points of runs as a file
+    prefetch      reading many runs with several processes
+    read_on       the index's part of a run, and the rest from its journal
+    room          bounds on how much of a run is kept in memory
+    run           one run
+    series        one metric's points as arrays and tables
+    store         a folder of runs
+    summary       params, tags, results, artifacts, and values of metrics
+    table         runs as a table
+    unreadable    isolating runs that cannot be read
+"""
 
 from __future__ import annotations
 
 from refunc.runs.entry import ExperimentContext, LogEntry
+from refunc.runs.errors import (
+    ExpressionError,
+    NoDescriptorError,
+    PackageNeededError,
+    PointNotFoundError,
+    RunError,
+    RunFormatError,
+    RunNotFoundError,
+    StrangeStoreError,
+    UnknownMetricError,
+)
 from refunc.runs.run import Run
 from refunc.runs.series import Series
-from refunc.runs.store import Store, open_store
+from refunc.runs.store import Listing, Store, open_store
 from refunc.runs.summary import MetricSummary
 
-__all__ = ["ExperimentContext", "LogEntry", "MetricSummary", "Run", "Series", "Store", "open_store"]
+__all__ = [
+    "ExperimentContext",
+    "ExpressionError",
+    "Listing",
+    "LogEntry",
+    "MetricSummary",
+    "NoDescriptorError",
+    "PackageNeededError",
+    "PointNotFoundError",
+    "Run",
+    "RunError",
+    "RunFormatError",
+    "RunNotFoundError",
+    "Series",
+    "Store",
+    "StrangeStoreError",
+    "UnknownMetricError",
+    "open_store",
+]

@@ -1,4 +1,4 @@
-"""What a run logged around one point of a metric: the answer to "what happened before the loss was NaN"."""
+"""The log entries around one point of a metric, for example those before the loss became NaN."""
 
 from __future__ import annotations
 
@@ -8,27 +8,24 @@ from itertools import repeat
 from typing import TypeAlias
 
 from refunc.runs.entry import LogEntry
+from refunc.runs.errors import PointNotFoundError
 from refunc.runs.series import Series
 
-#: Which point of a metric is meant: `nan`, `min`, `max`, a step, or what a function says yes to.
-Where: TypeAlias = "str | int | Callable[[float], bool]"
-
-
-class PointNotFoundError(LookupError):
-    """A metric has no such point."""
+#: Selects a point of a metric: `nan`, `min`, `max`, a step, or a function that returns True for its value.
+Where: TypeAlias = "str | int | float | Callable[[float], bool]"
 
 
 def point_in(series: Series, where: Where) -> int:
     """
-    Return the index of the first point of *series* that *where* means.
+    Return the index of the first point of *series* that *where* selects.
 
     Raises:
-        PointNotFoundError: There is none.
-        ValueError: *where* is another word.
+        PointNotFoundError: There is no such point.
+        ValueError: *where* is an unknown word.
     """
     if callable(where):
         found = (index for index, value in enumerate(series.values) if where(value))
-    elif isinstance(where, int):
+    elif isinstance(where, (int, float)):
         found = (index for index, step in enumerate(series.steps) if step == where)
     elif where == "nan":
         found = (index for index, value in enumerate(series.values) if math.isnan(value))
@@ -36,11 +33,13 @@ def point_in(series: Series, where: Where) -> int:
         extreme = series.min if where == "min" else series.max
         found = (index for index, value in enumerate(series.values) if value == extreme)
     else:
-        raise ValueError(f"where: {where!r} is unknown. Allowed: 'nan', 'min', 'max', a step, a function of the value.")
+        raise ValueError(
+            f"where: {where!r} is not valid. Allowed: 'nan', 'min', 'max', a step, a function of the value."
+        )
     index = next(found, None)
     if index is None:
-        said = where if isinstance(where, (str, int)) else getattr(where, "__name__", "such a value")
-        what = f"step {said}" if isinstance(said, int) else f"point that is {said}"
+        said = where if isinstance(where, (str, int, float)) else getattr(where, "__name__", "such a value")
+        what = f"step {said}" if isinstance(said, (int, float)) else f"point that is {said}"
         raise PointNotFoundError(f"the metric {series.name!r} has no {what} among its {len(series):,} points.")
     return index
 
@@ -49,14 +48,14 @@ def entries_around(entries: Iterable[LogEntry], series: Series, index: int, step
     """
     Return those of *entries* within *steps* of the point *index*, in their order.
 
-    An entry that has no step belongs to it if it was made between the first and the last point that do. Where the point
-    itself has no step, so many points to either side say what time that is. Where steps begin anew in each epoch, all
-    of it is of the point's own epoch.
+    An entry without a step is included if it was made between the first and the last point in that range. If the point
+    itself has no step, the range is *steps* points to either side. If steps restart in each epoch, only entries of the
+    point's own epoch are returned.
     """
     step = series.steps[index]
     epoch = series.epochs[index] if _begins_anew(series) else None
 
-    def is_near(other: int | None, of_epoch: int | None) -> bool:
+    def is_near(other: float | None, of_epoch: float | None) -> bool:
         return other is not None and abs(other - (step or 0)) <= steps and of_epoch == epoch
 
     if step is None:
@@ -76,6 +75,6 @@ def entries_around(entries: Iterable[LogEntry], series: Series, index: int, step
 
 
 def _begins_anew(series: Series) -> bool:
-    """Whether a step comes in more than one epoch, so that it alone does not say where a point is."""
+    """Whether a step occurs in more than one epoch, so that it alone does not identify a point."""
     places = {place for place in zip(series.steps, series.epochs, strict=False) if None not in place}
     return len(places) > len({step for step, _ in places})

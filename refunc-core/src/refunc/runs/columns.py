@@ -2,8 +2,8 @@
 One writer's points as columns, in memory as in the index.
 
 Points that are logged together share their steps and times: a *group* is all records of metrics with the same names,
-one row a record. A metric that is logged in several company is in several groups, and is put together by the rows'
-numbers.
+one row per record. A metric that is logged together with varying others is in several groups, which are merged by the
+rows' numbers.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from typing import Any, Final
 import attrs
 
 from refunc.journal.scan import PointLine
+from refunc.runs.room import Room
 from refunc.runs.summary import Mark, Statistics
 
-#: What stands for a step or an epoch that is not there: a number that nobody counts to.
+#: The value for a missing step or epoch: a number beyond any count, and NaN among fractions.
 NOTHING: Final = -(1 << 63)
-#: So many companies of metrics a writer has; in further ones each metric is alone, or a hostile run had millions.
+#: The most groups of a writer; after that each metric gets its own, because a hostile run could have millions.
 _MOST_GROUPS: Final = 256
 
-_FLOATS: Final = ("values", "times")
-
 Step = int | float | None
+#: A column of steps or epochs: int64 while all are whole, else float64.
+Places = Any
 
 
 def _whole_numbers() -> array[int]:
@@ -41,17 +42,17 @@ def _floats() -> array[float]:
 @attrs.define
 class Group:
     """
-    The rows of the metrics *names* behind the first `stored` ones, which are in the index.
+    The rows of the metrics *names* after the first `stored` ones, which are in the index.
 
-    `values` has a column for each of the names, `rows` the number of each row among all of its writer.
+    `values` has a column for each of the names; `rows` has the number of each row among all rows of its writer.
     """
 
     names: tuple[str, ...]
     stored: int = 0
     rows: array[int] = attrs.Factory(_whole_numbers)
-    steps: array[int] = attrs.Factory(_whole_numbers)
+    steps: Places = attrs.Factory(_whole_numbers)
     times: array[float] = attrs.Factory(_floats)
-    epochs: array[int] = attrs.Factory(_whole_numbers)  # empty while there are none
+    epochs: Places = attrs.Factory(_whole_numbers)  # empty until the first epoch
     values: list[array[float]] = attrs.Factory(lambda self: [_floats() for _ in self.names], takes_self=True)
     #: Whether a row has no step.
     stepless: bool = False
@@ -61,23 +62,21 @@ class Group:
         return Points(self.steps, self.values[column], self.times, self.epochs, self.rows, self.stepless)
 
     def add(self, row: int, time: float, step: Step, epoch: Step, metrics: Mapping[str, float | None]) -> None:
-        """Append a row, of the names' values in *metrics*."""
+        """Append a row with the names' values in *metrics*."""
         self.rows.append(row)
         self.times.append(time)
-        self.steps.append(self._step(step))
+        self._add_steps(_column([step]))
         if epoch is not None or self.epochs:
-            missing = len(self.steps) - 1 - len(self.epochs)
-            self.epochs.extend([NOTHING] * missing)
-            self.epochs.append(_whole(epoch))
+            self._add_epochs(_column([epoch]))
         for name, column in zip(self.names, self.values, strict=True):
             column.append(_float(metrics[name]))
 
     def add_all(self, row: int, points: list[PointLine]) -> None:
         """
-        Append rows from the number *row* on: as `add` does one by one, which is left those that are unusual.
+        Append rows with numbers from *row* on, faster than `add`, which handles unusual ones.
 
         Raises:
-            KeyError: A point has other metrics; then nothing is appended.
+            KeyError: A point has other metrics; nothing was appended.
         """
         metrics: list[dict[str, Any]] = [point.metrics for point in points]
         if set(map(len, metrics)) != {len(self.names)}:
@@ -86,50 +85,66 @@ class Group:
         epochs = [point.epoch for point in points]
         has_epochs = bool(self.epochs) or epochs.count(None) < len(epochs)
         try:
-            stages = _column(epochs) if has_epochs else _whole_numbers()
-            steps = _column([point.step for point in points])
             values = [array("d", column) for column in given]  # None raises
         except (TypeError, OverflowError):
             for number, point in enumerate(points, row):
                 self.add(number, point.time, point.step, point.epoch, point.metrics)
             return
-        if has_epochs and not self.epochs:
-            self.epochs.extend([NOTHING] * len(self.rows))
         self.rows.extend(range(row, row + len(points)))
         self.times.extend([point.time for point in points])
-        self.steps.extend(steps)
-        self.stepless |= NOTHING in steps
-        self.epochs.extend(stages)
+        self._add_steps(_column([point.step for point in points]))
+        if has_epochs:
+            self._add_epochs(_column(epochs))
         for column, new in zip(self.values, values, strict=True):
             column.extend(new)
 
-    def _step(self, step: Step) -> int:
-        number = _whole(step)
-        self.stepless |= number == NOTHING
-        return number
+    def _add_steps(self, steps: Places) -> None:
+        self.stepless |= NOTHING in steps if form_of(steps) == "q" else any(step != step for step in steps)
+        self.steps = _extended(self.steps, steps)
+
+    def _add_epochs(self, epochs: Places) -> None:
+        """Append epochs aligned with the steps; rows before the first epoch have none."""
+        missing = len(self.steps) - len(epochs) - len(self.epochs)
+        before = _extended(self.epochs, array("q", [NOTHING]) * missing)
+        self.epochs = _extended(before, epochs)
 
 
 @attrs.define
 class Columns:
-    """The points of one writer: in memory those that are not in the index. *count* is the number of the next row."""
+    """The points of one writer, in memory only those not in the index. *count* is the number of the next row."""
 
     count: int = 0
     groups: dict[tuple[str, ...], Group] = attrs.Factory(dict)
     #: Values in memory.
     size: int = 0
+    #: The room that the run has left, and the number of values that were left out.
+    room: Room = attrs.Factory(Room)
+    left_out: int = 0
+    #: The groups of each metric, as of a number of groups.
+    _places: dict[str, list[tuple[Group, int]]] = attrs.field(factory=dict, init=False, eq=False, repr=False)
+    _placed: int = attrs.field(default=0, init=False, eq=False, repr=False)
 
     def add(self, time: float, step: Step, epoch: Step, metrics: Mapping[str, float | None]) -> None:
-        """Append the points of one record."""
+        """Append the points of one record, as far as the run has room for their metrics."""
         names = tuple(metrics)
         group = self.groups.get(names)
         if group is None:
+            admitted = tuple(self.room.admit(names))
+            if len(admitted) < len(names):
+                self.left_out += len(names) - len(admitted)
+                if admitted:
+                    self.add(time, step, epoch, {name: metrics[name] for name in admitted})
+                return
             group = self._new_group(names)
         if group is not None:
             group.add(self.count, time, step, epoch, metrics)
         else:
             for name in names:
-                alone = self.groups.get((name,)) or self.groups.setdefault((name,), Group((name,)))
-                alone.add(self.count, time, step, epoch, metrics)
+                alone = self.groups.get((name,)) or self._new_group((name,))
+                if alone is not None:
+                    alone.add(self.count, time, step, epoch, metrics)
+                else:
+                    self.left_out += 1
         self.count += 1
         self.size += len(names)
 
@@ -142,8 +157,10 @@ class Columns:
                 self._add_alike(names, list(found))
 
     def _add_alike(self, names: tuple[str, ...], points: list[PointLine]) -> None:
-        """Append points of the metrics *names*. Raises KeyError where one has others; then nothing is appended."""
-        group = self.groups.get(names) or self._new_group(names)
+        """Append points of the metrics *names*. Raises KeyError if one has others; nothing was appended then."""
+        group = self.groups.get(names)
+        if group is None and len(self.room.admit(names)) == len(names):
+            group = self._new_group(names)
         if group is None:
             for point in points:
                 self.add(point.time, point.step, point.epoch, point.metrics)
@@ -155,14 +172,22 @@ class Columns:
     def _new_group(self, names: tuple[str, ...]) -> Group | None:
         if len(self.groups) >= _MOST_GROUPS and len(names) > 1:
             return None
+        if not self.room.admit_columns(len(names)):
+            return None
         return self.groups.setdefault(names, Group(names))
 
-    def of(self, name: str) -> list[Group]:
-        """Return the groups that have the metric *name*."""
-        return [group for group in self.groups.values() if name in group.names]
+    def of(self, name: str) -> list[tuple[Group, int]]:
+        """Return the groups that have the metric *name*, each with the number of its column."""
+        if self._placed != len(self.groups):
+            self._places = {}
+            for group in self.groups.values():
+                for at, each in enumerate(group.names):
+                    self._places.setdefault(each, []).append((group, at))
+            self._placed = len(self.groups)
+        return self._places.get(name, [])
 
     def statistics(self, known: Mapping[str, Statistics]) -> dict[str, Statistics]:
-        """Return what the points in memory come to, behind those whose statistics are *known*."""
+        """Return the statistics with the points in memory added to the *known* ones."""
         parts: dict[str, list[Points]] = {}
         for group in self.groups.values():
             for column, name in enumerate(group.names if group.rows else ()):
@@ -170,8 +195,8 @@ class Columns:
         return {**known, **{name: _continued(known.get(name), joined(found)) for name, found in parts.items()}}
 
     def forget(self) -> None:
-        """Let go of the points in memory, which are in the index now."""
-        self.size = 0
+        """Drop the points in memory, which are in the index now."""
+        self.size = self._placed = 0
         for names, group in self.groups.items():
             self.groups[names] = Group(names, group.stored + len(group.rows))
 
@@ -181,34 +206,61 @@ class Points:
     """
     The points of one metric as columns: arrays, or buffers of the same kind.
 
-    `rows` are empty where the points are not to be joined with others, and `epochs` where there are none.
+    `rows` are empty if the points will not be joined with others, and `epochs` if there are none.
     """
 
-    steps: array[int]
+    steps: Places
     values: array[float]
     times: array[float]
-    epochs: array[int]
+    epochs: Places
     rows: array[int]
     stepless: bool
 
 
+def form_of(column: Any) -> str:
+    """Return the type of a column: `q`, int64, or `d`, float64."""
+    form: str = column.format if isinstance(column, memoryview) else column.typecode
+    return form
+
+
 def appended(parts: list[Points]) -> Points:
-    """Return points that come one behind the other as one."""
+    """Return consecutive parts as one."""
     if len(parts) == 1:
         return parts[0]
     has_epochs = any(len(part.epochs) for part in parts)
-    columns: list[Any] = [
-        memoryview(b"".join(getattr(part, name) for part in parts)).cast("d" if name in _FLOATS else "q")
-        for name in ("steps", "values", "times")
-    ]
     stages = [part.epochs if len(part.epochs) else _nothing(part) for part in parts] if has_epochs else []
-    columns += [memoryview(b"".join(column)).cast("q") for column in (stages, [part.rows for part in parts])]
-    steps, values, times, epochs, rows = columns
-    return Points(steps, values, times, epochs, rows, any(part.stepless for part in parts))
+    return Points(
+        _joined([part.steps for part in parts]),
+        _joined([part.values for part in parts]),
+        _joined([part.times for part in parts]),
+        _joined(stages),
+        _joined([part.rows for part in parts]),
+        any(part.stepless for part in parts),
+    )
+
+
+def _joined(columns: list[Any]) -> Any:
+    forms = {form_of(column) for column in columns}
+    if len(forms) > 1:
+        columns = [column if form_of(column) == "d" else _fractions(column) for column in columns]
+    return memoryview(b"".join(columns)).cast("d" if "d" in forms else "q")
 
 
 def _nothing(points: Points) -> array[int]:
     return array("q", [NOTHING]) * len(points.steps)
+
+
+def _fractions(column: Iterable[float]) -> array[float]:
+    """Return a column of int64 as one of float64, rounded where necessary."""
+    return array("d", [math.nan if number == NOTHING else number for number in column])
+
+
+def _extended(column: Places, new: Places) -> Places:
+    """Return *column*, changed in place, with *new* appended; float64 if one of them is."""
+    if column.typecode != new.typecode:
+        column, new = (each if each.typecode == "d" else _fractions(each) for each in (column, new))
+    column.extend(new)
+    return column
 
 
 def joined(parts: list[Points]) -> Points:
@@ -220,7 +272,7 @@ def merged(writers: list[Points]) -> Points:
     """
     Return several writers' points as one, by time.
 
-    Each writer's order stays: a clock that is set back does not change it.
+    Each writer's order is kept: a clock that is set back does not change it.
     """
     if len(writers) == 1:
         return writers[0]
@@ -229,7 +281,7 @@ def merged(writers: list[Points]) -> Points:
 
 def _merged(parts: list[Points], keys: Sequence[Iterable[float]]) -> Points:
     order = [(key, part, at) for part, column in enumerate(keys) for at, key in enumerate(column)]
-    order.sort(key=itemgetter(0))  # stable: of equal ones, the earlier part's come first
+    order.sort(key=itemgetter(0))  # stable: among equal ones, those of the earlier part come first
     columns: list[Any] = []
     for name in ("steps", "values", "times", "epochs", "rows"):
         sources = [getattr(part, name) for part in parts]
@@ -237,7 +289,10 @@ def _merged(parts: list[Points], keys: Sequence[Iterable[float]]) -> Points:
             columns.append(array("q"))
             continue
         sources = [source if len(source) else _nothing(part) for source, part in zip(sources, parts, strict=True)]
-        columns.append(array("d" if name in _FLOATS else "q", (sources[part][at] for _, part, at in order)))
+        forms = {form_of(source) for source in sources}
+        if len(forms) > 1:
+            sources = [source if form_of(source) == "d" else _fractions(source) for source in sources]
+        columns.append(array("d" if "d" in forms else "q", (sources[part][at] for _, part, at in order)))
     steps, values, times, epochs, rows = columns
     return Points(steps, values, times, epochs, rows, any(part.stepless for part in parts))
 
@@ -254,15 +309,16 @@ def _continued(known: Statistics | None, points: Points) -> Statistics:
         total = sum(numbers)
     before = known.last.at if known is not None and known.last is not None else -math.inf
 
-    marks: dict[int, Mark] = {}  # a hostile run has a hundred thousand metrics of one point, which is all four
+    marks: dict[
+        int, Mark
+    ] = {}  # shared, since a hostile run may have a hundred thousand metrics whose one point is all four
 
     def mark(index: int) -> Mark:
         known_mark = marks.get(index)
         if known_mark is None:
             latest = max(points.times[: index + 1])
             at = max(before, latest)
-            step = points.steps[index]
-            known_mark = marks[index] = Mark(at, values[index], None if step == NOTHING else step)
+            known_mark = marks[index] = Mark(at, values[index], _place(points.steps[index]))
         return known_mark
 
     low, high = (mark(indices[numbers.index(extreme(numbers))]) if len(numbers) else None for extreme in (min, max))
@@ -270,27 +326,39 @@ def _continued(known: Statistics | None, points: Points) -> Statistics:
     return new if known is None else known.joined(new)
 
 
+def _place(number: int | float) -> Step:
+    """Return a value of a column of steps or epochs, None for a missing one."""
+    if isinstance(number, int):
+        return None if number == NOTHING else number
+    return None if number != number else int(number) if number.is_integer() else number
+
+
 def _names_of(point: PointLine) -> tuple[str, ...]:
     return tuple(point.metrics)
 
 
-def _column(numbers: list[Any]) -> array[int]:
-    """Return steps or epochs as int64. Raises TypeError or OverflowError where one is a float, or too large."""
+def _column(numbers: list[Any]) -> Places:
+    """Return steps or epochs as a column; too large ones become missing."""
     try:
         return array("q", numbers)
-    except TypeError:
-        return array("q", [NOTHING if number is None else number for number in numbers])
+    except (TypeError, OverflowError):
+        pass
+    found = [_whole(number) for number in numbers]
+    try:
+        return array("q", found)
+    except TypeError:  # fractions
+        return _fractions(found)
 
 
-def _whole(number: Step) -> int:
-    """Return a step or epoch as int64; NOTHING where it is none."""
-    if isinstance(number, float) and number.is_integer():
-        number = int(number)
-    return number if isinstance(number, int) and abs(number) < -NOTHING else NOTHING
+def _whole(number: Step) -> int | float:
+    """Return a step or epoch, as an int if it is whole; NOTHING if it is missing or does not fit in 64 bits."""
+    if isinstance(number, float):
+        number = int(number) if number.is_integer() else number
+    return number if number is not None and abs(number) < -NOTHING else NOTHING
 
 
 def _float(value: float | None) -> float:
     try:
         return float(value) if value is not None else math.nan
     except OverflowError:
-        return math.inf if value > 0 else -math.inf  # type: ignore[operator]  # None is dealt with above
+        return math.inf if value > 0 else -math.inf  # type: ignore[operator]  # None is handled above

@@ -1,4 +1,4 @@
-"""What the ends of a run's journal say: its status, how long it took, its newest metrics. The rest is not read."""
+"""A run's status, duration and newest metrics, from the end of its journal; the rest is not read."""
 
 from __future__ import annotations
 
@@ -9,22 +9,29 @@ from typing import Any
 
 import attrs
 
-from refunc.journal.reader import read_writer_backwards, segments
+from refunc.journal.alive import is_alive
+from refunc.journal.folder import SEGMENT_BYTES
+from refunc.journal.pieces import Segment, segments
+from refunc.journal.reader import read_writer_backwards
 from refunc.journal.record import Define, LogLine, Metrics, Record, RunEnd
 
-#: How many records from its writer's end a run's end record is looked for: other threads may log a little behind it.
+#: How many records from a segment's end are read: other threads may log a few records after a run's end.
 _TAIL = 256
-#: Bytes of a journal in which definitions of metrics are looked for.
+#: A text in every line of an end record, and in hardly any other line.
+_END = b'"kind":"end"'
+#: The most metrics that are kept from the tails.
+_MOST_METRICS = 10_000
+#: The bytes of a journal in which definitions of metrics are searched.
 _BEGINNING = 65_536
 
 
 @attrs.frozen(kw_only=True)
 class Glance:
     """
-    What the end of a run's journal says, at a price that does not grow with the run.
+    The facts from the end of a run's journal, at a cost that does not grow with the run.
 
-    `metrics` are the last values met there, final ones and results first, then the newest first: perhaps not all. Where
-    `define_metric` named another value, it is that one; see `Ending.is_defined`.
+    `metrics` are the last values found there, final ones and results first, then the newest first; some may be missing.
+    If `define_metric` chose another value, it is that one; see `Ending.is_defined`.
     """
 
     status: str
@@ -35,10 +42,11 @@ class Glance:
 @attrs.frozen(kw_only=True)
 class Ending:
     """
-    What a glance is made of, as it stands in the journal.
+    The facts for a glance, as recorded in the journal.
 
-    `is_defined` says that `define_metric` was called: wherever in a run that its opener has ended; by child processes,
-    and in other runs, in the first 64 KB of a writer or among its last records.
+    `is_defined` means that `define_metric` was called: anywhere in a run that its opener has ended; by child processes,
+    and in other runs, only in the first 64 KB of a writer or among its last records. `is_final` means that it is valid
+    until a file of the run changes: there is an end, or the run's process was gone when it was checked.
     """
 
     status: str | None
@@ -46,76 +54,162 @@ class Ending:
     last_time: float | None
     metrics: dict[str, Any]
     is_defined: bool
+    is_final: bool
 
     @classmethod
     def of(cls, folder: Path) -> Ending:
         """
-        Return the ending of the run in *folder*; it holds until a file of the run changes.
+        Return the ending of the run in *folder*.
 
         Raises:
-            OSError: It has no end in what can be read, and a part cannot be read.
+            OSError: The readable part has no end, and a part cannot be read.
         """
         failures: list[OSError] = []
-        newest = sorted(chain.from_iterable(_tails(folder, failures)), key=lambda record: record.time, reverse=True)
-        end = next((record for record in newest if isinstance(record, RunEnd)), None)
+        is_gone = _is_gone(folder)
+        newest = _Newest()
+        for record in chain.from_iterable(_tails(folder, failures)):
+            newest.take(record)
+        end = newest.end
+        if end is None and is_gone:
+            end = _end_further_back(folder, failures)
         if end is None and failures:
             raise failures[0]
         return cls(
             status=end.status if end is not None else None,
             duration=end.duration if end is not None else None,
-            last_time=newest[0].time if newest else None,
-            metrics=_newest_metrics(newest, end),
-            is_defined=(end is not None and end.defined)
-            or any(isinstance(record, Define) for record in newest)
-            or _begins_defined(folder),
+            last_time=newest.last_time,
+            metrics=newest.metrics(end),
+            is_defined=(end is not None and end.defined) or newest.is_defined or _begins_defined(folder),
+            is_final=end is not None or is_gone,
         )
 
 
 def end_status(folder: Path) -> str | None:
     """
-    Return the status that the end record of the run in *folder* gives; None where there is none yet.
+    Return the status in the end record of the run in *folder*; None if there is no end yet.
 
     Raises:
-        OSError: There is none in what can be read, and a part cannot be read.
+        OSError: The readable part has no end, and a part cannot be read.
     """
     failures: list[OSError] = []
     for record in chain.from_iterable(_tails(folder, failures)):
         if isinstance(record, RunEnd):
             return record.status
-    if failures:
+    end = _end_further_back(folder, failures) if _is_gone(folder) else None
+    if end is None and failures:
         raise failures[0]
-    return None
+    return end.status if end is not None else None
+
+
+def _is_gone(folder: Path) -> bool:
+    """Whether the process that opened the run is gone, so that a run without an end is crashed."""
+    return is_alive(folder) is False
+
+
+def _end_further_back(folder: Path, failures: list[OSError]) -> RunEnd | None:
+    """
+    Return the end record of a run whose threads logged more records after it than the tails contain.
+
+    One pass over the last two segments of each writer and those that were closed early, each of a bounded size: the
+    threads may have filled the segment in which the run ended.
+    """
+    found = [end for writer, last in _last_segments(folder, 2) for end in islice(_ends(writer, last, failures), 1)]
+    return max(found, key=lambda end: end.time, default=None)
+
+
+def _ends(writer: str, segment: Segment, failures: list[OSError]) -> Iterator[RunEnd]:
+    for record in read_writer_backwards(writer, [segment], failures=failures, only=_END):
+        if isinstance(record, RunEnd):
+            yield record
 
 
 def _tails(folder: Path, failures: list[OSError]) -> list[Iterator[Record]]:
-    """Return each writer's last records, newest first: a child may have written much behind the opener's end."""
-    # The last writer first: of records of one time, a reader that goes forward meets its record last.
-    writers = reversed(segments(folder).items())
-    return [islice(read_writer_backwards(writer, paths, failures=failures), _TAIL) for writer, paths in writers]
+    """Return each writer's last records, newest first: a child may have written much after the opener's end."""
+    return [
+        islice(read_writer_backwards(writer, [segment], failures=failures), _TAIL)
+        for writer, segment in _last_segments(folder)
+    ]
+
+
+def _last_segments(folder: Path, count: int = 1) -> list[tuple[str, Segment]]:
+    """Return the last *count* segments of each writer and those that were closed early, newest first."""
+    # The last writer first: among records of one time, a forward reader finds its record last.
+    return [
+        (writer, segment)
+        for writer, pieces in reversed(segments(folder).items())
+        for segment in reversed(pieces)
+        if segment in pieces[-count:] or _was_left(segment)
+    ]
+
+
+def _was_left(segment: Segment) -> bool:
+    """Whether a segment was closed before it was full, as at the run's end: threads may log into the next one."""
+    try:
+        return segment.size() < SEGMENT_BYTES
+    except OSError:  # reading it raises the reason
+        return True
 
 
 def _begins_defined(folder: Path) -> bool:
-    for paths in segments(folder).values():
+    for pieces in segments(folder).values():
         try:
-            with open(paths[0], "rb") as file:
-                if b'"kind":"define"' in file.read(_BEGINNING):
+            with pieces[0].opened() as file:
+                if b'"kind":"define"' in file.read(0, _BEGINNING):
                     return True
-        except OSError:  # not to be read: then neither is what it says
+        except OSError:  # unreadable, so it has no definitions either
             continue
     return False
 
 
-def _newest_metrics(newest_first: list[Record], end: RunEnd | None) -> dict[str, Any]:
-    found: dict[str, Any] = dict(end.metrics) if end is not None else {}
-    first = dict.fromkeys(found)
-    for record in newest_first:
+@attrs.define
+class _Newest:
+    """
+    Collects the newest values of records in any order; of equal times, the earlier record's.
+
+    The records are not kept: the tails of one run may have a hundred thousand.
+    """
+
+    end: RunEnd | None = None
+    last_time: float | None = None
+    is_defined: bool = False
+    #: By name: the age of the value, and its place.
+    _seen: dict[str, tuple[float, int, Any]] = attrs.Factory(dict)
+    _results: dict[str, tuple[float, int]] = attrs.Factory(dict)
+    _count: int = 0
+
+    def take(self, record: Record) -> None:
+        if self.last_time is None or record.time > self.last_time:
+            self.last_time = record.time
+        if isinstance(record, RunEnd) and (self.end is None or record.time > self.end.time):
+            self.end = record
+        self.is_defined |= isinstance(record, Define)
         if isinstance(record, LogLine) and record.level == "RESULT":
-            values: Mapping[str, Any] = record.metrics
-            first |= dict.fromkeys(values)
-        elif isinstance(record, (LogLine, Metrics)):
-            values = record.points if isinstance(record, LogLine) else record.metrics
-        else:
-            continue
+            self._see(record.time, record.metrics, is_result=True)
+        elif isinstance(record, LogLine):
+            self._see(record.time, record.points)
+        elif isinstance(record, Metrics):
+            self._see(record.time, record.metrics)
+
+    def _see(self, time: float, values: Mapping[str, Any], *, is_result: bool = False) -> None:
         for name, value in values.items():
-            found.setdefault(name, value)
-    return {name: found[name] for name in {**first, **found}}
+            self._count += 1
+            place = (-time, self._count)
+            if name not in self._seen or place < self._seen[name][:2]:
+                self._seen[name] = (*place, value)
+            if is_result and (name not in self._results or place < self._results[name]):
+                self._results[name] = place
+        if len(self._seen) > 2 * _MOST_METRICS:
+            kept = sorted(self._seen, key=lambda name: (name not in self._results, self._seen[name][:2]))
+            self._seen = {name: self._seen[name] for name in kept[:_MOST_METRICS]}
+            self._results = {name: place for name, place in self._results.items() if name in self._seen}
+
+    def metrics(self, end: RunEnd | None) -> dict[str, Any]:
+        """Return the final values of *end*, then results, then the others, each newest first."""
+        names = [*sorted(self._results, key=self._results.__getitem__)]
+        names += sorted(self._seen.keys() - self._results.keys(), key=lambda name: self._seen[name][:2])
+        found = {name: self._seen[name][2] for name in names[:_MOST_METRICS]}
+        return (
+            {**end.metrics, **{name: value for name, value in found.items() if name not in end.metrics}}
+            if end
+            else found
+        )

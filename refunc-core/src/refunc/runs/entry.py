@@ -1,27 +1,34 @@
-"""What users get when they read a run back: log entries and the context of an experiment."""
+"""Log entries and the context of an experiment, as users read them back."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
 from refunc.journal import record as records
-from refunc.journal.values import jsonable, spell_nonfinite
+from refunc.journal.codec import restore_nonfinite, with_nonfinite_apart
+from refunc.runs.dataclass import as_dataclass
+from refunc.values.jsonable import jsonable
 
 
-@attrs.frozen
+@as_dataclass
+@attrs.frozen(init=False)
 class LogEntry:
     """
-    One record as read back, whatever its kind; `timestamp` in seconds since 1970.
+    One record of any kind, as read back; `timestamp` is in seconds since 1970.
 
     Records that are not log lines have a level and a message of their own: METRIC `metrics`, and EXPERIMENT `params`,
-    `tags`, `artifact`, `run started` and `run ended`, with the values under `extra`.
+    `tags`, `artifact`, `run started` and `run ended`, with the values under `extra`. An entry is immutable. The
+    functions of `dataclasses` accept it.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
     timestamp: float
     level: str
@@ -29,30 +36,85 @@ class LogEntry:
     logger_name: str
     experiment_id: str | None = None
     run_id: str | None = None
-    step: int | None = None
-    epoch: int | None = None
+    step: int | float | None = None
+    epoch: int | float | None = None
     metrics: dict[str, Any] = attrs.Factory(dict)
     tags: dict[str, str] = attrs.Factory(dict)
     artifacts: list[str] = attrs.Factory(list)
     extra: dict[str, Any] = attrs.Factory(dict)
 
+    def __init__(
+        self,
+        timestamp: float,
+        level: str,
+        message: str,
+        logger_name: str,
+        experiment_id: str | None = None,
+        run_id: str | None = None,
+        step: int | None = None,
+        epoch: int | None = None,
+        metrics: dict[str, Any] | None = None,
+        tags: dict[str, str] | None = None,
+        artifacts: list[str] | None = None,
+        extra: dict[str, Any] | None = None,
+        *,
+        nonfinite: Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        Make an entry; mappings and lists that are not given are empty.
+
+        Args:
+            nonfinite: The places of NaN and the infinities from `to_json`, for `LogEntry(**json.loads(text))`.
+        """
+        parts: dict[str, Any] = {
+            "metrics": {} if metrics is None else metrics,
+            "tags": {} if tags is None else tags,
+            "artifacts": [] if artifacts is None else artifacts,
+            "extra": {} if extra is None else extra,
+        }
+        if nonfinite:
+            parts = {name: _plain(part) for name, part in parts.items()}
+            restore_nonfinite(parts, nonfinite)
+        given = (timestamp, level, message, logger_name, experiment_id, run_id, step, epoch)
+        self.__attrs_init__(*given, **parts)  # pyright: ignore[reportAttributeAccessIssue]  # attrs makes it
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> LogEntry:
+        """
+        Return the entry from the *text* of `to_json`.
+
+        Raises:
+            ValueError: It is not JSON.
+            TypeError: It is not an entry.
+        """
+        return cls(**json.loads(text))
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry as a dict of plain values, every field in it, which shares nothing with the entry."""
+        """Return the entry with all fields as a dict of plain values, which shares nothing with the entry."""
         return {field.name: _plain(getattr(self, field.name)) for field in attrs.fields(LogEntry)}
 
     def to_json(self) -> str:
-        """Return the entry as one line of strict JSON; NaN and ±inf become `"NaN"`, `"Infinity"`, `"-Infinity"`."""
-        return json.dumps(spell_nonfinite(self.to_dict()), allow_nan=False)
+        """
+        Return the entry as one line of strict JSON, which `from_json` reads.
+
+        NaN and the infinities become null, and a member `nonfinite` has their places, as in the run's journal:
+        `{"metrics": {"loss": null}, "nonfinite": {"/metrics/loss": "NaN"}}`.
+        """
+        return json.dumps(with_nonfinite_apart(self.to_dict()), allow_nan=False)
 
 
+@as_dataclass
 @attrs.frozen
 class ExperimentContext:
     """
-    A run at one moment: a snapshot, asked for by `get_experiment_context()`.
+    A snapshot of a run, returned by `get_experiment_context()`.
 
-    `metrics` holds the last value of each; `step` and `epoch` are those of the logger that was asked; `metadata` holds
-    `folder`, the run's folder, and `parent_id`. Times are in seconds since 1970.
+    `metrics` has the last value of each; `step` and `epoch` are those of the logger that made it; `metadata` has
+    `folder`, the run's folder or None for a run in memory only, and `parent_id`. Times are in seconds since 1970. The
+    functions of `dataclasses` accept it.
     """
+
+    __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
 
     experiment_id: str
     experiment_name: str
@@ -66,12 +128,27 @@ class ExperimentContext:
     tags: dict[str, str] = attrs.Factory(dict)
     artifacts: list[str] = attrs.Factory(list)
     metadata: dict[str, Any] = attrs.Factory(dict)
-    step: int | None = attrs.field(default=None, kw_only=True)
-    epoch: int | None = attrs.field(default=None, kw_only=True)
+    step: int | float | None = attrs.field(default=None, kw_only=True)
+    epoch: int | float | None = attrs.field(default=None, kw_only=True)
+
+    @property
+    def id(self) -> str:
+        """The run's id; the same as `run_id`."""
+        return self.run_id
+
+    @property
+    def name(self) -> str:
+        """The run's name for people: its own, or its experiment's with its id."""
+        return self.run_name or f"{self.experiment_name}/{self.run_id}"
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The hyperparameters; the same as `parameters`."""
+        return self.parameters
 
     @property
     def folder(self) -> Path | None:
-        """The run's folder, where there is one."""
+        """The run's folder, or None."""
         path = self.metadata.get("folder")
         return Path(path) if path else None
 
@@ -91,12 +168,14 @@ def entry_of(record: records.Record, *, experiment_id: str | None, run_id: str |
 
 
 def _parts(record: records.Record) -> tuple[str, str, dict[str, Any]]:
-    """Return level, message and the remaining fields of the entry that stands for *record*."""
+    """Return level, message and the remaining fields of the entry for *record*."""
     match record:
         case records.LogLine():
             extra = dict(record.extra)
             if record.exception:
                 extra["exception"] = record.exception
+            if record.stack:
+                extra["stack"] = record.stack
             return (
                 record.level,
                 record.message,
@@ -136,7 +215,7 @@ def _parts(record: records.Record) -> tuple[str, str, dict[str, Any]]:
 
 
 def _plain(value: Any, depth: int = 64) -> Any:
-    """Return a copy of *value* in types that JSON has. What a journal gave is kept to the last character."""
+    """Return a copy of *value* in types of JSON. Values from a journal are kept unchanged."""
     kind = type(value)
     if value is None or kind in (str, int, float, bool):
         return value
@@ -144,7 +223,7 @@ def _plain(value: Any, depth: int = 64) -> Any:
         return [_plain(item, depth - 1) for item in value]
     if depth and kind is dict and all(type(key) is str for key in value):
         return {key: _plain(item, depth - 1) for key, item in value.items()}
-    return jsonable(value)  # put there by the program that made the entry; bounded, and safe in a cycle
+    return jsonable(value)  # a value of the program that made the entry; bounded, and safe in a cycle
 
 
 def _known(facts: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +231,7 @@ def _known(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def column_names(entry: LogEntry) -> Iterator[str]:
-    """Yield the names of the columns that a table needs for *entry*: metrics, tags and extra one column a key."""
+    """Yield the names of the columns that a table needs for *entry*: one per key of metrics, tags and extra."""
     for part in ("metrics", "tags", "extra"):
         for key in getattr(entry, part):
             yield f"{part}.{key}"

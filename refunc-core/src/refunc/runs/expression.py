@@ -1,9 +1,8 @@
 """
-A small language that says which runs are wanted: `params.lr < 0.01 and metrics.accuracy.max > 0.9`.
+A small language for selecting runs: `params.lr < 0.01 and metrics.accuracy.max > 0.9`.
 
-It is Python's own syntax, parsed by `ast` and then walked: what is not listed here is refused with its position, and
-nothing of it is ever given to `eval`. An expression may come from anybody: its length, its depth and its powers are
-bounded.
+It is a subset of Python's syntax, parsed by `ast` and then interpreted: other syntax is refused with its position, and
+`eval` is never used. An expression may come from an untrusted source: its length, its depth and its powers are bounded.
 """
 
 from __future__ import annotations
@@ -16,17 +15,19 @@ from typing import Any, Final
 
 import attrs
 
+from refunc.runs.errors import ExpressionError
+
 _MAX_LENGTH: Final = 2_000
 _MAX_DEPTH: Final = 50
 
-#: What a run's facts are called. The first three hold values by name.
+#: The names of a run's facts. The first three have values by name.
 NAMES: Final = (
     *("params", "metrics", "tags", "results"),
     *("status", "duration", "start_time", "run_id", "run_name", "experiment_id", "experiment_name", "parent_id"),
 )
 _SPACES: Final = frozenset(NAMES[:4])
 
-#: One run's facts: a value for each of NAMES, and for those that hold values a function from the names behind the dot.
+#: One run's facts: a value for each of NAMES; for those with values by name, a function of the names after the dot.
 Facts = Mapping[str, Any]
 Expression = Callable[[Facts], Any]
 
@@ -57,23 +58,8 @@ _ARITHMETIC: Final[dict[type[ast.operator], Callable[[Any, Any], Any]]] = {
     ast.Div: operator.truediv,
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
-    ast.Pow: lambda one, other: float(one) ** float(other),  # of whole numbers it could take for ever
+    ast.Pow: lambda one, other: float(one) ** float(other),  # powers of whole numbers could take forever
 }
-
-
-class ExpressionError(ValueError):
-    """
-    An expression that is none. `column` is where, counted from 1; `problem` what, in one line.
-
-    As text it shows the expression with a caret below it.
-    """
-
-    def __init__(self, text: str, column: int, problem: str) -> None:
-        column = max(1, min(column, len(text) + 1))
-        self.column = column
-        self.problem = f"{problem} (column {column})"
-        line = text.replace("\n", " ").replace("\t", " ")
-        super().__init__(f"{self.problem}\n  {line[:_MAX_LENGTH]}\n  {' ' * (column - 1)}^")
 
 
 def compiled(text: str) -> Expression:
@@ -81,22 +67,24 @@ def compiled(text: str) -> Expression:
     Return *text* as a function of a run's facts.
 
     Raises:
-        ExpressionError: It is no expression of this language.
+        ExpressionError: It is not a valid expression of this language.
     """
     if len(text) > _MAX_LENGTH:
         raise ExpressionError(text, _MAX_LENGTH, f"the expression has more than {_MAX_LENGTH:,} characters")
-    if "\0" in text:  # each version of the parser says something else, and no place
-        raise ExpressionError(text, text.index("\0") + 1, "the expression cannot be read: there is a null character")
+    if "\0" in text:  # versions of the parser differ in the message, and give no place
+        raise ExpressionError(text, text.index("\0") + 1, "the expression is not valid: it has a null character")
     lead = len(text) - len(text.lstrip())
     try:
         tree = ast.parse(text.strip().replace("\n", " "), mode="eval")
     except SyntaxError as error:
         column, problem = (error.offset or 0) + lead, error.msg
-        if not error.offset:  # what the parser says of the end
-            column, problem = len(text.rstrip()) + 1, "it ends too early"
-        raise ExpressionError(text, column, f"the expression cannot be read: {problem}") from None
-    except (ValueError, RecursionError, MemoryError) as error:  # a number or nesting without end
-        raise ExpressionError(text, 1, f"the expression cannot be read: {str(error) or 'too deep'}") from None
+        if not error.offset:  # the parser's error at the end
+            column, problem = len(text.rstrip()) + 1, "it is incomplete"
+        raise ExpressionError(text, column, f"the expression is not valid: {problem}") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # endless digits or nesting
+        raise ExpressionError(
+            text, 1, f"the expression is not valid: {str(error) or 'it is nested too deeply'}"
+        ) from None
     return _Compiler(text, lead).compile(tree.body, 0)
 
 
@@ -124,7 +112,7 @@ class _Compiler:
             case ast.BinOp():
                 calculate = _ARITHMETIC.get(type(node.op))
                 if calculate is None:
-                    raise self._error(node, f"{type(node.op).__name__} is no operation of this language")
+                    raise self._error(node, f"the operation {type(node.op).__name__} is not supported")
                 one, other = self.compile(node.left, depth + 1), self.compile(node.right, depth + 1)
                 return lambda facts: _calculated(calculate, one(facts), other(facts))
             case ast.Constant(value=str() | int() | float() | None as value):  # bool is an int
@@ -135,7 +123,7 @@ class _Compiler:
             case ast.Name() | ast.Attribute() | ast.Subscript():
                 return self._name(node)
             case _:
-                raise self._error(node, f"{_what(node)} is no part of this language")
+                raise self._error(node, f"{_kind(node)} is not supported")
 
     def _boolean(self, node: ast.BoolOp, parts: list[Expression]) -> Expression:
         if isinstance(node.op, ast.And):
@@ -147,7 +135,7 @@ class _Compiler:
         for place, op in zip(node.comparators, node.ops, strict=True):
             compare = _COMPARISONS.get(type(op))
             if compare is None:
-                raise self._error(place, "`is` is no comparison of this language; write ==")
+                raise self._error(place, "`is` is not supported; write ==")
             compares.append(compare)
 
         def compared(facts: Facts) -> bool:
@@ -167,32 +155,32 @@ class _Compiler:
                 place = place.value
             elif isinstance(place, ast.Subscript) and isinstance(place.slice, ast.Constant):
                 if not isinstance(place.slice.value, str):
-                    raise self._error(place.slice, "a name in brackets is a text: params['lr']")
+                    raise self._error(place.slice, "a name in brackets must be quoted: params['lr']")
                 path.append(place.slice.value)
                 place = place.value
             else:
-                raise self._error(place, f"{_what(place)} is no part of this language")
+                raise self._error(place, f"{_kind(place)} is not supported")
         root = place.id
         if root not in NAMES:
             near = get_close_matches(root, NAMES, n=1)
             hint = f" Did you mean {near[0]}?" if near else f" Known: {', '.join(NAMES)}."
             raise self._error(place, f"unknown name {root!r}.{hint}")
         if root in _SPACES and not path:
-            raise self._error(place, f"{root} needs a name behind it: {root}.lr or {root}['lr']")
+            raise self._error(place, f"{root} needs a name after it: {root}.lr or {root}['lr']")
         if root not in _SPACES and path:
-            raise self._error(node, f"{root} is one value, with no names behind it")
+            raise self._error(node, f"{root} is a single value and has no names")
         names = tuple(reversed(path))
         if names:
             return lambda facts: facts[root](names)
         return lambda facts: MISSING if facts[root] is None else facts[root]
 
     def _attribute(self, node: ast.Attribute) -> str:
-        """Return the name behind the dot as it was typed: the parser normalises it, and metrics are called as given."""
+        """Return the name after the dot as it was typed: the parser normalises it, but names of metrics are not."""
         return self._line[node.value.end_col_offset : node.end_col_offset].decode().rpartition(".")[2].strip()
 
     @property
     def _line(self) -> bytes:
-        """What was parsed: ast counts bytes, and a person counts characters."""
+        """The parsed line as bytes: ast counts bytes, but people count characters."""
         return self._text.strip().replace("\n", " ").encode()
 
     def _error(self, node: ast.expr, problem: str) -> ExpressionError:
@@ -205,13 +193,13 @@ def _holds(compare: Callable[[Any, Any], Any], one: Any, other: Any) -> bool:
         return False
     try:
         return bool(compare(one, other))
-    except TypeError:  # a text and a number have no order
+    except TypeError:  # a text and a number cannot be compared
         return False
 
 
 @attrs.frozen(eq=False)
 class Descending:
-    """A text with a minus in front of it: it sorts the other way round, and equals nothing."""
+    """A text with a minus sign: it sorts in reverse order, and equals nothing."""
 
     text: str
 
@@ -226,7 +214,7 @@ def _signed(factor: int, value: Any) -> Any:
 
 
 def _calculated(calculate: Callable[[Any, Any], Any], one: Any, other: Any) -> Any:
-    """Return the result for two numbers; MISSING for anything else, and where there is none."""
+    """Return the result for two numbers; MISSING for other values, or if there is no result."""
     if not isinstance(one, (int, float)) or not isinstance(other, (int, float)):
         return MISSING
     try:
@@ -236,5 +224,5 @@ def _calculated(calculate: Callable[[Any, Any], Any], one: Any, other: Any) -> A
     return MISSING if isinstance(result, complex) else result
 
 
-def _what(node: ast.AST) -> str:
+def _kind(node: ast.AST) -> str:
     return {"Call": "a call", "Lambda": "a lambda", "IfExp": "if … else"}.get(type(node).__name__, type(node).__name__)

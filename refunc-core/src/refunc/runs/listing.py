@@ -1,4 +1,4 @@
-"""What a list of runs shows of each, kept in the index: a run that has not changed costs a look at its files' sizes."""
+"""The facts for a list of runs, kept in the index: for an unchanged run only the sizes of its files are checked."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from collections.abc import Iterable
 import msgspec
 
 from refunc.journal.kinds import UNREADABLE
-from refunc.runs.content import signature_of
 from refunc.runs.ending import Ending, Glance
-from refunc.runs.index import index_of
+from refunc.runs.gathered import signature_of
+from refunc.runs.index.file import index_of
 from refunc.runs.run import Run
+from refunc.runs.unreadable import fault_of
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Ending).decode
 
 
 def glances(runs: Iterable[Run]) -> list[tuple[Run, Glance]]:
-    """Return a glance at each of *runs*, which are of one store. One that is gone meanwhile is left out."""
+    """Return a glance at each of *runs*, which are of one store. Runs that are gone meanwhile are left out."""
     runs = list(runs)
     index = index_of(runs[0].folder) if runs else None
     known = index.endings() if index is not None else {}
@@ -32,10 +33,11 @@ def glances(runs: Iterable[Run]) -> list[tuple[Run, Glance]]:
                 ending = Ending.of(run.folder)
                 try:
                     fresh[run.folder.name] = (signature, _encode(ending))
-                except (OverflowError, UnicodeEncodeError):  # a number or a text that the index cannot hold
+                except (OverflowError, UnicodeEncodeError):  # a number or a text that the index cannot store
                     pass
             found.append((run, run.glance(ending)))
-        except OSError:  # no permission, or removed since the store was listed
+        except Exception as error:  # no permission, removed since the store was listed, or any error of a hostile run
+            fault_of(run.folder, error)
             if run.folder.is_dir():
                 found.append((run, Glance(status=UNREADABLE, duration=None, metrics={})))
     if fresh and index is not None:
@@ -45,6 +47,7 @@ def glances(runs: Iterable[Run]) -> list[tuple[Run, Glance]]:
 
 def _known(ending: bytes) -> Ending | None:
     try:
-        return _decode(ending)
-    except msgspec.MsgspecError:
+        kept = _decode(ending)
+    except msgspec.MsgspecError:  # of another version
         return None
+    return kept if kept.is_final else None

@@ -1,24 +1,24 @@
-"""Packages that a user may have and refunc does not require."""
+"""Optional packages, which refunc does not require."""
 
 from __future__ import annotations
 
 import importlib
 from typing import Any
 
-
-class PackageNeededError(ModuleNotFoundError):
-    """A call needs a package that is not installed."""
+from refunc.runs.errors import PackageNeededError
 
 
-def needed(package: str, call: str, instead: str = "to_dict() and to_rows() give the same as plain Python.") -> Any:
+def needed(
+    package: str, call: str, instead: str = "to_dict() and to_rows() return the same data as plain Python."
+) -> Any:
     """
     Return the module *package*.
 
     Args:
-        instead: The sentence that says what does without.
+        instead: A sentence on the alternative without the package.
 
     Raises:
-        PackageNeededError: It is not installed; says that *call* needs it.
+        PackageNeededError: It is not installed; the text says that *call* needs it.
     """
     try:
         return importlib.import_module(package)

@@ -1,4 +1,4 @@
-"""One metric's points as columns, and the same as arrays and tables of other libraries."""
+"""One metric's points as columns, and conversions to arrays and tables of other libraries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import attrs
 
 from refunc.runs.packages import needed
 
-#: The fewest points that a curve can be thinned out to: both ends, the lowest, the highest, and a NaN.
+#: The fewest points of a thinned-out curve: both ends, the lowest, the highest, and a NaN.
 FEWEST = 5
 
 
@@ -23,15 +23,24 @@ def floats(values: Iterable[float]) -> Sequence[float]:
     return memoryview(values if isinstance(values, array) else array("d", values)).toreadonly()
 
 
-def whole_numbers(values: Iterable[int | None]) -> Sequence[int | None]:
-    """Return *values* as a read-only buffer of int64; as a list where one is None."""
+#: A step or an epoch, nearly always a whole number.
+Place = int | float
+
+
+def places(values: Iterable[Place | None]) -> Sequence[Place | None]:
+    """Return *values* as a read-only buffer of int64, of float64 if one has a fraction; as a list if one is None."""
     if isinstance(values, memoryview):
         return values
     if isinstance(values, array):
         return memoryview(values).toreadonly()
     given = list(values)
-    known = [number for number in given if number is not None]
-    return given if len(known) < len(given) else memoryview(array("q", known)).toreadonly()
+    known: list[Any] = [number for number in given if number is not None]
+    if len(known) < len(given):
+        return given
+    try:
+        return memoryview(array("q", known)).toreadonly()
+    except TypeError:
+        return memoryview(array("d", known)).toreadonly()
 
 
 @attrs.frozen(eq=False)
@@ -39,26 +48,32 @@ class Series:
     """
     The points of one metric, in the order in which they were logged; several may have the same step.
 
-    The columns are of one length, and are read-only buffers (`memoryview`) of int64 and float64, which numpy takes
-    without a copy. `steps` is a list instead where a point has no step, None standing for it; so is `epochs`, which is
-    empty where no point has an epoch. `times` are in seconds since 1970.
+    The columns have the same length, and are read-only buffers (`memoryview`) of int64 and float64, which numpy uses
+    without a copy. `steps` are whole numbers, or floats if one of them has a fraction; if a point has no step, they are
+    a list with None for it. The same holds for `epochs`, which are empty if no point has an epoch. `times` are in
+    seconds since 1970.
 
-    `x` is what the values are drawn against: the steps, or the values of the metric `x_name`, as `define_metric` said;
-    NaN where that had none yet.
+    `x` is the axis for drawing the values: the steps, or the values of the metric `x_name` that `define_metric` chose;
+    NaN if that had no value yet.
     """
 
     name: str
-    steps: Sequence[int | None] = attrs.field(converter=whole_numbers)
+    steps: Sequence[Place | None] = attrs.field(converter=places)
     values: Sequence[float] = attrs.field(converter=floats)
     times: Sequence[float] = attrs.field(converter=floats)
-    epochs: Sequence[int | None] = attrs.field(converter=whole_numbers, default=())
+    epochs: Sequence[Place | None] = attrs.field(converter=places, default=())
     x_name: str = "step"
     _x: Sequence[float | None] | None = attrs.field(default=None, alias="x")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle and copy columns without buffers, which cannot be pickled."""
+        columns = (self.steps, self.values, self.times, self.epochs, self._x)
+        return _series_of, (self.name, self.x_name, *map(_without_buffer, columns))
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def __iter__(self) -> Iterator[tuple[int | None, float]]:
+    def __iter__(self) -> Iterator[tuple[Place | None, float]]:
         """Yield (step, value)."""
         return zip(self.steps, self.values, strict=True)
 
@@ -71,7 +86,7 @@ class Series:
 
     @property
     def x(self) -> Sequence[float | None]:
-        """What the values are drawn against, of the same length; see the class."""
+        """The axis for drawing the values, of the same length; see the class."""
         return self.steps if self._x is None else self._x
 
     @property
@@ -81,22 +96,22 @@ class Series:
 
     @property
     def last(self) -> float | None:
-        """The last value, NaN if it is; None without points."""
+        """The last value, which may be NaN; None without points."""
         return self.values[-1] if len(self) else None
 
     @property
     def min(self) -> float | None:
-        """The lowest value, NaN aside; None without any."""
+        """The lowest value, ignoring NaN; None without values."""
         return min(self._numbers(), default=None)
 
     @property
     def max(self) -> float | None:
-        """The highest value, NaN aside; None without any."""
+        """The highest value, ignoring NaN; None without values."""
         return max(self._numbers(), default=None)
 
     @property
     def mean(self) -> float | None:
-        """The mean of the values, NaN aside; None without any."""
+        """The mean of the values, ignoring NaN; None without values."""
         numbers = self._numbers()
         return sum(numbers) / len(numbers) if len(numbers) else None
 
@@ -121,27 +136,27 @@ class Series:
         )
 
     def numbered(self) -> Series:
-        """Return it as it is; where no point has an x, with their numbers for it, which are called `point`."""
+        """Return the series itself; if no point has an x, a series with the points' numbers as x, called `point`."""
         if any(value is not None and value == value for value in self.x):
             return self
         return attrs.evolve(self, x=range(len(self)), x_name="point")
 
     def downsample(self, max_points: int) -> Series:
         """
-        Return at most *max_points* of the points, in their order, such that a plot of them looks the same.
+        Return at most *max_points* of the points, in their order, so that a plot of them looks the same.
 
-        The first and the last point stay, and of each of as many equal parts as fit, the lowest, the highest, and the
-        first NaN. A series that is short enough is returned as it is.
+        The first and the last point are kept. The rest is split into as many equal parts as fit, and of each the
+        lowest, the highest, and the first NaN are kept. A series that is short enough is returned unchanged.
 
         Raises:
             ValueError: *max_points* is less than five.
         """
         if max_points < FEWEST:
-            raise ValueError(f"max_points: {max_points!r} is too few. At least {FEWEST}.")
+            raise ValueError(f"max_points: {max_points!r} is too small. Expected: at least {FEWEST}.")
         return self if len(self) <= max_points else self.take(_extremes(self.values, max_points))
 
     def against(self, other: Series) -> Series:
-        """Return this series with the values of *other* as its `x`: at each point, the latest until then."""
+        """Return this series with the values of *other* as its `x`: for each point, the latest value until then."""
         order = sorted(range(len(other)), key=other.times.__getitem__)
         times = [other.times[index] for index in order]
         found = (bisect_right(times, time) - 1 for time in self.times)
@@ -152,26 +167,34 @@ class Series:
     # -- for other libraries -----------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, list[Any]]:
-        """Return the columns `step`, `value`, `time`, `epoch` (where there is one) and that of `x_name` as lists."""
+        """Return the columns `step`, `value`, `time`, `epoch` (if there is one) and that of `x_name` as lists."""
         return {name: list(column) for name, column in self._columns().items()}
 
     def to_numpy(self) -> tuple[Any, Any]:
-        """Return steps and values as arrays of int64 and float64, without a copy; of float64 where one is NaN."""
+        """
+        Return steps and values as arrays, without a copy.
+
+        Values are float64, steps int64, or float64 if one has a fraction or is missing (NaN; then it is a copy).
+        """
         numpy = needed("numpy", "to_numpy()")
         if isinstance(self.steps, memoryview):
-            steps = numpy.frombuffer(self.steps, dtype="int64")
+            steps = numpy.frombuffer(self.steps, dtype=_dtype(self.steps))
         else:
             steps = numpy.array([math.nan if step is None else step for step in self.steps], dtype="float64")
         return steps, numpy.frombuffer(self.values, dtype="float64")
 
     def to_pandas(self) -> Any:
-        """Return a pandas DataFrame with the columns of `to_dict`; a step or epoch that can be missing is `Int64`."""
+        """
+        Return a pandas DataFrame with the columns of `to_dict`.
+
+        Columns of steps or epochs with missing values are `Int64`, or `Float64` if one has a fraction.
+        """
         pandas = needed("pandas", "to_pandas()")
         numpy = needed("numpy", "to_pandas()")
-        kinds = {"step": "Int64", "epoch": "Int64"}
+        kinds = {name: "Float64" if self._has_fractions(name) else "Int64" for name in ("step", "epoch")}
         return pandas.DataFrame(
             {
-                name: numpy.frombuffer(column, dtype="float64" if column.format == "d" else "int64")
+                name: numpy.frombuffer(column, dtype=_dtype(column))
                 if isinstance(column, memoryview)
                 else pandas.array(column, dtype=kinds.get(name, "float64"))
                 for name, column in self._columns().items()
@@ -181,7 +204,7 @@ class Series:
     def to_polars(self) -> Any:
         """Return a polars DataFrame with the columns of `to_dict`."""
         polars = needed("polars", "to_polars()")
-        kinds = {"step": polars.Int64, "epoch": polars.Int64}
+        kinds = {name: polars.Float64 if self._has_fractions(name) else polars.Int64 for name in ("step", "epoch")}
         return polars.DataFrame(
             {
                 name: polars.Series(name, _as_numpy(column), dtype=kinds.get(name, polars.Float64))
@@ -192,7 +215,9 @@ class Series:
     def to_arrow(self) -> Any:
         """Return a pyarrow Table with the columns of `to_dict`."""
         pyarrow = needed("pyarrow", "to_arrow()")
-        kinds = {"step": pyarrow.int64(), "epoch": pyarrow.int64()}
+        kinds = {
+            name: pyarrow.float64() if self._has_fractions(name) else pyarrow.int64() for name in ("step", "epoch")
+        }
         columns = {}
         for name, column in self._columns().items():
             kind = kinds.get(name, pyarrow.float64())
@@ -201,6 +226,17 @@ class Series:
             else:
                 columns[name] = pyarrow.array(column, kind)
         return pyarrow.table(columns)
+
+    @property
+    def has_fractions(self) -> bool:
+        """Whether a step or an epoch is not a whole number."""
+        return self._has_fractions("step") or self._has_fractions("epoch")
+
+    def _has_fractions(self, name: str) -> bool:
+        column: Any = self.steps if name == "step" else self.epochs
+        if isinstance(column, memoryview):
+            return column.format == "d"
+        return any(isinstance(number, float) for number in column)
 
     def _columns(self) -> dict[str, Any]:
         columns: dict[str, Any] = {"step": self.steps, "value": self.values, "time": self.times}
@@ -211,19 +247,23 @@ class Series:
         return columns
 
 
+def _dtype(column: Any) -> str:
+    return "float64" if column.format == "d" else "int64"
+
+
 def _as_numpy(column: Any) -> Any:
-    """Return *column* as an array, without a copy, where numpy is there to do it."""
+    """Return *column* as an array without a copy, if numpy is installed."""
     try:
         import numpy
     except ImportError:
         return list(column)
     if isinstance(column, memoryview):
-        return numpy.frombuffer(column, dtype="float64" if column.format == "d" else "int64")
+        return numpy.frombuffer(column, dtype=_dtype(column))
     return column
 
 
 def _extremes(values: Sequence[float], count: int) -> list[int]:
-    """Return the indices of the first and last of *values*, and of the extremes of equal parts: *count* at most."""
+    """Return at most *count* indices: of the first and last of *values*, and of the extremes of equal parts."""
     has_nan = any(value != value for value in values)
     parts = (count - 2) // (3 if has_nan else 2)
     kept = {0, len(values) - 1}
@@ -235,3 +275,12 @@ def _extremes(values: Sequence[float], count: int) -> list[int]:
         if indices:
             kept.update((min(indices, key=values.__getitem__), max(indices, key=values.__getitem__)))
     return sorted(kept)
+
+
+def _without_buffer(column: Sequence[Any] | None) -> Sequence[Any] | None:
+    return array(column.format, column.tolist()) if isinstance(column, memoryview) else column
+
+
+def _series_of(name: str, x_name: str, steps: Any, values: Any, times: Any, epochs: Any, x: Any) -> Series:
+    x = memoryview(x).toreadonly() if isinstance(x, array) else x
+    return Series(name, steps, values, times, epochs, x_name=x_name, x=x)

@@ -1,96 +1,135 @@
-"""A folder of runs: where it is, and finding runs in it."""
+"""A folder of runs: finding it, and finding runs in it."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import attrs
 
 from refunc.journal.folder import RUN_JSON
-from refunc.journal.names import is_folder_name
-from refunc.journal.reader import segments
-from refunc.runs.run import SEE_RIGHTS, Run, RunFormatError
-
-DEFAULT_STORE = "experiments"
-
-
-class RunNotFoundError(LookupError):
-    """No run, or more than one, answers to a name. `candidates` are the names that come near."""
-
-    def __init__(self, message: str, candidates: list[str]) -> None:
-        super().__init__(message)
-        self.candidates = candidates
-
-
-def store_path(path: str | os.PathLike[str] | None = None) -> Path:
-    """Return the store's absolute path: *path*, else `REFUNC_DIR`, else `./experiments`. It need not exist."""
-    return Path(path or os.environ.get("REFUNC_DIR") or DEFAULT_STORE).absolute()
+from refunc.journal.pieces import segments
+from refunc.runs.errors import RunFormatError, RunNotFoundError, StrangeStoreError
+from refunc.runs.run import Run
+from refunc.runs.unreadable import fault_of
+from refunc.values import settings
+from refunc.values.names import is_folder_name
+from refunc.values.paths import DEFAULT_STORE, absolute, store_path
 
 
 def find_store(start: Path | None = None) -> Path:
     """
-    Return the store that a command means: `REFUNC_DIR`, else `experiments` here or in the nearest folder above.
+    Return the store for a command: `REFUNC_DIR`, else `experiments` here or in the nearest folder above.
 
     Raises:
-        FileNotFoundError: There is none.
+        FileNotFoundError: There is no store.
+        StrangeStoreError: The store that was found belongs to another user.
     """
-    named = os.environ.get("REFUNC_DIR")
+    named = settings.DIR.text()
     if named:
-        path = Path(named).absolute()
+        path = absolute(named)
         if path.is_dir():
             return path
         raise FileNotFoundError(f"REFUNC_DIR={named}: {missing(path)}.")
     here = (start or Path.cwd()).absolute()
     for folder in (here, *here.parents):
         if (folder / DEFAULT_STORE).is_dir():
-            return folder / DEFAULT_STORE
+            return _of_this_user(folder / DEFAULT_STORE)
     raise FileNotFoundError(
-        f"no runs here: there is no folder `{DEFAULT_STORE}` in {here} or above it. "
+        f"no store found: there is no folder `{DEFAULT_STORE}` in {here} or above it. "
         "Name the store with --store or REFUNC_DIR."
     )
 
 
+def _of_this_user(store: Path) -> Path:
+    """
+    Return *store*, which was found and not named, if it belongs to the user, like git's check of a repository.
+
+    Any user can create such a folder above the working folders of others, as in /tmp or in a shared project.
+    """
+    owner = os.stat(store).st_uid
+    if not hasattr(os, "geteuid") or owner == os.geteuid():
+        return store
+    if os.geteuid() == 0 and str(owner) == os.environ.get("SUDO_UID"):  # the same person, using sudo
+        return store
+    raise StrangeStoreError(
+        f"the store {store} belongs to {_user(owner)}, not to you. "
+        f"To use it anyway, name it: --store {shlex.quote(os.fspath(store))}, or REFUNC_DIR."
+    )
+
+
+def _user(number: int) -> str:
+    try:
+        import pwd
+
+        return f"the user {pwd.getpwuid(number).pw_name}"
+    except (ImportError, KeyError):
+        return f"the user with the number {number}"
+
+
 def missing(folder: Path) -> str:
-    """Return why *folder* is none."""
-    return "it is a file, and no folder" if folder.exists() else "there is no such folder"
+    """Return why *folder* is not a store."""
+    return "it is a file, not a folder" if folder.exists() else "no such folder"
+
+
+@attrs.frozen
+class Listing:
+    """Runs of a store, and the errors of folders that look like runs but cannot be read."""
+
+    runs: list[Run]
+    unreadable: list[RunFormatError]
+
+    def listable(self) -> Listing:
+        """Return the same with runs whose journals cannot be listed moved to the unreadable ones."""
+        runs: list[Run] = []
+        unreadable = list(self.unreadable)
+        for run in self.runs:
+            try:
+                segments(run.folder)
+            except Exception as error:
+                unreadable.append(fault_of(run.folder, error))
+            else:
+                runs.append(run)
+        return Listing(runs, unreadable)
 
 
 @attrs.frozen
 class Store:
     """
-    The runs in one folder, read afresh at each question; a store that is not there yet has none.
+    The runs in one folder, read again by each call; a store that does not exist yet is empty.
 
-    A run is a folder with a `run.json`. A link to a run elsewhere counts, a link to one in the same store does not.
+    A run is a folder with a `run.json`. A link to a run elsewhere counts; one to a run in the same store does not.
     """
 
     path: Path
 
     def __iter__(self) -> Iterator[Run]:
-        """Yield the runs, oldest first. A folder that cannot be read as a run is left out; see `runs`."""
+        """Yield the runs, oldest first. A folder that cannot be read as a run is left out; see `listing`."""
         return iter(self.runs())
 
     def __getitem__(self, name: str) -> Run:
         """
-        Return the run that *name* means: the first rule that finds one decides.
+        Return the run *name*, by the first rule that finds one.
 
-        The folder's name; the id, alone or as `experiment/id`; the run's name; the experiment's name; the beginning
-        of an id. Of several runs with a name it is the newest.
+        The rules are: the folder's name; the id, alone or as `experiment/id`; the run's name; the experiment's name;
+        the beginning of an id. Of several runs with one name, the newest is returned.
 
         Raises:
-            RunNotFoundError: No run answers to *name*, or several ids begin with it.
-            RunFormatError: The run that *name* means cannot be read.
+            RunNotFoundError: No run matches *name*, or several ids begin with it.
+            RunFormatError: The run *name* cannot be read.
             OSError: The store cannot be read.
         """
         if name == os.path.basename(name) and name not in ("", ".", "..") and _has_birth(self.path / name):
             return Run.open(self.path / name)
-        unreadable: list[RunFormatError] = []
-        newest_first = self.runs(unreadable)[::-1]
-        for error in unreadable:
-            if name and error.folder.name.endswith(f"_{name}"):  # the id, as the folder's name has it
+        listing = self.listing()
+        newest_first = listing.runs[::-1]
+        for error in listing.unreadable:
+            if name and error.folder.name.endswith(f"_{name}"):  # the id, as in the folder's name
                 raise error
         for run in newest_first:
             if name in (run.run_id, f"{run.experiment_name}/{run.run_id}"):
@@ -102,28 +141,29 @@ class Store:
         beginning = [run for run in newest_first if name and run.run_id.startswith(name)]
         if len(beginning) == 1:
             return beginning[0]
-        raise _ambiguous(name, beginning) if beginning else _unknown(name, newest_first, self.path, unreadable)
+        raise _ambiguous(name, beginning) if beginning else _unknown(name, newest_first, self.path, listing.unreadable)
 
-    def runs(self, unreadable: list[RunFormatError] | None = None) -> list[Run]:
+    def runs(self) -> list[Run]:
+        """Return the readable runs, oldest first. Raises OSError if the store cannot be read."""
+        return self.listing().runs
+
+    def listing(self) -> Listing:
         """
-        Return the runs, oldest first.
-
-        Args:
-            unreadable: Filled with what is wrong with folders that look like runs and cannot be read.
+        Return the runs, oldest first, and the errors of folders that look like runs but cannot be read.
 
         Raises:
             OSError: The store cannot be read.
         """
-        runs = []
+        runs: list[Run] = []
+        unreadable: list[RunFormatError] = []
         for folder in self._folders():
             try:
                 runs.append(Run.open(folder))
-            except RunFormatError as error:
-                if unreadable is not None:
-                    unreadable.append(error)
-        # Not by the folders' names: those have local time, which jumps, and users rename folders.
+            except Exception as error:
+                unreadable.append(fault_of(folder, error))
+        # Not sorted by the folders' names: those have local time, which jumps, and users rename folders.
         runs.sort(key=lambda run: (run.start_time, run.folder.name))
-        return runs
+        return Listing(runs, unreadable)
 
     def find(
         self,
@@ -131,80 +171,83 @@ class Store:
         *,
         order_by: str | None = None,
         limit: int | None = None,
-        unreadable: list[RunFormatError] | None = None,
         processes: int = 0,
     ) -> list[Run]:
         """
-        Return the runs for which *expression* holds, oldest first.
+        Return the runs that match *expression*, oldest first.
 
         Args:
-            expression: Such as `params.lr < 0.01 and metrics.accuracy.max > 0.9 and status == 'completed'`. A value
-                that a run does not have makes a comparison false.
-            order_by: An expression as well, of which the lowest comes first; `-metrics.accuracy.max` puts the highest
-                first. Runs that have no such value come last.
-            limit: At most so many.
-            unreadable: As of `runs`.
-            processes: How many others may read journals that are new to the index; by default this one reads them.
+            expression: For example `params.lr < 0.01 and metrics.accuracy.max > 0.9 and status == 'completed'`. A
+            comparison with a value that a run does not have is false.
+            order_by: An expression to sort by, lowest first; `-metrics.accuracy.max` sorts the highest first. Runs
+            without the value come last.
+            limit: The most runs to return.
+            processes: How many other processes may read journals that are new to the index; by default this one does.
 
         Raises:
-            ExpressionError: One of them is no expression; says where.
+            ExpressionError: One of them is not a valid expression; the text says where.
             OSError: The store cannot be read.
         """
-        from refunc.runs.ahead import read_ahead
-        from refunc.runs.expression import Facts, compiled
+        return self.search(expression, order_by=order_by, processes=processes).runs[:limit]
+
+    def search(self, expression: str | None = None, *, order_by: str | None = None, processes: int = 0) -> Listing:
+        """Return the runs like `find`, together with those that it leaves out because they cannot be read."""
+        from refunc.runs.expression import compiled
+        from refunc.runs.prefetch import read_ahead
         from refunc.runs.table import facts_of, sorting_key
 
         holds = compiled(expression) if expression is not None else None
         key = compiled(order_by) if order_by is not None else None
-        runs = self.runs(unreadable)
-        if holds is not None or key is not None:
-            found: list[tuple[Run, Facts]] = []
-            with read_ahead(runs, processes) as in_turn:
-                for run in in_turn:
-                    try:
-                        found.append((run, facts_of(run)))
-                    except OSError as error:
-                        if unreadable is not None:
-                            unreadable.append(_closed(run, error))
-            if holds is not None:
-                found = [(run, facts) for run, facts in found if holds(facts)]
-            if key is not None:
-                found.sort(key=lambda pair: sorting_key(key(pair[1])))
-            runs = [run for run, _ in found]
-        return runs[:limit]
+        listing = self.listing()
+        if holds is None and key is None:
+            return listing
+        found: list[tuple[Run, tuple[int, Any]]] = []
+        unreadable = list(listing.unreadable)
+        with read_ahead(listing.runs, processes) as in_turn:
+            for run in in_turn:
+                try:
+                    facts = facts_of(run)
+                    if holds is None or holds(facts):
+                        found.append((run, sorting_key(key(facts)) if key is not None else (0, 0)))
+                except Exception as error:
+                    unreadable.append(fault_of(run.folder, error))
+        if key is not None:
+            found.sort(key=itemgetter(1))
+        return Listing([run for run, _ in found], unreadable)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """
-        Return a dict a run, oldest first; see `refunc.runs.table.row_of` for its columns.
+        Return one dict per run, oldest first; see `refunc.runs.table.row_of` for the columns.
 
-        Of a run whose journal cannot be read, it has who it is, and the status `unreadable`.
+        A run whose journal cannot be read has only its names and ids, and the status `unreadable`.
         """
-        from refunc.runs.ahead import read_ahead
+        from refunc.runs.prefetch import read_ahead
         from refunc.runs.table import row_of, row_of_closed
 
         def row(run: Run) -> dict[str, Any]:
             try:
                 return row_of(run)
-            except OSError:
+            except Exception as error:
+                fault_of(run.folder, error)
                 return row_of_closed(run)
 
         with read_ahead(self.runs()) as runs:
             return [row(run) for run in runs]
 
     def to_pandas(self) -> Any:
-        """Return a pandas DataFrame with a row a run. Raises ModuleNotFoundError without pandas."""
+        """Return a pandas DataFrame with one row per run. Raises ModuleNotFoundError without pandas."""
         from refunc.runs.table import to_pandas
 
         return to_pandas(self.to_rows())
 
     def to_polars(self) -> Any:
-        """Return a polars DataFrame with a row a run. Raises ModuleNotFoundError without polars."""
+        """Return a polars DataFrame with one row per run. Raises ModuleNotFoundError without polars."""
         from refunc.runs.table import to_polars
 
         return to_polars(self.to_rows())
 
     def to_arrow(self) -> Any:
-        """Return a pyarrow Table with a row a run. Raises ModuleNotFoundError without pyarrow."""
+        """Return a pyarrow Table with one row per run. Raises ModuleNotFoundError without pyarrow."""
         from refunc.runs.table import to_arrow
 
         return to_arrow(self.to_rows())
@@ -224,31 +267,14 @@ class Store:
 
 
 def open_store(path: str | os.PathLike[str] | None = None) -> Store:
-    """Return the store at *path*, by default the one that training in this folder writes to."""
+    """Return the store at *path*, by default the one to which trainings in this folder write."""
     return Store(store_path(path))
-
-
-def readable(runs: list[Run], unreadable: list[RunFormatError]) -> list[Run]:
-    """Return those of *runs* whose journals can be listed; *unreadable* is filled with why the others cannot."""
-    found = []
-    for run in runs:
-        try:
-            segments(run.folder)
-        except OSError as error:
-            unreadable.append(_closed(run, error))
-        else:
-            found.append(run)
-    return found
-
-
-def _closed(run: Run, error: OSError) -> RunFormatError:
-    return RunFormatError(run.folder, f"its journal cannot be read ({error.strerror or error}).", SEE_RIGHTS)
 
 
 def _has_birth(folder: str | os.PathLike[str]) -> bool:
     try:
         return stat.S_ISREG(os.stat(os.path.join(folder, RUN_JSON)).st_mode)
-    except PermissionError:  # `lost+found` is no run; what is called like one may be one
+    except PermissionError:  # `lost+found` is not a run; a folder that is named like a run may be one
         return is_folder_name(os.path.basename(folder))
     except (OSError, ValueError):
         return False
@@ -257,7 +283,9 @@ def _has_birth(folder: str | os.PathLike[str]) -> bool:
 def _ambiguous(name: str, runs: list[Run]) -> RunNotFoundError:
     ids = [f"{run.run_id} ({run.run_name})" if run.run_name != run.run_id else run.run_id for run in runs]
     more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-    return RunNotFoundError(f"{name!r} is the beginning of {len(ids)} run ids: {', '.join(ids[:5])}{more}.", ids)
+    return RunNotFoundError(
+        f"{name!r} is ambiguous: {len(ids)} run ids begin with it: {', '.join(ids[:5])}{more}.", ids
+    )
 
 
 def _unknown(name: str, runs: list[Run], path: Path, unreadable: list[RunFormatError]) -> RunNotFoundError:
@@ -267,7 +295,7 @@ def _unknown(name: str, runs: list[Run], path: Path, unreadable: list[RunFormatE
     near = difflib.get_close_matches(name, dict.fromkeys(names), n=3, cutoff=0.5)
     hint = f" Did you mean {', '.join(near)}?" if near else ""
     if not path.is_dir():
-        hint = f" It is no store: {missing(path)}."
-    if unreadable:  # it may be one of those
+        hint = f" This is not a store: {missing(path)}."
+    if unreadable:  # the run may be one of these
         hint += f" {len(unreadable)} cannot be read, such as {unreadable[0]}"
     return RunNotFoundError(f"no run {name!r} in {path}.{hint}", near)

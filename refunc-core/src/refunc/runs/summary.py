@@ -1,32 +1,45 @@
-"""What a run comes to: params, tags, results, artifacts, and of each metric the values that people ask for."""
+"""The summary of a run: params, tags, results, artifacts, and the main values of each metric."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import attrs
 
 from refunc.journal import record as records
 from refunc.journal.reader import Account
+from refunc.runs.room import MAX_METRICS, LeftOut
+from refunc.values.definitions import Definitions
+from refunc.values.goals import MAX, MIN, guessed_goal
+from refunc.values.twins import OwnedNames
 
-#: What `define_metric` may name as standing for a metric; `none` leaves it out of tables.
-LAST, MIN, MAX, MEAN, NONE = "last", "min", "max", "mean", "none"
-#: What can be asked of a metric, in expressions and as columns.
+#: The values besides the lowest and the highest that may represent a metric; `none` leaves it out of tables.
+LAST, MEAN, NONE = "last", "mean", "none"
+#: The values of a metric for expressions and columns.
 STATISTICS: Final = (
     *("last", "min", "max", "mean", "first", "best", "count", "nans"),
     *("last_step", "min_step", "max_step", "first_step", "best_step"),
 )
 
 
+#: The allowed words of a `define` record; for `step_metric`, any name.
+_WORDS: Final[dict[str, frozenset[str] | None]] = {
+    "goal": frozenset((MIN, MAX)),
+    "summary": frozenset((LAST, MIN, MAX, MEAN, NONE)),
+    "step_metric": None,
+}
+
+
 @attrs.frozen(kw_only=True)
 class MetricSummary:
     """
-    What one metric comes to. `count` and `nans` count its points; `min`, `max` and `mean` leave NaN out.
+    The summary of one metric. `count` and `nans` count its points; `min`, `max` and `mean` ignore NaN.
 
-    A final metric, of the run's end, is the `last` value and may be the lowest or highest, but is no point: `count`,
-    `mean` and `first` do not see it, and its step is None. A value is None where there is none.
+    A final metric, from the run's end, is the `last` value and may be the lowest or highest, but is not a point:
+    `count`, `mean` and `first` ignore it, and its step is None. Missing values are None.
+
+    `goal` is that of `define_metric`; without it, `guessed_goal` is guessed from the metric's name by convention.
     """
 
     last: int | float | None = None
@@ -34,43 +47,47 @@ class MetricSummary:
     max: float | None = None
     mean: float | None = None
     first: float | None = None
-    last_step: int | None = None
-    min_step: int | None = None
-    max_step: int | None = None
-    first_step: int | None = None
+    last_step: int | float | None = None
+    min_step: int | float | None = None
+    max_step: int | float | None = None
+    first_step: int | float | None = None
     count: int = 0
     nans: int = 0
     goal: str | None = None
+    guessed_goal: str | None = None
     step_metric: str | None = None
     summary: str = LAST
 
     @property
     def best(self) -> float | None:
-        """The lowest or highest value, whichever the goal is; None without a goal."""
-        return getattr(self, self.goal) if self.goal else None
+        """The lowest or highest value, depending on the goal, guessed or not; None without a goal."""
+        goal = self.goal or self.guessed_goal
+        return getattr(self, goal) if goal else None
 
     @property
-    def best_step(self) -> int | None:
+    def best_step(self) -> int | float | None:
         """The step of the best value."""
-        return getattr(self, f"{self.goal}_step") if self.goal else None
+        goal = self.goal or self.guessed_goal
+        return getattr(self, f"{goal}_step") if goal else None
 
     @property
     def shown(self) -> int | float | None:
-        """The value that stands for the metric in a table: the last one, or what `define_metric` said; or None."""
+        """The value of the metric in a table: the last one, or the one that `define_metric` chose; or None."""
         return None if self.summary == NONE else getattr(self, self.summary)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it as plain values, what is not known left out."""
-        found = {name: getattr(self, name) for name in (*STATISTICS, "goal", "step_metric", "summary")}
+        """Return all of it as plain values, without unknown ones."""
+        found = {name: getattr(self, name) for name in (*STATISTICS, "goal", "guessed_goal", "step_metric", "summary")}
         return {name: value for name, value in found.items() if value is not None}
 
 
 @attrs.frozen(kw_only=True)
 class Summary:
     """
-    What a run's journal comes to.
+    The summary of a run's journal.
 
-    `results` is what was logged as a result; `points` how many records of metrics there are, `lines` how many of text.
+    `results` are the logged results; `points` is the number of points of all metrics, as written by `refunc export`,
+    `lines` the number of text lines, and `left_out` counts data beyond the bounds of `room`.
     """
 
     params: dict[str, Any] = attrs.Factory(dict)
@@ -83,6 +100,7 @@ class Summary:
     last_time: float | None = None
     end: records.RunEnd | None = None
     account: Account = attrs.Factory(Account)
+    left_out: LeftOut = attrs.Factory(LeftOut)
 
     @property
     def last(self) -> dict[str, int | float | None]:
@@ -90,38 +108,42 @@ class Summary:
         return {name: metric.last for name, metric in self.metrics.items()}
 
 
-@attrs.frozen
-class Definitions:
-    """What a run's `define` records say, in their order."""
+class _Defined:
+    """Goals, summaries and step metrics, by names and patterns of metrics."""
 
-    records: list[records.Define]
+    def __init__(self) -> None:
+        self._words: dict[str, Definitions[str]] = {part: Definitions() for part in _WORDS}
+        self.left_out = 0
+
+    def add(self, record: records.Define) -> None:
+        """Add the definitions of *record*, unless there are too many."""
+        is_used = True
+        for part, allowed in _WORDS.items():
+            word = getattr(record, part)
+            if word is not None and (allowed is None or word in allowed):
+                is_used &= self._words[part].add(record.name, word)
+        self.left_out += not is_used
 
     def of(self, name: str) -> dict[str, str]:
-        """Return the goal, step metric and summary of the metric *name*, as far as they are defined."""
-        words: dict[str, str] = {}
-        for record in self.records:
-            if record.name == name or fnmatchcase(name, record.name):
-                if record.goal in (MIN, MAX):
-                    words["goal"] = record.goal
-                if record.summary in (LAST, MIN, MAX, MEAN, NONE):
-                    words["summary"] = record.summary
-                if record.step_metric is not None:
-                    words["step_metric"] = record.step_metric
-        return words
+        """Return the goal, summary and step metric of the metric *name*, as far as they are defined or guessed."""
+        found = {part: defined.of(name) for part, defined in self._words.items()}
+        if found["goal"] is None:
+            found["guessed_goal"] = guessed_goal(name)
+        return {part: word for part, word in found.items() if word is not None}
 
 
 @attrs.frozen
 class Mark:
-    """One point that stands out. `at` is the latest time of its writer's points of this metric until then."""
+    """One notable point. `at` is the latest time of its writer's points of this metric until then."""
 
     at: float
     value: float
-    step: int | None
+    step: int | float | None
 
 
 @attrs.define
 class Statistics:
-    """What the points of one metric come to, of one writer: can be continued, and joined with another writer's."""
+    """Statistics of one writer's points of a metric; can be continued, and joined with another writer's."""
 
     count: int = 0
     nans: int = 0
@@ -132,7 +154,7 @@ class Statistics:
     max: Mark | None = None
 
     def joined(self, other: Statistics) -> Statistics:
-        """Return what both writers' points come to; of equals the earlier counts, but for the last."""
+        """Return the statistics of both writers' points; of equal values the earlier counts, except for the last."""
         return Statistics(
             count=self.count + other.count,
             nans=self.nans + other.nans,
@@ -144,7 +166,7 @@ class Statistics:
         )
 
     def summary(self, final: int | float | None, words: dict[str, str]) -> MetricSummary:
-        """Return the summary, with the final value that the run's end gave and what is defined."""
+        """Return the summary, with the final value from the run's end and the *words* of `_Defined`."""
         numbers = self.count - self.nans
         last, low, high = self.last, self.min, self.max
         if final is not None:
@@ -183,6 +205,7 @@ def summed_up(
     lines: int,
     last_time: float | None,
     account: Account,
+    left_out: LeftOut,
 ) -> Summary:
     """
     Return the summary of a run.
@@ -192,14 +215,18 @@ def summed_up(
     """
     params: dict[str, Any] = {}
     results: dict[str, Any] = {}
+    names = OwnedNames()
     tags: dict[str, str] = {}
     artifacts: list[records.Artifact] = []
-    defined: list[records.Define] = []
+    defined = _Defined()
     end: records.RunEnd | None = None
     for record in notes:
         match record:
             case records.LogLine():
-                results.update({**record.metrics, **record.other})
+                for name, value in {**record.metrics, **record.other}.items():
+                    # A result of `log_result`, which has no location in the code, has its name; another process may
+                    # have used the same name for a value of another result.
+                    results[names.of(record.message, name) if record.at is None else name] = value
             case records.Params():
                 params.update(record.params)
             case records.Tags():
@@ -207,15 +234,15 @@ def summed_up(
             case records.Artifact():
                 artifacts.append(record)
             case records.Define():
-                defined.append(record)
+                defined.add(record)
             case records.RunEnd():
                 end = record
             case _:
                 pass
     final = {name: value for name, value in end.metrics.items() if type(value) in (int, float)} if end else {}
-    definitions = Definitions(defined)
+    final, beyond = _bounded(final, statistics)
     metrics = {
-        name: statistics.get(name, Statistics()).summary(final.get(name), definitions.of(name))
+        name: statistics.get(name, Statistics()).summary(final.get(name), defined.of(name))
         for name in {**statistics, **final}
     }
     return Summary(
@@ -229,4 +256,13 @@ def summed_up(
         last_time=last_time,
         end=end,
         account=account,
+        left_out=left_out + LeftOut(definitions=defined.left_out, values=beyond),
     )
+
+
+def _bounded(final: dict[str, Any], known: dict[str, Statistics]) -> tuple[dict[str, Any], int]:
+    """Return the values of *final* that fit besides the *known* metrics, and the number of those that do not."""
+    room = max(0, MAX_METRICS - len(known))
+    new = [name for name in final if name not in known]
+    beyond = set(new[room:])
+    return {name: value for name, value in final.items() if name not in beyond}, len(beyond)

@@ -1,37 +1,64 @@
-"""Runs as a table, a row a run, and what an expression may ask of one."""
+"""Runs as a table, one row per run, and the facts of a run for expressions."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Final
 
 from refunc.journal.codec import encodable
 from refunc.journal.kinds import UNREADABLE
-from refunc.journal.values import INT64_MAX, INT64_MIN, spell_nonfinite
 from refunc.runs.expression import MISSING, Descending, Facts
 from refunc.runs.packages import needed
 from refunc.runs.run import Run
 from refunc.runs.summary import STATISTICS, MetricSummary, Summary
+from refunc.values.jsonable import INT64_MAX, INT64_MIN, spell_nonfinite
+from refunc.values.twins import Twins
 
 Row = dict[str, Any]
+#: The most characters of a flattened name.
+_LONGEST_NAME: Final = 300
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield nested values one by one, named as `optimizer.lr`; lists and empty mappings in one piece."""
+    """
+    Yield nested values one by one, named as `optimizer.lr`; lists and empty mappings in one piece.
+
+    A name of more than 300 characters is cut in its middle. If two get the same name, as in
+    `{"a.b": 1, "a": {"b": 2}}`, the more deeply nested one is `a.b_2`.
+    """
+    leaves = list(_leaves(values, "", 0))
+    names = [name for name, _, _ in leaves]
+    if len(set(names)) < len(names):
+        taken: set[str] = set()
+        twins = Twins()
+        for at in sorted(range(len(leaves)), key=lambda at: leaves[at][1]):
+            names[at] = twins.apart(names[at], taken.__contains__)
+            taken.add(names[at])
+    for name, (_, _, value) in zip(names, leaves, strict=True):
+        yield f"{prefix}{name}", value
+
+
+def _leaves(values: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, int, Any]]:
+    """Yield the name of each value, its depth, and the value."""
     for name, value in values.items():
+        whole = prefix + name
+        if (
+            len(whole) > _LONGEST_NAME
+        ):  # each value's name has the names of its parents, so a long one would be repeated for each
+            whole = f"{whole[: _LONGEST_NAME // 2]}…{whole[-_LONGEST_NAME // 2 :]}"
         if isinstance(value, dict) and value:
-            yield from flat(value, f"{prefix}{name}.")
+            yield from _leaves(value, whole + ".", depth + 1)
         else:
-            yield f"{prefix}{name}", value
+            yield whole, depth, value
 
 
 def row_of(run: Run) -> Row:
     """
     Return one run as a row.
 
-    Its columns: who it is, `status`, `start_time` and `duration` in seconds, `params.…`, `tags.…`, `results.…`, and of
-    each metric `metrics.NAME.last`, `.min` and `.max`, with `.best` where it has a goal.
+    Its columns: names and ids, `status`, `start_time` and `duration` in seconds, `params.…`, `tags.…`, `results.…`, and
+    for each metric `metrics.NAME.last`, `.min` and `.max`, with `.best` if it has a goal, even a guessed one.
     """
     summary = run.summary
     row = run.facts(summary)
@@ -40,7 +67,7 @@ def row_of(run: Run) -> Row:
     row.update(flat(summary.results, "results."))
     for name, metric in summary.metrics.items():
         row |= {f"metrics.{name}.{part}": getattr(metric, part) for part in ("last", "min", "max")}
-        if metric.goal:
+        if metric.goal or metric.guessed_goal:
             row[f"metrics.{name}.best"] = metric.best
     return row
 
@@ -51,21 +78,30 @@ def row_of_closed(run: Run) -> Row:
 
 
 def facts_of(run: Run) -> Facts:
-    """Return what an expression may ask of *run*."""
+    """Return the facts of *run* for expressions."""
     summary = run.summary
-    params = {**summary.params, **dict(flat(summary.params))}
-    results = {**summary.results, **dict(flat(summary.results))}
+    params, results = dict(flat(summary.params)), dict(flat(summary.results))
     return {
         **run.facts(summary),
-        "params": lambda names: params.get(".".join(names), MISSING),
-        "results": lambda names: results.get(".".join(names), MISSING),
+        "params": lambda names: _found(summary.params, params, names),
+        "results": lambda names: _found(summary.results, results, names),
         "tags": lambda names: summary.tags.get(".".join(names), MISSING),
         "metrics": lambda names: _asked(summary.metrics, names),
     }
 
 
+def _found(values: Mapping[str, Any], flat_values: Mapping[str, Any], names: tuple[str, ...]) -> Any:
+    """Return the value at the nested *names*; else the one with the joined name."""
+    place: Any = values
+    for name in names:
+        if not isinstance(place, Mapping) or name not in place:
+            return flat_values.get(".".join(names), MISSING)
+        place = place[name]
+    return place
+
+
 def _asked(metrics: Mapping[str, MetricSummary], names: tuple[str, ...]) -> Any:
-    """Return what `metrics.NAME` or `metrics.NAME.min` is; a metric's name may have dots itself."""
+    """Return the value of `metrics.NAME` or `metrics.NAME.min`; a metric's name may have dots itself."""
     found: Any = None
     if (whole := ".".join(names)) in metrics:
         found = metrics[whole].last
@@ -75,7 +111,7 @@ def _asked(metrics: Mapping[str, MetricSummary], names: tuple[str, ...]) -> Any:
 
 
 def sorting_key(value: Any) -> tuple[int, Any]:
-    """Return what sorts the values of an expression: numbers, then texts, then all that has no order."""
+    """Return a sorting key for values of an expression: numbers, then texts, then values without an order."""
     if isinstance(value, (int, float)) and value == value:
         return 0, value
     return (1, value) if isinstance(value, (str, Descending)) else (2, 0)
@@ -85,7 +121,7 @@ def sorting_key(value: Any) -> tuple[int, Any]:
 
 
 def columns_of(rows: Iterable[Row]) -> dict[str, list[Any]]:
-    """Return *rows* as columns, None where a row has no such value; a column of mixed values becomes one of texts."""
+    """Return *rows* as columns, with None for missing values; a column of mixed values becomes one of texts."""
     rows = list(rows)
     names = dict.fromkeys(name for row in rows for name in row)
     return {encodable(name): _uniform([row.get(name) for row in rows]) for name in names}

@@ -10,12 +10,11 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from refunc.journal.levels import LEVEL_NAMES, level_name
-from refunc.logging.fields import Fields, fields_of
-from refunc.logging.formatters.schemes import SCHEMES, level_color
+from refunc.logging.formatters.fields import Fields, fields_of
+from refunc.logging.formatters.schemes import SCHEMES, Scheme, level_color
 from refunc.logging.formatters.text import (
     TotalFormatter,
     check_choice,
@@ -26,20 +25,22 @@ from refunc.logging.formatters.text import (
     traceback_block,
     value_text,
 )
-from refunc.logging.terminal import printable, printable_line, wants_color
+from refunc.values.levels import LEVEL_NAMES, level_name
+from refunc.values.printable import printable, printable_line
+from refunc.values.terminal import wants_color
 
 _LEVEL_WIDTH = max(map(len, LEVEL_NAMES.values()))
-#: Longer messages do not push everybody's metrics to the right.
+#: Longer messages do not push the metrics of other lines to the right.
 _WIDEST_MESSAGE = 40
-#: Longer logger names are shown whole, but do not push everybody's messages to the right.
+#: Longer logger names are shown whole, but do not push the messages of other lines to the right.
 _WIDEST_NAME = 24
-#: Names of fields whose beginnings are remembered.
+#: How many fields' names are cached with their colours.
 _MOST_NAMES = 1_000
 _RESET = "\x1b[0m"
 
 
 class ColoredFormatter(TotalFormatter):
-    """Formats records for a terminal, in colour where that is wanted, with the same layout where it is not."""
+    """Formats records for a terminal, in colour or not, with the same layout."""
 
     def __init__(
         self,
@@ -47,27 +48,27 @@ class ColoredFormatter(TotalFormatter):
         show_level: bool = True,
         show_logger: bool = True,
         show_metrics: bool = True,
-        color_scheme: str = "default",
+        color_scheme: str | Mapping[Any, str | int] = "default",
         *,
         colored: bool | None = None,
     ) -> None:
         """
-        Choose what a line shows.
+        Choose the contents of a line.
 
         Args:
-            color_scheme: "default" (the terminal's own colours), "dark" or "light" (fixed colours for a background).
+            color_scheme: "default" (the terminal's own colours), "dark" or "light" (fixed colours for a background); or
+                one of your own, a mapping of levels and parts to colours: `{"base": "dark", "ERROR": "bold red"}`.
             colored: Whether to colour. None leaves it to the `ConsoleHandler`, which knows the stream; on any other
                 handler it goes by the environment and stderr (see `terminal.wants_color`).
 
         Raises:
-            ValueError: An unknown colour scheme.
+            ValueError: An unknown colour scheme, or an unknown level, part or colour in it.
         """
         super().__init__()
-        check_choice("color_scheme", color_scheme, tuple(SCHEMES), "a colour scheme")
         self.colored = colored
         self._show_time, self._show_level, self._show_logger = show_time, show_level, show_logger
         self._show_metrics = show_metrics
-        self._scheme = SCHEMES[color_scheme]
+        self._scheme = _scheme(color_scheme)
         self._plain, self._bright = _Paint(None), _Paint(self._scheme)
         # Formatters run on any thread: each of these is read once and replaced whole, so the worst race is a
         # line whose name column is one record late.
@@ -78,7 +79,7 @@ class ColoredFormatter(TotalFormatter):
         self._stderr: tuple[object, bool] = (None, False)
 
     def line(self, record: logging.LogRecord) -> str:
-        """Return the line, coloured as `colored` says or, without that, as stderr takes it."""
+        """Return the line, coloured according to `colored`, or, if that is None, as stderr supports."""
         colored = self.colored
         if colored is None:
             known, colored = self._stderr
@@ -88,7 +89,7 @@ class ColoredFormatter(TotalFormatter):
         return self._line(record, colored)
 
     def render(self, record: logging.LogRecord, *, colored: bool) -> str:
-        """Return the line in colour or not, whatever the environment says; like `format`, it never raises."""
+        """Return the line in colour or not, regardless of the environment; like `format`, it never raises."""
         try:
             return self._line(record, colored)
         except Exception as error:  # from the caller's objects, as in `format`
@@ -102,11 +103,13 @@ class ColoredFormatter(TotalFormatter):
         message = record.msg
         if record.args or type(message) is not str:
             message = message_of(record)
+        fields = fields_of(record)
+        if (fields.metrics or fields.members) and "=" in message:
+            message = message_of(record)  # without the values that a handler may have put into it
         if not message.isprintable():
             message = printable(message.rstrip("\n"))
-        fields = fields_of(record)
         if fields.metrics and self._show_metrics and message == ", ".join(map(str, fields.metrics)):
-            message = ""  # `log_metrics` and `log_result` have no text but the names, which stand with the values
+            message = ""  # `log_metrics` and `log_result` have only the names as text, which are shown with the values
         paint = self._bright if colored else self._plain
         message_width = len(message) if "\n" not in message else _WIDEST_MESSAGE + 1
         if record.levelno >= logging.ERROR:
@@ -129,24 +132,26 @@ class ColoredFormatter(TotalFormatter):
         text = ""
         if self._show_level:
             word = printable_line(level_name(level))
-            text += paint(level_color(self._scheme, level), word) + " " * (_LEVEL_WIDTH - len(word) + 1)
+            text += paint(level_color(self._scheme, level), word) + " " * (max(0, _LEVEL_WIDTH - len(word)) + 1)
         if self._show_logger:
             shown_name = name_text(name)
             if self._name_width < len(shown_name) <= _WIDEST_NAME:
                 self._name_width = len(shown_name)
                 self._prefixes = {}
-            text += paint(self._scheme.secondary, shown_name) + " " * (self._name_width - len(shown_name) + 2)
-        if len(self._prefixes) > 1000:  # logger names made up on the fly must not fill the memory
+            text += paint(self._scheme.secondary, shown_name) + " " * (max(0, self._name_width - len(shown_name)) + 2)
+        if len(self._prefixes) > 1000:  # generated logger names must not fill memory
             self._prefixes = {}
         self._prefixes[level, name, colored] = text
         return text
 
     def _fields_text(self, fields: Fields, paint: _Paint, message_width: int) -> str:
         """Return metrics, step, tags and the rest, with the space before them that puts them into their column."""
-        step, epoch, metrics, tags, artifacts, extra, _, _ = fields
+        step, epoch, metrics, tags, artifacts, extra, _, _, members = fields
         groups = []
         if metrics and self._show_metrics:
             groups.append(paint.metrics(shown(metrics)))
+        if "params" in members:
+            groups.append(paint.metrics(shown(members["params"])))
         if step is not None or epoch is not None:
             place = zip(("step", "epoch"), (step, epoch), strict=True)
             text = " ".join([f"{name} {value_text(number)}" for name, number in place if number is not None])
@@ -165,8 +170,18 @@ class ColoredFormatter(TotalFormatter):
         return " " * (self._message_width - message_width + 2 if message_width <= self._message_width else 2) + text
 
 
+def _scheme(given: str | Mapping[Any, str | int]) -> Scheme:
+    if not isinstance(given, Mapping):
+        check_choice("color_scheme", given, tuple(SCHEMES), "a colour scheme")
+        return SCHEMES[given]
+    # Imported here: only scripts that make a scheme pay for it.
+    from refunc.logging.formatters.own_scheme import scheme_of
+
+    return scheme_of(given)
+
+
 class _Paint:
-    """Escape sequences of a scheme, ready to be put before and after; all empty where nothing is coloured."""
+    """Escape sequences of a scheme, ready to be put before and after; all empty if nothing is coloured."""
 
     def __init__(self, scheme: Any) -> None:
         self._on = scheme is not None
@@ -195,7 +210,7 @@ class _Paint:
         return " ".join([f"{known.get(name) or self._begun(name)}{value_text(value)}{end}" for name, value in items])
 
     def _begun(self, name: object) -> str:
-        """Return what stands before the value of the field *name*, and remember it."""
+        """Return the text before the value of the field *name*, and cache it."""
         name_start, value_start = self._field
         begun = f"{name_start}{name_text(name)}={self.reset}{value_start}"
         if type(name) is str and len(self._fields_begun) < _MOST_NAMES:

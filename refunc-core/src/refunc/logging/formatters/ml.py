@@ -1,5 +1,5 @@
 """
-The formatter for training loops: where one is, what happened, and the metrics with a fixed number of digits.
+The formatter for training loops: the place in the training, the message, and metrics with a fixed number of digits.
 
     epoch 3 · step 1200 · validation · loss 0.1234 ▼ acc 0.9200 ▲
     e3 s1200 validation loss=0.1234▼ acc=0.9200▲                  (compact)
@@ -12,9 +12,7 @@ from __future__ import annotations
 import logging
 from math import isfinite
 
-from refunc.journal.levels import level_name
-from refunc.journal.values import number
-from refunc.logging.fields import Fields, fields_of
+from refunc.logging.formatters.fields import Fields, fields_of
 from refunc.logging.formatters.text import (
     TotalFormatter,
     check_range,
@@ -24,14 +22,16 @@ from refunc.logging.formatters.text import (
     traceback_block,
     value_text,
 )
-from refunc.logging.terminal import printable, printable_line
+from refunc.values.jsonable import number
+from refunc.values.levels import level_name
+from refunc.values.printable import printable, printable_line
 
 #: Metrics whose last value is known.
 _MOST_REMEMBERED = 1_000
 
 
 class MLFormatter(TotalFormatter):
-    """Formats records without time or logger; WARNING and above say their level, so that they are not missed."""
+    """Formats records without time or logger; WARNING and above show their level, so that they are noticed."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class MLFormatter(TotalFormatter):
         compact_mode: bool = False,
     ) -> None:
         """
-        Choose what a line shows.
+        Choose the contents of a line.
 
         Args:
             metric_precision: Digits after the point. A value too small to show any is written as `1.2000e-05`.
@@ -87,11 +87,11 @@ class MLFormatter(TotalFormatter):
         return parts
 
     def _arrow(self, logger: str, name: str, value: object) -> str:
-        """Return which way a metric went, where that is known."""
+        """Return the direction in which a metric changed, if that is known."""
         plain = None if isinstance(value, bool) else number(value)
         if plain is None:
             return ""
-        if len(self._last) >= _MOST_REMEMBERED:  # names made up on the fly must not fill memory
+        if len(self._last) >= _MOST_REMEMBERED:  # generated names must not fill memory
             self._last.clear()
         before = self._last.get((logger, name), plain)
         self._last[logger, name] = plain

@@ -1,5 +1,5 @@
 """
-The colour schemes of the console: which SGR parameters stand for what.
+The colour schemes of the console: the SGR parameters by purpose.
 
 "default" uses the terminal's own sixteen colours, so it follows the user's theme. "dark" and "light" use fixed
 colours of the 256-colour palette, chosen (and tested) for a contrast of at least 4.5 to 1, the WCAG's bound for text.
@@ -17,7 +17,7 @@ class Scheme(NamedTuple):
     """SGR parameters by purpose; the empty string leaves the terminal's text colour alone."""
 
     levels: Mapping[int, str]
-    #: Time, logger name, step, punctuation: there when looked for, quiet otherwise.
+    #: Time, logger name, step, punctuation: visible but quiet.
     secondary: str
     metric_name: str
     metric_value: str
@@ -93,7 +93,7 @@ SCHEMES: Mapping[str, Scheme] = {
 
 
 def level_color(scheme: Scheme, number: int) -> str:
-    """Return the parameters for a level; one between two of ours takes those of the lower."""
+    """Return the parameters for a level; a level between two of ours takes those of the lower one."""
     color = scheme.levels.get(number)
     if color is None:
         lower = [known for known in scheme.levels if known <= number]

@@ -1,5 +1,5 @@
 """
-The formatter for machines: one JSON object a record, which every strict parser takes.
+The formatter for machines: one JSON object a record, which every strict parser accepts.
 
     {"timestamp":"2024-01-15T10:30:45.123Z","level":"INFO","logger":"training","message":"Epoch completed","step":1000}
 
@@ -13,9 +13,7 @@ import math
 import time
 from typing import Any
 
-from refunc.journal.levels import level_name
-from refunc.journal.values import jsonable, nonfinite_name
-from refunc.logging.fields import fields_of
+from refunc.logging.formatters.fields import fields_of
 from refunc.logging.formatters.text import (
     TotalFormatter,
     check_choice,
@@ -24,16 +22,18 @@ from refunc.logging.formatters.text import (
     safe_text,
     traceback_of,
 )
+from refunc.values.jsonable import jsonable, nonfinite_name
+from refunc.values.levels import level_name
 
 _TIMESTAMPS = ("iso", "unix", "readable")
 
 
 class JSONFormatter(TotalFormatter):
-    """Formats records as JSON; keys stand in a fixed order, and those without a value are left out."""
+    """Formats records as JSON; keys are in a fixed order, and those without a value are left out."""
 
     def __init__(self, include_extra: bool = True, timestamp_format: str = "iso", indent: int | None = None) -> None:
         """
-        Choose what an object holds.
+        Choose the contents of an object.
 
         Args:
             include_extra: Whether fields of the caller's own (`extra=`) are written, under the key "extra".
@@ -75,6 +75,8 @@ class JSONFormatter(TotalFormatter):
             data["step"] = jsonable(fields.step)
         if fields.epoch is not None:
             data["epoch"] = jsonable(fields.epoch)
+        for name, value in fields.members.items():
+            data[name] = jsonable(value)
         if fields.metrics:
             data["metrics"] = jsonable(fields.metrics)
         if fields.tags:
@@ -90,7 +92,7 @@ class JSONFormatter(TotalFormatter):
         return self._strict(data)
 
     def broken_line(self, record: logging.LogRecord, error: Exception) -> str:
-        """Return what can be said of a record that `line` failed on, still as a JSON object."""
+        """Return a JSON object for a record that `line` failed on."""
         return self._strict(
             {
                 "timestamp": self._timestamp(record.created),
@@ -102,8 +104,8 @@ class JSONFormatter(TotalFormatter):
         )
 
     def _strict(self, data: dict[str, Any]) -> str:
-        # What strict parsers refuse is rare enough to be looked for only when the encoder met it: NaN and the
-        # infinities make it raise, and surrogates (an emoji's pair, or a lone one) show in what it wrote.
+        # Values that strict parsers refuse are rare, so they are handled only if the encoder met one: NaN and the
+        # infinities make it raise, and surrogates (an emoji's pair, or a lone one) show in its output.
         try:
             text = self._encode(data)
             if "\\ud" not in text:
@@ -123,7 +125,7 @@ class JSONFormatter(TotalFormatter):
                 text = self._second_text(second)
                 self._second = (second, text)
             return f"{text}.{millisecond:03d}Z" if self._timestamp_format == "iso" else text
-        except Exception:  # a record made by hand, with a time that is none
+        except Exception:  # a record made by hand, without a valid time
             return safe_text(str, created)
 
     def _second_text(self, second: int) -> str:

@@ -1,8 +1,8 @@
 """
 How the parts of a record become text, and the base of the formatters, which never raises.
 
-Whatever a record carries (arguments that do not fit, objects whose `__str__` raises, control characters), what comes
-back is a string that is safe on a terminal.
+For any record (with arguments that do not fit, objects whose `__str__` raises, control characters), the result is a
+string that is safe on a terminal.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from collections.abc import Mapping
 from reprlib import Repr
 from typing import Any
 
-from refunc.journal.levels import level_name
-from refunc.journal.values import number
-from refunc.logging.quantities import figure
-from refunc.logging.terminal import CONTINUATION, printable, printable_line
+from refunc.logging.formatters.fields import bare_message
+from refunc.logging.formatters.tracebacks import trace_text
+from refunc.values.jsonable import number
+from refunc.values.levels import level_name
+from refunc.values.printable import CONTINUATION, printable, printable_line
+from refunc.values.quantities import figure
 
 #: How much of a value, and how many values, one line shows. The journal and the JSON formatter keep them whole.
 LONGEST_VALUE = 120
@@ -37,16 +39,20 @@ class TotalFormatter(logging.Formatter):
     def __init__(self) -> None:
         super().__init__()
 
+    def formatException(self, ei: Any) -> str:  # noqa: N802  # stdlib's name
+        """Return the traceback; of a very long one the beginning and the end, and never an exception."""
+        return trace_text(ei)
+
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line or lines, without a newline at the end."""
         try:
             return self.line(record)
-        except Exception as error:  # from the caller's objects: a log call must not fail for what it logs
+        except Exception as error:  # from the caller's objects: a log call must not fail because of its values
             return self.broken_line(record, error)
 
     def line(self, record: logging.LogRecord) -> str:
-        """Return what `format` returns; an exception is caught there."""
-        raise TypeError(f"{type(self).__name__} does not say what a line looks like.")
+        """Return the text for `format`, which catches any exception."""
+        raise TypeError(f"{type(self).__name__} does not say how a line looks.")
 
     def broken_line(self, record: logging.LogRecord, error: Exception) -> str:
         """Return the line for a record that `line` failed on."""
@@ -63,9 +69,9 @@ def safe_text(convert: Any, value: object) -> str:
 
 
 def message_of(record: logging.LogRecord) -> str:
-    """Return the record's message; one whose `%`-arguments do not fit is shown with them beside it."""
+    """Return the record's message; one whose `%`-arguments do not fit is shown next to them."""
     try:
-        return record.getMessage()
+        return bare_message(record)
     except Exception:  # `%` and the arguments disagree, or an argument's __str__ raises
         return f"{safe_text(str, record.msg)}  (arguments: {safe_text(_repr.repr, record.args)})"
 
@@ -73,7 +79,7 @@ def message_of(record: logging.LogRecord) -> str:
 def traceback_of(formatter: logging.Formatter, record: logging.LogRecord) -> str:
     """Return the record's traceback and stack, whole, or the empty string."""
     parts = []
-    # One formatted by another handler, or in another process, comes as `exc_text` alone.
+    # A traceback formatted by another handler, or in another process, comes as `exc_text` alone.
     text = record.exc_text
     if not text and isinstance(record.exc_info, tuple) and record.exc_info[0] is not None:
         text = safe_text(formatter.formatException, record.exc_info)
@@ -93,14 +99,14 @@ def traceback_block(formatter: logging.Formatter, record: logging.LogRecord) -> 
     return f"\n{CONTINUATION}{printable(text)}" if text else ""
 
 
-#: Whole numbers below are shown without a look at how long they are.
+#: Whole numbers below this are shown without checking their length.
 _LONG_INT = 10**15
 
 
 def number_text(value: object) -> str:
     """Return a metric's value for reading: four digits that matter, `12,345`, `1.2e-05`; other values as text."""
     kind = type(value)
-    # Only what is no float pays for the question whether it stands for a number, as numpy's and torch's scalars do.
+    # Values other than floats are checked: numpy's and torch's scalars are numbers too.
     plain: float | None = value if kind is float else None if kind is bool else number(value)  # type: ignore[assignment]  # by identity
     if plain is None or (isinstance(plain, int) and abs(plain) >= 10**15):
         return value_text(value)
@@ -108,7 +114,7 @@ def number_text(value: object) -> str:
 
 
 def value_text(value: object) -> str:
-    """Return the value of a field, short and on one line; text is quoted where its ends would not be clear."""
+    """Return the value of a field, short and on one line; text is quoted if its ends would not be clear."""
     kind = type(value)
     if kind is float:
         return f"{value:.6g}"
@@ -124,7 +130,7 @@ def value_text(value: object) -> str:
         return printable_line(text)
     if isinstance(value, int) and value.bit_length() > 1000:
         return f"<int of {value.bit_length()} bits>"
-    # Of a container only as much as is shown: `str` of a list of a million takes a second.
+    # Only the part of a container that is shown: `str` of a list of a million takes a second.
     container = isinstance(value, (dict, list, tuple, set, frozenset, deque))
     return printable_line(_cut(safe_text(_repr.repr if container else str, value)))
 
@@ -141,7 +147,7 @@ def name_text(name: object) -> str:
 
 
 def shown(fields: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    """Return the fields that a line shows; what is beyond the bound is only counted."""
+    """Return the fields that a line shows; those beyond the bound are only counted."""
     items = list(fields.items())
     if len(items) <= MOST_FIELDS:
         return items
@@ -153,7 +159,7 @@ def check_choice(option: str, value: object, allowed: tuple[object, ...], what: 
     Check an option of a formatter.
 
     Raises:
-        ValueError: *value* is none of *allowed*; the text names the option, the value and what is allowed.
+        ValueError: *value* is not one of *allowed*; the text names the option, the value and the allowed values.
     """
     if not any(type(value) is type(one) and value == one for one in allowed):
         names = ", ".join(str(one) for one in allowed)
@@ -165,7 +171,7 @@ def check_range(option: str, value: object, low: int, high: int, what: str) -> N
     Check a whole number among the options of a formatter.
 
     Raises:
-        ValueError: *value* is no int, or outside *low* to *high*.
+        ValueError: *value* is not an int, or outside *low* to *high*.
     """
     if type(value) is not int or not low <= value <= high:
         raise ValueError(f"{option}: {safe_text(_repr.repr, value)} is not {what}. Allowed: {low} to {high}.")

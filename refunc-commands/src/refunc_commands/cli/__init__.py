@@ -1,0 +1,69 @@
+"""
+The command line `refunc`: the entry point.
+
+No module that a training script imports imports this package.
+
+    chart       curves drawn with braille characters
+    compare     `refunc compare`
+    docstrings  the help of commands under `python -OO`
+    doctor      `refunc doctor`
+    export      `refunc export`
+    failure     mistakes of a user, and their exit codes
+    finding     the store and the runs that a command line names
+    folding     `refunc gc --fold`
+    gc          `refunc gc`
+    importing   `refunc import`
+    lines       log entries as lines
+    live_line   a status line at the bottom of the terminal
+    logs        `refunc logs` and `refunc tail`
+    ls          `refunc ls`
+    moments     times and ages on the command line
+    new_plugin  `refunc plugins new`
+    next_step   advice for each problem that `refunc sync` reports
+    plot        `refunc plot`
+    plugins     `refunc plugins`
+    report      `refunc report`
+    root        `refunc` itself, and loading its commands
+    screen      printing: tables, colours, JSON
+    show        `refunc show`
+    sync        `refunc sync`
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+    """Run the command line and exit: 0; 1 or 2 with one line on stderr, see `cli.root`; 130 after Ctrl-C."""
+    try:
+        _open_closed_streams()
+        from refunc_commands.cli.root import refunc
+
+        refunc(prog_name="refunc")
+    except KeyboardInterrupt:  # while modules are loaded; later the command handles it
+        sys.exit(130)
+    finally:
+        _discard_unwritten_output()
+
+
+def _open_closed_streams() -> None:
+    """Open the null device for each standard stream that `>&-` closed: else the next opened file gets its number."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+            setattr(sys, name, os.fdopen(number, mode))
+
+
+def _discard_unwritten_output() -> None:
+    """Drop output that stdout refused: the error was printed, and Python would add two lines and exit with 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

@@ -1,0 +1,234 @@
+"""`refunc compare`: runs side by side, with differences and the best values marked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import attrs
+import click
+from rich.cells import cell_len
+from rich.text import Text
+
+from refunc.runs.run import Run
+from refunc.runs.summary import MetricSummary, Summary
+from refunc.runs.table import flat
+from refunc.values.goals import MIN
+from refunc.values.jsonable import spell_nonfinite
+from refunc.values.quantities import narrow_duration
+from refunc_commands.cli.finding import run_argument, store_option, the_run
+from refunc_commands.cli.screen import (
+    BEST,
+    BEST_NOTES,
+    GUESSED_BEST,
+    STATUS_STYLES,
+    fitted,
+    number,
+    plain,
+    print_json,
+    print_lines,
+    shown,
+    window_width,
+)
+
+#: Follows a name whose values differ.
+_DIFFERS: Final = "≠"
+_NARROWEST: Final = 10
+_WIDEST_NAME: Final = 32
+
+_EXAMPLES = """\b
+Examples:
+  refunc compare resnet_v1 resnet_v2
+  refunc compare k3f9 m2p7 x8q1 --diff
+  refunc compare resnet_v1 resnet_v2 --json | jq .params"""
+
+
+@click.command(short_help="Show runs side by side.", epilog=_EXAMPLES)
+@run_argument(nargs=-1, required=True)
+@click.option("--diff", "only_different", is_flag=True, help="Only params, tags and results that differ.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@store_option
+@click.pass_context
+def compare(ctx: click.Context, runs: tuple[str, ...], only_different: bool, as_json: bool, store: str | None) -> None:
+    """
+    Show runs side by side: status, params, tags, results, and a value of each metric.
+
+    RUN is an id, a name or a folder. ≠ marks names whose values differ. Of a metric, the last value is shown, or the
+    summary that `define_metric` chose. * marks the best of all runs, or ~ if the goal was not given but guessed from
+    the metric's name. Runs that do not fit the window follow below.
+    """
+    found = list({run.folder: run for run in (the_run(ctx, store, name) for name in runs)}.values())
+    parts = _parts(found)
+    if only_different:
+        parts = {title: [row for row in rows if row.differs or title == "metrics"] for title, rows in parts.items()}
+    if as_json:
+        print_json(_fields(found, parts))
+    else:
+        print_lines(_blocks(found, parts, window_width()))
+
+
+@attrs.frozen
+class _Row:
+    """One name with its value in each run, MISSING where a run does not have it, and the indexes of the best."""
+
+    name: str
+    values: list[Any]
+    differs: bool
+    best: frozenset[int] = frozenset()
+    #: Follows the best values, and tells whether the goal was given or guessed.
+    mark: str = BEST
+
+
+_MISSING: Final = object()
+
+
+def _parts(runs: list[Run]) -> dict[str, list[_Row]]:
+    summaries = [run.summary for run in runs]
+    return {
+        "params": _rows([dict(flat(summary.params)) for summary in summaries]),
+        "tags": _rows([dict(summary.tags) for summary in summaries]),
+        "results": _rows([dict(flat(summary.results)) for summary in summaries]),
+        "metrics": _metric_rows(summaries),
+    }
+
+
+def _rows(values: list[dict[str, Any]]) -> list[_Row]:
+    names = dict.fromkeys(name for each in values for name in each)
+    return [_row(name, [each.get(name, _MISSING) for each in values]) for name in names]
+
+
+def _row(name: str, values: list[Any], best: frozenset[int] = frozenset(), mark: str = BEST) -> _Row:
+    return _Row(name, values, len(set(map(_exactly, values))) > 1, best, mark)
+
+
+def _metric_rows(summaries: list[Summary]) -> list[_Row]:
+    names = sorted({name for summary in summaries for name in summary.metrics})
+    rows = [_metric_row(name, [summary.metrics.get(name) for summary in summaries]) for name in names]
+    return [
+        row for row in rows if any(value is not _MISSING for value in row.values)
+    ]  # without metrics that are left out
+
+
+def _metric_row(name: str, metrics: Sequence[MetricSummary | None]) -> _Row:
+    values = [_MISSING if metric is None or metric.shown is None else metric.shown for metric in metrics]
+    known = [metric for metric in metrics if metric is not None]
+    defined = {metric.goal for metric in known if metric.goal}
+    goals = defined or {metric.guessed_goal for metric in known if metric.guessed_goal}
+    if len(goals) != 1:  # no goal, or the runs disagree
+        return _row(name, values)
+    (goal,) = goals
+    scores = {
+        at: score
+        for at, metric in enumerate(metrics)
+        if metric is not None and values[at] is not _MISSING and (score := getattr(metric, goal)) is not None
+    }
+    best = (min if goal == MIN else max)(scores.values(), default=None)
+    winners = frozenset(at for at, score in scores.items() if score == best)
+    return _row(name, values, winners, BEST if defined else GUESSED_BEST)
+
+
+def _shown(value: Any) -> str:
+    if value is _MISSING:
+        return "-"
+    return number(value, 5) if isinstance(value, float) else plain(value)
+
+
+def _exactly(value: Any) -> str:
+    """Return a text that only equal values share; 1.0 is written as 1."""
+    if value is _MISSING:
+        return "-"
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    return shown(json.dumps(spell_nonfinite(whole), ensure_ascii=False, sort_keys=True))
+
+
+def _written(values: list[Any]) -> list[str]:
+    """Return the texts of *values*: short ones, unless short ones would hide a difference."""
+    short, exact = list(map(_shown, values)), list(map(_exactly, values))
+    return short if len(set(short)) == len(set(exact)) else exact
+
+
+def _fields(runs: list[Run], parts: dict[str, list[_Row]]) -> dict[str, Any]:
+    def listed(row: _Row) -> dict[str, Any]:
+        values = [None if value is _MISSING else value for value in row.values]
+        fields = {"values": values, "differs": row.differs}
+        if row.best:
+            fields["best"] = [runs[at].run_id for at in sorted(row.best)]
+            fields |= {"best_is_guessed": True} if row.mark == GUESSED_BEST else {}
+        return fields
+
+    outcomes = [(run, *run.outcome(run.summary)) for run in runs]
+    return {
+        "runs": [
+            {"run_id": run.run_id, "run_name": run.run_name, "status": status, "duration": duration}
+            for run, status, duration in outcomes
+        ],
+        **{title: {row.name: listed(row) for row in rows} for title, rows in parts.items()},
+    }
+
+
+def _blocks(runs: list[Run], parts: dict[str, list[_Row]], width: int | None) -> Iterator[Text]:
+    """Yield a table of as many runs as fit the window, and tables of the others below it."""
+    names = [shown(row.name) for rows in parts.values() for row in rows]
+    first = min(_WIDEST_NAME, max((cell_len(name) for name in names), default=8) + 2)
+    first = max(first, 10)
+    room = len(runs) if width is None else max(1, (width - first) // (_NARROWEST + 2))
+    for begin in range(0, len(runs), room):
+        if begin:
+            yield Text("")
+        yield from _block(runs, parts, range(begin, min(begin + room, len(runs))), first, width)
+    if any(row.best and row.mark == GUESSED_BEST for rows in parts.values() for row in rows):
+        yield Text("")
+        yield Text(f"{GUESSED_BEST} {BEST_NOTES[GUESSED_BEST]}", "dim")
+
+
+def _block(
+    runs: list[Run], parts: dict[str, list[_Row]], chosen: range, first: int, width: int | None
+) -> Iterator[Text]:
+    lines = [*_heads([runs[at] for at in chosen]), *_lines(parts, chosen, first)]
+    widths = [max(cell_len(line.cells[at][0]) for line in lines if line.cells) for at in range(len(chosen))]
+    if width is not None:
+        most = (width - first - 2 * len(chosen)) // len(chosen)
+        widths = [min(size, max(_NARROWEST, most)) for size in widths]
+    for line in lines:
+        text = Text.assemble((fitted(line.name, first), line.style))
+        for (value, value_style), size in zip(line.cells, widths, strict=False):
+            text.append("  ")
+            text.append(fitted(value, size), value_style or None)
+        yield text
+
+
+@attrs.frozen
+class _Line:
+    """A line of a table: its name, and the text of each run with its style."""
+
+    name: str
+    style: str
+    cells: list[tuple[str, str]]
+
+
+def _heads(runs: list[Run]) -> Iterator[_Line]:
+    """Yield the lines that identify the runs and give their status."""
+    outcomes = [run.outcome(run.summary) for run in runs]
+    yield _Line("", "", [(shown(run.run_name), "bold") for run in runs])
+    yield _Line("id", "dim", [(shown(run.run_id), "dim") for run in runs])
+    yield _Line("status", "dim", [(shown(status), STATUS_STYLES.get(status, "")) for status, _ in outcomes])
+    yield _Line("took", "dim", [("-" if took is None else narrow_duration(took), "") for _, took in outcomes])
+
+
+def _lines(parts: dict[str, list[_Row]], chosen: range, first: int) -> Iterator[_Line]:
+    """Yield the rows of each part below its title."""
+    for title, rows in parts.items():
+        if rows:
+            yield _Line("", "", [])
+            yield _Line(title, "bold", [])
+        for row in rows:
+            yield _line(row, chosen, first, marks_difference=row.differs and title != "metrics")
+
+
+def _line(row: _Row, chosen: range, first: int, *, marks_difference: bool) -> _Line:
+    mark = f" {_DIFFERS}" if marks_difference else ""
+    name = fitted(shown(row.name), min(cell_len(shown(row.name)), first - len(mark))) + mark
+    texts, plain_style = _written(row.values), "yellow" if mark else ""
+    cells = [(texts[at] + row.mark, "bold green") if at in row.best else (texts[at], plain_style) for at in chosen]
+    return _Line(name, "" if mark else "dim", cells)

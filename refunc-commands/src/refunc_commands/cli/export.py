@@ -1,0 +1,131 @@
+"""`refunc export`: points or log entries of runs as a file that other tools open."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import click
+from rich.text import Text
+
+from refunc.runs import entries_file
+from refunc.runs.exporting import Exported, export_entries_of, export_points_of
+from refunc.runs.points_file import FORMATS
+from refunc.runs.prefetch import cores
+from refunc.runs.series import FEWEST
+from refunc.runs.store import Listing
+from refunc.values.printable import printable_line
+from refunc.values.terminal import is_terminal
+from refunc_commands.cli.failure import Failure, Number
+from refunc_commands.cli.finding import metrics_option, output_option, run_argument, store_option, the_run, the_store
+from refunc_commands.cli.screen import error_line, left_out, print_json, print_lines, shown
+
+#: The descriptor of stdout.
+_STDOUT = 1
+
+_EXAMPLES = """\b
+Examples:
+  refunc export -o points.parquet
+  refunc export resnet_v1 resnet_v2 -m loss -m val/loss --to csv
+  refunc export k3f9 --entries --to jsonl -o - | jq -r .message"""
+
+
+@click.command(short_help="Write the points of runs to a file.", epilog=_EXAMPLES)
+@run_argument(nargs=-1, metavar="[RUN]...")
+@click.option("--to", "format", type=click.Choice(FORMATS), help="The format; by default that of the file's suffix.")
+@output_option("The file to write, by default `points.FORMAT`; `-` is stdout.")
+@metrics_option("Only this metric; repeatable.")
+@click.option("--where", metavar="EXPRESSION", help="Only runs that match this expression.")
+@click.option(
+    "--entries", is_flag=True, help="Export log entries instead of points: lines, metrics, params and all others."
+)
+@click.option("--max-points", type=Number(FEWEST), metavar="N", help="At most N points of each metric.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object that describes the file.")
+@store_option
+@click.pass_context
+def export(
+    ctx: click.Context,
+    runs: tuple[str, ...],
+    format: str | None,
+    output: str | None,
+    metrics: tuple[str, ...],
+    where: str | None,
+    entries: bool,
+    max_points: int | None,
+    as_json: bool,
+    store: str | None,
+) -> None:
+    """
+    Write the points of runs to a file: one row per point, with its run, metric, step, epoch, time and value.
+
+    RUN is an id, a name or a folder; without RUN, all runs of the store are exported. All points are written unless
+    --max-points is given, which keeps minima and maxima. The file appears only once it is complete.
+    """
+    noun = "entries" if entries else "points"
+    chosen = _format(format, output, entries_file.FORMATS if entries else FORMATS)
+    target = output or f"{noun}.{chosen}"
+    _refuse_stdout(target, chosen, as_json=as_json)
+    listing = _chosen(ctx, store, runs, where)
+    with _sink(target) as sink:
+        if entries:
+            exported = export_entries_of(listing, sink, chosen, metrics=metrics, processes=cores())
+        else:
+            exported = export_points_of(listing, sink, chosen, metrics=metrics, most=max_points, processes=cores())
+    _say(exported, target, chosen, noun, as_json=as_json)
+    left_out(exported.unreadable)
+
+
+def _refuse_stdout(target: str, format: str, *, as_json: bool) -> None:
+    """Refuse stdout if --json needs it, or if a terminal would get a binary file."""
+    if target == "-" and as_json:
+        raise Failure("with `-o -` the export itself goes to stdout. Name a file with -o, or leave out --json.")
+    if target == "-" and format == "parquet" and is_terminal(sys.stdout):
+        raise Failure("parquet is a binary format, and stdout is a terminal. Name a file with -o.")
+
+
+def _say(exported: Exported, target: str, format: str, noun: str, *, as_json: bool) -> None:
+    size = os.path.getsize(target) if os.path.isfile(target) else 0
+    if as_json:
+        facts = {"file": os.path.realpath(target), "format": format, "bytes": size, noun: exported.count}
+        print_json({**facts, "runs": [run.run_id for run in exported.runs]})
+    elif target != "-":
+        number = len(exported.runs)
+        of = f"{number:,} run{'s' * (number != 1)}"
+        print_lines([Text(f"{exported.count:,} {noun} of {of}: {shown(target)} ({size:,} bytes)")])
+    elif not exported.count:
+        error_line("there is nothing to export.")
+
+
+@contextmanager
+def _sink(target: str) -> Iterator[str | int]:
+    """Yield the target of an export: for a terminal a temporary file, printed at the end without control codes."""
+    if target != "-" or not is_terminal(sys.stdout):
+        yield _STDOUT if target == "-" else target
+        return
+    with TemporaryFile("w+", encoding="utf-8", newline="\n") as file:
+        yield file.fileno()
+        file.seek(0)
+        for line in file:
+            click.echo(printable_line(line.rstrip("\r\n")))
+
+
+def _format(format: str | None, output: str | None, allowed: Sequence[str]) -> str:
+    wanted = format or Path(output or "").suffix.lstrip(".").lower()
+    if wanted not in allowed:
+        said = f"{wanted!r} is not an export format" if wanted else "the file has no suffix that names its format"
+        raise Failure(f"{said}. Allowed for --to: {', '.join(allowed)}.")
+    return wanted
+
+
+def _chosen(ctx: click.Context, store: str | None, names: tuple[str, ...], where: str | None) -> Listing:
+    if not names:
+        return the_store(ctx, store).search(where, processes=cores()).listable()
+    named = {run.folder: run for run in (the_run(ctx, store, name) for name in names)}
+    if where is None:
+        return Listing(list(named.values()), [])
+    wanted = {run.folder for run in the_store(ctx, store).find(where, processes=cores())}
+    return Listing([run for folder, run in named.items() if folder in wanted], [])

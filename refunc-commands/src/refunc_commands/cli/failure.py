@@ -1,0 +1,56 @@
+"""Errors that the user can fix, reported in one line, and their exit codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from refunc_commands.cli.screen import error_line
+
+
+class Failure(click.ClickException):
+    """An error that the user can fix: one line on stderr, no traceback."""
+
+    exit_code = 2
+
+    def show(self, file: Any = None) -> None:
+        """Print the line."""
+        error_line(self.message)
+
+
+class Fault(Failure):
+    """An error that the command line did not cause, such as a full disk: one line on stderr, no traceback."""
+
+    exit_code = 1
+
+
+class Number(click.IntRange):
+    """A whole number of at least *least*; for other input the error names the allowed range."""
+
+    def __init__(self, least: int, most: int | None = None) -> None:
+        super().__init__(min=least, max=most)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number. Raises click.BadParameter."""
+        try:
+            return super().convert(value, param, ctx)
+        except click.BadParameter:
+            bounds = f"of {self.min} or more" if self.max is None else f"from {self.min} to {self.max}"
+            self.fail(f"{value!r} is not a whole number {bounds}.", param, ctx)
+
+
+def misused(error: click.UsageError, command: str) -> Failure:
+    """
+    Return click's error as one line: the mistake, the allowed values, and the command that shows more help.
+
+    Args:
+        command: The command's name, used if the error does not carry one.
+    """
+    said = " ".join(error.format_message().split())
+    said += "" if said.endswith((".", "?")) else "."
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None and not error.possibilities:
+        options = [option for each in error.ctx.command.get_params(error.ctx) for option in each.opts]
+        said += f" Options: {', '.join(option for option in options if option.startswith('-'))}."
+    whose = error.ctx.command_path if error.ctx is not None else command
+    return Failure(f"{said[:1].lower()}{said[1:]} See `{whose} --help`.")

@@ -1,0 +1,163 @@
+"""The store and the runs that a command line names."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from refunc.journal.folder import RUN_JSON
+from refunc.runs.errors import RunFormatError
+from refunc.runs.run import Run
+from refunc.runs.store import Store, find_store, missing
+from refunc.values.paths import absolute
+from refunc_commands.cli.screen import shown
+
+#: The key in a context's `meta` for the folder of the run that the command took last; errors are reported for it.
+NAMED_RUN: Final = "refunc.run"
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def store_option(command: _Command) -> _Command:
+    """Give *command* the option `--store`, which is allowed before and after the command's name."""
+    given: dict[str, Any] = {"metavar": "PATH", "help": "The folder of runs; see `refunc --help`."}
+    return click.option("--store", shell_complete=_path("dir"), **given)(command)
+
+
+def output_option(help: str, default: str | None = None) -> Callable[[_Command], _Command]:
+    """Give a command the option `-o FILE`."""
+    given: dict[str, Any] = {"show_default": default is not None, "default": default}
+    return click.option("-o", "--output", metavar="FILE", help=help, shell_complete=_path("file"), **given)
+
+
+def plugins_option(command: _Command) -> _Command:
+    """Give *command* the option `--plugins-dir`, passed on as `places`."""
+    given: dict[str, Any] = {
+        "multiple": True,
+        "metavar": "PATH",
+        "type": click.Path(exists=True),
+        "help": "A plugin file or a folder of them; comes before those of REFUNC_PLUGIN_PATH.",
+    }
+    return click.option("--plugins-dir", "places", shell_complete=_path("dir"), **given)(command)
+
+
+def metrics_option(help: str, *, required: bool = False) -> Callable[[_Command], _Command]:
+    """Give a command that has RUN… the option `-m NAME`, any number of times; a shell completes it."""
+    given: dict[str, Any] = {"multiple": True, "required": required, "metavar": "NAME", "shell_complete": _measured}
+    return click.option("-m", "--metric", "metrics", help=help, **given)
+
+
+if TYPE_CHECKING:
+    _TextType = click.ParamType[str]
+else:  # not generic in older versions of click, which refunc supports as well
+    _TextType = click.ParamType
+
+
+def run_argument(**options: Any) -> Callable[[_Command], _Command]:
+    """Give a command the argument RUN, or RUN… with `nargs=-1`; a shell completes it."""
+    name, metavar = ("runs", "RUN...") if options.get("nargs") == -1 else ("run", "RUN")
+    return click.argument(name, **{"metavar": metavar, "shell_complete": _begun, **options})
+
+
+def _path(kind: str) -> Callable[..., list[CompletionItem]]:
+    return lambda ctx, param, incomplete: [CompletionItem(incomplete, type=kind)]
+
+
+def _measured(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the metrics that begin with *incomplete*, of the runs that the line names so far."""
+    found: dict[str, None] = {}
+    # An option without its value yet leaves the earlier arguments unparsed.
+    for name in ctx.params.get("runs") or ctx.args:
+        try:
+            found.update(dict.fromkeys(the_run(ctx, _named_store(ctx), name).summary.metrics))
+        except (LookupError, RunFormatError, OSError):
+            continue
+    return [CompletionItem(name) for name in found if name.startswith(incomplete) and _arrives(name)]
+
+
+def _arrives(name: str) -> bool:
+    """
+    Return whether the completing shell inserts *name* as one word, unchanged.
+
+    In click's scripts, zsh quotes a completion, and so does fish, after cutting it at a comma; bash does not quote.
+    """
+    shell = os.environ.get("_REFUNC_COMPLETE", "").partition("_")[0]
+    if not name.isprintable() or name.startswith("-"):
+        return False
+    if shell == "fish":
+        return "," not in name
+    return shell == "zsh" or re.fullmatch(r"[\w@%+=:,./-]+", name) is not None
+
+
+def _named_store(ctx: click.Context) -> str | None:
+    return ctx.params.get("store") or (ctx.parent.params.get("store") if ctx.parent is not None else None)
+
+
+def _begun(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """
+    Return the names and ids of runs that begin with *incomplete*, newest first; folders if there are none.
+
+    A name that the shell cannot insert is replaced by the id of its run.
+    """
+    try:
+        runs = the_store(ctx, _named_store(ctx)).runs()[::-1]
+    except OSError:
+        runs = []
+    newest: dict[str, Run] = {}
+    for run in runs:
+        newest.setdefault(run.run_name, run)
+    begun: dict[str, str] = {}
+    for name, run in newest.items():
+        if name.startswith(incomplete):
+            begun.update({name: run.experiment_name} if _arrives(name) else {run.run_id: name})
+    begun.update({run.run_id: run.run_name for run in runs if run.run_id.startswith(incomplete)})
+    items = [CompletionItem(word, help=shown(of)) for word, of in begun.items() if _arrives(word)]
+    return items or [CompletionItem(incomplete, type="dir")]
+
+
+def the_store(ctx: click.Context, path: str | None) -> Store:
+    """
+    Return the store that the command line names (*path* after the command, `ctx.obj` before it), or the one found.
+
+    Raises:
+        OSError: There is no store.
+    """
+    named = path or ctx.obj
+    if named is None:
+        return Store(find_store())
+    folder = absolute(named)
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no store at {folder}: {missing(folder)}.")
+    return Store(folder)
+
+
+def the_run(ctx: click.Context, path: str | None, name: str) -> Run:
+    """
+    Return the run *name*: the path of its folder, or its id or name in the store.
+
+    Raises:
+        RunNotFoundError, RunFormatError, OSError: There is no such run, or it cannot be read.
+    """
+    run = _named_run(ctx, path, name)
+    ctx.meta[NAMED_RUN] = run.folder
+    return run
+
+
+def _named_run(ctx: click.Context, path: str | None, name: str) -> Run:
+    is_path = os.path.basename(name) != name
+    if is_path and os.path.exists(os.path.join(name, RUN_JSON)):
+        return Run.open(Path(name).absolute())
+    try:
+        return the_store(ctx, path)[name]
+    except (LookupError, FileNotFoundError):
+        if os.path.exists(os.path.join(name, RUN_JSON)):  # a run's folder in this folder, which is not a store
+            return Run.open(Path(name).absolute())
+        if is_path and os.path.isdir(name):
+            raise RunFormatError(Path(name).absolute(), f"it is not a run: it has no {RUN_JSON}.") from None
+        raise

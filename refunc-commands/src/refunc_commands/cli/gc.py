@@ -1,0 +1,256 @@
+"""`refunc gc`: show the space that a store uses, and remove runs and drafts."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+from rich.text import Text
+
+from refunc.journal.kinds import RUNNING
+from refunc.runs.store import Store
+from refunc.values.quantities import amount
+from refunc.values.terminal import is_terminal
+from refunc_commands.cli.failure import Failure
+from refunc_commands.cli.finding import store_option, the_store
+from refunc_commands.cli.folding import fold_runs
+from refunc_commands.cli.moments import age
+from refunc_commands.cli.screen import STATUS_STYLES, ago, error_line, left_out, print_json, print_lines, shown
+from refunc_commands.upkeep.space import KeptError, Piece, Space, remove_draft, remove_run, survey
+
+_EXAMPLES = """\b
+Examples:
+  refunc gc
+  refunc gc --status crashed --older-than 30d
+  refunc gc --status crashed --older-than 30d --delete
+  refunc gc --drafts --delete --yes --json
+  refunc gc --fold --dry-run
+  refunc gc --fold --older-than 7d --yes"""
+
+
+@attrs.define
+class _Done:
+    removed: list[Piece] = attrs.Factory(list)
+    kept: list[tuple[Piece, str]] = attrs.Factory(list)
+    failed: list[tuple[Piece, str]] = attrs.Factory(list)
+
+
+@click.command(short_help="Show and free the space that runs use.", epilog=_EXAMPLES)
+@click.option(
+    "--status",
+    "statuses",
+    multiple=True,
+    metavar="STATUS",
+    help="Runs with this status: crashed, failed, …; repeatable.",
+)
+@click.option("--older-than", type=age, metavar="AGE", help="Runs that started longer ago than this: 12h, 30d, 8w.")
+@click.option("--experiment", metavar="NAME", help="Runs of this experiment (its name or id).")
+@click.option("--drafts", is_flag=True, help="Files left by interrupted imports, exports, copies and removals.")
+@click.option("--index", is_flag=True, help="The index, a cache of the runs; it is rebuilt when needed.")
+@click.option("--undelivered", is_flag=True, help="Also remove runs that are not completely delivered.")
+@click.option("--fold", is_flag=True, help="Join the files that ended processes have left in a run.")
+@click.option("--delete", is_flag=True, help="Remove the selection. Without it nothing is removed.")
+@click.option("--dry-run", is_flag=True, help="Only show what --delete or --fold would do.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@store_option
+@click.pass_context
+def gc(
+    ctx: click.Context,
+    /,
+    statuses: tuple[str, ...],
+    older_than: float | None,
+    experiment: str | None,
+    drafts: bool,
+    index: bool,
+    undelivered: bool,
+    fold: bool,
+    delete: bool,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+    store: str | None,
+) -> None:
+    """
+    Show the space that the store uses; with --delete, remove the runs or drafts that the options select.
+
+    With --fold, join the many small files of runs that had many processes. A folded run reads as before and has only
+    a few files. All runs are folded, or those that the options select, except runs that may be running or are being
+    delivered.
+
+    A run is selected if it matches all given options of --status, --older-than and --experiment. A running run is never
+    removed, and a run that is not completely delivered only with --undelivered. Outside the store, only its index in
+    the cache and drafts in the current folder are removed. On a terminal, you are asked first.
+
+    Exit code 1: something that was selected could not be removed.
+    """
+    choice = _Choice(statuses, older_than, experiment)
+    _refuse_contradictions(choice, drafts=drafts, index=index, fold=fold, delete=delete)
+    opened = the_store(ctx, store)
+    space = survey(opened, Path.cwd())
+    if fold:
+        several = [piece for piece in space.runs if choice.fits(piece)]
+        failed = fold_runs(ctx, opened, several, dry_run=dry_run, yes=yes, as_json=as_json)
+        left_out(space.unreadable)
+        ctx.exit(1 if failed else 0)
+    delete = delete and not dry_run
+    chosen = [piece for piece in space.runs if choice and piece.status != RUNNING and choice.fits(piece)]
+    leftovers = [*(space.drafts if drafts else ()), *(space.index if index else ())]
+    done = _Done()
+    if delete and (chosen or leftovers):
+        if not yes:
+            _ask(ctx, chosen, leftovers, as_json)
+        _remove(chosen, leftovers, opened, done, undelivered=undelivered)
+    if as_json:
+        print_json(_fields(opened, space, chosen, leftovers, done))
+    else:
+        print_lines(_lines(space, chosen, leftovers, done, delete=delete, chooses=bool(choice) or drafts or index))
+    left_out(space.unreadable)
+    if done.failed:
+        ctx.exit(1)
+
+
+@attrs.frozen
+class _Choice:
+    """Which runs the options select; false where they select none, and fits every run then."""
+
+    statuses: tuple[str, ...]
+    older_than: float | None
+    experiment: str | None
+
+    def __bool__(self) -> bool:
+        return bool(self.statuses) or self.older_than is not None or self.experiment is not None
+
+    def fits(self, piece: Piece) -> bool:
+        run = piece.run
+        assert run is not None
+        return (
+            (not self.statuses or piece.status in self.statuses)
+            and (self.older_than is None or time.time() - piece.time > self.older_than)
+            and (self.experiment is None or self.experiment in (run.experiment_name, run.experiment_id))
+        )
+
+
+def _refuse_contradictions(choice: _Choice, *, drafts: bool, index: bool, fold: bool, delete: bool) -> None:
+    if fold and (delete or drafts or index):
+        raise Failure(
+            "--fold joins files, and --delete, --drafts and --index remove them. Give --fold without these options."
+        )
+    if delete and not (choice or drafts or index):
+        raise Failure("--delete needs a selection. Add --status, --older-than, --experiment, --drafts or --index.")
+
+
+def _ask(ctx: click.Context, chosen: list[Piece], leftovers: list[Piece], as_json: bool) -> None:
+    size = amount(sum(piece.size for piece in (*chosen, *leftovers)))
+    if as_json or not is_terminal(sys.stdin):
+        raise Failure("this needs a confirmation, and there is no terminal to ask on. Pass --yes to confirm.")
+    for piece in chosen:
+        error_line(f"{piece.status}  {piece.path.name}  {amount(piece.size)}")
+    if not click.confirm(f"Remove {_counted(chosen, leftovers)}, {size}?", err=True):
+        ctx.exit(0)
+
+
+def _remove(chosen: list[Piece], leftovers: list[Piece], place: Store, done: _Done, *, undelivered: bool) -> None:
+    for piece in (*chosen, *leftovers):
+        try:
+            if piece.run is not None:
+                remove_run(piece, place, undelivered=undelivered)
+            else:
+                remove_draft(piece)
+        except KeptError as error:
+            done.kept.append((piece, str(error)))
+        except OSError as error:
+            done.failed.append((piece, error.strerror or str(error)))
+        else:
+            done.removed.append(piece)
+
+
+def _lines(
+    space: Space, chosen: list[Piece], leftovers: list[Piece], done: _Done, *, delete: bool, chooses: bool
+) -> Iterator[Text]:
+    if not delete:
+        yield from _overview(space)
+        for piece in (*chosen, *leftovers):
+            yield Text("would remove  ").append_text(_line(piece))
+        size = sum(piece.size for piece in (*chosen, *leftovers))
+        if chooses:
+            yield Text(f"{_counted(chosen, leftovers)}, {amount(size)}; --delete removes them")
+        return
+    for piece in done.removed:
+        yield Text("removed  ", "green").append_text(_line(piece))
+    for mark, several in (("kept", done.kept), ("failed", done.failed)):
+        for piece, reason in several:
+            yield (
+                Text(f"{mark:<7}  ", "yellow" if mark == "kept" else "red")
+                .append_text(_line(piece))
+                .append(f"  {shown(reason)}")
+            )
+    yield Text(f"{amount(sum(piece.size for piece in done.removed))} freed")
+
+
+def _counted(chosen: list[Piece], leftovers: list[Piece]) -> str:
+    return f"{_count(len(chosen), 'run')} and {_count(len(leftovers), 'other file')}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _overview(space: Space) -> Iterator[Text]:
+    sizes: Counter[str] = Counter()
+    counts = Counter(piece.status for piece in space.runs)
+    for piece in space.runs:
+        sizes[piece.status] += piece.size
+    for status, size in sizes.most_common():
+        word = shown(status)
+        yield Text.assemble(
+            f"{amount(size):>10}  {counts[status]:>6,} ",
+            (word, STATUS_STYLES.get(status, "")),
+            " run" if counts[status] == 1 else " runs",
+        )
+    for noun, where, pieces in (("draft", "", space.drafts), ("file", " of the index, in the cache", space.index)):
+        size, ending = sum(piece.size for piece in pieces), "" if len(pieces) == 1 else "s"
+        yield Text(f"{amount(size):>10}  {len(pieces):>6,} {noun}{ending}{where}")
+    yield Text(f"{amount(space.total):>10}  in total, {amount(space.artifacts)} of it artifacts", "bold")
+    biggest = sorted(space.runs, key=lambda piece: -piece.size)[:5]
+    if len(space.runs) > 1:
+        yield Text("the biggest:")
+        yield from (Text("  ").append_text(_line(piece)) for piece in biggest)
+
+
+def _line(piece: Piece) -> Text:
+    size, since = amount(piece.size), ago(piece.time, time.time())
+    status = (f"{shown(piece.status):<11} ", STATUS_STYLES.get(piece.status, "")) if piece.run else "file        "
+    return Text.assemble(f"{size:>10}  ", status, f"{since:>10}  {shown(piece.path.name)}")
+
+
+def _fields(place: Store, space: Space, chosen: list[Piece], leftovers: list[Piece], done: _Done) -> dict[str, Any]:
+    return {
+        "store": str(place.path),
+        "size": space.total,
+        "artifacts": space.artifacts,
+        "runs": len(space.runs),
+        "drafts": len(space.drafts),
+        "index": sum(piece.size for piece in space.index),
+        "chosen": [_piece(piece) for piece in (*chosen, *leftovers)],
+        "removed": [_piece(piece) for piece in done.removed],
+        "kept": [{**_piece(piece), "reason": reason} for piece, reason in done.kept],
+        "failed": [{**_piece(piece), "reason": reason} for piece, reason in done.failed],
+    }
+
+
+def _piece(piece: Piece) -> dict[str, Any]:
+    run = piece.run
+    return {
+        "path": str(piece.path),
+        "size": piece.size,
+        "run_id": run.run_id if run is not None else None,
+        "status": piece.status or None,
+        "time": piece.time,
+    }

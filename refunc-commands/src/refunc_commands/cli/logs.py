@@ -1,0 +1,213 @@
+"""`refunc logs` and `refunc tail`: a run's lines as the console showed them; `tail -f` follows a running run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+import attrs
+import click
+
+from refunc.journal.kinds import CRASHED, RUNNING
+from refunc.journal.reader import METRICS_MARK, read_backwards, read_journal
+from refunc.journal.record import Gap, LogLine, Record
+from refunc.journal.tail import Tail
+from refunc.runs.entry import LogEntry, entry_of
+from refunc.runs.entry_filter import Query, newest
+from refunc.runs.run import Run
+from refunc.values.levels import level_number
+from refunc.values.quantities import duration
+from refunc_commands.cli.failure import Number
+from refunc_commands.cli.finding import run_argument, store_option, the_run
+from refunc_commands.cli.lines import Lines
+from refunc_commands.cli.moments import parse_moment
+from refunc_commands.cli.screen import error_line
+
+#: Seconds between two reads of a run that is followed.
+_INTERVAL = 0.2
+_BATCH = 1_000
+
+_LOGS_EXAMPLES = """\b
+Examples:
+  refunc logs resnet_v1 --level warning
+  refunc logs k3f9 --grep "out of memory" --since 2h
+  refunc logs resnet_v1 --all --json | jq -r .message"""
+
+_TAIL_EXAMPLES = """\b
+Examples:
+  refunc tail -f resnet_v1
+  refunc tail -n 50 resnet_v1
+  refunc tail -f resnet_v1 --all --json"""
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _level(text: str) -> int:
+    try:
+        return level_number(int(text) if text.isdecimal() else text)
+    except ValueError as error:
+        raise click.BadParameter(str(error).removeprefix("level: ")) from error
+
+
+def _choosing(command: _Command) -> _Command:
+    """Give *command* the options that select lines and their format."""
+    for option in (
+        click.option("--level", type=_level, metavar="LEVEL", help="Only this level and above."),
+        click.option("--grep", metavar="TEXT", help="Only lines with TEXT in the message or traceback, ignoring case."),
+        click.option("--all", "all_kinds", is_flag=True, help="Also metrics, params, tags, artifacts, start and end."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line instead."),
+    ):
+        command = option(command)
+    return store_option(command)
+
+
+@click.command(short_help="Print the log lines of a run.", epilog=_LOGS_EXAMPLES)
+@run_argument()
+@click.option("-n", "--number", "count", type=Number(1), metavar="N", help="Only the newest N lines.")
+@click.option("--since", type=parse_moment, metavar="TIME", help="Only from this time on: 2h (ago), 14:30, 2026-11-23.")
+@click.option("--until", type=parse_moment, metavar="TIME", help="Only before this time.")
+@_choosing
+@click.pass_context
+def logs(
+    ctx: click.Context,
+    /,
+    run: str,
+    count: int | None,
+    since: float | None,
+    until: float | None,
+    store: str | None,
+    **options: Any,
+) -> None:
+    """
+    Print the log lines of a run, oldest first, as its console showed them.
+
+    RUN is an id or the unique beginning of one, a name (the newest run that has it), or the run's folder. The lines of
+    all processes of the run are merged by time. In a pipe, times are in full.
+    """
+    found = the_run(ctx, store, run)
+    choice = _Choice.of(found, since=since, until=until, **options)
+    if count is not None:
+        entries = iter(newest(choice.of_records(choice.newest_first()), count))
+    else:
+        entries = choice.of_records(choice.oldest_first())
+    for _, entry in entries:
+        choice.show(entry)
+
+
+@click.command(short_help="Print a run's last lines, and follow it.", epilog=_TAIL_EXAMPLES)
+@run_argument()
+@click.option("-f", "--follow", is_flag=True, help="Continue with new lines until the run ends.")
+@click.option("-n", "--number", "count", type=Number(0), default=10, show_default=True, metavar="N", help="So many.")
+@_choosing
+@click.pass_context
+def tail(ctx: click.Context, /, run: str, follow: bool, count: int, store: str | None, **options: Any) -> None:
+    """
+    Print the last log lines of a run; with -f, continue with new ones.
+
+    A line appears within a second of its call, from whichever process of the run. When the run ends or its process is
+    gone, a line on stderr says so, and the command exits with 0; Ctrl-C exits with 130.
+    """
+    found = the_run(ctx, store, run)
+    choice = _Choice.of(found, **options)
+    try:
+        place = Tail.at_end(found.folder) if follow else None
+        last = newest(choice.of_records(choice.newest_first()), count)
+        for _, entry in last:
+            choice.show(entry)
+        if place is not None:
+            # Records written between the two calls are in both results.
+            shown = {(record.writer, record.seq) for record, _ in last}
+            for record, entry in choice.of_records(_following(found, place)):
+                if (record.writer, record.seq) not in shown:
+                    choice.show(entry)
+            if not found.folder.is_dir():
+                raise FileNotFoundError(f"the run's folder is gone: {found.folder}")
+            error_line(_end_of(found))
+    except KeyboardInterrupt:
+        ctx.exit(130)
+
+
+@attrs.frozen(kw_only=True)
+class _Choice:
+    """The selection of a run's records, and how they are shown."""
+
+    run: Run
+    query: Query
+    text: str | None
+    all_kinds: bool
+    show: Callable[[LogEntry], None]
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        *,
+        level: int | None,
+        grep: str | None,
+        all_kinds: bool,
+        as_json: bool,
+        since: float | None = None,
+        until: float | None = None,
+    ) -> _Choice:
+        """Return the choice for a command's options."""
+        return cls(
+            run=run,
+            query=Query(min_level=level, start_time=since, end_time=until),
+            text=grep.lower() if grep else None,
+            all_kinds=all_kinds,
+            show=_show_json if as_json else Lines(run.start_time).print,
+        )
+
+    def oldest_first(self) -> Iterator[Record]:
+        """Return the run's records; without metrics, which most records are, if they are not selected."""
+        return read_journal(self.run.folder, pass_over=self._mark)
+
+    def newest_first(self) -> Iterator[Record]:
+        """Return the same, newest first."""
+        return read_backwards(self.run.folder, pass_over=self._mark)
+
+    @property
+    def _mark(self) -> bytes | None:
+        return None if self.all_kinds else METRICS_MARK
+
+    def of_records(self, source: Iterable[Record]) -> Iterator[tuple[Record, LogEntry]]:
+        """Yield the selected records of *source*, each with its entry."""
+        for record in source:
+            if self.all_kinds or isinstance(record, (LogLine, Gap)):
+                entry = entry_of(record, experiment_id=self.run.experiment_id, run_id=self.run.run_id)
+                if self.query.matches(entry) and (self.text is None or self.text in _searched(entry)):
+                    yield record, entry
+
+
+def _searched(entry: LogEntry) -> str:
+    extra = entry.extra
+    return f"{entry.message}\n{extra.get('exception') or ''}\n{extra.get('stack') or ''}".lower()
+
+
+def _show_json(entry: LogEntry) -> None:
+    click.echo(entry.to_json())
+
+
+def _following(run: Run, place: Tail) -> Iterator[Record]:
+    """Yield the records after *place* as they are written, until the run is over and all are read."""
+    is_over = False
+    while True:
+        found = place.read(_BATCH)
+        yield from found
+        if len(found) == _BATCH:
+            continue
+        if is_over:
+            return
+        # Checked before the next read, which then has all records from before the end.
+        is_over = run.status != RUNNING or not run.folder.is_dir()
+        if not is_over:
+            time.sleep(_INTERVAL)
+
+
+def _end_of(run: Run) -> str:
+    glance = run.glance()
+    if glance.status == CRASHED:
+        return "the run crashed: its process is gone, and no end was recorded"
+    took = f" after {duration(glance.duration)}" if glance.duration is not None else ""
+    return f"the run ended: {glance.status}{took}"

@@ -1,0 +1,84 @@
+"""`refunc report`: runs as one HTML file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+import click
+from rich.text import Text
+
+from refunc.runs.entries_file import whole_file
+from refunc.values.quantities import amount
+from refunc_commands.cli.failure import Number
+from refunc_commands.cli.finding import output_option, run_argument, store_option, the_run
+from refunc_commands.cli.screen import print_json, print_lines, shown
+from refunc_commands.report.content import MAX_POINTS, content_of
+from refunc_commands.report.page import page
+
+_EXAMPLES = """\b
+Examples:
+  refunc report resnet_v1
+  refunc report resnet_v1 resnet_v2 -o comparison.html
+  refunc report k3f9 -o - | gzip > report.html.gz"""
+
+
+@click.command(short_help="Write runs to one HTML file.", epilog=_EXAMPLES)
+@run_argument(nargs=-1, required=True)
+@output_option("The file to write; `-` is stdout. An existing file is replaced.", default="report.html")
+@click.option("--title", metavar="TEXT", help="The heading; by default the names of the runs.")
+@click.option(
+    "--max-points",
+    type=Number(100),
+    default=MAX_POINTS,
+    show_default=True,
+    metavar="N",
+    help="Draw at most N points in total.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object that describes the file.")
+@store_option
+@click.pass_context
+def report(
+    ctx: click.Context,
+    /,
+    runs: tuple[str, ...],
+    output: str,
+    title: str | None,
+    max_points: int,
+    as_json: bool,
+    store: str | None,
+) -> None:
+    """
+    Write a report of one or more runs: curves, params side by side, log, pictures, environment.
+
+    It is one self-contained HTML file: it opens offline, and loads and sends nothing. Of long curves, the lowest and
+    highest points are drawn, and the report says so.
+    """
+    found = [the_run(ctx, store, name) for name in dict.fromkeys(runs)]
+    heading = title or ", ".join(run.run_name for run in found)
+    content = content_of(
+        found, title=shown(heading)[:300], made=time.strftime("%Y-%m-%d %H:%M %Z"), max_points=max_points
+    )
+    document = page(content["title"], content).encode()
+    if output == "-":
+        sys.stdout.buffer.write(document)
+        sys.stdout.buffer.flush()
+        return
+    with whole_file(output, binary=True) as file:
+        file.write(document)
+    curves = [curve for chart in content["charts"]["list"] for curve in chart["curves"]]
+    facts = {
+        "file": os.path.realpath(output),
+        "bytes": len(document),
+        "runs": [run.run_id for run in found],
+        "charts": len(content["charts"]["list"]),
+        "points": sum(curve["of"] for curve in curves),
+        "points_drawn": sum(len(curve["y"]) for curve in curves),
+    }
+    if as_json:
+        print_json(facts)
+    else:
+        drawn = f"{facts['points_drawn']:,} of {facts['points']:,} points drawn"
+        of = f"{len(found)} run{'s' * (len(found) > 1)}, {facts['charts']} charts"
+        print_lines([Text(f"{shown(output)}: {amount(len(document))}, {of}, {drawn}")])

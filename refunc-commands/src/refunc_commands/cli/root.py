@@ -1,0 +1,170 @@
+"""
+`refunc` itself: its options, its commands, and the one line and exit code of a failure.
+
+A command is loaded when it is used: `refunc ls` imports no modules that only `refunc sync` needs. Commands are entry
+points of the group `refunc.commands`, refunc's own and those of other distributions. A broken one fails when it is
+run, and the others work.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Final
+
+import click
+
+from refunc import __version__
+from refunc.runs.errors import NoDescriptorError, RunError
+from refunc.runs.unreadable import fault_of
+from refunc_commands.cli.docstrings import with_help
+from refunc_commands.cli.failure import Failure, Fault, misused
+from refunc_commands.cli.finding import NAMED_RUN, store_option
+from refunc_commands.cli.screen import replace_unencodable, shown
+
+GROUP: Final = "refunc.commands"
+
+#: The distribution whose commands come first, and whose names others cannot take.
+_OWN: Final = "refunc-commands"
+#: The order of the help: the most used commands first, commands not named here last.
+_ORDER: Final = tuple("ls show compare plot export logs tail report import sync plugins doctor gc".split())
+
+#: System errors that naming another path fixes; others, such as a full disk, are not errors of the command line.
+_WRONG_PATHS: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+
+
+class Commands(click.Group):
+    """A group whose commands are loaded when they are used, and fail in one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names: refunc's own, then those of others."""
+        return list(_entries(ctx))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load the command; one of another distribution that cannot be loaded is replaced by one that reports it."""
+        entry = _entries(ctx).get(cmd_name)
+        if entry is None:
+            return None
+        return with_help(entry.load()) if _is_own(entry) else _loaded(entry)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that *args* begin with; the error for an unknown one lists the commands."""
+        if ctx.resilient_parsing or self.get_command(ctx, args[0]) is not None:
+            return super().resolve_command(ctx, args)
+        known = self.list_commands(ctx)
+        near = get_close_matches(args[0], known)
+        hint = f"Did you mean {', '.join(near)}?" if near else f"Commands: {', '.join(known)}."
+        raise click.UsageError(f"no command {args[0]!r}. {hint}", ctx)
+
+    def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
+        """Parse the options before the command's name."""
+        with _failures(str(info_name)):
+            return super().make_context(info_name, args, *rest, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command that the command line names."""
+        with _failures(ctx.command_path, ctx):
+            return super().invoke(ctx)
+
+
+def _entries(ctx: click.Context) -> dict[str, EntryPoint]:
+    """Return the commands by name: refunc's own, then those of other distributions, sorted."""
+    known: dict[str, EntryPoint] | None = ctx.meta.get(GROUP)
+    if known is None:
+        found = sorted(entry_points(group=GROUP), key=_order)
+        own = {entry.name: entry for entry in found if _is_own(entry)}
+        known = ctx.meta[GROUP] = {**own, **{entry.name: entry for entry in found if entry.name not in own}}
+    return known
+
+
+def _order(entry: EntryPoint) -> tuple[int, str]:
+    return _ORDER.index(entry.name) if entry.name in _ORDER else len(_ORDER), entry.name
+
+
+def _is_own(entry: EntryPoint) -> bool:
+    return entry.dist is not None and entry.dist.name == _OWN
+
+
+def _loaded(entry: EntryPoint) -> click.Command:
+    try:
+        command = entry.load()
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{entry.value} is not a click command")
+    except (Exception, SystemExit) as error:  # a foreign module may do anything
+        return _broken(entry, error)
+    return command
+
+
+def _broken(entry: EntryPoint, error: BaseException) -> click.Command:
+    owner = f" of {entry.dist.name}" if entry.dist is not None else ""
+    problem = f"the command {entry.name!r}{owner} cannot be loaded: {type(error).__name__}: {error}"
+
+    def fail() -> None:
+        raise Failure(problem)
+
+    return click.Command(
+        entry.name,
+        callback=fail,
+        short_help=shown(f"(broken: {type(error).__name__}: {error})"),
+        context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
+        add_help_option=False,
+    )
+
+
+@contextmanager
+def _failures(command: str, ctx: click.Context | None = None) -> Iterator[None]:
+    """Turn the errors of *command*, or of the subcommand that *ctx* has reached, into one line."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise click.exceptions.Exit(130) from None
+    except click.Abort:  # Ctrl-C or Ctrl-D at a question; the cursor is still on its line
+        click.echo(err=True)
+        raise click.exceptions.Exit(130) from None
+    except click.UsageError as error:
+        if isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):  # not an error before 8.2
+            raise
+        inner = ctx.invoked_subcommand if ctx is not None else None
+        raise misused(error, f"{command} {inner}" if inner else command) from error
+    except (BrokenPipeError, click.ClickException, click.exceptions.Exit):
+        raise  # `refunc ls | head -1`: click ends quietly
+    except RunError as error:
+        raise Failure(error.problem) from error
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        kind = Failure if isinstance(error, _WRONG_PATHS) else Fault
+        raise kind(f"{where}{error.strerror or error}") from error
+    except NoDescriptorError as error:
+        raise Fault(str(error)) from error
+    except Exception as error:  # from a run's contents, which may be hostile; without a run it is a bug in refunc
+        folder = ctx.meta.get(NAMED_RUN) if ctx is not None else None
+        if folder is None:
+            raise
+        raise Failure(str(fault_of(folder, error))) from error
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nExamples:\n  refunc ls -n 10\n  refunc show resnet_v1\n  refunc --store /data/experiments ls --json",
+)
+@click.version_option(__version__, prog_name="refunc", message="%(prog)s %(version)s")
+@store_option
+@click.pass_context
+def refunc(ctx: click.Context, store: str | None) -> None:
+    """
+    Read runs that refunc has written, and deliver them to trackers.
+
+    The store of runs is --store, else REFUNC_DIR, else the folder `experiments` here or in the nearest folder above.
+    """
+    ctx.obj = store
+    for stream in (sys.stdout, sys.stderr):
+        replace_unencodable(stream)
+
+
+with_help(refunc)

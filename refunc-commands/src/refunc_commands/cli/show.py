@@ -1,0 +1,188 @@
+"""`refunc show RUN`: everything about one run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from heapq import nsmallest
+from typing import Any
+
+import click
+from rich.cells import cell_len
+from rich.text import Text
+
+from refunc.journal.kinds import RUNNING
+from refunc.journal.reader import Account
+from refunc.journal.record import Artifact
+from refunc.runs.run import Run
+from refunc.runs.summary import MetricSummary
+from refunc.runs.table import flat
+from refunc.values.printable import printable
+from refunc.values.quantities import amount, duration
+from refunc_commands.cli.finding import run_argument, store_option, the_run
+from refunc_commands.cli.screen import (
+    BEST,
+    BEST_NOTES,
+    GUESSED_BEST,
+    STATUS_STYLES,
+    moment_text,
+    number,
+    plain,
+    print_json,
+    print_lines,
+    shown,
+    table,
+    window_width,
+)
+
+#: The most characters of a value on a terminal.
+_LONGEST = 1_000
+#: The most metrics in the table; the names in a run may be without number.
+_MOST_METRICS = 1_000
+
+_EXAMPLES = """\b
+Examples:
+  refunc show resnet_v1
+  refunc show k3f9
+  refunc show experiments/20261123-144539_resnet_v1_k3f9a2b7 --json"""
+
+
+@click.command(short_help="Show one run.", epilog=_EXAMPLES)
+@run_argument()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@store_option
+@click.pass_context
+def show(ctx: click.Context, run: str, as_json: bool, store: str | None) -> None:
+    """
+    Show one run: names, status, params, tags, results, metrics, artifacts, and the error that ended it.
+
+    RUN is an id or the unique beginning of one, a name (the newest run that has it), or the run's folder.
+    """
+    found = the_run(ctx, store, run)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        print_lines(_lines(found, found.to_dict(metrics=False), window_width()))
+
+
+def _lines(run: Run, facts: dict[str, Any], width: int | None) -> Iterator[Text]:
+    limit = _LONGEST if width is not None else None
+    yield from _pairs(_head(run, facts), limit, indent="")
+    for title in ("tags", "params", "results"):
+        if facts[title]:
+            yield from _section(title)
+            yield from _pairs(((name, Text(plain(value))) for name, value in flat(facts[title])), limit)
+    if run.summary.metrics:
+        yield from _section("metrics")
+        yield from _metrics(run.summary.metrics, width)
+    if facts["artifacts"]:
+        yield from _section("artifacts")
+        yield from _columns(
+            (shown(item.name), amount(item.size), shown(item.stored or f"not copied: {item.source}") + _missing(item))
+            for item in run.artifacts
+        )
+    if facts["error"]:
+        yield from _section("error")
+        yield Text("  " + printable(facts["error"].rstrip("\n"), indent="  "))
+    left_out = list(run.summary.left_out.told())
+    if left_out:
+        yield from _section("left out", "`refunc logs` shows all of it")
+        yield from (Text(f"  {line}", "yellow") for line in left_out)
+    told = list(_told(run.summary.account, live=facts["status"] == RUNNING))
+    if told:
+        yield from _section("journal", "not whole")
+        yield from (Text(f"  {line}", "yellow") for line in told)
+
+
+def _missing(artifact: Artifact) -> str:
+    """Return, in brackets, what a folder's copy lacks; empty if it is complete."""
+    told = []
+    if artifact.references:
+        size = amount(artifact.reference_bytes)
+        told.append(f"{artifact.references:,} of {artifact.files:,} files, {size}, not copied")
+    if artifact.left_out:
+        told.append(f"{artifact.left_out:,} left out")
+    return f"  ({'; '.join(told)})" if told else ""
+
+
+def _head(run: Run, facts: dict[str, Any]) -> Iterator[tuple[str, Text]]:
+    status, seconds = facts["status"], facts["duration"]
+    if status == RUNNING:
+        seconds = max(0.0, time.time() - run.start_time)  # the clock may have been set back
+    yield "run", Text(shown(facts["run_name"] or "-"), "bold")
+    yield "id", Text(shown(run.run_id))
+    same = facts["experiment_id"] == facts["experiment_name"]
+    yield "experiment", Text(shown(run.experiment_name) + ("" if same else f" (id {shown(run.experiment_id)})"))
+    if run.parent_id is not None:
+        yield "parent", Text(shown(run.parent_id))
+    yield "status", Text(shown(status), STATUS_STYLES.get(status, ""))
+    yield "started", Text(moment_text(run.start_time))
+    if seconds is not None:
+        so_far = {"running": " so far", "crashed": " to the last record"}.get(status, "")
+        yield "duration", Text(duration(seconds) + so_far)
+    if facts["script"]:
+        yield "script", Text(shown(facts["script"]))
+    if facts["host"]:
+        yield "host", Text(shown(facts["host"]))
+    yield "folder", Text(shown(run.folder))
+
+
+def _metrics(metrics: dict[str, MetricSummary], width: int | None) -> Iterator[Text]:
+    """Yield a table of the metrics, with the best value of each marked."""
+    titles = ["last", "min", "max", "mean", "count"]
+    head = [Text(""), *(Text(title, "dim") for title in titles)]
+    rows, marks = [], set()
+    for name in nsmallest(_MOST_METRICS, metrics):
+        metric = metrics[name]
+        cells = [Text(number(getattr(metric, title), 5)) for title in titles[:4]]
+        goal, mark = (metric.goal, BEST) if metric.goal else (metric.guessed_goal, GUESSED_BEST)
+        if goal and metric.best is not None:
+            best = titles.index(goal)
+            cells[best] = Text(cells[best].plain + mark, "bold green")
+            marks.add(mark)
+        count = f"{metric.count:,}" + (f" ({metric.nans:,} NaN)" if metric.nans else "")
+        rows.append([Text(shown(name), "dim"), *cells, Text(count)])
+    yield from table(head, rows, width, dispensable=(4, 5, 2, 3))
+    if len(metrics) > len(rows):
+        yield Text(f"  and {len(metrics) - len(rows):,} more; --json has them all", "dim")
+    for mark, note in BEST_NOTES.items():
+        if mark in marks:
+            yield Text(f"  {mark} {note}", "dim")
+
+
+def _section(title: str, note: str = "") -> Iterator[Text]:
+    yield Text("")
+    yield Text.assemble((title, "bold"), (f"  ({note})" if note else "", "dim"))
+
+
+def _pairs(pairs: Iterable[tuple[str, Text]], limit: int | None, indent: str = "  ") -> Iterator[Text]:
+    """Yield `name  value` with the values aligned; a value longer than *limit* is cut, with a note."""
+    rows = [(shown(name), value) for name, value in pairs]
+    size = min(40, max((cell_len(name) for name, _ in rows), default=0))
+    for name, value in rows:
+        if limit is not None and len(value.plain) > limit:
+            note = f"… ({len(value.plain):,} characters; --json has them all)"
+            value = Text(value.plain[:limit] + note, value.style)
+        yield Text.assemble(indent, (name + " " * (size - cell_len(name)), "dim"), "  ", value)
+
+
+def _columns(rows: Iterable[tuple[str, str, str]]) -> Iterator[Text]:
+    """Yield a name, a right-aligned number, and a last cell."""
+    table = list(rows)
+    first = min(40, max(cell_len(row[0]) for row in table))
+    second = max(cell_len(row[1]) for row in table)
+    for name, amount_, last in table:
+        padded = name + " " * (first - cell_len(name))
+        yield Text.assemble("  ", (padded, "dim"), "  ", " " * (second - cell_len(amount_)), amount_, "  ", last)
+
+
+def _told(account: Account, *, live: bool) -> Iterator[str]:
+    """Yield one line for each kind of loss; the unfinished line of a live writer is not one."""
+    if account.dropped:
+        yield f"{account.dropped:,} records were dropped by the writer: the disk accepted no more"
+    if account.missing:
+        yield f"{account.missing:,} records are missing: no line has their numbers"
+    if account.damaged:
+        yield f"{account.damaged:,} lines or files are damaged or unreadable, and were skipped"
+    if account.torn and not live:
+        yield f"{account.torn:,} lines are unfinished: the writer was stopped while writing"

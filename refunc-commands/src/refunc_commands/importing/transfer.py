@@ -1,0 +1,194 @@
+"""
+Writing a run of another tracker as a run of refunc, with the writer of trainings, and counting the result.
+
+The run is written to a hidden folder of the store and renamed into place when it is complete: an import that is killed
+leaves no partial run, and the next import starts it again. Its origin is recorded in its `run.json`, as `imported`, so
+a run is recognised whatever the name of its folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from refunc import __version__
+from refunc.journal import kinds
+from refunc.journal import record as records
+from refunc.journal.reader import Account, read_journal
+from refunc.logging.active.run import ActiveRun
+from refunc.outlets.replaced import IMPORT, passage
+from refunc.runs.store import Store
+from refunc.values.jsonable import jsonable
+from refunc.values.names import folder_name, unique_slug
+from refunc_commands.importing.admission import Admission
+from refunc_commands.importing.problems import Problems, SourceError
+from refunc_commands.importing.source import Counter, Counts, SourceRun
+
+#: The most characters in the queue, which itself counts records; records of a source may be large.
+_QUEUED = 4 << 20
+
+
+@attrs.frozen(kw_only=True)
+class Outcome:
+    """The result of importing one source run."""
+
+    run: SourceRun
+    run_id: str
+    folder: Path
+    read: Counts
+    wrote: Counts
+    problems: list[str]
+    left_out: int
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the counts written equal the counts read."""
+        return self.read == self.wrote
+
+
+def known_runs(store: Store) -> dict[tuple[str, str], str]:
+    """Return the id of each imported run in *store*, by tracker and id there."""
+    found = {}
+    for run in store:
+        imported = run.birth.get("imported")
+        if isinstance(imported, dict):
+            found[str(imported.get("from")), str(imported.get("id"))] = run.run_id
+    return found
+
+
+def transfer(run: SourceRun, store: Path, *, run_id: str, parent_id: str | None) -> Outcome:
+    """
+    Write *run* into *store*, which need not exist, and read it back.
+
+    Raises:
+        SourceError: It cannot be read, or is too large. Nothing is left in the store, as for any other error.
+        OSError: It cannot be read or written.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    draft = passage(store, IMPORT)
+    name = folder_name(run.start_time, run.name or run.experiment, run_id)
+    try:
+        read, problems = _write(run, draft / name, run_id, parent_id)
+        account = Account()
+        wrote = Counter()
+        for record in read_journal(draft / name, account):
+            wrote.add(record)
+        if account != Account():
+            problems.add(f"the written journal is not complete: {account}")
+        os.rename(draft / name, store / name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    return Outcome(
+        run=run,
+        run_id=run_id,
+        folder=store / name,
+        read=read,
+        wrote=wrote.counts,
+        problems=problems.lines(),
+        left_out=problems.left_out,
+    )
+
+
+def _write(run: SourceRun, folder: Path, run_id: str, parent_id: str | None) -> tuple[Counts, Problems]:
+    problems, read = Problems(), Counter()
+    active = ActiveRun(folder, _birth(run, run_id, parent_id), durability="async")
+    with _let_go(active):
+        active.start()
+        admission, written = Admission(run, problems), 0
+        for record in run.records(problems):
+            read.add(record)
+            for one in admission.admitted(record):
+                _put(active, one, run, problems)
+            if admission.weight - written > _QUEUED:
+                written = admission.weight
+                active.writer.flush()
+        if run.status is not None:
+            active.end(run.status, error=run.error, moment=run.end_time or run.start_time)
+        if not active.writer.flush(sync=True) or active.writer.dropped:
+            raise OSError(
+                f"the journal could not be written completely: {active.writer.dropped:,} records were dropped"
+            )
+    return read.counts, problems
+
+
+@contextlib.contextmanager
+def _let_go(active: ActiveRun) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        active.leave()
+
+
+def _birth(run: SourceRun, run_id: str, parent_id: str | None) -> dict[str, Any]:
+    return {
+        "format": kinds.FORMAT,
+        "run_id": run_id,
+        "run_name": run.name,
+        "experiment_id": unique_slug(run.experiment, "experiment"),
+        "experiment_name": run.experiment,
+        "parent_id": parent_id,
+        "attempt": 1,
+        "start_time": run.start_time,
+        "logger": run.tracker,
+        "host": run.host,
+        "pid": None,
+        "python": run.python,
+        "refunc": __version__,
+        "script": run.script,
+        "imported": {"from": run.tracker, "id": run.id, "place": str(run.place), "time": time.time()},
+    }
+
+
+def _put(active: ActiveRun, record: records.Record, run: SourceRun, problems: Problems) -> None:
+    """Queue *record* for the run's journal; an artifact is stored first."""
+    moment, logger = record.time, record.logger or active.birth["logger"]
+    match record:
+        case records.Metrics():
+            place = {"step": record.step, "epoch": record.epoch, "other": record.other}
+            fields = {key: value for key, value in place.items() if value is not None and value != {}}
+            active.put(kinds.METRICS, {**fields, "metrics": record.metrics, "logger": logger}, moment)
+        case records.Params():
+            active.put(kinds.PARAMS, {"params": record.params, "logger": logger}, moment)
+        case records.Tags():
+            active.put(kinds.TAGS, {"tags": record.tags, "logger": logger}, moment)
+        case records.Define():
+            words = {"goal": record.goal, "step_metric": record.step_metric, "summary": record.summary}
+            known = {key: value for key, value in words.items() if value is not None}
+            active.put(kinds.DEFINE, {"name": record.name, **known, "logger": logger}, moment)
+            active.is_defined = True
+        case records.LogLine():
+            line: dict[str, Any] = {"level": record.level, "message": record.message, "logger": logger}
+            values = {"step": record.step, "metrics": record.metrics, "other": record.other, "extra": record.extra}
+            line.update((key, value) for key, value in values.items() if value is not None and value != {})
+            active.put(kinds.LOG, line, moment)
+        case records.Artifact():
+            active.put(kinds.ARTIFACT, {**_stored(active, record, run, problems), "logger": logger}, moment)
+        case _:
+            raise TypeError(f"records of the type {type(record).__name__} cannot be imported.")
+
+
+def _stored(active: ActiveRun, record: records.Artifact, run: SourceRun, problems: Problems) -> dict[str, Any]:
+    """Store the artifact's file and return its fields; a file in a bucket or an unreadable one becomes a reference."""
+    fields: dict[str, Any] = {"source": record.source}
+    if "://" not in record.source:
+        path = Path(record.source)
+        try:
+            # Checked again where it is opened: no reader of a source can have a file outside of it copied.
+            if (reason := run.files.refusal(path)) is not None:
+                raise SourceError(reason)
+            fields = active.store(path, copy=None)
+        except (SourceError, OSError) as error:
+            problems.leave_out(record.name, f"it was not copied: {getattr(error, 'strerror', None) or error}")
+    fields["name"] = record.name
+    if record.type is not None:
+        fields["type"] = record.type
+    if record.metadata:
+        fields["metadata"] = jsonable(record.metadata)
+    return fields

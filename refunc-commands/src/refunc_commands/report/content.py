@@ -1,0 +1,291 @@
+"""The data that a report shows of its runs, as plain JSON of a bounded size."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from refunc import __version__
+from refunc.journal.opening import opened
+from refunc.journal.record import Artifact, LogLine
+from refunc.runs.run import Run
+from refunc.runs.series import FEWEST, Series
+from refunc.runs.summary import MetricSummary
+from refunc.runs.table import flat
+from refunc.values.jsonable import spell_nonfinite
+from refunc.values.levels import WARNING, written_level
+from refunc.values.printable import printable
+from refunc.values.quantities import amount, duration
+from refunc_commands.report.room import Room, encoded
+
+#: The most points drawn, of all curves together; and the share that each curve has at least.
+MAX_POINTS = 24_000
+MAX_CURVE = 1_200
+#: The most curves drawn; the values of further metrics are only in the table.
+_CURVES = 400
+#: Log lines of all runs together, and characters of each.
+_LINES = 1_000
+_LINE = 1_000
+#: Characters of a param's or tag's value, and of a run's name and environment.
+_VALUE = 2_000
+_FACT = 200
+#: Bytes of the page's content, and of its parts, of all runs together; charts get the rest.
+_PAGE = 1_900_000
+_PARTS = {"params": 120_000, "tags": 40_000, "values": 120_000, "artifacts": 60_000, "lines": 250_000, "error": 40_000}
+#: Bytes that pictures leave to charts.
+_CHARTS = 500_000
+_PICTURES = {b"\x89PNG\r\n\x1a\n": "png", b"\xff\xd8\xff": "jpeg", b"GIF8": "gif"}
+#: Bytes of one picture, and of all together.
+_PICTURE_BYTES = 300_000
+_ALL_PICTURES_BYTES = 600_000
+
+
+def content_of(runs: list[Run], *, title: str, made: str, max_points: int = MAX_POINTS) -> dict[str, Any]:
+    """
+    Return the data of a report of *runs*.
+
+    Args:
+        made: When the report was made, as text.
+        max_points: The most points that are drawn, of all curves together. Of longer curves the lowest and highest of
+            equal parts stay, both ends, and NaN.
+    """
+    room = Room(_PAGE)
+    found = [_run(run, room, len(runs)) for run in runs]
+    pictures = [_ALL_PICTURES_BYTES]
+    for run, part in zip(runs, found, strict=True):
+        for artifact, item in zip(run.artifacts, part["artifacts"], strict=False):
+            item["picture"] = picture = _picture(run, artifact, pictures, room.left - _CHARTS)
+            room.left -= len(picture or "")
+    return {
+        "title": title,
+        "made": f"{made} by refunc {__version__}",
+        "runs": found,
+        "charts": _charts(runs, max_points, room),
+    }
+
+
+def _run(run: Run, room: Room, runs: int) -> dict[str, Any]:
+    facts = run.to_dict(metrics=False)
+    metrics = run.summary.metrics
+    took = facts["duration"]
+    head = {
+        "name": _short(facts["run_name"] or facts["run_id"], _FACT),
+        "facts": {
+            "status": _short(facts["status"], _FACT),
+            "experiment": _short(facts["experiment_name"], _FACT),
+            "id": _short(facts["run_id"], _FACT),
+            "started": _moment(run.start_time),
+            "duration": duration(took) if took is not None else "",
+        },
+        "environment": _environment(run, facts),
+    }
+    room.left -= len(encoded(head))
+    log = _log(run, _LINES // runs)
+    error = printable((facts["error"] or "")[-20_000:], indent="").splitlines(keepends=True)
+    parts = {
+        "params": [(_short(name), _short(_text(value))) for name, value in flat(facts["params"])],
+        "tags": [(_short(name), _short(value)) for name, value in facts["tags"].items()],
+        "values": _Each(sorted(metrics), lambda name: (_short(name), _values(metrics[name]))),
+        "artifacts": _Each(run.artifacts, _artifact),
+        "lines": log["lines"][::-1],
+        "error": error[::-1],
+    }
+    kept: dict[str, Any] = {part: room.kept(items, _PARTS[part] // runs) for part, items in parts.items()}
+    left_out = [
+        f"{len(kept[part]):,} of {len(items):,} {part} are in this report"
+        for part, items in parts.items()
+        if part not in ("lines", "error") and len(kept[part]) < len(items)
+    ]
+    return {
+        **head,
+        "left_out": [*run.summary.left_out.told(), *left_out],
+        **{part: dict(kept[part]) for part in ("params", "tags", "values")},
+        "artifacts": kept["artifacts"],
+        "lines": kept["lines"][::-1],
+        "lines_of": log["lines_of"],
+        "error": "".join(kept["error"][::-1]) or ("".join(error)[-2_000:] if error else ""),
+    }
+
+
+@attrs.frozen
+class _Each(Collection[Any]):
+    """The results of *make* for each of *items*, made lazily."""
+
+    items: Sequence[Any]
+    make: Callable[[Any], Any]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self.make, self.items)
+
+    def __contains__(self, item: object) -> bool:
+        return any(item == each for each in self)
+
+
+def _values(metric: MetricSummary) -> dict[str, Any]:
+    return {"numbers": [metric.last, metric.min, metric.max, metric.count], "goal": metric.goal} | (
+        {"guess": metric.guessed_goal} if metric.guessed_goal else {}
+    )
+
+
+def _environment(run: Run, facts: dict[str, Any]) -> dict[str, str]:
+    """Return where the run ran, as far as known; without the run's folder, because a report is sent to others."""
+    imported = run.birth.get("imported")
+    known = {
+        **{name: facts[name] for name in ("script", "host", "pid", "python", "refunc")},
+        "parent": facts["parent_id"],
+        "imported from": imported.get("from") if isinstance(imported, dict) else None,
+        "journal": ", ".join(f"{count:,} {name}" for name, count in facts["journal"].items() if count) or "whole",
+    }
+    return {name: _short(_text(value), _FACT) for name, value in known.items() if value is not None}
+
+
+def _charts(runs: list[Run], max_points: int, room: Room) -> dict[str, Any]:
+    having: dict[str, list[int]] = {}
+    for number, run in enumerate(runs):
+        for name, metric in run.summary.metrics.items():
+            if metric.count:
+                having.setdefault(name, []).append(number)
+    names = sorted(having, key=lambda name: (name.startswith("system/"), name))
+    shown: list[str] = []
+    count = 0
+    for name in names:
+        if count + len(having[name]) > _CURVES:
+            break
+        shown.append(name)
+        count += len(having[name])
+    found = [run.series_of([name for name in shown if at in having[name]]) for at, run in enumerate(runs)]
+    most = _fair_share([len(series) for each in found for series in each.values()], max_points)
+    charts = (
+        {"name": _short(name), "curves": [_curve(number, found[number][name], most) for number in having[name]]}
+        for name in shown
+    )
+    drawn = room.kept(charts, room.left)
+    return {"left_out": len(names) - len(drawn), "list": drawn}
+
+
+def _fair_share(lengths: list[int], max_points: int) -> int:
+    """Return the most points of one curve so that all have *max_points* in total; short ones leave room for others."""
+    room, share = max_points, max_points
+    for place, length in enumerate(sorted(lengths)):
+        share = room // (len(lengths) - place)
+        if length > share:
+            break
+        room -= length
+    return max(FEWEST, min(MAX_CURVE, share))
+
+
+def _curve(run: int, series: Series, most: int) -> dict[str, Any]:
+    drawn = series.numbered().downsample(most)
+    return {
+        "run": run,
+        "of": len(series),
+        "odd": sum(not math.isfinite(value) for value in series.values),
+        "x_name": _short(drawn.x_name),
+        "x": [None if value is None or value != value else _digits(value, 12) for value in drawn.x],
+        "y": [_digits(value, 7) for value in drawn.values],
+    }
+
+
+def _digits(value: float, digits: int) -> float | int:
+    """Return *value* rounded to *digits* significant digits."""
+    if not math.isfinite(value):
+        return value
+    rounded = float(f"{value:.{digits}g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+
+
+def _log(run: Run, most: int) -> dict[str, Any]:
+    """Return the newest lines: half of any level, then older warnings and errors."""
+    count = 0
+    kept: list[LogLine] = []
+    grave: list[LogLine] = []
+    for record in run.records():
+        if not isinstance(record, LogLine):
+            continue
+        count += 1
+        kept.append(record)
+        if len(kept) > most:
+            gone = kept[: most // 2]
+            del kept[: most // 2]
+            grave = [*grave, *(line for line in gone if written_level(line.level) >= WARNING)][-most // 2 :]
+    kept = kept[-most // 2 :] if len(kept) + len(grave) > most else kept
+    lines = [*grave, *kept]
+    return {"lines_of": count, "lines": [_line(line) for line in lines]}
+
+
+def _line(line: LogLine) -> list[Any]:
+    text = line.message
+    values = {**line.metrics, **line.other}
+    if values:
+        text += "  " + " ".join(f"{name}={_text(value)}" for name, value in values.items())
+    if line.exception:
+        text += "\n" + line.exception[-_LINE:]
+    return [_moment(line.time), _short(line.level), _short(line.logger), _short(text, 2 * _LINE)]
+
+
+def _artifact(artifact: Artifact) -> dict[str, Any]:
+    return {
+        "name": _short(artifact.name),
+        "size": amount(artifact.size),
+        "type": _short(artifact.type or ""),
+        "where": _short(artifact.stored or f"not copied: {artifact.source}"),
+        "picture": None,
+    }
+
+
+def _picture(run: Run, artifact: Artifact, room: list[int], left: int) -> str | None:
+    """Return the artifact as a data URL if it is a picture that is stored in the run and fits the report."""
+    limit = min(_PICTURE_BYTES, room[0], left * 3 // 4 - 100)
+    if artifact.stored is None or artifact.size > limit:
+        return None
+    path = run.folder / artifact.stored
+    if not _lies_in(path, run.folder):
+        return None
+    try:
+        with opened(path) as file:
+            data = file.read(limit + 1)
+    except OSError:
+        return None
+    kind = next((kind for magic, kind in _PICTURES.items() if data.startswith(magic)), None)
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        kind = "webp"
+    if kind is None or len(data) > limit:
+        return None
+    room[0] -= len(data)
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _lies_in(path: Path, folder: Path) -> bool:
+    """Whether *path* is a file of the run: a foreign journal may name any file of this machine."""
+    try:
+        return path.is_file() and path.resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError):
+        return False
+
+
+def _text(value: Any) -> str:
+    """Return *value* as a person writes it: text without quotes, the rest as JSON."""
+    return value if isinstance(value, str) else json.dumps(spell_nonfinite(value), ensure_ascii=False)
+
+
+def _short(value: str, limit: int = _VALUE) -> str:
+    """Return *value* with invisible characters escaped, cut if it is long."""
+    text = value if len(value) <= limit else f"{value[:limit]}… ({len(value):,} characters)"
+    return printable(text, indent="")
+
+
+def _moment(seconds: float) -> str:
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (OverflowError, OSError, ValueError):
+        return "?"

@@ -1,0 +1,8 @@
+"""
+Upkeep of a store: checking it for problems, and freeing space.
+
+    checks   the checks of `refunc doctor`
+    drafts   finding leftover drafts
+    folding  joining the segments of a run
+    space    measuring and freeing space
+"""

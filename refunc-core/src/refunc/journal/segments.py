@@ -1,0 +1,279 @@
+"""
+The content of a segment: its bytes become whole lines, and each line a record or an entry in the account. Every reader
+uses this.
+
+A line ends with a newline; the bytes after the last one are *torn*, and not written yet. A line is damaged if it has
+`MAX_LINE_BYTES` or more, or a zero byte, as in a hole. It is skipped, however long it is, and the lines after its
+newline are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+import attrs
+
+from refunc.journal import kinds
+from refunc.journal.codec import MAX_LINE_BYTES, decode_line
+from refunc.journal.holes import NUL, data_before
+from refunc.journal.numbers import Numbers
+from refunc.journal.pieces import Segment, Slice
+from refunc.journal.record import Gap, Record, record_of
+from refunc.values.jsonable import INT64_MAX
+
+#: The most that is read at once of a line that began in an earlier block: the earlier part is copied each time.
+_MAX_BLOCK_BYTES = 4 << 20
+#: Bytes that are read at a time to skip a line, to count lines, or to find the end.
+_LARGE_BLOCK_BYTES = 1 << 20
+#: Bytes that hold the first line of nearly every segment.
+_HEADER_BYTES = 4_096
+
+
+@attrs.define
+class Account:
+    """Counts of everything besides records that a reader found. All are 0 for a whole journal."""
+
+    torn: int = 0  # unfinished lines at the end of a segment
+    damaged: int = 0  # lines that fail their checksum, and files that cannot be read
+    missing: int = 0  # sequence numbers without a line
+    dropped: int = 0  # records that the writer reported as dropped
+    duplicates: int = 0  # lines written twice after a disk error; each record is read once
+
+    def __add__(self, other: Account) -> Account:
+        """Return both accounts as one."""
+        return Account(*(getattr(self, field.name) + getattr(other, field.name) for field in attrs.fields(Account)))
+
+
+# -- from bytes to lines -----------------------------------------------------------------------------------------------
+
+
+class Lines:
+    """
+    The whole lines of a segment from an offset on, without their newlines, a block at a time.
+
+    Between two blocks no file is open. Another object can go on later at this one's `offset`.
+    """
+
+    def __init__(self, segment: Segment, offset: int, account: Account, size: int) -> None:
+        """
+        Args:
+            offset: The start: 0, or another object's `offset`.
+            account: Counts each line that is skipped.
+            size: Bytes that are read at a time; more for a longer line.
+        """
+        self._segment, self._account, self._size = segment, account, size
+        #: The start and end of the lines that were yielded last.
+        self.begin = self.offset = offset
+        #: The bytes after `offset`, which are not a line yet: "torn", or "long" if they are damaged already.
+        self.unfinished = ""
+
+    def __iter__(self) -> Iterator[list[bytes]]:
+        """
+        Yield the lines of each block.
+
+        Raises:
+            OSError: The segment cannot be read, or is cut off; the lines before that were yielded.
+            NoDescriptorError: Too many files are open.
+        """
+        size, is_first = self._size, True
+        while True:
+            with self._segment.opened() as file:
+                # An earlier reading may have stopped within a line that was already too long.
+                is_within = is_first and self.offset > 0 and file.read(self.offset - 1, 1) not in (b"\n", b"")
+                if is_within and not self._pass_line(file, self.offset):
+                    return
+                is_first = False
+                block = file.read(self.offset, size)
+                end = block.rfind(b"\n") + 1
+                is_last = len(block) < size or self.offset + len(block) >= file.size
+                if not end:
+                    if len(block) >= MAX_LINE_BYTES or (NUL in block and not is_last):
+                        if not self._pass_line(file, self.offset + len(block), is_long=len(block) >= MAX_LINE_BYTES):
+                            return
+                    elif is_last:
+                        self.unfinished = ("long" if NUL in block else "torn") if block else ""
+                        file.check_whole()
+                        return
+                    else:
+                        size = min(4 * size, MAX_LINE_BYTES)
+                    continue
+            size = self._size
+            yield from self._given(block[: end - 1].split(b"\n"), end)
+            if is_last and end == len(block) and not file.is_cut:
+                return
+
+    def _given(self, lines: list[bytes], size: int) -> Iterator[list[bytes]]:
+        """Yield *lines*, *size* bytes with their newlines, except those that are too long."""
+        if size <= MAX_LINE_BYTES:
+            self.begin, self.offset = self.offset, self.offset + size
+            yield lines
+            return
+        for is_too_long, run in groupby(lines, lambda line: len(line) >= MAX_LINE_BYTES):
+            some = list(run)
+            self.begin, self.offset = self.offset, self.offset + sum(map(len, some)) + len(some)
+            if is_too_long:
+                self._account.damaged += len(some)
+            else:
+                yield some
+
+    def _pass_line(self, file: Slice, offset: int, *, is_long: bool = True) -> bool:
+        """Skip the line at *offset*; False if it has no end yet. Raises OSError."""
+        while (begin := file.data_from(offset)) is not None and (block := file.read(begin, _LARGE_BLOCK_BYTES)):
+            end = block.find(b"\n") + 1
+            if end:
+                self._account.damaged += 1
+                self.offset = begin + end
+                return True
+            offset = begin + len(block)
+        self.unfinished = "long"
+        if is_long:  # it is damaged in any case, so it is not read again
+            self.offset = max(offset, file.size)
+        file.check_whole()
+        return False
+
+
+def lines_backwards(segment: Segment, failures: list[OSError], size: int) -> Iterator[bytes]:
+    """
+    Yield the whole lines of *segment*, last first. Between two blocks of it no file is open.
+
+    Args:
+        failures: Filled with the errors of the segment, or of a part of it.
+        size: Bytes that are read at a time.
+    """
+    position, tail = -1, b""
+    pieces: list[tuple[int, int]] = []
+    try:
+        while position:
+            with segment.opened() as file:
+                if position < 0:
+                    position = file.size
+                    failures += _fault_of(file)
+                wanted = min(max(size, len(tail)), _MAX_BLOCK_BYTES, position)
+                position -= wanted
+                block = file.read(position, wanted)
+                has_hole = NUL in block
+                pieces = pieces or file.extents() if has_hole else pieces
+            head, *whole = (block + tail).split(b"\n")
+            # The last piece is after the last newline: empty, or a line that is torn or was yielded already.
+            yield from (line for line in reversed(whole[:-1]) if len(line) < MAX_LINE_BYTES)
+            tail = head + b"\n" if whole else head
+            if len(tail) > MAX_LINE_BYTES:
+                tail = b""  # not one of our records: its remaining bytes are dropped like a torn line
+            if has_hole and (before := data_before(pieces, position)) < position:
+                position, tail = before, b""
+        if tail.endswith(b"\n"):
+            yield tail[:-1]
+    except OSError as error:  # one file that cannot be read must not hide the others
+        failures.append(error)
+
+
+def _fault_of(file: Slice) -> list[OSError]:
+    try:
+        file.check_whole()
+    except OSError as error:
+        return [error]
+    return []
+
+
+def end_of_lines(segment: Segment) -> int:
+    """Return the offset after the last whole line of *segment*. Raises OSError."""
+    with segment.opened() as file:
+        position = file.size
+        pieces: list[tuple[int, int]] | None = None
+        while position > 0:
+            start = max(0, position - _LARGE_BLOCK_BYTES)
+            block = file.read(start, position - start)
+            end = block.rfind(b"\n") + 1
+            if end:
+                return start + end
+            position = start
+            if NUL in block:
+                pieces = file.extents() if pieces is None else pieces
+                position = data_before(pieces, position)
+    return 0
+
+
+def count_lines(segment: Segment, offset: int) -> int:
+    """Return how many lines end in *segment* after *offset*. Raises OSError."""
+    count = 0
+    with segment.opened() as file:
+        while (begin := file.data_from(offset)) is not None:
+            block = file.read(begin, _LARGE_BLOCK_BYTES)
+            if not block:
+                break
+            count += block.count(b"\n")
+            offset = begin + len(block)
+    return count
+
+
+# -- from lines to records ---------------------------------------------------------------------------------------------
+
+
+@attrs.define
+class Intake:
+    """
+    The records in one writer's lines, from all its segments, each once, and an account of the rest.
+
+    `logger` is the logger of records that do not name one; it comes from the header of their segment.
+    """
+
+    writer: str
+    logger: str = ""
+    numbers: Numbers = attrs.Factory(Numbers)
+    account: Account = attrs.Factory(Account)
+
+    def record(self, line: bytes) -> Record | None:
+        """Return the record in *line*; None if there is none, or it was read before."""
+        fields = decode_line(line)
+        if fields is None:
+            self.account.damaged += 1
+            return None
+        if fields.get("kind") == kinds.SEGMENT:
+            self.logger = str(fields.get("logger", ""))
+            return None
+        record = record_in(fields, self.writer, self.logger)
+        if record is None:
+            self.account.damaged += 1
+            return None
+        if not self.numbers.take(record.seq):
+            self.account.duplicates += 1
+            return None
+        if isinstance(record, Gap):
+            self.account.dropped += record.dropped
+        return record
+
+    def earlier_record(self, line: bytes) -> Record | None:
+        """Return the record in *line* when reading backwards, where lines are not counted."""
+        fields = decode_line(line)
+        if fields is None or fields.get("kind") == kinds.SEGMENT:
+            return None
+        record = record_in(fields, self.writer, self.logger)
+        # Negated, numbers rise backwards too.
+        return record if record is not None and self.numbers.take(-record.seq) else None
+
+
+def record_in(fields: dict[str, Any], writer: str, logger: str) -> Record | None:
+    """Return the record in a decoded line of *writer*, in a segment whose lines come from *logger* by default."""
+    fields["writer"] = writer
+    fields.setdefault("logger", logger)
+    record = record_of(fields)
+    # A writer counts from 0, and without a number it is unknown whether a record was read before.
+    return record if record is not None and 0 <= record.seq <= INT64_MAX else None
+
+
+def header_of(segment: Segment) -> dict[str, Any]:
+    """Return the members of the first line of *segment*; none if it is not a header. Raises OSError."""
+    lines = Lines(segment, 0, Account(), _HEADER_BYTES)
+    first = next(iter(lines), None)
+    fields = decode_line(first[0]) if first is not None and lines.begin == 0 else None
+    return fields if fields is not None and fields.get("kind") == kinds.SEGMENT else {}
+
+
+def logger_of(segment: Segment) -> str:
+    """Return the logger of lines of *segment* that do not name one, from its header."""
+    try:
+        return str(header_of(segment).get("logger", ""))
+    except OSError:
+        return ""

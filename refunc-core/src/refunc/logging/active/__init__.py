@@ -1,0 +1,16 @@
+"""
+Active runs: those that this process writes to, from their start to their end.
+
+    aside       records that are in no run
+    bests       the best values so far
+    exits       whether SystemExit ended the script
+    nowhere     a run that writes nothing: REFUNC_MODE=disabled
+    outcome     how a run ended, told from the exception
+    parent_run  a parent process's run, and writing to it from a child
+    parents     which run a new one lies in
+    place       the step and the epoch of one logger in one run
+    results     names of results
+    run         a run
+    started     runs that were started without a block
+    waiting     records that wait in memory for a run
+"""

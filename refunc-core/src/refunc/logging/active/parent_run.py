@@ -1,0 +1,294 @@
+"""
+The runs of other processes: how a child of `multiprocessing` finds its parent's run and writes to it.
+
+A forked child inherits the run. A child that was spawned, or comes from a fork server, looks for it: first in the
+folder that its parent named, then in the stores. So does the child of a child. Other subprocesses have runs of their
+own.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from refunc.journal.kinds import RUNNING
+from refunc.journal.opening import NoDescriptorError
+from refunc.logging.active.run import START_FIELDS, ActiveRun, living_run, living_runs
+from refunc.logging.notices import warn_once
+from refunc.outlets.file import NO_DESCRIPTOR, LockProbe
+from refunc.processes.parent import Legacy, bequeath, legacy, own_token, parent_pid
+from refunc.values.paths import store_path
+
+if TYPE_CHECKING:
+    from refunc.runs.run import Run
+
+#: Seconds between two searches for a parent's run that was not found.
+LOOK_AGAIN = 1.0
+#: Seconds for which the other process is assumed to be in the same run: less than ending one and opening another takes.
+_STILL = 0.001
+
+_looked_at = -LOOK_AGAIN
+
+#: The message of this process's parent.
+_inherited: Legacy | None = None
+#: The ancestors of the process that this one was forked from, nearest first.
+_above_maker: tuple[int, ...] = ()
+
+#: The runs of other processes by their ids, except those that were left. A worker unpickles its tracker for each task,
+#: and drops it in between: without these, each task would have a file of its own.
+_kept: dict[str, ActiveRun] = {}
+#: How many of these runs are over but keep their files open, because no newer run is in their store.
+_MOST_OVER = 16
+
+
+class BorrowedRun:
+    """
+    A run that another process opened, and that this process may write to, as a writer of its own.
+
+    It lasts beyond the owner's end, because a worker's records may come late, until the owner has another run: a pool
+    that outlives a run logs into the next one.
+    """
+
+    def __init__(self, folder: Path, birth: Mapping[str, Any]) -> None:
+        self._folder = folder
+        self._host, self._pid = birth.get("host"), birth.get("pid")
+        #: Whether the run is over and its owner has another one: then it is never again the one to write to.
+        self.is_superseded = False
+        self._can_be_seen = True
+        self._look_at = 0.0
+        self._store_changed = 0
+        self._ask_owner_at = 0.0
+        self._is_owners = True
+        self._probe: LockProbe | None = None
+
+    def lasts(self) -> bool:
+        """
+        Whether the run is still the one to write to; asks the file system at most every millisecond.
+
+        If no descriptor is left to check, it is not: records logged then might belong to the next run.
+        """
+        if not self.is_superseded and time.monotonic() >= self._look_at:
+            self._look_at = time.monotonic() + _STILL
+            try:
+                self.is_superseded = self._has_successor()
+                self._can_be_seen = True
+            except (OSError, NoDescriptorError) as error:  # the store cannot be read: only this run is known
+                self._can_be_seen = error.errno not in NO_DESCRIPTOR
+                if not self._can_be_seen:
+                    self._look_at = time.monotonic() + LOOK_AGAIN
+                    _warn_no_descriptor()
+            if self.is_superseded:
+                self.close()
+        return self._can_be_seen and not self.is_superseded
+
+    def is_owner_in_it(self) -> bool:
+        """Whether the run is known not to be over; raises OSError."""
+        return self._is_locked() is True
+
+    def close(self) -> None:
+        """Close the file that is checked, once no other thread is about to check it."""
+        self._probe = None
+
+    def _is_locked(self) -> bool | None:
+        probe = self._probe
+        if probe is None:
+            probe = self._probe = LockProbe(self._folder / "run.json")
+        return probe.is_locked()
+
+    def _is_held_by_owner(self) -> bool:
+        """Whether the owner may hold the lock; any process that can read the file could. Checks now and then."""
+        if time.monotonic() >= self._ask_owner_at:
+            from refunc.journal.alive import is_alive
+
+            self._ask_owner_at = time.monotonic() + LOOK_AGAIN
+            self._is_owners = is_alive(self._folder) is not False
+        return self._is_owners
+
+    def _has_successor(self) -> bool:
+        if self._is_locked() is not False and self._is_held_by_owner():
+            return False
+        # A new run is a new entry in the store, which changes the store's time; only then is it worth a look.
+        changed = os.stat(self._folder.parent).st_mtime_ns
+        if changed == self._store_changed:
+            return False
+        is_found = any(folder != self._folder for folder in _running_in(self._folder.parent, self._host, self._pid))
+        self._store_changed = changed
+        return is_found
+
+
+def note_fork() -> None:
+    """Note, in a forked child, the ancestors of the process that made it; called before its parent is looked up."""
+    global _above_maker
+    above = parent_pid()
+    if above is not None:
+        _above_maker = (above, *_above_maker)
+
+
+def adopt_after_fork(run: ActiveRun) -> None:
+    """Mark *run*, inherited by a forked child, as its parent's."""
+    run.close_to_calls()
+    run.borrowed = BorrowedRun(run.folder, run.birth)
+
+
+def set_run_for_children(run: ActiveRun | None) -> None:
+    """Tell future children of this process which run is theirs; None for the run of this process's own parent."""
+    global _inherited
+    before = legacy()
+    if before is not None and before.pid != os.getpid():
+        _inherited = before
+    if run is None:
+        bequeath(_inherited)
+    else:
+        ancestors = (_inherited.pid, *_inherited.above) if _inherited is not None else ()
+        own_parent = parent_pid()
+        above = (own_parent, *ancestors) if own_parent else ancestors
+        bequeath(Legacy(os.getpid(), str(run.folder), run.implicit, above, own_token()))
+
+
+def run_of_parent(*, now: bool = False) -> ActiveRun | None:
+    """
+    Return the run of the process that started this one through `multiprocessing`; None if there is none.
+
+    Args:
+        now: Look even if there was none a moment ago.
+    """
+    global _looked_at
+    pid = parent_pid()
+    if pid is None or (not now and time.monotonic() - _looked_at < LOOK_AGAIN):
+        return None
+    try:
+        from refunc.runs.errors import RunFormatError
+        from refunc.runs.run import read_birth
+
+        told = legacy()
+        for folder in _candidates(pid, told):
+            try:
+                run = attach(folder, read_birth(folder))
+                run.implicit = told is not None and told.is_implicit and str(folder) == told.folder
+                return run
+            except RunFormatError as error:
+                _raise_if_no_descriptor(error.__cause__)
+    except (OSError, NoDescriptorError) as error:  # the store cannot be read, or the run was deleted meanwhile
+        if error.errno in NO_DESCRIPTOR:
+            _warn_no_descriptor()
+    except ImportError:  # the end of the interpreter
+        pass
+    _looked_at = time.monotonic()
+    return None
+
+
+def attach(folder: Path, birth: dict[str, Any]) -> ActiveRun:
+    """Return this process's object for the run in *folder*, which another one opened; all callers share one writer."""
+    known = living_run(birth["run_id"])
+    if known is not None and not known.is_left:
+        return known
+    whole_birth = {**dict.fromkeys(START_FIELDS), "start_time": 0.0, **birth}
+    _let_go()
+    run = ActiveRun(folder, whole_birth, durability="async", borrowed=BorrowedRun(folder, birth))
+    _kept[run.run_id] = run
+    return run
+
+
+def _let_go() -> None:
+    """Leave the runs that were superseded; of the others that are over, close all but the latest."""
+    for run in living_runs():
+        # Also those that were left before: a tracker's call on such a run opens its file again.
+        if run.borrowed is not None and not run.accepts() and run.borrowed.is_superseded:
+            run.leave()
+    for run in tuple(_kept.values()):
+        if run.is_left:
+            _kept.pop(run.run_id, None)
+    over = [run for run in tuple(_kept.values()) if _is_over(run)]
+    for run in over[:-_MOST_OVER]:
+        _kept.pop(run.run_id, None)
+        run.writer.close()  # only closed: a tracker may have it, and later records open the next file
+
+
+def _is_over(run: ActiveRun) -> bool:
+    try:
+        return run.borrowed is None or not run.borrowed.is_owner_in_it()
+    except OSError:  # it was deleted, or cannot be checked
+        return True
+
+
+def run_in(folder: Path, birth: dict[str, Any], *, is_over: bool) -> ActiveRun | None:
+    """Return this process's object for the run that was in *folder*; None if it is not there (any more)."""
+    known = living_run(birth["run_id"])
+    if known is not None and (known.is_own or is_over or not known.is_left):
+        return known
+    return attach(folder, birth) if os.path.exists(folder / "run.json") else None
+
+
+def _candidates(parent: int, told: Legacy | None) -> Iterator[Path]:
+    """Yield folders that may be the run of an ancestor: the named one while it runs, else the nearest's newest."""
+    import platform
+
+    from refunc.processes.family import is_of_family
+    from refunc.runs.errors import RunFormatError
+    from refunc.runs.run import Run
+
+    named = Path(told.folder) if told is not None and told.pid != os.getpid() else None
+    stores = [store_path()]
+    is_theirs = False
+    if named is not None:
+        stores.insert(0, named.parent)
+        try:
+            run = Run.open(named)
+            is_theirs = is_of_family(named, run.birth)  # else it was replaced
+            if is_theirs and _is_running(run):
+                yield named
+        except RunFormatError as error:
+            _raise_if_no_descriptor(error.__cause__)
+    # A child that was started before the run was not told about it.
+    above = (told.pid, *told.above) if told is not None else ()
+    for ancestor in dict.fromkeys((parent, *_above_maker, *above)):
+        for store in dict.fromkeys(stores):
+            yield from _running_in(store, platform.node(), ancestor)
+    if named is not None and is_theirs:
+        yield named
+
+
+def _running_in(store: Path, host: object, pid: object) -> Iterator[Path]:
+    """Yield the folders of the running runs in *store* that the process *pid* on *host* opened, newest first."""
+    from refunc.processes.family import is_of_family
+    from refunc.runs.store import Store
+
+    listing = Store(store).listing()
+    for error in listing.unreadable:
+        _raise_if_no_descriptor(error.__cause__)
+    for run in reversed(listing.runs):
+        # A pid alone does not identify a process: in containers that share a store every training is process 1. And any
+        # user may have written it.
+        is_theirs = run.birth.get("pid") == pid and run.birth.get("host") == host
+        if is_theirs and is_of_family(run.folder, run.birth) and _is_running(run):
+            yield run.folder
+
+
+def _is_running(run: Run) -> bool:
+    """Whether *run* is running. Raises OSError if no descriptor is left to check."""
+    from refunc.runs.ending import end_status
+    from refunc.runs.liveness import status_of
+
+    try:
+        return status_of(run.folder, end_status(run.folder)) == RUNNING
+    except OSError as error:
+        _raise_if_no_descriptor(error)
+        return False
+
+
+def _raise_if_no_descriptor(error: BaseException | None) -> None:
+    """Raise *error* if it says that no descriptor is left: a run that cannot be checked is not gone."""
+    if isinstance(error, OSError) and error.errno in NO_DESCRIPTOR:
+        raise error
+
+
+def _warn_no_descriptor() -> None:
+    warn_once(
+        "no descriptor to see runs",
+        "Process %d has reached its limit of open files, so it cannot look up its parent's run. Its records go to a "
+        "run of its own. Close files, or raise the limit (ulimit -n).",
+        os.getpid(),
+    )

@@ -1,0 +1,399 @@
+"""
+A run on the writing side: its identity, its journal writer, and its state while it is open.
+
+Calls may come from any thread: they change only single dict entries and attributes, which need no lock.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakValueDictionary
+
+from refunc import __version__
+from refunc.journal import kinds
+from refunc.journal.metric_set import encoded_module
+from refunc.logging.active.aside import Aside
+from refunc.logging.active.bests import Bests
+from refunc.logging.active.nowhere import Nowhere
+from refunc.logging.active.place import Place
+from refunc.logging.active.results import ResultNames
+from refunc.logging.logfiles.transcript import Transcript
+from refunc.logging.notices import warn_once
+from refunc.outlets.outlet import Durability
+from refunc.values import settings
+from refunc.values.names import folder_name, new_id, unique_slug
+
+if TYPE_CHECKING:
+    from refunc.journal.folder import RunFolder
+    from refunc.journal.writer import JournalWriter
+    from refunc.logging.active.parent_run import BorrowedRun
+    from refunc.logging.artifacts.storing import Artifacts
+    from refunc.runs import ExperimentContext
+
+
+#: The runs that something in this process still refers to, by their ids.
+_living: WeakValueDictionary[str, ActiveRun] = WeakValueDictionary()
+
+
+def living_run(run_id: str) -> ActiveRun | None:
+    """Return this process's object for the run of that id, the latest; None if there is none (any more)."""
+    return _living.get(run_id)
+
+
+def living_runs() -> list[ActiveRun]:
+    """Return them all, ended ones included."""
+    return [run for reference in _living.valuerefs() if (run := reference()) is not None]
+
+
+class ActiveRun:
+    """
+    A run that this process writes to.
+
+    It belongs to the process that opened it: a forked or spawned child writes to it, as a writer of its own, and never
+    ends it.
+    """
+
+    #: Whether the run is written to disk.
+    is_written = True
+    #: Whether other loggers, and children, may find the run.
+    is_tracked = True
+
+    def __init__(
+        self,
+        folder: Path,
+        birth: dict[str, Any],
+        *,
+        durability: Durability,
+        implicit: bool = False,
+        borrowed: BorrowedRun | None = None,
+    ) -> None:
+        self.birth = birth
+        self.folder = folder
+        _living[birth["run_id"]] = self
+        self.implicit = implicit
+        #: Shows the lines about the run's start and end.
+        self.tell: Callable[[str], None] = _say_nothing
+        self.run_id: str = birth["run_id"]
+        self.run_name: str | None = birth["run_name"]
+        self.experiment_id: str = birth["experiment_id"]
+        self.experiment_name: str = birth["experiment_name"]
+        self.parent_id: str | None = birth["parent_id"]
+        self.start_time: float = birth["start_time"]
+        #: Set if another process opened the run.
+        self.borrowed = borrowed
+        #: Whether this process opened the run and it has not ended. The hot path reads this; all others call
+        #: `accepts()`.
+        self.is_open = borrowed is None
+        self.status: str = kinds.RUNNING
+        self.end_time: float | None = None
+        #: Duration in seconds, by the monotonic clock; 0 until it has ended.
+        self.duration = 0.0
+        self._began = time.monotonic()
+        self.params: dict[str, Any] = {}
+        self.tags: dict[str, str] = {}
+        self.artifacts: list[str] = []
+        #: The place of each logger and tracker that has logged to it, in this process.
+        self.places: dict[Any, Place] = {}
+        #: Whether it is bound to a block, and the ids of the runs in whose blocks it was opened.
+        self.is_block = False
+        #: Whether the main thread opened it, outside asyncio tasks: only then may it be the parent of other threads'
+        #: runs.
+        self.is_of_main = False
+        self.blocks: frozenset[str] = frozenset()
+        #: Its number among the ended runs of this process, in the order of their ends.
+        self.ended_as = 0
+        self.results = ResultNames()
+        #: The best values that this process has written.
+        self.bests = Bests()
+        #: Whether this process has defined a metric in it.
+        self.is_defined = False
+        #: The keys of the integrations that belong to the run.
+        self.delivered_to: set[str] = set()
+        self.automatic_step = itertools.count()
+        self._is_ended = False
+        self._artifacts: Artifacts | None = None
+        self.writer: JournalWriter | Aside | Nowhere = self._new_writer(durability)
+        self.writer.watch = self.bests
+
+    #: The end record, given out once: see `end`.
+    _last_words: Iterator[Any]
+
+    def _new_writer(self, durability: Durability) -> JournalWriter | Aside | Nowhere:
+        journal = _journal()
+        folder = journal.RunFolder(self.folder, self.birth, is_made=self.borrowed is not None)
+        writer = journal.JournalWriter(folder, logger=self.birth["logger"], durability=durability)
+        writer.tap = Transcript(self.birth["logger"], self)
+        return writer
+
+    @property
+    def is_left(self) -> bool:
+        """Whether this process no longer writes to it: it has ended, or was left to the process that owns it."""
+        return self._is_ended
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this process opened the run, and so may end it."""
+        return self.borrowed is None
+
+    def accepts(self) -> bool:
+        """
+        Whether a call may go to this run: it has not ended, or it belongs to another process that has no newer
+        one.
+        """
+        return self.is_open or (self.borrowed is not None and not self._is_ended and self.borrowed.lasts())
+
+    def close_to_calls(self) -> None:
+        """Make every call look up its run again: this one has ended, or belongs to another process from now on."""
+        self.is_open = False
+        for place in tuple(self.places.values()):
+            place.is_current = False
+
+    def put(self, kind: str, fields: dict[str, Any], moment: float | None = None) -> None:
+        """Queue a record; *fields* are JSON-able."""
+        self.writer.append((kind, moment or time.time(), fields))
+
+    def put_through(self, kind: str, fields: dict[str, Any], moment: float | None = None) -> bool:
+        """Write a record before returning, with everything queued before it; False if the disk refused."""
+        return self.writer.write((kind, moment or time.time(), fields))
+
+    def start(self) -> None:
+        """Queue the first record."""
+        fields = {key: self.birth[key] for key in START_FIELDS if self.birth[key] is not None}
+        if self.implicit:
+            fields["implicit"] = True
+        self.writer.queue.append((kinds.START, self.start_time, fields))
+
+    def end(
+        self,
+        status: str,
+        *,
+        metrics: Mapping[str, Any] | None = None,
+        error: str | None = None,
+        moment: float | None = None,
+    ) -> bool:
+        """
+        Write the end record and close the files; if another process owns the run, only close the files.
+
+        A call that Ctrl-C interrupted is finished by the next one; there is only one end record.
+
+        Args:
+            error: The traceback of the exception that ended it.
+            moment: When it ended, if not now, in seconds since 1970.
+
+        Returns:
+            Whether it was this call that ended the run.
+        """
+        if self._is_ended:
+            return False
+        self.close_to_calls()
+        if self.is_own:
+            if "_last_words" not in vars(self):
+                words = iter((self._end_record(status, metrics, error, moment),))
+                vars(self).setdefault("_last_words", words)  # one step, however many threads end the run at once
+            self.writer.write_all(self._last_words)
+        self.leave()
+        return True
+
+    def leave(self) -> None:
+        """Close the files without an end record; may be called again. A run that is left reads as crashed."""
+        self.close_to_calls()
+        self.writer.close()
+        self.writer.release()
+        self._is_ended = True
+        if self.borrowed is not None:
+            self.borrowed.close()
+
+    def _end_record(
+        self, status: str, metrics: Mapping[str, Any] | None, error: str | None, moment: float | None
+    ) -> tuple[Any, ...]:
+        self.end_time = moment or time.time()
+        self.status = status
+        # For imported runs, only the times are known.
+        self.duration = time.monotonic() - self._began if moment is None else moment - self.start_time
+        fields: dict[str, Any] = {"status": status, "duration": self.duration}
+        if metrics:
+            fields["metrics"] = dict(metrics)
+        if error:
+            fields["error"] = error
+        if self.is_defined:
+            fields["defined"] = True
+        if self.writer.dropped:
+            fields["dropped"] = self.writer.dropped
+        fields["size"] = self.size
+        return (kinds.END, self.end_time, fields)
+
+    def store(self, source: Path, *, copy: bool | None) -> dict[str, Any]:
+        """Keep the file or folder *source* with the run and return its record's fields; see `Artifacts.store`."""
+        if self._artifacts is None:
+            self._artifacts = _artifacts()(self.folder, self.birth["run_id"], self.writer.unsynced)
+        return self._artifacts.store(source, copy=copy)
+
+    def context(self, *, step: int | float | None = None, epoch: int | float | None = None) -> ExperimentContext:
+        """Return a snapshot of the run, for a logger at *step* and *epoch*."""
+        return _contexts()(
+            experiment_id=self.experiment_id,
+            experiment_name=self.experiment_name,
+            run_id=self.run_id,
+            run_name=self.run_name,
+            start_time=self.start_time,
+            end_time=self.end_time,
+            status=self.status,
+            parameters=dict(self.params),
+            metrics=self._latest_metrics(),
+            tags=dict(self.tags),
+            artifacts=list(self.artifacts),
+            metadata={"folder": str(self.folder) if self.is_written else None, "parent_id": self.parent_id},
+            step=step,
+            epoch=epoch,
+        )
+
+    def _latest_metrics(self) -> dict[str, Any]:
+        """Return the last value of each metric that this process logged; writes queued records first."""
+        self.writer.flush()
+        return dict(self.writer.latest)
+
+    @property
+    def size(self) -> int:
+        """The size of the folder in bytes; 0 if it cannot be read."""
+        return _journal().size_of(self.folder)
+
+
+class UnwrittenRun(ActiveRun):
+    """
+    A run with all calls, whose records go only to the log files.
+
+    Under `REFUNC_MODE=disabled` there are no log files either.
+    """
+
+    is_written = False
+
+    def _new_writer(self, durability: Durability) -> JournalWriter | Aside | Nowhere:
+        return Nowhere() if is_disabled() else Aside(logger=self.birth["logger"], run=self)
+
+    def store(self, source: Path, *, copy: bool | None) -> dict[str, Any]:
+        return {"stored": None}
+
+    @property
+    def size(self) -> int:
+        return 0
+
+
+class UntrackedRun(UnwrittenRun):
+    """The run of a logger with `experiment_tracking=False`: no other logger logs to it, and no process finds it."""
+
+    is_tracked = False
+
+
+class _Journal(NamedTuple):
+    """The modules and classes that write a run."""
+
+    RunFolder: type[RunFolder]
+    JournalWriter: type[JournalWriter]
+    size_of: Callable[[str | PathLike[str]], int]
+    host: str
+    python: str
+
+
+# The imports here and below are cached: imports fail at interpreter shutdown, where `__del__` may log.
+
+
+@cache
+def _journal() -> _Journal:
+    """Import encoding and folders: they cost 25 ms, and a script that only logs lines does not need them."""
+    import platform
+
+    from refunc.journal.folder import RunFolder, size_of
+    from refunc.journal.writer import JournalWriter
+
+    encoded_module()
+    return _Journal(RunFolder, JournalWriter, size_of, platform.node(), platform.python_version())
+
+
+@cache
+def _artifacts() -> type[Artifacts]:
+    """Import hashing and copying, for calls with an artifact."""
+    from refunc.logging.artifacts.storing import Artifacts
+
+    return Artifacts
+
+
+@cache
+def _contexts() -> type[ExperimentContext]:
+    """Import attrs classes, 30 ms, for scripts that ask for a context."""
+    from refunc.runs.entry import ExperimentContext
+
+    return ExperimentContext
+
+
+def _say_nothing(line: str) -> None:
+    """Show nothing: another process announced the run."""
+
+
+START_FIELDS = ("run_id", "run_name", "experiment_id", "experiment_name", "parent_id", "attempt", "logger")
+
+
+def new_run(
+    *,
+    experiment: str,
+    run_name: str | None,
+    store: Path,
+    logger: str,
+    parent_id: str | None = None,
+    durability: Durability = "async",
+    implicit: bool = False,
+    is_tracked: bool = True,
+) -> ActiveRun:
+    """Return a run with a name and an id; its start record makes the folder on disk."""
+    is_dropped = not is_tracked or is_disabled() or not _can_be_written(experiment)
+    started = time.time()
+    run_id = new_id()
+    birth: dict[str, Any] = {
+        "format": kinds.FORMAT,
+        "run_id": run_id,
+        "run_name": run_name,
+        "experiment_id": unique_slug(experiment, "experiment"),
+        "experiment_name": experiment,
+        "parent_id": parent_id,
+        "attempt": 1,
+        "start_time": started,
+        "logger": logger,
+        "host": "" if is_dropped else _journal().host,
+        "pid": os.getpid(),
+        "python": "" if is_dropped else _journal().python,
+        "refunc": __version__,
+        "script": os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else None,
+    }
+    folder = store / folder_name(started, run_name or experiment, run_id)
+    kind = UntrackedRun if not is_tracked else UnwrittenRun if is_dropped else ActiveRun
+    return kind(folder, birth, durability=durability, implicit=implicit)
+
+
+def _can_be_written(experiment: str) -> bool:
+    """Whether a run can be opened now; a process cannot open its first run once imports fail at shutdown."""
+    try:
+        _journal()
+    except ImportError as error:
+        if not sys.is_finalizing():
+            raise
+        warn_once(
+            "late run",
+            "%s: its records are not kept, because its first run begins while the interpreter shuts down (%s). Log "
+            "once before that, or from an atexit handler.",
+            experiment,
+            error,
+        )
+        return False
+    return True
+
+
+def is_disabled() -> bool:
+    """Whether `REFUNC_MODE=disabled` switches all writing off."""
+    return settings.MODE.choice() == "disabled"

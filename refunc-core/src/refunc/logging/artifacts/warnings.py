@@ -1,0 +1,54 @@
+"""Warnings about artifacts that are not in the run as their user may expect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from refunc.logging.notices import warn_once
+from refunc.values.jsonable import MAX_KEY, text_of
+
+_MOST_NAMED = 5
+
+
+def warn_not_stored(given: str, error: Exception) -> None:
+    """Say why the artifact of the path *given* is not in the run at all."""
+    message = "log_artifact: %s was not stored: %s. The run goes on."
+    warn_once(f"artifact {given}", message, given or "''", text_of(error))
+
+
+def warn_of_missing_files(given: str, fields: Mapping[str, Any], *, copy: bool | None) -> None:
+    """
+    Name files of the artifact that were not copied, unless *copy* asked for that, or that were left out of a
+    folder.
+    """
+    if copy is None and "stored" not in fields:
+        warn_once(
+            "artifact reference",
+            "log_artifact: %s has %s bytes and was recorded as a reference, not copied. Pass copy=True to copy it.",
+            given,
+            f"{fields['size']:,}",
+        )
+    if copy is None and "references" in fields:
+        warn_once(
+            f"artifact references {given}",
+            "log_artifact: %d files of %s, %s bytes, were recorded as references, not copied: %s. "
+            "Pass copy=True to copy them.",
+            fields["references"],
+            given,
+            f"{fields['reference_bytes']:,}",
+            _named({name: f"{size:,}" for name, size in fields["largest_references"].items()}),
+        )
+    if "left_out" in fields:
+        warn_once(
+            f"artifact parts {given}",
+            "log_artifact: %d entries of %s were left out: %s. Log those that you need one by one.",
+            fields["left_out"],
+            given,
+            _named(fields["left_out_paths"]),
+        )
+
+
+def _named(notes: Mapping[str, str]) -> str:
+    named = [f"{text_of(name, MAX_KEY)} ({note})" for name, note in list(notes.items())[:_MOST_NAMED]]
+    return ", ".join(named) + (", …" if len(notes) > len(named) else "")

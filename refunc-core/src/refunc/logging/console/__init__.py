@@ -1,0 +1,8 @@
+"""
+The console: one line a record, on the calling thread, without disturbing the training.
+
+    elsewhere  other handlers that show the same line
+    handler    ConsoleHandler
+    thinning   which points of a set of metrics are shown
+    throttle   how often metrics are shown, and the bars that are open
+"""

@@ -1,0 +1,10 @@
+"""
+Handlers for stdlib loggers: into the run, and before slow or many targets.
+
+    buffering    AsyncHandler and BufferedHandler
+    capture      lines of loggers that do not propagate
+    passing      the queue and the thread of an AsyncHandler
+    run_handler  RunHandler
+    unseen       lines that Python shows without a handler
+    wrapper      the base of handlers that wrap other handlers
+"""

@@ -1,0 +1,391 @@
+"""Runs by name: `experiment_context`, which binds a run to a block, and ExperimentTracker, an object for one run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import copy
+from os import PathLike
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from refunc.journal.kinds import COMPLETED, INTERRUPTED
+from refunc.logging import current
+from refunc.logging.active.outcome import status_of_exception, traceback_of
+from refunc.logging.active.parents import Parent, parent_id_of
+from refunc.logging.active.run import ActiveRun, is_disabled, new_run
+from refunc.logging.active.started import remember, started_here
+from refunc.logging.arguments import meant_end
+from refunc.logging.banner import shown_name
+from refunc.logging.formatters.fields import EMPTY
+from refunc.logging.guesses import OF_CONTEXTS, OF_RECORDERS, OF_TRACKERS, answers
+from refunc.logging.levels import LogLevel
+from refunc.logging.logger import MLLogger
+from refunc.logging.notices import report, warn_once
+from refunc.logging.recording import Recorder
+from refunc.logging.shared_loggers import are_runs_announced, default_logger
+from refunc.outlets.outlet import Durability, check_durability
+from refunc.processes.parent import has_parent
+from refunc.runs.entry import ExperimentContext
+from refunc.values.jsonable import text_of
+from refunc.values.paths import store_path
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from refunc.logging.copies import RunReference
+
+
+@answers(OF_RECORDERS, OF_TRACKERS)
+class ExperimentTracker(Recorder):
+    """
+    One run of an experiment, started and ended by hand, or by `with`.
+
+    Data calls before `start_run()` start it; records after `end_run()` are added after its end. Methods may be called
+    from any thread.
+    """
+
+    def __init__(
+        self,
+        experiment_name: str = "default",
+        run_name: str | None = None,
+        log_dir: str | PathLike[str] | None = None,
+        *,
+        logger: MLLogger | None = None,
+        durability: Durability = "async",
+        parent: Parent = None,
+    ) -> None:
+        """
+        Prepare a run; nothing is written before it starts.
+
+        Args:
+            log_dir: The store, the folder that the run's folder goes to; default `REFUNC_DIR`, else `./experiments`.
+            logger: Shows the run's lines on its console; default the logger `refunc`. Without one, the run's start and
+                end are shown if one of the script's own loggers shows lines at EXPERIMENT.
+            durability: See MLLogger.
+            parent: The parent of this run: its id, its tracker, or its context. Default: the run of the block around
+                its start, else that of the main thread, else that of the parent process.
+
+        Raises:
+            ValueError: An unknown durability; a parent that is not started, or not an id.
+            TypeError: A parent that is not a run.
+        """
+        super().__init__()
+        self.experiment_name = text_of(experiment_name)
+        self._name = text_of(run_name) if run_name is not None else None
+        self._store = store_path(log_dir)
+        self._is_block = False
+        self._is_default_store = log_dir is None
+        self._parent_id = parent_id_of(parent)
+        self._logger = logger
+        self._durability: Durability = check_durability(durability)
+        self._logger_name = logger.name if logger is not None else "refunc"
+
+    @classmethod
+    def _of(cls, run: ActiveRun, logger: MLLogger) -> ExperimentTracker:
+        """Return a tracker that holds *run*, which *logger* has started."""
+        tracker = cls(run.experiment_name, run.run_name, run.folder.parent, logger=logger)
+        tracker._run = run
+        return tracker
+
+    @classmethod
+    def _plain(cls, **options: Any) -> Self:
+        """Return a tracker made from these options alone, without a subclass's own `__init__`."""
+        tracker = cls.__new__(cls)
+        ExperimentTracker.__init__(tracker, **options)
+        return tracker
+
+    #: The run that it had in the process that pickled it, and that cannot be reached from this one.
+    _out_of_reach: RunReference | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the run, or, before its start, the configuration."""
+        # Imported here: only programs that send trackers to other processes pay for it.
+        from refunc.logging.copies import reference_to, remember, tracker_of
+
+        options = {
+            "experiment_name": self.experiment_name,
+            "run_name": self._name,
+            "log_dir": str(self._store),
+            "logger": self._logger,
+            "durability": self._durability,
+            "parent": self._parent_id,
+        }
+        reference = self._out_of_reach
+        if self._run is not None:
+            reference = reference_to(self._run)
+            remember(self, self._run.run_id)
+        return tracker_of, (type(self), options, self._is_default_store, reference)
+
+    def __repr__(self) -> str:
+        return f"<ExperimentTracker {self.experiment_name!r} {self._run.run_id if self._run else 'not started'}>"
+
+    @property
+    def logger(self) -> MLLogger:
+        """The logger that shows this run's lines."""
+        return self._logger if self._logger is not None else default_logger()
+
+    @property
+    def run_id(self) -> str | None:
+        """The run's id; None before its start."""
+        return self._run.run_id if self._run is not None else None
+
+    @property
+    def run_name(self) -> str | None:
+        """The run's name as given."""
+        return self._name
+
+    @property
+    def id(self) -> str | None:
+        """The run's id; the same as `run_id`."""
+        return self.run_id
+
+    @property
+    def name(self) -> str:
+        """The run's name for people: its own name, or its experiment's name with its id, if it has one by now."""
+        if self._run is not None:
+            return shown_name(self._run)
+        return self._name or self.experiment_name
+
+    @property
+    def status(self) -> str | None:
+        """`running`, or how the run has ended; None before its start."""
+        return self._run.status if self._run is not None else None
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """A copy of the params that this process has recorded in the run."""
+        return dict(self._run.params) if self._run is not None else {}
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """A copy of the tags that this process has recorded in the run."""
+        return dict(self._run.tags) if self._run is not None else {}
+
+    @property
+    def folder(self) -> Path | None:
+        """The run's folder; None before its start, and if the run is in memory only."""
+        return self._run.folder if self._run is not None and self._run.is_written else None
+
+    @property
+    def context(self) -> ExperimentContext | None:
+        """A snapshot of the run; None before its start."""
+        if self._run is None:
+            return None
+        step, epoch = self._place_in(self._run).reached()
+        return self._run.context(step=step, epoch=epoch)
+
+    def start_run(self) -> str:
+        """
+        Open the run and return its id; after its end, open another with the same name. If it is open, return its id.
+
+        A run of the same experiment and name that a tracker started in this thread or asyncio task, and that is still
+        open, is ended first, because a notebook's cell that is run again makes a new tracker.
+        """
+        if self._run is None or not self._run.accepts():
+            key = ("tracker", self.experiment_name, self._name, self._store)
+            before = started_here(key) if self._name is not None else None
+            if before is not None:
+                report.warning("start_run: run %s was still open and is ended.", shown_name(before))
+                current.finish(before, COMPLETED)
+            remember(key, self._open())
+        return self._open().run_id
+
+    def _open(self) -> ActiveRun:
+        """Open a run, unless one is open."""
+        if self._run is None or not self._run.accepts():
+            self._warn_out_of_reach()
+            self._run = new_run(
+                experiment=self.experiment_name,
+                run_name=self._name,
+                store=self._store,
+                logger=self._logger_name,
+                parent_id=self._parent_id or current.enclosing_id(),
+                durability=self._durability,
+            )
+            current.register(self._run, self._tell, is_block=self._is_block)
+        return self._run
+
+    def end_run(
+        self,
+        status: str = COMPLETED,
+        final_metrics: Mapping[str, Any] | None = None,
+        *,
+        error: BaseException | None = None,
+    ) -> None:
+        """
+        End the run; its end record is written when this returns. Without an open run, nothing happens.
+
+        Args:
+            status: `completed`, `failed`, `interrupted`, or a word of your own; `running`, `crashed` and `unreadable`
+                are for runs without an end: one warning, and it ends as `completed`.
+            final_metrics: Recorded as metrics, by default at the step of the last ones, and with the end.
+            error: The exception that ended it; its traceback goes into the record.
+        """
+        status, final_metrics = meant_end(status, final_metrics)
+        run = self._run
+        if run is None or not run.accepts():
+            return
+        if not run.is_own and has_parent():  # this process goes on writing to it
+            self._log_final(final_metrics, run)
+            run.writer.flush()
+            return
+        final = self._log_final(final_metrics, run)
+        status = self._status_given(status, run)
+        trace = traceback_of(error, status) if error is not None else None
+        current.finish(run, status, metrics=final, error=trace)
+
+    def flush(self, *, sync: bool = False) -> bool:
+        """Write everything recorded before this call; with *sync*, force it to disk. False if that failed."""
+        return self._run is None or self._run.writer.flush(sync=sync)
+
+    def __enter__(self) -> Self:
+        self._open()  # the block ends it, not a cell that is run again
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.end_run(status_of_exception(error), error=error)
+
+    def _warn_out_of_reach(self) -> None:
+        lost, self._out_of_reach = self._out_of_reach, None
+        if lost is not None and not is_disabled():
+            report.warning(
+                "run %s cannot be found in %s from this process: the tracker's records go to a new run.",
+                lost.birth["run_id"],
+                lost.folder,
+            )
+
+    def _tell(self, line: str) -> None:
+        if self._logger is not None or are_runs_announced():
+            self.logger._say(LogLevel.EXPERIMENT, line)
+
+    def _data_run(self) -> ActiveRun | None:
+        if self._run is None:
+            self.start_run()
+        elif not self._run.accepts():
+            warn_once(
+                f"late {self._run.run_id}",
+                "run %s has ended; records logged to it now are added after its end.",
+                shown_name(self._run),
+            )
+        return self._run
+
+    def _current_run(self) -> ActiveRun | None:
+        return self._run
+
+    def _joined(self, run: ActiveRun) -> None:
+        self.logger._joined(run)
+
+    def _show(
+        self,
+        level: int,
+        message: str,
+        metrics: Mapping[str, Any],
+        step: Any,
+        epoch: Any,
+        run: ActiveRun,
+        members: Mapping[str, Any] = EMPTY,
+    ) -> None:
+        self.logger._show(level, message, metrics, step, epoch, run, members)
+
+    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun) -> None:
+        self.logger._show_metrics(metrics, step, epoch, run)
+
+
+@answers(OF_CONTEXTS)
+class StartedExperiment(ExperimentContext):
+    """
+    The result of `start_experiment`: the context of the run as it was then.
+
+    In a `with` statement it gives the run's tracker and ends the run with the block, as `experiment_context` does. It
+    equals a context with the same fields. A copy or a pickle of it is such a context, because a run has only one block.
+    """
+
+    __slots__ = ("_tracker",)
+    _tracker: ExperimentTracker
+
+    @classmethod
+    def of(cls, context: ExperimentContext, run: ActiveRun, logger: MLLogger) -> StartedExperiment:
+        """Return *context* for the block of *run*, which *logger* has started."""
+        started = cls(**_fields_of(context))
+        object.__setattr__(started, "_tracker", ExperimentTracker._of(run, logger))
+        return started
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ExperimentContext):
+            return NotImplemented
+        return _fields_of(self) == _fields_of(other)
+
+    __hash__ = ExperimentContext.__hash__
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copy, (ExperimentContext(**_fields_of(self)),)
+
+    def __enter__(self) -> ExperimentTracker:
+        return self._tracker
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._tracker.__exit__(kind, error, trace)
+
+
+def _fields_of(context: ExperimentContext) -> dict[str, Any]:
+    return {field.name: getattr(context, field.name) for field in attrs.fields(ExperimentContext)}
+
+
+@contextmanager
+def experiment_context(
+    experiment_name: str,
+    run_name: str | None = None,
+    *,
+    parameters: Mapping[str, Any] | None = None,
+    tags: Mapping[str, Any] | None = None,
+    log_dir: str | PathLike[str] | None = None,
+    logger: MLLogger | None = None,
+    durability: Durability = "async",
+    parent: Parent = None,
+) -> Iterator[ExperimentTracker]:
+    """
+    Run a block as a run: all records from the block, of any logger in this thread or asyncio task, belong to that run.
+
+    The exception is a logger that starts a run of its own inside the block. If a logger has a run open from before the
+    block, one line says that this run goes on after the block.
+
+    The run ends as the block does: `completed`; `failed` with the traceback, for `sys.exit` with a code too;
+    `interrupted` by Ctrl-C. The exception is raised further. Blocks nest: the inner run knows its parent, and the outer
+    one is restored. See ExperimentTracker for the options.
+    """
+    tracker = ExperimentTracker(experiment_name, run_name, log_dir, logger=logger, durability=durability, parent=parent)
+    tracker._is_block = True
+    with tracker:
+        run = tracker._open()
+        outer = current.enter_block(run)
+        try:
+            if parameters is not None:
+                tracker.log_hyperparams(parameters)
+            if tags is not None:
+                tracker.add_tags(tags)
+            yield tracker
+        except GeneratorExit as error:
+            if not _was_thrown(error):
+                tracker.end_run(INTERRUPTED)
+            raise
+        finally:
+            current.leave_block(run, outer)
+
+
+def _was_thrown(error: GeneratorExit) -> bool:
+    """
+    Whether *error* comes from the block, a generator that was closed; False if the block itself was not ended.
+
+    That happens on Ctrl-C in a loop directly inside the block in CPython 3.13, which skips the end of the `with` at
+    some jumps (https://github.com/python/cpython/issues/130279), so that the block's end is collected like other
+    garbage.
+    """
+    return error.__traceback__ is not None and error.__traceback__.tb_next is not None

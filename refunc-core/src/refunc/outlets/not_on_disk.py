@@ -1,0 +1,129 @@
+"""The part of an outlet's files that no sync has confirmed, and the two ways to confirm it: a sync, or another file."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from refunc.outlets.file import NO_DESCRIPTOR, AppendFile
+from refunc.outlets.outlet import WAIT, report, wait_until_free
+
+#: After this many failed syncs in a row, the same records are not copied to yet another file until one succeeds.
+MAX_REWRITES = 3
+
+#: Files that stay open while no sync of them succeeds, so that a disk that never syncs does not cost a descriptor for
+#: each; an older file is found by its name when its records are written again.
+MAX_UNSYNCED = 8
+
+#: Returns the current file, and how many of its bytes belong to finished batches.
+_Current = Callable[[], tuple[AppendFile | None, int]]
+
+
+class NotOnDisk:
+    """
+    The files of one outlet that may not be complete on disk.
+
+    `sync` may be called in any thread and has a lock of its own; the rest is called under the outlet's drain lock.
+    """
+
+    def __init__(self) -> None:
+        #: The range of bytes of each file that is not trusted, because a sync failed.
+        self.suspects: dict[AppendFile, tuple[int, int]] = {}
+        self._retired: deque[tuple[AppendFile, int]] = deque()
+        self._lock = threading.Lock()
+        self._owner = 0
+        self._begun = self._done = 0  # the numbers of the last sync, and of the last that succeeded
+        self._failures = 0
+
+    def must_rewrite(self) -> bool:
+        """Whether the content of suspect files has to be written to another file."""
+        return bool(self.suspects) and self._failures <= MAX_REWRITES
+
+    def retire(self, file: AppendFile, size: int) -> None:
+        """Leave *file*, which is finished, to the next sync; or to a rewrite, if a sync of it failed."""
+        if file in self.suspects:
+            self.suspects[file] = (self.suspects[file][0], size)
+        else:
+            self._retired.append((file, size))
+
+    def clear(self, file: AppendFile) -> None:
+        """Mark *file* as no longer suspect: another file has its content. It is closed at the next sync."""
+        self.suspects.pop(file, None)
+        self._retired.append((file, file.synced))
+
+    def files(self) -> list[AppendFile]:
+        """Return the files that are not closed yet; including the current one if a sync failed."""
+        return [*(file for file, _ in self._retired), *self.suspects]
+
+    def fsync(self, current: _Current, name: object) -> bool:
+        """
+        Force all files to the disk; False if it refuses or takes too long, or if this thread is within a sync already.
+
+        Args:
+            name: The name of the outlet, for the one warning.
+        """
+        me = threading.get_ident()
+        if self._owner == me and self._lock.locked():  # a signal handler in this thread's sync
+            return False
+        begun = self._begun
+        if not wait_until_free(self._lock, WAIT, lambda: self._done > begun):
+            return False
+        if self._done > begun:  # by another thread, begun after this call
+            return True
+        with self._lock:
+            try:
+                self._owner = me
+                self._begun = number = self._begun + 1
+                done = self._sync_owned(current, name)
+                if done:
+                    self._done = number
+                return done
+            finally:
+                self._owner = 0
+
+    # -- under the sync lock -----------------------------------------------------------------------------------------
+
+    def _sync_owned(self, current: _Current, name: object) -> bool:
+        self._close_old_suspects(current)
+        while self._retired:
+            file, size = self._retired[0]
+            if not self._sync_file(file, size, name) and file not in self.suspects:
+                return False
+            if file not in self.suspects:
+                file.close()
+            self._retired.popleft()
+        written, size = current()
+        if self.must_rewrite() or (written is not None and not self._sync_file(written, size, name)):
+            return False
+        if written is not None and written.is_deleted():  # the next drain goes on elsewhere
+            return False
+        self._failures = 0
+        return not self.suspects
+
+    def _close_old_suspects(self, current: _Current) -> None:
+        if len(self.suspects) <= MAX_UNSYNCED or self.must_rewrite():
+            return
+        written, _ = current()
+        for file in tuple(self.suspects)[:-MAX_UNSYNCED]:
+            if file is not written:
+                file.close()
+
+    def _sync_file(self, file: AppendFile, size: int, name: object) -> bool:
+        try:
+            file.fsync(size)
+        except OSError as error:
+            if error.errno in NO_DESCRIPTOR:
+                return False
+            self._failures += 1
+            if self._failures == 1:
+                report.warning(
+                    "%s: the disk did not take records that were written (%s). They are written to a new file.",
+                    name,
+                    error,
+                )
+            # From the first untrusted byte: a later sync's success does not prove anything about those pages.
+            start, end = self.suspects.get(file, (file.synced, size))
+            self.suspects[file] = (start, max(end, size))
+            return False
+        return True

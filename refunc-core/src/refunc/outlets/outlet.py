@@ -1,0 +1,399 @@
+"""
+A deque between the threads that log and something slow, and the rule for emptying it.
+
+The calling thread appends, looks at the length, and goes on: `collections.deque` is re-entrant and needs no lock, so
+a signal handler, `__del__` or a forked child may log at any point (`queue.Queue` deadlocks in all three).
+Everything else happens in `drain`, under one lock, by whichever thread calls it: the writer thread every 50 ms,
+`flush()`, a write-through record, or a caller that found the deque too full.
+
+`high_water` is the one number that the hot path compares with. It is 0 until the writer thread serves this outlet,
+always if `durability` asks for a write in the call, in a child process while it logs little, and again after a fork and
+at exit; so one comparison covers starting the thread, writing through, back-pressure and the end.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+from refunc.outlets import pump
+from refunc.outlets.backoff import Backoff
+from refunc.outlets.count import Count
+from refunc.outlets.foreign import own_logger
+
+#: Records in memory before the calling thread drains a batch itself.
+HIGH_WATER = 32_768
+
+#: How long one call waits for a drain that another thread is making, in seconds.
+WAIT = 1.0
+
+#: Seconds for which a thread whose last drain was interrupted leaves draining to others: two rounds of the pump.
+STEP_BACK = 2 * pump.POLL
+
+#: Seconds before a failed write is tried again: the first time, and at most.
+FIRST_RETRY, LAST_RETRY = 1.0, 30.0
+
+#: How often a thread that waits for a drain only yields to others, before it sleeps.
+_STEPS_BACK = 50
+
+#: Records between two rounds of the thread that a child process writes in their calls, at some microseconds each.
+MOST_IN_CALLS = 50
+
+#: How often a drain begins again because its own thread logged within it, although the writer thread would drain too.
+LOOKS = 8
+
+Durability = Literal["async", "process", "disk"]
+DURABILITIES = ("async", "process", "disk")
+
+report = own_logger("refunc.journal")
+
+
+def check_durability(durability: str) -> Durability:
+    """Return *durability*, or raise the ValueError that names the allowed values."""
+    if durability not in DURABILITIES:
+        raise ValueError(f"durability: {durability!r} is not known. Allowed: {', '.join(DURABILITIES)}.")
+    return durability  # type: ignore[return-value]  # checked above
+
+
+class Outlet:
+    """
+    The shared half of everything that is written in the background: journals and log files.
+
+    A subclass defines in `_step` how a batch is written. Attributes without an underscore are read on the hot path.
+    """
+
+    # The hot path reads these two: a slot is found at once, in a class with any number of other attributes.
+    __slots__ = ("__dict__", "__weakref__", "high_water", "queue")
+
+    #: Seconds between two drains by the writer thread.
+    interval = 0.05
+
+    def __init__(self, *, bound: int = HIGH_WATER, durability: Durability = "async") -> None:
+        self.queue: deque[Any] = deque()
+        self.high_water = 0
+        self.drain_due = 0.0
+        self._bound = bound
+        self._durability = durability
+        self._reset()
+
+    def _reset(self) -> None:
+        """Start empty, in the constructor and in a forked child, where the queued records belong to the parent."""
+        self.queue = deque()
+        self.high_water = 0
+        self._lock = threading.Lock()
+        self._owner = 0
+        self._again = False
+        self._served = False
+        self._flushing: set[int] = set()  # threads that wait for a drain of their own; only a hint
+        self._interrupted = 0  # the thread whose last drain was cut short by a signal handler that raised
+        self._begun = self._covered = 0  # the numbers of the last drain, and of the last that emptied the queue
+        self._paced = 0  # `_steps` at the last `keep_pace`
+        self._steps = 0  # batches tried so far: while it grows, the disk makes progress
+        self._stalled_at = -1  # `_steps` when a thread waited in vain
+        self._retry_at = 0.0
+        self._backoff = Backoff(FIRST_RETRY, LAST_RETRY)
+        self._dropped = Count()
+        self._has_dropped = False
+
+    # -- the calling thread ------------------------------------------------------------------------------------------
+
+    def append(self, item: Any) -> None:
+        """Queue *item*. Never raises, and waits only for back-pressure. The hot path has these lines inline."""
+        self.queue.append(item)
+        if len(self.queue) > self.high_water:
+            self.relieve()
+
+    def write(self, item: Any) -> bool:
+        """Queue *item* and drain: True if it is written on return, with everything queued before it."""
+        return self.write_all((item,))
+
+    def write_all(self, items: Iterable[Any]) -> bool:
+        """Queue *items* and drain, as `write` does; no interrupt can divide the items of an iterator written in C."""
+        self.queue.extend(items)
+        if not self._served:
+            self.relieve()
+        written = self.flush(sync=self._durability == "disk")
+        if not written and len(self.queue) > self._bound and (self.failing or self._is_stalled()):
+            self._shed()
+        return written
+
+    def relieve(self) -> None:
+        """Relieve a queue above `high_water`: start the thread, write through, or apply back-pressure."""
+        if not self._served and pump.serve(self):
+            self._served = True
+            if not pump.is_in_child():
+                self._leave_to_thread()
+        if len(self.queue) <= self.high_water:
+            return
+        if self.high_water:
+            self._apply_back_pressure()
+        else:
+            if (self._write_alone() or self.drain()) and self._durability == "disk":
+                self.fsync()
+            if len(self.queue) > self._bound and (self.failing or self._is_stalled()):
+                self._shed()
+
+    def keep_pace(self) -> None:
+        """
+        Choose which thread writes until the next round of the writer thread, which calls this in a child process.
+
+        Such a process may be terminated as soon as its work is done, as the workers of `with Pool(...)` are. So its
+        records are written in their calls, as long as they are few; if there are many, they wait for the next round.
+        """
+        steps, self._paced = self._steps - self._paced, self._steps
+        if max(steps, len(self.queue)) > MOST_IN_CALLS or self.failing or self._is_stalled():
+            self._leave_to_thread()
+        else:
+            self.high_water = 0
+
+    def _leave_to_thread(self) -> None:
+        if self._served and self._durability == "async":
+            self.high_water = self._bound
+            # Meanwhile, the process began to exit, or another thread closed this: the writer thread drains no more.
+            if pump.is_closed() or not self._served:
+                self.high_water = 0
+
+    def flush(self, *, sync: bool = False) -> bool:
+        """
+        Write everything that was appended before this call; with *sync*, force it to disk as well.
+
+        Returns:
+            False if that was not done: the disk refuses, another thread's drain takes longer than a second, or this
+            thread is in a drain already (in a signal handler or `__del__`), which then looks again.
+        """
+        me = threading.get_ident()
+        try:
+            self._flushing.add(me)
+            return self.drain(force=True) and (not sync or self.fsync())
+        finally:
+            self._flushing.discard(me)
+
+    def drain(self, *, limit: int | None = None, force: bool = False) -> bool:
+        """
+        Empty the deque of its current records, or of *limit* batches; True if that was done.
+
+        Args:
+            force: Try even if the last attempt failed a moment ago.
+        """
+        me = threading.get_ident()
+        if self._owner == me and self._lock.locked():
+            self._again = True
+            return False
+        if not force and (self._is_stalled() or time.monotonic() < self._retry_at):
+            return False
+        begun = self._begun
+        if self._interrupted == me and self._left_to_others(begun):
+            return True
+        looks = 0
+        while True:
+            looks += 1
+            steps = self._steps
+            if not wait_until_free(self._lock, WAIT, lambda begun=begun: self._covered > begun):  # type: ignore[misc]
+                if steps == self._steps:
+                    self._stalled_at = steps
+                return False
+            if self._covered > begun:  # another thread's drain, begun after this call, wrote for this one as well
+                return True
+            # `with`, not acquire(timeout): an interrupt right after acquire() returns leaves the lock taken for ever.
+            with self._lock:
+                try:
+                    self._owner = me
+                    self._again = False
+                    self._begun = number = self._begun + 1
+                    self._interrupted = me
+                    done = self._drain_owned(limit)
+                    self._interrupted = 0
+                    if done and limit is None:
+                        self._covered = number
+                finally:
+                    self._owner = 0
+            if not (self._again and done):
+                return done
+            # A signal handler or `__del__` wrote through meanwhile, and left it to this thread. If that happens all the
+            # time while other threads log, it would never end: then the writer thread goes on.
+            if looks >= LOOKS and self._served and not pump.is_closed():
+                return True
+            begun = self._begun
+            limit = None
+
+    def _left_to_others(self, begun: int) -> bool:
+        """
+        Give the writer thread, which no signal interrupts, time for a drain; True if there was one after *begun*.
+
+        If signals come faster than a batch is encoded, this thread would begin it again and again, and hold the lock
+        nearly always: nothing would be written, and memory would fill.
+        """
+        deadline = time.monotonic() + STEP_BACK
+        while self._covered <= begun and self._served and not pump.is_closed() and time.monotonic() < deadline:
+            time.sleep(0.0005)
+        return self._covered > begun
+
+    def fsync(self) -> bool:
+        """Force the written records to the disk; True if that was done. Outlets without a file do nothing."""
+        return True
+
+    def finish(self) -> None:
+        """Finish the process's work, once everything is drained and synced."""
+
+    def close(self) -> None:
+        """Drain, and leave the writer thread; a later record is written in its call."""
+        self.high_water = 0
+        while self.flush() and self._again:  # a drain may leave records to the writer thread
+            continue
+        pump.dismiss(self)
+        self._served = False
+        self.high_water = 0  # overrides a choice of the thread
+
+    def after_fork_in_child(self) -> None:
+        """Forget the parent's queue, locks and files. Called by the pump, in the child, before anything logs there."""
+        self._reset()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether a drain would find nothing to do; the threads call this 20 times a second for each outlet."""
+        return not self.queue
+
+    @property
+    def dropped(self) -> int:
+        """The number of records dropped so far."""
+        return self._dropped.value
+
+    @property
+    def waiting(self) -> int:
+        """The number of records that are only in memory."""
+        return len(self.queue)
+
+    @property
+    def failing(self) -> bool:
+        """Whether the last attempt to write failed."""
+        return self._retry_at > 0
+
+    @property
+    def refused(self) -> int:
+        """The number of records that are only in memory because the disk refuses them, or hangs."""
+        return self.waiting if self.failing or self._is_stalled() else 0
+
+    def _apply_back_pressure(self) -> None:
+        """
+        Return when the queue is below its bound: drain if no thread does, and drop records only if no drain makes
+        progress.
+        """
+        steps, deadline = self._steps, time.monotonic() + WAIT
+        polite = bool(self._flushing)
+        while len(self.queue) > self._bound:
+            if self._owner == threading.get_ident() and self._lock.locked():
+                self._again = True  # this is a signal handler within the drain, which goes on afterwards
+                return
+            if self._is_stalled() or time.monotonic() < self._retry_at:
+                self._shed()
+                return
+            if not (polite or self._lock.locked()):
+                if self.drain(limit=1):
+                    return
+                continue
+            polite = False
+            if steps != self._steps:
+                steps, deadline = self._steps, time.monotonic() + WAIT
+            elif time.monotonic() > deadline:
+                self._stalled_at = steps
+            time.sleep(0.0005)
+
+    def _is_stalled(self) -> bool:
+        """Whether the current write takes so long that a thread gave up waiting for it."""
+        return self._stalled_at == self._steps and self._lock.locked()
+
+    # -- under the drain lock ----------------------------------------------------------------------------------------
+
+    def _drain_owned(self, limit: int | None) -> bool:
+        remaining = self.waiting
+        steps = 0
+        try:
+            while count := self._step():
+                self._steps += 1
+                if self._retry_at:
+                    self._recovered()
+                remaining -= count
+                steps += 1
+                if steps == limit or remaining <= 0:
+                    break
+            self._settle()
+        except Exception as error:  # an invalid path, no memory: a logging call may not raise any of it
+            self._steps += 1
+            self._failed(error)
+            return False
+        return True
+
+    def _settle(self) -> None:
+        """Do the work that was postponed while records were written alone."""
+
+    def _step(self) -> int:
+        """
+        Take one batch from the queue and write it; return the number of its records, 0 if nothing is left.
+
+        Raises:
+            OSError: It cannot be written now. The batch is kept and comes first at the next step.
+        """
+        raise TypeError(f"{type(self).__name__} does not say how its records are written.")
+
+    def _write_alone(self) -> bool:
+        """Write the only queued record, if that does not need a whole drain; False if that was not done."""
+        return False
+
+    def _failed(self, error: Exception) -> None:
+        first = not self._retry_at
+        self._retry_at = time.monotonic() + self._backoff.failed()
+        if first:
+            report.warning(
+                "%s cannot be written: %s. The training goes on; %s records are kept in memory, later ones are dropped "
+                "and counted until it can be written again.",
+                self,
+                error,
+                f"{self._bound:,}",
+            )
+
+    def _recovered(self) -> None:
+        self._retry_at = 0.0
+        self._backoff.reset()
+        report.info("%s is written again; %d records were dropped.", self, self.dropped)
+
+    def _shed(self) -> None:
+        """Drop the newest record that may be dropped: the disk takes none, and memory is bounded."""
+        try:
+            item = self.queue.pop()
+        except IndexError:  # another thread drained it
+            return
+        if self._is_kept(item) and len(self.queue) < 2 * self._bound:
+            self.queue.append(item)
+        else:
+            self._drop(item)
+
+    def _drop(self, item: Any) -> None:
+        """Count *item*, which does not fit into memory."""
+        self._has_dropped = True
+        self._dropped.add()
+
+    def _is_kept(self, item: Any) -> bool:
+        """Whether *item* is worth more than the bound: rare records, such as params and a run's end."""
+        return False
+
+
+def wait_until_free(lock: threading.Lock, seconds: float, is_done: Callable[[], bool] = bool) -> bool:
+    """
+    Wait until *lock* is free, at most *seconds*; the caller takes it with `with` right after.
+
+    Args:
+        is_done: Whether another thread has done the caller's work meanwhile. Without that, one of two threads that
+            write in every call would find the lock taken nearly always.
+    """
+    deadline = time.monotonic() + seconds
+    looks = 0
+    while lock.locked() and not is_done():
+        if time.monotonic() > deadline:
+            return False
+        # One record is written in some microseconds, so at first this thread only yields.
+        looks += 1
+        time.sleep(0 if looks <= _STEPS_BACK else 0.0005)
+    return True

@@ -1,0 +1,9 @@
+"""
+Processes: this one, the one that started it, and starting one of our own.
+
+    family       which runs were opened by this process's parents or children
+    lifetime     whether the interpreter is ending; starting threads
+    opener       the process that opened a run, and whether it can be seen from here
+    own_process  starting a Python process that runs one function of refunc
+    parent       the process that started this one through multiprocessing
+"""

@@ -1,0 +1,78 @@
+"""Exporting points or log entries of many runs as one file, with the result for each run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, repeat
+
+import attrs
+
+from refunc.runs import entries_file
+from refunc.runs.errors import RunFormatError, UnknownMetricError
+from refunc.runs.points_file import curves, export_points
+from refunc.runs.prefetch import read_ahead
+from refunc.runs.run import Run
+from refunc.runs.series import Series
+from refunc.runs.store import Listing
+from refunc.runs.unreadable import Faults
+
+
+@attrs.frozen
+class Exported:
+    """The number of written points or entries, their runs, and the errors of unreadable runs."""
+
+    count: int
+    runs: list[Run]
+    unreadable: list[RunFormatError]
+
+
+def export_entries_of(
+    listing: Listing, path: str | int, format: str, *, metrics: Sequence[str], processes: int
+) -> Exported:
+    """
+    Write the log entries of the runs of *listing*.
+
+    Args:
+        path: As for `whole_file`.
+        metrics: Names, each of which at least one run must have.
+        processes: As for `read_ahead`.
+
+    Raises:
+        UnknownMetricError: No run has one of *metrics*.
+        OSError: The file cannot be written.
+    """
+    faults = Faults(listing.unreadable)
+    with read_ahead(listing.runs, processes if metrics else 0) as in_turn:
+        if metrics:
+            _check(metrics, list(in_turn))
+        count = entries_file.export(lambda: faults.each(listing.runs, Run.entries), path, format)
+    return Exported(count, faults.without(listing.runs), faults.found)
+
+
+def export_points_of(
+    listing: Listing, path: str | int, format: str, *, metrics: Sequence[str], most: int | None, processes: int
+) -> Exported:
+    """
+    Write the points of the runs of *listing*: of *metrics*, or of all, and at most *max_points* of each.
+
+    Raises the same errors as `export_entries_of`.
+    """
+    faults = Faults(listing.unreadable)
+
+    def points(run: Run) -> Iterator[tuple[Run, Series]]:
+        return curves([run], tuple(metrics) or None, max_points=most)
+
+    with read_ahead(listing.runs, processes) as in_turn:
+        if metrics:
+            _check(metrics, list(in_turn))
+        passes: Iterator[Iterable[Run]] = chain([] if metrics else [in_turn], repeat(listing.runs))
+        count = export_points(lambda: faults.each(next(passes), points), path, format)
+    return Exported(count, faults.without(listing.runs), faults.found)
+
+
+def _check(metrics: Sequence[str], runs: Sequence[Run]) -> None:
+    """Refuse a metric that no run has: it is a typing mistake."""
+    known = set(Faults().each(runs, lambda run: run.summary.metrics))
+    for name in metrics:
+        if name not in known:
+            raise UnknownMetricError(name, None, known)

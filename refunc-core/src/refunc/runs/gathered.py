@@ -1,0 +1,232 @@
+"""The contents of a run's journal, gathered for each writer: its facts, and reading on."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+
+from refunc.journal import record as records
+from refunc.journal.folder import JOURNAL, RUN_JSON
+from refunc.journal.pieces import Segment, is_folded_name, writer_of
+from refunc.journal.scan import Note, Place, scan
+from refunc.journal.segments import Account
+from refunc.runs.columns import NOTHING, Columns, Group, Points, appended, form_of, joined, merged
+from refunc.runs.room import LeftOut, Room
+from refunc.runs.series import Series
+from refunc.runs.summary import Statistics, Summary, summed_up
+
+#: Kinds of records for a summary; of text lines only results.
+_NOTED = (records.Params, records.Tags, records.Define, records.Artifact, records.RunEnd)
+#: For each file: name, size in bytes, time of its last change in nanoseconds, and inode number.
+Signature = tuple[tuple[str, int, int, int], ...]
+
+
+@attrs.define
+class WriterContent:
+    """The contents of one writer, up to a position."""
+
+    place: Place = attrs.Factory(Place)
+    notes: list[Note] = attrs.Factory(list)
+    statistics: dict[str, Statistics] = attrs.Factory(dict)
+    columns: Columns = attrs.Factory(Columns)
+    points: int = 0
+    lines: int = 0
+    last_time: float | None = None
+    #: The number of records that were left out for lack of room.
+    left_out: int = 0
+
+    def read_on(self, writer: str, pieces: list[Segment], room: Room) -> Iterator[None]:
+        """
+        Read the new records of *writer*, a megabyte per step.
+
+        Args:
+            room: The room that all writers of the run share.
+        """
+        self.columns.room = room
+        for block in scan(writer, pieces, self.place):
+            for item in block:
+                if isinstance(item, Note):
+                    self._take(item)
+                    self.last_time = item.record.time
+                else:
+                    self.points += len(item)
+                    self.columns.add_all(item)
+                    self.last_time = item[-1].time
+            yield
+
+    def _take(self, note: Note) -> None:
+        record = note.record
+        match record:
+            case records.LogLine():
+                self.lines += 1
+                if record.points:
+                    self.columns.add(record.time, record.step, record.epoch, record.points)
+                if record.level == "RESULT":
+                    self._keep(note)
+            case records.Metrics():
+                self.points += 1
+                self.columns.add(record.time, record.step, record.epoch, record.metrics)
+            case _ if isinstance(record, _NOTED):
+                self._keep(note)
+
+    def _keep(self, note: Note) -> None:
+        if self.columns.room.admit_note(note.line):
+            self.notes.append(note)
+        elif not isinstance(note.record, records.RunEnd):
+            self.left_out += 1
+        elif self.notes and isinstance(self.notes[-1].record, records.RunEnd):
+            self.notes[-1] = note
+        else:  # without its end, the run would be shown as crashed
+            self.notes.append(note)
+
+
+class Stale(Exception):
+    """The index no longer has the expected contents: another process has rebuilt it."""
+
+
+class Source(Protocol):
+    """The part of a run's points in the index; open while it is read."""
+
+    def points(self, writer: str, group: Group, column: int, *, rows: bool) -> Points:
+        """Return the points of one of the metrics in the first `stored` rows of *group*. Raises Stale."""
+        ...
+
+
+class Stored(Protocol):
+    """A run in the index."""
+
+    def opened(self) -> AbstractContextManager[Source]:
+        """Open the index for reading points. Raises Stale if that is not possible."""
+        ...
+
+
+@attrs.define
+class Content:
+    """
+    The contents of a run's journal. *signature* is the state of its files before they were read.
+
+    The points of `stored` are in the index, the others are in memory.
+    """
+
+    folder: Path
+    signature: Signature
+    writers: dict[str, WriterContent] = attrs.Factory(dict)
+    stored: Stored | None = None
+    #: Whether the files were read to their end.
+    is_whole: bool = False
+
+    @cached_property
+    def summary(self) -> Summary:
+        """The summary of the contents; see Summary."""
+        account, statistics, left_out = Account(), dict[str, Statistics](), LeftOut()
+        for writer in self.writers.values():
+            account = account + writer.place.account
+            left_out = left_out + LeftOut(values=writer.columns.left_out, records=writer.left_out)
+            for name, found in writer.statistics.items():
+                statistics[name] = statistics[name].joined(found) if name in statistics else found
+        times = [writer.last_time for writer in self.writers.values() if writer.last_time is not None]
+        return summed_up(
+            self._notes(),
+            statistics,
+            points=sum(found.count for found in statistics.values()),
+            lines=sum(writer.lines for writer in self.writers.values()),
+            last_time=max(times, default=None),
+            account=account,
+            left_out=left_out,
+        )
+
+    def room(self) -> Room:
+        """Return the room that the run's writers have used so far."""
+        room = Room()
+        for writer in self.writers.values():
+            for names in writer.columns.groups:
+                room.admit(names)
+                room.admit_columns(len(names))
+            for note in writer.notes:
+                room.admit_note(note.line)
+        if any(writer.left_out for writer in self.writers.values()):
+            room.close()
+        return room
+
+    def tags(self) -> list[records.Tags]:
+        """Return all records of tags, oldest first."""
+        return [record for record in self._notes() if isinstance(record, records.Tags)]
+
+    def _notes(self) -> Iterator[records.Record]:
+        streams = [[note.record for note in writer.notes] for writer in self.writers.values()]
+        return heapq.merge(*streams, key=lambda record: record.time)
+
+    def series(self, names: Iterable[str]) -> dict[str, Series]:
+        """
+        Return the points of the metrics *names*, which the summary must have.
+
+        Raises:
+            Stale: The index no longer has the expected contents.
+        """
+        with self.stored.opened() if self.stored is not None else nullcontext() as source:
+            return {name: self._against_axis(source, name) for name in names}
+
+    def _against_axis(self, source: Source | None, name: str) -> Series:
+        series, axis = self._series(source, name), self.summary.metrics[name].step_metric
+        if axis == "epoch" and axis not in self.summary.metrics:
+            return attrs.evolve(series, x=series.epochs or [None] * len(series), x_name=axis)
+        if axis is None or axis == name or axis not in self.summary.metrics:
+            return series
+        return series.against(self._series(source, axis))
+
+    def _series(self, source: Source | None, name: str) -> Series:
+        found = [
+            joined([_points(source, writer, group, column, alone=len(groups) == 1) for group, column in groups])
+            for writer, content in self.writers.items()
+            if (groups := content.columns.of(name))
+        ]
+        return _series_of(name, merged(found)) if found else Series(name, (), (), ())
+
+
+def _points(source: Source | None, writer: str, group: Group, column: int, *, alone: bool) -> Points:
+    parts = []
+    if group.stored:
+        if source is None:
+            raise Stale
+        parts.append(source.points(writer, group, column, rows=not alone))
+    if group.rows:
+        parts.append(group.points(column))
+    return appended(parts)
+
+
+def signature_of(folder: Path) -> Signature:
+    """Return the sizes, times and inodes of the files of the run in *folder*, which show whether it has changed."""
+    found = []
+    try:
+        status = os.stat(os.path.join(folder, RUN_JSON))
+        found.append((RUN_JSON, status.st_size, status.st_mtime_ns, status.st_ino))
+        with os.scandir(os.path.join(folder, JOURNAL)) as entries:
+            for entry in entries:
+                status = entry.stat(follow_symlinks=False)
+                is_read = writer_of(entry.name) is not None or is_folded_name(entry.name)
+                if is_read and stat.S_ISREG(status.st_mode):
+                    found.append((entry.name, status.st_size, status.st_mtime_ns, status.st_ino))
+    except OSError:  # gone meanwhile, or not accessible
+        pass
+    return tuple(sorted(found))
+
+
+def _series_of(name: str, points: Points) -> Series:
+    steps = _with_none(points.steps) if points.stepless else points.steps
+    return Series(name, steps, points.values, points.times, _with_none(points.epochs))
+
+
+def _with_none(column: Any) -> Any:
+    """Return steps or epochs unchanged; as a list with None if some are missing."""
+    if form_of(column) == "q":
+        return [None if number == NOTHING else number for number in column] if NOTHING in column else column
+    return [None if number != number else number for number in column] if any(map(math.isnan, column)) else column

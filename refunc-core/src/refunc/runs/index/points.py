@@ -1,0 +1,125 @@
+"""Points in the index: rows of metrics that were logged together, in parts of some thousands, each column a blob."""
+
+from __future__ import annotations
+
+import sqlite3
+from array import array
+from typing import Any, Final
+
+import attrs
+import msgspec
+
+from refunc.runs.columns import Group, Points, appended, form_of
+from refunc.runs.gathered import Stale
+
+#: Parts with fewer rows are extended: a run that is read while it is running gets a few rows at a time.
+_SMALL: Final = 16_384
+
+#: The kind of a row of `blob`: the rows' numbers, steps, times, epochs; from 0 on the values of a column.
+_ROWS, _STEPS, _TIMES, _EPOCHS = -4, -3, -2, -1
+#: The types of steps, times and epochs, in this order; see `columns.form_of`.
+_FORMS: Final = frozenset({"qdq", "ddq", "qdd", "ddd"})
+
+TABLES: Final = """
+CREATE TABLE IF NOT EXISTS part (
+    id INTEGER PRIMARY KEY, run INTEGER, writer TEXT, names BLOB, count INTEGER, stepless INTEGER, forms TEXT
+);
+CREATE INDEX IF NOT EXISTS part_of ON part (run, writer, names);
+CREATE TABLE IF NOT EXISTS blob (part INTEGER, kind INTEGER, data BLOB);
+CREATE INDEX IF NOT EXISTS blob_of ON blob (part, kind);
+"""
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+@attrs.frozen
+class Source:
+    """One run's points, while the index is open. Metrics of one group share the buffers of their steps and times."""
+
+    connection: sqlite3.Connection
+    run: int
+    _axes: dict[tuple[int, int], Any] = attrs.field(factory=dict, init=False)
+    _parts: dict[tuple[str, int], list[Any]] = attrs.field(factory=dict, init=False)
+
+    def points(self, writer: str, group: Group, column: int, *, rows: bool) -> Points:
+        """Return the points of one of the metrics in the first `stored` rows of *group*. Raises Stale."""
+        left = group.stored
+        found = []
+        for part, count, stepless, forms in self._parts_of(writer, group):
+            wanted = min(count, left)
+            steps, times, epochs = (
+                self._axis(part, kind, form, count)[:wanted]
+                for kind, form in zip((_STEPS, _TIMES, _EPOCHS), _checked(forms), strict=True)
+            )
+            numbers = self._axis(part, _ROWS, "q", count)[:wanted] if rows else array("q")
+            values = self._blob(part, column, "d", count)[:wanted]
+            found.append(Points(steps, values, times, epochs, numbers, bool(stepless)))
+            left -= wanted
+            if not left:
+                return appended(found)
+        raise Stale
+
+    def _parts_of(self, writer: str, group: Group) -> list[Any]:
+        # Queried once per group, which may have as many metrics as a line.
+        key = (writer, id(group))
+        if key not in self._parts:
+            query = "SELECT id, count, stepless, forms FROM part WHERE run = ? AND writer = ? AND names = ? ORDER BY id"
+            self._parts[key] = self.connection.execute(query, (self.run, writer, _encode(group.names))).fetchall()
+        return self._parts[key]
+
+    def _axis(self, part: int, kind: int, form: str, count: int) -> Any:
+        if (part, kind) not in self._axes:
+            self._axes[part, kind] = self._blob(part, kind, form, count)
+        return self._axes[part, kind]
+
+    def _blob(self, part: int, kind: int, form: str, count: int) -> Any:
+        row = self.connection.execute("SELECT data FROM blob WHERE part = ? AND kind = ?", (part, kind)).fetchone()
+        if row is None and kind == _EPOCHS:
+            return array(form)
+        if row is None or len(row[0]) != 8 * count:
+            raise Stale
+        return memoryview(row[0]).cast(form)  # type: ignore[call-overload]
+
+
+def _checked(forms: Any) -> str:
+    """Return *forms*, of steps, times and epochs, if they are valid. Raises Stale."""
+    if forms not in _FORMS:
+        raise Stale
+    return str(forms)
+
+
+def keep(connection: sqlite3.Connection, run: int, writer: str, group: Group) -> None:
+    """Append the rows of *group* in memory to those in the index."""
+    names = _encode(group.names)
+    blobs: dict[int, Any] = {_ROWS: group.rows, _STEPS: group.steps, _TIMES: group.times}
+    if group.epochs:
+        blobs[_EPOCHS] = group.epochs
+    blobs |= dict(enumerate(group.values))
+    count = len(group.rows)
+    forms = f"{form_of(group.steps)}d{form_of(group.epochs)}"
+    query = "SELECT id, count, stepless, forms FROM part WHERE run = ? AND writer = ? AND names = ?"
+    query += " ORDER BY id DESC LIMIT 1"
+    last = connection.execute(query, (run, writer, names)).fetchone() if group.stored else None
+    has_epochs, known = False, dict[int, bytes]()
+    if last is not None:
+        known = dict(connection.execute("SELECT kind, data FROM blob WHERE part = ?", (last[0],)).fetchall())
+        has_epochs = _EPOCHS in known
+    if last is not None and last[1] < _SMALL and has_epochs == bool(group.epochs) and last[3] == forms:
+        part = last[0]
+        connection.execute(
+            "UPDATE part SET count = ?, stepless = ? WHERE id = ?", (last[1] + count, last[2] or group.stepless, part)
+        )
+        connection.execute("DELETE FROM blob WHERE part = ?", (part,))
+        blobs = {kind: known[kind] + data.tobytes() for kind, data in blobs.items()}
+    else:
+        query = "INSERT INTO part (run, writer, names, count, stepless, forms) VALUES (?, ?, ?, ?, ?, ?)"
+        part = connection.execute(query, (run, writer, names, count, group.stepless, forms)).lastrowid
+    connection.executemany(
+        "INSERT INTO blob VALUES (?, ?, ?)", [(part, kind, memoryview(data)) for kind, data in blobs.items()]
+    )
+
+
+def delete(connection: sqlite3.Connection, run: int) -> None:
+    """Delete the points of *run*."""
+    connection.execute("DELETE FROM blob WHERE part IN (SELECT id FROM part WHERE run = ?)", (run,))
+    connection.execute("DELETE FROM part WHERE run = ?", (run,))

@@ -1,0 +1,184 @@
+"""The points of many runs as one long table in a file, one row per point."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from tempfile import TemporaryFile
+from typing import IO, Any, Final
+
+from refunc.journal.codec import encodable
+from refunc.runs.entries_file import cell, whole_file
+from refunc.runs.packages import needed
+from refunc.runs.run import Run
+from refunc.runs.series import Series
+from refunc.values.jsonable import spell_nonfinite
+
+FORMATS: Final = ("parquet", "csv", "jsonl", "json")
+
+#: Columns of the table; times are in seconds since 1970.
+COLUMNS: Final = ("run_id", "run_name", "experiment_name", "metric", "step", "epoch", "time", "value")
+#: Rows of a row group: the unit of reading the file, and of memory besides one metric.
+_GROUP: Final = 1 << 20
+#: The most points, and metrics, that are read together.
+_HANDFUL: Final = 1 << 18
+_MOST_NAMES: Final = 1_000
+
+Curves = Iterable[tuple[Run, Series]]
+
+
+def curves(
+    runs: Iterable[Run], metrics: Collection[str] | None = None, *, max_points: int | None = None
+) -> Iterator[tuple[Run, Series]]:
+    """
+    Yield the series of *runs*, one after the other, so that no more than one run's are in memory.
+
+    Args:
+        metrics: Only these metrics; a run need not have them.
+        max_points: See `Series.downsample`.
+    """
+    for run in runs:
+        known = run.content().summary.metrics
+        for names in _handfuls({name: known[name].count for name in known if metrics is None or name in metrics}):
+            for series in run.series_of(names, max_points=max_points).values():
+                yield run, series
+
+
+def _handfuls(counts: Mapping[str, int]) -> Iterator[list[str]]:
+    """Yield the names of *counts* in parts: for each the index is opened once, and its points are held in memory."""
+    names: list[str] = []
+    room = _HANDFUL
+    for name, count in counts.items():
+        if names and (room < count or len(names) >= _MOST_NAMES):
+            yield names
+            names, room = [], _HANDFUL
+        names.append(name)
+        room -= count
+    if names:
+        yield names
+
+
+def export_points(found: Callable[[], Curves], path: str | os.PathLike[str] | int, format: str) -> int:
+    """
+    Write the points of *found* to *path*, completely or not at all, and return their number.
+
+    See `whole_file` for *path*.
+
+    Args:
+        found: Called once, and a second time if a step or an epoch with a fraction is found while a parquet file is
+        being written.
+
+    Raises:
+        ValueError: *format* is not parquet, csv, jsonl or json.
+        PackageNeededError: parquet needs pyarrow.
+        OSError: The file cannot be written; an existing file is unchanged.
+    """
+    if format not in FORMATS:
+        raise ValueError(f"format: {format!r} is not an export format. Allowed: {', '.join(FORMATS)}.")
+    if format == "parquet":
+        needed("pyarrow", "export to parquet", "The formats csv, jsonl and json work without it.")
+    with whole_file(path, binary=format == "parquet") as file:
+        return _export_parquet(found, file) if format == "parquet" else _WRITERS[format](found(), file)
+
+
+class _Fraction(Exception):
+    """A step or an epoch has a fraction, but the file's column is int64."""
+
+
+def _export_parquet(found: Callable[[], Curves], file: IO[bytes]) -> int:
+    """Write a parquet file, whose steps and epochs are float64 only if one of them has a fraction."""
+    # Only a draft can be restarted: stdout may be a pipe, or a file with contents.
+    is_draft = isinstance(file.name, str) and file.seekable()
+    with nullcontext(file) if is_draft else TemporaryFile() as target:
+        try:
+            count = _write_parquet(found(), target, whole=True)
+        except _Fraction:
+            target.seek(0)
+            target.truncate()
+            count = _write_parquet(found(), target, whole=False)
+        if target is not file:
+            target.seek(0)
+            shutil.copyfileobj(target, file)
+    return count
+
+
+def _write_parquet(found: Curves, file: IO[bytes], *, whole: bool) -> int:
+    pyarrow, parquet = needed("pyarrow", "export to parquet"), needed("pyarrow.parquet", "export to parquet")
+    texts = [(name, pyarrow.string()) for name in COLUMNS[:4]]
+    place = pyarrow.int64() if whole else pyarrow.float64()
+    numbers = [("step", place), ("epoch", place), ("time", pyarrow.float64())]
+    schema = pyarrow.schema([*texts, *numbers, ("value", pyarrow.float64())])
+    count = 0
+    with parquet.ParquetWriter(file, schema, use_dictionary=list(COLUMNS[:4])) as writer:
+        waiting, rows = [], 0
+        for run, series in found:
+            if whole and series.has_fractions:
+                raise _Fraction
+            table = series.to_arrow()
+            columns = [
+                pyarrow.repeat(pyarrow.scalar(text, pyarrow.string()), len(series)) for text in _texts(run, series)
+            ]
+            columns += [
+                table[name].cast(schema.field(name).type)
+                if name in table.column_names
+                else pyarrow.nulls(len(series), schema.field(name).type)
+                for name in COLUMNS[4:]
+            ]
+            waiting.append(pyarrow.table(columns, schema=schema))
+            rows += len(series)
+            count += len(series)
+            if rows >= _GROUP:
+                writer.write_table(pyarrow.concat_tables(waiting), row_group_size=_GROUP)
+                waiting, rows = [], 0
+        if waiting:
+            writer.write_table(pyarrow.concat_tables(waiting), row_group_size=_GROUP)
+    return count
+
+
+def _write_csv(found: Curves, file: IO[str]) -> int:
+    writer = csv.writer(file)
+    writer.writerow(COLUMNS)
+    count = 0
+    for run, series in found:
+        texts = [cell(text) for text in _texts(run, series)]
+        writer.writerows((*texts, *numbers) for numbers in _numbers(series))
+        count += len(series)
+    return count
+
+
+def _write_jsonl(found: Curves, file: IO[str], between: str = "\n", begin: str = "") -> int:
+    count = 0
+    for run, series in found:
+        texts = _texts(run, series)
+        for numbers in _numbers(series):
+            row = dict(zip(COLUMNS, (*texts, *numbers), strict=True))
+            file.write((between if count else begin) + json.dumps(spell_nonfinite(row), allow_nan=False))
+            count += 1
+    file.write("\n" if count else "")
+    return count
+
+
+def _write_json(found: Curves, file: IO[str]) -> int:
+    count = _write_jsonl(found, file, between=",\n", begin="[\n")
+    file.write("]\n" if count else "[]\n")
+    return count
+
+
+def _texts(run: Run, series: Series) -> tuple[str, ...]:
+    return tuple(map(encodable, (run.run_id, run.run_name, run.experiment_name, series.name)))
+
+
+def _numbers(series: Series) -> Iterator[tuple[Any, ...]]:
+    epochs = series.epochs if len(series.epochs) else [None] * len(series)
+    return zip(series.steps, epochs, series.times, series.values, strict=True)
+
+
+_WRITERS: dict[str, Callable[[Curves, IO[Any]], int]] = {
+    "csv": _write_csv,
+    "jsonl": _write_jsonl,
+    "json": _write_json,
+}

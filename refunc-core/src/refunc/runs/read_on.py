@@ -1,0 +1,94 @@
+"""Reading a run's content: from the index, and the rest from its journal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from refunc.journal.folder import RUN_JSON
+from refunc.journal.pieces import Segment, is_folded_name, segments, writer_of
+from refunc.runs.gathered import Content, Signature, WriterContent, signature_of
+from refunc.runs.index.file import index_of
+
+#: Of a file in a signature: its size, when it was changed, and its number in the file system.
+_Entry = tuple[int, int, int]
+
+#: The number of values in memory at which they are moved to the index, if there is one.
+_FULL: Final = 1_000_000
+
+
+def read_content(folder: Path, signature: Signature | None = None, *, cached: bool = True) -> Content:
+    """
+    Return the content of the journal in *folder*: from the index if nothing has changed, else read on from there.
+
+    Args:
+        cached: Whether to use and update the index.
+    """
+    signature = signature_of(folder) if signature is None else signature
+    index = index_of(folder) if cached else None
+    content = index.load(folder) if index is not None else None
+    if content is not None and content.is_whole and content.signature == signature:
+        return content
+    files = segments(folder)  # sorted by the writers' names, which decide between equal records
+    if content is None or not _still_holds(content, signature, files):
+        content = Content(folder, signature, stored=content.stored if content is not None else None)
+    content.signature, content.is_whole = signature, False
+    content.writers = {name: content.writers.get(name) or WriterContent() for name in files}
+    room = content.room()
+    for name, pieces in files.items():
+        writer = content.writers[name]
+        for _ in writer.read_on(name, pieces, room):
+            if index is not None and writer.columns.size >= _FULL and not index.save(content):
+                index = None
+    content.is_whole = True
+    if index is None or not index.save(content):
+        for writer in content.writers.values():
+            writer.statistics = writer.columns.statistics(writer.statistics)
+    return content
+
+
+def _still_holds(content: Content, now: Signature, files: dict[str, list[Segment]]) -> bool:
+    """
+    Whether the files that were read are unchanged, except for appended data.
+
+    This is so if no segment is shorter, and only the segment at which reading a writer stopped is longer. A run that is
+    being copied may get its files in any order. A run that was folded meanwhile has the same segments, in a file that
+    was not changed before them.
+    """
+    before = {name: (size, changed, number) for name, size, changed, number in content.signature}
+    there = {name: (size, changed, number) for name, size, changed, number in now}
+    known_folded = {name for name in before if is_folded_name(name)}
+    if any(there.get(name) != before.pop(name, None) for name in (RUN_JSON, *known_folded)):
+        return False
+    pieces = [segment for found in files.values() for segment in found]
+    for segment in pieces:
+        place = os.path.basename(segment.path)
+        file = there.get(place)
+        if file is None or place in known_folded:  # newer than *now*, or unchanged
+            continue
+        if segment.fault:
+            return False
+        if not _segment_holds(content, segment, file, before.pop(segment.name, None)):
+            return False
+    return not before
+
+
+def _segment_holds(content: Content, segment: Segment, file: _Entry, known: _Entry | None) -> bool:
+    """Whether *segment*, which lies in *file*, is what was read of it when it was *known*, or goes on behind that."""
+    if known is None:
+        return segment.name > _place(content, segment)
+    if segment.is_folded:
+        size = segment.size()
+        return file[1] >= known[1] and (size == known[0] or _goes_on(content, segment, size, known[0]))
+    return known == file or (known[2] == file[2] and _goes_on(content, segment, file[0], known[0]))
+
+
+def _goes_on(content: Content, segment: Segment, size: int, known: int) -> bool:
+    return size > known and segment.name >= _place(content, segment)
+
+
+def _place(content: Content, segment: Segment) -> str:
+    """Return the segment at which reading of this segment's writer stopped."""
+    writer = content.writers.get(writer_of(segment.name) or "")
+    return writer.place.segment if writer is not None else ""

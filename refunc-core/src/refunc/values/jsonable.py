@@ -1,0 +1,332 @@
+"""
+Any Python value as JSON data: total (it never raises), bounded, and copied at once.
+
+Called on the training thread with any value that a user passed, so it must survive cycles, hostile `__repr__` and
+values of a million elements. Non-finite floats stay floats here; `codec` writes them as `null` and their values in a
+separate member.
+"""
+
+from __future__ import annotations
+
+import binascii
+import re
+from collections.abc import Callable, Iterable, Mapping, Set
+from functools import partial
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any, SupportsFloat
+
+from refunc.values.scalars import NO_SCALAR, has, is_array, is_of, scalar
+from refunc.values.shapes import MAX_MEMBERS, Unreadable, elements_of, is_large, pairs_of
+from refunc.values.twins import Twins
+
+MAX_DEPTH = 8
+MAX_ITEMS = 10_000
+MAX_TEXT = 65_536
+#: Characters of text that count as one more item, so that a value with all its texts stays around a megabyte.
+TEXT_PER_ITEM = 100
+MAX_REPR = 300
+MAX_KEY = 1_000
+MAX_BYTES = 1_024
+
+INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
+
+#: Types whose values are copied by keeping a reference.
+UNCHANGING = frozenset({str, int, float, bool, type(None)})
+
+#: Fields that cannot be read, by their name within the argument (`optimizer.lr`, `layers[2]`), and why.
+Faults = dict[str, str]
+
+#: An object's address in memory: it differs in each process, so no two runs would have the same text.
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+
+
+def jsonable(value: object, faults: Faults | None = None, *, is_given: bool = False) -> Any:
+    """
+    Return a copy of *value* made of dict, list, str, int, float, bool and None only.
+
+    Sequences and sets become lists, mappings and objects with fields dicts (see `shapes.pairs_of`), arrays lists of at
+    most 1,000; numbers of any library, dates, spans of time in seconds, paths and enums become their plain value, and
+    missing values None. Anything else is a short text. At most 10,000 items and 8 levels are kept, and 65,536
+    characters a string; a mark shows each cut.
+
+    Args:
+        faults: Gets the name of each field that cannot be read, and why; the field's value is a text that says so.
+        is_given: See `shapes.pairs_of`.
+    """
+    if type(value) is str:  # not isinstance, which reads `__class__`, and that may raise
+        return text(value)
+    if value is None or type(value) in (float, bool):
+        return value
+    return _Reading(faults).convert(value, MAX_DEPTH, is_given=is_given)
+
+
+def jsonable_mapping(values: object, faults: Faults | None = None) -> dict[str, Any]:
+    """Return *values* as a dict with string keys: a mapping, or an object that has fields. Anything else: `value`."""
+    plain = jsonable(values, faults, is_given=True)
+    return plain if isinstance(plain, dict) else {"value": plain}
+
+
+def is_unchanging(values: object) -> bool:
+    """Whether *values* is a dict of immutable values only: then a copy of it is a snapshot."""
+    if type(values) is not dict or len(values) > MAX_MEMBERS:
+        return False
+    for value in values.values():  # noqa: SIM110  # runs for every line; a generator costs twice as much
+        if type(value) not in UNCHANGING:
+            return False
+    return True
+
+
+def text(value: str, limit: int = MAX_TEXT) -> str:
+    """Return *value* as a plain str of at most *limit* characters, with a mark if it was cut."""
+    if len(value) <= limit:
+        return str.__str__(value)
+    return f"{value[:limit]}… [cut: {len(value)} characters]"
+
+
+def text_of(value: object, limit: int = MAX_TEXT) -> str:
+    """
+    Return any object as a plain str of at most *limit* characters: `str()` of it, or a short `repr` if that raises.
+
+    Every argument that is used as text (a name, a type, a tag) passes through here.
+    """
+    try:
+        return text(str.__str__(value if isinstance(value, str) else str(value)), limit)
+    except Exception:  # see `number`
+        return text(short_repr(value), limit)
+
+
+def is_mapping(value: object) -> bool:
+    """Whether *value* is a mapping; an object that raises when checked does not count."""
+    try:
+        return isinstance(value, Mapping)
+    except Exception:  # see `number`
+        return False
+
+
+def nonfinite_name(value: float) -> str:
+    """Return the word for NaN or ±inf, which are not numbers in JSON."""
+    return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+
+
+def spell_nonfinite(value: Any) -> Any:
+    """Return *value*, a result of `jsonable`, with NaN and ±inf as words, which are valid in strict JSON."""
+    if isinstance(value, dict):
+        return {key: spell_nonfinite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [spell_nonfinite(item) for item in value]
+    return nonfinite_name(value) if isinstance(value, float) and value - value != 0 else value
+
+
+def number(value: Any) -> int | float | None:
+    """
+    Return *value* as an int in 64 bits or a float, or None if it is not a number.
+
+    Takes bool, numpy and torch scalars, Decimal and Fraction, arrays of one element, and spans of time, in seconds.
+    `.item()` of a tensor on a device waits for the device.
+    """
+    try:
+        if isinstance(value, int):
+            plain = int(value)
+            return plain if INT64_MIN <= plain <= INT64_MAX else float(plain)
+        if isinstance(value, float):
+            return float(value)
+        if isinstance(value, (str, bytes, bytearray, type)) or value is None:
+            return None
+        if has(value, "item") and not has(value, "mask"):
+            item = value.item()  # a value other than a float is nearly always a scalar of numpy or torch
+            if type(item) is float:
+                return item
+        if is_of(value, "decimal", "Decimal"):
+            return float(value)
+        found = scalar(value)
+        if found is not NO_SCALAR:
+            return number(found) if isinstance(found, (int, float)) else None
+        if has(value, "item"):
+            item = _item(value)
+            return number(item) if isinstance(item, (int, float)) or is_array(item) else None
+        if isinstance(value, SupportsFloat):
+            return float(value)
+    except Exception:  # a user's object may raise anything, but a logging call must not
+        return None
+    return None
+
+
+class _Reading:
+    """One reading of a value: the remaining items, the current position in it, and the parts that could not be read."""
+
+    __slots__ = ("faults", "left", "open", "path")
+
+    def __init__(self, faults: Faults | None) -> None:
+        self.left = MAX_ITEMS
+        self.path: list[str] = []
+        self.faults = faults
+        #: The objects that are read by their attributes right now: one may lead back to itself.
+        self.open: set[int] = set()
+
+    def convert(self, value: Any, depth: int, *, is_given: bool = False) -> Any:
+        self.left -= 1
+        kind = type(value)
+        if kind is float or kind is bool or value is None:
+            return value
+        try:
+            if isinstance(value, int):
+                plain = int(value)
+                # Many readers know 64 bits only, and text keeps every digit where a float would not.
+                return plain if INT64_MIN <= plain <= INT64_MAX else short_repr(plain)
+            if isinstance(value, float):
+                return float(value)
+            if isinstance(value, str):
+                plain_text = str.__str__(value)
+                self.left -= len(plain_text) // TEXT_PER_ITEM
+                return text(plain_text, MAX_TEXT if self.left > 0 else MAX_REPR)
+            if kind is Unreadable:
+                return self._unreadable(value.error)
+            if kind is dict or kind is list or kind is tuple:
+                if depth <= 0 or self.left <= 0:
+                    return short_repr(value)
+                return self._named(value.items(), depth) if kind is dict else self._listed(value, depth)
+            return self._object(value, depth, is_given=is_given)
+        except Exception as error:  # see `number`
+            return self._unreadable(error, short_text(value))
+
+    def _object(self, value: Any, depth: int, *, is_given: bool) -> Any:
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            raw = bytes(value)
+            return binascii.b2a_base64(raw, newline=False).decode() if len(raw) <= MAX_BYTES else f"<{len(raw)} bytes>"
+        if is_of(value, "enum", "Enum"):
+            return self.convert(value.value, depth - 1) if depth > 0 else short_text(value)
+        if not isinstance(value, type):
+            plain = scalar(value)
+            if plain is not NO_SCALAR:
+                return self.convert(plain, 0)
+        if depth <= 0 or self.left <= 0 or id(value) in self.open:
+            return short_text(value)
+        pairs = pairs_of(value, is_given=is_given)
+        if pairs is not None:
+            self.open.add(id(value))
+            try:
+                return self._named(pairs, depth)
+            finally:
+                self.open.discard(id(value))
+        if has(value, "tolist") and not isinstance(value, type):
+            return _size_text(value) if is_large(value) else self.convert(value.tolist(), depth)
+        elements = elements_of(value)
+        if elements is not None:
+            is_set = isinstance(value, Set)
+            return self._listed(sorted(elements, key=short_repr) if is_set else elements, depth)
+        return _size_text(value) if is_large(value) else short_text(value)
+
+    def _listed(self, values: Iterable[Any], depth: int) -> list[Any]:
+        out: list[Any] = []
+        for value in values:
+            if self.left <= 0:
+                out.append("… [cut]")
+                break
+            self.path.append(f"[{len(out)}]")
+            out.append(self.convert(value, depth - 1))
+            self.path.pop()
+        return out
+
+    def _named(self, pairs: Iterable[tuple[Any, Any]], depth: int) -> dict[str, Any]:
+        out: dict[str, Any] = {}
+        twins: Twins | None = None
+        try:
+            for key, value in pairs:
+                if self.left <= 0:
+                    out["…"] = "[cut]"
+                    break
+                name = key_text(key)
+                if name in out:  # {1: …, "1": …}: both are kept
+                    twins = twins or Twins()
+                    name = twins.apart(name, out.__contains__)
+                self.path.append(f".{name}")
+                out[name] = self.convert(value, depth - 1)
+                self.path.pop()
+        except Exception as error:  # of a mapping that cannot list all its names
+            out["…"] = self._unreadable(error)
+        return out
+
+    def _unreadable(self, error: Exception, said: str | None = None) -> str:
+        said_lines = short_repr(error, str).splitlines()
+        why = f"{type(error).__name__}{': ' * bool(said_lines)}{''.join(said_lines[:1])}"
+        if self.faults is not None:
+            self.faults.setdefault("".join(self.path).lstrip(".") or "all of it", why)
+        return said if said is not None else f"<cannot be read: {why}>"
+
+
+def _size_text(value: Any) -> str:
+    shape = "×".join(str(length) for length in value.shape)
+    return f"<{type(value).__name__} {shape} {getattr(value, 'dtype', '')}".rstrip() + ">"
+
+
+def key_text(key: object) -> str:
+    """Return a mapping's key as text: a number or an enum gives the text of its value."""
+    if type(key) is str and len(key) <= MAX_KEY:
+        return key
+    if issubclass(type(key), str):
+        return text_of(key, MAX_KEY)
+    try:
+        named: Any = key.value if is_of(key, "enum", "Enum") else key  # type: ignore[attr-defined]  # of any enum
+        plain = named if isinstance(named, (type, str, int, float)) else scalar(named)
+        return text_of(plain, MAX_KEY) if isinstance(plain, (str, int, float)) else short_text(named)
+    except Exception:  # see `number`
+        return short_text(key)
+
+
+def _item(value: Any) -> Any:
+    """Return the only element of an array; None if it is masked, or if there are several."""
+    if has(value, "mask"):
+        value = value.tolist()
+        while isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        return value
+    return value.item()
+
+
+def short_text(value: object) -> str:
+    """
+    Return a name for *value*, in at most 300 characters.
+
+    That is the name of a class, a function or a module, `partial(relu)`, the `str` of a class that has its own,
+    otherwise the `repr`. It does not contain addresses.
+    """
+    try:
+        if isinstance(value, (type, FunctionType, BuiltinFunctionType, ModuleType)) and type(value.__name__) is str:
+            return text(value.__name__, MAX_REPR)
+        if isinstance(value, MethodType):
+            return text(f"{type(value.__self__).__name__}.{value.__func__.__name__}", MAX_REPR)
+        if isinstance(value, partial):
+            named = [f"{name}={_argument(given)}" for name, given in value.keywords.items()]
+            said = ", ".join([short_text(value.func), *map(_argument, value.args), *named])
+            return text(f"partial({said})", MAX_REPR)
+        kind = type(value)
+        if kind.__str__ is not object.__str__ and not isinstance(value, (BaseException, str, int, float)):
+            return short_repr(value, str)
+    except Exception:  # see `number`
+        pass
+    return short_repr(value)
+
+
+def _argument(value: object) -> str:
+    return short_repr(value) if isinstance(value, (str, int, float)) else short_text(value)
+
+
+def short_repr(value: object, represent: Callable[[Any], str] = repr) -> str:
+    """Return `repr(value)` without addresses, at most 300 characters of it; the type's name if that raises."""
+    try:
+        if isinstance(value, int) and value.bit_length() > 4_096:
+            return f"{value >> (value.bit_length() - 64):#x}… [cut: {value.bit_length()} bits]"
+        said = represent(value)
+        if " at 0x" in said[:MAX_TEXT]:
+            said = _ADDRESS.sub("", said[:MAX_TEXT]) + said[MAX_TEXT:]
+        return text(said, MAX_REPR)
+    except Exception:  # see `number`
+        return f"<{type(value).__name__} without a repr>"
+
+
+def excerpt(long_text: str, limit: int = MAX_TEXT) -> str:
+    """Return at most about *limit* characters of *long_text*, the middle cut out: a traceback's end says most."""
+    if len(long_text) <= limit:
+        return long_text
+    half = limit // 2
+    return f"{long_text[:half]}\n… [cut: {len(long_text)} characters] …\n{long_text[-half:]}"

@@ -1,0 +1,61 @@
+"""Numbers, durations and sizes as text for people: on lines, on bars, and in the tables of the command line."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+
+def figure(number: float, digits: int = 4, *, grouped: bool = False) -> str:
+    """
+    Return a number for reading: an int in full, a float with *digits* significant digits: `0.1235`, `1.2e-05`.
+
+    Between 1,000 and 1e9 there are at least all digits before the point, and one after it: `12345.7`.
+
+    Args:
+        grouped: `12,345.7`; for places where a comma is not a separator.
+    """
+    comma = "," if grouped else ""
+    if isinstance(number, int):
+        return f"{number:{comma}}"
+    if not 1000 <= abs(number) < 1e9:
+        return f"{number:.{digits}g}"
+    before = len(str(int(abs(number))))
+    return f"{number:{comma}.{max(digits, before + 1)}g}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a person says them: `0.8 s`, `12 s`, `2 min 05 s`, `3 h 20 min`, `4 d 03 h`; or `?`."""
+    return " ".join(f"{count} {unit}" for count, unit in _parts(seconds)) or "?"
+
+
+def narrow_duration(seconds: float) -> str:
+    """Return the same in at most six columns, for a table: `0.8s`, `2m05s`, `4d03h`."""
+    return "".join(f"{count}{unit[0]}" for count, unit in _parts(seconds)) or "?"
+
+
+def _parts(seconds: float) -> Iterator[tuple[str, str]]:
+    """Yield the count and the unit of each part; none if it is not a valid time."""
+    if not math.isfinite(seconds):
+        return
+    if seconds < 59.5:
+        yield f"{seconds:.1f}" if seconds < 9.95 else f"{seconds:.0f}", "s"
+        return
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        yield from ((str(days), "d"), (f"{hours:02d}", "h"))
+    elif hours:
+        yield from ((str(hours), "h"), (f"{minutes:02d}", "min"))
+    else:
+        yield from ((str(minutes), "min"), (f"{rest:02d}", "s"))
+
+
+def amount(size: float) -> str:
+    """Return bytes as `812 B`, `1.2 MB`."""
+    for unit in ("B", "KB", "MB", "GB"):
+        if size < 1024:
+            return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TB"

@@ -1,0 +1,111 @@
+"""The command line in this process or in one of its own, runs that wait for delivery, and what commands print."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refunc.journal import kinds
+from refunc.logging.active.run import ActiveRun
+from refunc.plugins.integration import passport_of
+
+
+@pytest.fixture
+def invoke() -> Callable[..., Any]:
+    """Run a command line here, stdout no terminal; the result has `exit_code`, `stdout` and `stderr`."""
+    testing = pytest.importorskip("click.testing")
+
+    def invoke(*arguments: str) -> Any:
+        from refunc_commands.cli.root import refunc
+
+        # click 8.1 has to be told that stderr is kept apart; 8.2 always does, and has no such option.
+        options = {"mix_stderr": False} if "mix_stderr" in testing.CliRunner.__init__.__code__.co_varnames else {}
+        return testing.CliRunner(**options).invoke(refunc, list(arguments))
+
+    return invoke
+
+
+@pytest.fixture
+def errors_into_closed_pipe() -> Callable[[list[str]], str]:
+    """Run a command line as in `refunc ls | head -1`, its reader gone before the first line; return its stderr."""
+
+    def errors_into_closed_pipe(command: list[str]) -> str:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with subprocess.Popen(
+            [sys.executable, "-m", "refunc", *command], stdout=writing, stderr=subprocess.PIPE, text=True
+        ) as process:
+            os.close(writing)
+            return process.communicate(timeout=60)[1]
+
+    return errors_into_closed_pipe
+
+
+@pytest.fixture
+def running(own_folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start a command line as a process, stdout and stderr pipes; what is still alive at the test's end is killed."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "refunc", *arguments]
+        pipes: Any = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "encoding": "utf-8"}
+        started.append(subprocess.Popen(command, env={**os.environ, **environ}, **pipes))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def waiting(make_run: Callable[..., ActiveRun], probes: Any) -> Callable[..., ActiveRun]:
+    """Make a run with integrations and some lines, of which nobody has delivered anything, and end it."""
+
+    def make(*integrations: Any, name: str = "made", lines: int = 3, ends: bool = True) -> ActiveRun:
+        run = make_run(name)
+        for each in integrations:
+            run.put_through(kinds.ATTACH, each if isinstance(each, dict) else passport_of(each).for_journal())
+        for number in range(lines):
+            run.put("log", {"level": "INFO", "message": f"line {number}"})
+        run.writer.flush()
+        if ends:
+            run.end("completed")
+        return run
+
+    return make
+
+
+@pytest.fixture
+def end_with_artifacts() -> Callable[..., None]:
+    """Add artifacts of some names to a run and end it."""
+
+    def end(run: ActiveRun, *names: str) -> None:
+        for name in names:
+            run.put("artifact", {"name": name, "source": f"/nowhere/{name}", "type": "file"})
+        run.end("completed")
+
+    return end
+
+
+@pytest.fixture
+def arrived(calls: Callable[..., list[dict[str, Any]]]) -> Callable[[], list[str]]:
+    """Return the messages of the lines that a probe got."""
+    return lambda: [message for call in calls("log") for message in call["messages"]]
+
+
+@pytest.fixture
+def one_line() -> Callable[[Any], str]:
+    """Return the one line that a command printed on stdout, single spaces between its words."""
+
+    def one_line(result: Any) -> str:
+        [line] = result.stdout.splitlines()
+        return " ".join(line.split())
+
+    return one_line

@@ -1,0 +1,36 @@
+"""Each package says in its docstring which module is for what, a line each: the map that a newcomer reads."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.once
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = sorted(
+    path.parent
+    for source in ("refunc-core/src", "refunc-commands/src")
+    for path in (ROOT / source).rglob("__init__.py")
+    if "template" not in path.parts
+)
+
+
+def modules_in(package: Path) -> set[str]:
+    files = {path.stem for path in package.glob("*.py")} - {"__init__", "__main__"}
+    return files | {path.parent.name for path in package.glob("*/__init__.py")}
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_each_module_stands_in_the_map_of_its_package_once(package: Path) -> None:
+    docstring = ast.get_docstring(ast.parse((package / "__init__.py").read_text("utf-8"))) or ""
+    listed = re.findall(r"^    (\w+)  +\S", docstring, re.M)
+
+    assert sorted(listed) == sorted(modules_in(package))
+
+
+def test_there_are_packages() -> None:
+    assert len(PACKAGES) > 20
