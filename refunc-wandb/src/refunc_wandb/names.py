@@ -7,7 +7,7 @@ The names that W&B accepts, and the respelling of others.
 | metrics, results | none that begins with `_` or `refunc/` | 1,000 |
 | params, config | no `-` at either end, no `refunc/` first; not `tags`, `_wandb`, `wandb_version` | 1,000 |
 | tags | `name:value` | 64 |
-| artifacts | ASCII letters and digits, `_ - .`, followed by the run's id | 128 |
+| artifacts | ASCII letters and digits, `_ - .`, followed by the run's id; not `run`, not `source` | 128 |
 | types of artifacts | no `/ :`; not `job`, none that begins with `wandb-` | 128 |
 | parts of a path in an artifact | no `\`, no control, no `.`, `..`, no drive | 240 bytes |
 | runs, groups | every text; a longer one is cut | 128 |
@@ -30,7 +30,9 @@ metric_of: Final = Spelling(r"^_|(?<=^refunc)/", 1_000, lead="metric")
 param_of: Final = Spelling(r"^-+|-+$|(?<=^refunc)/|^(?=(?:tags|_wandb|wandb_version)$)", 1_000, lead="param_")
 text_tag_of: Final = Spelling(r"^\s+$", 64)
 type_of: Final = Spelling(r"[/:]|(?<=^wandb)-|^(?=job$)", 128, lead="type_")
-artifact_of: Final = Spelling(r"[^a-zA-Z0-9_.\-]|^[.\-]|(?<=^run)-|(?<=^source)-|(?<=^ru)n$|(?<=^sourc)e$", 100)
+artifact_of: Final = Spelling(
+    r"[^a-zA-Z0-9_.\-]|^[.\-]|(?<=^run)-|(?<=^source)-|^(?=(?:run|source)$)", 100, lead="artifact_"
+)
 _part_of: Final = Spelling(r"[\\\x00-\x1f\x7f]|^\.{1,2}$|(?<=^[A-Za-z]):", 240, is_file=True)
 
 
