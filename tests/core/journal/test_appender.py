@@ -149,8 +149,8 @@ def test_interrupts_at_every_line_of_drains_rotation_and_close(tmp_path: Path) -
         outlet.close()
 
     for outlet, queued, where in interrupted_everywhere(tmp_path, work):
-        assert not outlet._lock.locked(), where
-        assert not outlet._not_on_disk._lock.locked(), where
+        assert not outlet._turn.lock.locked(), where
+        assert not outlet._not_on_disk._turn.lock.locked(), where
         assert outlet.flush(sync=True), where
         outlet.close()
         assert outlet.read() == queued, where
@@ -165,7 +165,7 @@ def test_interrupts_at_every_line_of_records_that_are_written_alone(tmp_path: Pa
             outlet.relieve()
 
     for outlet, queued, where in interrupted_everywhere(tmp_path, work):
-        assert not outlet._lock.locked(), where
+        assert not outlet._turn.lock.locked(), where
         outlet.append("last")
         assert not outlet.waiting, where
         outlet.close()
@@ -335,7 +335,7 @@ def test_drops_that_were_told_leave_nothing_to_do(tmp_path: Path) -> None:
 
     assert outlet.is_idle
     outlet.queue.append(4)
-    assert outlet._write_alone()
+    assert outlet._turn.take(outlet._write_alone)
     outlet._drop(5)
     assert not outlet.is_idle
     assert outlet.flush()
@@ -351,10 +351,10 @@ def test_a_signal_handler_that_writes_while_a_file_is_closed_waits_for_nothing(t
         line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
         # See `Interrupt`; no handler runs before the first statement of the block either, which is this one.
         if (
-            frame.f_code.co_name == "close"
+            frame.f_code.co_name in {"take", "_leave_written_file"}
             and event == "line"
-            and outlet._lock.locked()
-            and not line.startswith(("with ", "try:", "self._owner = "))
+            and outlet._turn.lock.locked()
+            and not line.startswith(("with ", "try:", "self.owner = "))
         ):
             sys.settrace(None)
             before = time.monotonic()

@@ -22,7 +22,7 @@ class Watch(Protocol):
 
 
 class Tap(Protocol):
-    """Takes the records of one writer, each once, in the draining thread and under the writer's drain lock."""
+    """Takes the records of one writer, each once, in the draining thread within the writer's turn."""
 
     #: The number of the first record that it does not have yet.
     told: int

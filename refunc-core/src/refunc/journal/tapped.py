@@ -5,7 +5,6 @@ refuses.
 
 from __future__ import annotations
 
-import threading
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from functools import partial
@@ -83,7 +82,7 @@ class TappedOutlet(FileOutlet):
         if self.tap is not None and not (self._handed and self._handed.pop(id(item), None)):
             self._shed_items.append(item)
 
-    # -- under the drain lock ----------------------------------------------------------------------------------------
+    # -- within the turn --------------------------------------------------------------------------------------------
 
     def _row(self, item: Any, seq: int) -> Any:
         """Return the encoded form of a queued record, with the number *seq*."""
@@ -117,19 +116,19 @@ class TappedOutlet(FileOutlet):
 
     def _hand_ahead(self, tap: Tap) -> None:
         """Hand records that the disk does not take to the tap, which may write elsewhere."""
-        if self._lock.locked():
-            return
-        me = threading.get_ident()
-        with self._lock:
-            try:
-                self._owner = me
-                self._hand_ahead_owned(tap)
-            except Exception:  # see `_hand_over`
-                report.exception("%s: the records that wait did not reach its log files; please report this.", self)
-            finally:
-                self._owner = 0
+        turn = self._turn
+        if not turn.lock.locked():
+            turn.take(partial(self._hand_ahead_alone, tap))
 
-    def _hand_ahead_owned(self, tap: Tap) -> None:
+    def _hand_ahead_alone(self, tap: Tap) -> bool:
+        try:
+            self._hand_waiting(tap)
+        except Exception:  # see `_hand_over`
+            report.exception("%s: the records that wait did not reach its log files; please report this.", self)
+            return False
+        return True
+
+    def _hand_waiting(self, tap: Tap) -> None:
         state = self._state
         if (state.batch or state.drops) and state.seq >= tap.told:  # taken, and there was no file to encode it for
             self._encode(state.batch or [], state.seq, state.drops)

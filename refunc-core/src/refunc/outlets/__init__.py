@@ -10,4 +10,5 @@ Outlets: queues of records for something slow, and the threads that empty them, 
     outlet       the queue, and when it is emptied
     pump         the threads of a process that empty outlets
     replaced     files written as a draft and renamed
+    turn         work that one thread does at a time, for all that wait
 """

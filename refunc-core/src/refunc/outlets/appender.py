@@ -11,14 +11,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import threading
 from collections import deque
 from itertools import repeat
 from typing import Any, NamedTuple
 
 from refunc.outlets.file import AppendFile
 from refunc.outlets.not_on_disk import NotOnDisk
-from refunc.outlets.outlet import HIGH_WATER, WAIT, Durability, Outlet, wait_until_free
+from refunc.outlets.outlet import HIGH_WATER, Durability, Outlet
 
 #: The most records in one write; fewer if they are big.
 BATCH_RECORDS = 4_096
@@ -82,7 +81,7 @@ class FileOutlet(Outlet):
         """Whether a file of *size* bytes is full."""
         return False
 
-    # -- under the drain lock ----------------------------------------------------------------------------------------
+    # -- within the turn --------------------------------------------------------------------------------------------
 
     def _write_alone(self) -> bool:
         """
@@ -91,19 +90,6 @@ class FileOutlet(Outlet):
         Nearly every call under `durability="process"` comes here: these are the steps of a drain that such a record
         needs.
         """
-        if self._lock.locked():
-            return False
-        me = threading.get_ident()
-        with self._lock:
-            try:
-                self._owner = me  # at once, with no call before it: a signal handler would wait for its own thread
-                self._again = False
-                done = self._write_alone_owned()
-            finally:
-                self._owner = 0
-        return done and not self._again
-
-    def _write_alone_owned(self) -> bool:
         state = self._state
         if (
             len(self.queue) != 1
@@ -286,17 +272,16 @@ class FileOutlet(Outlet):
     def close(self) -> None:
         """Drain, sync and close the file. A later record opens the next one."""
         super().close()
-        me = threading.get_ident()
-        if wait_until_free(self._lock, WAIT):
-            with self._lock:
-                try:
-                    self._owner = me  # at once, see `_write_alone`
-                    state = self._state
-                    if not state.batch:
-                        self._leave_file(state)
-                finally:
-                    self._owner = 0
+        turn = self._turn
+        if turn.wait(since=turn.begun):
+            turn.take(self._leave_written_file)
         self.fsync()
+
+    def _leave_written_file(self) -> bool:
+        state = self._state
+        if not state.batch:
+            self._leave_file(state)
+        return True
 
     def after_fork_in_child(self) -> None:
         """Close the inherited file: it is the parent's, and only one process writes a file."""

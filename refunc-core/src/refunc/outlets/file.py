@@ -30,7 +30,7 @@ class AppendFile:
     """
     One open file that only grows, and that only this process writes.
 
-    The methods that write are called under an outlet's drain lock, `sync` and `close` under its sync lock.
+    The methods that write are called within an outlet's turn, `fsync` and `close` within that of its fsync.
     """
 
     def __init__(self, path: Path, *, new: bool) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 from refunc.outlets.file import NO_DESCRIPTOR, AppendFile
-from refunc.outlets.outlet import WAIT, report, wait_until_free
+from refunc.outlets.outlet import report
+from refunc.outlets.turn import Turn
 
 #: After this many failed syncs in a row, the same records are not copied to yet another file until one succeeds.
 MAX_REWRITES = 3
@@ -24,16 +25,14 @@ class NotOnDisk:
     """
     The files of one outlet that may not be complete on disk.
 
-    `sync` may be called in any thread and has a lock of its own; the rest is called under the outlet's drain lock.
+    `fsync` may be called in any thread and has a turn of its own; the rest is called within the outlet's.
     """
 
     def __init__(self) -> None:
         #: The range of bytes of each file that is not trusted, because a sync failed.
         self.suspects: dict[AppendFile, tuple[int, int]] = {}
         self._retired: deque[tuple[AppendFile, int]] = deque()
-        self._lock = threading.Lock()
-        self._owner = 0
-        self._begun = self._done = 0  # the numbers of the last sync, and of the last that succeeded
+        self._turn = Turn()
         self._failures = 0
 
     def must_rewrite(self) -> bool:
@@ -63,28 +62,18 @@ class NotOnDisk:
         Args:
             name: The name of the outlet, for the one warning.
         """
-        me = threading.get_ident()
-        if self._owner == me and self._lock.locked():  # a signal handler in this thread's sync
+        turn = self._turn
+        if turn.is_mine():  # a signal handler in this thread's sync
             return False
-        begun = self._begun
-        if not wait_until_free(self._lock, WAIT, lambda: self._done > begun):
+        begun = turn.begun
+        if not turn.wait(begun):
             return False
-        if self._done > begun:  # by another thread, begun after this call
-            return True
-        with self._lock:
-            try:
-                self._owner = me
-                self._begun = number = self._begun + 1
-                done = self._sync_owned(current, name)
-                if done:
-                    self._done = number
-                return done
-            finally:
-                self._owner = 0
+        # Without a call of its own if another thread's, begun after this call, succeeded.
+        return turn.covered > begun or turn.take(partial(self._fsync_all, current, name), covers=True)
 
-    # -- under the sync lock -----------------------------------------------------------------------------------------
+    # -- within the turn ---------------------------------------------------------------------------------------------
 
-    def _sync_owned(self, current: _Current, name: object) -> bool:
+    def _fsync_all(self, current: _Current, name: object) -> bool:
         self._close_old_suspects(current)
         while self._retired:
             file, size = self._retired[0]

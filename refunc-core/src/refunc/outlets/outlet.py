@@ -16,28 +16,24 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from functools import partial
 from typing import Any, Literal
 
 from refunc.outlets import pump
 from refunc.outlets.backoff import Backoff
 from refunc.outlets.count import Count
 from refunc.outlets.foreign import own_logger
+from refunc.outlets.turn import WAIT, Turn
 
 #: Records in memory before the calling thread drains a batch itself.
 HIGH_WATER = 32_768
-
-#: How long one call waits for a drain that another thread is making, in seconds.
-WAIT = 1.0
 
 #: Seconds for which a thread whose last drain was interrupted leaves draining to others: two rounds of the pump.
 STEP_BACK = 2 * pump.POLL
 
 #: Seconds before a failed write is tried again: the first time, and at most.
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
-
-#: How often a thread that waits for a drain only yields to others, before it sleeps.
-_STEPS_BACK = 50
 
 #: Records between two rounds of the thread that a child process writes in their calls, at some microseconds each.
 MOST_IN_CALLS = 50
@@ -83,13 +79,10 @@ class Outlet:
         """Start empty, in the constructor and in a forked child, where the queued records belong to the parent."""
         self.queue = deque()
         self.high_water = 0
-        self._lock = threading.Lock()
-        self._owner = 0
-        self._again = False
+        self._turn = Turn()
         self._served = False
         self._flushing: set[int] = set()  # threads that wait for a drain of their own; only a hint
         self._interrupted = 0  # the thread whose last drain was cut short by a signal handler that raised
-        self._begun = self._covered = 0  # the numbers of the last drain, and of the last that emptied the queue
         self._paced = 0  # `_steps` at the last `keep_pace`
         self._steps = 0  # batches tried so far: while it grows, the disk makes progress
         self._stalled_at = -1  # `_steps` when a thread waited in vain
@@ -131,7 +124,9 @@ class Outlet:
         if self.high_water:
             self._apply_back_pressure()
         else:
-            if (self._write_alone() or self.drain()) and self._durability == "disk":
+            turn = self._turn
+            alone = not turn.lock.locked() and turn.take(self._write_alone) and not turn.again
+            if (alone or self.drain()) and self._durability == "disk":
                 self.fsync()
             if len(self.queue) > self._bound and (self.failing or self._is_stalled()):
                 self._shed()
@@ -178,45 +173,33 @@ class Outlet:
         Args:
             force: Try even if the last attempt failed a moment ago.
         """
-        me = threading.get_ident()
-        if self._owner == me and self._lock.locked():
-            self._again = True
+        turn = self._turn
+        if turn.is_mine():
+            turn.again = True
             return False
         if not force and (self._is_stalled() or time.monotonic() < self._retry_at):
             return False
-        begun = self._begun
-        if self._interrupted == me and self._left_to_others(begun):
+        begun = turn.begun
+        if self._interrupted == threading.get_ident() and self._left_to_others(begun):
             return True
         looks = 0
         while True:
             looks += 1
             steps = self._steps
-            if not wait_until_free(self._lock, WAIT, lambda begun=begun: self._covered > begun):  # type: ignore[misc]
+            if not turn.wait(begun):
                 if steps == self._steps:
                     self._stalled_at = steps
                 return False
-            if self._covered > begun:  # another thread's drain, begun after this call, wrote for this one as well
+            if turn.covered > begun:  # another thread's drain, begun after this call, wrote for this one as well
                 return True
-            # `with`, not acquire(timeout): an interrupt right after acquire() returns leaves the lock taken for ever.
-            with self._lock:
-                try:
-                    self._owner = me
-                    self._again = False
-                    self._begun = number = self._begun + 1
-                    self._interrupted = me
-                    done = self._drain_owned(limit)
-                    self._interrupted = 0
-                    if done and limit is None:
-                        self._covered = number
-                finally:
-                    self._owner = 0
-            if not (self._again and done):
+            done = turn.take(partial(self._drain_owned, limit), covers=limit is None)
+            if not (turn.again and done):
                 return done
             # A signal handler or `__del__` wrote through meanwhile, and left it to this thread. If that happens all the
             # time while other threads log, it would never end: then the writer thread goes on.
             if looks >= LOOKS and self._served and not pump.is_closed():
                 return True
-            begun = self._begun
+            begun = turn.begun
             limit = None
 
     def _left_to_others(self, begun: int) -> bool:
@@ -227,9 +210,10 @@ class Outlet:
         nearly always: nothing would be written, and memory would fill.
         """
         deadline = time.monotonic() + STEP_BACK
-        while self._covered <= begun and self._served and not pump.is_closed() and time.monotonic() < deadline:
+        turn = self._turn
+        while turn.covered <= begun and self._served and not pump.is_closed() and time.monotonic() < deadline:
             time.sleep(0.0005)
-        return self._covered > begun
+        return turn.covered > begun
 
     def fsync(self) -> bool:
         """Force the written records to the disk; True if that was done. Outlets without a file do nothing."""
@@ -241,7 +225,7 @@ class Outlet:
     def close(self) -> None:
         """Drain, and leave the writer thread; a later record is written in its call."""
         self.high_water = 0
-        while self.flush() and self._again:  # a drain may leave records to the writer thread
+        while self.flush() and self._turn.again:  # a drain may leave records to the writer thread
             continue
         pump.dismiss(self)
         self._served = False
@@ -281,16 +265,17 @@ class Outlet:
         Return when the queue is below its bound: drain if no thread does, and drop records only if no drain makes
         progress.
         """
+        turn = self._turn
         steps, deadline = self._steps, time.monotonic() + WAIT
         polite = bool(self._flushing)
         while len(self.queue) > self._bound:
-            if self._owner == threading.get_ident() and self._lock.locked():
-                self._again = True  # this is a signal handler within the drain, which goes on afterwards
+            if turn.is_mine():
+                turn.again = True  # this is a signal handler within the drain, which goes on afterwards
                 return
             if self._is_stalled() or time.monotonic() < self._retry_at:
                 self._shed()
                 return
-            if not (polite or self._lock.locked()):
+            if not (polite or turn.lock.locked()):
                 if self.drain(limit=1):
                     return
                 continue
@@ -303,13 +288,14 @@ class Outlet:
 
     def _is_stalled(self) -> bool:
         """Whether the current write takes so long that a thread gave up waiting for it."""
-        return self._stalled_at == self._steps and self._lock.locked()
+        return self._stalled_at == self._steps and self._turn.lock.locked()
 
-    # -- under the drain lock ----------------------------------------------------------------------------------------
+    # -- within the turn --------------------------------------------------------------------------------------------
 
     def _drain_owned(self, limit: int | None) -> bool:
         remaining = self.waiting
         steps = 0
+        self._interrupted = threading.get_ident()
         try:
             while count := self._step():
                 self._steps += 1
@@ -323,8 +309,11 @@ class Outlet:
         except Exception as error:  # an invalid path, no memory: a logging call may not raise any of it
             self._steps += 1
             self._failed(error)
-            return False
-        return True
+            done = False
+        else:
+            done = True
+        self._interrupted = 0
+        return done
 
     def _settle(self) -> None:
         """Do the work that was postponed while records were written alone."""
@@ -339,7 +328,7 @@ class Outlet:
         raise TypeError(f"{type(self).__name__} does not say how its records are written.")
 
     def _write_alone(self) -> bool:
-        """Write the only queued record, if that does not need a whole drain; False if that was not done."""
+        """Write the only queued record, if that needs no whole drain; False leaves it, or the rest of it, to one."""
         return False
 
     def _failed(self, error: Exception) -> None:
@@ -378,22 +367,3 @@ class Outlet:
     def _is_kept(self, item: Any) -> bool:
         """Whether *item* is worth more than the bound: rare records, such as params and a run's end."""
         return False
-
-
-def wait_until_free(lock: threading.Lock, seconds: float, is_done: Callable[[], bool] = bool) -> bool:
-    """
-    Wait until *lock* is free, at most *seconds*; the caller takes it with `with` right after.
-
-    Args:
-        is_done: Whether another thread has done the caller's work meanwhile. Without that, one of two threads that
-            write in every call would find the lock taken nearly always.
-    """
-    deadline = time.monotonic() + seconds
-    looks = 0
-    while lock.locked() and not is_done():
-        if time.monotonic() > deadline:
-            return False
-        # One record is written in some microseconds, so at first this thread only yields.
-        looks += 1
-        time.sleep(0 if looks <= _STEPS_BACK else 0.0005)
-    return True

@@ -98,7 +98,7 @@ class Aside(Outlet):
     def release(self) -> None:
         """Do nothing: there is no lock."""
 
-    # -- under the drain lock ----------------------------------------------------------------------------------------
+    # -- within the turn --------------------------------------------------------------------------------------------
 
     def _step(self) -> int:
         seq, batch = self._state

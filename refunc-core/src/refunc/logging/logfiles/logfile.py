@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -126,21 +125,13 @@ class LogFile(FileOutlet):
         """Drain and close the file if it is not being written; the next line opens it again."""
         _open.pop(self, None)
         self.high_water = 0  # as in `Outlet.close`, without a sync, which may take longer than the write
-        if not super().drain(force=True) or self._lock.locked():
+        if not super().drain(force=True) or self._turn.lock.locked() or self._state.data is not None:
             self._leave_to_thread()
             return
         pump.dismiss(self)
         self._served = False
         self.high_water = 0
-        me = threading.get_ident()
-        with self._lock:
-            try:
-                self._owner = me  # at once, see `_write_alone`
-                state = self._state
-                if not state.batch and state.data is None:
-                    self._leave_file(state)
-            finally:
-                self._owner = 0
+        self._turn.take(self._leave_written_file)
 
     def close(self) -> None:
         """Drain, sync and close the file. A later line opens it again."""
@@ -166,7 +157,7 @@ class LogFile(FileOutlet):
             count = len(self.queue)
             self._shed()
 
-    # -- under the drain lock ----------------------------------------------------------------------------------------
+    # -- within the turn --------------------------------------------------------------------------------------------
 
     def _write_alone(self) -> bool:
         """Leave the write to a drain, which knows the line's length before it chooses the file."""
