@@ -10,7 +10,6 @@ progress is restarted at increasing intervals.
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import threading
 import time
@@ -28,6 +27,7 @@ from refunc.outlets.backoff import Backoff
 from refunc.outlets.foreign import own_logger
 from refunc.plugins.integration import Health, Passport, health_of
 from refunc.processes import lifetime, own_process
+from refunc.processes.forks import in_child
 from refunc.values import settings
 
 #: Seconds between two checks for processes that died or are due to start; new attachments are handed over at once.
@@ -299,13 +299,10 @@ def wait_at_exit(tell: Callable[[str], None]) -> None:
         _handover.close()
 
 
+@in_child
 def _after_fork_in_child() -> None:
     global _handover
     inherited, _handover = _handover, _Handover()
     for process in inherited.processes:  # otherwise the pipe would not end with the parent
         process.let_go()
     inherited.processes.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

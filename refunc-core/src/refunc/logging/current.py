@@ -11,7 +11,6 @@ its run by the third rule, and an asyncio task by the second.
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 import threading
 import time
@@ -39,6 +38,7 @@ from refunc.logging.banner import best_line, end_line, is_quiet, start_line, unw
 from refunc.logging.delivering import deliver_to_all, is_in_hook
 from refunc.logging.notices import news, report, warn_once
 from refunc.outlets.pump import at_exit
+from refunc.processes.forks import in_child
 from refunc.processes.parent import at_child_end, has_parent, watch_child_error
 
 #: The run of `experiment_context` in this thread or task.
@@ -312,6 +312,7 @@ def _install_hooks() -> None:
             _chain_excepthook()
 
 
+@in_child
 def _after_fork_in_child() -> None:
     global _opening, joining
     _opening, joining = threading.RLock(), threading.RLock()
@@ -375,5 +376,3 @@ def _end_open_runs() -> None:
 # Handlers run in the reverse order: those that a script registers after its imports run while the runs are still open.
 atexit.register(_end_open_runs)
 exits.stand_in()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -11,7 +11,6 @@ the threads; its first record starts its own.
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from refunc.outlets.foreign import own_logger
 from refunc.processes import lifetime, own_process
+from refunc.processes.forks import at_fork
 from refunc.processes.parent import at_child_end, has_parent
 
 if TYPE_CHECKING:
@@ -210,8 +210,7 @@ def _install_process_hooks() -> None:
         return
     _hooks_installed = True
     atexit.register(_close)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
+    at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
 
 
 def _close() -> None:

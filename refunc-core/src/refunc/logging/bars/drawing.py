@@ -24,6 +24,7 @@ from refunc.logging.bars.shared_terminal import SharedTerminal
 from refunc.logging.console.throttle import bar_opened, open_bars
 from refunc.logging.notices import warn_once
 from refunc.processes import lifetime
+from refunc.processes.forks import at_fork
 from refunc.values.jsonable import text_of
 from refunc.values.terminal import at_prompt, fix_windows_console, in_notebook, is_terminal, passes_on
 
@@ -258,9 +259,8 @@ def _watch_process() -> None:
         return
     _watching = True
     atexit.register(_screen.close_all)
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=_screen.before_fork,
-            after_in_parent=_screen.after_fork_in_parent,
-            after_in_child=_screen.after_fork_in_child,
-        )
+    at_fork(
+        before=_screen.before_fork,
+        after_in_parent=_screen.after_fork_in_parent,
+        after_in_child=_screen.after_fork_in_child,
+    )

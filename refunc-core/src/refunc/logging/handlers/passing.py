@@ -12,7 +12,6 @@ and so do lines that are logged in this thread while it is passed on (`Origin`);
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import threading
 import time
@@ -25,6 +24,7 @@ from typing import Any, NamedTuple, Protocol
 from refunc.outlets import pump
 from refunc.outlets.count import Count
 from refunc.processes import lifetime
+from refunc.processes.forks import at_fork
 
 THREAD = "refunc-handlers"
 
@@ -370,8 +370,7 @@ def forget_in_children(holder: _Forgetful) -> None:
     if not _is_hooked:
         _is_hooked = True
         pump.behind_files.append(_finish_all)
-        if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_after_fork_in_child)
+        at_fork(after_in_child=_after_fork_in_child)
 
 
 def _holders() -> list[_Forgetful]:

@@ -15,6 +15,7 @@ from types import FunctionType
 from typing import Any, NamedTuple
 
 from refunc.logging.lines.line_record import LineRecord, as_line
+from refunc.processes.forks import in_child
 
 _probe = logging.LogRecord("", 0, "", 0, "", (), None)
 #: When stdlib's clock of `relativeCreated` began, in seconds since 1970.
@@ -124,13 +125,10 @@ def record_for(
     return record
 
 
+@in_child
 def _after_fork_in_child() -> None:
     global _pid
     _pid = os.getpid()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
 
 
 def _process_name() -> str:

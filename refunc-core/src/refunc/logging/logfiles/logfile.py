@@ -23,6 +23,7 @@ from refunc.logging.notices import warn_once
 from refunc.outlets import pump
 from refunc.outlets.appender import FileOutlet, State
 from refunc.outlets.file import NO_DESCRIPTOR, AppendFile, lock, sync_file, write_whole
+from refunc.processes.forks import in_child
 from refunc.values.levels import ERROR
 
 #: Log files that are open at once in a process; beyond that, the one that was written longest ago is closed.
@@ -278,9 +279,6 @@ def _close_oldest() -> None:
         file.let_go()
 
 
+@in_child
 def _after_fork_in_child() -> None:
     _open.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)

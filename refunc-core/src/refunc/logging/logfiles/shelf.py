@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from refunc.logging.logfiles.logfile import FileSettings, LogFile
+from refunc.processes.forks import in_child
 
 # By the logger's name, then folder and suffix. Entries stay when a file is closed while a logger of the name lives: a
 # late line opens it once more, and a logger that comes back to the folder must find that one.
@@ -104,10 +105,7 @@ def _forget_unused() -> None:
         _most_names = 2 * len(_files) + 100
 
 
+@in_child
 def _after_fork_in_child() -> None:
     global _taking
     _taking = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork_in_child)
