@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+pytestmark = pytest.mark.once
+
 PAGE = (Path(__file__).parents[2] / "docs/explanation/decisions.md").read_text("utf-8")
 
 

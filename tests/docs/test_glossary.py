@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/reference/glossary.md").read_text("utf-8")
 ENTRIES = re.findall(r"^\*\*([^*\n]+)\*\*:\n(.+)\n", PAGE, re.MULTILINE)

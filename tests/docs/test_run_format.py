@@ -21,6 +21,8 @@ from refunc.journal.reader import read_journal
 from refunc.logging import MLLogger
 from refunc_commands.upkeep.folding import fold
 
+pytestmark = pytest.mark.once
+
 PAGE = (Path(__file__).parents[2] / "docs/reference/run-format.md").read_text("utf-8")
 
 POINTS = 35_000

@@ -18,7 +18,7 @@ from refunc.logging import MLLogger, define_metric, experiment_context
 from refunc.runs import open_store
 from refunc_commands.report.content import content_of
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 SCRIPT = "<script>document.title='pwned'</script>"
 HOSTILE = (

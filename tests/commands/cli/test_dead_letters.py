@@ -15,7 +15,7 @@ from refunc.journal.codec import encode_line
 from refunc.journal.encoded import MetricsRow
 from refunc.logging.active.run import ActiveRun
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 Calls = Callable[..., list[dict[str, Any]]]
 OneLine = Callable[[Any], str]

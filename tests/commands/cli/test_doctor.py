@@ -14,7 +14,7 @@ import pytest
 
 from refunc.logging import ExperimentTracker
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 
 def finished_run(name: str = "resnet") -> Path:

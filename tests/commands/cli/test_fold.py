@@ -23,7 +23,7 @@ from refunc.journal.tail import Tail
 from refunc.outlets.file import is_written
 from refunc_commands.upkeep import folding
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 NAME = "20261128-120000_many_aaaaaaaa"
 
@@ -410,7 +410,6 @@ def _all_that_is_read(run: Path, out: Path) -> dict[str, Any]:
     return said
 
 
-@pytest.mark.once
 @pytest.mark.slow
 def test_three_thousand_writers_read_the_same_when_they_are_folded(
     made: Callable[..., Path], invoke: Any, tmp_path: Path

@@ -17,7 +17,7 @@ import pytest
 from refunc.logging import ExperimentTracker
 from refunc.runs import open_store
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 
 def make(name: str, *, age: float = 0.0, status: str = "completed", experiment: str = "images") -> Path:
@@ -280,7 +280,6 @@ def test_hostile_names_print_harmless(invoke: Any) -> None:
         assert "\x1b" not in invoke("gc", *options).stdout
 
 
-@pytest.mark.once
 @pytest.mark.skipif(sys.platform == "win32", reason="no flock there")
 @pytest.mark.parametrize("depth", [1, 2, 4])
 @pytest.mark.parametrize("inner", ["locked", "silent elsewhere", "gone", "ended", "of another program"])
@@ -311,7 +310,6 @@ def test_a_run_within_a_run_is_looked_for_at_any_depth(invoke: Any, own_folder: 
     assert not list(Path("experiments").glob(".gc-*"))
 
 
-@pytest.mark.once
 def test_hidden_folders_and_files_of_users_are_no_drafts(invoke: Any, own_folder: Path) -> None:
     """Neither by a name that only begins like one, nor by the right one with something else in it."""
     folder = make("a")

@@ -15,7 +15,7 @@ import pytest
 
 from refunc.logging import ExperimentTracker, MLLogger, experiment_context
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 HOSTILE = "[bold red]x[/] \x1b[31m\u202e\rover\n2026-01-01 00:00:00 ERROR      train  forged"

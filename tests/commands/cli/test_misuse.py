@@ -19,7 +19,7 @@ import pytest
 from refunc.journal.pieces import segments
 from refunc.logging import ExperimentTracker
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 Require = Callable[[bool, str], None]
 
@@ -68,7 +68,6 @@ def test_nothing_is_left_to_fill_in_and_no_stranger_is_required(made: Path, own_
 
 
 @pytest.mark.slow
-@pytest.mark.once
 def test_installed_it_is_found_and_passes_its_own_tests(made: Path, own_folder: Path, require: Require) -> None:
     require(find_spec("pip") is not None and find_spec("hatchling") is not None, "pip install pip hatchling")
     site = own_folder / "site"
@@ -91,7 +90,6 @@ def test_installed_it_is_found_and_passes_its_own_tests(made: Path, own_folder: 
 
 
 @pytest.mark.slow
-@pytest.mark.once
 def test_it_is_well_typed(made: Path, require: Require) -> None:
     require(find_spec("mypy") is not None, "pip install mypy")
 

@@ -11,7 +11,7 @@ import pytest
 
 from refunc.logging.active.run import ActiveRun
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 Calls = Callable[..., list[dict[str, Any]]]
 #: Makes a run with integrations and some lines, of which nobody has delivered anything, and ends it.

@@ -14,7 +14,7 @@ import pytest
 
 from refunc.logging.active.run import ActiveRun
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 Calls = Callable[..., list[dict[str, Any]]]
 Running = Callable[..., subprocess.Popen[str]]

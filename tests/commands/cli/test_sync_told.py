@@ -12,7 +12,7 @@ import pytest
 
 from refunc.logging.active.run import ActiveRun
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 #: Makes a run with integrations and some lines, of which nobody has delivered anything, and ends it.
 MakeWaiting = Callable[..., ActiveRun]

@@ -14,6 +14,8 @@ from refunc_commands.importing.files import SourceFiles
 from refunc_commands.importing.framing import masked_crc32c, read_events, read_wandb
 from refunc_commands.importing.wire import Message, WireError
 
+pytestmark = pytest.mark.once
+
 
 def event(data: bytes) -> bytes:
     head = struct.pack("<Q", len(data))

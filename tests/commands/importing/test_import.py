@@ -19,7 +19,7 @@ import pytest
 
 from refunc.runs import open_store
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 
 pytest.importorskip("yaml")
 

@@ -17,6 +17,8 @@ import pytest
 from refunc.delivery.sync import sync, targets_of
 from refunc.runs.run import Run
 
+pytestmark = pytest.mark.once
+
 Calls = Callable[..., list[dict[str, Any]]]
 Finished = Callable[..., tuple[int, str, str]]
 Script = Callable[..., subprocess.Popen[str]]

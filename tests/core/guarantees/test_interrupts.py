@@ -190,9 +190,13 @@ def test_sigint_from_outside_while_threads_log(finished: _Finished, only_run: Ca
     log.start_experiment("e")
     stop = threading.Event()
     done = []
+    shots = 0
     def work(name):
-        for n in range(20_000):
+        n = 0
+        while n < 20_000 or not shots:  # on a busy machine, all 20,000 may be logged before the first interrupt
             log.log_metrics({name: n})
+            n += 1
+            if n > 20_000: time.sleep(0.001)
         done.append(name)
     inside = False  # whether an interrupt would come in a `try`: a loop's own jump is in none
     def on_interrupt(number, frame):
@@ -204,7 +208,6 @@ def test_sigint_from_outside_while_threads_log(finished: _Finished, only_run: Ca
             time.sleep(0.002)
     threads = [threading.Thread(target=work, args=(name,)) for name in "ab"]
     shooter = threading.Thread(target=shoot)
-    shots = 0
     for thread in threads: thread.start()
     shooter.start()
     # Not is_alive(): up to Python 3.12 one that Ctrl-C interrupts takes a running thread for ended (bpo-45274).
@@ -223,8 +226,9 @@ def test_sigint_from_outside_while_threads_log(finished: _Finished, only_run: Ca
 
     assert returned == 0, err
     records, account = journal.read(only_run())
-    assert journal.values(records, "a") == list(range(20_000))
-    assert journal.values(records, "b") == list(range(20_000))
+    for name in "ab":
+        values = journal.values(records, name)
+        assert values == list(range(max(20_000, len(values))))
     assert account == Account()
     assert int(out) > 0
     assert only_run().status == "completed"

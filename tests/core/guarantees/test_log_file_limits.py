@@ -17,6 +17,8 @@ from refunc.logging import MLLogger, experiment_context
 from refunc.logging.logfiles import logfile, rotation
 from refunc.logging.logfiles.shelf import named
 
+pytestmark = pytest.mark.once
+
 
 def quiet(name: str = "train", **options: Any) -> MLLogger:
     logger = MLLogger(name, **options)
@@ -311,7 +313,6 @@ def test_close_gives_files_and_handlers_back_and_a_later_line_opens_them() -> No
 
 @counts_open_files
 @pytest.mark.slow
-@pytest.mark.once
 def test_ten_thousand_names_fit_a_limit_of_256_open_files(finished: Callable[..., tuple[int, str, str]]) -> None:
     returned, out, err = finished(
         """

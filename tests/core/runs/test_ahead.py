@@ -22,6 +22,8 @@ from refunc.runs.index import file as index
 from refunc.runs.index.file import index_of
 from refunc.runs.prefetch import read_ahead
 
+pytestmark = pytest.mark.once
+
 WriteRun = Callable[..., Path]
 RUNS = 12
 #: What makes a script, or the command line, read ahead however few there is to read.
