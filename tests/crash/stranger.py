@@ -262,23 +262,17 @@ class Watch:
                 self.found.append(f"{event} {args[1:2]!r}")
         elif event == "open" and isinstance(args[0], (str, bytes)):
             if (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-                self._must_be_allowed(event, args[0])
-        elif event in (
-            "os.remove",
-            "os.rename",
-            "os.mkdir",
-            "os.rmdir",
-            "os.symlink",
-            "os.link",
-            "os.truncate",
-            "os.chmod",
-        ):
+                self._must_be_allowed(event, os.path.realpath(os.fsdecode(args[0])))
+        elif event in ("os.truncate", "os.chmod"):
+            self._must_be_allowed(event, os.path.realpath(os.fsdecode(args[0])))
+        elif event in ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.symlink", "os.link"):
             for path in args[:2]:
                 if isinstance(path, (str, bytes)):
-                    self._must_be_allowed(event, path)
+                    # These act on the name itself: a link in its place is replaced or removed, and not followed.
+                    folder, name = os.path.split(os.fsdecode(path))
+                    self._must_be_allowed(event, os.path.join(os.path.realpath(folder), name))
 
-    def _must_be_allowed(self, event: str, path: str | bytes) -> None:
-        real = os.path.realpath(os.fsdecode(path))
+    def _must_be_allowed(self, event: str, real: str) -> None:
         if not real.startswith(self._allowed) and real not in ("/dev/null", "/dev/tty"):
             self.found.append(f"{event} {real}")
 

@@ -125,7 +125,7 @@ THINGS: dict[str, Callable[[], Any]] = {
     "array": lambda: np.arange(12.0).reshape(3, 4), "nan array": lambda: np.array([np.nan, np.inf]),
     "0-d": lambda: np.array(1.5), "empty array": lambda: np.zeros((0, 3)),
     "object array": lambda: _objects(Hostile()),
-    "big array": lambda: np.zeros(100_000), "datetime64": lambda: np.datetime64("NaT"),
+    "big array": lambda: np.zeros(100_000), "datetime64": lambda: np.datetime64("NaT", "s"),
     "bytes_": lambda: np.bytes_(b"\xff"),
     "structured": lambda: np.zeros(2, dtype=[("a", "f4"), ("b", "S3")]), "masked": lambda: np.ma.masked,
     "memory": lambda: memoryview(bytearray(b"\x00\xff")), "many": lambda: dict.fromkeys(range(20_000), 0.5),
