@@ -16,7 +16,8 @@ from typing import Literal
 ON, OFF = ("1", "on", "true", "yes"), ("0", "off", "false", "no")
 
 #: `paths`: separated by `os.pathsep`. `names`: separated by commas. `choice`: one of the words, or the default.
-Kind = Literal["folder", "paths", "names", "switch", "choice", "seconds"]
+#: `text`: a word of the user.
+Kind = Literal["folder", "paths", "names", "switch", "choice", "seconds", "text"]
 
 
 class Setting:
@@ -167,11 +168,35 @@ EXIT_WAIT = Setting(
     "at exit",
 )
 
+RUN_ID = Setting(
+    "REFUNC_RUN_ID",
+    "text",
+    "the id of the run: each start with the same id goes on in the same run, as a further attempt",
+    "random",
+    "when a run is opened",
+)
+RANK = Setting(
+    "REFUNC_RANK",
+    "text",
+    "the rank of this process, above the variables of all launchers",
+    "by the launcher",
+    "when a run is opened, when a line is shown",
+)
+RANK_LEVEL = Setting(
+    "REFUNC_RANK_LEVEL",
+    "choice",
+    "the level from which ranks other than 0 show their lines on the console",
+    "WARNING",
+    "when a line is shown",
+    ("trace", "debug", "info", "experiment", "progress", "result", "metric", "warning", "error", "critical"),
+)
+
 #: All settings, by name.
 SETTINGS = {
     setting.name: setting
     for setting in (
         *(DIR, CACHE, MODE, QUIET, REDACT),
+        *(RUN_ID, RANK, RANK_LEVEL),
         *(PLUGINS, PLUGIN_PATH, DELIVERY, DELIVERY_LINGER, EXIT_WAIT),
     )
 }

@@ -1,0 +1,293 @@
+"""
+Which launch this process belongs to, and as which rank: from the variables that launchers set.
+
+A launcher starts one script as several processes and tells each its rank in the environment:
+
+    REFUNC_RANK                                  the user; stands over all others
+    RANK, WORLD_SIZE                             torchrun, accelerate, Ray Train, DeepSpeed
+    LOCAL_RANK, NODE_RANK                        Lightning
+    OMPI_COMM_WORLD_RANK, PMIX_RANK, PMI_RANK    mpirun
+    SLURM_PROCID                                 srun
+    JSM_NAMESPACE_RANK                           jsrun
+
+Those of mpirun come before that of srun: a batch script has SLURM_PROCID=0, and an mpirun in it passes that on to each
+of its processes. For the same reason SLURM_PROCID counts only within a step, which has a SLURM_STEP_ID.
+
+The same variables give two names, so that no process has to ask another: `key` is the same for all ranks on all hosts,
+and again after a requeue or a restart; `start` is the same for the ranks of this start alone.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from refunc.processes.parent import has_parent, parent_pid
+from refunc.values import settings
+
+#: Launcher, and the variables with the rank, the number of ranks, the rank on the host, and the ranks on the host.
+_LAUNCHERS: Final = (
+    ("torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
+    ("Lightning", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_RANK", ""),
+    (
+        "mpirun",
+        "OMPI_COMM_WORLD_RANK",
+        "OMPI_COMM_WORLD_SIZE",
+        "OMPI_COMM_WORLD_LOCAL_RANK",
+        "OMPI_COMM_WORLD_LOCAL_SIZE",
+    ),
+    ("mpirun", "PMIX_RANK", "", "", ""),
+    ("mpirun", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
+    ("srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", ""),
+    ("jsrun", "JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_LOCAL_RANK", ""),
+)
+#: No launch has more ranks.
+MOST_RANKS: Final = 10_000_000
+_RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_LOOPBACK: Final = re.compile(r"localhost|127\..*|::1", re.ASCII)
+
+
+class Launch(NamedTuple):
+    """The place of this process in a launch."""
+
+    launcher: str
+    rank: int
+    world_size: int | None
+    local_rank: int | None
+    #: The launch, on all hosts and over all its restarts.
+    key: str
+    #: This start of it.
+    start: str
+    #: How often SLURM and torchrun have restarted it; both grow from one start to the next.
+    restarts: tuple[int, int]
+    #: Whether a start continues the last one even if no count says so: the user, or Kubernetes, names the run.
+    is_named: bool
+    #: The id of its first run, if the user gave one.
+    run_id: str | None
+
+
+class LaunchError(ValueError):
+    """A variable has a value that no launcher sets; the text says which."""
+
+
+def launch() -> Launch | None:
+    """
+    Return this process's place in a launch; None if it was not launched, or is a worker of such a process.
+
+    Raises:
+        LaunchError: A variable has a value that no launcher sets.
+    """
+    if has_parent() and not _is_rank_of_its_own(os.environ):
+        return None
+    return launch_in(os.environ)
+
+
+def rank() -> int | None:
+    """Return the rank of this process, or of the process whose worker it is; None if there is none or it is unclear."""
+    try:
+        found = _rank_in(os.environ)
+    except LaunchError:
+        return None
+    return found.rank if found is not None else None
+
+
+def launch_in(environ: Mapping[str, str]) -> Launch | None:
+    """Return the place that *environ* tells. Raises LaunchError."""
+    run_id = _run_id_in(environ)
+    found = _rank_in(environ)
+    job = environ.get("SLURM_JOB_ID") or environ.get("SLURM_JOBID") or ""
+    pod = _pod_in(environ) if found is None else ""  # the pods of a launch have an index each
+    if found is None and not (run_id or job or pod):
+        return None
+    place = found or _Place("", 0, 1, 0, is_one_host=True)
+    restarts = (_count(environ, "SLURM_RESTART_COUNT"), _count(environ, "TORCHELASTIC_RESTART_COUNT"))
+    key = ["run", run_id] if run_id else list(_names(environ, place, job, pod))
+    start = [*key, *_rendezvous(environ), environ.get("PMIX_NAMESPACE", ""), *map(str, restarts)]
+    if place.is_one_host:
+        start.append(_starter(environ, is_launched=found is not None))
+    return Launch(
+        launcher=place.launcher,
+        rank=place.rank,
+        world_size=place.world_size,
+        local_rank=place.local_rank,
+        key=_hash(key),
+        start=_hash(start),
+        restarts=restarts,
+        is_named=bool(run_id or (pod and not job)),
+        run_id=run_id,
+    )
+
+
+class _Place(NamedTuple):
+    launcher: str
+    rank: int
+    world_size: int | None
+    local_rank: int | None
+    is_one_host: bool
+
+
+def _rank_in(environ: Mapping[str, str]) -> _Place | None:
+    given = environ.get(settings.RANK.name)
+    if given:
+        number = _number(environ, settings.RANK.name)
+        size = _number(environ, "WORLD_SIZE") if environ.get("WORLD_SIZE") else None
+        return _checked(_Place(settings.RANK.name, number, size, None, is_one_host=size is None), settings.RANK.name)
+    for launcher, variable, of_all, of_host, on_host in _LAUNCHERS:
+        if not environ.get(variable) or (launcher == "srun" and not _step_in(environ)):
+            continue
+        number = _number(environ, variable)
+        if launcher == "srun" and not environ.get(of_all):
+            of_all = "SLURM_NTASKS"
+        size = _number(environ, of_all) if environ.get(of_all) else None
+        local = _number(environ, of_host) if environ.get(of_host) else None
+        here = _number(environ, on_host) if environ.get(on_host) else None
+        if launcher == "Lightning":
+            number = _of_lightning(environ, number, size)
+        is_one_host = size is not None and (size == here or size == 1)
+        is_one_host |= here is None and bool(_LOOPBACK.fullmatch(environ.get("MASTER_ADDR", "")))
+        return _checked(_Place(launcher, number, size, local, is_one_host), variable)
+    return None
+
+
+def _of_lightning(environ: Mapping[str, str], local: int, size: int | None) -> int:
+    """Return the rank of a process that Lightning started itself, which it tells only its rank on the host."""
+    node = _count(environ, "NODE_RANK")
+    if not node or size is None:
+        return local
+    nodes = max(node + 1, _count(environ, "NUM_NODES") or node + 1)
+    return node * (size // nodes) + local
+
+
+def _checked(place: _Place, variable: str) -> _Place:
+    if place.world_size is not None and place.rank >= place.world_size:
+        raise LaunchError(
+            f"{variable}={place.rank} cannot be a rank: there are {place.world_size}, counted from 0. refunc takes "
+            "this process for one that was not launched. Set REFUNC_RANK to its rank."
+        )
+    return place
+
+
+def _number(environ: Mapping[str, str], variable: str) -> int:
+    text = environ[variable].strip()
+    if not re.fullmatch("[0-9]{1,7}", text):
+        raise LaunchError(
+            f"{variable}={text[:40]!r} is not a whole number of at least 0. refunc takes this process for one that was "
+            "not launched. Set REFUNC_RANK to its rank, or unset the variable."
+        )
+    return int(text)
+
+
+def _count(environ: Mapping[str, str], variable: str) -> int:
+    text = environ.get(variable, "").strip()
+    return int(text) if re.fullmatch("[0-9]{1,7}", text) else 0
+
+
+def _run_id_in(environ: Mapping[str, str]) -> str | None:
+    given = environ.get(settings.RUN_ID.name, "").strip()
+    if given and not _RUN_ID.fullmatch(given):
+        raise LaunchError(
+            f"{settings.RUN_ID.name}={given[:80]!r} cannot be a run's id. Use up to 64 letters, digits, `_`, `-` and "
+            "`.`, the first a letter or a digit. The run gets an id of its own."
+        )
+    return given or None
+
+
+def _names(environ: Mapping[str, str], place: _Place, job: str, pod: str) -> Iterator[str]:
+    """Yield the parts of the key: what a restart keeps, by the first that knows of one."""
+    elastic = _elastic_id(environ)
+    if job:
+        # An array's tasks have jobs of their own. A step's number counts the steps of the script, so it comes again.
+        yield from ("slurm", environ.get("SLURM_CLUSTER_NAME", ""), job, _step_in(environ), elastic)
+    elif elastic:
+        yield from ("elastic", elastic)
+    elif pod:
+        yield from ("kubernetes", pod)
+    elif environ.get("PMIX_NAMESPACE"):
+        yield from ("pmix", environ["PMIX_NAMESPACE"])
+    elif environ.get("MASTER_ADDR") and not place.is_one_host:
+        yield from ("rendezvous", *_rendezvous(environ))
+    else:  # the port may change with a restart, the process that restarts does not
+        yield from ("process", _starter(environ, is_launched=True))
+
+
+def _step_in(environ: Mapping[str, str]) -> str:
+    return environ.get("SLURM_STEP_ID") or environ.get("SLURM_STEPID") or ""
+
+
+def _elastic_id(environ: Mapping[str, str]) -> str:
+    given = environ.get("TORCHELASTIC_RUN_ID", "")
+    return "" if given == "none" else given
+
+
+def _rendezvous(environ: Mapping[str, str]) -> tuple[str, str]:
+    return environ.get("MASTER_ADDR", ""), environ.get("MASTER_PORT", "")
+
+
+def _pod_in(environ: Mapping[str, str]) -> str:
+    """Return the name that a pod of an indexed Kubernetes job keeps when it is tried again: `train-3`."""
+    if "KUBERNETES_SERVICE_HOST" not in environ or "JOB_COMPLETION_INDEX" not in environ:
+        return ""
+    return environ.get("HOSTNAME", "")
+
+
+def _starter(environ: Mapping[str, str], *, is_launched: bool) -> str:
+    """Return a name for the process that started this one, as far as all ranks of one host share it."""
+    # torchrun keeps it through its restarts; the parent may be a wrapper's shell, one a rank.
+    folder, found, _ = environ.get("TORCHELASTIC_ERROR_FILE", "").partition("/attempt_")
+    if found:
+        return folder
+    pid = (parent_pid() or os.getppid()) if is_launched else os.getpid()
+    boot, began = _process_facts(pid)
+    return f"{boot} {pid} {began}"
+
+
+def _process_facts(pid: int) -> tuple[str | None, int | None]:
+    from refunc.processes.opener import began_of, facts_of_this_process
+
+    return facts_of_this_process(0).get("boot"), began_of(pid)
+
+
+def _is_rank_of_its_own(environ: Mapping[str, str]) -> bool:
+    """
+    Whether a child of `multiprocessing` was made a rank by its program, as `torch.multiprocessing.spawn` is used.
+
+    Such a program sets the variables in the child. A worker of a rank was given them when it started.
+    """
+    given = _given_environment()
+    return any(
+        environ.get(variable) and environ[variable] != given.get(variable)
+        for variable in (settings.RANK.name, *(variable for _, variable, *_ in _LAUNCHERS))
+    )
+
+
+@cache
+def _given_environment() -> dict[str, str]:
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            pairs = file.read().split(b"\0")
+    except OSError:
+        return dict(os.environ)  # unknown: no variable counts as set since
+    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in (pair.partition(b"=") for pair in pairs)}
+
+
+def _hash(parts: list[str]) -> str:
+    from hashlib import blake2b
+
+    said = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return blake2b(said, digest_size=12, person=b"refunc launch").hexdigest()
+
+
+def facts_of(place: Launch) -> dict[str, Any]:
+    """Return the members of a rank file that name its place in the launch."""
+    known: dict[str, Any] = {
+        "launcher": place.launcher,
+        "world_size": place.world_size,
+        "local_rank": place.local_rank,
+        "key": place.key,
+        "start": place.start,
+        "restarts": list(place.restarts),
+    }
+    return {name: value for name, value in known.items() if value is not None and value != ""}
