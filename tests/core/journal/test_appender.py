@@ -349,9 +349,11 @@ def test_a_signal_handler_that_writes_while_a_file_is_closed_waits_for_nothing(t
 
     def interrupting(frame: FrameType, event: str, _: Any) -> Any:
         line = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+        caller = frame.f_back.f_code.co_name if frame.f_back is not None else ""
+        is_closing = (frame.f_code.co_name, caller) in {("take", "close"), ("_leave_written_file", "take")}
         # See `Interrupt`; no handler runs before the first statement of the block either, which is this one.
         if (
-            frame.f_code.co_name in {"take", "_leave_written_file"}
+            is_closing
             and event == "line"
             and outlet._turn.lock.locked()
             and not line.startswith(("with ", "try:", "self.owner = "))
