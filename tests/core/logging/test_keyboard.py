@@ -113,6 +113,41 @@ def test_a_line_that_comes_meanwhile_stands_whole_below_the_prompt(session: Call
         assert terminal.end()[3:5] == ["yes", "answer: yes"]
 
 
+@pytest.mark.parametrize("ask", ["input", "bound"])
+def test_bars_that_begin_before_the_prompt_is_written_wait_for_it(
+    ask: str, session: Callable[..., Any], tools: Any
+) -> None:
+    """On a busy machine, other threads may run between the call of `input` and its prompt."""
+    script = """
+import os, sys, threading, time
+from refunc.logging import get_logger
+log = get_logger("main")
+bound, bare = input, sys.stdout.flush
+def slowly():
+    calls.append(1)
+    time.sleep(0.2)
+    bare()
+calls = []
+sys.stdout.flush = slowly
+def work():
+    while not calls: time.sleep(0.001)
+    with progress_context("First", total=2), progress_context("Second", total=2): log.info("one")
+    os.write(2, b"\x1b]2;both have ended\x07")
+with progress_context("Last", total=2) as last:
+    calls.clear()
+    thread = threading.Thread(target=work)
+    thread.start()
+    print("answer:", ASK("Go on? "))
+    thread.join()
+"""
+    with session(script.replace("ASK", ask), keyboard=True) as terminal:
+        tools.until(lambda: terminal.title == "both have ended")
+        terminal.type("yes\n")
+        lines = terminal.end()
+        assert [line[-6:] for line in lines[:2]] == ["Go on?", "in  one"[-6:]]
+        assert lines[2:4] == ["yes", "answer: yes"]
+
+
 def test_bars_that_end_meanwhile_leave_the_prompt_alone(session: Callable[..., Any], tools: Any) -> None:
     script = """
 import os, threading, time

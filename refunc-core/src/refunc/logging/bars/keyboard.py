@@ -10,6 +10,7 @@ one instruction, which no Python code can do. Or the terminal's mode was changed
 from __future__ import annotations
 
 import builtins
+import math
 import sys
 import threading
 import time
@@ -32,6 +33,12 @@ _WAITING = frozenset({"threading", "concurrent", "queue", "multiprocessing", "as
 #: Seconds of CPU between two looks, above which the main thread works and another thread listens for keys.
 _WORKS = 0.002
 
+#: Seconds for which another thread's output waits until a prompt stands there, after which it may come in between.
+_PROMPTLY = 0.5
+
+#: Seconds within which C writes a prompt once the bars have made way for it.
+_WRITTEN = 0.05
+
 #: Clears the screen after the cursor, which may have the rest of a bar after a prompt.
 CLEAR_BEHIND = "\x1b[J"
 
@@ -50,6 +57,7 @@ class Keyboard:
         self._descriptor = descriptor
         self._make_way = make_way
         self._askers: set[int] = set()
+        self._made_way_at = 0.0  # for the last question
         # The instruction in which the main thread called C's `input`, and the one that asked stdin for its descriptor.
         self._asking: tuple[FrameType, int] | None = None
         self._opening: tuple[int, int] | None = None
@@ -65,6 +73,30 @@ class Keyboard:
     def is_asked_by(self, thread: int) -> bool:
         """Whether *thread* is the one that asks, so that its output is the prompt."""
         return self.is_read and (thread in self._askers or thread == _main())
+
+    def await_prompt(self) -> None:
+        """Wait until the prompt of a thread that is about to read is on the screen; return at once if there is none."""
+        deadline = time.monotonic() + _PROMPTLY
+        while self.is_prompt_coming() and time.monotonic() < deadline:
+            time.sleep(0.001)
+
+    def is_prompt_coming(self) -> bool:
+        """
+        Whether another thread has called a function that reads, and does not read yet: its prompt is written last.
+
+        The line of a prompt has to be ended before anything is shown below it, which must not happen before it begins.
+        """
+        asking, me = self._asking, threading.get_ident()
+        readers = [(asker, Keyboard._asked.__code__) for asker in tuple(self._askers)]
+        if asking is not None:
+            readers.append((_main(), asking[0].f_code))
+        if all(thread == me for thread, _ in readers):
+            return False
+        tops = sys._current_frames()
+        # A thread that reads is in C. Until then it runs Python code, of the streams at last; then C writes the prompt.
+        return time.monotonic() < self._made_way_at + _WRITTEN or any(
+            top.f_code is not code for thread, code in readers if thread != me and (top := tops.get(thread)) is not None
+        )
 
     def shadows(self) -> Iterator[tuple[Any, str, Callable[..., Any]]]:
         """Yield owners, names of attributes, and their replacements while bars are open."""
@@ -83,7 +115,7 @@ class Keyboard:
             return original(*arguments, **options)
         self._askers.add(thread)
         try:
-            self._make_way(True)
+            self._make_way_now()
             return original(*arguments, **options)
         finally:
             self._askers.discard(thread)
@@ -100,14 +132,22 @@ class Keyboard:
         opening, self._opening = self._opening, None
         if opening == (id(caller), caller.f_lasti) and not self._askers:
             self._asking = caller, caller.f_lasti
-            self._make_way(True)
+            self._make_way_now()
+
+    def _make_way_now(self) -> None:
+        self._made_way_at = math.inf
+        self._make_way(True)
+        self._made_way_at = time.monotonic()
 
     def _is_in_input(self) -> bool:
         asking = self._asking
         if asking is None:
             return False
         caller, instruction = asking
-        if sys._current_frames().get(_main()) is caller and caller.f_lasti == instruction:
+        top = sys._current_frames().get(_main())
+        # At first it is still in `flush`, below which there are no calls but ours.
+        above = [top, top and top.f_back, top and top.f_back and top.f_back.f_back]
+        if caller.f_lasti == instruction and any(frame is caller for frame in above):
             return True
         self._asking = None
         return False

@@ -14,7 +14,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import Any, TextIO
 
@@ -23,6 +23,9 @@ from refunc.values.terminal import CLEAR_DOWN, is_file, is_terminal, passes_on, 
 
 #: Around bars: one that was made for a wider terminal must stay one line.
 _WITHOUT_WRAP, _WITH_WRAP = "\x1b[?7l", "\x1b[?7h"
+
+#: How often output waits for a prompt that is about to be written.
+_TRIES = 3
 
 #: Characters of a line without an end that are kept for a thread; other code may draw bars of its own with `\r`.
 _LONGEST_HELD = 64 * 1024
@@ -173,10 +176,28 @@ class SharedTerminal:
 
     def leave_prompt(self) -> None:
         """End the line of a prompt, because a bar is about to be opened or closed in spite of it."""
-        with self._tqdm.get_lock():
-            if self._has_prompt and self.is_asking:
-                self._has_prompt = False
-                self._write("\n")
+        self._below_prompt(self._tqdm.get_lock, self._end_prompt)
+
+    def _end_prompt(self) -> None:
+        if self._has_prompt and self.is_asking:
+            self._has_prompt = False
+            self._write("\n")
+
+    def _below_prompt(self, lock: Callable[[], AbstractContextManager[Any]], work: Callable[[], None]) -> None:
+        """Do *work* under *lock*, which it takes, when no prompt is about to be written."""
+        is_done = False
+        for tries_left in reversed(range(_TRIES)):
+            self._keyboard.await_prompt()
+            with lock():
+                is_done = self._do_unless_asked(work, tries_left)
+            if is_done:
+                break
+
+    def _do_unless_asked(self, work: Callable[[], None], tries_left: int) -> bool:
+        if tries_left and self._keyboard.is_prompt_coming():  # the question came while this thread waited for the lock
+            return False
+        work()
+        return True
 
     def _shadow(self, owner: Any, name: str, function: Callable[..., Any]) -> None:
         """Replace an attribute by *function* until `close`; a later replacement by other code stays."""
@@ -226,21 +247,23 @@ class SharedTerminal:
             return
         if threading.current_thread() is not threading.main_thread():
             self._keyboard.look()  # the drawing thread does that ten times a second; a prompt may have come since
-        with self.frame():
-            if self.is_asking:
-                # The first line ends that of the prompt.
-                text, self._has_prompt = "\n" * self._has_prompt + lines, False
-                (self._write if self._parts is None else self._parts.append)(text)
-                return
-            if self._parts is None:
-                with self._tqdm.external_write_mode(file=self._stream, nolock=True):
-                    self._write(CLEAR_DOWN + lines)
-                return
-            # tqdm clears with spaces, which a narrower terminal would wrap into lines of their own.
-            self._parts = [CLEAR_DOWN + lines + _WITHOUT_WRAP]
-            for bar in tuple(self._tqdm._instances):
-                with suppress(Exception):  # an error of a bar must not reach the code that prints
-                    bar.refresh(nolock=True)
+        self._below_prompt(self.frame, partial(self._put_in_frame, lines))
+
+    def _put_in_frame(self, lines: str) -> None:
+        if self.is_asking:
+            # The first line ends that of the prompt; a later one may stand where a bar was opened meanwhile.
+            text, self._has_prompt = ("\n" if self._has_prompt else CLEAR_DOWN) + lines, False
+            (self._write if self._parts is None else self._parts.append)(text)
+            return
+        if self._parts is None:
+            with self._tqdm.external_write_mode(file=self._stream, nolock=True):
+                self._write(CLEAR_DOWN + lines)
+            return
+        # tqdm clears with spaces, which a narrower terminal would wrap into lines of their own.
+        self._parts = [CLEAR_DOWN + lines + _WITHOUT_WRAP]
+        for bar in tuple(self._tqdm._instances):
+            with suppress(Exception):  # an error of a bar must not reach the code that prints
+                bar.refresh(nolock=True)
 
     def _flushed(self, original: Callable[[], None]) -> None:
         """
