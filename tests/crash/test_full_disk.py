@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
+pytestmark = [pytest.mark.crash, pytest.mark.clock, pytest.mark.timeout(3600)]
 
 # One training on two disks by turns, so that whatever else the machine does slows both of them down.
 _TRAINING = """
