@@ -99,7 +99,14 @@ def logs(
 @run_argument()
 @click.option("-f", "--follow", is_flag=True, help="Continue with new lines until the run ends.")
 @click.option(
-    "-n", "--number", "count", type=Number(0), default=10, show_default=True, metavar="N", help="Print the last N lines."
+    "-n",
+    "--number",
+    "count",
+    type=Number(0),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Print the last N lines.",
 )
 @_choosing
 @click.pass_context
