@@ -54,9 +54,9 @@ def compare(ctx: click.Context, runs: tuple[str, ...], only_different: bool, as_
     """
     Show runs side by side: status, params, tags, results, and a value of each metric.
 
-    RUN is an id, a name or a folder. ≠ marks names whose values differ. Of a metric, the last value is shown, or the
-    summary that `define_metric` chose. * marks the best of all runs, or ~ if the goal was not given but guessed from
-    the metric's name. Runs that do not fit the window follow below.
+    RUN is an id, a name or a folder. ≠ marks names whose values differ. A metric is shown with its last value, or with
+    the summary that `define_metric` selects. * marks the best of all runs, or ~ if the goal was not given but guessed
+    from the metric's name. Runs that do not fit the window follow below.
     """
     found = list({run.folder: run for run in (the_run(ctx, store, name) for name in runs)}.values())
     parts = _parts(found)

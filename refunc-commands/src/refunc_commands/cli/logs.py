@@ -98,15 +98,24 @@ def logs(
 @click.command(short_help="Print a run's last lines, and follow it.", epilog=_TAIL_EXAMPLES)
 @run_argument()
 @click.option("-f", "--follow", is_flag=True, help="Continue with new lines until the run ends.")
-@click.option("-n", "--number", "count", type=Number(0), default=10, show_default=True, metavar="N", help="So many.")
+@click.option(
+    "-n",
+    "--number",
+    "count",
+    type=Number(0),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Print the last N lines.",
+)
 @_choosing
 @click.pass_context
 def tail(ctx: click.Context, /, run: str, follow: bool, count: int, store: str | None, **options: Any) -> None:
     """
     Print the last log lines of a run; with -f, continue with new ones.
 
-    A line appears within a second of its call, from whichever process of the run. When the run ends or its process is
-    gone, a line on stderr says so, and the command exits with 0; Ctrl-C exits with 130.
+    A line appears within a second of its call, from any process of the run. When the run ends or its process is gone,
+    a line on stderr says so, and the command exits with 0; Ctrl-C exits with 130.
     """
     found = the_run(ctx, store, run)
     choice = _Choice.of(found, **options)

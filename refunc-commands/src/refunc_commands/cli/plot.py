@@ -52,8 +52,8 @@ def plot(
     """
     Draw curves of metrics in the terminal: one chart per metric, one colour per run.
 
-    RUN is an id, a name or a folder. The x axis is the step, or the metric that `define_metric` chose; runs with
-    different axes get separate charts. Of curves with more points than fit a chart, the extremes are drawn. NaN and
+    RUN is an id, a name or a folder. The x axis is the step, or the metric that `define_metric` selects; runs with
+    different axes get separate charts. If a curve has more points than fit a chart, its extremes are drawn. NaN and
     infinities are counted below the chart.
     `refunc report` writes a page of curves that opens in a browser.
     """

@@ -52,8 +52,8 @@ def report(
     """
     Write a report of one or more runs: curves, params side by side, log, pictures, environment.
 
-    It is one self-contained HTML file: it opens offline, and loads and sends nothing. Of long curves, the lowest and
-    highest points are drawn, and the report says so.
+    It is one self-contained HTML file: it opens offline, and loads and sends nothing. Long curves are reduced to their
+    lowest and highest points, and the report says so.
     """
     found = [the_run(ctx, store, name) for name in dict.fromkeys(runs)]
     heading = title or ", ".join(run.run_name for run in found)

@@ -87,12 +87,12 @@ def sync_command(
     webhook, are not in the run: they come from the environment variables that `refunc plugins` lists. A run that its
     training is delivering right now is left alone. On a terminal, a line shows the progress.
 
-    Runs of other users are held, because a run may name any host. --trust delivers the named RUNs as they ask, to
-    addresses that your environment names too. --to delivers runs, whatever they ask, to a plugin with the settings of
-    your environment.
+    Runs of other users are held, because a run may name any host. --trust delivers the named RUNs as they ask, but
+    only to addresses that your environment names too. --to ignores the requests of runs, and delivers to a plugin with
+    the settings of your environment.
 
-    Exit code 0: everything is delivered. 1: something is left, dead letters included, or a run cannot be read. The
-    last column says why, and the last line what to do.
+    Exit code 0: everything is delivered. 1: something is left, including dead letters, or a run cannot be read. The
+    last column gives the reason, and the last line the next step.
     """
     if trusts and not runs:
         raise click.UsageError("--trust needs the RUN to trust: name it. `refunc sync` shows what each run asks for.")

@@ -192,7 +192,7 @@ def _file_system(fd: int, draft: Path) -> Iterator[Finding]:
 def _locks(device: int, works: bool | None) -> Finding:
     kind = file_system(device)[0].decode("ascii", "replace") or "this file system"
     if not works:
-        text = f"no flock on {kind}: whether a run without an end still runs is told by its process and its files"
+        text = f"no flock on {kind}: processes and files show whether a run without an end is still running"
         return Finding("locks", "note", text, "On another machine a run counts as crashed after an hour of silence.")
     if has_shared_locks(device):
         return Finding("locks", "ok", f"flock works on {kind} for all machines, so crashed runs are recognised")
