@@ -18,6 +18,7 @@ Below it are outlets, which it is written through, processes and values. Writing
     opening     opening a file of a run for reading
     pieces      finding the segments of a run, in files of their own or folded
     provenance  whether this user wrote a record
+    ranks       the processes that have opened a run together
     reached     the last step and epoch of a run
     reader      every record of a run, forwards and backwards
     record      the records, one frozen class a kind

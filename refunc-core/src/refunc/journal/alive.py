@@ -23,6 +23,8 @@ from refunc.journal.codec import decode_line
 from refunc.journal.folder import JOURNAL, RUN_JSON, SEGMENT_SUFFIX
 from refunc.journal.opening import NoDescriptorError, opened
 from refunc.journal.pieces import FOLDED_SUFFIX
+from refunc.journal.ranks import newest as newest_ranks
+from refunc.journal.ranks import rank_files
 from refunc.outlets.file import LockProbe
 from refunc.processes.opener import Opener, began_of, holders_of
 
@@ -55,21 +57,44 @@ class Life(NamedTuple):
         return self.lives is not False or not self.is_sure
 
 
+_UNKNOWN = Life(None, is_sure=False, is_held=False)
+
+
 def is_alive(folder: Path) -> bool | None:
     """Whether the process that opened the run in *folder* still has it open; None if that cannot be known."""
     return life_of(folder).lives
 
 
 def life_of(folder: Path) -> Life:
-    """Return the known facts about the process that opened the run in *folder*."""
+    """
+    Return the known facts about the process that opened the run in *folder*, or about those of its last attempt.
+
+    Of several processes, one that lives decides.
+    """
     try:
-        probe = LockProbe(folder / RUN_JSON)
+        files = newest_ranks(rank_files(folder))
+    except (OSError, NoDescriptorError):
+        return _UNKNOWN
+    if not files:
+        return _life_of(folder, folder / RUN_JSON)
+    lives = [_life_of(folder, file.path) for file in files]
+    living = [life for life in lives if life.lives]
+    if living:
+        return max(living, key=lambda life: life.is_sure)
+    unknown = [life for life in lives if life.lives is None]
+    return unknown[0] if unknown else min(lives, key=lambda life: life.is_sure)
+
+
+def _life_of(folder: Path, path: Path) -> Life:
+    """Return the facts about the process that holds the lock on *path*, a file of the run in *folder*."""
+    try:
+        probe = LockProbe(path)
     except OSError:
-        return Life(None, is_sure=False, is_held=False)
+        return _UNKNOWN
     try:
         return _life(folder, probe)
     except OSError:
-        return Life(None, is_sure=False, is_held=False)
+        return _UNKNOWN
     finally:
         probe.close()
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
 import stat
+from collections.abc import Mapping
 from io import FileIO
 from pathlib import Path
 from typing import Any
 
+from refunc.journal.ranks import Role, path_of, take_part
 from refunc.outlets.file import open_file, write_whole
 from refunc.outlets.replaced import Draft
 from refunc.processes.family import FAMILY, marks_of
@@ -27,13 +30,15 @@ SEGMENT_BYTES = 16 << 20
 class RunFolder:
     """A run's folder on the writing side. Nothing exists on disk before `create`."""
 
-    def __init__(self, path: Path, birth: dict[str, Any], *, is_made: bool = False) -> None:
+    def __init__(self, path: Path, birth: dict[str, Any], *, is_made: bool = False, role: Role | None = None) -> None:
         """
         Args:
             is_made: Another process opened the run: its `run.json`, and the lock on it, are left alone.
+            role: This process's role in the run, or that of the process whose worker it is.
         """
         self.path = path
         self.birth = birth
+        self.role = role if role is not None else Role()
         self._lock_fd = -1
         self._created = is_made
 
@@ -52,21 +57,62 @@ class RunFolder:
         os.makedirs(self.path / JOURNAL, exist_ok=True)
         _write_once(self.path / ".gitignore", b"*\n")
         with Draft(self.path / RUN_JSON) as draft:
-            if not draft.is_locked:
-                raise BlockingIOError(errno.EAGAIN, "another process has locked it", str(draft.path))
-            birth = {**self.birth, FAMILY: marks_of(self.path, self.birth["run_id"])}
-            birth[OPENED_BY] = facts_of_this_process(os.fstat(draft.fd).st_dev)
-            write_whole(draft.fd, json.dumps(birth, indent=2).encode("ascii") + b"\n")
+            self._write_birth(draft)
             draft.put(sync=True)
             self.release()
             self._lock_fd = draft.taken()
         self._created = True
+
+    def _write_birth(self, draft: Draft) -> None:
+        if not draft.is_locked:
+            raise BlockingIOError(errno.EAGAIN, "another process has locked it", str(draft.path))
+        birth = {**self.birth, FAMILY: marks_of(self.path, self.birth["run_id"])}
+        birth[OPENED_BY] = facts_of_this_process(os.fstat(draft.fd).st_dev)
+        write_whole(draft.fd, json.dumps(birth, indent=2).encode("ascii") + b"\n")
 
     def release(self) -> None:
         """Give up the lock: at the run's end, and in a forked child, which must not keep its parent's run alive."""
         fd, self._lock_fd = self._lock_fd, -1
         if fd >= 0:
             os.close(fd)
+
+
+class SharedRunFolder(RunFolder):
+    """
+    The folder of a run that several processes open, at once or one after another.
+
+    The first of them makes `run.json`. Each has a file of its own in `ranks/`, and its lock on that.
+    """
+
+    def __init__(self, path: Path, birth: dict[str, Any], role: Role, facts: Mapping[str, Any]) -> None:
+        """
+        Args:
+            facts: Members of the file of this process.
+        """
+        super().__init__(path, birth, role=role)
+        self._facts = facts
+
+    def create(self) -> None:
+        """
+        Make the folder, `run.json` and the file of this process, or those that are missing.
+
+        Raises:
+            FileExistsError: Another process has this rank in this attempt.
+            OSError: It cannot be made now; an unfinished folder does no harm.
+        """
+        if self._created and path_of(self.path, self.role).exists() and (self.path / RUN_JSON).exists():
+            return
+        os.makedirs(self.path / JOURNAL, exist_ok=True)
+        _write_once(self.path / ".gitignore", b"*\n")
+        if not (self.path / RUN_JSON).exists():
+            with Draft(self.path / RUN_JSON) as draft, contextlib.suppress(FileExistsError):
+                self._write_birth(draft)
+                draft.put_new(sync=True)
+        if self._lock_fd < 0 or not path_of(self.path, self.role).exists():
+            fd = take_part(self.path, self.role, self._facts)
+            self.release()
+            self._lock_fd = fd
+        self._created = True
 
 
 def refuse_link(path: Path) -> None:

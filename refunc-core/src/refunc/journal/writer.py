@@ -83,7 +83,7 @@ class JournalWriter(TappedOutlet):
 
     def _reset(self) -> None:
         super()._reset()
-        self.name = writer_id(platform.node())
+        self.name = writer_id(platform.node()) + self.folder.role.suffix()
         self._segment = 0
         self._has_lost = False  # whether files that were written before have been deleted
 
@@ -154,6 +154,7 @@ class JournalWriter(TappedOutlet):
                 "host": platform.node(),
                 "pid": pid,
                 "logger": self.logger,
+                **self.folder.role.members(),
             }
         )
 

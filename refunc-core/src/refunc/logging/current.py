@@ -220,7 +220,7 @@ def register(run: ActiveRun, tell: Callable[[str], None], *, is_block: bool = Fa
         if logger is not None and logger._last_run is None:
             logger._last_run = run  # where its lines can be read
     _tell_children()
-    if run.is_written and not is_quiet():
+    if run.is_written and run.is_main and not is_quiet():
         run.tell = tell
     run.tell(start_line(run))
     for line in news():

@@ -91,7 +91,7 @@ class Delivering:
         return found
 
     def _joined(self, run: ActiveRun) -> None:
-        if self.integrations and run.is_own and run.is_written:
+        if self.integrations and run.is_own and run.is_written and run.is_main:
             _delivering()[1](run, self.integrations)
 
 

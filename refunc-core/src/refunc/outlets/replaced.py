@@ -9,6 +9,7 @@ being written. A run as a whole comes into a store, or leaves it, through a hidd
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 from pathlib import Path
@@ -76,6 +77,28 @@ class Draft:
         if sync:
             os.fsync(self.fd)
         os.replace(self.path, target or self._target)
+        self._is_put = True
+
+    def put_new(self, *, sync: bool = False) -> None:
+        """
+        Give the draft its final name, unless a file has it; see `put`.
+
+        Raises:
+            FileExistsError: A file has it.
+            OSError: That failed.
+        """
+        if sync:
+            os.fsync(self.fd)
+        try:
+            os.link(self.path, self._target)  # one step, on NFS as well
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links, where two processes may be at it in the same moment
+            if os.path.lexists(self._target):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(self._target)) from None
+            os.replace(self.path, self._target)
+        else:
+            os.unlink(self.path)
         self._is_put = True
 
     def taken(self) -> int:

@@ -44,8 +44,10 @@ _LAUNCHERS: Final = (
     ("srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", ""),
     ("jsrun", "JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_LOCAL_RANK", ""),
 )
-#: No launch has more ranks.
-MOST_RANKS: Final = 10_000_000
+_ANY: Final = (
+    *(settings.RUN_ID.name, settings.RANK.name, "SLURM_JOB_ID", "SLURM_JOBID", "JOB_COMPLETION_INDEX"),
+    *(variable for _, variable, *_ in _LAUNCHERS),
+)
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _LOOPBACK: Final = re.compile(r"localhost|127\..*|::1", re.ASCII)
 
@@ -85,6 +87,11 @@ def launch() -> Launch | None:
     return launch_in(os.environ)
 
 
+def is_launched() -> bool:
+    """Whether a variable of a launcher, or one that names the run, is set: a first look, which costs little."""
+    return any(os.environ.get(variable) for variable in _ANY)
+
+
 def rank() -> int | None:
     """Return the rank of this process, or of the process whose worker it is; None if there is none or it is unclear."""
     try:
@@ -104,8 +111,9 @@ def launch_in(environ: Mapping[str, str]) -> Launch | None:
         return None
     place = found or _Place("", 0, 1, 0, is_one_host=True)
     restarts = (_count(environ, "SLURM_RESTART_COUNT"), _count(environ, "TORCHELASTIC_RESTART_COUNT"))
-    key = ["run", run_id] if run_id else list(_names(environ, place, job, pod))
-    start = [*key, *_rendezvous(environ), environ.get("PMIX_NAMESPACE", ""), *map(str, restarts)]
+    names = list(_names(environ, place, job, pod))
+    key = ["run", run_id] if run_id else names
+    start = [*names, *_rendezvous(environ), environ.get("PMIX_NAMESPACE", ""), *map(str, restarts)]
     if place.is_one_host:
         start.append(_starter(environ, is_launched=found is not None))
     return Launch(

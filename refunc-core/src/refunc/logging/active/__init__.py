@@ -4,6 +4,7 @@ Active runs: those that this process writes to, from their start to their end.
     aside       records that are in no run
     bests       the best values so far
     exits       whether SystemExit ended the script
+    launched    the run that all ranks of a launch find
     nowhere     a run that writes nothing: REFUNC_MODE=disabled
     outcome     how a run ended, told from the exception
     parent_run  a parent process's run, and writing to it from a child

@@ -28,12 +28,15 @@ from refunc.logging.active.results import ResultNames
 from refunc.logging.logfiles.transcript import Transcript
 from refunc.logging.notices import warn_once
 from refunc.outlets.outlet import Durability
+from refunc.processes.launch import is_launched
 from refunc.values import settings
 from refunc.values.names import folder_name, new_id, unique_slug
 
 if TYPE_CHECKING:
-    from refunc.journal.folder import RunFolder
+    from refunc.journal.folder import RunFolder, SharedRunFolder
+    from refunc.journal.ranks import Role
     from refunc.journal.writer import JournalWriter
+    from refunc.logging.active.launched import Joined
     from refunc.logging.active.parent_run import BorrowedRun
     from refunc.logging.artifacts.storing import Artifacts
     from refunc.runs import ExperimentContext
@@ -74,8 +77,17 @@ class ActiveRun:
         durability: Durability,
         implicit: bool = False,
         borrowed: BorrowedRun | None = None,
+        shared: SharedRunFolder | None = None,
+        role: Role | None = None,
     ) -> None:
+        """
+        Args:
+            shared: The folder of a run that this process opened together with others.
+            role: The role of this process there, or of the process whose worker it is.
+        """
         self.birth = birth
+        self._shared = shared
+        self._role = role
         self.folder = folder
         _living[birth["run_id"]] = self
         self.implicit = implicit
@@ -128,7 +140,9 @@ class ActiveRun:
 
     def _new_writer(self, durability: Durability) -> JournalWriter | Aside | Nowhere:
         journal = _journal()
-        folder = journal.RunFolder(self.folder, self.birth, is_made=self.borrowed is not None)
+        folder = self._shared or journal.RunFolder(
+            self.folder, self.birth, is_made=self.borrowed is not None, role=self._role
+        )
         writer = journal.JournalWriter(folder, logger=self.birth["logger"], durability=durability)
         writer.tap = Transcript(self.birth["logger"], self)
         return writer
@@ -142,6 +156,11 @@ class ActiveRun:
     def is_own(self) -> bool:
         """Whether this process opened the run, and so may end it."""
         return self.borrowed is None
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process speaks for the run: it is rank 0, or the run has no ranks."""
+        return self._role is None or self._role.is_main
 
     def accepts(self) -> bool:
         """
@@ -371,9 +390,25 @@ def new_run(
         "refunc": __version__,
         "script": os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else None,
     }
+    joined = None if is_dropped else _joined(store, birth)
+    if joined is not None:
+        joined_folder, joined_birth, role = joined
+        return ActiveRun(
+            joined_folder.path, joined_birth, durability=durability, implicit=implicit, shared=joined_folder, role=role
+        )
     folder = store / folder_name(started, run_name or experiment, run_id)
     kind = UntrackedRun if not is_tracked else UnwrittenRun if is_dropped else ActiveRun
     return kind(folder, birth, durability=durability, implicit=implicit)
+
+
+def _joined(store: Path, birth: dict[str, Any]) -> Joined | None:
+    """Take part in the run of this process's launch; None if it was not launched."""
+    if not is_launched():
+        return None
+    from refunc.logging.active import launched
+
+    place = launched.launch_here()
+    return launched.join(place, store, birth) if place is not None else None
 
 
 def _can_be_written(experiment: str) -> bool:

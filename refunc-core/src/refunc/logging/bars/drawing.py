@@ -21,6 +21,7 @@ from typing import Any
 from refunc.logging.bars.bar import Bar, Counted, one_line, size_of, thread_lock, tqdm_class
 from refunc.logging.bars.notebook import SilentFile, has_widgets
 from refunc.logging.bars.shared_terminal import SharedTerminal
+from refunc.logging.console.ranks import rank_on_console
 from refunc.logging.console.throttle import bar_opened, open_bars
 from refunc.logging.notices import warn_once
 from refunc.processes import lifetime
@@ -186,8 +187,11 @@ _watching = False
 
 
 def drawable(file: Any = None) -> bool:
-    """Whether bars are drawn on *file* (default: stderr): on terminals and in notebooks, unless TQDM_DISABLE is set."""
-    if os.environ.get("TQDM_DISABLE"):
+    """
+    Whether bars are drawn on *file* (default: stderr): on terminals and in notebooks, unless TQDM_DISABLE is set. Of a
+    launch, only rank 0 draws them.
+    """
+    if os.environ.get("TQDM_DISABLE") or rank_on_console() is not None:
         return False
     if in_notebook():
         return True

@@ -13,6 +13,7 @@ from typing import TextIO
 from weakref import WeakSet
 
 from refunc.logging.console.elsewhere import handler_showing
+from refunc.logging.console.ranks import is_shown_by, marked, rank_on_console
 from refunc.logging.formatters import ColoredFormatter
 from refunc.logging.formatters.fields import presentable
 from refunc.processes.parent import has_parent
@@ -67,6 +68,9 @@ class ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write *record* as one line with one call, and flush. Never raises an `Exception`."""
         try:
+            number = rank_on_console()
+            if number is not None and not is_shown_by(number, record):
+                return
             stream = self.stream
             if stream is not None and handler_showing(self, record, stream) is None:
                 self._show(record, stream)
@@ -92,7 +96,8 @@ class ConsoleHandler(logging.Handler):
         is_brief = isinstance(self.formatter, ColoredFormatter)
         places = _MOST_PLACES if (record.levelno or 0) < logging.ERROR else _MOST_PLACES_OF_ERRORS
         shown = presentable(record, masks=masks_secrets(), longest=_LONGEST_TEXT, most_places=places, is_brief=is_brief)
-        _write_line(stream, self._text(shown, stream) + "\n")
+        line, number = self._text(shown, stream) + "\n", rank_on_console()
+        _write_line(stream, line if number is None else marked(number, line))
 
     def flush(self) -> None:
         """Do nothing: each line is flushed as it is written."""

@@ -24,6 +24,7 @@ from refunc.outlets import pump
 from refunc.outlets.appender import FileOutlet, State
 from refunc.outlets.file import NO_DESCRIPTOR, AppendFile, lock, sync_file, write_whole
 from refunc.processes.forks import in_child
+from refunc.processes.launch import is_launched, rank
 from refunc.values.levels import ERROR
 
 #: Log files that are open at once in a process; beyond that, the one that was written longest ago is closed.
@@ -81,7 +82,7 @@ class LogFile(FileOutlet):
 
     def _reset(self) -> None:
         super()._reset()
-        self.path = self.folder / f"{self._stem}{self._suffix}"
+        self.path = self._own_path()
         self._is_second = False  # whether another process has the file without a pid in its name
         self._rotate_at = 0.0
         self._rotations = self._rotations_synced = 0
@@ -89,10 +90,18 @@ class LogFile(FileOutlet):
         self._is_dirty = False
         self._written_at = time.monotonic()
 
+    def _own_path(self) -> Path:
+        """Return the path that belongs to this process's rank; without ranks, the first process to open it has it."""
+        number = rank() if is_launched() else None
+        mark = f".rank{number}" if number else ""
+        return self.folder / f"{self._stem}{mark}{self._suffix}"
+
     # -- opening and closing -----------------------------------------------------------------------------------------
 
     def _open_next(self) -> AppendFile:
         os.makedirs(self.folder, exist_ok=True)
+        if not self._is_second:
+            self.path = self._own_path()  # the program may have set its rank since
         file = None if self._is_second else _locked(self.path)
         if file is None:
             if not self._is_second:

@@ -1,0 +1,128 @@
+"""
+The processes that have opened a run together: a file for each rank and attempt, `ranks/<attempt>.<rank>.json`.
+
+A process makes its file when it opens the run and holds a lock on it until it leaves, as the only process of an
+ordinary run does with `run.json`. A file is made once and never changed, so a rank takes part once in an attempt.
+A writer's name ends with the rank and the attempt of its process: `node7-4711-mwtfezun-n6xe_r3a2`.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from refunc.journal.opening import NoDescriptorError, names_in, read_whole
+from refunc.outlets.file import write_whole
+from refunc.outlets.replaced import Draft
+from refunc.processes.launch import rank
+from refunc.processes.opener import OPENED_BY, facts_of_this_process
+
+RANKS: Final = "ranks"
+#: More bytes than any rank file has.
+_MOST_BYTES: Final = 1 << 16
+_NAME: Final = re.compile(r"([0-9]{1,6})\.([0-9]{1,7})\.json")
+_ROLE: Final = re.compile(r"-[0-9a-z]{4}_(?:r([0-9]{1,7}))?(?:a([0-9]{1,6}))?$")
+
+
+class Role(NamedTuple):
+    """The place of a process in a run: its attempt, counted from 1, and its rank, None without a launch."""
+
+    attempt: int = 1
+    rank: int | None = None
+
+    @property
+    def is_main(self) -> bool:
+        """Whether its curves are the run's: it is rank 0, or the run has no ranks."""
+        return not self.rank
+
+    def members(self) -> dict[str, int]:
+        """Return the members of the first line of its segments."""
+        members = {"attempt": self.attempt} if self.attempt > 1 else {}
+        return members if self.rank is None else {**members, "rank": self.rank}
+
+    def suffix(self) -> str:
+        """Return the end of the names of its writers."""
+        rank = f"r{self.rank}" if self.rank is not None else ""
+        attempt = f"a{self.attempt}" if self.attempt > 1 else ""
+        return f"_{rank}{attempt}" if rank or attempt else ""
+
+
+def role_of(writer: str) -> Role:
+    """Return the role of the process called *writer*."""
+    found = _ROLE.search(writer)
+    if found is None:
+        return Role()
+    rank, attempt = found.groups()
+    return Role(max(1, int(attempt or 1)), int(rank) if rank is not None else None)
+
+
+def role_here(folder: Path) -> Role | None:
+    """Return the role of this process as a worker in the run in *folder*; None without a launch or attempts."""
+    number = rank()
+    with suppress(OSError, NoDescriptorError):
+        files = rank_files(folder)
+        if files or number is not None:
+            return Role(files[-1].role.attempt if files else 1, number)
+    return None
+
+
+class RankFile(NamedTuple):
+    """The file of one process."""
+
+    role: Role
+    path: Path
+
+    def facts(self) -> dict[str, Any]:
+        """Return its members; none if it cannot be read, or was not written by refunc."""
+        try:
+            facts = json.loads(read_whole(self.path, _MOST_BYTES))
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return facts if isinstance(facts, dict) else {}
+
+
+def rank_files(folder: Path) -> list[RankFile]:
+    """Return the files of the run in *folder*, by attempt and rank."""
+    found = []
+    for entry in names_in(folder / RANKS):
+        name = _NAME.fullmatch(os.path.basename(entry))
+        if name is not None:
+            attempt, rank = int(name[1]), int(name[2])
+            found.append(RankFile(Role(max(1, attempt), rank), Path(entry)))
+    return sorted(found)
+
+
+def newest(files: list[RankFile]) -> list[RankFile]:
+    """Return those of the last attempt."""
+    return [file for file in files if file.role.attempt == files[-1].role.attempt]
+
+
+def path_of(folder: Path, role: Role) -> Path:
+    """Return the path of the file of *role*."""
+    return folder / RANKS / f"{role.attempt}.{role.rank or 0}.json"
+
+
+def take_part(folder: Path, role: Role, facts: Mapping[str, Any]) -> int:
+    """
+    Make the file of this process, and return its descriptor, which holds the lock.
+
+    Raises:
+        FileExistsError: A process has taken this rank in this attempt.
+        OSError: It cannot be made now.
+    """
+    path = path_of(folder, role)
+    os.makedirs(path.parent, exist_ok=True)
+    with Draft(path) as draft:
+        if not draft.is_locked:
+            raise BlockingIOError(errno.EAGAIN, "another process has locked it", str(draft.path))
+        whole = {"attempt": role.attempt, "rank": role.rank, **facts}
+        whole[OPENED_BY] = facts_of_this_process(os.fstat(draft.fd).st_dev)
+        write_whole(draft.fd, json.dumps(whole, indent=2).encode("ascii") + b"\n")
+        draft.put_new(sync=True)
+        return draft.taken()

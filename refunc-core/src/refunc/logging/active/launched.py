@@ -1,0 +1,187 @@
+"""
+The run of a launch: found by all of its ranks without a word between them, whichever comes first.
+
+The run's id follows from the launch, the experiment's name and a count, and its folder from the id. A rank takes part
+in each run once in an attempt, by a file that it alone can make; so the next run that it opens is the next one of the
+launch, and the n-th run of a script is the n-th on every rank.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from contextlib import suppress
+from hashlib import blake2b
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from refunc.journal.alive import life_of
+from refunc.journal.birth import birth_in
+from refunc.journal.folder import SharedRunFolder
+from refunc.journal.kinds import COMPLETED
+from refunc.journal.ranks import Role, rank_files
+from refunc.logging.notices import warn_once
+from refunc.processes.launch import Launch, LaunchError, facts_of, launch
+from refunc.values.names import slug
+
+#: Runs of one name that a launch looks through before it gives up: a store that is full of them is damaged.
+_MOST_RUNS: Final = 100_000
+#: Runs of the store in which another name is looked for.
+_MOST_LOOKED_AT: Final = 64
+_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+class Joined(NamedTuple):
+    """A run that this process takes part in."""
+
+    folder: SharedRunFolder
+    birth: dict[str, Any]
+    role: Role
+
+
+def launch_here() -> Launch | None:
+    """Return this process's launch. If a variable is wrong, one warning says so, and there is none."""
+    try:
+        return launch()
+    except LaunchError as error:
+        warn_once("launch", "%s", error)
+        return None
+
+
+def join(place: Launch, store: Path, birth: dict[str, Any]) -> Joined | None:
+    """
+    Take part in the run of this launch that comes next for this rank; None if the disk refuses.
+
+    Args:
+        birth: The facts for `run.json`; its id is replaced by that of the run.
+    """
+    try:
+        return _joined(place, store, birth)
+    except OSError as error:
+        warn_once(
+            "launched run",
+            "rank %d: the run of its launch cannot be opened in %s: %s. Its records go to a run of their own.",
+            place.rank,
+            store,
+            error,
+        )
+        return None
+
+
+def _joined(place: Launch, store: Path, birth: dict[str, Any]) -> Joined | None:
+    name, refused = birth["experiment_name"], ""
+    for number in range(1, _MOST_RUNS):
+        for other in count():
+            run_id = _id_of(place, name, number, other)
+            folder = store / (run_id if run_id == place.run_id else f"{slug(name)}_{run_id}")
+            attempt, why_not = _attempt_in(folder, place, name)
+            refused = refused or why_not
+            if attempt is None:
+                continue
+            own = {**birth, "run_id": run_id, "launch": {"launcher": place.launcher, "key": place.key, "run": number}}
+            role = Role(attempt, place.rank)
+            shared = SharedRunFolder(folder, own, role, {**facts_of(place), **_facts_here()})
+            try:
+                shared.create()
+            except FileExistsError:  # this rank was in it before: what it opens now is the next one
+                break
+            if refused:
+                warn_once(f"refused {run_id}", "%s This start's records go to run %s.", refused, run_id)
+            _warn_of_other_names(store, place, name)
+            return Joined(shared, {**own, **_of_first(folder), "attempt": attempt}, role)
+    return None
+
+
+def _attempt_in(folder: Path, place: Launch, experiment: str) -> tuple[int | None, str]:
+    """Return the attempt of the run in *folder* that this start is; if there is none, a reason that needs telling."""
+    found = _experiment_in(folder)
+    if found is not None and found != experiment:
+        return None, f"Run {folder.name} belongs to experiment {found!r}." if place.run_id else ""
+    files = rank_files(folder)
+    if not files:
+        return 1, ""
+    attempts = {file.role.attempt: file for file in files}
+    for attempt, file in reversed(attempts.items()):
+        if file.facts().get("start") == place.start:
+            return attempt, ""
+    last = files[-1]
+    why_not = _why_not_again(folder, place, last.facts())
+    return (last.role.attempt + 1, "") if why_not is None else (None, why_not)
+
+
+def _why_not_again(folder: Path, place: Launch, before: dict[str, Any]) -> str | None:
+    """Return why this start does not go on with a run, "" if nothing asks for that; None if it does."""
+    restarts = before.get("restarts")
+    is_restart = isinstance(restarts, list) and list(place.restarts) > restarts
+    if not (is_restart or place.is_named):
+        return ""
+    if not is_restart:
+        life = life_of(folder)
+        if life.lives and life.is_sure:
+            return f"Run {folder.name} is still open, in process {before.get('pid')} on {before.get('host')}."
+    return "" if _is_completed(folder) else None
+
+
+def _is_completed(folder: Path) -> bool:
+    from refunc.runs.run import Run
+
+    return Run.open(folder).status == COMPLETED
+
+
+def _experiment_in(folder: Path) -> str | None:
+    """Return the name of the experiment of the run in *folder*; None if there is none yet."""
+    try:
+        return str(birth_in(folder).get("experiment_name"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError):
+        return ""
+
+
+def _of_first(folder: Path) -> dict[str, Any]:
+    """Return the facts that the run has from the process that made it."""
+    try:
+        birth = birth_in(folder)
+    except (OSError, ValueError):
+        return {}
+    return {name: birth[name] for name in ("run_name", "parent_id", "start_time") if birth.get(name) is not None}
+
+
+def _facts_here() -> dict[str, Any]:
+    return {"host": platform.node(), "pid": os.getpid(), "time": time.time()}
+
+
+def _id_of(place: Launch, experiment: str, number: int, other: int) -> str:
+    if place.run_id and (number, other) == (1, 0):
+        return place.run_id
+    said = "\0".join((place.key, experiment, str(number), str(other))).encode("utf-8", "surrogatepass")
+    drawn = int.from_bytes(blake2b(said, digest_size=16, person=b"refunc run id").digest(), "little")
+    return "".join(_LETTERS[drawn // 36**place % 36] for place in range(8))
+
+
+def _warn_of_other_names(store: Path, place: Launch, name: str) -> None:
+    """Say so if another rank of this start has opened a run of another experiment: each name gets a run of its own."""
+    if not place.world_size or place.world_size == 1:
+        return
+    for folder in _latest_in(store):
+        if any(file.facts().get("start") == place.start for file in rank_files(folder)[-1:]):
+            other = _experiment_in(folder)
+            if other and other != name:
+                warn_once(
+                    "names of a launch",
+                    "rank %d opens a run of experiment %r, another rank of the same launch one of %r. The ranks of a "
+                    "launch share a run if they give it the same experiment name.",
+                    place.rank,
+                    name,
+                    other,
+                )
+                return
+
+
+def _latest_in(store: Path) -> list[Path]:
+    with suppress(OSError), os.scandir(store) as entries:
+        found = [(entry.stat(follow_symlinks=False).st_mtime, entry.path) for entry in entries if entry.is_dir()]
+        return [Path(path) for _, path in sorted(found, reverse=True)[:_MOST_LOOKED_AT]]
+    return []
