@@ -22,12 +22,15 @@ ARTIFACT: Final = "artifact"
 ATTACH: Final = "attach"
 GAP: Final = "gap"
 DAMAGED: Final = "damaged"
+REWIND: Final = "rewind"
 END: Final = "end"
 
 #: Statuses of an end record; users may give other words.
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"
 INTERRUPTED: Final = "interrupted"
+#: A signal said that the machine is needed for something else.
+PREEMPTED: Final = "preempted"
 #: A trial that its study stopped because others are better.
 PRUNED: Final = "pruned"
 #: SystemExit ended the process, with an unknown code.

@@ -177,6 +177,14 @@ class RunEnd(Record):
 
 
 @attrs.frozen(kw_only=True)
+class Rewind(Record):
+    """The attempt of this writer went on from *step*: what earlier attempts logged beyond it no longer counts."""
+
+    step: int | float
+    attempt: Count = 1
+
+
+@attrs.frozen(kw_only=True)
 class Gap(Record):
     """`count` records were dropped here, because the disk took none and memory was full."""
 
@@ -204,6 +212,7 @@ _CLASSES: dict[str, type[Record]] = {
     kinds.ATTACH: Attach,
     kinds.START: RunStart,
     kinds.END: RunEnd,
+    kinds.REWIND: Rewind,
     kinds.GAP: Gap,
 }
 

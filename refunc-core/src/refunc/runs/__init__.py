@@ -4,6 +4,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     around        log lines around one point of a metric
     columns       one writer's points as columns
     dataclass     attrs classes that `dataclasses` accepts, too
+    ends          how a run of several processes ended
     ending        how a run ended, and its newest metrics
     entries_file  log entries as a file
     entry         log entries and contexts for users
@@ -21,11 +22,13 @@ The reading side: reading runs from their folders, whether they are live or ende
     read_on       the index's part of a run, and the rest from its journal
     room          bounds on how much of a run is kept in memory
     run           one run
+    selection     which ranks' and attempts' points make up a curve
     series        one metric's points as arrays and tables
     store         a folder of runs
     summary       params, tags, results, artifacts, and values of metrics
     table         runs as a table
     unreadable    isolating runs that cannot be read
+    writers       the processes that wrote a run's records
 """
 
 from __future__ import annotations
@@ -46,6 +49,7 @@ from refunc.runs.run import Run
 from refunc.runs.series import Series
 from refunc.runs.store import Listing, Store, open_store
 from refunc.runs.summary import MetricSummary
+from refunc.runs.writers import Writer
 
 __all__ = [
     "ExperimentContext",
@@ -64,5 +68,6 @@ __all__ = [
     "Store",
     "StrangeStoreError",
     "UnknownMetricError",
+    "Writer",
     "open_store",
 ]

@@ -297,6 +297,11 @@ def _merged(parts: list[Points], keys: Sequence[Iterable[float]]) -> Points:
     return Points(steps, values, times, epochs, rows, any(part.stepless for part in parts))
 
 
+def statistics_of(points: Points | None) -> Statistics:
+    """Return the statistics of *points*."""
+    return _continued(None, points) if points is not None and len(points.values) else Statistics()
+
+
 def _continued(known: Statistics | None, points: Points) -> Statistics:
     values, total = points.values, sum(points.values)
     nans = 0

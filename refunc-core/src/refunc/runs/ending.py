@@ -12,8 +12,10 @@ import attrs
 from refunc.journal.alive import is_alive
 from refunc.journal.folder import SEGMENT_BYTES
 from refunc.journal.pieces import Segment, segments
+from refunc.journal.ranks import rank_files
 from refunc.journal.reader import read_writer_backwards
 from refunc.journal.record import Define, LogLine, Metrics, Record, RunEnd
+from refunc.runs.ends import end_of_all
 
 #: How many records from a segment's end are read: other threads may log a few records after a run's end.
 _TAIL = 256
@@ -69,9 +71,7 @@ class Ending:
         newest = _Newest()
         for record in chain.from_iterable(_tails(folder, failures)):
             newest.take(record)
-        end = newest.end
-        if end is None and is_gone:
-            end = _end_further_back(folder, failures)
+        end = _end_of(folder, newest.ends, failures, is_gone=is_gone)
         if end is None and failures:
             raise failures[0]
         return cls(
@@ -92,10 +92,14 @@ def end_status(folder: Path) -> str | None:
         OSError: The readable part has no end, and a part cannot be read.
     """
     failures: list[OSError] = []
+    is_shared = bool(rank_files(folder))
+    found: list[RunEnd] = []
     for record in chain.from_iterable(_tails(folder, failures)):
         if isinstance(record, RunEnd):
-            return record.status
-    end = _end_further_back(folder, failures) if _is_gone(folder) else None
+            found.append(record)
+            if not is_shared:
+                break
+    end = _end_of(folder, found, failures, is_gone=not found and _is_gone(folder))
     if end is None and failures:
         raise failures[0]
     return end.status if end is not None else None
@@ -106,15 +110,26 @@ def _is_gone(folder: Path) -> bool:
     return is_alive(folder) is False
 
 
-def _end_further_back(folder: Path, failures: list[OSError]) -> RunEnd | None:
+def _end_of(folder: Path, found: list[RunEnd], failures: list[OSError], *, is_gone: bool) -> RunEnd | None:
+    """Return the end of the run, by the ends that were *found* in the tails, or that are further back."""
+    files = rank_files(folder)
+    if files:
+        return end_of_all(files, found) or (
+            end_of_all(files, _ends_further_back(folder, failures)) if is_gone else None
+        )
+    if not found and is_gone:
+        found = _ends_further_back(folder, failures)
+    return max(found, key=lambda end: end.time, default=None)
+
+
+def _ends_further_back(folder: Path, failures: list[OSError]) -> list[RunEnd]:
     """
-    Return the end record of a run whose threads logged more records after it than the tails contain.
+    Return the end records of a run whose threads logged more records after it than the tails contain.
 
     One pass over the last two segments of each writer and those that were closed early, each of a bounded size: the
     threads may have filled the segment in which the run ended.
     """
-    found = [end for writer, last in _last_segments(folder, 2) for end in islice(_ends(writer, last, failures), 1)]
-    return max(found, key=lambda end: end.time, default=None)
+    return [end for writer, last in _last_segments(folder, 2) for end in islice(_ends(writer, last, failures), 1)]
 
 
 def _ends(writer: str, segment: Segment, failures: list[OSError]) -> Iterator[RunEnd]:
@@ -169,7 +184,7 @@ class _Newest:
     The records are not kept: the tails of one run may have a hundred thousand.
     """
 
-    end: RunEnd | None = None
+    ends: list[RunEnd] = attrs.Factory(list)
     last_time: float | None = None
     is_defined: bool = False
     #: By name: the age of the value, and its place.
@@ -180,8 +195,8 @@ class _Newest:
     def take(self, record: Record) -> None:
         if self.last_time is None or record.time > self.last_time:
             self.last_time = record.time
-        if isinstance(record, RunEnd) and (self.end is None or record.time > self.end.time):
-            self.end = record
+        if isinstance(record, RunEnd):
+            self.ends.append(record)
         self.is_defined |= isinstance(record, Define)
         if isinstance(record, LogLine) and record.level == "RESULT":
             self._see(record.time, record.metrics, is_result=True)

@@ -17,15 +17,18 @@ import attrs
 from refunc.journal import record as records
 from refunc.journal.folder import JOURNAL, RUN_JSON
 from refunc.journal.pieces import Segment, is_folded_name, writer_of
+from refunc.journal.ranks import Role, rank_files, role_of
 from refunc.journal.scan import Note, Place, scan
 from refunc.journal.segments import Account
-from refunc.runs.columns import NOTHING, Columns, Group, Points, appended, form_of, joined, merged
+from refunc.runs.columns import NOTHING, Columns, Group, Points, appended, form_of, joined, merged, statistics_of
+from refunc.runs.ends import end_of_all
 from refunc.runs.room import LeftOut, Room
+from refunc.runs.selection import AGGREGATES, Rewinds, Selection, lowest_rank, selected
 from refunc.runs.series import Series
 from refunc.runs.summary import Statistics, Summary, summed_up
 
 #: Kinds of records for a summary; of text lines only results.
-_NOTED = (records.Params, records.Tags, records.Define, records.Artifact, records.RunEnd)
+_NOTED = (records.Params, records.Tags, records.Define, records.Artifact, records.Rewind, records.RunEnd)
 #: For each file: name, size in bytes, time of its last change in nanoseconds, and inode number.
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -89,6 +92,10 @@ class WriterContent:
             self.notes.append(note)
 
 
+#: Rank 0's points, each step with the value of the newest attempt.
+_USUAL = Selection()
+
+
 class Stale(Exception):
     """The index no longer has the expected contents: another process has rebuilt it."""
 
@@ -125,17 +132,29 @@ class Content:
     is_whole: bool = False
 
     @cached_property
+    def roles(self) -> dict[str, Role]:
+        """The role of each writer."""
+        return {name: role_of(name) for name in self.writers}
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether ranks or several attempts wrote it."""
+        return any(role != Role() for role in self.roles.values())
+
+    @cached_property
     def summary(self) -> Summary:
         """The summary of the contents; see Summary."""
-        account, statistics, left_out = Account(), dict[str, Statistics](), LeftOut()
+        account, left_out = Account(), LeftOut()
         for writer in self.writers.values():
             account = account + writer.place.account
             left_out = left_out + LeftOut(values=writer.columns.left_out, records=writer.left_out)
-            for name, found in writer.statistics.items():
-                statistics[name] = statistics[name].joined(found) if name in statistics else found
+        statistics = self._statistics()
         times = [writer.last_time for writer in self.writers.values() if writer.last_time is not None]
+        notes = list(self._notes())
+        if self.is_shared:
+            notes = [*(note for note in notes if not isinstance(note, records.RunEnd)), *self._end(notes)]
         return summed_up(
-            self._notes(),
+            notes,
             statistics,
             points=sum(found.count for found in statistics.values()),
             lines=sum(writer.lines for writer in self.writers.values()),
@@ -162,34 +181,78 @@ class Content:
         return [record for record in self._notes() if isinstance(record, records.Tags)]
 
     def _notes(self) -> Iterator[records.Record]:
-        streams = [[note.record for note in writer.notes] for writer in self.writers.values()]
-        return heapq.merge(*streams, key=lambda record: record.time)
+        """Yield the notes, oldest first; those of rank 0 come last, so that its values count."""
+        streams: dict[bool, list[list[records.Record]]] = {False: [], True: []}
+        for name, writer in self.writers.items():
+            streams[self.roles[name].is_main].append([note.record for note in writer.notes])
+        for of_main in (False, True):
+            yield from heapq.merge(*streams[of_main], key=lambda record: record.time)
 
-    def series(self, names: Iterable[str]) -> dict[str, Series]:
+    def _end(self, notes: Iterable[records.Record]) -> list[records.RunEnd]:
+        found = end_of_all(rank_files(self.folder), (note for note in notes if isinstance(note, records.RunEnd)))
+        return [] if found is None else [found]
+
+    @cached_property
+    def _rewinds(self) -> Rewinds:
+        return Rewinds(
+            (self.roles[name].attempt, note.record.step)
+            for name, writer in self.writers.items()
+            for note in writer.notes
+            if isinstance(note.record, records.Rewind)
+        )
+
+    def _statistics(self) -> dict[str, Statistics]:
+        """Return the statistics of the curve of each metric."""
+        names = {name: None for writer in self.writers.values() for name in writer.statistics}
+        if len({role.attempt for role in self.roles.values()}) > 1:
+            with self._opened() as source:
+                return {name: statistics_of(self._points(source, name, Selection())) for name in names}
+        found: dict[str, Statistics] = {}
+        for name in names:
+            writers = [writer for writer, content in self.writers.items() if name in content.statistics]
+            rank = lowest_rank(self.roles[writer] for writer in writers)
+            for writer in writers:
+                if (self.roles[writer].rank or 0) == rank:
+                    of_writer = self.writers[writer].statistics[name]
+                    found[name] = found[name].joined(of_writer) if name in found else of_writer
+        return found
+
+    def _opened(self) -> AbstractContextManager[Source | None]:
+        return self.stored.opened() if self.stored is not None else nullcontext()
+
+    def series(self, names: Iterable[str], selection: Selection = _USUAL) -> dict[str, Series]:
         """
         Return the points of the metrics *names*, which the summary must have.
 
         Raises:
             Stale: The index no longer has the expected contents.
         """
-        with self.stored.opened() if self.stored is not None else nullcontext() as source:
-            return {name: self._against_axis(source, name) for name in names}
+        with self._opened() as source:
+            return {name: self._against_axis(source, name, selection) for name in names}
 
-    def _against_axis(self, source: Source | None, name: str) -> Series:
-        series, axis = self._series(source, name), self.summary.metrics[name].step_metric
+    def _against_axis(self, source: Source | None, name: str, selection: Selection) -> Series:
+        series, axis = self._series(source, name, selection), self.summary.metrics[name].step_metric
         if axis == "epoch" and axis not in self.summary.metrics:
             return attrs.evolve(series, x=series.epochs or [None] * len(series), x_name=axis)
         if axis is None or axis == name or axis not in self.summary.metrics:
             return series
-        return series.against(self._series(source, axis))
+        return series.against(self._series(source, axis, selection))
 
-    def _series(self, source: Source | None, name: str) -> Series:
-        found = [
-            joined([_points(source, writer, group, column, alone=len(groups) == 1) for group, column in groups])
+    def _series(self, source: Source | None, name: str, selection: Selection) -> Series:
+        points = self._points(source, name, selection)
+        return _series_of(name, points) if points is not None else Series(name, (), (), ())
+
+    def _points(self, source: Source | None, name: str, selection: Selection) -> Points | None:
+        found = {
+            writer: joined([_points(source, writer, group, column, alone=len(groups) == 1) for group, column in groups])
             for writer, content in self.writers.items()
             if (groups := content.columns.of(name))
-        ]
-        return _series_of(name, merged(found)) if found else Series(name, (), (), ())
+        }
+        if not self.is_shared and selection.rank in (None, 0, *AGGREGATES):
+            return merged(list(found.values())) if found else None
+        return selected(
+            {writer: (self.roles[writer], each) for writer, each in found.items()}, selection, self._rewinds
+        )
 
 
 def _points(source: Source | None, writer: str, group: Group, column: int, *, alone: bool) -> Points:

@@ -12,6 +12,7 @@ from refunc.journal import record as records
 from refunc.journal.birth import birth_in
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.kinds import CRASHED, FORMAT, UNREADABLE
+from refunc.journal.ranks import rank_files
 from refunc.journal.reader import Account, read_backwards, read_journal
 from refunc.journal.record import Artifact
 from refunc.runs.around import Where, entries_around, point_in
@@ -21,9 +22,11 @@ from refunc.runs.errors import RunFormatError, UnknownMetricError
 from refunc.runs.gathered import Content, Stale, signature_of
 from refunc.runs.liveness import status_of
 from refunc.runs.read_on import read_content
+from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import Series
 from refunc.runs.summary import Summary
 from refunc.runs.unreadable import SEE_RIGHTS, fault_of
+from refunc.runs.writers import Writer, writers_of
 
 
 @attrs.define(eq=False, repr=False)
@@ -141,6 +144,23 @@ class Run:
         for record in source:
             yield entry_of(record, experiment_id=self.experiment_id, run_id=self.run_id)
 
+    @property
+    def writers(self) -> list[Writer]:
+        """The processes that wrote records, by attempt and rank."""
+        return writers_of(self.content())
+
+    @property
+    def ranks(self) -> list[int]:
+        """The ranks that wrote records or took part in the last attempt; empty if the run was not launched."""
+        found = {writer.rank for writer in self.writers}
+        found |= {file.role.rank for file in rank_files(self.folder)} if found - {None} else set()
+        return sorted(rank for rank in found if rank is not None)
+
+    @property
+    def attempt(self) -> int:
+        """The number of attempts so far: 1, unless the run was continued."""
+        return max([1, *(file.role.attempt for file in rank_files(self.folder))])
+
     # -- summaries and points ----------------------------------------------------------------------------------------
 
     @property
@@ -169,35 +189,52 @@ class Run:
         return self.summary.artifacts
 
     @overload
-    def metrics(self, name: str, *, max_points: int | None = None) -> Series: ...
+    def metrics(
+        self, name: str, *, max_points: int | None = None, rank: Ranks = None, attempts: Attempts = "newest"
+    ) -> Series: ...
     @overload
-    def metrics(self, name: None = None, *, max_points: int | None = None) -> dict[str, Series]: ...
-    def metrics(self, name: str | None = None, *, max_points: int | None = None) -> Series | dict[str, Series]:
+    def metrics(
+        self, name: None = None, *, max_points: int | None = None, rank: Ranks = None, attempts: Attempts = "newest"
+    ) -> dict[str, Series]: ...
+    def metrics(
+        self,
+        name: str | None = None,
+        *,
+        max_points: int | None = None,
+        rank: Ranks = None,
+        attempts: Attempts = "newest",
+    ) -> Series | dict[str, Series]:
         """
         Return the points of the metric *name*, or of every metric, by name; all points, unless *max_points* is given.
 
         Args:
             max_points: The most points of a series; see `Series.downsample`.
+            rank: The rank whose points they are; `"all"` for those of all ranks; `"mean"`, `"min"` or `"max"` for one
+                point a step, made of all ranks' values there. By default, rank 0, or the lowest that logged the metric.
+            attempts: `"newest"`: of each step, the value of the newest attempt that passed it. `"all"`: all points.
 
         Raises:
             UnknownMetricError: The run has no metric *name*.
-            ValueError: *max_points* is less than five.
+            ValueError: *max_points* is less than five; *rank* or *attempts* is not known.
         """
+        selection = Selection(rank, attempts)
         known = self.content().summary.metrics
         if name is not None and name not in known:
             raise UnknownMetricError(name, self.run_name, known)
         if name is None:
-            return self.series_of(known, max_points=max_points)
-        return self.series_of([name], max_points=max_points)[name]
+            return self.series_of(known, max_points=max_points, selection=selection)
+        return self.series_of([name], max_points=max_points, selection=selection)[name]
 
-    def series_of(self, names: Iterable[str], *, max_points: int | None = None) -> dict[str, Series]:
+    def series_of(
+        self, names: Iterable[str], *, max_points: int | None = None, selection: Selection | None = None
+    ) -> dict[str, Series]:
         """Return the points of several metrics, which the summary must have; see `metrics`."""
-        names = list(names)
+        names, selection = list(names), selection or Selection()
         try:
-            found = self.content().series(names)
+            found = self.content().series(names, selection)
         except Stale:
             self._content = read_content(self.folder, cached=False)
-            found = self._content.series(names)
+            found = self._content.series(names, selection)
         if max_points is not None:
             found = {name: series.downsample(max_points) for name, series in found.items()}
         return found

@@ -1,0 +1,60 @@
+"""How a run of several processes ended, from the ends of all: it goes on while one lives, and has failed if one has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import attrs
+
+from refunc.journal.alive import is_alive
+from refunc.journal.kinds import COMPLETED, FAILED
+from refunc.journal.ranks import RankFile, newest, role_of
+from refunc.journal.record import RunEnd
+
+
+def end_of_all(files: list[RankFile], ends: Iterable[RunEnd]) -> RunEnd | None:
+    """
+    Return the end of a run; None while a process of its last attempt lives, or if one is gone without an end.
+
+    Args:
+        files: Those of `ranks/`; if there are none, as in an incomplete copy, the ends themselves tell who took part.
+        ends: The end records of all writers, in any order.
+    """
+    if files and is_alive(files[0].path.parent.parent) is not False:
+        return None
+    found: dict[tuple[int, int], RunEnd] = {}
+    for end in ends:
+        role = role_of(end.writer)
+        known = found.get((role.attempt, role.rank or 0))
+        if known is None or end.time >= known.time:
+            found[role.attempt, role.rank or 0] = end
+    took_part = [(file.role.attempt, file.role.rank or 0) for file in newest(files)] if files else _last(found)
+    of_ranks = {rank: found[attempt, rank] for attempt, rank in sorted(took_part) if (attempt, rank) in found}
+    failed = next((rank for rank, end in of_ranks.items() if end.status == FAILED), None)
+    if failed is None and (not of_ranks or len(of_ranks) < len(took_part)):
+        return None
+    unlike = next((rank for rank, end in of_ranks.items() if end.status != COMPLETED), min(of_ranks))
+    return _joined(of_ranks, unlike if failed is None else failed)
+
+
+def _last(found: dict[tuple[int, int], RunEnd]) -> list[tuple[int, int]]:
+    last = max((attempt for attempt, _ in found), default=0)
+    return [role for role in found if role[0] == last]
+
+
+def _joined(of_ranks: dict[int, RunEnd], deciding: int) -> RunEnd:
+    """Return one end, with the status and error of the *deciding* rank, and what all of them count."""
+    first, end = of_ranks[min(of_ranks)], of_ranks[deciding]
+    error = end.error
+    if error is not None and len(of_ranks) > 1:
+        error = f"rank {deciding}:\n{error}"
+    return attrs.evolve(
+        first,
+        status=end.status,
+        error=error,
+        time=max(each.time for each in of_ranks.values()),
+        duration=max(each.duration for each in of_ranks.values()),
+        dropped=sum(each.dropped for each in of_ranks.values()),
+        size=max(each.size for each in of_ranks.values()),
+        defined=any(each.defined for each in of_ranks.values()),
+    )

@@ -1,0 +1,139 @@
+"""
+Which points make up a curve of a run that several processes wrote: by rank, and by attempt.
+
+A curve is rank 0's, or that of the lowest rank that logged the metric. Of several attempts, each step has the value of
+the newest; an attempt that went back to a step takes the place of everything that earlier ones logged beyond it.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable, Iterable, Mapping
+from itertools import compress
+from statistics import fmean
+from typing import Any, Final, Literal
+
+import attrs
+
+from refunc.journal.ranks import Role
+from refunc.runs.columns import NOTHING, Points, form_of, merged
+
+#: A rank, or what is made of all ranks' points: all of them, or one value a step.
+Ranks = int | Literal["all", "mean", "min", "max"] | None
+Attempts = Literal["newest", "all"]
+
+_OF_A_STEP: Final[dict[str, Callable[[list[float]], float]]] = {"mean": fmean, "min": min, "max": max}
+#: The words for all ranks. In a run without ranks they mean its only process.
+AGGREGATES: Final = ("all", *_OF_A_STEP)
+
+
+@attrs.frozen
+class Selection:
+    """The points that are asked for."""
+
+    rank: Ranks = None
+    attempts: Attempts = "newest"
+
+    def __attrs_post_init__(self) -> None:
+        """Raise ValueError for a word that is not known, TypeError for a rank that is not a number."""
+        if isinstance(self.rank, str) and self.rank not in ("all", *_OF_A_STEP):
+            raise ValueError(f"rank: {self.rank!r} is not known. Allowed: a number, all, {', '.join(_OF_A_STEP)}.")
+        if isinstance(self.rank, bool) or not isinstance(self.rank, (int, str, type(None))):
+            raise TypeError(f"rank: {self.rank!r} is not a number, all, {', '.join(_OF_A_STEP)} or None.")
+        if self.attempts not in ("newest", "all"):
+            raise ValueError(f"attempts: {self.attempts!r} is not known. Allowed: newest, all.")
+
+
+class Rewinds:
+    """The steps that attempts went back to."""
+
+    def __init__(self, found: Iterable[tuple[int, int | float]] = ()) -> None:
+        """
+        Args:
+            found: Attempts, each with the step that it went back to.
+        """
+        self._steps: dict[int, int | float] = {}
+        for attempt, step in found:
+            self._steps[attempt] = min(step, self._steps.get(attempt, math.inf))
+
+    def limit(self, attempt: int) -> int | float:
+        """Return the last step of *attempt* that later ones have left in place."""
+        return min((step for later, step in self._steps.items() if later > attempt), default=math.inf)
+
+
+def selected(writers: Mapping[str, tuple[Role, Points]], selection: Selection, rewinds: Rewinds) -> Points | None:
+    """Return the points of one metric that *selection* asks for; None if there are none."""
+    ranks = _by_rank(writers)
+    if not ranks:
+        return None
+    if selection.rank is None:
+        return _of_attempts(ranks[min(ranks)], selection.attempts, rewinds)
+    if isinstance(selection.rank, int):
+        found = ranks.get(selection.rank)
+        return _of_attempts(found, selection.attempts, rewinds) if found is not None else None
+    each = [_of_attempts(found, selection.attempts, rewinds) for _, found in sorted(ranks.items())]
+    return merged(each) if selection.rank == "all" else _aggregated(each, _OF_A_STEP[selection.rank])
+
+
+def lowest_rank(roles: Iterable[Role]) -> int:
+    """Return the rank whose curve stands for a metric that writers with these *roles* logged."""
+    return min((role.rank or 0 for role in roles), default=0)
+
+
+def _by_rank(writers: Mapping[str, tuple[Role, Points]]) -> dict[int, dict[int, list[Points]]]:
+    """Return points by rank and attempt."""
+    found: dict[int, dict[int, list[Points]]] = {}
+    for role, points in writers.values():
+        found.setdefault(role.rank or 0, {}).setdefault(role.attempt, []).append(points)
+    return found
+
+
+def _of_attempts(attempts: dict[int, list[Points]], which: Attempts, rewinds: Rewinds) -> Points:
+    if which == "all":
+        return merged([points for _, parts in sorted(attempts.items()) for points in parts])
+    kept: list[Points] = []
+    later: set[int | float] = set()
+    for attempt, parts in sorted(attempts.items(), reverse=True):
+        points = merged(parts)
+        if later or rewinds.limit(attempt) < math.inf:
+            points = _without(points, later, rewinds.limit(attempt))
+        kept.append(points)
+        if len(attempts) > 1:
+            later.update(points.steps)
+            later -= {NOTHING}
+    return merged(kept[::-1])
+
+
+def _without(points: Points, steps: set[int | float], limit: int | float) -> Points:
+    """Return *points* without those at *steps*, or beyond *limit*; those without a step stay."""
+    return _picked(points, [_is_nothing(step) or (step <= limit and step not in steps) for step in points.steps])
+
+
+def _is_nothing(step: int | float) -> bool:
+    return step in (NOTHING,) or step != step
+
+
+def _picked(points: Points, mask: list[bool]) -> Points:
+    def of(column: Any) -> Any:
+        return array(form_of(column), compress(column, mask)) if len(column) else column
+
+    names = ("steps", "values", "times", "epochs", "rows")
+    return attrs.evolve(points, **{name: of(getattr(points, name)) for name in names})
+
+
+def _aggregated(ranks: list[Points], combine: Callable[[list[float]], float]) -> Points:
+    """Return one point for each step that a rank has, with the last values of the ranks combined; NaN is left out."""
+    found: dict[int | float, dict[int, tuple[float, float]]] = {}
+    for number, points in enumerate(ranks):
+        for step, value, time in zip(points.steps, points.values, points.times, strict=True):
+            if not _is_nothing(step):
+                found.setdefault(step, {})[number] = (value, time)
+    steps = array("d" if any(isinstance(step, float) for step in found) else "q", sorted(found))
+    values, times = array("d"), array("d")
+    for step in steps:
+        of_ranks = found[step]
+        numbers = [value for value, _ in of_ranks.values() if value == value]
+        values.append(combine(numbers) if numbers else math.nan)
+        times.append(max(time for _, time in of_ranks.values()))
+    return Points(steps, values, times, array("q"), array("q"), stepless=False)
