@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 import refunc.logging
-from refunc.logging.active.run import ActiveRun, new_run
+from refunc.logging.active.opening import new_run
+from refunc.logging.active.run import ActiveRun
 from refunc.plugins import discovery
 
 PRELUDE = """

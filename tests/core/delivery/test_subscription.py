@@ -12,7 +12,8 @@ from refunc.delivery.custody import load_cursor
 from refunc.delivery.waiting import health_at, is_done_at
 from refunc.journal import kinds
 from refunc.journal.encoded import MetricsRow
-from refunc.logging.active.run import ActiveRun, new_run
+from refunc.logging.active.opening import new_run
+from refunc.logging.active.run import ActiveRun
 from refunc.plugins import Retry
 
 

@@ -16,7 +16,7 @@ TORCHRUN = {
     "RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "GROUP_RANK": "0",
     "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "41231", "TORCHELASTIC_RUN_ID": "none",
     "TORCHELASTIC_RESTART_COUNT": "0", "TORCHELASTIC_MAX_RESTARTS": "3",
-    "TORCHELASTIC_ERROR_FILE": "/tmp/torchelastic_k2/none_8x/attempt_0/1/error.json",
+    "TORCHELASTIC_ERROR_FILE": "/scratch/torchelastic_k2/none_8x/attempt_0/1/error.json",
 }  # fmt: skip
 SRUN = {
     "SLURM_JOB_ID": "812", "SLURM_STEP_ID": "0", "SLURM_PROCID": "1", "SLURM_LOCALID": "1", "SLURM_NTASKS": "4",
@@ -79,10 +79,10 @@ def test_all_ranks_of_a_start_compute_the_same_names(environ: dict[str, str]) ->
     ("environ", "again"),
     [
         (TORCHRUN, {"TORCHELASTIC_RESTART_COUNT": "1", "MASTER_PORT": "41931",
-                    "TORCHELASTIC_ERROR_FILE": "/tmp/torchelastic_k2/none_8x/attempt_1/1/error.json"}),
+                    "TORCHELASTIC_ERROR_FILE": "/scratch/torchelastic_k2/none_8x/attempt_1/1/error.json"}),
         (SRUN, {"SLURM_RESTART_COUNT": "1"}),
         ({**SRUN, **TORCHRUN}, {"SLURM_RESTART_COUNT": "2", "MASTER_PORT": "9",
-                                "TORCHELASTIC_ERROR_FILE": "/tmp/torchelastic_zz/none_q1/attempt_0/1/error.json"}),
+                                "TORCHELASTIC_ERROR_FILE": "/scratch/torchelastic_zz/none_q1/attempt_0/1/error.json"}),
         ({**TORCHRUN, "TORCHELASTIC_RUN_ID": "job7"}, {"TORCHELASTIC_RESTART_COUNT": "1"}),
     ],
 )  # fmt: skip
@@ -98,16 +98,20 @@ def test_torchrun_without_an_id_is_known_by_its_own_folder() -> None:
     known = {**TORCHRUN, "MASTER_PORT": "1"}
     again = {
         **known, "TORCHELASTIC_RESTART_COUNT": "1",
-        "TORCHELASTIC_ERROR_FILE": "/tmp/torchelastic_k2/none_8x/attempt_1/1/error.json",
+        "TORCHELASTIC_ERROR_FILE": "/scratch/torchelastic_k2/none_8x/attempt_1/1/error.json",
     }  # fmt: skip
-    other = {**known, "TORCHELASTIC_ERROR_FILE": "/tmp/torchelastic_q9/none_1z/attempt_0/1/error.json"}
+    other = {**known, "TORCHELASTIC_ERROR_FILE": "/scratch/torchelastic_q9/none_1z/attempt_0/1/error.json"}
     assert found_in(known).key == found_in(again).key
     assert found_in(known).key != found_in(other).key
 
 
 def test_hosts_without_a_common_parent_are_told_by_the_rendezvous() -> None:
     here = {**TORCHRUN, "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "node6"}
-    there = {**here, "RANK": "3", "TORCHELASTIC_ERROR_FILE": "/tmp/torchelastic_other/none_h/attempt_0/1/error.json"}
+    there = {
+        **here,
+        "RANK": "3",
+        "TORCHELASTIC_ERROR_FILE": "/scratch/torchelastic_o/none_h/attempt_0/1/error.json",
+    }
     assert found_in(here).key == found_in(there).key
     assert found_in(here).start == found_in(there).start
 

@@ -22,7 +22,7 @@ def encoded_module() -> Any:
     except ImportError:
         if not sys.is_finalizing():
             raise
-        return _Dropped  # no run was open before shutdown, and none can be opened: see `logging.active.run.new_run`
+        return _Dropped  # no run was open before shutdown, and none can be opened: see `logging.active.opening.new_run`
     return encoded
 
 

@@ -12,6 +12,7 @@ it is first used (PEP 562). That includes the integrations of the installed plug
     banner          the lines at a run's start and end
     bars            progress bars
     console         lines on the terminal
+    contexts        experiment_context, and the block of start_experiment
     copies          loggers and trackers in pickles
     current         which run a call belongs to
     definition      checking the arguments of `define_metric`
@@ -33,7 +34,7 @@ it is first used (PEP 562). That includes the integrations of the installed plug
     recording       the part of a logger that records data
     setup           setup_logging
     shared_loggers  get_logger
-    tracker         ExperimentTracker and experiment_context
+    tracker         ExperimentTracker
 """
 
 from __future__ import annotations
@@ -50,11 +51,12 @@ if TYPE_CHECKING:
     from refunc.logging.bars.epochs import EpochTracker, epoch_context
     from refunc.logging.bars.loops import ProgressTracker, TqdmProgressTracker, progress_context
     from refunc.logging.console.handler import ConsoleHandler
+    from refunc.logging.contexts import experiment_context
     from refunc.logging.formatters import ColoredFormatter, JSONFormatter, MLFormatter
     from refunc.logging.handlers.buffering import AsyncHandler, BufferedHandler
     from refunc.logging.handlers.run_handler import RunHandler
     from refunc.logging.integrations import IntegrationsManager, auto_configure_integrations, integration_context
-    from refunc.logging.tracker import ExperimentTracker, experiment_context
+    from refunc.logging.tracker import ExperimentTracker
     from refunc.runs.entry import ExperimentContext, LogEntry
     from refunc_mlflow import MLflowIntegration as MLflowIntegration
     from refunc_prometheus import PrometheusIntegration as PrometheusIntegration
@@ -137,7 +139,7 @@ _HOMES = {
     "TqdmProgressTracker": "refunc.logging.bars.loops",
     "auto_configure_integrations": "refunc.logging.integrations",
     "epoch_context": "refunc.logging.bars.epochs",
-    "experiment_context": "refunc.logging.tracker",
+    "experiment_context": "refunc.logging.contexts",
     "integration_context": "refunc.logging.integrations",
     "progress_context": "refunc.logging.bars.loops",
 }

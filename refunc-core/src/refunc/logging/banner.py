@@ -23,6 +23,8 @@ _ASIDE = frozenset("val valid validation test eval dev".split())
 def start_line(run: ActiveRun) -> str:
     """Return `run resnet_v1 started: experiments/2026…`."""
     opened = "an implicit run was opened" if run.implicit else f"run {shown_name(run)} started"
+    if run.attempt > 1:
+        opened = f"run {shown_name(run)} goes on, attempt {run.attempt}"
     return f"{opened}: {shown_path(run.folder)}" if run.is_written else opened
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, cast
 from refunc.journal.kinds import COMPLETED
 from refunc.logging import current
 from refunc.logging.active.aside import Aside
+from refunc.logging.active.opening import new_run
 from refunc.logging.active.parents import Parent, parent_id_of
-from refunc.logging.active.run import ActiveRun, new_run
+from refunc.logging.active.run import ActiveRun
 from refunc.logging.active.started import remember, started_here
 from refunc.logging.active.waiting import Waiting
 from refunc.logging.arguments import meant_end
@@ -23,8 +24,8 @@ from refunc.values.levels import ERROR
 from refunc.values.paths import store_path
 
 if TYPE_CHECKING:
+    from refunc.logging.contexts import StartedExperiment
     from refunc.logging.logger import MLLogger
-    from refunc.logging.tracker import StartedExperiment
     from refunc.runs import ExperimentContext
 
 
@@ -181,7 +182,7 @@ class OwnRuns(Delivering, Recorder):
         if tags is not None:
             self.add_tags(tags)
         # These use attrs, which only a script with runs needs.
-        from refunc.logging.tracker import StartedExperiment
+        from refunc.logging.contexts import StartedExperiment
 
         return StartedExperiment.of(self._context(run), run, cast("MLLogger", self))
 

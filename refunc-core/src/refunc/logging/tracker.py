@@ -1,27 +1,24 @@
-"""Runs by name: `experiment_context`, which binds a run to a block, and ExperimentTracker, an object for one run."""
+"""ExperimentTracker: an object for one run, started and ended by hand or by `with`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from copy import copy
+from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
-from refunc.journal.kinds import COMPLETED, INTERRUPTED
+from refunc.journal.kinds import COMPLETED
 from refunc.logging import current
+from refunc.logging.active.opening import Resume, checked_step, new_run
 from refunc.logging.active.outcome import status_of_exception, traceback_of
 from refunc.logging.active.parents import Parent, parent_id_of
-from refunc.logging.active.run import ActiveRun, is_disabled, new_run
+from refunc.logging.active.run import ActiveRun, is_disabled
 from refunc.logging.active.started import remember, started_here
 from refunc.logging.arguments import meant_end
 from refunc.logging.banner import shown_name
 from refunc.logging.formatters.fields import EMPTY
-from refunc.logging.guesses import OF_CONTEXTS, OF_RECORDERS, OF_TRACKERS, answers
+from refunc.logging.guesses import OF_RECORDERS, OF_TRACKERS, answers
 from refunc.logging.levels import LogLevel
 from refunc.logging.logger import MLLogger
 from refunc.logging.notices import report, warn_once
@@ -57,6 +54,8 @@ class ExperimentTracker(Recorder):
         logger: MLLogger | None = None,
         durability: Durability = "async",
         parent: Parent = None,
+        resume: Resume = None,
+        resume_step: int | None = None,
     ) -> None:
         """
         Prepare a run; nothing is written before it starts.
@@ -68,12 +67,19 @@ class ExperimentTracker(Recorder):
             durability: See MLLogger.
             parent: The parent of this run: its id, its tracker, or its context. Default: the run of the block around
                 its start, else that of the main thread, else that of the parent process.
+            resume: Go on with an earlier run, as its next attempt: its id, its name, its folder, or the result of
+                `state_dict()`; True for the newest run of the experiment, and "auto" for the newest that is not
+                completed, or a new one.
+            resume_step: The step that a resumed run goes on from, by default that of the state. Curves drop what
+                earlier attempts logged beyond it; nothing is deleted.
 
         Raises:
-            ValueError: An unknown durability; a parent that is not started, or not an id.
+            ValueError: An unknown durability; a parent that is not started, or not an id; a step that is not a number.
             TypeError: A parent that is not a run.
         """
         super().__init__()
+        self._resume = resume
+        self._resume_step = checked_step(resume, resume_step)
         self.experiment_name = text_of(experiment_name)
         self._name = text_of(run_name) if run_name is not None else None
         self._store = store_path(log_dir)
@@ -205,9 +211,45 @@ class ExperimentTracker(Recorder):
                 logger=self._logger_name,
                 parent_id=self._parent_id or current.enclosing_id(),
                 durability=self._durability,
+                resume=self._resume,
+                resume_step=self._resume_step,
             )
+            self._resume = self._resume_step = None
             current.register(self._run, self._tell, is_block=self._is_block)
         return self._run
+
+    def state_dict(self) -> dict[str, Any]:
+        """
+        Return what a checkpoint needs to go on with this run: its id, and the step of the last metrics.
+
+        Plain values, for `torch.save` and for JSON. Save it with the model, and give it as `resume=`; see also
+        `load_state_dict`.
+        """
+        run = self._open()
+        run.writer.flush()
+        return {"run_id": run.run_id, "experiment_name": run.experiment_name, "step": run.writer.last_step}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """
+        Go on from a checkpoint's step: of what was logged beyond it, the values that come now count.
+
+        Args:
+            state: The result of `state_dict()`. Before the run's start, the run that it names is continued.
+
+        Raises:
+            ValueError: It is the state of another run than the one that is open, or not a state.
+        """
+        step = checked_step(state, None)
+        run = self._run
+        if run is None or not run.accepts():
+            self._resume, self._resume_step = state, step
+        elif state.get("run_id") != run.run_id:
+            raise ValueError(
+                f"load_state_dict: the checkpoint belongs to run {state.get('run_id')}, and run {run.run_id} is open. "
+                f"To go on with the former, open it with resume={state.get('run_id')!r}."
+            )
+        elif step is not None:
+            run.rewind(step)
 
     def end_run(
         self,
@@ -295,97 +337,3 @@ class ExperimentTracker(Recorder):
 
     def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun) -> None:
         self.logger._show_metrics(metrics, step, epoch, run)
-
-
-@answers(OF_CONTEXTS)
-class StartedExperiment(ExperimentContext):
-    """
-    The result of `start_experiment`: the context of the run as it was then.
-
-    In a `with` statement it gives the run's tracker and ends the run with the block, as `experiment_context` does. It
-    equals a context with the same fields. A copy or a pickle of it is such a context, because a run has only one block.
-    """
-
-    __slots__ = ("_tracker",)
-    _tracker: ExperimentTracker
-
-    @classmethod
-    def of(cls, context: ExperimentContext, run: ActiveRun, logger: MLLogger) -> StartedExperiment:
-        """Return *context* for the block of *run*, which *logger* has started."""
-        started = cls(**_fields_of(context))
-        object.__setattr__(started, "_tracker", ExperimentTracker._of(run, logger))
-        return started
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ExperimentContext):
-            return NotImplemented
-        return _fields_of(self) == _fields_of(other)
-
-    __hash__ = ExperimentContext.__hash__
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return copy, (ExperimentContext(**_fields_of(self)),)
-
-    def __enter__(self) -> ExperimentTracker:
-        return self._tracker
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._tracker.__exit__(kind, error, trace)
-
-
-def _fields_of(context: ExperimentContext) -> dict[str, Any]:
-    return {field.name: getattr(context, field.name) for field in attrs.fields(ExperimentContext)}
-
-
-@contextmanager
-def experiment_context(
-    experiment_name: str,
-    run_name: str | None = None,
-    *,
-    parameters: Mapping[str, Any] | None = None,
-    tags: Mapping[str, Any] | None = None,
-    log_dir: str | PathLike[str] | None = None,
-    logger: MLLogger | None = None,
-    durability: Durability = "async",
-    parent: Parent = None,
-) -> Iterator[ExperimentTracker]:
-    """
-    Run a block as a run: all records from the block, of any logger in this thread or asyncio task, belong to that run.
-
-    The exception is a logger that starts a run of its own inside the block. If a logger has a run open from before the
-    block, one line says that this run goes on after the block.
-
-    The run ends as the block does: `completed`; `failed` with the traceback, for `sys.exit` with a code too;
-    `interrupted` by Ctrl-C. The exception is raised further. Blocks nest: the inner run knows its parent, and the outer
-    one is restored. See ExperimentTracker for the options.
-    """
-    tracker = ExperimentTracker(experiment_name, run_name, log_dir, logger=logger, durability=durability, parent=parent)
-    tracker._is_block = True
-    with tracker:
-        run = tracker._open()
-        outer = current.enter_block(run)
-        try:
-            if parameters is not None:
-                tracker.log_hyperparams(parameters)
-            if tags is not None:
-                tracker.add_tags(tags)
-            yield tracker
-        except GeneratorExit as error:
-            if not _was_thrown(error):
-                tracker.end_run(INTERRUPTED)
-            raise
-        finally:
-            current.leave_block(run, outer)
-
-
-def _was_thrown(error: GeneratorExit) -> bool:
-    """
-    Whether *error* comes from the block, a generator that was closed; False if the block itself was not ended.
-
-    That happens on Ctrl-C in a loop directly inside the block in CPython 3.13, which skips the end of the `with` at
-    some jumps (https://github.com/python/cpython/issues/130279), so that the block's end is collected like other
-    garbage.
-    """
-    return error.__traceback__ is not None and error.__traceback__.tb_next is not None

@@ -273,10 +273,10 @@ def _is_rank_of_its_own(environ: Mapping[str, str]) -> bool:
 
 @cache
 def _given_environment() -> dict[str, str]:
-    try:
-        with open("/proc/self/environ", "rb") as file:
-            pairs = file.read().split(b"\0")
-    except OSError:
+    from refunc.processes.opener import environment_of
+
+    pairs = environment_of("self")
+    if not pairs:
         return dict(os.environ)  # unknown: no variable counts as set since
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in (pair.partition(b"=") for pair in pairs)}
 

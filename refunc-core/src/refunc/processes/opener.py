@@ -105,6 +105,11 @@ def began_of(pid: int) -> int | None:
         return None
 
 
+def environment_of(pid: int | str) -> list[bytes]:
+    """Return the variables that the process *pid* was started with, as `NAME=value`; none if they cannot be read."""
+    return [pair for pair in _read(f"/proc/{pid}/environ").split(b"\0") if pair]
+
+
 def holders_of(info: os.stat_result) -> list[int]:
     """Return the processes of this machine that hold a `flock` on the file, as far as they can be seen from here."""
     device = f"{os.major(info.st_dev):02x}:{os.minor(info.st_dev):02x}:{info.st_ino}".encode()

@@ -172,14 +172,14 @@ RUN_ID = Setting(
     "REFUNC_RUN_ID",
     "text",
     "the id of the run: each start with the same id goes on in the same run, as a further attempt",
-    "random",
+    "",
     "when a run is opened",
 )
 RANK = Setting(
     "REFUNC_RANK",
     "text",
     "the rank of this process, above the variables of all launchers",
-    "by the launcher",
+    "",
     "when a run is opened, when a line is shown",
 )
 RANK_LEVEL = Setting(

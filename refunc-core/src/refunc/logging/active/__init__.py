@@ -6,11 +6,13 @@ Active runs: those that this process writes to, from their start to their end.
     exits       whether SystemExit ended the script
     launched    the run that all ranks of a launch find
     nowhere     a run that writes nothing: REFUNC_MODE=disabled
+    opening     opening a run, of its own or together with others
     outcome     how a run ended, told from the exception
     parent_run  a parent process's run, and writing to it from a child
     parents     which run a new one lies in
     place       the step and the epoch of one logger in one run
     results     names of results
+    resumed     going on with an earlier run
     run         a run
     started     runs that were started without a block
     waiting     records that wait in memory for a run

@@ -82,7 +82,7 @@ def _joined(place: Launch, store: Path, birth: dict[str, Any]) -> Joined | None:
                 continue
             own = {**birth, "run_id": run_id, "launch": {"launcher": place.launcher, "key": place.key, "run": number}}
             role = Role(attempt, place.rank)
-            shared = SharedRunFolder(folder, own, role, {**facts_of(place), **_facts_here()})
+            shared = SharedRunFolder(folder, own, role, {**facts_of(place), **facts_here()})
             try:
                 shared.create()
             except FileExistsError:  # this rank was in it before: what it opens now is the next one
@@ -90,7 +90,7 @@ def _joined(place: Launch, store: Path, birth: dict[str, Any]) -> Joined | None:
             if refused:
                 warn_once(f"refused {run_id}", "%s This start's records go to run %s.", refused, run_id)
             _warn_of_other_names(store, place, name)
-            return Joined(shared, {**own, **_of_first(folder), "attempt": attempt}, role)
+            return Joined(shared, {**own, **of_first(folder), "attempt": attempt}, role)
     return None
 
 
@@ -140,7 +140,7 @@ def _experiment_in(folder: Path) -> str | None:
         return ""
 
 
-def _of_first(folder: Path) -> dict[str, Any]:
+def of_first(folder: Path) -> dict[str, Any]:
     """Return the facts that the run has from the process that made it."""
     try:
         birth = birth_in(folder)
@@ -149,7 +149,7 @@ def _of_first(folder: Path) -> dict[str, Any]:
     return {name: birth[name] for name in ("run_name", "parent_id", "start_time") if birth.get(name) is not None}
 
 
-def _facts_here() -> dict[str, Any]:
+def facts_here() -> dict[str, Any]:
     return {"host": platform.node(), "pid": os.getpid(), "time": time.time()}
 
 

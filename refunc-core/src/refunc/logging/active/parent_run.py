@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from refunc.journal.kinds import RUNNING
 from refunc.journal.opening import NoDescriptorError
-from refunc.journal.ranks import role_here
 from refunc.logging.active.run import START_FIELDS, ActiveRun, living_run, living_runs
 from refunc.logging.notices import warn_once
 from refunc.outlets.file import NO_DESCRIPTOR, LockProbe
@@ -188,6 +187,8 @@ def attach(folder: Path, birth: dict[str, Any]) -> ActiveRun:
         return known
     whole_birth = {**dict.fromkeys(START_FIELDS), "start_time": 0.0, **birth}
     _let_go()
+    from refunc.journal.ranks import role_here
+
     run = ActiveRun(
         folder, whole_birth, durability="async", borrowed=BorrowedRun(folder, birth), role=role_here(folder)
     )

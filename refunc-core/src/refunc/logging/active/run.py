@@ -7,8 +7,6 @@ Calls may come from any thread: they change only single dict entries and attribu
 from __future__ import annotations
 
 import itertools
-import os
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -17,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
-from refunc import __version__
 from refunc.journal import kinds
 from refunc.journal.metric_set import encoded_module
 from refunc.logging.active.aside import Aside
@@ -26,17 +23,13 @@ from refunc.logging.active.nowhere import Nowhere
 from refunc.logging.active.place import Place
 from refunc.logging.active.results import ResultNames
 from refunc.logging.logfiles.transcript import Transcript
-from refunc.logging.notices import warn_once
 from refunc.outlets.outlet import Durability
-from refunc.processes.launch import is_launched
 from refunc.values import settings
-from refunc.values.names import folder_name, new_id, unique_slug
 
 if TYPE_CHECKING:
     from refunc.journal.folder import RunFolder, SharedRunFolder
     from refunc.journal.ranks import Role
     from refunc.journal.writer import JournalWriter
-    from refunc.logging.active.launched import Joined
     from refunc.logging.active.parent_run import BorrowedRun
     from refunc.logging.artifacts.storing import Artifacts
     from refunc.runs import ExperimentContext
@@ -131,6 +124,7 @@ class ActiveRun:
         self.delivered_to: set[str] = set()
         self.automatic_step = itertools.count()
         self._is_ended = False
+        self._resume_step: int | float | None = None
         self._artifacts: Artifacts | None = None
         self.writer: JournalWriter | Aside | Nowhere = self._new_writer(durability)
         self.writer.watch = self.bests
@@ -139,7 +133,7 @@ class ActiveRun:
     _last_words: Iterator[Any]
 
     def _new_writer(self, durability: Durability) -> JournalWriter | Aside | Nowhere:
-        journal = _journal()
+        journal = journal_modules()
         folder = self._shared or journal.RunFolder(
             self.folder, self.birth, is_made=self.borrowed is not None, role=self._role
         )
@@ -175,6 +169,23 @@ class ActiveRun:
         for place in tuple(self.places.values()):
             place.is_current = False
 
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self._role.attempt if self._role is not None else 1
+
+    def go_on(self, step: int | float | None) -> None:
+        """Continue after earlier attempts: their counted steps, and, if *step* is given, from there."""
+        if self._role is not None and self.attempt > 1:
+            from refunc.logging.active.resumed import next_counted_step
+
+            self.automatic_step = itertools.count(next_counted_step(self.folder, self._role))
+        self._resume_step = step
+
+    def rewind(self, step: int | float) -> None:
+        """Note that this attempt goes on from *step*: what earlier ones logged beyond it no longer counts."""
+        self.put_through(kinds.REWIND, {"step": step, "attempt": self.attempt})
+
     def put(self, kind: str, fields: dict[str, Any], moment: float | None = None) -> None:
         """Queue a record; *fields* are JSON-able."""
         self.writer.append((kind, moment or time.time(), fields))
@@ -188,7 +199,9 @@ class ActiveRun:
         fields = {key: self.birth[key] for key in START_FIELDS if self.birth[key] is not None}
         if self.implicit:
             fields["implicit"] = True
-        self.writer.queue.append((kinds.START, self.start_time, fields))
+        self.writer.queue.append((kinds.START, self.start_time if self.attempt == 1 else time.time(), fields))
+        if self._resume_step is not None:
+            self.writer.queue.append((kinds.REWIND, time.time(), {"step": self._resume_step, "attempt": self.attempt}))
 
     def end(
         self,
@@ -282,7 +295,7 @@ class ActiveRun:
     @property
     def size(self) -> int:
         """The size of the folder in bytes; 0 if it cannot be read."""
-        return _journal().size_of(self.folder)
+        return journal_modules().size_of(self.folder)
 
 
 class UnwrittenRun(ActiveRun):
@@ -325,7 +338,7 @@ class _Journal(NamedTuple):
 
 
 @cache
-def _journal() -> _Journal:
+def journal_modules() -> _Journal:
     """Import encoding and folders: they cost 25 ms, and a script that only logs lines does not need them."""
     import platform
 
@@ -357,76 +370,6 @@ def _say_nothing(line: str) -> None:
 
 
 START_FIELDS = ("run_id", "run_name", "experiment_id", "experiment_name", "parent_id", "attempt", "logger")
-
-
-def new_run(
-    *,
-    experiment: str,
-    run_name: str | None,
-    store: Path,
-    logger: str,
-    parent_id: str | None = None,
-    durability: Durability = "async",
-    implicit: bool = False,
-    is_tracked: bool = True,
-) -> ActiveRun:
-    """Return a run with a name and an id; its start record makes the folder on disk."""
-    is_dropped = not is_tracked or is_disabled() or not _can_be_written(experiment)
-    started = time.time()
-    run_id = new_id()
-    birth: dict[str, Any] = {
-        "format": kinds.FORMAT,
-        "run_id": run_id,
-        "run_name": run_name,
-        "experiment_id": unique_slug(experiment, "experiment"),
-        "experiment_name": experiment,
-        "parent_id": parent_id,
-        "attempt": 1,
-        "start_time": started,
-        "logger": logger,
-        "host": "" if is_dropped else _journal().host,
-        "pid": os.getpid(),
-        "python": "" if is_dropped else _journal().python,
-        "refunc": __version__,
-        "script": os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else None,
-    }
-    joined = None if is_dropped else _joined(store, birth)
-    if joined is not None:
-        joined_folder, joined_birth, role = joined
-        return ActiveRun(
-            joined_folder.path, joined_birth, durability=durability, implicit=implicit, shared=joined_folder, role=role
-        )
-    folder = store / folder_name(started, run_name or experiment, run_id)
-    kind = UntrackedRun if not is_tracked else UnwrittenRun if is_dropped else ActiveRun
-    return kind(folder, birth, durability=durability, implicit=implicit)
-
-
-def _joined(store: Path, birth: dict[str, Any]) -> Joined | None:
-    """Take part in the run of this process's launch; None if it was not launched."""
-    if not is_launched():
-        return None
-    from refunc.logging.active import launched
-
-    place = launched.launch_here()
-    return launched.join(place, store, birth) if place is not None else None
-
-
-def _can_be_written(experiment: str) -> bool:
-    """Whether a run can be opened now; a process cannot open its first run once imports fail at shutdown."""
-    try:
-        _journal()
-    except ImportError as error:
-        if not sys.is_finalizing():
-            raise
-        warn_once(
-            "late run",
-            "%s: its records are not kept, because its first run begins while the interpreter shuts down (%s). Log "
-            "once before that, or from an atexit handler.",
-            experiment,
-            error,
-        )
-        return False
-    return True
 
 
 def is_disabled() -> bool:

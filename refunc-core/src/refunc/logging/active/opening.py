@@ -1,0 +1,124 @@
+"""Opening a run: with an id of its own, in the run of a launch, or as a further attempt of an earlier run."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from refunc import __version__
+from refunc.journal import kinds
+from refunc.logging.active.run import ActiveRun, UntrackedRun, UnwrittenRun, is_disabled, journal_modules
+from refunc.logging.notices import warn_once
+from refunc.outlets.outlet import Durability
+from refunc.processes.launch import is_launched
+from refunc.values.names import folder_name, new_id, unique_slug
+
+if TYPE_CHECKING:
+    from refunc.logging.active.launched import Joined
+
+#: The ways to name a run to go on with: `bool | str | PathLike[str] | Run | Mapping[str, Any] | None`.
+Resume = Any
+
+
+def new_run(
+    *,
+    experiment: str,
+    run_name: str | None,
+    store: Path,
+    logger: str,
+    parent_id: str | None = None,
+    durability: Durability = "async",
+    implicit: bool = False,
+    is_tracked: bool = True,
+    resume: Any = None,
+    resume_step: int | float | None = None,
+) -> ActiveRun:
+    """
+    Return a run with a name and an id; its start record makes the folder on disk.
+
+    Args:
+        resume: The run to go on with; see `active/resumed.py`.
+        resume_step: The step that it goes on from.
+
+    Raises:
+        ValueError: *resume* cannot be continued.
+    """
+    is_dropped = not is_tracked or is_disabled() or not _can_be_written(experiment)
+    started = time.time()
+    run_id = new_id()
+    birth: dict[str, Any] = {
+        "format": kinds.FORMAT,
+        "run_id": run_id,
+        "run_name": run_name,
+        "experiment_id": unique_slug(experiment, "experiment"),
+        "experiment_name": experiment,
+        "parent_id": parent_id,
+        "attempt": 1,
+        "start_time": started,
+        "logger": logger,
+        "host": "" if is_dropped else journal_modules().host,
+        "pid": os.getpid(),
+        "python": "" if is_dropped else journal_modules().python,
+        "refunc": __version__,
+        "script": os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else None,
+    }
+    joined = None if is_dropped else _joined(store, birth, resume)
+    if joined is not None:
+        shared, joined_birth, role = joined
+        run = ActiveRun(shared.path, joined_birth, durability=durability, implicit=implicit, shared=shared, role=role)
+        run.go_on(resume_step)
+        return run
+    folder = store / folder_name(started, run_name or experiment, run_id)
+    kind = UntrackedRun if not is_tracked else UnwrittenRun if is_dropped else ActiveRun
+    return kind(folder, birth, durability=durability, implicit=implicit)
+
+
+def _joined(store: Path, birth: dict[str, Any], resume: Any) -> Joined | None:
+    """Take part in the run to *resume*, or in that of this process's launch; None if there is neither."""
+    if resume not in (None, False):
+        from refunc.logging.active import resumed
+
+        run = resumed.run_to_resume(resume, store, birth["experiment_name"], birth["run_name"])
+        if run is not None:
+            return resumed.rejoin(run, birth)
+    if not is_launched():
+        return None
+    from refunc.logging.active import launched
+
+    place = launched.launch_here()
+    return launched.join(place, store, birth) if place is not None else None
+
+
+def checked_step(resume: Any, step: int | float | None) -> int | float | None:
+    """Return the step to go on from, which a state has if none is given. Raises ValueError if it is not a number."""
+    if step is None and isinstance(resume, Mapping):
+        if not isinstance(resume.get("run_id"), str):
+            raise ValueError("resume: a mapping without a `run_id` is not a result of `state_dict()`.")
+        step = resume.get("step")
+    if step is not None and (isinstance(step, bool) or not isinstance(step, (int, float)) or step != step):
+        raise ValueError(
+            f"resume: {step!r} is not a step. Give the number of the step that the checkpoint was taken at."
+        )
+    return step
+
+
+def _can_be_written(experiment: str) -> bool:
+    """Whether a run can be opened now; a process cannot open its first run once imports fail at shutdown."""
+    try:
+        journal_modules()
+    except ImportError as error:
+        if not sys.is_finalizing():
+            raise
+        warn_once(
+            "late run",
+            "%s: its records are not kept, because its first run begins while the interpreter shuts down (%s). Log "
+            "once before that, or from an atexit handler.",
+            experiment,
+            error,
+        )
+        return False
+    return True
