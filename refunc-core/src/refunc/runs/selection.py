@@ -26,6 +26,7 @@ Attempts = Literal["newest", "all"]
 _OF_A_STEP: Final[dict[str, Callable[[list[float]], float]]] = {"mean": fmean, "min": min, "max": max}
 #: The words for all ranks. In a run without ranks they mean its only process.
 AGGREGATES: Final = ("all", *_OF_A_STEP)
+_COLUMNS: Final = ("steps", "values", "times", "epochs", "rows")
 
 
 @attrs.frozen
@@ -102,7 +103,19 @@ def _of_attempts(attempts: dict[int, list[Points]], which: Attempts, rewinds: Re
         if len(attempts) > 1:
             later.update(points.steps)
             later -= {NOTHING}
-    return merged(kept[::-1])
+    return _in_order(merged(kept[::-1])) if len(kept) > 1 else kept[0]
+
+
+def _in_order(points: Points) -> Points:
+    """Return *points* by their steps: a later attempt may have begun before the last step of an earlier one."""
+    if points.stepless:
+        return points
+    order = sorted(range(len(points.steps)), key=points.steps.__getitem__)
+
+    def of(column: Any) -> Any:
+        return array(form_of(column), map(column.__getitem__, order)) if len(column) else column
+
+    return attrs.evolve(points, **{name: of(getattr(points, name)) for name in _COLUMNS})
 
 
 def _without(points: Points, steps: set[int | float], limit: int | float) -> Points:
@@ -118,8 +131,7 @@ def _picked(points: Points, mask: list[bool]) -> Points:
     def of(column: Any) -> Any:
         return array(form_of(column), compress(column, mask)) if len(column) else column
 
-    names = ("steps", "values", "times", "epochs", "rows")
-    return attrs.evolve(points, **{name: of(getattr(points, name)) for name in names})
+    return attrs.evolve(points, **{name: of(getattr(points, name)) for name in _COLUMNS})
 
 
 def _aggregated(ranks: list[Points], combine: Callable[[list[float]], float]) -> Points:

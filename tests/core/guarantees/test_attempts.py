@@ -1,0 +1,234 @@
+"""A run that is cut off and continued: one run, and one value for each step."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from refunc.logging import ExperimentTracker, MLLogger, experiment_context
+from refunc.runs import Run, open_store
+
+#: Trains to step 40 with a checkpoint each 10 steps, and is cut off at a step that the command names.
+TRAINING = """
+import json, os, sys
+from refunc.logging import MLLogger, experiment_context
+stop, attempt = int(sys.argv[1]), float(sys.argv[2])
+state = json.load(open("checkpoint.json")) if os.path.exists("checkpoint.json") else None
+with experiment_context("e", resume=state or "auto", logger=MLLogger("quiet", "CRITICAL")) as run:
+    for step in range(state["step"] + 1 if state else 0, 40):
+        run.log_metrics({"loss": attempt}, step=step)
+        if step % 10 == 9:
+            run.flush()
+            with open("draft.json", "w") as file: json.dump(run.state_dict(), file)
+            os.replace("draft.json", "checkpoint.json")
+        if step == stop: run.flush(); os.kill(os.getpid(), 9)
+"""
+
+
+def trained_until(stop: int, attempt: int) -> int:
+    command = [sys.executable, "-c", TRAINING, str(stop), str(attempt)]
+    return subprocess.run(command, check=False).returncode
+
+
+def only_run() -> Run:
+    [run] = open_store()
+    return run
+
+
+def test_a_training_that_is_killed_again_and_again_is_one_run_with_one_value_a_step(own_folder: Path) -> None:
+    """By chance; what counts at each step is the last attempt that passed it."""
+    seed = random.randrange(1 << 32)
+    chance = random.Random(seed)
+    expected: dict[int, float] = {}
+    saved, attempts, total = -1, 0, 0
+    while saved < 39:
+        attempts += 1
+        stop = chance.randrange(saved + 1, 45)
+        assert trained_until(stop, attempts) == (0 if stop > 39 else -9)
+        passed = range(saved + 1, min(stop, 39) + 1)
+        total += len(passed)
+        expected = {step: value for step, value in expected.items() if step <= saved}
+        expected |= dict.fromkeys(passed, float(attempts))
+        saved = max(saved, (min(stop, 39) + 1) // 10 * 10 - 1)
+
+    run = only_run()
+    curve = run.metrics("loss")
+    assert dict(zip(curve.steps, curve.values, strict=True)) == expected, seed
+    assert len(curve) == 40, seed
+    assert len(run.metrics("loss", attempts="all")) == total, seed
+    assert run.attempt == attempts
+    assert run.status == ("completed" if stop > 39 else "crashed")
+    assert run.summary.metrics["loss"].count == 40
+    assert run.summary.metrics["loss"].last == expected[39]
+
+
+@pytest.fixture
+def cut_off(own_folder: Path) -> Run:
+    """A run that was killed at step 14; its checkpoint is of step 9."""
+    assert trained_until(14, 1) == -9
+    return only_run()
+
+
+def quiet() -> MLLogger:
+    return MLLogger("quiet", "CRITICAL")
+
+
+@pytest.mark.parametrize("by", ["id", "folder", "run", "state", "name", "True", "auto"])
+def test_each_way_to_name_it_goes_on_with_it(by: str, cut_off: Run) -> None:
+    state = json.loads(Path("checkpoint.json").read_text())
+    ways = {"id": cut_off.run_id, "folder": cut_off.folder, "run": cut_off, "state": state, "name": "e"}
+    ways |= {"True": True, "auto": "auto"}  # type: ignore[dict-item]
+    with experiment_context("e", resume=ways[by], logger=quiet()) as run:
+        assert run.run_id == cut_off.run_id
+        run.log_metrics({"loss": 2.0}, step=10)
+
+    again = only_run()
+    assert (again.attempt, again.status) == (2, "completed")
+    assert again.metrics("loss").values[10] == 2.0
+    assert len(again.metrics("loss")) == (11 if by == "state" else 15), "only the state tells the step"
+
+
+def test_a_step_given_with_it_hides_what_came_behind(cut_off: Run) -> None:
+    with experiment_context("e", resume=True, resume_step=4, logger=quiet()):
+        pass
+    assert list(only_run().metrics("loss").steps) == [0, 1, 2, 3, 4]
+    assert len(only_run().metrics("loss", attempts="all")) == 15
+
+
+def test_a_state_that_is_loaded_into_the_open_run_goes_back(own_folder: Path) -> None:
+    with experiment_context("e", logger=quiet()) as run:
+        run.log_metrics({"loss": 1.0}, step=0)
+        state = run.state_dict()
+        run.log_metrics({"loss": 1.0}, step=1)
+    with experiment_context("e", resume=run.run_id, logger=quiet()) as again:
+        again.load_state_dict(state)
+        again.log_metrics({"loss": 2.0}, step=3)
+    assert json.loads(json.dumps(state)) == state
+    assert list(only_run().metrics("loss").steps) == [0, 3]
+
+
+def test_a_state_before_the_start_names_the_run(cut_off: Run) -> None:
+    tracker = ExperimentTracker("e", logger=quiet())
+    tracker.load_state_dict(json.loads(Path("checkpoint.json").read_text()))
+    assert tracker.start_run() == cut_off.run_id
+    tracker.end_run()
+    assert list(only_run().metrics("loss").steps) == list(range(10))
+
+
+def test_the_checkpoint_of_another_run_is_refused(cut_off: Run) -> None:
+    state = json.loads(Path("checkpoint.json").read_text())
+    with experiment_context("e", logger=quiet()) as run:
+        with pytest.raises(ValueError, match=f"belongs to run {cut_off.run_id}, and run {run.run_id} is open") as found:
+            run.load_state_dict(state)
+        assert f"resume='{cut_off.run_id}'" in str(found.value)
+
+
+def test_without_asking_a_second_start_is_a_second_run(cut_off: Run) -> None:
+    with experiment_context("e", logger=quiet()):
+        pass
+    assert len(list(open_store())) == 2
+
+
+def test_auto_passes_over_a_completed_run_and_true_does_not(own_folder: Path) -> None:
+    with experiment_context("e", resume="auto", logger=quiet()) as first:
+        pass
+    with experiment_context("e", resume="auto", logger=quiet()) as second:
+        pass
+    assert first.run_id != second.run_id
+    with experiment_context("e", resume=True, logger=quiet()) as third:
+        pass
+    assert third.run_id == second.run_id
+
+
+def test_steps_that_are_counted_go_on_counting(own_folder: Path) -> None:
+    for _ in range(3):
+        with experiment_context("e", resume="auto", logger=quiet()) as run:
+            run.log_metrics({"loss": 1.0})
+            run.log_metrics({"loss": 1.0})
+            run.end_run("failed")
+    assert list(only_run().metrics("loss").steps) == [0, 1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("wish", "said"),
+    [
+        ("sesnet", "resume: .*sesnet.*"),
+        (True, "experiment 'new' has no run .* There are runs of 'e'"),
+        ({"step": 3}, "a mapping without a `run_id`"),
+        ({"run_id": "x", "step": "ten"}, "'ten' is not a step"),
+    ],
+)
+def test_a_run_that_is_not_there_is_said_at_once(wish: object, said: str, cut_off: Run) -> None:
+    with pytest.raises(ValueError, match=said), experiment_context("new", resume=wish, logger=quiet()):
+        pass
+    with pytest.raises(TypeError, match="int does not name a run"), experiment_context("new", resume=3, logger=quiet()):
+        pass
+    assert only_run().attempt == 1
+
+
+def test_a_run_of_another_experiment_is_said(cut_off: Run) -> None:
+    with (
+        pytest.raises(ValueError, match="belongs to experiment 'e', not to 'new'"),
+        experiment_context("new", resume=cut_off.run_id, logger=quiet()),
+    ):
+        pass
+
+
+def test_a_run_that_lives_is_refused(own_folder: Path) -> None:
+    with experiment_context("e", logger=quiet()) as run:
+        script = "from refunc.logging import *\nwith experiment_context('e', resume=True): pass"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+        assert done.returncode == 1
+        assert f"run {run.run_id} is still open, by process {os.getpid()}" in done.stderr
+
+
+def test_an_id_that_the_user_gives_is_the_run_of_each_start(own_folder: Path) -> None:
+    script = (
+        "import os, sys\nfrom refunc.logging import *\nwith experiment_context('e') as run:\n"
+        " run.log_metrics({'loss': 1.0}); run.flush()\n if sys.argv[1] == 'die': os._exit(1)"
+    )
+    environ = {**os.environ, "REFUNC_RUN_ID": "night-7"}
+    for how in ("die", "die", "live"):
+        subprocess.run([sys.executable, "-c", script, how], env=environ, capture_output=True, check=False)
+
+    run = only_run()
+    assert (run.run_id, run.folder.name, run.attempt, run.status) == ("night-7", "night-7", 3, "completed")
+    assert list(run.metrics("loss").steps) == [0, 1, 2]
+
+    subprocess.run([sys.executable, "-c", script, "live"], env=environ, capture_output=True, check=True)
+    assert len(list(open_store())) == 2, "a completed run is continued only where resume= says so"
+
+
+def test_a_requeued_job_takes_over_while_its_first_attempt_still_ends(own_folder: Path) -> None:
+    script = """
+import os, sys, time
+from refunc.logging import experiment_context
+with experiment_context("e") as run:
+    run.log_metrics({"loss": float(os.environ["SLURM_RESTART_COUNT"])}, step=0); run.flush()
+    print("there", flush=True)
+    sys.stdin.readline()
+    run.log_metrics({"loss": 9.0}, step=1)
+"""
+    environ = {**os.environ, "SLURM_JOB_ID": "812"}
+    processes = []
+    for restart in ("0", "1"):
+        command = [sys.executable, "-c", script]
+        process = subprocess.Popen(
+            command, env={**environ, "SLURM_RESTART_COUNT": restart}, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        assert process.stdout is not None
+        assert process.stdout.readline() == "there\n"
+        processes.append(process)
+    for process in processes:
+        process.communicate("\n", timeout=30)
+
+    run = only_run()
+    assert (run.attempt, run.status) == (2, "completed")
+    assert list(run.metrics("loss").values) == [1.0, 9.0]

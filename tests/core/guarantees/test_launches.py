@@ -1,0 +1,273 @@
+"""One run for all ranks of a launch, told by the variables that a launcher sets; real launchers: tests/launchers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from refunc.journal.ranks import rank_files
+from refunc.runs import Run, open_store
+
+TRAINING = """
+import os, sys, time
+from refunc.logging import experiment_context, get_logger
+log = get_logger("train")
+rank = int(os.environ["RANK"])
+with experiment_context("vision", f"named by rank {rank}") as run:
+    run.log_hyperparams({"lr": 0.1, "rank": rank})
+    for step in range(10):
+        run.log_metrics({"loss": 1.0 + rank}, step=step)
+    if rank == 1: run.log_metrics({"only/rank1": 5.0}, step=3)
+    log.info("INFO of %d", rank); log.warning("WARNING of %d", rank)
+"""
+
+Launched = Callable[..., list[subprocess.CompletedProcess[str]]]
+
+
+def variables(rank: int, ranks: int, **others: str) -> dict[str, str]:
+    """Return the variables that torchrun sets, for a launcher that is the parent of this test's processes."""
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "OMPI", "PMI"))},
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(ranks),
+        "LOCAL_WORLD_SIZE": str(ranks),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": "29511",
+        "TORCHELASTIC_RUN_ID": "none",
+        **others,
+    }
+
+
+@pytest.fixture
+def launched(own_folder: Path) -> Launched:
+    """Start a script as the ranks of one launch, some of them late."""
+
+    def launched(
+        script: str, ranks: int = 4, *, delays: Mapping[int, float] | None = None, **others: str
+    ) -> list[subprocess.CompletedProcess[str]]:
+        path = own_folder / "script.py"
+        path.write_text(f"import os, time; time.sleep(float(os.environ['DELAY']))\n{script}")
+        started = []
+        for rank in range(ranks):
+            environ = variables(rank, ranks, DELAY=str((delays or {}).get(rank, 0.0)), **others)
+            process = subprocess.Popen(
+                [sys.executable, str(path)], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            started.append((rank, process))
+        done = {}
+        for rank, process in started:
+            out, err = process.communicate(timeout=100)
+            done[rank] = subprocess.CompletedProcess(process.args, process.returncode, out, err)
+        return [done[rank] for rank in range(ranks)]
+
+    return launched
+
+
+def only_run() -> Run:
+    [run] = open_store()
+    return run
+
+
+def test_all_ranks_are_one_run_and_each_records_whole(launched: Launched) -> None:
+    launched(TRAINING)
+
+    run = only_run()
+    assert run.status == "completed"
+    assert run.ranks == [0, 1, 2, 3]
+    assert [(writer.rank, writer.points, writer.lines) for writer in run.writers] == [
+        *((0, 10, 2), (1, 11, 2), (2, 10, 2), (3, 10, 2))
+    ]
+    assert list(run.metrics("loss").values) == [1.0] * 10
+    assert list(run.metrics("loss", rank=3).values) == [4.0] * 10
+    assert len(run.metrics("loss", rank="all")) == 40
+    assert list(run.metrics("loss", rank="mean").values) == [2.5] * 10
+    assert list(run.metrics("only/rank1").values) == [5.0], "the lowest rank that has logged it stands for it"
+    assert run.summary.metrics["loss"].count == 10
+    assert run.params == {"lr": 0.1, "rank": 0}
+
+
+def test_the_console_has_each_line_once_and_the_warnings_of_all(launched: Launched) -> None:
+    said = [done.stderr for done in launched(TRAINING)]
+
+    assert ["INFO of" in each for each in said] == [True, False, False, False]
+    assert all("WARNING of" in each for each in said)
+    assert [each.count("[rank 2] ") for each in said] == [0, 0, 1, 0]
+    assert ["started: " in each for each in said] == [True, False, False, False]
+    assert sorted(path.name for path in Path("logs").glob("train*")) == [
+        *("train.log", "train.rank1.log", "train.rank2.log", "train.rank3.log")
+    ]
+
+
+def test_the_level_from_which_other_ranks_speak_can_be_chosen(launched: Launched) -> None:
+    said = [done.stderr for done in launched(TRAINING, 2, REFUNC_RANK_LEVEL="info")]
+    assert ["INFO of" in each for each in said] == [True, True]
+
+
+def test_ranks_may_come_in_any_order_and_long_after_each_other(launched: Launched) -> None:
+    launched(TRAINING, delays={0: 2.0, 1: 1.0})
+    assert only_run().ranks == [0, 1, 2, 3]
+
+
+def test_the_nth_run_of_a_script_is_the_nth_on_every_rank(launched: Launched) -> None:
+    script = """
+import os
+from refunc.logging import experiment_context
+for number in range(3):
+    with experiment_context("sweep") as run: run.log_metrics({"number": float(number)}, step=int(os.environ["RANK"]))
+"""
+    launched(script, 3)
+
+    for number, run in enumerate(open_store()):
+        assert (run.ranks, set(run.metrics("number", rank="all").values)) == ([0, 1, 2], {float(number)})
+    assert len(list(open_store())) == 3
+
+
+def test_implicit_runs_of_ranks_are_one_run(launched: Launched) -> None:
+    launched("from refunc.logging import log_metrics; log_metrics({'loss': 1.0})", 3)
+    assert only_run().ranks == [0, 1, 2]
+
+
+def test_workers_of_ranks_belong_to_their_rank(launched: Launched) -> None:
+    script = """
+import multiprocessing, os
+from refunc.logging import experiment_context
+def work(run, number): run.log_metrics({"worker": float(number)}, step=number); run.flush()
+if __name__ == "__main__":
+    with experiment_context("vision") as run:
+        run.log_metrics({"loss": 1.0})
+        for method in ("fork", "spawn"):
+            process = multiprocessing.get_context(method).Process(target=work, args=(run, 7))
+            process.start(); process.join()
+"""
+    launched(script, 2)
+
+    run = only_run()
+    assert [writer.rank for writer in run.writers] == [0, 0, 0, 1, 1, 1]
+    for rank in (0, 1):
+        assert list(run.metrics("worker", rank=rank).values) == [7.0, 7.0]
+
+
+def test_a_run_has_failed_if_one_rank_has_and_says_which(launched: Launched) -> None:
+    script = TRAINING.replace('log.info("INFO', 'if rank == 2: raise RuntimeError("out of memory")\n    log.info("INFO')
+    done = launched(script)
+
+    run = only_run()
+    assert [each.returncode for each in done] == [0, 0, 1, 0]
+    assert run.status == "failed"
+    assert run.summary.end is not None
+    assert run.summary.end.error is not None
+    assert run.summary.end.error.startswith("rank 2:\n")
+    assert "out of memory" in run.summary.end.error
+
+
+def test_a_run_goes_on_while_one_rank_lives_and_has_crashed_when_none_does(
+    launched: Launched, own_folder: Path
+) -> None:
+    script = """
+import os, time
+from refunc.logging import experiment_context
+with experiment_context("vision") as run:
+    run.log_metrics({"loss": 1.0}); run.flush()
+    if os.environ["RANK"] == "0": os._exit(9)
+    while not os.path.exists("over"): time.sleep(0.01)
+    if os.path.exists("kill"): os._exit(9)
+"""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script], env=variables(rank, 3), stderr=subprocess.DEVNULL)
+        for rank in range(3)
+    ]
+    assert processes[0].wait(30) == 9
+    deadline = time.monotonic() + 30
+    while len([file for run in open_store() for file in rank_files(run.folder)]) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert only_run().status == "running", "rank 0 is gone alone"
+    Path("over").touch()
+    for process in processes:
+        process.wait(30)
+    assert only_run().status == "crashed", "rank 0 has no end"
+
+
+def test_a_restart_that_the_launcher_counts_goes_on_as_the_next_attempt(launched: Launched) -> None:
+    script = """
+import os
+from refunc.logging import experiment_context
+attempt = int(os.environ["TORCHELASTIC_RESTART_COUNT"])
+with experiment_context("vision") as run:
+    for step in range(5 * attempt, 20):
+        run.log_metrics({"loss": float(attempt)}, step=step)
+        if step == 5 * attempt + 9 and attempt < 2:
+            run.flush(); os._exit(1)
+"""
+    for restart in range(3):
+        launched(
+            script, 2, TORCHELASTIC_RESTART_COUNT=str(restart), TORCHELASTIC_ERROR_FILE=f"/x/job/attempt_{restart}/"
+        )
+
+    run = only_run()
+    assert (run.status, run.attempt) == ("completed", 3)
+    curve = run.metrics("loss")
+    assert list(curve.steps) == list(range(20))
+    assert list(curve.values) == [0.0] * 5 + [1.0] * 5 + [2.0] * 10
+    assert len(run.metrics("loss", attempts="all")) == 10 + 10 + 10
+    assert list(run.metrics("loss", rank=1).values) == list(curve.values)
+
+
+def test_two_starts_are_two_runs(launched: Launched) -> None:
+    launched(TRAINING, 2)
+    launched(TRAINING, 2, MASTER_PORT="29512")
+    assert [run.ranks for run in open_store()] == [[0, 1], [0, 1]]
+
+
+def test_ranks_with_other_names_are_runs_of_their_own_and_told(launched: Launched) -> None:
+    script = TRAINING.replace('experiment_context("vision"', 'experiment_context(f"vision{rank}"')
+    said = "".join(done.stderr for done in launched(script, 2, delays={1: 1.0}))
+
+    assert sorted(run.experiment_name for run in open_store()) == ["vision0", "vision1"]
+    assert said.count("The ranks of a launch share a run if they give it the same experiment name.") == 1
+
+
+@pytest.mark.parametrize("variable", [{"RANK": "two"}, {"WORLD_SIZE": "1"}])
+def test_a_value_that_no_launcher_sets_is_one_warning(variable: dict[str, str], own_folder: Path) -> None:
+    environ = {**variables(1, 2), **variable}
+    script = "from refunc.logging import *\nwith experiment_context('vision') as run: run.log_metrics({'loss': 1.0})"
+    done = subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, text=True)
+
+    assert done.returncode == 0
+    assert done.stderr.count("was not launched") == 1
+    assert f"{next(iter(variable))}=" in done.stderr or "RANK=1" in done.stderr
+    assert only_run().ranks == []
+
+
+def test_sixty_four_processes_open_one_run_at_once(own_folder: Path) -> None:
+    """None waits for another; what the disk does for each is counted, not timed."""
+    script = """
+import os, sys
+from refunc.processes.launch import launch
+from refunc.logging.active import launched
+from pathlib import Path
+calls = []
+sys.addaudithook(lambda event, args: event in ("open", "os.scandir", "os.link", "os.mkdir") and calls.append(event))
+joined = launched.join(launch(), Path("experiments"), {"experiment_name": "e", "run_name": None, "run_id": "x",
+                       "format": 1, "start_time": 1.0})
+print(joined.folder.path.name, len(calls))
+"""
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script], env=variables(rank, 64), stdout=subprocess.PIPE, text=True)
+        for rank in range(64)
+    ]
+    said = [process.communicate(timeout=100)[0].split() for process in processes]
+
+    assert len({name for name, _ in said}) == 1
+    assert max(int(calls) for _, calls in said) < 120
+    [folder] = Path("experiments").iterdir()
+    assert len(rank_files(folder)) == 64
+    assert json.loads((folder / "run.json").read_text())["experiment_name"] == "e"
