@@ -40,6 +40,9 @@ class Cursor:
     tags: dict[str, str] = attrs.Factory(dict)
     started: bool = False
     ended: bool = False
+    #: The attempt that it has come to, and the ends of a run of several processes, by writer.
+    attempt: Count = 1
+    ends: dict[str, dict[str, Any]] = attrs.Factory(dict)
     #: The fields of an end record that was read but is not delivered yet.
     end: dict[str, Any] | None = None
     dropped: Count = 0

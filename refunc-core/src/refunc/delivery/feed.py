@@ -6,24 +6,28 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import attrs
 import msgspec
 
 from refunc.delivery.cursor import Cursor
+from refunc.delivery.share import Share
 from refunc.delivery.window import Call, Window, calls_of
 from refunc.journal.alive import is_alive
 from refunc.journal.birth import birth_in
 from refunc.journal.codec import encodable
+from refunc.journal.ends import end_of_all
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.kinds import CRASHED
 from refunc.journal.pieces import last_change
-from refunc.journal.record import Params, RunEnd, Tags
+from refunc.journal.ranks import rank_files
+from refunc.journal.record import Params, Record, RunEnd, Tags
 from refunc.journal.tail import Position, Tail
 from refunc.plugins.hooks import RUN_END, RUN_START
 from refunc.plugins.run import RunInfo
 
 WINDOW_RECORDS = 1_000
 
-_RUN_FIELDS = ("run_id", "run_name", "experiment_id", "experiment_name", "parent_id", "attempt", "start_time")
+_RUN_FIELDS = ("run_id", "run_name", "experiment_id", "experiment_name", "parent_id", "start_time")
 
 
 class Feed:
@@ -33,6 +37,7 @@ class Feed:
         self.folder = folder
         self._birth: dict[str, Any] | None = None
         self._tail = Tail(folder, positions)
+        self._share = Share(folder)
 
     def is_made(self) -> bool:
         """Whether the run's folder exists, with a record of its start."""
@@ -79,8 +84,12 @@ class Feed:
 
         Params and tags of the records are added to *cursor* at once: hooks see them with the calls of the window.
         """
-        records = self._tail.read(WINDOW_RECORDS)
-        window = Window(calls_of(records), records)
+        self._share.look()
+        if self._share.attempt > cursor.attempt:
+            self._begin_attempt(cursor)
+        read = self._tail.read(WINDOW_RECORDS)
+        records = self._shared(read, cursor) if self._share.is_shared else read
+        window = Window(calls_of(records), records, has_records=bool(read))
         for record in window.others:
             match record:
                 case Params():
@@ -89,15 +98,32 @@ class Feed:
                     cursor.tags.update(record.tags)
                 case _:
                     pass
-        if not records:
+        if not read:
             return window if cursor.ended else self._end(cursor)
         if not cursor.started:
             window.calls.appendleft(Call(RUN_START, []))
         return window
 
+    def _shared(self, records: list[Record], cursor: Cursor) -> list[Record]:
+        """Return the records that are delivered, of a run of several processes; their ends are kept for its own."""
+        for record in records:
+            if isinstance(record, RunEnd):
+                cursor.ends[record.writer] = attrs.asdict(record)
+        return self._share.admitted([record for record in records if not isinstance(record, RunEnd)])
+
+    def _begin_attempt(self, cursor: Cursor) -> None:
+        """Go on with a run that is continued, also if its end was delivered."""
+        cursor.attempt = self._share.attempt
+        cursor.started = cursor.ended = False
+        cursor.end = None
+
     def _end(self, cursor: Cursor) -> Window:
         """Return the end that was read, or a made one if the run's process is gone; no call while it may continue."""
         end = cursor.end
+        if end is None and self._share.is_shared and self.is_at_rest:
+            found = [msgspec.convert(fields, RunEnd) for fields in cursor.ends.values()]
+            joined = end_of_all(rank_files(self.folder), found)
+            end = attrs.asdict(joined) if joined is not None else None
         if end is None and self.is_at_rest and not self._tail.waiting():
             started = float((self._birth or {}).get("start_time", 0.0))
             died = last_change(self.folder) or started
@@ -114,4 +140,5 @@ class Feed:
         for name in ("run_name", "experiment_name"):  # texts of the user, in which run.json may have a lone surrogate
             if isinstance(known.get(name), str):
                 known[name] = encodable(known[name])
+        known["attempt"] = cursor.attempt
         return RunInfo(**known, params=dict(cursor.params), tags=dict(cursor.tags), folder=self.folder)

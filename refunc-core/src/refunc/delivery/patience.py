@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from refunc.delivery.pipe import Attachment
-from refunc.delivery.waiting import health_at, is_done_at
+from refunc.delivery.waiting import health_at, is_done_at, waits_for_others
 from refunc.values import settings
 
 #: Seconds that exit waits for acknowledgements; fewer if none has come yet, and in a notebook.
@@ -95,7 +95,11 @@ def _budget() -> float:
 def _pending(attachments: Sequence[Attachment]) -> list[Attachment]:
     """Return the attachments that are worth waiting for, without those that were given up."""
     cursors = [(each, each.cursor()) for each in attachments if each.folder.is_dir()]
-    return [each for each, cursor in cursors if cursor.state != "quarantined" and not is_done_at(cursor)]
+    return [
+        each
+        for each, cursor in cursors
+        if cursor.state != "quarantined" and not is_done_at(cursor) and not waits_for_others(cursor)
+    ]
 
 
 def _remaining(attachment: Attachment) -> str:

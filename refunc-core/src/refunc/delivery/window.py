@@ -87,17 +87,23 @@ class Window:
     """Calls to settle, in order, before the cursor moves on."""
 
     def __init__(
-        self, calls: Iterable[Call] = (), records: Sequence[Record] = (), *, state: State = State.FRESH
+        self,
+        calls: Iterable[Call] = (),
+        records: Sequence[Record] = (),
+        *,
+        has_records: bool | None = None,
+        state: State = State.FRESH,
     ) -> None:
         """
         Args:
             records: The records that the calls were made of; none for an end or for dead letters.
+            has_records: Whether records were read, also if none of them is delivered.
             state: `BEGUN` for dead letters, which are called at once.
         """
         self.calls = deque(calls)
         #: Calls that failed as in an outage while others are tried; they came before all in `calls`.
         self.suspects: list[Call] = []
-        self.has_records = bool(records)
+        self.has_records = bool(records) if has_records is None else has_records
         #: The few of its records that the cursor may need.
         self.others = [record for record in records if type(record) is not Metrics]
         ends = [record for record in self.others if isinstance(record, RunEnd)]

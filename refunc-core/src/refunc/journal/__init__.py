@@ -9,6 +9,7 @@ Below it are outlets, which it is written through, processes and values. Writing
     codec       one record as one line of JSON, and back
     codec_many  many lines decoded at once
     encoded     the structs that are encoded as lines
+    ends        how a run of several processes ended
     folder      the run's folder: making it, and the paths in it
     holes       holes in sparse files
     kinds       the names of the kinds of line, and of the states of a run

@@ -4,7 +4,6 @@ The reading side: reading runs from their folders, whether they are live or ende
     around        log lines around one point of a metric
     columns       one writer's points as columns
     dataclass     attrs classes that `dataclasses` accepts, too
-    ends          how a run of several processes ended
     ending        how a run ended, and its newest metrics
     entries_file  log entries as a file
     entry         log entries and contexts for users

@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 
 from refunc.journal.alive import is_alive
+from refunc.journal.ends import end_of_all
 from refunc.journal.folder import SEGMENT_BYTES
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.ranks import rank_files
 from refunc.journal.reader import read_writer_backwards
 from refunc.journal.record import Define, LogLine, Metrics, Record, RunEnd
-from refunc.runs.ends import end_of_all
 
 #: How many records from a segment's end are read: other threads may log a few records after a run's end.
 _TAIL = 256

@@ -15,13 +15,13 @@ from typing import Any, Protocol
 import attrs
 
 from refunc.journal import record as records
+from refunc.journal.ends import end_of_all
 from refunc.journal.folder import JOURNAL, RUN_JSON
 from refunc.journal.pieces import Segment, is_folded_name, writer_of
 from refunc.journal.ranks import Role, rank_files, role_of
 from refunc.journal.scan import Note, Place, scan
 from refunc.journal.segments import Account
 from refunc.runs.columns import NOTHING, Columns, Group, Points, appended, form_of, joined, merged, statistics_of
-from refunc.runs.ends import end_of_all
 from refunc.runs.room import LeftOut, Room
 from refunc.runs.selection import AGGREGATES, Rewinds, Selection, lowest_rank, selected
 from refunc.runs.series import Series

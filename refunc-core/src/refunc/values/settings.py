@@ -190,13 +190,21 @@ RANK_LEVEL = Setting(
     "when a line is shown",
     ("trace", "debug", "info", "experiment", "progress", "result", "metric", "warning", "error", "critical"),
 )
+RANK_METRICS = Setting(
+    "REFUNC_RANK_METRICS",
+    "choice",
+    "the metrics of all ranks are delivered, those of rank 3 as `rank_3/...`",
+    "",
+    "when a run is delivered",
+    ("all",),
+)
 
 #: All settings, by name.
 SETTINGS = {
     setting.name: setting
     for setting in (
         *(DIR, CACHE, MODE, QUIET, REDACT),
-        *(RUN_ID, RANK, RANK_LEVEL),
+        *(RUN_ID, RANK, RANK_LEVEL, RANK_METRICS),
         *(PLUGINS, PLUGIN_PATH, DELIVERY, DELIVERY_LINGER, EXIT_WAIT),
     )
 }
