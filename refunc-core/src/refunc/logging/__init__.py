@@ -26,6 +26,8 @@ it is first used (PEP 562). That includes the integrations of the installed plug
     lines           log lines
     logfiles        log files
     logger          MLLogger
+    messages        the text of a line
+    metrics         the metrics of a call
     named           the loggers of this process by name
     notices         refunc's own warnings, each once
     own_runs        the part of a logger that starts and ends runs

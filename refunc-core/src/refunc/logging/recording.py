@@ -17,11 +17,12 @@ from refunc.journal.kinds import METRICS
 from refunc.logging.active.outcome import status_given
 from refunc.logging.active.place import position
 from refunc.logging.active.run import ActiveRun
-from refunc.logging.arguments import known, meant_metrics, named_values, pairs_in, split_metrics, tag_texts
+from refunc.logging.arguments import known, named_values, tag_texts
 from refunc.logging.artifacts.warnings import warn_not_stored, warn_of_missing_files
 from refunc.logging.console.throttle import Echo, Shown
 from refunc.logging.definition import definition
 from refunc.logging.formatters.fields import EMPTY
+from refunc.logging.metrics import meant_metrics, pairs_in, split_metrics
 from refunc.logging.notices import warn_once
 from refunc.logging.places import Places
 from refunc.values.definitions import MAX_PATTERNS

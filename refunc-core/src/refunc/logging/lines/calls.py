@@ -22,10 +22,7 @@ from refunc.logging.arguments import (
     artifact_texts,
     as_given,
     meant_payload,
-    merged_apart,
-    merged_text,
     named_values,
-    split_metrics,
     tag_texts,
     with_payload,
 )
@@ -33,6 +30,8 @@ from refunc.logging.formatters.fields import EMPTY, Fields
 from refunc.logging.formatters.tracebacks import exc_info_of, is_true, stack_text, trace_text
 from refunc.logging.lines.emission import Emission
 from refunc.logging.lines.records import caller_at, caller_outside, known_sources, source_of
+from refunc.logging.messages import merged_apart, merged_text
+from refunc.logging.metrics import split_metrics
 from refunc.values.jsonable import UNCHANGING, is_mapping, is_unchanging, jsonable_mapping
 from refunc.values.levels import (
     CRITICAL,
