@@ -193,11 +193,11 @@ with experiment_context("e", "r"):
     assert Path("logs/train.log").read_text().count("  line\n") == 100
 
 
-@pytest.mark.parametrize("end", ["passing.EXIT_WAIT = 1.0", "threading.Thread(target=press, daemon=True).start()"])
+@pytest.mark.parametrize("end", ["ends.EXIT_WAIT = 1.0", "threading.Thread(target=press, daemon=True).start()"])
 def test_a_slow_target_delays_the_exit_until_time_is_up_or_ctrl_c(end: str) -> None:
     script = """
 import logging, os, signal, threading, time
-from refunc.logging.handlers import passing
+from refunc.logging.handlers import ends
 from refunc.logging import AsyncHandler, MLLogger
 class Slow(logging.Handler):
     def emit(self, record):
@@ -205,7 +205,7 @@ class Slow(logging.Handler):
         time.sleep(0.2)
 begun = threading.Event()
 def press():
-    while not passing.exit_deadline: time.sleep(0.01)
+    while not ends.exit_deadline: time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGINT)
 plain = logging.getLogger("plain"); plain.setLevel(20)
 plain.addHandler(AsyncHandler(flush_interval=0.05, target=Slow()))
