@@ -8,6 +8,7 @@ it is first used (PEP 562). That includes the integrations of the installed plug
 
     active          the runs that this process writes to
     arguments       the arguments of a call as fields of a record
+    artifact_calls  the part of a logger that keeps files with a run
     artifacts       copying artifacts into the run
     banner          the lines at a run's start and end
     bars            progress bars
