@@ -18,8 +18,8 @@ from refunc.journal.codec import encode_lines
 from refunc.runs import Run, Store, open_store
 from refunc.runs import prefetch as ahead
 from refunc.runs import read_on as reading
-from refunc.runs.index import file as index
-from refunc.runs.index.file import index_of
+from refunc.runs.index import database
+from refunc.runs.index.file import Index, index_of
 from refunc.runs.prefetch import read_ahead
 
 pytestmark = pytest.mark.once
@@ -206,18 +206,18 @@ def blocked(cache: Path, store: Store, patch: pytest.MonkeyPatch) -> None:
 
 
 def read_only(cache: Path, store: Store, patch: pytest.MonkeyPatch) -> None:
-    connect = index.Index.connect
+    connect = Index.connect
 
     def connect_read_only(index: Any) -> Any:  # modes would not keep root from writing
         connection = connect(index)
         connection.execute("PRAGMA query_only = 1")
         return connection
 
-    patch.setattr(index.Index, "connect", connect_read_only)
+    patch.setattr(Index, "connect", connect_read_only)
 
 
 def locked(cache: Path, store: Store, patch: pytest.MonkeyPatch) -> Any:
-    patch.setattr(index, "_PATIENCE", 0.01)
+    patch.setattr(database, "_PATIENCE", 0.01)
     holder = index_of(store.runs()[0].folder).connect()  # type: ignore[union-attr]
     holder.execute("BEGIN IMMEDIATE")
     return holder
