@@ -49,7 +49,7 @@ class Database:
         self.store = store
 
     def answer(self, ask: Callable[[sqlite3.Connection], _Answer]) -> _Answer | None:
-        """Return the answer of *ask*; None if the file cannot be used now. A damaged one is deleted and created again."""
+        """Return the answer of *ask*; None if the file cannot be used now. A damaged one is deleted and made again."""
         for _ in range(2):
             try:
                 connection = self.connect()
