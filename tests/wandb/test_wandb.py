@@ -15,11 +15,10 @@ from typing import Any, ClassVar
 
 import pytest
 
-import refunc_wandb
 from refunc.plugins import ConfigurationError, Metrics, Params, Pause, Retry, RunEnd
 from refunc.plugins.testing import IntegrationContract, Stored, deliver, opened, sample_records, sample_run
 from refunc.plugins.testing.backend import BackendChecks
-from refunc_wandb import WandBIntegration
+from refunc_wandb import WandBIntegration, client
 from refunc_wandb.names import metric_of, tag_of
 from refunc_wandb.rows import row_of
 
@@ -224,7 +223,7 @@ def test_online_a_window_that_comes_again_is_sent_once(api: Any, run: Any) -> No
 def test_a_server_that_is_not_there_is_told_within_its_bound(
     api: Any, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refunc_wandb, "INIT_TIMEOUT", 3.0)
+    monkeypatch.setattr(client, "INIT_TIMEOUT", 3.0)
     api.server.shutdown()
     api.server.server_close()
     began = time.monotonic()
@@ -236,7 +235,7 @@ def test_a_server_that_is_not_there_is_told_within_its_bound(
 
 
 def test_a_server_that_goes_away_holds_up_no_end(api: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refunc_wandb, "FINISH_TIMEOUT", 2.0)
+    monkeypatch.setattr(client, "FINISH_TIMEOUT", 2.0)
     with opened(WandBIntegration(project="p", base_url=api.url, api_key=KEY)) as hooks:
         hooks.on_metrics(run=run, records=points(0))
         api.server.shutdown()
@@ -255,8 +254,8 @@ def test_a_server_that_goes_away_holds_up_no_end(api: Any, run: Any, monkeypatch
 def test_a_redirect_takes_the_key_nowhere_else(
     code: int, api: Any, elsewhere: Any, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refunc_wandb, "INIT_TIMEOUT", 3.0)
-    monkeypatch.setattr(refunc_wandb, "FINISH_TIMEOUT", 3.0)
+    monkeypatch.setattr(client, "INIT_TIMEOUT", 3.0)
+    monkeypatch.setattr(client, "FINISH_TIMEOUT", 3.0)
     api.redirect = (code, elsewhere.url)
     made = WandBIntegration(project="p", base_url=api.url, api_key=KEY)
     # Whether its client follows, and takes the answer for one, is its own matter.
@@ -270,7 +269,7 @@ def test_a_redirect_takes_the_key_nowhere_else(
 def test_a_server_that_shows_no_certificate_of_its_own_gets_nothing(
     untrusted: Any, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refunc_wandb, "INIT_TIMEOUT", 3.0)
+    monkeypatch.setattr(client, "INIT_TIMEOUT", 3.0)
     with opened(WandBIntegration(project="p", base_url=untrusted.url, api_key=KEY)) as hooks, pytest.raises(Retry):
         hooks.on_metrics(run=run, records=points(0))
 
@@ -291,7 +290,7 @@ def test_a_run_that_could_not_be_started_starts_when_the_server_takes_it(
     status: int, kind: type[Exception], api: Any, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client's process keeps the id of a run whose start failed in use, unless it is told."""
-    monkeypatch.setattr(refunc_wandb, "INIT_TIMEOUT", 2.0)
+    monkeypatch.setattr(client, "INIT_TIMEOUT", 2.0)
     api.fail_with = status
     with opened(WandBIntegration(project="p", base_url=api.url, api_key=KEY)) as hooks:
         for _ in range(2):
