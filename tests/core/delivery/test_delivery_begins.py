@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixture_types import Calls, Finished
 
 from refunc.delivery import patience
 
@@ -18,8 +19,6 @@ pytestmark = [
     pytest.mark.skipif(os.name == "nt", reason="stands for applications by scripts of a shell"),
 ]
 
-Calls = Callable[..., list[dict[str, Any]]]
-Finished = Callable[..., tuple[int, str, str]]
 
 TRAINING = """
 log.add_integration(ProbeIntegration())

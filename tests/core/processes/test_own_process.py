@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.fixture_types import Finished
 
 from refunc.processes import own_process as child
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="passes descriptors on")
-
-Finished = Callable[..., tuple[int, str, str]]
 
 
 def test_what_is_started_knows_it_and_tells_nothing_on(finished: Finished) -> None:

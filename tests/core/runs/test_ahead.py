@@ -336,7 +336,7 @@ def test_readers_end_when_their_parent_is_killed(store: Store) -> None:
     soon(lambda: all(map(is_gone, pids)))
 
 
-def test_ctrl_c_at_the_terminal_ends_all_at_once(store: Store, tmp_path: Path) -> None:
+def test_ctrl_c_at_the_terminal_ends_all_at_once(store: Store, tmp_path: Path, tools: Any) -> None:
     pytest.importorskip("click")
     pty = pytest.importorskip("pty")
     slow = "import time; from refunc.runs import points_file as points; once = points._texts\n"
@@ -351,13 +351,7 @@ def test_ctrl_c_at_the_terminal_ends_all_at_once(store: Store, tmp_path: Path) -
 
     os.write(terminal, b"\x03")
 
-    said = b""
-    try:
-        while data := os.read(terminal, 4_096):
-            said += data
-    except OSError:  # Linux: the other side is closed
-        pass
-    os.close(terminal)
+    said = tools.shown_on(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
     assert b"Traceback" not in said
     assert all(map(is_gone, pids))
