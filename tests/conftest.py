@@ -173,6 +173,18 @@ class Tools:
                 return port
 
     @staticmethod
+    def shown_on(terminal: int) -> bytes:
+        """Return all that is sent to our side of a *terminal* until the other side is closed; then close it."""
+        sent = b""
+        try:
+            while data := os.read(terminal, 65_536):
+                sent += data
+        except OSError:  # Linux: the other side is closed
+            pass
+        os.close(terminal)
+        return sent
+
+    @staticmethod
     def delivery_pids(folder: Path) -> list[int]:
         """Return the delivery processes that work for *folder*, by their working folder and their program."""
         found = []
@@ -407,13 +419,7 @@ def in_terminal() -> Callable[..., str]:
             env={**plain, "TERM": "xterm-256color", "PYTHONIOENCODING": "utf-8", **environ},
         )
         os.close(theirs)
-        said = b""
-        try:
-            while data := os.read(ours, 65_536):
-                said += data
-        except OSError:  # Linux: the other side is closed
-            pass
-        os.close(ours)
+        said = Tools.shown_on(ours)
         assert process.wait(30) == 0, said
         return said.decode().replace("\r\n", "\n")
 

@@ -225,7 +225,7 @@ logger.info("done")
 
 
 @pytest.fixture(scope="module")
-def terminal() -> str:
+def terminal(tools: Any) -> str:
     """Return all that the script sends to a terminal."""
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
@@ -238,13 +238,7 @@ def terminal() -> str:
         env={**environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "24", "REFUNC_MODE": "disabled"},
     )
     os.close(theirs)
-    sent = b""
-    try:
-        while data := os.read(ours, 65_536):
-            sent += data
-    except OSError:  # Linux: the other side is closed
-        pass
-    os.close(ours)
+    sent = tools.shown_on(ours)
     assert process.wait(30) == 0, sent
     return sent.decode()
 

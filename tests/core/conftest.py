@@ -1,11 +1,13 @@
 """
 Tests that use refunc in their own process leave it as they found it.
 
-And what tests of delivery and of the command line share: training scripts, runs made by hand, installed plugins.
+And what tests of several packages share: training scripts, runs made by hand, installed plugins, and processes that
+hold locks.
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +19,7 @@ import refunc.logging
 from refunc.logging.active.opening import new_run
 from refunc.logging.active.run import ActiveRun
 from refunc.plugins import discovery
+from refunc.processes.opener import began_of
 
 PRELUDE = """
 import os, signal, sys, threading, time
@@ -37,6 +40,13 @@ PLUGINS = {
     "bomb": HEAD + "class BombIntegration(Integration):\n    def check(self): raise OSError('boom')\n" + HOOK,
     "empty": "class EmptyIntegration: pass\n",
 }
+#: Holds the locks on the files that it is told of, until its stdin ends. Opened for reading: that is enough.
+_HOLDER = """
+import fcntl, os, sys
+for line in sys.stdin:
+    fcntl.flock(os.open(line[:-1], os.O_RDONLY), fcntl.LOCK_EX)
+    print("held", flush=True)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -107,3 +117,37 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     for name in done:
         sys.modules.pop(f"plug_{name}", None)
         vars(refunc.logging).pop(f"{name.title()}Integration", None)
+
+
+class Process:
+    """A process that lives until the test ends, or `end` is called."""
+
+    def __init__(self, *before: str) -> None:
+        self.popen = subprocess.Popen(
+            [*before, sys.executable, "-c", _HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        self.began = began_of(self.popen.pid)
+
+    def hold(self, path: Path) -> None:
+        assert self.popen.stdin
+        assert self.popen.stdout
+        self.popen.stdin.write(f"{path}\n")
+        self.popen.stdin.flush()
+        assert self.popen.stdout.readline() == "held\n"
+
+    def end(self) -> None:
+        self.popen.communicate()
+
+
+@pytest.fixture
+def process() -> Iterator[Callable[..., Process]]:
+    """Start a process; see `Process`."""
+    started: list[Process] = []
+
+    def start(*before: str) -> Process:
+        started.append(Process(*before))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.end()

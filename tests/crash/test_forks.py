@@ -9,14 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.fixture_types import Finished
 
 from refunc.journal.reader import Account
 from refunc.journal.record import Metrics, RunEnd
 from refunc.runs.run import Run
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
-
-Finished = Callable[..., tuple[int, str, str]]
 
 #: Seconds that a child has for what takes it milliseconds.
 DEADLINE = 20

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.fixture_types import Finished
 
 from refunc.journal.reader import Account
 from refunc.journal.record import LogLine, Metrics, RunEnd, RunStart
@@ -17,7 +18,6 @@ from refunc.runs.store import open_store
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
 
-Finished = Callable[..., tuple[int, str, str]]
 Times = Callable[[float, float], int]
 
 # One that hangs is shown with all threads' stacks, and ended. `hits` says in which module of refunc an interrupt fell.

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
+from tests.fixture_types import Finished
 
 from refunc.journal.reader import Account
 from refunc.journal.record import LogLine, Metrics
@@ -46,7 +47,6 @@ def counted(run: Run, *out_of_order: str, inner: Iterable[Run] = ()) -> Counter[
     return found
 
 
-Finished = Callable[..., tuple[int, str, str]]
 Times = Callable[[float, float], int]
 
 # Whoever waits for itself is shown with all threads' stacks, and ended.

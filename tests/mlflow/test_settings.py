@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 import pytest
 from tests.names import NAMES
 
-import refunc_mlflow
 from refunc.journal.codec import encodable
 from refunc.plugins import (
     Artifact,
@@ -22,7 +21,7 @@ from refunc.plugins import (
     Params,
 )
 from refunc.plugins.testing import deliver, opened, sample_records
-from refunc_mlflow import MLflowIntegration
+from refunc_mlflow import MLflowIntegration, addresses
 from refunc_mlflow.names import PARAMS, experiment_of, key_of, path_of, tag_of
 
 pytestmark = [pytest.mark.trackers, pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
@@ -67,7 +66,7 @@ ADDRESSES = (
 
 @pytest.mark.parametrize("value", ADDRESSES)
 def test_addresses_of_servers_databases_and_folders_are_taken(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(refunc_mlflow, "_has_stores", lambda: True)
+    monkeypatch.setattr(addresses, "_has_stores", lambda: True)
 
     assert MLflowIntegration(tracking_uri=value).tracking_uri == value
 
@@ -81,7 +80,7 @@ def test_a_wrong_type_is_refused() -> None:
 def test_without_the_full_package_a_local_store_is_not_configured(
     uri: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refunc_mlflow, "_has_stores", lambda: False)
+    monkeypatch.setattr(addresses, "_has_stores", lambda: False)
 
     with pytest.raises(NotConfigured, match=r"MLFLOW_TRACKING_URI, or: pip install mlflow"):
         MLflowIntegration(tracking_uri=uri)

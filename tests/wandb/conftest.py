@@ -1,4 +1,8 @@
-"""A small local stand-in for the part of W&B's HTTP API that its client uses, and W&B's own reader of offline files."""
+"""
+A small local stand-in for the part of W&B's HTTP API that its client uses, and W&B's own reader of offline files.
+
+And the run and its points that the tests deliver.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +13,17 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from refunc.plugins import Metrics
+from refunc.plugins.testing import sample_run
+
+KEY = "k" * 36 + "hunt"
 
 
 class _QuietServer(http.server.ThreadingHTTPServer):
@@ -171,3 +181,37 @@ def read_offline() -> Callable[[Path], list[dict[str, Any]]]:
         return found
 
     return read
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Any:
+    return sample_run(tmp_path / "run", run_id=f"r{time.time_ns() % 10**9}")
+
+
+def on_a_thread(call: Callable[[], Any]) -> None:
+    """Run *call* as delivery does: not on the main thread."""
+    raised: list[BaseException] = []
+
+    def target() -> None:
+        try:
+            call()
+        except BaseException as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=target)
+    thread.start()
+    thread.join(60)
+    assert not thread.is_alive()
+    if raised:
+        raise raised[0]
+
+
+def points(*steps: int, start: int = 0) -> list[Metrics]:
+    return [
+        Metrics(metrics={"loss": 1 / (1 + step)}, step=step, time=1.7e9 + n, writer="w", seq=n)
+        for n, step in enumerate(steps, start)
+    ]
+
+
+def points_in(rows: list[dict[str, Any]]) -> list[tuple[str, Any, Any]]:
+    return [(name, row["refunc/step"], row[name]) for row in rows for name in ("loss", "acc", "odd") if name in row]

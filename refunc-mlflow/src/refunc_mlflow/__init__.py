@@ -8,14 +8,10 @@ its tag `refunc.run_id`, because creating one is not idempotent.
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 from refunc.plugins import (
@@ -23,7 +19,6 @@ from refunc.plugins import (
     Integration,
     LogLine,
     Metrics,
-    NotConfigured,
     Params,
     Pause,
     Reject,
@@ -36,8 +31,9 @@ from refunc.plugins import (
     text_of,
     without_secrets,
 )
-from refunc_mlflow.addresses import check_address, is_remote
+from refunc_mlflow.addresses import DEFAULT, check_address, check_store
 from refunc_mlflow.errors import told
+from refunc_mlflow.files import called
 from refunc_mlflow.limits import (
     MAX_BATCH_METRICS,
     MAX_BATCH_TEXTS,
@@ -91,21 +87,12 @@ class MLflowIntegration(Integration):
         """Refuse a malformed address, and a local store if the package that opens it is missing."""
         if self.tracking_uri is not None:
             check_address(self.tracking_uri)
-        if not is_remote(self.tracking_uri) and not _has_stores():
-            given = (
-                "tracking_uri is not set"
-                if self.tracking_uri is None
-                else f"tracking_uri is {self.target.removeprefix('mlflow ')}"
-            )
-            raise NotConfigured(
-                f"mlflow: {given}, and a local store needs the package `mlflow`, but only mlflow-skinny is installed. "
-                "Name a server with MLflowIntegration(tracking_uri=...) or MLFLOW_TRACKING_URI, or: pip install mlflow"
-            )
+        check_store(self.tracking_uri)
 
     @property
     def target(self) -> str:
         """The address without a password."""
-        return f"mlflow {without_secrets(self.tracking_uri or 'sqlite:///mlflow.db')}"
+        return f"mlflow {without_secrets(self.tracking_uri or DEFAULT)}"
 
     def open(self) -> None:
         """Import the client without making a request."""
@@ -187,13 +174,7 @@ class MLflowIntegration(Integration):
             given = f"{folder}/{file.path}".strip("/")
             originals |= originals_of(given)
             parent, _, name = path_of(given).rpartition("/")
-            with tempfile.TemporaryDirectory() as draft:
-                # The client uploads a file under its own name, which in the run is a hash.
-                source = Path(draft, name)
-                try:
-                    source.symlink_to(file.source.absolute())
-                except OSError:  # Windows without the right to link
-                    shutil.copyfile(file.source, source)
+            with called(file.source, name) as source:
                 self._ask(self._client.log_artifact, self._run(run), str(source), parent or None)
         self._keep(run, originals)
 
@@ -309,11 +290,3 @@ class MLflowIntegration(Integration):
             return call(*args, **kwargs)
         except Exception as error:  # `told` decides by the server's answer
             raise told(error) from None
-
-
-def _has_stores() -> bool:
-    """Whether the full package, which alone can open databases, is installed; checked without importing it."""
-    # Not `find_spec("mlflow.store.db")`, which would import all of mlflow.
-    mlflow = importlib.util.find_spec("mlflow")
-    places = mlflow.submodule_search_locations or [] if mlflow is not None else []
-    return importlib.util.find_spec("sqlalchemy") is not None and any(Path(p, "store", "db").is_dir() for p in places)

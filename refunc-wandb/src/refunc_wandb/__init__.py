@@ -11,15 +11,11 @@ so that `wandb sync` of both drops none.
 from __future__ import annotations
 
 import itertools
-import logging
 import os
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, ClassVar, Literal
-from urllib.parse import urlsplit
 
 from refunc.plugins import (
     Artifact,
@@ -28,8 +24,6 @@ from refunc.plugins import (
     Metrics,
     Params,
     Pause,
-    Reject,
-    Retry,
     RunEnd,
     RunInfo,
     Tags,
@@ -38,6 +32,8 @@ from refunc.plugins import (
     option,
     text_of,
 )
+from refunc_wandb.client import has_login, offline_folders, release, settings_of
+from refunc_wandb.errors import told
 from refunc_wandb.names import (
     LONGEST_TEXT,
     artifact_of,
@@ -54,11 +50,6 @@ from refunc_wandb.uploads import Upload
 
 __all__ = ["WandBIntegration"]
 
-report = logging.getLogger("refunc.wandb")
-
-#: Seconds that starting and finishing a W&B run may take before delivery decides what to do instead. The client's own
-#: default for finishing is for ever.
-INIT_TIMEOUT, FINISH_TIMEOUT = 15.0, 10.0
 #: The most records of a run that are kept in memory, in case the server refuses the key for a while.
 KEPT_ROWS = 20_000
 #: The most respelt names of a run in its config; the rest are only in the journal.
@@ -106,7 +97,7 @@ class WandBIntegration(Integration):
         return " ".join(filter(None, ("wandb", place, f"({self._mode()})")))
 
     def _mode(self) -> str:
-        return self.mode or ("online" if self.api_key or _has_login(self.base_url) else "offline")
+        return self.mode or ("online" if self.api_key or has_login(self.base_url) else "offline")
 
     def open(self) -> None:
         """Import the client."""
@@ -228,11 +219,11 @@ class WandBIntegration(Integration):
         if run.run_id in self._runs and self._uploads[run.run_id].refusal() is not None:
             self._leave(run, forget=True)
         if run.run_id not in self._runs:
-            earlier = _offline_folders(self._dir(run), run.run_id)
+            earlier = offline_folders(self._dir(run), run.run_id)
             try:
                 ours = self._runs[run.run_id] = self._ask(self._start, run)
             except Exception:
-                self._release(run.run_id)
+                release(self._wandb, run.run_id)
                 raise
             # Offline, no server knows how many rows an earlier delivery wrote; it cannot have written more than this.
             first = int((time.time() - run.start_time) / ROW_SECONDS)
@@ -248,16 +239,6 @@ class WandBIntegration(Integration):
                     self._log(run, ours, record)
         return self._runs[run.run_id]
 
-    def _release(self, run_id: str) -> None:
-        """Make the client's own process release a run that could not be started: otherwise its id stays in use."""
-        try:
-            service = self._wandb.setup().ensure_service()
-            _, interface = service.inform_attach(run_id)
-            interface.deliver_exit(1).wait_or(timeout=5)
-            service.inform_finish(run_id=run_id)
-        except Exception as error:  # the function is private and may change with any version
-            report.warning("wandb: the client did not release the run %s (%s)", run_id, error)
-
     def _dir(self, run: RunInfo) -> str:
         if self.dir:
             return self.dir
@@ -268,17 +249,6 @@ class WandBIntegration(Integration):
 
     def _start(self, run: RunInfo) -> Any:
         project = self.project or run.experiment_name
-        given = {"api_key": self.api_key, "base_url": self.base_url}
-        settings = self._wandb.Settings(
-            **{name: value for name, value in given.items() if value is not None},
-            console="off",
-            disable_git=True,
-            finish_timeout=FINISH_TIMEOUT,
-            init_timeout=INIT_TIMEOUT,
-            save_code=False,
-            silent=True,
-            x_disable_stats=True,
-        )
         return self._wandb.init(
             id=run.run_id,
             name=text_of(run.name, LONGEST_TEXT),
@@ -292,7 +262,7 @@ class WandBIntegration(Integration):
             mode=self._mode(),
             resume="allow" if self._mode() == "online" else None,
             reinit="create_new",
-            settings=settings,
+            settings=settings_of(self._wandb, api_key=self.api_key, base_url=self.base_url),
         )
 
     def _tags(self, run: RunInfo) -> tuple[str, ...]:
@@ -321,33 +291,8 @@ class WandBIntegration(Integration):
         """Call the client, and turn a failure into an error for delivery."""
         try:
             return call(*args, **kwargs)
-        except self._wandb.errors.AuthenticationError as error:
-            raise Pause(f"{error}. Set WANDB_API_KEY.") from None
-        except self._wandb.errors.CommError as error:
-            if re.search(r"\b40[13]\b", str(error)):  # as a word: a port may begin with these digits
-                raise Pause(f"{error}. Set WANDB_API_KEY.") from None
-            raise Retry(str(error)) from None
-        except self._wandb.errors.UsageError as error:
-            raise Reject(str(error)) from None
-        except self._wandb.errors.Error as error:
-            raise Retry(str(error)) from None
         except Exception as error:
-            if str(error).endswith(" is in use"):  # by a run that is still being finished
-                raise Retry(str(error)) from None
-            raise
-
-
-def _offline_folders(folder: str, run_id: str) -> list[Path]:
-    """Return the folders that offline deliveries of the run wrote for `wandb sync`."""
-    return list(Path(folder, "wandb").glob(f"offline-run-*-{run_id}"))
-
-
-def _has_login(base_url: str | None) -> bool:
-    """Whether `wandb login` has stored a key for the server, in the netrc file."""
-    import netrc
-
-    host = urlsplit(base_url or "https://api.wandb.ai").hostname or ""
-    try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False
+            said = told(error, self._wandb.errors)
+            if said is None:
+                raise
+            raise said from None

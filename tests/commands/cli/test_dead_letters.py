@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixture_types import Calls, OneLine
 
 from refunc.journal import kinds
 from refunc.journal.codec import encode_line
@@ -16,9 +17,6 @@ from refunc.journal.encoded import MetricsRow
 from refunc.logging.active.run import ActiveRun
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
-
-Calls = Callable[..., list[dict[str, Any]]]
-OneLine = Callable[[Any], str]
 
 #: Refuses what the file `refuses` has a word of; takes everything where there is none.
 _FUSSY = """

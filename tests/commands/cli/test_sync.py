@@ -9,16 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from refunc.logging.active.run import ActiveRun
+from tests.fixture_types import Arrived, Calls, MakeWaiting, OneLine
 
 pytestmark = pytest.mark.extras
-
-Calls = Callable[..., list[dict[str, Any]]]
-#: Makes a run with integrations and some lines, of which nobody has delivered anything, and ends it.
-MakeWaiting = Callable[..., ActiveRun]
-Arrived = Callable[[], list[str]]
-OneLine = Callable[[Any], str]
 
 
 def test_a_run_without_integrations_has_nothing_to_sync(invoke: Any, waiting: MakeWaiting) -> None:

@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from refunc.logging.active.run import ActiveRun
+from tests.fixture_types import Arrived, Calls, MakeWaiting, OneLine
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
-
-Calls = Callable[..., list[dict[str, Any]]]
-#: Makes a run with integrations and some lines, of which nobody has delivered anything, and ends it.
-MakeWaiting = Callable[..., ActiveRun]
-Arrived = Callable[[], list[str]]
-OneLine = Callable[[Any], str]
 
 HOSTILE = "[bold red]x[/] \x1b[31m\u202e\ttab\nline"
 PROBE = {"name": "probe", "key": "probe-00000000", "path": "probes:ProbeIntegration", "options": {}, "target": ""}

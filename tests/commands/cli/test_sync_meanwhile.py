@@ -5,23 +5,14 @@ from __future__ import annotations
 import json
 import re
 import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-from refunc.logging.active.run import ActiveRun
+from tests.fixture_types import Arrived, Calls, MakeWaiting, OneLine, Running
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
-
-Calls = Callable[..., list[dict[str, Any]]]
-Running = Callable[..., subprocess.Popen[str]]
-#: Makes a run with integrations and some lines, of which nobody has delivered anything, and ends it.
-MakeWaiting = Callable[..., ActiveRun]
-Arrived = Callable[[], list[str]]
-OneLine = Callable[[Any], str]
 
 
 def test_a_run_that_goes_on_gets_what_there_is_and_is_left(

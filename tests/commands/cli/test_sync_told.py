@@ -9,13 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from refunc.logging.active.run import ActiveRun
+from tests.fixture_types import MakeWaiting
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
-
-#: Makes a run with integrations and some lines, of which nobody has delivered anything, and ends it.
-MakeWaiting = Callable[..., ActiveRun]
 
 #: Fails at what a file named after a hook says: `denied`, `refused`, `away`, or `returns`.
 _MOODY = """

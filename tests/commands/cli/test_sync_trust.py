@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixture_types import MakeWaiting
 
 from refunc.journal import provenance
 from refunc.journal.codec import encode_line
@@ -16,9 +17,6 @@ from refunc.logging.active.run import ActiveRun
 from refunc.plugins.integration import passport_of
 
 pytestmark = pytest.mark.extras
-
-MakeWaiting = Callable[..., ActiveRun]
-Calls = Callable[..., list[dict[str, Any]]]
 
 _SENDER = """
 from pathlib import Path

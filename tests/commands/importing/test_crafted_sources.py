@@ -9,9 +9,7 @@ from __future__ import annotations
 import ast
 import os
 import sqlite3
-import struct
 import tempfile
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,139 +17,29 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.commands.importing.crafted import (
+    RUN,
+    SOURCES,
+    database,
+    events,
+    field,
+    lightning,
+    mlruns,
+    tensorboard,
+    wandb,
+    wandb_run,
+)
 
 import refunc_commands.importing
 from refunc.journal.record import LogLine
 from refunc.runs import open_store
 from refunc_commands.importing.files import SourceFiles
-from refunc_commands.importing.framing import masked_crc32c
 
 pytestmark = pytest.mark.extras
 
 pytest.importorskip("yaml")
 
 SECRET = b"of another folder"
-
-
-# -- sources as their trackers leave them -----------------------------------------------------------------------------
-
-
-def mlruns(folder: Path) -> Path:
-    place = folder / "mlruns" / "0"
-    for name in ("bad", "good"):
-        for inside in ("metrics", "params", "tags", "artifacts"):
-            (place / name / inside).mkdir(parents=True)
-        (place / name / "meta.yaml").write_text(
-            f"run_id: {name}\nrun_name: {name}\nstart_time: 1700000000000\nstatus: 3\n"
-        )
-        (place / name / "metrics" / "loss").write_text("1700000000000 0.5 1\n1700000001000 0.25 2\n")
-        (place / name / "params" / "lr").write_text("0.1")
-        (place / name / "tags" / "team").write_text("vision")
-        (place / name / "artifacts" / "a.txt").write_text("text")
-    (place / "meta.yaml").write_text("name: digits\n")
-    return folder / "mlruns"
-
-
-def lightning(folder: Path) -> Path:
-    for name in ("bad", "good"):
-        place = folder / "lightning_logs" / name
-        place.mkdir(parents=True)
-        (place / "metrics.csv").write_text("step,loss\n1,0.5\n2,0.25\n")
-        (place / "hparams.yaml").write_text("lr: 0.1\nsizes: &id001\n- 1\n- 2\nmore: *id001\n")
-        (place / "last.ckpt").write_text("weights")
-    return folder / "lightning_logs"
-
-
-def field(number: int, value: Any) -> bytes:
-    if isinstance(value, int):
-        return _number(number << 3) + _number(value)
-    if isinstance(value, float):
-        return _number(number << 3 | 1) + struct.pack("<d", value)
-    data = value.encode() if isinstance(value, str) else value
-    return _number(number << 3 | 2) + _number(len(data)) + data
-
-
-def _number(value: int) -> bytes:
-    value &= (1 << 64) - 1
-    out = b""
-    while value > 0x7F:
-        out, value = out + bytes([value & 0x7F | 0x80]), value >> 7
-    return out + bytes([value])
-
-
-def events(*times: float) -> bytes:
-    out = b""
-    for step, moment in enumerate(times):
-        scalar = field(1, "loss") + _number(2 << 3 | 5) + struct.pack("<f", 0.5)
-        data = field(1, moment) + field(2, step) + field(5, field(1, scalar))
-        head = struct.pack("<Q", len(data))
-        out += head + struct.pack("<I", masked_crc32c(head)) + data + struct.pack("<I", masked_crc32c(data))
-    return out
-
-
-def tensorboard(folder: Path) -> Path:
-    for name in ("bad", "good"):
-        place = folder / "logs" / name
-        place.mkdir(parents=True)
-        (place / "events.out.tfevents.1").write_bytes(events(1.7e9, 1.7e9 + 1))
-    return folder / "logs"
-
-
-def wandb_file(*payloads: bytes) -> bytes:
-    out = bytearray(b":W&B\xe1\xbe\x00")
-    for payload in payloads:
-        begun = False
-        while not begun or payload:
-            room = 32_768 - len(out) % 32_768
-            if room < 7:
-                out += bytes(room)
-                continue
-            part, payload = payload[: room - 7], payload[room - 7 :]
-            kind = bytes([{(False, True): 1, (False, False): 2, (True, False): 3, (True, True): 4}[begun, not payload]])
-            out += struct.pack("<IH", zlib.crc32(part, zlib.crc32(kind)), len(part)) + kind + part
-            begun = True
-    return bytes(out)
-
-
-def wandb_run(name: str, *more: bytes, start: int = 1_700_000_000) -> bytes:
-    config = field(4, field(1, field(1, "lr") + field(16, "0.1")))
-    run = field(17, field(1, name) + field(8, name) + field(17, field(1, start)) + config)
-    row = field(2, field(1, field(1, "loss") + field(16, "0.5")) + field(1, field(1, "_step") + field(16, "1")))
-    return wandb_file(run, row, *more, field(18, field(2, 5)))
-
-
-def wandb(folder: Path) -> Path:
-    for name in ("bad", "good"):
-        place = folder / "wandb" / f"offline-run-20260101_000000-{name}"
-        (place / "files").mkdir(parents=True)
-        (place / f"run-{name}.wandb").write_bytes(wandb_run(name))
-        (place / "files" / "a.txt").write_text("text")
-    return folder / "wandb"
-
-
-SCHEMA = """
-create table experiments(experiment_id integer, name text, lifecycle_stage text);
-create table runs(run_uuid text, name text, experiment_id integer, start_time bigint, end_time bigint, status text,
-    lifecycle_stage text, source_name text, artifact_uri text);
-create table params(key text, value text, run_uuid text);
-create table metrics(key text, value double, timestamp bigint, run_uuid text, step bigint, is_nan boolean);
-create table tags(key text, value text, run_uuid text);
-insert into experiments values(1, 'digits', 'active');
-"""
-RUN = "insert into runs values('{0}','{0}',1,1700000000000,1700000001000,'FINISHED','active','s','/x');"
-POINTS = (
-    "insert into metrics values('loss', 0.5, 1700000000000, '{0}', 1, 0);insert into params values('lr','1','{0}');"
-)
-
-
-def database(folder: Path, sql: str = "", schema: str = SCHEMA) -> Path:
-    connection = sqlite3.connect(folder / "mlflow.db")
-    connection.executescript(schema + "".join((RUN + POINTS).format(name) for name in ("bad", "good")) + sql)
-    connection.close()
-    return folder / "mlflow.db"
-
-
-SOURCES = {"mlruns": mlruns, "lightning": lightning, "tensorboard": tensorboard, "wandb": wandb, "database": database}
 
 
 # -- damage at random -------------------------------------------------------------------------------------------------
@@ -448,66 +336,6 @@ def test_a_file_of_holes_is_not_read(tmp_path: Path) -> None:
         pytest.skip("no holes in this file system")
 
     assert SourceFiles(tmp_path).refusal(tmp_path / "file") == "it is a sparse file with almost no data"
-
-
-# -- a database and what is beside it ---------------------------------------------------------------------------------
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
-
-
-@pytest.mark.parametrize("is_open", [True, False])
-def test_a_database_in_wal_mode_is_read_whole_and_left_alone(
-    own_folder: Path, imported: Callable[..., Any], is_open: bool
-) -> None:
-    path = database(own_folder)
-    training = sqlite3.connect(path)
-    training.execute("pragma journal_mode = wal")
-    training.executescript(RUN.format("newest"))
-    if not is_open:
-        training.close()
-    before = contents(own_folder)
-
-    result = imported(path)
-
-    assert contents(own_folder) == before
-    assert (len(before) > 1) is is_open
-    training.close()
-    assert (result.exit_code, {run.run_name for run in open_store()}) == (0, {"good", "bad", "newest"})
-
-
-def test_a_change_that_was_interrupted_is_undone_in_a_copy_only(own_folder: Path, imported: Callable[..., Any]) -> None:
-    path = database(own_folder)
-    training = sqlite3.connect(path, isolation_level=None)
-    training.executescript(
-        "pragma cache_size = 1; begin; delete from metrics;" + "insert into tags values(1, zeroblob(9999), 1);" * 9
-    )
-    interrupted = contents(own_folder)
-    training.close()
-    for name, data in interrupted.items():
-        (own_folder / name).write_bytes(data)
-    assert "mlflow.db-journal" in interrupted
-
-    result = imported(path)
-
-    assert contents(own_folder) == interrupted
-    assert (result.exit_code, result.said["read"]["points"]) == (0, 2)
-
-
-def test_a_journal_that_names_another_file_removes_nothing(own_folder: Path, imported: Callable[..., Any]) -> None:
-    path = database(own_folder)
-    victim = own_folder / "victim"
-    victim.write_text("precious")
-    name = str(victim).encode()
-    tail = name + struct.pack(">II", len(name), sum(name)) + bytes.fromhex("d9d505f920a163d7")
-    (own_folder / "mlflow.db-journal").write_bytes(bytes.fromhex("d9d505f920a163d7") + bytes(504) + tail)
-
-    result = imported(path)
-
-    assert result.exit_code == 2
-    assert "a change of several databases was interrupted" in result.stderr
-    assert victim.read_text() == "precious"
 
 
 # -- the mechanism ----------------------------------------------------------------------------------------------------

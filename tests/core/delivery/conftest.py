@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from refunc.delivery import settlement as module
+from refunc.delivery import settlement, standing
 from refunc.delivery.backend import Backend
 from refunc.delivery.subscription import Subscription
 from refunc.logging.active.run import ActiveRun
@@ -96,10 +96,11 @@ def other() -> Fake:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_DELAY", 0.001)
-    monkeypatch.setattr(module, "LAST_DELAY", 0.002)
-    monkeypatch.setattr(module, "DOUBTFUL_DELAY", 0.001)
-    monkeypatch.setattr(module, "SUSPECT_DELAY", 0.002)
+    monkeypatch.setattr(standing, "FIRST_DELAY", 0.001)
+    for module in (standing, settlement):
+        monkeypatch.setattr(module, "LAST_DELAY", 0.002)
+    monkeypatch.setattr(settlement, "DOUBTFUL_DELAY", 0.001)
+    monkeypatch.setattr(settlement, "SUSPECT_DELAY", 0.002)
 
 
 @pytest.fixture

@@ -10,17 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixture_types import Calls, Finished
 
 from refunc.delivery import patience
-from refunc.processes import own_process as child
 
 pytestmark = [
     pytest.mark.usefixtures("patient"),
     pytest.mark.skipif(os.name == "nt", reason="stands for applications by scripts of a shell"),
 ]
 
-Calls = Callable[..., list[dict[str, Any]]]
-Finished = Callable[..., tuple[int, str, str]]
 
 TRAINING = """
 log.add_integration(ProbeIntegration())
@@ -143,33 +141,6 @@ def test_it_begins_when_a_process_is_to_be_had_again(finished: Finished, calls: 
     assert int(out) not in {call["pid"] for call in calls()}
 
 
-def test_what_is_started_knows_it_and_tells_nothing_on(finished: Finished) -> None:
-    _, out, _ = finished("""
-        import subprocess
-        from refunc.processes import own_process as child
-        code = "import os; os.write(1, repr([name for name in os.environ if 'REFUNC_CHILD' in name]).encode())"
-        line = child.command("builtins:exec", code)
-        environment = child.environment()
-        print(environment["_REFUNC_CHILD"] == "", subprocess.run(line, env=environment, stdout=-1).stdout)
-    """)
-
-    assert out.split() == ["True", "b'[]'"]
-
-
-def test_it_begins_for_a_training_that_has_ended_meanwhile(tmp_path: Path) -> None:
-    """Python may take longer to begin than such a training lives: then the pipe for its answer has no reader."""
-    answer, answering = os.pipe()
-    os.close(answer)
-    line = child.command("builtins:print", "began")
-
-    done = subprocess.run(
-        line, env=child.environment(answering), pass_fds=(answering,), capture_output=True, text=True, cwd=tmp_path
-    )
-
-    os.close(answering)
-    assert (done.stdout, done.stderr) == ("began\n", "")
-
-
 # -- what a line at exit says of delivery that goes on -----------------------------------------------------------------
 
 
@@ -204,10 +175,3 @@ def test_in_a_container_delivery_goes_on_while_that_runs(monkeypatch: pytest.Mon
     link(4026532208)
     assert "background while this container runs; " in patience._further(True)
     assert patience._further(False) == "Run `refunc sync` to deliver it."
-
-
-@pytest.mark.parametrize("program", ["python", "python3.13", "pypy3", "/opt/x/bin/graalpy", "C:\\py\\pythonw.exe"])
-def test_what_is_taken_for_python(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", program)
-
-    assert child.command("a:b")[0] == program

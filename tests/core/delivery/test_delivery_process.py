@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixture_types import Calls, Finished
 
 from refunc.runs.run import Run
 
 pytestmark = pytest.mark.usefixtures("patient")
 
-Calls = Callable[..., list[dict[str, Any]]]
-Finished = Callable[..., tuple[int, str, str]]
 Script = Callable[..., subprocess.Popen[str]]
 Steps = Callable[[], list[int]]
 Trouble = Callable[[str], list[str]]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixture_types import Calls
 
-Calls = Callable[..., list[dict[str, Any]]]
 Script = Callable[..., subprocess.Popen[str]]
 
 

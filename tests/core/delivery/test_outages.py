@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixture_types import Calls, Finished
 
 from refunc.delivery.sync import sync, targets_of
 from refunc.runs.run import Run
 
 pytestmark = pytest.mark.once
 
-Calls = Callable[..., list[dict[str, Any]]]
-Finished = Callable[..., tuple[int, str, str]]
 Script = Callable[..., subprocess.Popen[str]]
 Steps = Callable[[], list[int]]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Calls = Callable[..., list[dict[str, Any]]]
-Finished = Callable[..., tuple[int, str, str]]
+from tests.fixture_types import Calls, Finished
+
 Script = Callable[..., subprocess.Popen[str]]
 
 

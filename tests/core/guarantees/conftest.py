@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
+
+from refunc.logging import ExperimentTracker, MLLogger
 
 #: Quiet loggers, since no test here is about the console.
 PRELUDE = """
@@ -32,3 +34,12 @@ def prelude() -> str:
 def parent(finished: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
     """Run Python code that has children to its end; see `finished`."""
     return partial(finished, prelude=WITH_CHILDREN)
+
+
+@pytest.fixture
+def tracker() -> Iterator[ExperimentTracker]:
+    """Give a tracker of a run that is open, with a quiet logger."""
+    tracker = ExperimentTracker("e", logger=MLLogger("quiet", "CRITICAL"))
+    tracker.start_run()
+    yield tracker
+    tracker.end_run()

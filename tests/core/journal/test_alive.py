@@ -5,67 +5,25 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.core.conftest import Process
 
 from refunc.journal import alive
 from refunc.journal.alive import life_of
 from refunc.journal.codec import encode_line
-from refunc.processes.opener import Opener, began_of, facts_of_this_process, holders_of
+from refunc.processes.opener import Opener, facts_of_this_process
 
 pytestmark = [
     pytest.mark.once,
     pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="elsewhere processes cannot be asked"),
 ]
 
-#: Holds the locks on the files that it is told of, until its stdin ends. Opened for reading: that is enough.
-_HOLDER = """
-import fcntl, os, sys
-for line in sys.stdin:
-    fcntl.flock(os.open(line[:-1], os.O_RDONLY), fcntl.LOCK_EX)
-    print("held", flush=True)
-"""
 DAY = 86_400.0
-
-
-class Process:
-    """A process that lives until the test ends, or `end` is called."""
-
-    def __init__(self, *before: str) -> None:
-        self.popen = subprocess.Popen(
-            [*before, sys.executable, "-c", _HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self.began = began_of(self.popen.pid)
-
-    def hold(self, path: Path) -> None:
-        assert self.popen.stdin
-        assert self.popen.stdout
-        self.popen.stdin.write(f"{path}\n")
-        self.popen.stdin.flush()
-        assert self.popen.stdout.readline() == "held\n"
-
-    def end(self) -> None:
-        self.popen.communicate()
-
-
-@pytest.fixture
-def process() -> Iterator[Callable[..., Process]]:
-    """Start a process; see `Process`."""
-    started: list[Process] = []
-
-    def start(*before: str) -> Process:
-        started.append(Process(*before))
-        return started[-1]
-
-    yield start
-    for each in started:
-        each.end()
 
 
 def make(folder: Path, opener: Process, *, silent: float = 0.0, host: str | None = None, **facts: Any) -> Path:
@@ -182,12 +140,3 @@ def test_a_pipe_in_the_place_of_run_json_is_not_waited_for(tmp_path: Path) -> No
     os.mkfifo(tmp_path / "run.json")
 
     assert life_of(tmp_path).is_held is False
-
-
-def test_who_holds_a_lock_is_seen(process: Callable[..., Process], tmp_path: Path) -> None:
-    (path := tmp_path / "file").touch()
-    holder = process()
-    before = holders_of(path.stat())
-    holder.hold(path)
-
-    assert (before, holders_of(path.stat())) == ([], [holder.popen.pid])

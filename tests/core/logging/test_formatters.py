@@ -9,72 +9,24 @@ import logging.config
 import os
 import pathlib
 import re
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.core.logging.log_records import WHEN, log_lines, record
 
 from refunc.logging import MLLogger
 from refunc.logging.formatters import ColoredFormatter, JSONFormatter, MLFormatter
-from refunc.logging.formatters.fields import Fields, carry
+from refunc.logging.formatters.fields import Fields
 from refunc.logging.levels import LogLevel
 
 GOLDEN = pathlib.Path(__file__).parent / "golden"
-WHEN = 1_705_314_645.123  # 2024-01-15 10:30:45.123 UTC
 
 
 @pytest.fixture(autouse=True)
 def utc(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "localtime", time.gmtime)
-
-
-def record(
-    level: int = logging.INFO, msg: object = "message", *args: object, fields: Any = None, **attributes: Any
-) -> logging.LogRecord:
-    made = logging.LogRecord("training", level, __file__, 1, msg, args, None)
-    made.created = WHEN
-    made.__dict__.update(attributes)
-    if fields is not None:
-        carry(made, fields)
-    return made
-
-
-def log_lines() -> list[logging.LogRecord]:
-    """What a day at work looks like: every level, every kind of field, a traceback, an attack."""
-    metrics = {"loss": 0.23412, "accuracy": 0.92, "lr": 1.2e-05, "tokens": 12345, "rate": 81234.5}
-    return [
-        *(record(level, f"a line at {level.name}") for level in LogLevel),
-        record(35, "a level that nobody named"),
-        record(LogLevel.METRIC, "metrics", fields=Fields(metrics=metrics, step=100, epoch=3)),
-        record(LogLevel.METRIC, "later", fields=Fields(metrics={"loss": 0.12, "accuracy": 0.95}, step=200, epoch=3)),
-        record(LogLevel.METRIC, "", fields=Fields(metrics={"loss": float("nan"), "best": float("-inf")}, step=12345)),
-        record(
-            logging.INFO,
-            "Training step %d completed",
-            7,
-            fields=Fields(
-                metrics={"loss": 0.0012},
-                tags={"phase": "training", "model": "resnet"},
-                artifacts=("checkpoint.pkl", "plots/loss curve.png"),
-                extra={"gpu_memory": "8.2GB", "batch_time": 0.15, "shape": [8, 3, 224], "note": 'say "hi"'},
-                experiment_id="exp_001",
-                run_id="run_001",
-            ),
-        ),
-        record(logging.DEBUG, "another library's line", path=pathlib.PurePosixPath("/data/x"), tries=1234567),
-        record(
-            logging.WARNING, "two lines\n10:30:45 INFO forged \x1b[31mred\r\x9b\u202e\ud800", fields=Fields(epoch=1)
-        ),
-        record(
-            logging.ERROR,
-            "step failed",
-            exc_text="Traceback (most recent call last):\n  File ...\nValueError: \x1b[2J",
-            stack_info="Stack (most recent call last):\n  File ...",
-        ),
-        record(logging.INFO, "%d of %s", "x"),
-    ]
 
 
 #: Asked for here, because no test sees the shell's own variables.
@@ -103,129 +55,6 @@ def test_lines_are_those_of_the_golden_file(name: str) -> None:
         path.write_bytes(text.encode("utf-8"))
 
     assert text.encode("utf-8") == path.read_bytes()
-
-
-# -- ColoredFormatter
-
-
-def test_layout_is_the_same_with_and_without_color() -> None:
-    plain, bright = ColoredFormatter(colored=False), ColoredFormatter(colored=True)
-
-    for one in log_lines():
-        assert re.sub(r"\x1b\[[0-9;]*m", "", bright.format(one)) == plain.format(one)
-
-
-def test_a_level_name_in_the_message_is_not_colored() -> None:
-    line = ColoredFormatter(colored=True).format(record(logging.INFO, "INFO and ERROR"))
-
-    assert line.endswith("  INFO and ERROR")
-
-
-def test_every_color_is_reset() -> None:
-    for one in log_lines():
-        line = ColoredFormatter(colored=True).format(one)
-        sequences = re.findall(r"\x1b\[([0-9;]*)m", line)
-
-        assert sequences.count("0") == len([code for code in sequences if code != "0"])
-        assert sequences[-1] == "0"
-
-
-def test_messages_stand_in_one_column_whatever_the_level() -> None:
-    formatter = ColoredFormatter(colored=False)
-
-    assert len({formatter.format(record(level, "here")).index("here") for level in LogLevel}) == 1
-
-
-def test_metrics_of_short_messages_stand_in_one_column() -> None:
-    formatter = ColoredFormatter(colored=False)
-    texts = ["loaded the images", "done", "x" * 41, "done"]
-    lines = [formatter.format(record(logging.INFO, text, fields=Fields(metrics={"loss": 0.5}))) for text in texts]
-
-    first, second, long, last = (line.index("loss=") for line in lines)
-    assert first == second == last < long
-
-
-def test_messages_of_several_loggers_stand_in_one_column() -> None:
-    formatter = ColoredFormatter(colored=False)
-    formatter.format(record(name="data.loader"))
-
-    columns = {formatter.format(record(name=name, msg="here")).index("here") for name in ("a", "data.loader", "train")}
-
-    assert len(columns) == 1
-
-
-@pytest.mark.parametrize(
-    ("option", "missing"),
-    [("show_time", "10:30:45"), ("show_level", "INFO"), ("show_logger", "training"), ("show_metrics", "loss")],
-)
-def test_each_part_can_be_left_out(option: str, missing: str) -> None:
-    one = record(fields=Fields(metrics={"loss": 1.0}))
-
-    assert missing in ColoredFormatter(colored=False).format(one)
-    assert missing not in ColoredFormatter(colored=False, **{option: False}).format(one)
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [
-        (0.0012, "0.0012"),
-        (1.2e-05, "1.2e-05"),
-        (12345, "12,345"),
-        (12345.678, "12,345.7"),
-        (2000.0, "2,000"),
-        (0.123456, "0.1235"),
-        (float("nan"), "nan"),
-        (1e300, "1e+300"),
-        (10**5000, "<int of 16610 bits>"),
-        (True, "True"),
-        ("n/a", "n/a"),
-        (None, "None"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_metrics_are_written_for_reading(value: object, text: str) -> None:
-    line = ColoredFormatter(colored=False).format(record(fields=Fields(metrics={"m": value})))
-
-    assert line.endswith(f"  m={text}")
-
-
-def test_a_line_shows_a_bounded_number_of_fields_of_bounded_length() -> None:
-    extra = {f"key{i}": "x" * 10_000 for i in range(1000)}
-
-    line = ColoredFormatter(colored=False).format(record(fields=Fields(extra=extra)))
-
-    assert len(line) < 6000
-    assert line.endswith("more=968")
-
-
-def test_colors_follow_the_environment_when_nobody_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FORCE_COLOR", "1")
-
-    assert "\x1b[" in ColoredFormatter().format(record())
-
-
-def test_the_traceback_is_whole() -> None:
-    try:
-        try:
-            raise KeyError("first")
-        except KeyError as error:
-            raise ValueError("second\nwith two lines") from error
-    except ValueError:
-        one = record(logging.ERROR, exc_info=sys.exc_info())
-
-    for formatter in (ColoredFormatter(colored=True), MLFormatter()):
-        text = formatter.format(one)
-
-        assert "KeyError: 'first'" in text
-        assert "The above exception was the direct cause" in text
-        assert text.rstrip().endswith("with two lines")
-        assert all(line.startswith("    ") for line in text.splitlines()[1:])
-
-
-def test_arguments_that_do_not_fit_are_shown_beside_the_message() -> None:
-    line = ColoredFormatter(colored=False).format(record(logging.INFO, "%d of %s", "x"))
-
-    assert line.endswith("%d of %s  (arguments: ('x',))")
 
 
 # -- JSONFormatter

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from refunc.journal.record import Metrics
 from refunc.logging import ExperimentTracker, LogEntry, MLLogger, ProgressTracker, experiment_context
-from refunc.logging.arguments import split_metrics
+from refunc.logging.metrics import split_metrics
 from refunc.runs import Run, open_store
 
 

@@ -33,8 +33,8 @@ BEHAVIOURS = {
 SCRIPT = """
 import logging, os, sys, threading, warnings
 warnings.filterwarnings("ignore", ".*use of fork.*")
-from refunc.logging import AsyncHandler, BufferedHandler, MLLogger; from refunc.logging.handlers import passing
-passing.CALL_WAIT, passing.EXIT_WAIT = 0.1, 0.5
+from refunc.logging import AsyncHandler, BufferedHandler, MLLogger; from refunc.logging.handlers import ends, passing
+passing.CALL_WAIT, ends.EXIT_WAIT = 0.1, 0.5
 
 class Target(logging.Handler):
     def handle(self, record):  # past `handleError`

@@ -14,8 +14,6 @@ from pathlib import Path
 import pytest
 
 from refunc.logging import ExperimentTracker, MLLogger, RunHandler, experiment_context
-from refunc.logging.active.waiting import MAX_BYTES
-from refunc.logging.current import loose_lines
 from refunc.runs import Run, Store, open_store
 
 
@@ -229,57 +227,6 @@ def test_a_data_call_outside_any_run_opens_one_implicit_run_and_says_so_once(
     assert values(only_run()) == [1.0, 2.0]
     shown = capsys.readouterr().err
     assert shown.count("an implicit run was opened: experiments/") == 1
-
-
-def test_lines_before_the_first_run_become_its_head() -> None:
-    logger = MLLogger("early")
-    logger.info("first")
-    logger.metric("second", {"lr": 0.1})
-    assert not Path("experiments").exists()
-
-    logger.log_metrics({"loss": 1.0})
-    logger.flush()
-
-    assert [entry.message for entry in only_run().entries()] == ["run started", "first", "second", "metrics"]
-
-
-def test_only_the_last_thousand_early_lines_are_kept() -> None:
-    logger = MLLogger("chatty")
-    for number in range(1_500):
-        logger.info("line %d", number)
-
-    logger.log_metrics({"loss": 1.0})
-    logger.flush()
-
-    lines = [entry.message for entry in only_run().entries() if entry.level == "INFO"]
-    said, *lines = lines
-    assert said == "500 lines before these are not in the run: too many were logged before it"
-    assert lines == [f"line {number}" for number in range(500, 1_500)]
-
-
-def test_early_lines_are_bounded_in_bytes_too() -> None:
-    logger = MLLogger("wordy")
-    for number in range(300):
-        logger.info("%d %s", number, "x" * (1_000_000 if number == 0 else 60_000))
-
-    assert sum(len(item[3]) for item in loose_lines.items) < MAX_BYTES
-    logger.log_metrics({"loss": 1.0})
-    logger.flush()
-    said, *lines = [entry.message for entry in only_run().entries() if entry.level == "INFO"]
-    assert said.startswith(f"{300 - len(lines)} lines before these")
-    assert 80 < len(lines) < 200
-    assert lines[-1].startswith("299 ")
-
-
-def test_plain_lines_ml_lines_and_steps_open_no_run() -> None:
-    logger = MLLogger("plain")
-
-    logger.error("even an error")
-    logger.result("a result", {"accuracy": 1.0})
-    assert (logger.step(), logger.step(), logger.set_step(100), logger.epoch()) == (1, 2, 100, 1)
-
-    assert not Path("experiments").exists()
-    assert logger.get_experiment_context() is None
 
 
 def test_the_context_is_that_of_the_last_run_after_its_end() -> None:

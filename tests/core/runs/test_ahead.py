@@ -18,8 +18,8 @@ from refunc.journal.codec import encode_lines
 from refunc.runs import Run, Store, open_store
 from refunc.runs import prefetch as ahead
 from refunc.runs import read_on as reading
-from refunc.runs.index import file as index
-from refunc.runs.index.file import index_of
+from refunc.runs.index import database
+from refunc.runs.index.file import Index, index_of
 from refunc.runs.prefetch import read_ahead
 
 pytestmark = pytest.mark.once
@@ -206,18 +206,18 @@ def blocked(cache: Path, store: Store, patch: pytest.MonkeyPatch) -> None:
 
 
 def read_only(cache: Path, store: Store, patch: pytest.MonkeyPatch) -> None:
-    connect = index.Index.connect
+    connect = Index.connect
 
     def connect_read_only(index: Any) -> Any:  # modes would not keep root from writing
         connection = connect(index)
         connection.execute("PRAGMA query_only = 1")
         return connection
 
-    patch.setattr(index.Index, "connect", connect_read_only)
+    patch.setattr(Index, "connect", connect_read_only)
 
 
 def locked(cache: Path, store: Store, patch: pytest.MonkeyPatch) -> Any:
-    patch.setattr(index, "_PATIENCE", 0.01)
+    patch.setattr(database, "_PATIENCE", 0.01)
     holder = index_of(store.runs()[0].folder).connect()  # type: ignore[union-attr]
     holder.execute("BEGIN IMMEDIATE")
     return holder
@@ -336,7 +336,7 @@ def test_readers_end_when_their_parent_is_killed(store: Store) -> None:
     soon(lambda: all(map(is_gone, pids)))
 
 
-def test_ctrl_c_at_the_terminal_ends_all_at_once(store: Store, tmp_path: Path) -> None:
+def test_ctrl_c_at_the_terminal_ends_all_at_once(store: Store, tmp_path: Path, tools: Any) -> None:
     pytest.importorskip("click")
     pty = pytest.importorskip("pty")
     slow = "import time; from refunc.runs import points_file as points; once = points._texts\n"
@@ -351,13 +351,7 @@ def test_ctrl_c_at_the_terminal_ends_all_at_once(store: Store, tmp_path: Path) -
 
     os.write(terminal, b"\x03")
 
-    said = b""
-    try:
-        while data := os.read(terminal, 4_096):
-            said += data
-    except OSError:  # Linux: the other side is closed
-        pass
-    os.close(terminal)
+    said = tools.shown_on(terminal)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
     assert b"Traceback" not in said
     assert all(map(is_gone, pids))

@@ -16,8 +16,9 @@ import pytest
 
 from refunc.journal.codec import encode_line
 from refunc.runs import Run, open_store
-from refunc.runs.index import file as index
-from refunc.runs.index.file import index_of, index_path
+from refunc.runs.index import database
+from refunc.runs.index.file import index_of
+from refunc.runs.index.location import index_path
 
 WriteRun = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("cache")
@@ -154,7 +155,7 @@ def test_a_locked_file_is_not_waited_for_long(
 ) -> None:
     folder = write_run("run", indexing.metrics(1, 2))
     indexing.check(folder)
-    monkeypatch.setattr(index, "_PATIENCE", 0.05)
+    monkeypatch.setattr(database, "_PATIENCE", 0.05)
     holder = sqlite3.connect(next(iter(cache.iterdir())), isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     with open(folder / "journal" / "main.000000.jsonl", "ab") as file:

@@ -9,7 +9,7 @@ No module that a training script imports imports this package.
     doctor      `refunc doctor`
     export      `refunc export`
     failure     mistakes of a user, and their exit codes
-    finding     the store and the runs that a command line names
+    finding     options of several commands; the store and the runs that a command line names
     folding     `refunc gc --fold`
     gc          `refunc gc`
     importing   `refunc import`

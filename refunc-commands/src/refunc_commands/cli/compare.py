@@ -17,7 +17,7 @@ from refunc.runs.table import flat
 from refunc.values.goals import MIN
 from refunc.values.jsonable import spell_nonfinite
 from refunc.values.quantities import narrow_duration
-from refunc_commands.cli.finding import run_argument, store_option, the_run
+from refunc_commands.cli.finding import json_option, run_argument, store_option, the_run
 from refunc_commands.cli.screen import (
     BEST,
     BEST_NOTES,
@@ -47,7 +47,7 @@ Examples:
 @click.command(short_help="Show runs side by side.", epilog=_EXAMPLES)
 @run_argument(nargs=-1, required=True)
 @click.option("--diff", "only_different", is_flag=True, help="Only params, tags and results that differ.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option()
 @store_option
 @click.pass_context
 def compare(ctx: click.Context, runs: tuple[str, ...], only_different: bool, as_json: bool, store: str | None) -> None:

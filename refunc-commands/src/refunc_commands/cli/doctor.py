@@ -9,7 +9,7 @@ import click
 from rich.text import Text
 
 from refunc_commands.cli.failure import Number
-from refunc_commands.cli.finding import store_option, the_store
+from refunc_commands.cli.finding import json_option, store_option, the_store
 from refunc_commands.cli.screen import INDENT, print_json, print_lines, shown, stdout_on_stderr, window_width
 from refunc_commands.upkeep.checks import Finding, examine
 
@@ -27,7 +27,7 @@ Examples:
     "--runs", "count", type=Number(0), default=20, show_default=True, metavar="N", help="Check the newest N runs."
 )
 @click.option("--all-runs", is_flag=True, help="Check all runs of the store; slow if it is large.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option()
 @store_option
 @click.pass_context
 def doctor(ctx: click.Context, /, count: int, all_runs: bool, as_json: bool, store: str | None) -> None:

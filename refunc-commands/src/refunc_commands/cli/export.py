@@ -21,7 +21,15 @@ from refunc.runs.store import Listing
 from refunc.values.printable import printable_line
 from refunc.values.terminal import is_terminal
 from refunc_commands.cli.failure import Failure, Number
-from refunc_commands.cli.finding import metrics_option, output_option, run_argument, store_option, the_run, the_store
+from refunc_commands.cli.finding import (
+    json_option,
+    metrics_option,
+    output_option,
+    run_argument,
+    store_option,
+    the_run,
+    the_store,
+)
 from refunc_commands.cli.screen import error_line, left_out, print_json, print_lines, shown
 
 #: The descriptor of stdout.
@@ -44,7 +52,7 @@ Examples:
     "--entries", is_flag=True, help="Export log entries instead of points: lines, metrics, params and all others."
 )
 @click.option("--max-points", type=Number(FEWEST), metavar="N", help="At most N points of each metric.")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object that describes the file.")
+@json_option("Print a JSON object that describes the file.")
 @store_option
 @click.pass_context
 def export(

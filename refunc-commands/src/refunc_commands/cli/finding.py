@@ -1,4 +1,4 @@
-"""The store and the runs that a command line names."""
+"""Options that several commands have, and the store and the runs that a command line names."""
 
 from __future__ import annotations
 
@@ -34,6 +34,11 @@ def output_option(help: str, default: str | None = None) -> Callable[[_Command],
     """Give a command the option `-o FILE`."""
     given: dict[str, Any] = {"show_default": default is not None, "default": default}
     return click.option("-o", "--output", metavar="FILE", help=help, shell_complete=_path("file"), **given)
+
+
+def json_option(help: str = "Print one JSON object instead.") -> Callable[[_Command], _Command]:
+    """Give a command the option `--json`, passed on as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help)
 
 
 def plugins_option(command: _Command) -> _Command:

@@ -18,7 +18,7 @@ from refunc.runs.store import Store
 from refunc.values.quantities import amount
 from refunc.values.terminal import is_terminal
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.finding import store_option, the_store
+from refunc_commands.cli.finding import json_option, store_option, the_store
 from refunc_commands.cli.folding import fold_runs
 from refunc_commands.cli.moments import age
 from refunc_commands.cli.screen import STATUS_STYLES, ago, error_line, left_out, print_json, print_lines, shown
@@ -58,7 +58,7 @@ class _Done:
 @click.option("--delete", is_flag=True, help="Remove the selection. Without it nothing is removed.")
 @click.option("--dry-run", is_flag=True, help="Only show what --delete or --fold would do.")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option()
 @store_option
 @click.pass_context
 def gc(

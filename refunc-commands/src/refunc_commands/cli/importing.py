@@ -15,7 +15,7 @@ from refunc.runs.store import Store, find_store
 from refunc.values.names import new_id
 from refunc.values.paths import absolute, store_path
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.finding import store_option
+from refunc_commands.cli.finding import json_option, store_option
 from refunc_commands.cli.screen import print_json, print_lines, shown
 from refunc_commands.importing.detection import TRACKERS, Found, find, tracker_of
 from refunc_commands.importing.problems import Problems, SourceError, attempted
@@ -67,7 +67,7 @@ class _Tally:
 @click.option("--again", is_flag=True, help="Import runs again that were imported before.")
 @click.option("--deleted", is_flag=True, help="Also import runs that were deleted in MLflow.")
 @click.option("--dry-run", is_flag=True, help="Only show which runs would be imported.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option()
 @store_option
 @click.pass_context
 def import_command(

@@ -19,7 +19,7 @@ from refunc.runs.run import Run
 from refunc.values.levels import level_number
 from refunc.values.quantities import duration
 from refunc_commands.cli.failure import Number
-from refunc_commands.cli.finding import run_argument, store_option, the_run
+from refunc_commands.cli.finding import json_option, run_argument, store_option, the_run
 from refunc_commands.cli.lines import Lines
 from refunc_commands.cli.moments import parse_moment
 from refunc_commands.cli.screen import error_line
@@ -56,7 +56,7 @@ def _choosing(command: _Command) -> _Command:
         click.option("--level", type=_level, metavar="LEVEL", help="Only this level and above."),
         click.option("--grep", metavar="TEXT", help="Only lines with TEXT in the message or traceback, ignoring case."),
         click.option("--all", "all_kinds", is_flag=True, help="Also metrics, params, tags, artifacts, start and end."),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line instead."),
+        json_option("Print one JSON object per line instead."),
     ):
         command = option(command)
     return store_option(command)

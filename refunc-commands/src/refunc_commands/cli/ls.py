@@ -20,7 +20,7 @@ from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
 from refunc.values.quantities import narrow_duration
 from refunc_commands.cli.failure import Number
-from refunc_commands.cli.finding import store_option, the_store
+from refunc_commands.cli.finding import json_option, store_option, the_store
 from refunc_commands.cli.screen import (
     STATUS_STYLES,
     ago,
@@ -70,7 +70,7 @@ Examples:
 
 
 @click.command(short_help="List the runs.", epilog=_EXAMPLES)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead: all runs, nothing shortened.")
+@json_option("Print one JSON array instead: all runs, nothing shortened.")
 @click.option(
     "-n", "--number", "count", type=Number(1), metavar="N", help="Only the newest N runs; with --sort, the first N."
 )

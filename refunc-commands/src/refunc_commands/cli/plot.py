@@ -15,7 +15,7 @@ from refunc.runs.run import Run
 from refunc.runs.series import FEWEST, Series
 from refunc_commands.cli.chart import COLORS, Curve, chart
 from refunc_commands.cli.failure import Number
-from refunc_commands.cli.finding import metrics_option, run_argument, store_option, the_run
+from refunc_commands.cli.finding import json_option, metrics_option, run_argument, store_option, the_run
 from refunc_commands.cli.screen import number, print_json, print_lines, shown, window_width
 
 #: Columns and lines of a chart if stdout is not a terminal.
@@ -36,7 +36,7 @@ Examples:
 @click.option("--log", is_flag=True, help="A logarithmic y axis.")
 @click.option("--height", type=Number(5, 200), metavar="LINES", help="The height of each chart.")
 @click.option("--max-points", type=Number(FEWEST), metavar="N", help="With --json: at most N points of each curve.")
-@click.option("--json", "as_json", is_flag=True, help="Print all points as JSON instead.")
+@json_option("Print all points as JSON instead.")
 @store_option
 @click.pass_context
 def plot(

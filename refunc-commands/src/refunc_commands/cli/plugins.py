@@ -15,7 +15,7 @@ from refunc.plugins.hooks import hooks_of
 from refunc.plugins.options import OptionFacts, facts_of, type_text
 from refunc.values.jsonable import jsonable
 from refunc.values.secrets import MASK, without_secrets
-from refunc_commands.cli.finding import plugins_option
+from refunc_commands.cli.finding import json_option, plugins_option
 from refunc_commands.cli.new_plugin import new
 from refunc_commands.cli.screen import error_line, print_json, print_lines, shown, stdout_on_stderr
 
@@ -31,7 +31,7 @@ Examples:
 
 
 @click.group("plugins", invoke_without_command=True, short_help="List the plugins, or create one.", epilog=_EXAMPLES)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead.")
+@json_option("Print one JSON array instead.")
 @plugins_option
 @click.pass_context
 def plugins(ctx: click.Context, as_json: bool, places: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from rich.text import Text
 from refunc.runs.entries_file import whole_file
 from refunc.values.quantities import amount
 from refunc_commands.cli.failure import Number
-from refunc_commands.cli.finding import output_option, run_argument, store_option, the_run
+from refunc_commands.cli.finding import json_option, output_option, run_argument, store_option, the_run
 from refunc_commands.cli.screen import print_json, print_lines, shown
 from refunc_commands.report.content import MAX_POINTS, content_of
 from refunc_commands.report.page import page
@@ -36,7 +36,7 @@ Examples:
     metavar="N",
     help="Draw at most N points in total.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object that describes the file.")
+@json_option("Print a JSON object that describes the file.")
 @store_option
 @click.pass_context
 def report(

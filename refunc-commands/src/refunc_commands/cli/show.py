@@ -19,7 +19,7 @@ from refunc.runs.summary import MetricSummary
 from refunc.runs.table import flat
 from refunc.values.printable import printable
 from refunc.values.quantities import amount, duration
-from refunc_commands.cli.finding import run_argument, store_option, the_run
+from refunc_commands.cli.finding import json_option, run_argument, store_option, the_run
 from refunc_commands.cli.screen import (
     BEST,
     BEST_NOTES,
@@ -49,7 +49,7 @@ Examples:
 
 @click.command(short_help="Show one run.", epilog=_EXAMPLES)
 @run_argument()
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
+@json_option()
 @store_option
 @click.pass_context
 def show(ctx: click.Context, run: str, as_json: bool, store: str | None) -> None:

@@ -25,7 +25,7 @@ from refunc.runs.run import Run
 from refunc.runs.store import Listing
 from refunc.runs.unreadable import Faults
 from refunc.values.secrets import without_secrets
-from refunc_commands.cli.finding import plugins_option, run_argument, store_option, the_run, the_store
+from refunc_commands.cli.finding import json_option, plugins_option, run_argument, store_option, the_run, the_store
 from refunc_commands.cli.live_line import LiveLine, live_line
 from refunc_commands.cli.next_step import next_steps
 from refunc_commands.cli.screen import error_line, left_out, print_json, print_lines, shown
@@ -64,7 +64,7 @@ def _seconds(ctx: click.Context, option: click.Parameter, value: float) -> float
 @click.option(
     "--to", "names", multiple=True, metavar="PLUGIN", help="Deliver to this plugin with your own settings; repeatable."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON array instead.")
+@json_option("Print one JSON array instead.")
 @plugins_option
 @store_option
 @click.pass_context

@@ -19,6 +19,8 @@ needed, and the source is not changed.
     tensorboard   TensorBoard's event files
     transfer      writing an imported run
     wandb         W&B's run folders
+    wandb_output  the output of programs in W&B's files
+    wandb_values  the values in W&B's files
     wire          the wire format of protocol buffers
     yaml_files    YAML as MLflow and Lightning write it
 """

@@ -22,7 +22,7 @@ from refunc.journal.kinds import UNREADABLE
 from refunc.outlets.replaced import REMOVAL, passage
 from refunc.runs.ending import end_status
 from refunc.runs.errors import RunFormatError
-from refunc.runs.index.file import index_path
+from refunc.runs.index.location import index_path
 from refunc.runs.run import Run, read_birth
 from refunc.runs.store import Store
 from refunc.runs.unreadable import containing

@@ -18,6 +18,7 @@ Live delivery, delivery after an outage and `refunc sync` after a crash are the 
     process       the delivery process
     share         the records of a run of several processes that are delivered
     settlement    deciding by a call's error what happens to its records
+    standing      whether delivery goes on, waits or is abandoned
     subscription  one run for one integration: windows and retries
     sync          `refunc sync`: runs at rest
     trouble       warning a training of delivery problems, once

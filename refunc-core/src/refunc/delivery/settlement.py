@@ -8,32 +8,25 @@ nothing else is left. If nothing succeeds, all wait in their order.
 
 from __future__ import annotations
 
-import random
-import time
 from pathlib import Path
 
 import attrs
 
 from refunc.delivery.backend import Backend
-from refunc.delivery.cursor import Cursor
 from refunc.delivery.custody import Custody
 from refunc.delivery.dead_letters import DeadLetters
 from refunc.delivery.feed import Feed
+from refunc.delivery.standing import LAST_DELAY, Standing
 from refunc.delivery.window import TRIES, Call, Window
-from refunc.outlets.backoff import Backoff
 from refunc.outlets.foreign import own_logger
 from refunc.plugins.errors import HookError
 from refunc.plugins.hooks import RUN_END, RUN_START
 from refunc.plugins.judgement import Judgement, judge
 
-#: Seconds before the first repetition of a call, and the most; the time doubles between them, with jitter.
-FIRST_DELAY, LAST_DELAY = 0.5, 30.0
 #: Seconds before the first repetition of a call that failed for an unknown reason; it doubles.
 UNKNOWN_DELAY = 0.1
 #: Seconds between two calls to a backend that refuses the credentials.
 PAUSE = 30.0
-#: The most seconds that a backend is left alone at its own request.
-LONGEST_AFTER = 60.0
 #: The most tries of a record that fails as in an outage while others succeed, and the seconds between them.
 DOUBTFUL_TRIES, DOUBTFUL_DELAY = 3, 0.2
 #: Calls that are tried in a row in a lasting outage, to see whether one succeeds: as many as it takes to halve a window
@@ -49,71 +42,22 @@ QUARANTINE = 10
 report = own_logger("refunc.delivery")
 
 
-class Settlement:
+class Settlement(Standing):
     """One run's calls for one integration. Runs on the integration's courier thread, except `say_stuck`."""
 
     def __init__(self, folder: Path, name: str, custody: Custody, feed: Feed, letters: DeadLetters) -> None:
+        super().__init__(name, custody)
         #: How many calls were settled; read by any thread to measure progress.
         self.settled = 0
         self.window = Window()
-        self.retry_at = 0.0
-        self.is_abandoned = False
         self._folder = folder
-        self._name = name
-        self._custody = custody
         self._feed = feed
         self._letters = letters
-        self._backoff = Backoff(FIRST_DELAY, LAST_DELAY)
         self._dead_in_row = 0
         #: Calls that failed as in an outage since one succeeded, or since the last wait.
         self._tried = 0
         #: Records that were set aside without a success since.
         self._guesses = 0
-
-    @property
-    def cursor(self) -> Cursor:
-        """The progress of delivery."""
-        return self._custody.cursor
-
-    # -- states ------------------------------------------------------------------------------------------------------
-
-    def fail(
-        self,
-        error: BaseException | str,
-        *,
-        after: float | None = None,
-        at_most: float | None = None,
-        state: str = "retrying",
-    ) -> None:
-        """Note *error* and try again later: *after* so many seconds, or by the back-off, up to *at_most*."""
-        delay = self._backoff.failed(at_most=at_most)
-        # Full jitter would often ask a struggling server at once; half of it spreads clients as well.
-        jitter = random.uniform(0.5, 1.0)  # noqa: S311  # not a secret
-        pause = min(after, LONGEST_AFTER) if after is not None else delay * jitter
-        self.retry_at = time.monotonic() + max(0.0, pause)
-        self.cursor.note(error)
-        if self.cursor.state != state:
-            report.warning("%s: %s: %s", self._name, state, self.cursor.last_error)
-        self.cursor.state = state
-        self._custody.save()
-
-    def abandon(self, error: BaseException | str) -> None:
-        """Leave the rest to a later `refunc sync`."""
-        self.cursor.note(error)
-        self.cursor.state = "quarantined"
-        self.is_abandoned = True
-        report.error(
-            "%s: delivery is stopped until this is fixed and `refunc sync` is run: %s",
-            self._name,
-            self.cursor.last_error,
-        )
-        self._custody.save()
-
-    def say_stuck(self, seconds: float) -> None:
-        """Report that a hook has not returned for *seconds*; called by another thread."""
-        self.cursor.state = "stuck"
-        self.cursor.note(f"a hook has not returned for {seconds:.0f} s")
-        self._custody.save()
 
     # -- windows -----------------------------------------------------------------------------------------------------
 
@@ -294,11 +238,7 @@ class Settlement:
 
     def _settled(self) -> None:
         self.settled += 1
-        self._backoff.reset()
-        self.retry_at = 0.0
-        if self.cursor.state != "ok":
-            report.debug("%s: delivering again", self._name)
-            self.cursor.state = "ok"
+        self.recover()
 
     def _done_with(self, call: Call, *, is_taken: bool = True) -> None:
         self._settled()

@@ -8,6 +8,7 @@ it is first used (PEP 562). That includes the integrations of the installed plug
 
     active          the runs that this process writes to
     arguments       the arguments of a call as fields of a record
+    artifact_calls  the part of a logger that keeps files with a run
     artifacts       copying artifacts into the run
     banner          the lines at a run's start and end
     bars            progress bars
@@ -27,6 +28,8 @@ it is first used (PEP 562). That includes the integrations of the installed plug
     lines           log lines
     logfiles        log files
     logger          MLLogger
+    messages        the text of a line
+    metrics         the metrics of a call
     named           the loggers of this process by name
     notices         refunc's own warnings, each once
     own_runs        the part of a logger that starts and ends runs

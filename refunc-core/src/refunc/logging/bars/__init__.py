@@ -10,4 +10,5 @@ Progress: bars on a terminal and in a notebook, lines elsewhere, and sharing the
     notebook         bars in notebooks without ipywidgets
     pace             when progress is written as a line
     shared_terminal  other output above the bars
+    texts            progress in words
 """

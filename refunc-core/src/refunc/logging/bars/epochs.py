@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from refunc.logging.active.bests import Bests
 from refunc.logging.active.place import position
-from refunc.logging.arguments import split_metrics
 from refunc.logging.bars import drawing
 from refunc.logging.bars.arguments import checked_total, counted, shown_metrics
 from refunc.logging.bars.bar import Bar
 from refunc.logging.bars.loops import ProgressTracker, logger_or_default
+from refunc.logging.metrics import split_metrics
 from refunc.values.jsonable import number
 from refunc.values.quantities import duration
 

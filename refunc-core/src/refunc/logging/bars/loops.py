@@ -18,7 +18,7 @@ from refunc.logging.bars import drawing
 from refunc.logging.bars.arguments import MOST, checked_total, counted, shown_metrics
 from refunc.logging.bars.bar import Bar
 from refunc.logging.bars.pace import Pace
-from refunc.values.quantities import duration, figure
+from refunc.logging.bars.texts import finished_text, reached_text
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -218,22 +218,11 @@ class ProgressTracker:
         return max(-MOST, min(MOST, self.completed))
 
     def _status(self) -> str:
-        """Return `Training: 450/1000 (45 %), 350 it/s, 2 s left`."""
-        completed = self._shown_count
-        parts = [_count(completed)]
-        rate = self.rate
-        if self.total:
-            parts[0] += f"/{_count(self.total)} ({_count(round(100 * completed / self.total))} %)"
-        if rate > 0:
-            parts.append(_rate(rate, self.unit))
-            if self.total and self.total > completed:
-                parts.append(f"{duration((self.total - completed) / rate)} left")
-        return self._labelled(", ".join(parts))
+        return self._labelled(reached_text(self._shown_count, self.total, self.rate, self.unit))
 
     def _last_line(self) -> None:
-        of_total = "" if self.total is None else f"/{_count(self.total)}"
-        rate = f", {_rate(self.rate, self.unit)}" if self.rate > 0 else ""
-        self._say(self._labelled(f"{_count(self._shown_count)}{of_total} in {duration(self.elapsed)}{rate}"))
+        said = finished_text(self._shown_count, self.total, self.rate, self.unit, self.elapsed)
+        self._say(self._labelled(said))
 
     def _labelled(self, text: str) -> str:
         return f"{self.description}: {text}" if self.description else text
@@ -293,16 +282,6 @@ def _default() -> Callable[[], MLLogger]:
     from refunc.logging.shared_loggers import default_logger
 
     return default_logger
-
-
-def _rate(rate: float, unit: str) -> str:
-    if rate < 1:
-        return f"{duration(1 / rate)}/{unit}"
-    return f"{figure(round(rate) if 1000 <= rate < 1e15 else rate)} {unit}/s"
-
-
-def _count(number: float) -> str:
-    return f"{number:.10g}"
 
 
 def _length(iterable: Iterable[Any]) -> float | None:

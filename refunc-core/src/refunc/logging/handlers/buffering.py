@@ -8,7 +8,9 @@ from collections import deque
 from collections.abc import Iterable
 from itertools import count
 
-from refunc.logging.handlers.passing import HandlerQueue, Origin, forget_in_children, is_in_target, origin, postpone
+from refunc.logging.handlers.ends import forget_in_children
+from refunc.logging.handlers.origin import Origin, is_in_target, origin, postpone
+from refunc.logging.handlers.passing import HandlerQueue
 from refunc.logging.handlers.wrapper import Wrapper
 
 

@@ -4,9 +4,6 @@ The queue of records for the targets of an AsyncHandler, and the thread that emp
 Each queue has a thread of its own, named `refunc-handlers`, so that a target that hangs delays only itself. While that
 thread runs, no other thread calls a target, so a thread that waits for it (`flush`, ERROR, a full buffer, the exit) can
 give up. Records are passed on in the call only if no thread can run, as at interpreter shutdown.
-
-A target must not get its own lines back, or it would log for ever. A record knows the wrappers that it passed through,
-and so do lines that are logged in this thread while it is passed on (`Origin`); see `wrapper.py`.
 """
 
 from __future__ import annotations
@@ -19,90 +16,18 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
+from refunc.logging.handlers.ends import finish_at_exit, seconds_left
+from refunc.logging.handlers.origin import Origin, is_in_target, origin
 from refunc.outlets import pump
 from refunc.outlets.count import Count
 from refunc.processes import lifetime
-from refunc.processes.forks import at_fork
 
 THREAD = "refunc-handlers"
 
 #: Seconds that a call waits for a target that takes no record in that time.
 CALL_WAIT = 1.0
-#: Seconds that exit waits for all targets together.
-EXIT_WAIT = 10.0
-_LEAST_WAIT = 0.05
-
-#: The time at which exit stops waiting, by `time.monotonic`; 0 before it has begun.
-exit_deadline = 0.0
-
-
-class Origin(NamedTuple):
-    """
-    The origin of a record: the wrappers it passed through, and how many lines in a row targets logged about each
-    other.
-    """
-
-    wrappers: tuple[object, ...] = ()
-    generation: int = 0
-
-
-class _Here(threading.local):
-    """The record that this thread is passing on."""
-
-    origin = Origin()
-    in_target = False
-
-    def __init__(self) -> None:
-        self.postponed: list[Callable[[], None]] = []
-
-
-_here = _Here()
-
-
-def origin() -> Origin:
-    """Return the origin of records that this thread logs, or passes on, now."""
-    here = _here.origin
-    return here._replace(generation=here.generation + 1) if _here.in_target else here
-
-
-def is_in_target() -> bool:
-    """
-    Whether a target is being called in this thread.
-
-    It may hold locks, so records for other wrappers' targets have to wait: those may hold locks too, and log.
-    """
-    return _here.in_target
-
-
-def passing_through(wrapper: object, before: Origin, call: Callable[[], object]) -> None:
-    """Run *call*; lines that this thread logs in it count as passed through *wrapper* and those *before* it."""
-    outer, was_in_target = _here.origin, _here.in_target
-    try:
-        _here.in_target = False
-        _here.origin = Origin((*before.wrappers, wrapper), before.generation)
-        call()
-    finally:
-        _here.origin, _here.in_target = outer, was_in_target
-
-
-def in_target(call: Callable[[], object]) -> None:
-    """Make a *call* of a target, and then the calls that were postponed."""
-    was_in_target = _here.in_target
-    try:
-        _here.in_target = True
-        call()
-    finally:
-        _here.in_target = was_in_target
-        while _here.postponed and not was_in_target:
-            _here.postponed.pop(0)()
-
-
-def postpone(call: Callable[[], None]) -> None:
-    """Make *call* once, after the target's call that this thread is in."""
-    if call not in _here.postponed:
-        _here.postponed.append(call)
 
 
 class Wrapper(Protocol):
@@ -230,7 +155,7 @@ class HandlerQueue:
     def _start(self) -> bool:
         if self._runs():  # another call started it meanwhile
             return True
-        forget_in_children(self)
+        finish_at_exit(self)
         self._thread = threading.Thread(target=self._run, name=THREAD, daemon=True)
         return lifetime.start(self._thread)
 
@@ -332,7 +257,7 @@ class HandlerQueue:
         self._notify()
 
         def finish() -> None:
-            if not mark.pending.acquire(timeout=max(_LEAST_WAIT, exit_deadline - time.monotonic())):
+            if not mark.pending.acquire(timeout=seconds_left()):
                 self._give_up(wrapper)
 
         return finish
@@ -352,49 +277,3 @@ class HandlerQueue:
     def after_fork_in_child(self) -> None:
         """Forget the parent's records and thread."""
         self._reset()
-
-
-class _Forgetful(Protocol):
-    def after_fork_in_child(self) -> None: ...
-
-
-_remembered: dict[int, weakref.ref[_Forgetful]] = {}
-_is_hooked = False
-
-
-def forget_in_children(holder: _Forgetful) -> None:
-    """Call `holder.after_fork_in_child()` in forked children; a queue is also finished at exit."""
-    global _is_hooked
-    key = id(holder)
-    _remembered[key] = weakref.ref(holder, lambda _: _remembered.pop(key, None))
-    if not _is_hooked:
-        _is_hooked = True
-        pump.behind_files.append(_finish_all)
-        at_fork(after_in_child=_after_fork_in_child)
-
-
-def _holders() -> list[_Forgetful]:
-    return [holder for reference in tuple(_remembered.values()) if (holder := reference()) is not None]
-
-
-def _finish_all() -> None:
-    """
-    Wait for all targets at exit. Ctrl-C ends the waiting: `at_exit` calls this again, which then waits for
-    nothing.
-    """
-    global exit_deadline
-    exit_deadline = exit_deadline or time.monotonic() + EXIT_WAIT
-    try:
-        for wait in [holder.hurry() for holder in _holders() if isinstance(holder, HandlerQueue)]:
-            wait()
-    except KeyboardInterrupt:
-        exit_deadline = time.monotonic()
-        raise
-
-
-def _after_fork_in_child() -> None:
-    global exit_deadline
-    exit_deadline = 0.0
-    _here.origin, _here.in_target, _here.postponed = Origin(), False, []
-    for holder in _holders():
-        holder.after_fork_in_child()

@@ -8,13 +8,14 @@ from time import time
 
 from refunc.journal import kinds
 from refunc.logging import current
-from refunc.logging.arguments import known, split_metrics
+from refunc.logging.arguments import known
 from refunc.logging.formatters.fields import fields_of, is_own
 from refunc.logging.formatters.tracebacks import exc_info_of, trace_text
 from refunc.logging.handlers.capture import Capture, Captured, leads_to
 from refunc.logging.handlers.unseen import handlers_on_the_way, show_unseen, shows
 from refunc.logging.handlers.wrapper import NoLock
 from refunc.logging.levels import level_number
+from refunc.logging.metrics import split_metrics
 from refunc.logging.shared_loggers import get_logger
 from refunc.values.jsonable import excerpt, jsonable_mapping, text
 

@@ -2,7 +2,7 @@
 The base of AsyncHandler and BufferedHandler, which pass records on to other handlers.
 
 No record reaches a wrapper twice: it knows the wrappers that it passed through, and lines that a target logs while it
-handles a record count as passed through the same ones (`passing.Origin`). A line that a target logs about another
+handles a record count as passed through the same ones (`origin.Origin`). A line that a target logs about another
 target's line reaches no wrapper at all. So no target gets its own lines, and targets never call each other for ever,
 however handlers are combined.
 """
@@ -13,7 +13,7 @@ import logging
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
-from refunc.logging.handlers.passing import Origin, in_target, origin, passing_through
+from refunc.logging.handlers.origin import Origin, in_target, origin, passing_through
 from refunc.logging.handlers.unseen import show_unseen, shows
 from refunc.logging.levels import level_number
 from refunc.logging.notices import report

@@ -8,11 +8,9 @@ logger of the same name, to the console and to any other handlers there or on th
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
-from os import PathLike
+from collections.abc import Mapping
 from time import time
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 from refunc.journal.kinds import LOG
 from refunc.logging import current
@@ -22,17 +20,17 @@ from refunc.logging.arguments import (
     artifact_texts,
     as_given,
     meant_payload,
-    merged_apart,
-    merged_text,
     named_values,
-    split_metrics,
     tag_texts,
     with_payload,
 )
 from refunc.logging.formatters.fields import EMPTY, Fields
 from refunc.logging.formatters.tracebacks import exc_info_of, is_true, stack_text, trace_text
 from refunc.logging.lines.emission import Emission
+from refunc.logging.lines.line_fields import LineFields, line_fields, unknown_field
 from refunc.logging.lines.records import caller_at, caller_outside, known_sources, source_of
+from refunc.logging.messages import merged_apart, merged_text
+from refunc.logging.metrics import split_metrics
 from refunc.values.jsonable import UNCHANGING, is_mapping, is_unchanging, jsonable_mapping
 from refunc.values.levels import (
     CRITICAL,
@@ -56,34 +54,10 @@ if TYPE_CHECKING:
     from refunc.logging.active.aside import Aside
     from refunc.logging.active.nowhere import Nowhere
 
-    _ExcInfo = (
-        bool
-        | BaseException
-        | tuple[type[BaseException], BaseException, TracebackType | None]
-        | tuple[None, None, None]
-        | None
-    )
     _Values = Mapping[str, Any] | None
 
 
 _NO_MESSAGE = object()
-
-
-class LineFields(TypedDict, total=False):
-    """
-    The keywords of every line method, besides its message, metrics and extra.
-
-    Collecting keywords in a dict and passing it on takes Python longer than the rest of a line. So the common fields
-    are parameters of each method, and only these few are collected.
-    """
-
-    tags: Mapping[str, Any] | None
-    artifacts: Sequence[str | PathLike[str]] | None
-    step: float | None
-    epoch: float | None
-    exc_info: _ExcInfo
-    stack_info: bool
-    stacklevel: int
 
 
 #: `Fields(…)` at a third of its cost.
@@ -238,9 +212,9 @@ class Lines(Emission):
         texts = names = step = epoch = error = trace = stack = None
         if fields:
             try:
-                tags, artifacts, step, epoch, exc_info, stack_info, stacklevel = _line_fields(**fields)
+                tags, artifacts, step, epoch, exc_info, stack_info, stacklevel = line_fields(**fields)
             except TypeError:
-                raise _unknown(fields) from None
+                raise unknown_field(fields) from None
             if type(stacklevel) is not int or stacklevel != 1:
                 frame = caller_at(stacklevel)
             texts = None if tags is None else tag_texts(tags)
@@ -290,20 +264,6 @@ class Lines(Emission):
             self._emit(level, message, frame, error, stack, moment, said, given)
 
 
-def _line_fields(
-    *,
-    tags: Any = None,
-    artifacts: Any = None,
-    step: Any = None,
-    epoch: Any = None,
-    exc_info: Any = None,
-    stack_info: Any = False,
-    stacklevel: Any = 1,
-) -> tuple[Any, ...]:
-    """Return the fields of a line in this order. Raises TypeError for any other name."""
-    return tags, artifacts, step, epoch, exc_info, stack_info, stacklevel
-
-
 def _number_of(level: int | str, msg: object) -> int:
     """
     Return the number of a level; raises TypeError if the call does not log a line, as with other libraries'
@@ -314,13 +274,4 @@ def _number_of(level: int | str, msg: object) -> int:
     raise TypeError(
         'log takes a level and a message: log("INFO", "text"), or info("text"). '
         'Metrics are recorded by log_metrics({"loss": 0.5}, step=3).'
-    )
-
-
-def _unknown(fields: Mapping[str, Any]) -> TypeError:
-    """Return the error that names those of *fields* that a line does not take."""
-    known = LineFields.__annotations__
-    wrong = ", ".join(repr(name) for name in fields if name not in known)
-    return TypeError(
-        f"a line does not take {wrong}. Allowed: metrics, extra, {', '.join(known)}; put all else into extra={{...}}."
     )

@@ -4,90 +4,33 @@ The index: the contents of a store's runs in one SQLite file outside of the stor
 It is derived data, and may be deleted at any time: missing or damaged parts, or those of another version, are rebuilt
 by the next reader. For each run it has the state of the files that were read, so a changed run is read on or again.
 Readers neither wait for it nor fail because of it: if it cannot be used, the journals are read.
-
-A cache belongs to one user: its file has the mode 0600, in a folder that only the user can write to.
-The folder is `REFUNC_CACHE` (and in it `user-<number>` if that folder is shared), else `refunc` in `XDG_CACHE_HOME`,
-else in `~/.cache`. `REFUNC_CACHE=off` disables it.
 """
 
 from __future__ import annotations
 
-import errno
-import hashlib
 import os
 import sqlite3
-import stat
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 import msgspec
 
-from refunc.outlets.file import own_only
 from refunc.runs.gathered import Content, Signature, Stale, WriterContent
 from refunc.runs.index import points
+from refunc.runs.index.database import Database, transaction
+from refunc.runs.index.location import index_path
 from refunc.runs.index.writer_row import Damaged, Head
 from refunc.runs.summary import Statistics
-from refunc.values import settings
-from refunc.values.paths import absolute
 
-#: If the file has another version, it is rebuilt.
-VERSION: Final = 3
-#: Seconds to wait for a lock; then the journals are read instead.
-_PATIENCE: Final = 2.0
 #: The most ranges of record numbers; a journal with more gaps is read again each time.
 _MOST_RANGES: Final = 200
-
-_TABLES: Final = f"""
-PRAGMA journal_mode = WAL;
-BEGIN IMMEDIATE;
-CREATE TABLE IF NOT EXISTS store (path BLOB);
-CREATE TABLE IF NOT EXISTS ending (folder BLOB PRIMARY KEY, signature BLOB, ending BLOB) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS run (
-    id INTEGER PRIMARY KEY AUTOINCREMENT,
-    folder BLOB UNIQUE, generation INTEGER, signature BLOB, whole INTEGER, head BLOB
-);
-{points.TABLES}
-PRAGMA user_version = {VERSION};
-COMMIT;
-"""
-
-_Answer = TypeVar("_Answer")
-
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode_heads = msgspec.msgpack.Decoder(list[Head]).decode
 _decode_signature = msgspec.msgpack.Decoder(Signature).decode
-
-
-def cache_folder() -> Path | None:
-    """Return the folder of indexes; None if it is disabled."""
-    named = settings.CACHE.text()
-    if settings.on_or_off(named) is False:
-        return None
-    if named:
-        folder = absolute(named)
-        return folder if _is_ours(folder) else folder / f"user-{os.geteuid()}"
-    base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    return Path(base, "refunc") if os.path.isabs(base) else None
-
-
-def _is_ours(folder: Path) -> bool:
-    """Whether no other user can write to *folder*, or it does not exist yet: foreign indexes are not read."""
-    try:
-        info = os.stat(folder)
-    except OSError:
-        return True
-    return not hasattr(os, "geteuid") or (info.st_uid == os.geteuid() and not info.st_mode & 0o022)
-
-
-def index_path(store: Path) -> Path | None:
-    """Return the path of the index of the folder *store*, which need not exist; None if it is disabled."""
-    folder = cache_folder()
-    digest = hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:16]
-    return folder / f"{digest}.sqlite" if folder is not None else None
 
 
 def index_of(folder: Path) -> Index | None:
@@ -97,13 +40,8 @@ def index_of(folder: Path) -> Index | None:
     return Index(path, Path(store)) if path is not None else None
 
 
-class Index:
+class Index(Database):
     """One store's index. Its methods do not raise because of the state of the file."""
-
-    def __init__(self, path: Path, store: Path) -> None:
-        """The file is opened on first use."""
-        self.path = path
-        self.store = store
 
     def load(self, folder: Path) -> Content | None:
         """Return the indexed content of the run *folder*; None if it has none."""
@@ -113,7 +51,7 @@ class Index:
             row = connection.execute(query, (_key(folder),)).fetchone()
             return self._content(folder, row) if row is not None else None
 
-        return self._try(ask)
+        return self.answer(ask)
 
     def unknown(self, folders: Sequence[Path]) -> list[Path]:
         """Return those of the runs in *folders* that belong to this store and are not indexed."""
@@ -121,7 +59,7 @@ class Index:
         def ask(connection: sqlite3.Connection) -> set[bytes]:
             return {name for (name,) in connection.execute("SELECT folder FROM run WHERE whole")}
 
-        known = self._try(ask) or set()
+        known = self.answer(ask) or set()
         real = {folder: os.path.realpath(folder) for folder in folders}
         return [
             folder
@@ -138,7 +76,7 @@ class Index:
         """
         with ExitStack() as stack:
             try:
-                with _transaction(stack.enter_context(closing(self.connect()))):
+                with transaction(stack.enter_context(closing(self.connect()))):
                     is_writable = True
             except (sqlite3.Error, OSError, Damaged):  # handled when it is used
                 is_writable = False
@@ -156,7 +94,7 @@ class Index:
         statistics = {name: writer.columns.statistics(writer.statistics) for name, writer in content.writers.items()}
 
         def keep(connection: sqlite3.Connection) -> StoredRun | None:
-            with _transaction(connection):
+            with transaction(connection):
                 kept = self._keep_head(connection, content, statistics)
                 if kept is not None:
                     for name, writer in content.writers.items():
@@ -166,7 +104,7 @@ class Index:
                 return kept
 
         try:
-            kept = self._try(keep)
+            kept = self.answer(keep)
         except (OverflowError, UnicodeEncodeError):
             kept = None
         if kept is None:
@@ -212,14 +150,14 @@ class Index:
             rows = connection.execute("SELECT folder, signature, ending FROM ending")
             return {os.fsdecode(name): (signature, ending) for name, signature, ending in rows}
 
-        return self._try(ask) or {}
+        return self.answer(ask) or {}
 
     def keep_endings(self, endings: dict[str, tuple[bytes, bytes]]) -> None:
         """Store *endings*, and forget all runs whose folders are gone."""
 
         def keep(connection: sqlite3.Connection) -> bool:
             there = set(os.listdir(os.fsencode(self.store)))
-            with _transaction(connection):
+            with transaction(connection):
                 connection.executemany(
                     "INSERT OR REPLACE INTO ending VALUES (?, ?, ?)",
                     [(os.fsencode(name), *values) for name, values in endings.items()],
@@ -232,64 +170,7 @@ class Index:
                         _delete(connection, run)
             return True
 
-        self._try(keep)
-
-    # -- the file -----------------------------------------------------------------------------------------------------
-
-    def _try(self, ask: Callable[[sqlite3.Connection], _Answer]) -> _Answer | None:
-        """Return the answer; None if the file cannot be used now. A damaged file is deleted and created again."""
-        for _ in range(2):
-            try:
-                connection = self.connect()
-                try:
-                    return ask(connection)
-                finally:
-                    connection.close()
-            except (sqlite3.OperationalError, OSError) as error:  # locked, full, not readable or writable
-                if "no such" not in str(error):
-                    return None
-                self._remove()
-            except (sqlite3.DatabaseError, msgspec.MsgspecError, Damaged):
-                self._remove()
-        return None
-
-    def connect(self) -> sqlite3.Connection:
-        """Open the file, and create it if it is missing. Raises sqlite3.Error, OSError, Damaged."""
-        self._make()
-        connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None)
-        try:
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            if version not in (0, VERSION):
-                raise Damaged
-            if version == 0:
-                connection.execute("PRAGMA page_size = 16384")
-                connection.executescript(_TABLES)
-                connection.execute("INSERT INTO store VALUES (?)", (os.fsencode(self.store),))
-            connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA mmap_size = 1073741824")
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-
-    def _make(self) -> None:
-        """Create the file if it is missing, private to the user. Raises OSError if others can write to its folder."""
-        self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not _is_ours(self.path.parent):
-            raise PermissionError(errno.EPERM, "others can write to the folder of the index", str(self.path.parent))
-        with suppress(FileExistsError):
-            os.close(own_only(self.path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
-        # By its name: closing a descriptor of the file would release SQLite's locks on it in this process.
-        info = os.lstat(self.path)
-        if not stat.S_ISREG(info.st_mode):
-            raise Damaged
-        if os.name == "posix" and info.st_mode & 0o077:
-            os.chmod(self.path, 0o600)
-
-    def _remove(self) -> None:
-        for suffix in ("", "-wal", "-shm"):
-            with suppress(OSError):
-                os.unlink(f"{self.path}{suffix}")
+        self.answer(keep)
 
     def _content(self, folder: Path, row: Any) -> Content:
         number, generation, signature, whole, head = row
@@ -318,17 +199,6 @@ class StoredRun:
                 connection.close()
         except (sqlite3.Error, OSError, Damaged) as error:
             raise Stale from error
-
-
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")
 
 
 def _key(folder: Path) -> bytes:

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import string
-from base64 import b64encode, urlsafe_b64encode
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from refunc.values import masking
 from refunc.values.masking import masked
 from refunc.values.secrets import MASK, is_secret_name, without_secrets
-from refunc.values.secrets.environment import EnvironmentSecrets
-from refunc.values.secrets.given import GivenSecrets
 
 CHANCE = random.Random(7)
 
@@ -317,88 +310,6 @@ def test_of_ordinary_configs_and_lines_at_most_one_in_a_hundred_is_touched() -> 
     assert len(touched) <= (len(ORDINARY) + len(SENTENCES)) // 100, touched
 
 
-@pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> EnvironmentSecrets:
-    """What is known of the environment, as at the start of a process."""
-    fresh = EnvironmentSecrets()
-    monkeypatch.setattr("refunc.values.secrets.text.environment", fresh)
-    return fresh
-
-
-def test_a_value_of_the_environment_is_masked_wherever_it_stands(
-    monkeypatch: pytest.MonkeyPatch, environment: EnvironmentSecrets
-) -> None:
-    monkeypatch.setenv("MY_SERVICE_PASSWORD", "plainword-of-mine")
-    monkeypatch.setenv("MY_SERVICE_NAME", "another-plain-word")
-    monkeypatch.setenv("PWD", "/srv/ada/project")
-    assert without_secrets("in /srv/ada/project") == "in /srv/ada/project"
-    assert without_secrets("said plainword-of-mine.") == "said ***."
-    assert without_secrets("said another-plain-word.") == "said another-plain-word."
-    assert masked({"note": "plainword-of-mine", "deep": [{"n": "a plainword-of-mine b"}]}) == {
-        "note": MASK,
-        "deep": [{"n": "a *** b"}],
-    }
-
-
-def test_a_variable_that_is_set_later_is_known_to_the_next_text(
-    monkeypatch: pytest.MonkeyPatch, environment: EnvironmentSecrets
-) -> None:
-    text = "calling with word-of-a-dotenv"
-    assert without_secrets(text) == text
-
-    monkeypatch.setenv("SERVICE_TOKEN", "word-of-a-dotenv")
-
-    assert without_secrets(text) == "calling with ***"
-
-
-def test_a_variable_that_gets_another_value_is_known_a_batch_later(
-    monkeypatch: pytest.MonkeyPatch, environment: EnvironmentSecrets
-) -> None:
-    now = [100.0]
-    monkeypatch.setattr("refunc.values.secrets.environment.monotonic", lambda: now[0])
-    monkeypatch.setenv("SERVICE_TOKEN", "the-first-of-its-values")
-    assert without_secrets("the-first-of-its-values") == MASK
-    monkeypatch.setenv("SERVICE_TOKEN", "the-second-of-its-values")
-
-    now[0] += 0.06
-
-    assert without_secrets("the-first-of-its-values, the-second-of-its-values") == "***, ***"
-
-
-def test_a_variable_that_was_taken_away_stays_known(
-    monkeypatch: pytest.MonkeyPatch, environment: EnvironmentSecrets
-) -> None:
-    monkeypatch.setenv("SERVICE_TOKEN", "taken-out-after-login")
-    assert without_secrets("taken-out-after-login") == MASK
-
-    monkeypatch.delenv("SERVICE_TOKEN")
-
-    assert without_secrets("used taken-out-after-login") == "used ***"
-
-
-def test_of_two_values_of_which_one_has_the_other_in_it_nothing_is_left(
-    monkeypatch: pytest.MonkeyPatch, environment: EnvironmentSecrets
-) -> None:
-    monkeypatch.setenv("A_TOKEN", "long-word")
-    monkeypatch.setenv("B_TOKEN", "long-word-and-more")
-
-    assert without_secrets("with long-word-and-more.") == "with ***."
-
-
-def test_the_environment_is_not_looked_through_for_each_text(
-    monkeypatch: pytest.MonkeyPatch, environment: EnvironmentSecrets
-) -> None:
-    monkeypatch.setattr("refunc.values.secrets.environment.monotonic", lambda: 100.0)
-    looks: list[str] = []
-    monkeypatch.setattr(
-        "refunc.values.secrets.environment.is_secret_of_environment", lambda name, value: looks.append(name)
-    )
-    for _ in range(1_000):
-        without_secrets("a text of some length")
-
-    assert 0 < len(looks) <= len(os.environ)
-
-
 @pytest.mark.parametrize(
     "text", ["", "=", ":", "--", "://@", "token=", "password:", "eyJ", "-----BEGIN", "a" * 100_000, "key=" * 20_000]
 )
@@ -451,72 +362,3 @@ def test_what_stands_behind_a_flag_in_a_copy_of_argv() -> None:
 
     assert found == {"argv": [*given[:2], MASK, *given[3:]]}
     assert masked(given[3:]) == given[3:]
-
-
-@given(
-    value=st.text("abcdefXYZ0123456789+/=_-.%&", min_size=8, max_size=40),
-    before=st.binary(max_size=7),
-    behind=st.binary(max_size=7),
-)
-def test_a_secret_that_was_given_is_masked_in_every_form(value: str, before: bytes, behind: bytes) -> None:
-    known = GivenSecrets()
-    known.remember(value)
-    forms = [value, quote(value, safe=""), quote_plus(value)]
-    forms += [encode(before + value.encode() + behind).decode() for encode in (b64encode, urlsafe_b64encode)]
-
-    for form in forms:
-        text = f"x {form} y"
-        assert any(each in text for each in known.values()), (form, known.values())
-
-
-def test_parts_of_an_address_that_was_given_are_masked_and_its_host_is_not() -> None:
-    known = GivenSecrets()
-    known.remember("https://ada:sesame%20pass@hooks.example.com/services/T00/B00/xyz")
-
-    for text in (
-        "sesame pass",
-        "sesame%20pass",
-        "POST /services/T00/B00/xyz",
-        b64encode(b"ada:sesame%20pass").decode(),
-    ):
-        assert any(each in text for each in known.values()), text
-    assert not any(each in "hooks.example.com" for each in known.values())
-    assert not any(each in "ada" for each in known.values())
-
-
-def test_however_many_secrets_are_given_each_is_masked_with_its_parts() -> None:
-    known = GivenSecrets()
-    addresses = [f"postgresql://user{n}name:pass%2Fword{n}x@host{n}/database{n}?ssl=require{n}" for n in range(50)]
-    tokens = [f"plainslacktoken-{n}" for n in range(500)]
-    for value in ("a first token", *addresses, *tokens, *addresses):
-        known.remember(value)
-
-    values = known.values()
-    assert len(values) == len(set(values)) < 5_000
-    assert sorted(values, key=len, reverse=True) == list(values)
-    for n in range(50):
-        wanted = {addresses[n], f"pass/word{n}x", f"pass%2Fword{n}x", f"user{n}name:pass/word{n}x", f"user{n}name"}
-        assert wanted <= set(values), n
-    assert {"a first token", *tokens} <= set(values)
-
-
-def test_the_encoded_forms_of_fifty_addresses_are_masked() -> None:
-    known = GivenSecrets()
-    for n in range(50):
-        known.remember(f"https://user{n}name:open sesame{n}@host/services")
-
-    for n in range(50):
-        for form in (
-            f"open%20sesame{n}",
-            f"open+sesame{n}",
-            b64encode(f"user{n}name:open sesame{n}".encode()).decode(),
-        ):
-            assert any(each in f"x {form} y" for each in known.values()), form
-
-
-def test_of_an_address_that_is_no_secret_only_the_credentials_are_masked() -> None:
-    known = GivenSecrets()
-    known.remember_credentials_of("https://ada:sesame-pass@tracker.example.com/api/2.0")
-
-    assert set(known.values()) >= {"ada:sesame-pass", "sesame-pass"}
-    assert not any(each in "https://tracker.example.com/api/2.0" for each in known.values())

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from refunc.logging.arguments import split_metrics
+from refunc.logging.metrics import split_metrics
 from refunc.values.jsonable import jsonable
 from refunc.values.twins import OwnedNames, Twins
 

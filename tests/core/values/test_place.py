@@ -22,7 +22,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_tilde_is_the_home_folder_wherever_a_folder_is_named(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from refunc.logging import ExperimentTracker, MLLogger, experiment_context
     from refunc.runs import open_store
-    from refunc.runs.index.file import cache_folder
+    from refunc.runs.index.location import cache_folder
     from refunc.runs.store import find_store
 
     monkeypatch.setenv("REFUNC_DIR", "~/runs")

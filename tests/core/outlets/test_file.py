@@ -75,9 +75,10 @@ def test_only_what_is_new_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     file.fsync(5)
     file.fsync(5)
     file.fsync(6)
+    synced = calls.count(file.fd)  # the thread that syncs the files of earlier tests may come between
     file.close()
 
-    assert len(calls) == 2
+    assert synced == 2
     assert file.synced == 6
 
 

@@ -1,0 +1,26 @@
+"""What this machine says of the process that opened a file: elsewhere none of it can be seen."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from tests.core.conftest import Process
+
+from refunc.processes.opener import holders_of
+
+pytestmark = [
+    pytest.mark.once,
+    pytest.mark.skipif(not os.path.exists("/proc/locks"), reason="elsewhere processes cannot be asked"),
+]
+
+
+def test_who_holds_a_lock_is_seen(process: Callable[..., Process], tmp_path: Path) -> None:
+    (path := tmp_path / "file").touch()
+    holder = process()
+    before = holders_of(path.stat())
+    holder.hold(path)
+
+    assert (before, holders_of(path.stat())) == ([], [holder.popen.pid])
