@@ -19,7 +19,9 @@ from refunc.journal.folder import JOURNAL, RUN_JSON
 from refunc.journal.pieces import Segment, is_folded_name, writer_of
 from refunc.journal.scan import Note, Place, scan
 from refunc.journal.segments import Account
-from refunc.runs.columns import NOTHING, Columns, Group, Points, appended, form_of, joined, merged
+from refunc.runs.column import NOTHING, form_of
+from refunc.runs.columns import Columns, Group
+from refunc.runs.points import Points, appended, joined, merged
 from refunc.runs.room import LeftOut, Room
 from refunc.runs.series import Series
 from refunc.runs.summary import Statistics, Summary, summed_up
