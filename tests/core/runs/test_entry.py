@@ -13,7 +13,8 @@ from refunc.journal import record as records
 from refunc.logging import ExperimentTracker
 from refunc.runs import ExperimentContext, LogEntry, Run
 from refunc.runs.entry import column_names, entry_of
-from refunc.values.jsonable import jsonable, text
+from refunc.values.jsonable import jsonable
+from refunc.values.texts import text
 
 
 def entry(record: records.Record) -> LogEntry:

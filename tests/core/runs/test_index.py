@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from refunc.journal.codec import encode_line
 from refunc.runs import Run
 from refunc.runs import read_on as reading
-from refunc.runs.columns import _float
+from refunc.runs.column import float_of
 from refunc.runs.index import points as parts
 from refunc.runs.read_on import read_content
 
@@ -97,7 +97,7 @@ def test_what_stands_in_a_row_may_be_of_any_kind(steps: list[Any], write_run: Wr
     content = indexing.check(folder)
 
     expected = [line["metrics"]["a"] for line in lines if "a" in line["metrics"]]
-    assert repr(list(content.series(["a"])["a"].values)) == repr([_float(value) for value in expected])
+    assert repr(list(content.series(["a"])["a"].values)) == repr([float_of(value) for value in expected])
 
 
 def test_other_names_behind_a_value_that_is_none(write_run: WriteRun, indexing: Any) -> None:

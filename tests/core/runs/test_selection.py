@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refunc.journal.ranks import Role, role_of
-from refunc.runs.columns import Points
+from refunc.runs.points import Points
 from refunc.runs.selection import Rewinds, Selection, selected
 
 #: Rank, attempt, and the steps that it logged, with one value each.

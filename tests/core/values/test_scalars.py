@@ -16,7 +16,8 @@ from typing import Any
 
 import pytest
 
-from refunc.values.jsonable import jsonable, number, short_repr
+from refunc.values.jsonable import jsonable, number
+from refunc.values.texts import short_repr
 
 
 def relu(x: float, *, inplace: bool = False) -> float:

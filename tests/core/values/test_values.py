@@ -19,7 +19,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refunc.journal.codec import encode_line
-from refunc.values.jsonable import MAX_DEPTH, MAX_ITEMS, MAX_TEXT, jsonable, jsonable_mapping, number, text, text_of
+from refunc.values.jsonable import MAX_DEPTH, MAX_ITEMS, jsonable, jsonable_mapping, number
+from refunc.values.texts import MAX_TEXT, text, text_of
 
 
 class Hostile:

@@ -15,7 +15,8 @@ from typing import Any, TypeVar
 import attrs
 
 from refunc.journal import record as records
-from refunc.values.jsonable import INT64_MAX, MAX_TEXT, jsonable, number, text_of
+from refunc.values.jsonable import INT64_MAX, jsonable, number
+from refunc.values.texts import MAX_TEXT, text_of
 from refunc_commands.importing.files import SourceFiles
 from refunc_commands.importing.problems import Problems, SourceError
 from refunc_commands.importing.source import SourceRun, is_moment

@@ -10,7 +10,7 @@ import attrs
 from attrs.converters import optional
 
 from refunc.journal import record as records
-from refunc.values.jsonable import key_text, short_text, text_of
+from refunc.values.texts import key_text, short_text, text_of
 from refunc_commands.importing.files import SourceFiles
 from refunc_commands.importing.problems import Problems
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from refunc.journal import record as records
-from refunc.values.jsonable import MAX_TEXT
+from refunc.values.texts import MAX_TEXT
 from refunc_commands.importing.wandb_values import moment_of, seconds
 from refunc_commands.importing.wire import Message
 

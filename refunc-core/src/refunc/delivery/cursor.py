@@ -20,9 +20,9 @@ from refunc.journal.record import Count
 from refunc.journal.tail import Position
 from refunc.plugins.errors import ConfigurationError, DeliveryError, HookError
 from refunc.plugins.integration import Health
-from refunc.values.jsonable import text, text_of
 from refunc.values.printable import printable_line
 from refunc.values.secrets import without_secrets
+from refunc.values.texts import text, text_of
 
 #: In format 1 a position had the next number and the gaps before it; now it has the ranges of the numbers read.
 FORMAT = 2

@@ -30,8 +30,8 @@ from refunc.plugins.hooks import hooks_of
 from refunc.plugins.integration import Passport, build, path_of
 from refunc.plugins.options import check_withheld, facts_of
 from refunc.values import settings
-from refunc.values.jsonable import text
 from refunc.values.secrets import without_secrets
+from refunc.values.texts import text
 
 #: The most integrations of a run of another user; further ones are ignored.
 MOST_OF_OTHERS: Final = 100

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from refunc.values.jsonable import MAX_TEXT, jsonable_mapping, text
+from refunc.values.jsonable import jsonable_mapping
 from refunc.values.levels import LEVEL_NAMES, level_name
 from refunc.values.masking import is_plain, masked
 from refunc.values.secrets import without_secrets
+from refunc.values.texts import MAX_TEXT, text
 
 
 class QueuedLine(NamedTuple):

@@ -33,11 +33,11 @@ from refunc.journal.tap import Watch
 from refunc.journal.tapped import TappedOutlet
 from refunc.outlets.file import AppendFile, sync_file
 from refunc.outlets.outlet import HIGH_WATER, Durability, report
-from refunc.values.jsonable import short_repr
 from refunc.values.levels import ERROR, PROGRESS, RESULT
 from refunc.values.masking import mask_record, masked, masks_secrets
 from refunc.values.names import writer_id
 from refunc.values.secrets import without_secrets
+from refunc.values.texts import short_repr
 
 #: Records of metrics by the class of their values: one a set of names, `dict` for sets without one.
 _Met = defaultdict[type, list[MetricsRow]]

@@ -10,20 +10,9 @@ from refunc.journal.kinds import COMPLETED
 from refunc.logging.messages import merged_text
 from refunc.logging.metrics import pairs_in, split_metrics
 from refunc.logging.notices import warn_once
-from refunc.values.jsonable import (
-    MAX_ITEMS,
-    MAX_KEY,
-    Faults,
-    is_mapping,
-    jsonable,
-    jsonable_mapping,
-    key_text,
-    number,
-    short_repr,
-    text,
-    text_of,
-)
+from refunc.values.jsonable import MAX_ITEMS, Faults, is_mapping, jsonable, jsonable_mapping, number
 from refunc.values.levels import METRIC, RESULT
+from refunc.values.texts import MAX_KEY, key_text, short_repr, text, text_of
 
 #: Fields that a warning names.
 _MOST_NAMED = 5

@@ -13,7 +13,7 @@ from refunc.logging.arguments import known, named_values
 from refunc.logging.artifacts.warnings import warn_not_stored, warn_of_missing_files
 from refunc.logging.notices import warn_once
 from refunc.logging.places import Places
-from refunc.values.jsonable import MAX_KEY, text_of
+from refunc.values.texts import MAX_KEY, text_of
 
 
 class ArtifactCalls(Places):

@@ -21,7 +21,7 @@ from refunc.plugins.discovery import PluginState, configure, states
 from refunc.plugins.errors import ConfigurationError
 from refunc.plugins.hooks import hooks_of, require_integration
 from refunc.plugins.integration import Health, passport_of
-from refunc.values.jsonable import short_repr
+from refunc.values.texts import short_repr
 
 
 class IntegrationsManager:

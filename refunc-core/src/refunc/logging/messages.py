@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from refunc.values.jsonable import short_repr, text_of
+from refunc.values.texts import short_repr, text_of
 
 
 def merged_text(msg: object, args: tuple[object, ...]) -> str:

@@ -6,20 +6,10 @@ from itertools import chain
 from typing import Any
 
 from refunc.logging.notices import warn_once
-from refunc.values.jsonable import (
-    INT64_MAX,
-    INT64_MIN,
-    MAX_DEPTH,
-    MAX_ITEMS,
-    MAX_KEY,
-    jsonable,
-    key_text,
-    number,
-    short_repr,
-    text,
-)
+from refunc.values.jsonable import INT64_MAX, INT64_MIN, MAX_DEPTH, MAX_ITEMS, jsonable, number
 from refunc.values.scalars import has, scalar
 from refunc.values.shapes import Pairs, Unreadable, pairs_of
+from refunc.values.texts import MAX_KEY, key_text, short_repr, text
 from refunc.values.twins import Twins
 
 

@@ -19,9 +19,9 @@ from refunc.logging.delivering import Delivering
 from refunc.logging.notices import report, warn_once
 from refunc.logging.recording import Recorder
 from refunc.outlets.outlet import Durability
-from refunc.values.jsonable import text_of
 from refunc.values.levels import ERROR
 from refunc.values.paths import store_path
+from refunc.values.texts import text_of
 
 if TYPE_CHECKING:
     from refunc.logging.contexts import StartedExperiment

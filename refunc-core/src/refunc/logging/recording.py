@@ -23,16 +23,9 @@ from refunc.logging.formatters.fields import EMPTY
 from refunc.logging.metrics import meant_metrics, pairs_in, split_metrics
 from refunc.logging.notices import warn_once
 from refunc.values.definitions import MAX_PATTERNS
-from refunc.values.jsonable import (
-    INT64_MAX,
-    INT64_MIN,
-    MAX_KEY,
-    is_mapping,
-    jsonable,
-    key_text,
-    text_of,
-)
+from refunc.values.jsonable import INT64_MAX, INT64_MIN, is_mapping, jsonable
 from refunc.values.levels import EXPERIMENT, RESULT
+from refunc.values.texts import MAX_KEY, key_text, text_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -27,8 +27,8 @@ from refunc.logging.shared_loggers import are_runs_announced, default_logger
 from refunc.outlets.outlet import Durability, check_durability
 from refunc.processes.parent import has_parent
 from refunc.runs.entry import ExperimentContext
-from refunc.values.jsonable import text_of
 from refunc.values.paths import store_path
+from refunc.values.texts import text_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -22,7 +22,7 @@ import pluggy
 from refunc.journal.record import Artifact, LogLine, Metrics, Params, Record, RunEnd, Tags
 from refunc.plugins.errors import HookError
 from refunc.plugins.run import RunInfo
-from refunc.values.jsonable import short_repr
+from refunc.values.texts import short_repr
 
 PROJECT: Final = "refunc"
 

@@ -2,6 +2,7 @@
 The reading side: reading runs from their folders, whether they are live or ended.
 
     around        log lines around one point of a metric
+    column        a column of steps or epochs
     columns       one writer's points as columns
     dataclass     attrs classes that `dataclasses` accepts, too
     ending        how a run ended, and its newest metrics
@@ -16,6 +17,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     listing       the rows of a list of runs
     liveness      whether a run is still running
     packages      optional packages that a call may need
+    points        one metric's points as columns
     points_file   the points of runs as a file
     prefetch      reading many runs with several processes
     read_on       the index's part of a run, and the rest from its journal

@@ -10,25 +10,20 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate, groupby
-from operator import itemgetter
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any, Final
 
 import attrs
 
 from refunc.journal.scan import PointLine
+from refunc.runs.column import NOTHING, Places, Step, column_of, extended, float_of, form_of, place_of
+from refunc.runs.points import Points, joined
 from refunc.runs.room import Room
 from refunc.runs.summary import Mark, Statistics
 
-#: The value for a missing step or epoch: a number beyond any count, and NaN among fractions.
-NOTHING: Final = -(1 << 63)
 #: The most groups of a writer; after that each metric gets its own, because a hostile run could have millions.
 _MOST_GROUPS: Final = 256
-
-Step = int | float | None
-#: A column of steps or epochs: int64 while all are whole, else float64.
-Places = Any
 
 
 def _whole_numbers() -> array[int]:
@@ -65,11 +60,11 @@ class Group:
         """Append a row with the names' values in *metrics*."""
         self.rows.append(row)
         self.times.append(time)
-        self._add_steps(_column([step]))
+        self._add_steps(column_of([step]))
         if epoch is not None or self.epochs:
-            self._add_epochs(_column([epoch]))
+            self._add_epochs(column_of([epoch]))
         for name, column in zip(self.names, self.values, strict=True):
-            column.append(_float(metrics[name]))
+            column.append(float_of(metrics[name]))
 
     def add_all(self, row: int, points: list[PointLine]) -> None:
         """
@@ -92,21 +87,21 @@ class Group:
             return
         self.rows.extend(range(row, row + len(points)))
         self.times.extend([point.time for point in points])
-        self._add_steps(_column([point.step for point in points]))
+        self._add_steps(column_of([point.step for point in points]))
         if has_epochs:
-            self._add_epochs(_column(epochs))
+            self._add_epochs(column_of(epochs))
         for column, new in zip(self.values, values, strict=True):
             column.extend(new)
 
     def _add_steps(self, steps: Places) -> None:
         self.stepless |= NOTHING in steps if form_of(steps) == "q" else any(step != step for step in steps)
-        self.steps = _extended(self.steps, steps)
+        self.steps = extended(self.steps, steps)
 
     def _add_epochs(self, epochs: Places) -> None:
         """Append epochs aligned with the steps; rows before the first epoch have none."""
         missing = len(self.steps) - len(epochs) - len(self.epochs)
-        before = _extended(self.epochs, array("q", [NOTHING]) * missing)
-        self.epochs = _extended(before, epochs)
+        before = extended(self.epochs, array("q", [NOTHING]) * missing)
+        self.epochs = extended(before, epochs)
 
 
 @attrs.define
@@ -201,102 +196,6 @@ class Columns:
             self.groups[names] = Group(names, group.stored + len(group.rows))
 
 
-@attrs.frozen
-class Points:
-    """
-    The points of one metric as columns: arrays, or buffers of the same kind.
-
-    `rows` are empty if the points will not be joined with others, and `epochs` if there are none.
-    """
-
-    steps: Places
-    values: array[float]
-    times: array[float]
-    epochs: Places
-    rows: array[int]
-    stepless: bool
-
-
-def form_of(column: Any) -> str:
-    """Return the type of a column: `q`, int64, or `d`, float64."""
-    form: str = column.format if isinstance(column, memoryview) else column.typecode
-    return form
-
-
-def appended(parts: list[Points]) -> Points:
-    """Return consecutive parts as one."""
-    if len(parts) == 1:
-        return parts[0]
-    has_epochs = any(len(part.epochs) for part in parts)
-    stages = [part.epochs if len(part.epochs) else _nothing(part) for part in parts] if has_epochs else []
-    return Points(
-        _joined([part.steps for part in parts]),
-        _joined([part.values for part in parts]),
-        _joined([part.times for part in parts]),
-        _joined(stages),
-        _joined([part.rows for part in parts]),
-        any(part.stepless for part in parts),
-    )
-
-
-def _joined(columns: list[Any]) -> Any:
-    forms = {form_of(column) for column in columns}
-    if len(forms) > 1:
-        columns = [column if form_of(column) == "d" else _fractions(column) for column in columns]
-    return memoryview(b"".join(columns)).cast("d" if "d" in forms else "q")
-
-
-def _nothing(points: Points) -> array[int]:
-    return array("q", [NOTHING]) * len(points.steps)
-
-
-def _fractions(column: Iterable[float]) -> array[float]:
-    """Return a column of int64 as one of float64, rounded where necessary."""
-    return array("d", [math.nan if number == NOTHING else number for number in column])
-
-
-def _extended(column: Places, new: Places) -> Places:
-    """Return *column*, changed in place, with *new* appended; float64 if one of them is."""
-    if column.typecode != new.typecode:
-        column, new = (each if each.typecode == "d" else _fractions(each) for each in (column, new))
-    column.extend(new)
-    return column
-
-
-def joined(parts: list[Points]) -> Points:
-    """Return one writer's points in several groups as one, in the order of their rows."""
-    return parts[0] if len(parts) == 1 else _merged(parts, [part.rows for part in parts])
-
-
-def merged(writers: list[Points]) -> Points:
-    """
-    Return several writers' points as one, by time.
-
-    Each writer's order is kept: a clock that is set back does not change it.
-    """
-    if len(writers) == 1:
-        return writers[0]
-    return _merged(writers, [array("d", accumulate(points.times, max)) for points in writers])
-
-
-def _merged(parts: list[Points], keys: Sequence[Iterable[float]]) -> Points:
-    order = [(key, part, at) for part, column in enumerate(keys) for at, key in enumerate(column)]
-    order.sort(key=itemgetter(0))  # stable: among equal ones, those of the earlier part come first
-    columns: list[Any] = []
-    for name in ("steps", "values", "times", "epochs", "rows"):
-        sources = [getattr(part, name) for part in parts]
-        if not any(len(source) for source in sources):
-            columns.append(array("q"))
-            continue
-        sources = [source if len(source) else _nothing(part) for source, part in zip(sources, parts, strict=True)]
-        forms = {form_of(source) for source in sources}
-        if len(forms) > 1:
-            sources = [source if form_of(source) == "d" else _fractions(source) for source in sources]
-        columns.append(array("d" if "d" in forms else "q", (sources[part][at] for _, part, at in order)))
-    steps, values, times, epochs, rows = columns
-    return Points(steps, values, times, epochs, rows, any(part.stepless for part in parts))
-
-
 def statistics_of(points: Points | None) -> Statistics:
     """Return the statistics of *points*."""
     return _continued(None, points) if points is not None and len(points.values) else Statistics()
@@ -323,7 +222,7 @@ def _continued(known: Statistics | None, points: Points) -> Statistics:
         if known_mark is None:
             latest = max(points.times[: index + 1])
             at = max(before, latest)
-            known_mark = marks[index] = Mark(at, values[index], _place(points.steps[index]))
+            known_mark = marks[index] = Mark(at, values[index], place_of(points.steps[index]))
         return known_mark
 
     low, high = (mark(indices[numbers.index(extreme(numbers))]) if len(numbers) else None for extreme in (min, max))
@@ -331,39 +230,5 @@ def _continued(known: Statistics | None, points: Points) -> Statistics:
     return new if known is None else known.joined(new)
 
 
-def _place(number: int | float) -> Step:
-    """Return a value of a column of steps or epochs, None for a missing one."""
-    if isinstance(number, int):
-        return None if number == NOTHING else number
-    return None if number != number else int(number) if number.is_integer() else number
-
-
 def _names_of(point: PointLine) -> tuple[str, ...]:
     return tuple(point.metrics)
-
-
-def _column(numbers: list[Any]) -> Places:
-    """Return steps or epochs as a column; too large ones become missing."""
-    try:
-        return array("q", numbers)
-    except (TypeError, OverflowError):
-        pass
-    found = [_whole(number) for number in numbers]
-    try:
-        return array("q", found)
-    except TypeError:  # fractions
-        return _fractions(found)
-
-
-def _whole(number: Step) -> int | float:
-    """Return a step or epoch, as an int if it is whole; NOTHING if it is missing or does not fit in 64 bits."""
-    if isinstance(number, float):
-        number = int(number) if number.is_integer() else number
-    return number if number is not None and abs(number) < -NOTHING else NOTHING
-
-
-def _float(value: float | None) -> float:
-    try:
-        return float(value) if value is not None else math.nan
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf  # type: ignore[operator]  # None is handled above

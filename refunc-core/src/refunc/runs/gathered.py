@@ -21,7 +21,9 @@ from refunc.journal.pieces import Segment, is_folded_name, writer_of
 from refunc.journal.ranks import Role, rank_files, role_of
 from refunc.journal.scan import Note, Place, scan
 from refunc.journal.segments import Account
-from refunc.runs.columns import NOTHING, Columns, Group, Points, appended, form_of, joined, merged, statistics_of
+from refunc.runs.column import NOTHING, form_of
+from refunc.runs.columns import Columns, Group, statistics_of
+from refunc.runs.points import Points, appended, joined, merged
 from refunc.runs.room import LeftOut, Room
 from refunc.runs.selection import AGGREGATES, Rewinds, Selection, lowest_rank, selected
 from refunc.runs.series import Series

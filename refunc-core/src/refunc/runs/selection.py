@@ -17,7 +17,8 @@ from typing import Any, Final, Literal
 import attrs
 
 from refunc.journal.ranks import Role
-from refunc.runs.columns import NOTHING, Points, form_of, merged
+from refunc.runs.column import NOTHING, form_of
+from refunc.runs.points import Points, merged
 
 #: A rank, or what is made of all ranks' points: all of them, or one value a step.
 Ranks = int | Literal["all", "mean", "min", "max"] | None

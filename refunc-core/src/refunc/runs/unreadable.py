@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from refunc.runs.errors import NoDescriptorError, RunFormatError
-from refunc.values.jsonable import short_repr
+from refunc.values.texts import short_repr
 
 #: The hint for a file that the system does not let the user read.
 SEE_RIGHTS = "Check its permissions, and whether its disk is mounted."

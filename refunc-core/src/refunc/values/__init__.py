@@ -17,5 +17,6 @@ Values: users' values, made safe to store and to show. All other packages use th
     settings     every environment variable
     shapes       objects that hold several values, such as a config
     terminal     whether a stream is a terminal or a notebook, and takes colours
+    texts        any Python value as a short text
     twins        two values of one name: both are kept
 """

@@ -7,11 +7,12 @@ from itertools import pairwise
 from typing import Any, Final
 
 from refunc.values import settings
-from refunc.values.jsonable import INT64_MAX, INT64_MIN, MAX_KEY, MAX_REPR
+from refunc.values.jsonable import INT64_MAX, INT64_MIN
 from refunc.values.secrets import MASK, is_secret, is_secret_name, without_secrets
 from refunc.values.secrets.names import SURE, kind_of
 from refunc.values.secrets.text import SHORTEST
 from refunc.values.secrets.values import is_maskable
+from refunc.values.texts import MAX_KEY, MAX_REPR
 
 _TEXTS: Final = ("message", "exception", "stack", "error", "target")
 _PLAIN: Final = frozenset({int, float, bool, type(None)})

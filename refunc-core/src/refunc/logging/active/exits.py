@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from refunc.journal.kinds import COMPLETED, EXITED
 from refunc.logging.active.outcome import status_of_exit
 from refunc.processes.lifetime import is_ending
-from refunc.values.jsonable import excerpt
+from refunc.values.texts import excerpt
 
 _outermost: FrameType | None = None
 #: The status and traceback of the last exit of the main thread. An exit that was caught does not matter, because then

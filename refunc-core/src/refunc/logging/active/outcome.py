@@ -9,8 +9,8 @@ from types import CodeType, TracebackType
 from typing import Any
 
 from refunc.journal.kinds import COMPLETED, EXITED, FAILED, INTERRUPTED, NO_ENDS, PRUNED
-from refunc.values.jsonable import excerpt, text_of
 from refunc.values.loaded import of_loaded
+from refunc.values.texts import excerpt, text_of
 
 #: Exceptions that stop a block from outside: asyncio's, trio's and anyio's, gevent's. None of them is an `Exception`.
 _STOPS = frozenset({"CancelledError", "Cancelled", "GreenletExit"})

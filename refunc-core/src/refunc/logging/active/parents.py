@@ -15,9 +15,9 @@ from typing import Protocol
 
 from refunc.logging.active.run import ActiveRun, living_run
 from refunc.logging.active.started import current_task
-from refunc.values.jsonable import short_repr
 from refunc.values.names import slug
 from refunc.values.paths import store_path
+from refunc.values.texts import short_repr
 
 
 class _WithRun(Protocol):

@@ -6,7 +6,8 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from refunc.logging.notices import warn_once
-from refunc.values.jsonable import INT64_MAX, INT64_MIN, number, short_repr
+from refunc.values.jsonable import INT64_MAX, INT64_MIN, number
+from refunc.values.texts import short_repr
 
 if TYPE_CHECKING:
     from refunc.journal.writer import JournalWriter

@@ -8,7 +8,7 @@ from typing import Any
 
 from refunc.journal.line import LINE_ITEM, MESSAGE, QueuedLine
 from refunc.outlets.count import Count
-from refunc.values.jsonable import MAX_TEXT, text
+from refunc.values.texts import MAX_TEXT, text
 
 #: How many records are kept, and about how many bytes of text in them.
 MAX_RECORDS = 1_000

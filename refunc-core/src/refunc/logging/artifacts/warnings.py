@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from refunc.logging.notices import warn_once
-from refunc.values.jsonable import MAX_KEY, text_of
+from refunc.values.texts import MAX_KEY, text_of
 
 _MOST_NAMED = 5
 

@@ -16,11 +16,12 @@ from contextlib import nullcontext
 from typing import Any, Protocol
 
 from refunc.logging.bars.notebook import has_widgets, text_class
-from refunc.values.jsonable import number, text_of
+from refunc.values.jsonable import number
 from refunc.values.loaded import of_loaded
 from refunc.values.printable import printable_line
 from refunc.values.quantities import figure
 from refunc.values.terminal import in_notebook
+from refunc.values.texts import text_of
 
 #: Columns that a bar keeps, including the comma after it, when its metrics would take the whole line.
 _NARROWEST_BAR = 12

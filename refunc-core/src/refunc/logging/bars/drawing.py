@@ -26,8 +26,8 @@ from refunc.logging.console.throttle import bar_opened, open_bars
 from refunc.logging.notices import warn_once
 from refunc.processes import lifetime
 from refunc.processes.forks import at_fork
-from refunc.values.jsonable import text_of
 from refunc.values.terminal import at_prompt, fix_windows_console, in_notebook, is_terminal, passes_on
+from refunc.values.texts import text_of
 
 #: Seconds between two looks at the trackers; how often a bar is redrawn is its tqdm option `mininterval`.
 _TICK = 0.1

@@ -14,9 +14,9 @@ from operator import is_
 from typing import Any, NamedTuple
 
 from refunc.logging.formatters.tracebacks import exc_info_of, trace_text
-from refunc.values.jsonable import MAX_TEXT, excerpt, text
 from refunc.values.masking import masked
 from refunc.values.secrets import trace_without_secrets, without_secrets
+from refunc.values.texts import MAX_TEXT, excerpt, text
 
 #: The fields of a line without any; never changed.
 EMPTY: Mapping[str, Any] = {}

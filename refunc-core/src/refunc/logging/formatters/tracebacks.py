@@ -7,7 +7,7 @@ import sys
 import traceback
 from typing import Any
 
-from refunc.values.jsonable import MAX_TEXT, excerpt, text_of
+from refunc.values.texts import MAX_TEXT, excerpt, text_of
 
 
 def exc_info_of(exc_info: object) -> Any:

@@ -17,7 +17,8 @@ from refunc.logging.handlers.wrapper import NoLock
 from refunc.logging.levels import level_number
 from refunc.logging.metrics import split_metrics
 from refunc.logging.shared_loggers import get_logger
-from refunc.values.jsonable import excerpt, jsonable_mapping, text
+from refunc.values.jsonable import jsonable_mapping
+from refunc.values.texts import excerpt, text
 
 
 class RunHandler(logging.Handler):

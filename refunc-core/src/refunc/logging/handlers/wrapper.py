@@ -19,7 +19,7 @@ from refunc.logging.levels import level_number
 from refunc.logging.notices import report
 from refunc.outlets import foreign
 from refunc.outlets.count import Count
-from refunc.values.jsonable import short_text
+from refunc.values.texts import short_text
 
 
 class NoLock:

@@ -9,15 +9,17 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from refunc.runs.columns import Group, Points, appended, form_of
+from refunc.runs.column import form_of
+from refunc.runs.columns import Group
 from refunc.runs.gathered import Stale
+from refunc.runs.points import Points, appended
 
 #: Parts with fewer rows are extended: a run that is read while it is running gets a few rows at a time.
 _SMALL: Final = 16_384
 
 #: The kind of a row of `blob`: the rows' numbers, steps, times, epochs; from 0 on the values of a column.
 _ROWS, _STEPS, _TIMES, _EPOCHS = -4, -3, -2, -1
-#: The types of steps, times and epochs, in this order; see `columns.form_of`.
+#: The types of steps, times and epochs, in this order; see `column.form_of`.
 _FORMS: Final = frozenset({"qdq", "ddq", "qdd", "ddd"})
 
 TABLES: Final = """
