@@ -146,6 +146,19 @@ def test_auto_passes_over_a_completed_run_and_true_does_not(own_folder: Path) ->
     assert third.run_id == second.run_id
 
 
+def test_a_metric_of_one_attempt_is_read_from_the_index_too(own_folder: Path) -> None:
+    for attempt in ("first", "second"):
+        with experiment_context("e", resume="auto", logger=quiet()) as run:
+            run.log_metrics({attempt: 1.0}, step=1)
+            run.end_run("failed")
+    for _ in range(2):  # the second time, the index has the points
+        metrics = only_run().summary.metrics
+        assert {name: (metric.count, metric.min) for name, metric in metrics.items()} == {
+            "first": (1, 1.0),
+            "second": (1, 1.0),
+        }
+
+
 def test_steps_that_are_counted_go_on_counting(own_folder: Path) -> None:
     for _ in range(3):
         with experiment_context("e", resume="auto", logger=quiet()) as run:

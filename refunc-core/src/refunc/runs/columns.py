@@ -198,7 +198,9 @@ class Columns:
 
 def statistics_of(points: Points | None) -> Statistics:
     """Return the statistics of *points*."""
-    return _continued(None, points) if points is not None and len(points.values) else Statistics()
+    if points is None or not len(points.values):
+        return Statistics()
+    return _continued(None, attrs.evolve(points, values=array("d", points.values)))  # those of the index are a buffer
 
 
 def _continued(known: Statistics | None, points: Points) -> Statistics:
