@@ -196,6 +196,16 @@ with experiment_context("vision") as run:
     assert only_run().status == "crashed", "rank 0 has no end"
 
 
+def test_a_copy_of_a_run_whose_ranks_have_all_ended_has_ended(launched: Launched) -> None:
+    """On another host their locks cannot be seen, and their last records are of the last hour."""
+    launched(TRAINING, 2)
+    for file in rank_files(only_run().folder):
+        facts = file.facts()
+        facts["opened_by"].update(boot="of another host", machine="another host", pids="pid:[1]")
+        file.path.write_text(json.dumps(facts | {"host": "node8"}))
+    assert only_run().status == "completed"
+
+
 def test_a_restart_that_the_launcher_counts_goes_on_as_the_next_attempt(launched: Launched) -> None:
     script = """
 import os

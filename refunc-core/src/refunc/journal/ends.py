@@ -14,14 +14,14 @@ from refunc.journal.record import RunEnd
 
 def end_of_all(files: list[RankFile], ends: Iterable[RunEnd]) -> RunEnd | None:
     """
-    Return the end of a run; None while a process of its last attempt lives, or if one is gone without an end.
+    Return the end of a run; None while a process of its last attempt may live, or if one is gone without an end.
+
+    If all of them have ended, it does not matter whether they can be seen: the run may be a copy from other hosts.
 
     Args:
         files: Those of `ranks/`; if there are none, as in an incomplete copy, the ends themselves tell who took part.
         ends: The end records of all writers, in any order.
     """
-    if files and is_alive(files[0].path.parent.parent) is not False:
-        return None
     found: dict[tuple[int, int], RunEnd] = {}
     for end in ends:
         role = role_of(end.writer)
@@ -30,6 +30,8 @@ def end_of_all(files: list[RankFile], ends: Iterable[RunEnd]) -> RunEnd | None:
             found[role.attempt, role.rank or 0] = end
     took_part = [(file.role.attempt, file.role.rank or 0) for file in newest(files)] if files else _last(found)
     of_ranks = {rank: found[attempt, rank] for attempt, rank in sorted(took_part) if (attempt, rank) in found}
+    if files and len(of_ranks) < len(took_part) and is_alive(files[0].path.parent.parent) is not False:
+        return None
     failed = next((rank for rank, end in of_ranks.items() if end.status == FAILED), None)
     if failed is None and (not of_ranks or len(of_ranks) < len(took_part)):
         return None
