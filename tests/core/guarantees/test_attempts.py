@@ -218,15 +218,16 @@ def test_an_id_that_the_user_gives_is_the_run_of_each_start(own_folder: Path) ->
     assert len(list(open_store())) == 2, "a completed run is continued only where resume= says so"
 
 
-def test_a_requeued_job_takes_over_while_its_first_attempt_still_ends(own_folder: Path) -> None:
-    script = """
+@pytest.mark.parametrize("resume", [None, "auto"])
+def test_a_requeued_job_takes_over_while_its_first_attempt_still_ends(resume: str | None, own_folder: Path) -> None:
+    script = f"""
 import os, sys, time
 from refunc.logging import experiment_context
-with experiment_context("e") as run:
-    run.log_metrics({"loss": float(os.environ["SLURM_RESTART_COUNT"])}, step=0); run.flush()
+with experiment_context("e", resume={resume!r}) as run:
+    run.log_metrics({{"loss": float(os.environ["SLURM_RESTART_COUNT"])}}, step=0); run.flush()
     print("there", flush=True)
     sys.stdin.readline()
-    run.log_metrics({"loss": 9.0}, step=1)
+    run.log_metrics({{"loss": 9.0}}, step=1)
 """
     environ = {**os.environ, "SLURM_JOB_ID": "812"}
     processes = []

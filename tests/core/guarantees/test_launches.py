@@ -231,6 +231,24 @@ with experiment_context("vision") as run:
     assert list(run.metrics("loss", rank=1).values) == list(curve.values)
 
 
+def test_ranks_go_on_with_a_run_in_any_order_and_as_often_as_they_like(launched: Launched) -> None:
+    """The first rank may be through before the last one comes."""
+    script = """
+import sys
+from refunc.logging import experiment_context
+for number in range({times}):
+    with experiment_context("vision", resume="auto") as run:
+        run.log_metrics({{"loss": float(number)}}, step=number)
+        if number < {times} - 1 or {fails}: run.end_run("failed")
+"""
+    launched(script.format(times=1, fails=True), 2)
+    launched(script.format(times=3, fails=False), 2, delays={0: 1.5}, MASTER_PORT="29512", GROUP_RANK="1")
+
+    run = only_run()
+    assert (run.attempt, run.status) == (4, "completed")
+    assert [(writer.attempt, writer.rank) for writer in run.writers] == [(a, r) for a in (1, 2, 3, 4) for r in (0, 1)]
+
+
 def test_two_starts_are_two_runs(launched: Launched) -> None:
     launched(TRAINING, 2)
     launched(TRAINING, 2, MASTER_PORT="29512")

@@ -113,15 +113,20 @@ def _attempt_in(folder: Path, place: Launch, experiment: str) -> tuple[int | Non
 
 def _why_not_again(folder: Path, place: Launch, before: dict[str, Any]) -> str | None:
     """Return why this start does not go on with a run, "" if nothing asks for that; None if it does."""
-    restarts = before.get("restarts")
-    is_restart = isinstance(restarts, list) and list(place.restarts) > restarts
-    if not (is_restart or place.is_named):
+    is_counted = is_restart(place, before)
+    if not (is_counted or place.is_named):
         return ""
-    if not is_restart:
+    if not is_counted:
         life = life_of(folder)
         if life.lives and life.is_sure:
             return f"Run {folder.name} is still open, in process {before.get('pid')} on {before.get('host')}."
     return "" if _is_completed(folder) else None
+
+
+def is_restart(place: Launch, before: dict[str, Any]) -> bool:
+    """Whether the launcher has counted a restart since the process with these facts of a rank file."""
+    restarts = before.get("restarts")
+    return isinstance(restarts, list) and before.get("key") == place.key and list(place.restarts) > restarts
 
 
 def _is_completed(folder: Path) -> bool:

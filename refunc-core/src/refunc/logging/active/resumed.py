@@ -14,7 +14,7 @@ from refunc.journal.pieces import segments
 from refunc.journal.ranks import Role, rank_files, role_of
 from refunc.journal.reader import read_writer_backwards
 from refunc.journal.record import Metrics
-from refunc.logging.active.launched import Joined, facts_here, launch_here, of_first
+from refunc.logging.active.launched import Joined, facts_here, is_restart, launch_here, of_first
 from refunc.processes.launch import facts_of
 
 if TYPE_CHECKING:
@@ -72,11 +72,19 @@ def _meant(wish: Any, store: Path, experiment: str, run_name: str | None) -> Run
         here = [run for run in Store(store).runs() if run.experiment_name == experiment]
         named = [run for run in here if run_name is None or run.birth.get("run_name") == run_name]
         fit = [run for run in reversed(named) if run.birth.get("imported") is None]
-        return next((run for run in fit if wish is True or run.status != COMPLETED), None)
+        return next((run for run in fit if wish is True or run.status != COMPLETED or _is_awaited(run)), None)
     if isinstance(wish, (str, os.PathLike)):
         path = Path(wish)
         return Run.open(path) if (path / RUN_JSON).is_file() else Store(store)[os.fspath(wish)]
     raise TypeError(f"resume: {type(wish).__name__} does not name a run. Give True, 'auto', a run's id, or its folder.")
+
+
+def _is_awaited(run: Run) -> bool:
+    """Whether other ranks of this launch go on with *run*, or have done so already, and this one comes later."""
+    place, files = launch_here(), rank_files(run.folder)
+    if place is None or not files or files[-1].facts().get("start") != place.start:
+        return False
+    return all(file.role != Role(files[-1].role.attempt, place.rank) for file in files)
 
 
 def _hint(store: Path) -> str:
@@ -100,14 +108,14 @@ def rejoin(run: Run, birth: dict[str, Any]) -> Joined:
     place = launch_here()
     folder = run.folder
     attempt = _attempt_of(folder, place)
+    files = rank_files(folder)
     if attempt is None:
         life = life_of(folder)
-        if life.lives and life.is_sure:
+        if life.lives and life.is_sure and not (files and place is not None and is_restart(place, files[-1].facts())):
             raise ValueError(
                 f"resume: run {run.run_id} is still open, by {_opener(run)}. Two attempts at once would be mixed: end "
                 "that process first, or start a run of its own."
             )
-        files = rank_files(folder)
         attempt = files[-1].role.attempt + 1 if files else 2
     role = Role(attempt, place.rank if place is not None else None)
     own = {**birth, **{name: value for name, value in run.birth.items() if name in _KEPT}, "attempt": attempt}
@@ -122,11 +130,20 @@ _KEPT: Final = ("format", "run_id", "run_name", "experiment_id", "experiment_nam
 
 
 def _attempt_of(folder: Path, place: Launch | None) -> int | None:
-    """Return the attempt that another rank of this start has begun; None if there is none."""
+    """
+    Return the attempt of this start that this rank has not been in; None if this start has none.
+
+    A script may go on with a run several times: the n-th time is the n-th on every rank.
+    """
     if place is None:
         return None
-    attempts = {file.role.attempt: file for file in rank_files(folder)}
-    return next((number for number, file in attempts.items() if file.facts().get("start") == place.start), None)
+    files = rank_files(folder)
+    attempts = {file.role.attempt: file for file in files}
+    own = [number for number, file in attempts.items() if file.facts().get("start") == place.start]
+    been_in = {file.role.attempt for file in files if file.role.rank == place.rank}
+    if own and own[-1] == files[-1].role.attempt:
+        own.append(own[-1] + 1)
+    return next((number for number in own if number not in been_in), None)
 
 
 def _opener(run: Run) -> str:
