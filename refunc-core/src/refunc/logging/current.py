@@ -30,7 +30,13 @@ from refunc.logging import named
 from refunc.logging.active import exits
 from refunc.logging.active.aside import Aside
 from refunc.logging.active.outcome import after_signal, status_of_exception, traceback_of
-from refunc.logging.active.parent_run import adopt_after_fork, note_fork, run_of_parent, set_run_for_children
+from refunc.logging.active.parent_run import (
+    adopt_after_fork,
+    has_starter,
+    note_fork,
+    run_of_parent,
+    set_run_for_children,
+)
 from refunc.logging.active.parents import candidates, is_in_main_thread, run_around
 from refunc.logging.active.run import ActiveRun, living_runs
 from refunc.logging.active.waiting import Waiting
@@ -93,7 +99,7 @@ def enclosing_id() -> str | None:
     if block is not None:
         return block.run_id
     known = candidates(tuple(_open_runs.values()))
-    if known or not has_parent():
+    if known or not has_starter():
         around = run_around(known)
     else:
         around = run_of_parent(now=True)
@@ -215,7 +221,8 @@ def register(run: ActiveRun, tell: Callable[[str], None], *, is_block: bool = Fa
     run.is_block = is_block
     run.is_of_main = is_in_main_thread()
     aside.flush()  # lines from before the run come before its start in the log files too
-    run.start()
+    if run.is_own:
+        run.start()
     _add(run)
     for name in _take_loose_lines(run):
         logger = named.latest(name)
@@ -292,7 +299,7 @@ def open_runs() -> Iterable[ActiveRun]:
 
 def _attach(look: bool) -> ActiveRun | None:
     """Return the run of this process's parent, one writer to it however many threads ask."""
-    if not has_parent():
+    if not has_starter():
         return None
     with _opening:
         attached = next((run for run in tuple(_open_runs.values()) if not run.is_own and run.accepts()), None)
