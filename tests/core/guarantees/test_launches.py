@@ -232,3 +232,9 @@ print(joined.folder.path.name, len(calls))
     [folder] = Path("experiments").iterdir()
     assert len(rank_files(folder)) == 64
     assert json.loads((folder / "run.json").read_text())["experiment_name"] == "e"
+
+
+def test_the_value_in_a_list_of_runs_is_rank_0s(launched: Launched) -> None:
+    launched(TRAINING, 3, delays={2: 0.5})
+    run = only_run()
+    assert run.glance().metrics == {"loss": 1.0, "only/rank1": 5.0}
