@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import functools
 import http.server
 import importlib
 import json
@@ -399,6 +400,14 @@ def calls(own_folder: Path) -> Callable[..., list[dict[str, Any]]]:
         return [call for call in found if hook is None or call["hook"] == hook]
 
     return read
+
+
+@pytest.fixture
+def launched(own_folder: Path) -> Callable[..., list[subprocess.CompletedProcess[str]]]:
+    """Run a script as the ranks of a launch; see `tests.launched.run_ranks`."""
+    from tests.launched import run_ranks
+
+    return functools.partial(run_ranks, own_folder)
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ class ProbeIntegration(Integration):
 
     @hookimpl
     def on_run_start(self, run):
-        self.note("start", run=run.run_name, parent=run.parent_id)
+        self.note("start", run=run.run_name, parent=run.parent_id, attempt=run.attempt)
 
     @hookimpl
     def on_hyperparams(self, run, record):

@@ -124,3 +124,22 @@ def test_names_without_end_are_bounded_and_counted(run: Any, made_with: MadeWith
     assert text.count("\nml_m") - text.count("\nml_metrics_ignored") == MAX_NAMES
     [ignored] = [line for line in text.splitlines() if line.startswith("ml_metrics_ignored_total")]
     assert ignored.endswith(" 50.0")
+
+
+def test_ranks_are_values_of_one_metric_and_told_apart_by_a_label(run: Any, made_with: MadeWith) -> None:
+    made = made_with()
+
+    def of(rank: int, name: str, value: float) -> list[Metrics]:
+        return [Metrics(metrics={name: value}, step=10 - rank, writer=f"node7-4711-mwtfezun-n6xe_r{rank}")]
+
+    with opened(made) as hooks:
+        hooks.on_metrics(run=run, records=of(0, "loss", 0.5))
+        hooks.on_metrics(run=run, records=of(3, "rank_3/loss", 0.75))
+        shown = [line for line in scrape(made).splitlines() if line.startswith("ml_loss{")]
+        assert {(re.findall('rank="(.*?)"', line)[0], float(line.split()[-1])) for line in shown} == {
+            ("0", 0.5),
+            ("3", 0.75),
+        }
+        assert {re.findall('metric="(.*?)"', line)[0] for line in shown} == {"loss"}
+        assert "ml_step{" in scrape(made)
+        assert [line.split()[-1] for line in scrape(made).splitlines() if line.startswith("ml_step{")] == ["10.0"]

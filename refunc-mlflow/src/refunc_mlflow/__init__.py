@@ -56,7 +56,7 @@ NAME_TAG = "refunc.name."
 #: The most respelt names of a run with a tag; the rest are only in the journal.
 MAX_ORIGINALS = 500
 #: MLflow's states for statuses; a user's own status counts as finished. The tag `refunc.status` has the status itself.
-STATUSES = {"failed": "FAILED", "interrupted": "KILLED", "pruned": "KILLED", "crashed": "KILLED"}
+STATUSES = {"failed": "FAILED", **dict.fromkeys(("interrupted", "preempted", "pruned", "crashed"), "KILLED")}
 #: Limits the client's own retries, so that delivery decides: its default would block a call for four minutes.
 PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
 #: A redirect must not be followed: the call would become a GET, and its answer would count as a success.
@@ -113,8 +113,11 @@ class MLflowIntegration(Integration):
 
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
-        """Create the run, or find it."""
-        self._run(run)
+        """Create the run, or find it; a further attempt of a run goes on with the same one."""
+        known = self._run(run)
+        if run.attempt > 1:
+            self._ask(self._client.update_run, known, status="RUNNING")
+            self._tag(run, {"refunc.attempt": str(run.attempt)})
 
     @hookimpl
     def on_hyperparams(self, run: RunInfo, record: Params) -> None:
@@ -192,7 +195,7 @@ class MLflowIntegration(Integration):
 
     @hookimpl
     def on_run_end(self, run: RunInfo, record: RunEnd) -> None:
-        """Set the status: FINISHED, FAILED, or KILLED if it was interrupted or pruned, or its process is gone."""
+        """Set the status: FINISHED, FAILED, or KILLED: interrupted, preempted or pruned, or its process is gone."""
         facts = {"refunc.status": record.status}
         if record.error:
             facts["refunc.error"] = record.error[-4_000:]

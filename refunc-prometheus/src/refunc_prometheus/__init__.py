@@ -134,8 +134,10 @@ class PrometheusIntegration(Integration):
 
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
-        """Show the run."""
-        self._of(run)
+        """Show the run, as running if it goes on with a further attempt."""
+        values = self._of(run)
+        with self._lock:
+            values.run, values.status = run, "running"
         self._push(run)
 
     @hookimpl

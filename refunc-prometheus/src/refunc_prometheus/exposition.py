@@ -12,7 +12,7 @@ from refunc_prometheus.names import LONGEST_LABEL, name_of
 
 #: The most metric names of one run; each is a time series for as long as the server keeps it.
 MAX_NAMES = 1_000
-STATUSES = ("running", "completed", "failed", "interrupted", "pruned", "exited", "crashed")
+STATUSES = ("running", "completed", "failed", "interrupted", "preempted", "pruned", "exited", "crashed")
 LABELS = ("experiment", "run", "run_id")
 
 
@@ -21,7 +21,8 @@ class RunValues:
     """The newest values of one run."""
 
     run: RunInfo
-    metrics: dict[str, float] = attrs.field(factory=dict[str, float])
+    #: By metric and rank, which is "" without a launch.
+    metrics: dict[tuple[str, str], float] = attrs.field(factory=dict[tuple[str, str], float])
     #: By metric: the part of its Prometheus name, which is fixed when the metric is first seen.
     names: dict[str, str] = attrs.field(factory=dict[str, str])
     lines: dict[str, int] = attrs.field(factory=dict[str, int])
@@ -33,17 +34,26 @@ class RunValues:
     _taken: set[str] = attrs.field(factory=set[str])
 
     def take(self, record: Metrics) -> None:
-        """Keep the values of *record*; names beyond the limit are counted."""
-        for name, value in record.metrics.items():
+        """
+        Keep the values of *record*; names beyond the limit are counted.
+
+        The metrics of another rank, if they are delivered, begin with `rank_3/`: they are values of one metric, told
+        apart by the label `rank`.
+        """
+        rank = "" if record.rank is None else str(record.rank)
+        for given, value in record.metrics.items():
             if value is None:
                 continue
+            name = given.removeprefix(f"rank_{rank}/")
             if name not in self.names:
                 if len(self.names) == MAX_NAMES:
                     self.ignored += 1
                     continue
                 self.names[name] = name_of(name, self._taken)
                 self._taken.add(self.names[name])
-            self.metrics[name] = float(value)
+            self.metrics[name, rank] = float(value)
+        if record.rank:
+            return
         self.step = record.step if record.step is not None else self.step
         self.epoch = record.epoch if record.epoch is not None else self.epoch
 
@@ -96,12 +106,13 @@ def families(namespace: str, runs: Sequence[RunValues]) -> Iterator[Any]:
         for level, count in values.lines.items():
             lines.add_metric([*labels, text_of(level, LONGEST_LABEL)], count)
     yield from (info, started, status, step, epoch, dropped, ignored, lines)
-    owners: dict[str, list[tuple[RunValues, str]]] = {}
+    owners: dict[str, list[tuple[RunValues, str, str]]] = {}
     for values in runs:
-        for metric in values.metrics:
-            owners.setdefault(values.names[metric], []).append((values, metric))
+        for metric, rank in values.metrics:
+            owners.setdefault(values.names[metric], []).append((values, metric, rank))
     for name in sorted(owners):
-        family = gauge(name, "The newest value of a metric.", ["metric"])
-        for values, metric in owners[name]:
-            family.add_metric([*values.labels, text_of(metric, LONGEST_LABEL)], values.metrics[metric])
+        # Without a launch the label is empty, which Prometheus treats like none.
+        family = gauge(name, "The newest value of a metric.", ["metric", "rank"])
+        for values, metric, rank in owners[name]:
+            family.add_metric([*values.labels, text_of(metric, LONGEST_LABEL), rank], values.metrics[metric, rank])
         yield family

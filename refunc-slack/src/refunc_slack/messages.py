@@ -24,6 +24,7 @@ _MARKS = {
     "failed": ":x:",
     "crashed": ":skull:",
     "interrupted": ":octagonal_sign:",
+    "preempted": ":hourglass_flowing_sand:",
     "pruned": ":scissors:",
     "exited": ":grey_question:",
 }

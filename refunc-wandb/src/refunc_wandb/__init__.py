@@ -178,7 +178,7 @@ class WandBIntegration(Integration):
     @hookimpl
     def on_run_end(self, run: RunInfo, record: RunEnd) -> None:
         """
-        Finish the run: exit code 1 if it failed, was interrupted, or its process is gone, else 0.
+        Finish the run: exit code 1 if it failed, was interrupted or preempted, or its process is gone, else 0.
 
         Later records of a child open it again.
         """
@@ -193,7 +193,7 @@ class WandBIntegration(Integration):
         self._ask(ours.summary.update, {**summary_of(record.metrics), "refunc/status": text_of(record.status)})
         if record.error:
             ours.summary["refunc/error"] = text_of(record.error[-4_000:])
-        exit_code = 1 if record.status in ("failed", "interrupted", "crashed") else 0
+        exit_code = 1 if record.status in ("failed", "interrupted", "preempted", "crashed") else 0
         self._ask(ours.finish, exit_code=exit_code)
         said = self._uploads[run.run_id].refusal()
         self._leave(run, forget=said is not None)

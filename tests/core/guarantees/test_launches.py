@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.launched import variables
 
 from refunc.journal.ranks import rank_files
 from refunc.runs import Run, open_store
@@ -28,47 +29,7 @@ with experiment_context("vision", f"named by rank {rank}") as run:
     log.info("INFO of %d", rank); log.warning("WARNING of %d", rank)
 """
 
-Launched = Callable[..., list[subprocess.CompletedProcess[str]]]
-
-
-def variables(rank: int, ranks: int, **others: str) -> dict[str, str]:
-    """Return the variables that torchrun sets, for a launcher that is the parent of this test's processes."""
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "OMPI", "PMI"))},
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(ranks),
-        "LOCAL_WORLD_SIZE": str(ranks),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": "29511",
-        "TORCHELASTIC_RUN_ID": "none",
-        **others,
-    }
-
-
-@pytest.fixture
-def launched(own_folder: Path) -> Launched:
-    """Start a script as the ranks of one launch, some of them late."""
-
-    def launched(
-        script: str, ranks: int = 4, *, delays: Mapping[int, float] | None = None, **others: str
-    ) -> list[subprocess.CompletedProcess[str]]:
-        path = own_folder / "script.py"
-        path.write_text(f"import os, time; time.sleep(float(os.environ['DELAY']))\n{script}")
-        started = []
-        for rank in range(ranks):
-            environ = variables(rank, ranks, DELAY=str((delays or {}).get(rank, 0.0)), **others)
-            process = subprocess.Popen(
-                [sys.executable, str(path)], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-            )
-            started.append((rank, process))
-        done = {}
-        for rank, process in started:
-            out, err = process.communicate(timeout=100)
-            done[rank] = subprocess.CompletedProcess(process.args, process.returncode, out, err)
-        return [done[rank] for rank in range(ranks)]
-
-    return launched
+Launched = Callable[..., Any]
 
 
 def only_run() -> Run:
@@ -299,3 +260,9 @@ print(joined.folder.path.name, len(calls))
     [folder] = Path("experiments").iterdir()
     assert len(rank_files(folder)) == 64
     assert json.loads((folder / "run.json").read_text())["experiment_name"] == "e"
+
+
+def test_the_value_in_a_list_of_runs_is_rank_0s(launched: Launched) -> None:
+    launched(TRAINING, 3, delays={2: 0.5})
+    run = only_run()
+    assert run.glance().metrics == {"loss": 1.0, "only/rank1": 5.0}

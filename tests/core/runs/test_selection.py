@@ -12,7 +12,7 @@ pytest.importorskip("hypothesis")
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refunc.journal.ranks import Role, role_of
+from refunc.journal.roles import Role, role_of
 from refunc.runs.points import Points
 from refunc.runs.selection import Rewinds, Selection, selected
 

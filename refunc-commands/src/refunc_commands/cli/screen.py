@@ -50,6 +50,7 @@ STATUS_STYLES = {
     "failed": "red",
     "crashed": "bold red",
     "interrupted": "yellow",
+    "preempted": "yellow",
     "pruned": "blue",
     "exited": "yellow",
     "unreadable": "red",

@@ -109,6 +109,7 @@ class Feed:
         for record in records:
             if isinstance(record, RunEnd):
                 cursor.ends[record.writer] = attrs.asdict(record)
+                cursor.ended = False  # of a rank that came when all others had ended: the run's end may be another now
         return self._share.admitted([record for record in records if not isinstance(record, RunEnd)])
 
     def _begin_attempt(self, cursor: Cursor) -> None:

@@ -9,7 +9,6 @@ later one went back to are left out, if they are not delivered by then.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +18,9 @@ from refunc.journal.codec import decode_line
 from refunc.journal.kinds import REWIND
 from refunc.journal.opening import NoDescriptorError
 from refunc.journal.pieces import Segment, segments
-from refunc.journal.ranks import Role, rank_files, role_of
+from refunc.journal.ranks import rank_files
 from refunc.journal.record import Artifact, Gap, LogLine, Metrics, Record
+from refunc.journal.roles import role_of
 from refunc.values import settings
 from refunc.values.levels import WARNING, written_level
 
@@ -62,7 +62,7 @@ class Share:
         with_metrics = settings.RANK_METRICS.choice() == ALL
         found = []
         for record in records:
-            role = _role(record.writer)
+            role = role_of(record.writer)
             if isinstance(record, Metrics) and _is_superseded(record, self._limits.get(role.attempt, math.inf)):
                 continue
             if (
@@ -75,11 +75,6 @@ class Share:
                 metrics = {f"rank_{role.rank}/{name}": value for name, value in record.metrics.items()}
                 found.append(attrs.evolve(record, metrics=metrics))
         return found
-
-
-@lru_cache(maxsize=4_096)
-def _role(writer: str) -> Role:
-    return role_of(writer)
 
 
 def _is_superseded(record: Metrics, limit: float) -> bool:

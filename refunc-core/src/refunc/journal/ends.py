@@ -8,8 +8,9 @@ import attrs
 
 from refunc.journal.alive import is_alive
 from refunc.journal.kinds import COMPLETED, FAILED
-from refunc.journal.ranks import RankFile, newest, role_of
+from refunc.journal.ranks import RankFile, newest
 from refunc.journal.record import RunEnd
+from refunc.journal.roles import role_of
 
 
 def end_of_all(files: list[RankFile], ends: Iterable[RunEnd]) -> RunEnd | None:

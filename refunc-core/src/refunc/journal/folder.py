@@ -12,7 +12,8 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from refunc.journal.ranks import Role, path_of, take_part
+from refunc.journal.ranks import path_of, take_part
+from refunc.journal.roles import Role
 from refunc.outlets.file import open_file, write_whole
 from refunc.outlets.replaced import Draft
 from refunc.processes.family import FAMILY, marks_of

@@ -3,7 +3,6 @@ The processes that have opened a run together: a file for each rank and attempt,
 
 A process makes its file when it opens the run and holds a lock on it until it leaves, as the only process of an
 ordinary run does with `run.json`. A file is made once and never changed, so a rank takes part once in an attempt.
-A writer's name ends with the rank and the attempt of its process: `node7-4711-mwtfezun-n6xe_r3a2`.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from refunc.journal.opening import NoDescriptorError, names_in, read_whole
+from refunc.journal.roles import Role
 from refunc.outlets.file import write_whole
 from refunc.outlets.replaced import Draft
 from refunc.processes.launch import rank
@@ -27,39 +27,6 @@ RANKS: Final = "ranks"
 #: More bytes than any rank file has.
 _MOST_BYTES: Final = 1 << 16
 _NAME: Final = re.compile(r"([0-9]{1,6})\.([0-9]{1,7})\.json")
-_ROLE: Final = re.compile(r"-[0-9a-z]{4}_(?:r([0-9]{1,7}))?(?:a([0-9]{1,6}))?$")
-
-
-class Role(NamedTuple):
-    """The place of a process in a run: its attempt, counted from 1, and its rank, None without a launch."""
-
-    attempt: int = 1
-    rank: int | None = None
-
-    @property
-    def is_main(self) -> bool:
-        """Whether its curves are the run's: it is rank 0, or the run has no ranks."""
-        return not self.rank
-
-    def members(self) -> dict[str, int]:
-        """Return the members of the first line of its segments."""
-        members = {"attempt": self.attempt} if self.attempt > 1 else {}
-        return members if self.rank is None else {**members, "rank": self.rank}
-
-    def suffix(self) -> str:
-        """Return the end of the names of its writers."""
-        rank = f"r{self.rank}" if self.rank is not None else ""
-        attempt = f"a{self.attempt}" if self.attempt > 1 else ""
-        return f"_{rank}{attempt}" if rank or attempt else ""
-
-
-def role_of(writer: str) -> Role:
-    """Return the role of the process called *writer*."""
-    found = _ROLE.search(writer)
-    if found is None:
-        return Role()
-    rank, attempt = found.groups()
-    return Role(max(1, int(attempt or 1)), int(rank) if rank is not None else None)
 
 
 def role_here(folder: Path) -> Role | None:

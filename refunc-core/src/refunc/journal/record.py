@@ -13,6 +13,7 @@ import attrs
 import msgspec
 
 from refunc.journal import kinds
+from refunc.journal.roles import role_of
 from refunc.values.jsonable import INT64_MAX
 
 #: A count, which fits into 64 bits.
@@ -30,6 +31,11 @@ class Record:
     time: float = 0.0
     writer: str = ""
     logger: str = ""
+
+    @property
+    def rank(self) -> int | None:
+        """The rank of the process that wrote it, or whose worker did; None if it was not launched."""
+        return role_of(self.writer).rank
 
 
 @attrs.frozen(kw_only=True)

@@ -34,6 +34,7 @@ it is first used (PEP 562). That includes the integrations of the installed plug
     notices         refunc's own warnings, each once
     own_runs        the part of a logger that starts and ends runs
     places          the part of a logger that counts steps and epochs
+    preemption      signals before the end of the process
     recording       the part of a logger that records data
     setup           setup_logging
     shared_loggers  get_logger

@@ -29,8 +29,14 @@ from refunc.journal.line import LINE_ITEM, LOGGER
 from refunc.logging import named
 from refunc.logging.active import exits
 from refunc.logging.active.aside import Aside
-from refunc.logging.active.outcome import status_of_exception, traceback_of
-from refunc.logging.active.parent_run import adopt_after_fork, note_fork, run_of_parent, set_run_for_children
+from refunc.logging.active.outcome import after_signal, status_of_exception, traceback_of
+from refunc.logging.active.parent_run import (
+    adopt_after_fork,
+    has_starter,
+    note_fork,
+    run_of_parent,
+    set_run_for_children,
+)
 from refunc.logging.active.parents import candidates, is_in_main_thread, run_around
 from refunc.logging.active.run import ActiveRun, living_runs
 from refunc.logging.active.waiting import Waiting
@@ -69,6 +75,8 @@ _ending_error: list[tuple[str, str | None]] = []
 _is_hooked = False
 _own_hook: Callable[..., None] | None = None
 _is_exiting = False
+#: The signal that said that the process is about to end, "" if none did; see `preemption`.
+preempted_by = ""
 _late_run: ActiveRun | None = None
 #: The same for records that integrations log in their hooks.
 _late_hook_run: ActiveRun | None = None
@@ -91,7 +99,7 @@ def enclosing_id() -> str | None:
     if block is not None:
         return block.run_id
     known = candidates(tuple(_open_runs.values()))
-    if known or not has_parent():
+    if known or not has_starter():
         around = run_around(known)
     else:
         around = run_of_parent(now=True)
@@ -213,7 +221,8 @@ def register(run: ActiveRun, tell: Callable[[str], None], *, is_block: bool = Fa
     run.is_block = is_block
     run.is_of_main = is_in_main_thread()
     aside.flush()  # lines from before the run come before its start in the log files too
-    run.start()
+    if run.is_own:
+        run.start()
     _add(run)
     for name in _take_loose_lines(run):
         logger = named.latest(name)
@@ -254,6 +263,8 @@ def _take_loose_lines(run: ActiveRun) -> set[str]:
 def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None, error: str | None = None) -> None:
     """End *run*; a process that does not own it only stops writing to it."""
     global last_ended
+    if preempted_by:
+        status, error = after_signal(status, error)
     if not run.places and not run.implicit and run.accepts():
         deliver_to_all(run)
     is_ended = run.end(status, metrics=metrics, error=error)
@@ -276,6 +287,11 @@ def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None
             report.warning("%s", unwritten_line(run))
 
 
+def after_writing(call: Callable[[], None]) -> bool:
+    """Have *call* made when this thread has finished the write of a run that it is in; False if it is in none."""
+    return any(run.writer.after_writing(call) for run in tuple(_open_runs.values()))
+
+
 def open_runs() -> Iterable[ActiveRun]:
     """Return the runs that this process has open, in the order in which they were opened."""
     return tuple(_open_runs.values())
@@ -283,7 +299,7 @@ def open_runs() -> Iterable[ActiveRun]:
 
 def _attach(look: bool) -> ActiveRun | None:
     """Return the run of this process's parent, one writer to it however many threads ask."""
-    if not has_parent():
+    if not has_starter():
         return None
     with _opening:
         attached = next((run for run in tuple(_open_runs.values()) if not run.is_own and run.accepts()), None)
@@ -314,8 +330,9 @@ def _install_hooks() -> None:
 
 @in_child
 def _after_fork_in_child() -> None:
-    global _opening, joining
+    global _opening, joining, preempted_by
     _opening, joining = threading.RLock(), threading.RLock()
+    preempted_by = ""
     loose_lines.clear()
     _ending_error.clear()
     exits.forget()

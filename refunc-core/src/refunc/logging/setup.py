@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from typing import Any
 
@@ -30,6 +31,7 @@ def setup_logging(
     max_file_size: str | int = "100MB",
     durability: Durability = "async",
     capture_warnings: bool = False,
+    signals: Sequence[str | int] = (),
 ) -> MLLogger:
     """
     Configure the loggers from `get_logger`, existing ones included, and return the default one.
@@ -39,10 +41,14 @@ def setup_logging(
     Args:
         integrations: Trackers to deliver to, by plugin name, with their options: `{"slack": {"channel": "#ml"}}`.
             Options that are left out come from the environment.
+        signals: Signals that come before the machine is taken away, such as `("SIGTERM", "SIGUSR1")`. Everything is
+            written and runs end as `preempted`; then the handler that was there before follows, or the signal's default
+            action. Of the main thread only.
         capture_warnings: Bring `warnings.warn` into the run, as lines of the logger `py.warnings`.
 
     Raises:
-        ValueError: An option, also of an integration, has a value that is not allowed. Nothing is changed then.
+        ValueError: An option, also of an integration, has a value that is not allowed, and nothing is changed; or a
+            signal is not known here, or cannot be handled in this thread.
     """
     settings: dict[str, Any] = {
         "level": level,
@@ -56,7 +62,15 @@ def setup_logging(
     }
     default = configure_all(settings, _configured(integrations))
     _capture_warnings(capture_warnings)
+    _watch(signals)
     return default
+
+
+def _watch(signals: Sequence[str | int]) -> None:
+    if signals or "refunc.logging.preemption" in sys.modules:
+        from refunc.logging import preemption  # imported only where it is used
+
+        preemption.watch(signals)
 
 
 def _configured(integrations: Mapping[str, Mapping[str, Any]] | None) -> tuple[Any, ...]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Literal
 
@@ -239,6 +239,17 @@ class Outlet:
     def is_idle(self) -> bool:
         """Whether a drain would find nothing to do; the threads call this 20 times a second for each outlet."""
         return not self.queue
+
+    def after_writing(self, call: Callable[[], None]) -> bool:
+        """
+        Have *call* made as soon as this thread's drain is done; False if it is not in one.
+
+        A signal handler in the middle of a drain cannot write: the drain goes on only when the handler returns.
+        """
+        if not self._turn.is_mine():
+            return False
+        self._turn.after = call
+        return True
 
     @property
     def dropped(self) -> int:

@@ -30,13 +30,15 @@ class Turn:
     `is_mine` first.
     """
 
-    __slots__ = ("again", "begun", "covered", "lock", "owner")
+    __slots__ = ("after", "again", "begun", "covered", "lock", "owner")
 
     def __init__(self) -> None:
         self.lock = threading.Lock()  # others only look whether it is taken
         self.owner = 0
         #: Set within the work by its own thread: there is more to do since.
         self.again = False
+        #: Called once by its own thread when the work is done, for a signal handler that cannot wait for that.
+        self.after: Callable[[], None] | None = None
         #: The number of the last work that was begun, and of the last that covers everything before it.
         self.begun = self.covered = 0
 
@@ -81,4 +83,7 @@ class Turn:
                     self.covered = number
             finally:
                 self.owner = 0
+        if self.after is not None:
+            after, self.after = self.after, None
+            after()
         return done

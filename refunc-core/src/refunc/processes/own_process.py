@@ -12,6 +12,8 @@ import os
 import sys
 from typing import Final
 
+from refunc.processes import inherited
+
 #: Set for a process of ours, which removes it first.
 _MARK: Final = "_REFUNC_CHILD"
 
@@ -71,7 +73,8 @@ def environment(answer: int | None = None) -> dict[str, str]:
     Args:
         answer: The descriptor of a pipe, to which it writes when Python has begun with *function*.
     """
-    return {**os.environ, _MARK: "" if answer is None else str(answer)}
+    environ = {name: value for name, value in os.environ.items() if name != inherited.VARIABLE}
+    return {**environ, _MARK: "" if answer is None else str(answer)}
 
 
 def end_if_mistaken_for_python() -> None:

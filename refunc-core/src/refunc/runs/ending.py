@@ -16,11 +16,14 @@ from refunc.journal.pieces import Segment, segments
 from refunc.journal.ranks import rank_files
 from refunc.journal.reader import read_writer_backwards
 from refunc.journal.record import Define, LogLine, Metrics, Record, RunEnd
+from refunc.journal.roles import role_of
 
 #: How many records from a segment's end are read: other threads may log a few records after a run's end.
 _TAIL = 256
 #: A text in every line of an end record, and in hardly any other line.
 _END = b'"kind":"end"'
+#: Seconds, more than any time of a record.
+_LONG_AGO = 1e12
 #: The most metrics that are kept from the tails.
 _MOST_METRICS = 10_000
 #: The bytes of a journal in which definitions of metrics are searched.
@@ -46,7 +49,8 @@ class Ending:
     """
     The facts for a glance, as recorded in the journal.
 
-    `is_defined` means that `define_metric` was called: anywhere in a run that its opener has ended; by child processes,
+    `is_defined` means that the values have to be read from the whole journal: the run has several attempts, or
+    `define_metric` was called: anywhere in a run that its opener has ended; by child processes,
     and in other runs, only in the first 64 KB of a writer or among its last records. `is_final` means that it is valid
     until a file of the run changes: there is an end, or the run's process was gone when it was checked.
     """
@@ -79,7 +83,11 @@ class Ending:
             duration=end.duration if end is not None else None,
             last_time=newest.last_time,
             metrics=newest.metrics(end),
-            is_defined=(end is not None and end.defined) or newest.is_defined or _begins_defined(folder),
+            # What a later attempt has superseded can only be told by the whole journal, as what definitions choose.
+            is_defined=(end is not None and end.defined)
+            or newest.is_defined
+            or newest.attempts > 1
+            or _begins_defined(folder),
             is_final=end is not None or is_gone,
         )
 
@@ -187,6 +195,8 @@ class _Newest:
     ends: list[RunEnd] = attrs.Factory(list)
     last_time: float | None = None
     is_defined: bool = False
+    #: The number of the last attempt.
+    attempts: int = 1
     #: By name: the age of the value, and its place.
     _seen: dict[str, tuple[float, int, Any]] = attrs.Factory(dict)
     _results: dict[str, tuple[float, int]] = attrs.Factory(dict)
@@ -198,12 +208,21 @@ class _Newest:
         if isinstance(record, RunEnd):
             self.ends.append(record)
         self.is_defined |= isinstance(record, Define)
+        role = role_of(record.writer)
+        self.attempts = max(self.attempts, role.attempt)
+        if not role.is_main and isinstance(record, (Metrics, LogLine)):
+            self._see_other(record)
+            return
         if isinstance(record, LogLine) and record.level == "RESULT":
             self._see(record.time, record.metrics, is_result=True)
         elif isinstance(record, LogLine):
             self._see(record.time, record.points)
         elif isinstance(record, Metrics):
             self._see(record.time, record.metrics)
+
+    def _see_other(self, record: Metrics | LogLine) -> None:
+        """Keep the values of another rank than 0, older than any of its own: they count where it has none."""
+        self._see(record.time - _LONG_AGO, record.metrics if isinstance(record, Metrics) else record.points)
 
     def _see(self, time: float, values: Mapping[str, Any], *, is_result: bool = False) -> None:
         for name, value in values.items():

@@ -18,7 +18,8 @@ from refunc.journal import record as records
 from refunc.journal.ends import end_of_all
 from refunc.journal.folder import JOURNAL, RUN_JSON
 from refunc.journal.pieces import Segment, is_folded_name, writer_of
-from refunc.journal.ranks import Role, rank_files, role_of
+from refunc.journal.ranks import rank_files
+from refunc.journal.roles import Role, role_of
 from refunc.journal.scan import Note, Place, scan
 from refunc.journal.segments import Account
 from refunc.runs.column import NOTHING, form_of

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 import attrs
 
-from refunc.journal.ranks import Role
+from refunc.journal.roles import Role
 from refunc.runs.column import NOTHING, form_of
 from refunc.runs.points import Points, merged
 

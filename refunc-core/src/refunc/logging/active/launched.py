@@ -21,7 +21,8 @@ from refunc.journal.alive import life_of
 from refunc.journal.birth import birth_in
 from refunc.journal.folder import SharedRunFolder
 from refunc.journal.kinds import COMPLETED
-from refunc.journal.ranks import Role, rank_files
+from refunc.journal.ranks import rank_files
+from refunc.journal.roles import Role
 from refunc.logging.notices import warn_once
 from refunc.processes.launch import Launch, LaunchError, facts_of, launch
 from refunc.values.names import slug

@@ -14,7 +14,7 @@ from refunc.journal import kinds
 from refunc.logging.active.run import ActiveRun, UntrackedRun, UnwrittenRun, is_disabled, journal_modules
 from refunc.logging.notices import warn_once
 from refunc.outlets.outlet import Durability
-from refunc.processes.launch import is_launched
+from refunc.processes.launch import is_launched, rank
 from refunc.values.names import folder_name, new_id, unique_slug
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ def new_run(
         "refunc": __version__,
         "script": os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else None,
     }
+    if not (is_dropped or resume) and (worker := _run_of_starter(experiment)) is not None:
+        return worker
     joined = None if is_dropped else _joined(store, birth, resume)
     if joined is not None:
         shared, joined_birth, role = joined
@@ -91,6 +93,20 @@ def _joined(store: Path, birth: dict[str, Any], resume: Any) -> Joined | None:
 
     place = launched.launch_here()
     return launched.join(place, store, birth) if place is not None else None
+
+
+def _run_of_starter(experiment: str) -> ActiveRun | None:
+    """
+    Return the run of the process that started this one as a further rank of itself; None if it did not.
+
+    Lightning starts the script again for each rank but 0, which by then may have opened the run.
+    """
+    if not is_launched() or not rank():
+        return None
+    from refunc.logging.active.parent_run import run_of_parent
+
+    run = run_of_parent(now=True)
+    return run if run is not None and run.experiment_name == experiment else None
 
 
 def checked_step(resume: Any, step: int | float | None) -> int | float | None:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from types import CodeType, TracebackType
 from typing import Any
 
-from refunc.journal.kinds import COMPLETED, EXITED, FAILED, INTERRUPTED, NO_ENDS, PRUNED
+from refunc.journal.kinds import COMPLETED, EXITED, FAILED, INTERRUPTED, NO_ENDS, PREEMPTED, PRUNED
 from refunc.values.loaded import of_loaded
 from refunc.values.texts import excerpt, text_of
 
@@ -22,7 +22,7 @@ _SIGNALLED = frozenset({129, 130, 143})
 _WORST_FIRST = (FAILED, INTERRUPTED, PRUNED, COMPLETED)
 
 #: Words for the end of a run that refunc itself knows.
-_ENDS = frozenset({COMPLETED, FAILED, INTERRUPTED, PRUNED, EXITED})
+_ENDS = frozenset({COMPLETED, FAILED, INTERRUPTED, PREEMPTED, PRUNED, EXITED})
 
 #: Exceptions that are looked at: a chain or a group may be endless.
 _MOST = 1_000
@@ -56,6 +56,16 @@ def status_of_exception(error: BaseException | None) -> str:
         return INTERRUPTED
     found = {_status_of(leaf) for leaf in leaves}
     return next((status for status in _WORST_FIRST if status in found), FAILED)
+
+
+def after_signal(status: str, error: str | None) -> tuple[str, str | None]:
+    """
+    Return the status and traceback of a run that would end with these, after a signal that ends the process.
+
+    Such an end is `preempted`, also where the program exits with a code; a fault stays a fault.
+    """
+    is_exit = status == FAILED and (error or "").rstrip().rpartition("\n")[2].startswith("SystemExit")
+    return (PREEMPTED, None) if is_exit or status in (COMPLETED, EXITED, INTERRUPTED) else (status, error)
 
 
 def traceback_of(error: BaseException, status: str, trace: TracebackType | None = None) -> str | None:

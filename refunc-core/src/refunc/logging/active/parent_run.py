@@ -19,7 +19,8 @@ from refunc.journal.opening import NoDescriptorError
 from refunc.logging.active.run import START_FIELDS, ActiveRun, living_run, living_runs
 from refunc.logging.notices import warn_once
 from refunc.outlets.file import NO_DESCRIPTOR, LockProbe
-from refunc.processes.parent import Legacy, bequeath, legacy, own_token, parent_pid
+from refunc.processes import inherited
+from refunc.processes.parent import Legacy, bequeath, has_parent, legacy, own_token, parent_pid
 from refunc.values.paths import store_path
 
 if TYPE_CHECKING:
@@ -141,7 +142,10 @@ def set_run_for_children(run: ActiveRun | None) -> None:
         _inherited = before
     if run is None:
         bequeath(_inherited)
+        inherited.withdraw()
     else:
+        if run.is_written:
+            inherited.announce(run.run_id, os.path.abspath(run.folder))
         ancestors = (_inherited.pid, *_inherited.above) if _inherited is not None else ()
         own_parent = parent_pid()
         above = (own_parent, *ancestors) if own_parent else ancestors
@@ -150,15 +154,17 @@ def set_run_for_children(run: ActiveRun | None) -> None:
 
 def run_of_parent(*, now: bool = False) -> ActiveRun | None:
     """
-    Return the run of the process that started this one through `multiprocessing`; None if there is none.
+    Return the run of the process that started this one; None if there is none, or it has ended.
 
     Args:
         now: Look even if there was none a moment ago.
     """
     global _looked_at
     pid = parent_pid()
-    if pid is None or (not now and time.monotonic() - _looked_at < LOOK_AGAIN):
+    if not now and time.monotonic() - _looked_at < LOOK_AGAIN:
         return None
+    if pid is None:
+        return _run_of_starter()
     try:
         from refunc.runs.errors import RunFormatError
         from refunc.runs.run import read_birth
@@ -178,6 +184,30 @@ def run_of_parent(*, now: bool = False) -> ActiveRun | None:
         pass
     _looked_at = time.monotonic()
     return None
+
+
+def _run_of_starter() -> ActiveRun | None:
+    """Return the run that a process has announced that started this one as a script, while it is running."""
+    global _looked_at
+    told = inherited.announced()
+    if told is None:
+        return None
+    try:
+        from refunc.runs.errors import RunFormatError
+        from refunc.runs.run import Run
+
+        run = Run.open(Path(told.folder))
+        if run.run_id == told.run_id and _is_running(run):
+            return attach(run.folder, run.birth)
+    except (RunFormatError, OSError, NoDescriptorError, ImportError):  # deleted meanwhile; the end of the interpreter
+        pass
+    _looked_at = time.monotonic()
+    return None
+
+
+def has_starter() -> bool:
+    """Whether a process that started this one, in whatever way, may have a run for it."""
+    return has_parent() or inherited.announced() is not None
 
 
 def attach(folder: Path, birth: dict[str, Any]) -> ActiveRun:

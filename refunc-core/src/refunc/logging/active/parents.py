@@ -89,13 +89,12 @@ _NO_RUN = object()
 
 def _checked_id(text: str) -> str:
     """Return *text* if it may be an id. An id that is unknown here may belong to a run elsewhere."""
-    is_name = not _ID.fullmatch(text)
-    if not is_name and living_run(text) is None:
-        folders = _folders()
-        is_name = not any(name.endswith(f"_{text}") for name in folders) and any(
-            f"_{slug(text)}_" in name for name in folders
-        )
-    if is_name:
+    if living_run(text) is not None:
+        return text
+    folders = _folders()
+    is_known = any(name == text or name.endswith(f"_{text}") for name in folders)
+    is_name = not _ID.fullmatch(text) or any(f"_{slug(text)}_" in name for name in folders)
+    if is_name and not is_known:
         raise ValueError(
             f"parent: {text!r} is not the id of a run, which has 8 letters and digits. Pass the tracker, its run_id, "
             f"or open_store()[{text!r}].run_id."

@@ -11,9 +11,10 @@ from refunc.journal.alive import life_of
 from refunc.journal.folder import RUN_JSON, SharedRunFolder
 from refunc.journal.kinds import COMPLETED
 from refunc.journal.pieces import segments
-from refunc.journal.ranks import Role, rank_files, role_of
+from refunc.journal.ranks import rank_files
 from refunc.journal.reader import read_writer_backwards
 from refunc.journal.record import Metrics
+from refunc.journal.roles import Role, role_of
 from refunc.logging.active.launched import Joined, facts_here, is_restart, launch_here, of_first
 from refunc.processes.launch import facts_of
 

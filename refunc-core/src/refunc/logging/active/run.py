@@ -28,7 +28,7 @@ from refunc.values import settings
 
 if TYPE_CHECKING:
     from refunc.journal.folder import RunFolder, SharedRunFolder
-    from refunc.journal.ranks import Role
+    from refunc.journal.roles import Role
     from refunc.journal.writer import JournalWriter
     from refunc.logging.active.parent_run import BorrowedRun
     from refunc.logging.artifacts.storing import Artifacts
