@@ -11,7 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from refunc.journal.alive import Life, life_of
+from refunc.journal.ranks import rank_files, take_part
+from refunc.journal.roles import Role
 from refunc.logging import ExperimentTracker, MLLogger, experiment_context
+from refunc.logging.active import launched, resumed
+from refunc.processes.launch import facts_of
 from refunc.runs import Run, open_store
 
 #: Trains to step 40 with a checkpoint each 10 steps, and is cut off at a step that the command names.
@@ -199,6 +204,37 @@ def test_a_run_that_lives_is_refused(own_folder: Path) -> None:
         done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
         assert done.returncode == 1
         assert f"run {run.run_id} is still open, by process {os.getpid()}" in done.stderr
+
+
+@pytest.mark.parametrize("by", ["resume", "id"])
+def test_a_rank_joins_the_attempt_that_another_one_begins_at_that_moment(
+    by: str, cut_off: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rank 0 comes between rank 1's look at the rank files and its question whether the run is still open."""
+    if by == "id":
+        environ = {**os.environ, "REFUNC_RUN_ID": "night-7"}
+        script = "import os\nfrom refunc.logging import *\nwith experiment_context('e') as run: os._exit(1)"
+        subprocess.run([sys.executable, "-c", script], env=environ, capture_output=True, check=False)
+        monkeypatch.setenv("REFUNC_RUN_ID", "night-7")
+    for name, value in {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    folder = Path("experiments/night-7") if by == "id" else cut_off.folder
+    held: list[int] = []
+
+    def meanwhile(folder: Path) -> Life:
+        place = launched.launch_here()
+        assert place is not None
+        if not held:
+            held.append(take_part(folder, Role(2, 0), facts_of(place) | launched.facts_here()))
+        return life_of(folder)
+
+    monkeypatch.setattr(launched, "life_of", meanwhile)
+    monkeypatch.setattr(resumed, "life_of", meanwhile)
+    with experiment_context("e", resume=cut_off.run_id if by == "resume" else None, logger=quiet()) as run:
+        assert run.folder == folder.absolute()
+    os.close(held[0])
+
+    assert [(file.role.attempt, file.role.rank) for file in rank_files(folder)][-2:] == [(2, 0), (2, 1)]
 
 
 def test_an_id_that_the_user_gives_is_the_run_of_each_start(own_folder: Path) -> None:

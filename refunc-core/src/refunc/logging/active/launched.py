@@ -15,7 +15,7 @@ from contextlib import suppress
 from hashlib import blake2b
 from itertools import count
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from refunc.journal.alive import life_of
 from refunc.journal.birth import birth_in
@@ -26,6 +26,9 @@ from refunc.journal.roles import Role
 from refunc.logging.notices import warn_once
 from refunc.processes.launch import Launch, LaunchError, facts_of, launch
 from refunc.values.names import slug
+
+if TYPE_CHECKING:
+    from refunc.journal.ranks import RankFile
 
 #: Runs of one name that a launch looks through before it gives up: a store that is full of them is damaged.
 _MOST_RUNS: Final = 100_000
@@ -103,13 +106,22 @@ def _attempt_in(folder: Path, place: Launch, experiment: str) -> tuple[int | Non
     files = rank_files(folder)
     if not files:
         return 1, ""
+    begun = _begun(files, place)
+    if begun is None:
+        last = files[-1]
+        why_not = _why_not_again(folder, place, last.facts())
+        if why_not is None:
+            return last.role.attempt + 1, ""
+        begun = _begun(rank_files(folder), place)  # by another rank, since the files were read
+        if begun is None:
+            return None, why_not
+    return begun, ""
+
+
+def _begun(files: list[RankFile], place: Launch) -> int | None:
+    """Return the last attempt that this start has begun; None if there is none."""
     attempts = {file.role.attempt: file for file in files}
-    for attempt, file in reversed(attempts.items()):
-        if file.facts().get("start") == place.start:
-            return attempt, ""
-    last = files[-1]
-    why_not = _why_not_again(folder, place, last.facts())
-    return (last.role.attempt + 1, "") if why_not is None else (None, why_not)
+    return next((number for number in reversed(attempts) if attempts[number].facts().get("start") == place.start), None)
 
 
 def _why_not_again(folder: Path, place: Launch, before: dict[str, Any]) -> str | None:

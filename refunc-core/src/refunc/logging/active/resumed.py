@@ -19,6 +19,7 @@ from refunc.logging.active.launched import Joined, facts_here, is_restart, launc
 from refunc.processes.launch import facts_of
 
 if TYPE_CHECKING:
+    from refunc.journal.ranks import RankFile
     from refunc.processes.launch import Launch
     from refunc.runs.run import Run
 
@@ -108,16 +109,19 @@ def rejoin(run: Run, birth: dict[str, Any]) -> Joined:
     """
     place = launch_here()
     folder = run.folder
-    attempt = _attempt_of(folder, place)
     files = rank_files(folder)
+    attempt = _attempt_of(files, place)
     if attempt is None:
         life = life_of(folder)
         if life.lives and life.is_sure and not (files and place is not None and is_restart(place, files[-1].facts())):
-            raise ValueError(
-                f"resume: run {run.run_id} is still open, by {_opener(run)}. Two attempts at once would be mixed: end "
-                "that process first, or start a run of its own."
-            )
-        attempt = files[-1].role.attempt + 1 if files else 2
+            attempt = _attempt_of(rank_files(folder), place)  # another rank may have begun it since
+            if attempt is None:
+                raise ValueError(
+                    f"resume: run {run.run_id} is still open, by {_opener(run)}. Two attempts at once would be mixed: "
+                    "end that process first, or start a run of its own."
+                )
+        else:
+            attempt = files[-1].role.attempt + 1 if files else 2
     role = Role(attempt, place.rank if place is not None else None)
     own = {**birth, **{name: value for name, value in run.birth.items() if name in _KEPT}, "attempt": attempt}
     facts = {**(facts_of(place) if place is not None else {}), **facts_here()}
@@ -130,15 +134,14 @@ def rejoin(run: Run, birth: dict[str, Any]) -> Joined:
 _KEPT: Final = ("format", "run_id", "run_name", "experiment_id", "experiment_name", "parent_id", "start_time", "launch")
 
 
-def _attempt_of(folder: Path, place: Launch | None) -> int | None:
+def _attempt_of(files: list[RankFile], place: Launch | None) -> int | None:
     """
-    Return the attempt of this start that this rank has not been in; None if this start has none.
+    Return the attempt of this start that this rank has not been in, from the *files* of the run; None without any.
 
     A script may go on with a run several times: the n-th time is the n-th on every rank.
     """
     if place is None:
         return None
-    files = rank_files(folder)
     attempts = {file.role.attempt: file for file in files}
     own = [number for number, file in attempts.items() if file.facts().get("start") == place.start]
     been_in = {file.role.attempt for file in files if file.role.rank == place.rank}
