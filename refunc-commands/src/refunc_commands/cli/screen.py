@@ -205,6 +205,17 @@ def number(value: object, digits: int = 6) -> str:
     return shown(spell_nonfinite(value))
 
 
+def ranges(numbers: Iterable[int]) -> str:
+    """Return numbers that grow as `0-7, 9`."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+
+
 def moment_text(seconds: float) -> str:
     """Return a time as `2026-11-23 14:45:39`, local time."""
     try:
