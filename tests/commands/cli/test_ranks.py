@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import csv
 import json
+import pickle
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ranked import ranked
+from tests.ranked import RUN_ID, ranked
 
-from refunc.runs import LogEntry
+from refunc.logging import ExperimentTracker
+from refunc.runs import LogEntry, Run
+from refunc.runs.points_file import COLUMNS
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 
@@ -87,3 +90,131 @@ def test_a_rank_that_is_not_there_is_refused(invoke: Any, command: tuple[str, ..
     result = invoke(*command, "resnet", "--rank", "first")
     assert result.exit_code == 2
     assert "'first' is not a rank. Allowed: a number." in result.stderr
+
+
+# -- curves -----------------------------------------------------------------------------------------------------------
+
+
+def exported(invoke: Any, *options: str) -> list[dict[str, str]]:
+    assert invoke("export", "resnet", "-o", "points.csv", *options).exit_code == 0
+    return list(csv.DictReader(StringIO(Path("points.csv").read_text())))
+
+
+def test_export_writes_the_usual_curve_unless_asked(invoke: Any) -> None:
+    ranked()
+
+    rows = exported(invoke)
+
+    assert list(rows[0]) == list(COLUMNS)
+    assert [(row["step"], row["value"]) for row in rows] == [
+        *((str(step), "100.0") for step in range(10)),
+        *((str(step), "200.0") for step in range(10, 20)),
+    ]
+    assert {row["value"] for row in exported(invoke, "--rank", "3")} == {"103.0", "203.0"}
+    assert {row["value"] for row in exported(invoke, "--rank", "mean")} == {"101.5", "201.5"}
+    assert list(exported(invoke, "--rank", "max")[0]) == list(COLUMNS)
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl", "json", "parquet"])
+def test_export_of_all_has_columns_for_rank_and_attempt(invoke: Any, form: str) -> None:
+    ranked()
+    if form == "parquet":
+        pytest.importorskip("pyarrow")
+
+    assert invoke("export", "resnet", "--rank", "all", "--attempts", "all", "-o", f"points.{form}").exit_code == 0
+
+    rows = read_back(Path(f"points.{form}"))
+    assert list(rows[0]) == [*COLUMNS, "rank", "attempt"]
+    assert len(rows) == 4 * (15 + 10)
+    assert all(float(row["value"]) == 100 * int(row["attempt"]) + int(row["rank"]) for row in rows)
+    assert {(int(row["attempt"]), int(row["step"])) for row in rows} == {
+        *((1, step) for step in range(15)),
+        *((2, step) for step in range(10, 20)),
+    }
+
+
+def read_back(path: Path) -> list[dict[str, Any]]:
+    if path.suffix == ".parquet":
+        import pyarrow.parquet
+
+        return list(pyarrow.parquet.read_table(path).to_pylist())
+    text = path.read_text()
+    if path.suffix == ".csv":
+        return list(csv.DictReader(StringIO(text)))
+    return list(json.loads(text) if path.suffix == ".json" else map(json.loads, text.splitlines()))
+
+
+def test_a_run_without_ranks_has_rank_0(invoke: Any) -> None:
+    with ExperimentTracker("vision", "resnet") as tracker:
+        tracker.log_metrics({"loss": 0.5}, step=1)
+    rows = exported(invoke, "--rank", "all", "--attempts", "all")
+    assert [(row["rank"], row["attempt"], row["value"]) for row in rows] == [("0", "1", "0.5")]
+
+
+def test_entries_are_those_of_all_ranks(invoke: Any) -> None:
+    ranked()
+    result = invoke("export", "resnet", "--entries", "--to", "csv", "--rank", "3")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "refunc: --rank and --attempts choose points. Leave them out, or --entries; see `refunc logs --rank`.\n"
+    )
+
+
+def test_plot_draws_a_rank_or_one_curve_each(invoke: Any) -> None:
+    ranked()
+
+    each = lines(invoke("plot", "resnet", "-m", "loss", "--rank", "all"))
+    assert [line.split(RUN_ID)[1] for line in each if RUN_ID in line] == [
+        f" rank {rank} 20 points, last {200 + rank}" for rank in range(4)
+    ]
+    [mean] = [line for line in lines(invoke("plot", "resnet", "-m", "loss", "--rank", "mean")) if RUN_ID in line]
+    assert mean.endswith("mean of all ranks 20 points, last 201.5")
+    [drawn] = json.loads(invoke("plot", "resnet", "-m", "loss", "--rank", "2", "--json").stdout)
+    assert (drawn["rank"], drawn["values"][-1]) == (2, 202.0)
+    [usual] = json.loads(invoke("plot", "resnet", "-m", "loss", "--json").stdout)
+    assert ("rank" in usual, usual["values"][-1]) == (False, 200.0)
+
+
+def test_a_report_has_the_curves_of_one_rank_and_the_lines_of_all(invoke: Any) -> None:
+    ranked()
+
+    assert invoke("report", "resnet", "--rank", "3").exit_code == 0
+
+    page = Path("report.html").read_text()
+    assert "resnet (rank 3)" in page
+    assert "[rank 1] line of rank 1" in page
+    assert "203" in page
+    assert invoke("report", "resnet", "--rank", "7").stderr == (
+        "refunc: run resnet has no rank 7. Its ranks are 0-3.\n"
+    )
+
+
+def test_tables_of_a_series_have_columns_for_rank_and_attempt() -> None:
+    pytest.importorskip("pandas")
+    run = Run.open(ranked())
+
+    every = run.metrics("loss", rank="all", attempts="all")
+    frame = every.to_pandas()
+
+    assert list(frame.columns) == ["step", "value", "time", "rank", "attempt"]
+    assert (frame["value"] == 100 * frame["attempt"] + frame["rank"]).all()
+    assert list(every.to_dict()) == list(frame.columns) == every.to_polars().columns == every.to_arrow().column_names
+    assert every.downsample(10).to_dict()["rank"]
+    assert pickle.loads(pickle.dumps(every)).to_dict() == every.to_dict()
+    assert list(run.metrics("loss", rank="all").to_dict()) == ["step", "value", "time", "rank"]
+    assert list(run.metrics("loss", rank=3).to_dict()) == ["step", "value", "time"]
+    assert run.metric_summaries(rank=3)["loss"].last == 203.0
+    assert run.metric_summaries(rank="all", attempts="all")["loss"].count == 100
+
+
+def test_around_leaves_out_what_a_later_attempt_has_replaced() -> None:
+    run = Run.open(ranked(ranks=2))
+
+    entries = run.around("loss", 11, steps=3)
+
+    of_rank_0 = [entry for entry in entries if entry.rank == 0]
+    assert [(entry.step, entry.attempt) for entry in of_rank_0 if entry.level == "METRIC"] == [
+        *((8, 1), (9, 1), (10, 2), (11, 2), (12, 2), (13, 2), (14, 2))
+    ]
+    assert "line of rank 0 in attempt 1" not in [entry.message for entry in entries]
+    assert {entry.rank for entry in entries} == {0, 1}

@@ -205,6 +205,13 @@ def number(value: object, digits: int = 6) -> str:
     return shown(spell_nonfinite(value))
 
 
+def of_rank(rank: int | str) -> str:
+    """Return whose values are shown: `rank 3`, `mean of all ranks`."""
+    if isinstance(rank, int):
+        return f"rank {rank}"
+    return "all ranks" if rank == "all" else f"{rank} of all ranks"
+
+
 def ranges(numbers: Iterable[int]) -> str:
     """Return numbers that grow as `0-7, 9`."""
     parts: list[list[int]] = []
