@@ -40,7 +40,8 @@ def ranked(
     folder = Path(store) / name
     for part in ("journal", "ranks"):
         (folder / part).mkdir(parents=True)
-    facts = {"format": 1, "run_id": RUN_ID, "run_name": "resnet", "experiment_name": "vision", "start_time": START}
+    facts = {"format": 1, "run_id": RUN_ID, "run_name": "resnet", "start_time": START}
+    facts |= {"experiment_id": "vision", "experiment_name": "vision"}
     launch = {"launcher": "torchrun", "key": "k" * 24, "run": 1}
     (folder / "run.json").write_text(json.dumps({**facts, "launch": launch, **birth}))
     for rank in range(ranks) if only is None else only:

@@ -13,6 +13,7 @@ import pytest
 from tests.ranked import RUN_ID, ranked
 
 from refunc.logging import ExperimentTracker
+from refunc.processes.opener import facts_of_this_process
 from refunc.runs import LogEntry, Run
 from refunc.runs.points_file import COLUMNS
 
@@ -218,3 +219,117 @@ def test_around_leaves_out_what_a_later_attempt_has_replaced() -> None:
     ]
     assert "line of rank 0 in attempt 1" not in [entry.message for entry in entries]
     assert {entry.rank for entry in entries} == {0, 1}
+
+
+# -- who took part ----------------------------------------------------------------------------------------------------
+
+
+def section(result: Any, title: str) -> list[str]:
+    """Return the lines of a section of `refunc show`."""
+    said = lines(result)
+    start = next(at for at, line in enumerate(said) if line.split("  ")[0].split(" (")[0] == title)
+    return said[start + 1 : said.index("", start)] if "" in said[start:] else said[start + 1 :]
+
+
+def test_show_has_a_line_for_the_ranks_of_a_host(invoke: Any) -> None:
+    ranked()
+
+    result = invoke("show", "resnet")
+
+    assert section(result, "ranks") == [
+        "host status points lines",
+        "0-1 node0 completed 25 each 2 each",
+        "2-3 node1 completed 25 each 2-4",
+    ]
+    assert section(result, "attempts") == ["1 2026-11-23 13:20:00", "2 2026-11-23 13:36:40 from step 9"]
+    each = section(invoke("show", "resnet", "--all-ranks"), "ranks")
+    assert each[1:] == [f"{rank} node{rank // 2} completed 25 {4 if rank == 3 else 2}" for rank in range(4)]
+
+
+def test_show_is_short_for_many_ranks_and_attempts(invoke: Any) -> None:
+    folder = ranked(ranks=64, attempts=1)
+    assert section(invoke("show", "resnet"), "ranks")[1:] == ["0-63 32 hosts completed 15 each 1-2"]
+    assert len(section(invoke("show", "resnet", "--all-ranks"), "ranks")) == 65
+    for attempt in range(2, 200):
+        (folder / "ranks" / f"{attempt}.0.json").write_text(json.dumps({"time": 1_795_440_000.0 + attempt}))
+    attempts = section(invoke("show", "resnet"), "attempts")
+    assert [line.split()[0] for line in attempts] == ["1", "191", *map(str, range(193, 200))]
+    assert attempts[1] == "191 more; --json has them all"
+
+
+def test_show_tells_a_rank_that_is_gone_without_an_end(invoke: Any) -> None:
+    folder = ranked(ranks=2, attempts=1)
+    path = next((folder / "journal").glob("*_r1.*"))
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    opened_by = facts_of_this_process(folder.stat().st_dev)
+    for file in (folder / "ranks").iterdir():
+        file.write_text(json.dumps({**json.loads(file.read_text()), "opened_by": {**opened_by, "pid": 1, "began": 0}}))
+
+    result = invoke("show", "resnet")
+
+    assert "status crashed" in lines(result)
+    assert [line.split()[:3] for line in section(result, "ranks")[1:]] == [
+        ["0", "node0", "completed"],
+        ["1", "node0", "crashed"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rank", "last", "note"),
+    [
+        ("3", "203", "rank 3"),
+        ("mean", "201.5", "mean of all ranks"),
+        ("all", "203", "all ranks"),
+        ("0", "200", "rank 0"),
+    ],
+)
+def test_show_has_the_metrics_of_the_rank_that_is_asked_for(invoke: Any, rank: str, last: str, note: str) -> None:
+    ranked()
+
+    result = invoke("show", "resnet", "--rank", rank)
+
+    assert f"metrics ({note})" in lines(result)
+    [loss] = [line for line in section(result, "metrics") if line.startswith("loss")]
+    assert loss.split()[1] == last
+    assert json.loads(invoke("show", "resnet", "--rank", rank, "--json").stdout)["metrics"]["loss"]["last"] == float(
+        last
+    )
+
+
+def test_json_has_the_ranks_attempts_and_writers(invoke: Any) -> None:
+    ranked(ranks=2)
+
+    run = json.loads(invoke("show", "resnet", "--json").stdout)
+
+    assert run["attempt"] == 2
+    assert run["attempts"] == [
+        {"attempt": 1, "start_time": 1_795_440_000.0, "step": None, "ranks": 2},
+        {"attempt": 2, "start_time": 1_795_441_000.0, "step": 9, "ranks": 2},
+    ]
+    assert run["ranks"][1] == {
+        "rank": 1,
+        "attempt": 2,
+        "host": "node0",
+        "pid": 101,
+        "status": "completed",
+        "points": 25,
+        "lines": 2,
+        "error": None,
+    }
+    assert [(each["rank"], each["attempt"], each["points"]) for each in run["writers"]] == [
+        *((0, 1, 15), (1, 1, 15), (0, 2, 10), (1, 2, 10))
+    ]
+
+
+def test_ls_names_the_ranks_and_attempts_of_a_run_that_has_several(invoke: Any) -> None:
+    ranked()
+    with ExperimentTracker("vision", "plain") as tracker:
+        tracker.log_metrics({"loss": 0.5}, step=1)
+
+    listed = lines(invoke("ls"))
+    fields = {each["run_name"]: each for each in json.loads(invoke("ls", "--json").stdout)}
+
+    assert [line for line in listed if "completed resnet (4 ranks, attempt 2) vision" in line and "loss=200" in line]
+    assert [line for line in listed if "completed plain vision" in line]
+    assert (fields["resnet"]["ranks"], fields["resnet"]["attempt"]) == (4, 2)
+    assert not {"ranks", "attempt"} & set(fields["plain"])

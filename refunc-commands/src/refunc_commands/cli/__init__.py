@@ -22,6 +22,7 @@ No module that a training script imports imports this package.
     next_step   advice for each problem that `refunc sync` reports
     plot        `refunc plot`
     plugins     `refunc plugins`
+    ranks       the ranks and attempts of a run as lines
     report      `refunc report`
     root        `refunc` itself, and loading its commands
     screen      printing: tables, colours, JSON

@@ -21,6 +21,7 @@ from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.errors import RunFormatError, UnknownMetricError
 from refunc.runs.gathered import Content, Stale, signature_of
 from refunc.runs.liveness import status_of
+from refunc.runs.ranks import state_of
 from refunc.runs.read_on import read_content
 from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import Series
@@ -291,15 +292,20 @@ class Run:
             "duration": duration,
         }
 
-    def to_dict(self, *, metrics: bool = True) -> dict[str, Any]:
+    def to_dict(self, *, metrics: bool = True, rank: Ranks = None) -> dict[str, Any]:
         """
         Return the run's summary as nested plain values; `refunc show --json` prints it.
 
+        Only a run of several ranks or attempts has the members `attempt`, `attempts`, `ranks` and `writers`.
+
         Args:
             metrics: Whether to include metrics, of which a run may have very many.
+            rank: Whose metrics they are; see `metric_summaries`.
         """
-        summary = self.summary
-        known = summary.metrics if metrics else {}
+        content = self.content()
+        summary = content.summary
+        usual = summary.metrics if rank is None else self.metric_summaries(rank=rank)
+        known = usual if metrics else {}
         return {
             **self.facts(summary),
             "folder": str(self.folder),
@@ -313,6 +319,7 @@ class Run:
             "error": summary.end.error if summary.end else None,
             "journal": attrs.asdict(summary.account),
             "left_out": attrs.asdict(summary.left_out),
+            **(state_of(self) if content.is_shared else {}),
         }
 
     def content(self) -> Content:

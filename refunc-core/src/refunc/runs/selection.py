@@ -60,6 +60,10 @@ class Rewinds:
         for attempt, step in found:
             self._steps[attempt] = min(step, self._steps.get(attempt, math.inf))
 
+    def step_of(self, attempt: int) -> int | float | None:
+        """Return the step that *attempt* went back to; None if it did not."""
+        return self._steps.get(attempt)
+
     def limit(self, attempt: int) -> int | float:
         """Return the last step of *attempt* that later ones have left in place."""
         return min((step for later, step in self._steps.items() if later > attempt), default=math.inf)
