@@ -26,6 +26,7 @@ def ranked(
     attempts: int = 2,
     only: Iterable[int] | None = None,
     name: str = f"vision_{RUN_ID}",
+    start: float = START,
     **birth: Any,
 ) -> Path:
     """
@@ -36,11 +37,12 @@ def ranked(
 
     Args:
         only: The ranks whose files are in this folder.
+        start: The time of its start, in seconds since 1970.
     """
     folder = Path(store) / name
     for part in ("journal", "ranks"):
         (folder / part).mkdir(parents=True)
-    facts = {"format": 1, "run_id": RUN_ID, "run_name": "resnet", "start_time": START}
+    facts = {"format": 1, "run_id": RUN_ID, "run_name": "resnet", "start_time": start}
     facts |= {"experiment_id": "vision", "experiment_name": "vision"}
     launch = {"launcher": "torchrun", "key": "k" * 24, "run": 1}
     (folder / "run.json").write_text(json.dumps({**facts, "launch": launch, **birth}))
@@ -54,17 +56,17 @@ def ranked(
                 "restarts": [0, attempt - 1],
             }
             part |= {
-                "time": START + 1000 * (attempt - 1) + rank,
+                "time": start + 1000 * (attempt - 1) + rank,
                 "opened_by": {"pid": 1, "boot": "another", "device": 1},
             }
             (folder / "ranks" / f"{attempt}.{rank}.json").write_text(json.dumps(part))
-            lines = records(rank, attempt, is_last=attempt == attempts)
+            lines = records(rank, attempt, start, is_last=attempt == attempts)
             name = f"{writer(rank, attempt)}.000000.jsonl"
             (folder / "journal" / name).write_bytes(b"".join(map(encode_line, lines)))
     return folder
 
 
-def records(rank: int, attempt: int, *, is_last: bool) -> list[dict[str, Any]]:
+def records(rank: int, attempt: int, began: float, *, is_last: bool) -> list[dict[str, Any]]:
     head = {"kind": "segment", "format": 1, "logger": "train", "run": RUN_ID, "host": f"node{rank // 2}", "rank": rank}
     start = {"kind": "start", "run_id": RUN_ID, "run_name": "resnet", "attempt": attempt}
     found = [start, *([{"kind": "rewind", "step": 9, "attempt": attempt}] if attempt > 1 else [])]
@@ -77,5 +79,5 @@ def records(rank: int, attempt: int, *, is_last: bool) -> list[dict[str, Any]]:
         found.append({"kind": "log", "level": "WARNING", "message": "careful"})
     if is_last:
         found.append({"kind": "end", "status": "completed", "duration": 60.0, "metrics": {}})
-    first = START + 1000 * (attempt - 1) + 0.01 * rank
+    first = began + 1000 * (attempt - 1) + 0.01 * rank
     return [head, *({"seq": seq, "time": first + seq, **record} for seq, record in enumerate(found))]

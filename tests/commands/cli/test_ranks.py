@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ranked import RUN_ID, ranked
+from tests.ranked import RUN_ID, START, ranked
 
 from refunc.logging import ExperimentTracker
 from refunc.processes.opener import facts_of_this_process
 from refunc.runs import LogEntry, Run
 from refunc.runs.points_file import COLUMNS
+from refunc_commands.cli.screen import moment_text
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 
@@ -241,7 +242,10 @@ def test_show_has_a_line_for_the_ranks_of_a_host(invoke: Any) -> None:
         "0-1 node0 completed 25 each 2 each",
         "2-3 node1 completed 25 each 2-4",
     ]
-    assert section(result, "attempts") == ["1 2026-11-23 13:20:00", "2 2026-11-23 13:36:40 from step 9"]
+    assert section(result, "attempts") == [
+        f"1 {moment_text(START)}",
+        f"2 {moment_text(START + 1_000)} from step 9",
+    ]
     each = section(invoke("show", "resnet", "--all-ranks"), "ranks")
     assert each[1:] == [f"{rank} node{rank // 2} completed 25 {4 if rank == 3 else 2}" for rank in range(4)]
 
@@ -251,7 +255,7 @@ def test_show_is_short_for_many_ranks_and_attempts(invoke: Any) -> None:
     assert section(invoke("show", "resnet"), "ranks")[1:] == ["0-63 32 hosts completed 15 each 1-2"]
     assert len(section(invoke("show", "resnet", "--all-ranks"), "ranks")) == 65
     for attempt in range(2, 200):
-        (folder / "ranks" / f"{attempt}.0.json").write_text(json.dumps({"time": 1_795_440_000.0 + attempt}))
+        (folder / "ranks" / f"{attempt}.0.json").write_text(json.dumps({"time": START + attempt}))
     attempts = section(invoke("show", "resnet"), "attempts")
     assert [line.split()[0] for line in attempts] == ["1", "191", *map(str, range(193, 200))]
     assert attempts[1] == "191 more; --json has them all"
@@ -303,8 +307,8 @@ def test_json_has_the_ranks_attempts_and_writers(invoke: Any) -> None:
 
     assert run["attempt"] == 2
     assert run["attempts"] == [
-        {"attempt": 1, "start_time": 1_795_440_000.0, "step": None, "ranks": 2},
-        {"attempt": 2, "start_time": 1_795_441_000.0, "step": 9, "ranks": 2},
+        {"attempt": 1, "start_time": START, "step": None, "ranks": 2},
+        {"attempt": 2, "start_time": START + 1_000, "step": 9, "ranks": 2},
     ]
     assert run["ranks"][1] == {
         "rank": 1,

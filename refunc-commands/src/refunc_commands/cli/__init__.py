@@ -17,6 +17,7 @@ No module that a training script imports imports this package.
     live_line   a status line at the bottom of the terminal
     logs        `refunc logs` and `refunc tail`
     ls          `refunc ls`
+    merge       `refunc merge`
     moments     times and ages on the command line
     new_plugin  `refunc plugins new`
     next_step   advice for each problem that `refunc sync` reports
