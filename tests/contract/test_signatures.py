@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import inspect
 import json
 import logging
@@ -110,7 +111,7 @@ def test_log_entry_becomes_a_dict_and_json() -> None:
 
     names = [name for name, _ in documented_fields("07_log_entry_signature.py")]
     assert list(entry.to_dict()) == names
-    assert entry.to_dict() == attrs.asdict(entry)
+    assert entry.to_dict() == {name: attrs.asdict(entry)[name] for name in names} == dataclasses.asdict(entry)
     assert json.loads(entry.to_json()) == entry.to_dict()
     assert LogEntry(**json.loads(entry.to_json())) == entry
 

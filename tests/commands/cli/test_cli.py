@@ -137,10 +137,10 @@ def test_an_unknown_run_brings_the_nearest_names(invoke: Any) -> None:
 
 
 def test_an_ambiguous_beginning_brings_the_candidates(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from refunc.logging.active import run
+    from refunc.logging.active import opening
 
     ids = iter(["abcd1111", "abcd2222"])
-    monkeypatch.setattr(run, "new_id", lambda: next(ids))
+    monkeypatch.setattr(opening, "new_id", lambda: next(ids))
     finished_run("one")
     finished_run("two")
 

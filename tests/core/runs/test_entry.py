@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
+import pickle
 from collections.abc import Callable
 from typing import Any
 
+import attrs
 import pytest
 
 from refunc.journal import record as records
@@ -181,3 +184,18 @@ def test_columns_are_one_a_metric_tag_and_extra() -> None:
 def test_a_context_knows_its_folder() -> None:
     assert ExperimentContext("e", "e", "r").folder is None
     assert str(ExperimentContext("e", "e", "r", metadata={"folder": "/data/run"}).folder) == "/data/run"
+
+
+def test_rank_and_attempt_are_in_what_is_made_of_an_entry_only_if_there_are_several() -> None:
+    line = records.LogLine(level="INFO", message="m", writer="node7-4711-mwtfezun-n6xe_r3a2")
+    read, plain = entry(line), entry(attrs.evolve(line, writer="node7-4711-mwtfezun-n6xe"))
+
+    assert (read.rank, read.attempt, plain.rank, plain.attempt) == (3, 2, None, 1)
+    assert read.to_dict() == {**plain.to_dict(), "rank": 3, "attempt": 2}
+    assert dataclasses.asdict(read) == read.to_dict()
+    assert dataclasses.asdict(plain) == plain.to_dict()
+    assert dataclasses.replace(read, message="other").rank == 3
+    assert dataclasses.replace(plain, rank=1) == attrs.evolve(plain, rank=1)
+    assert LogEntry.from_json(read.to_json()) == read == pickle.loads(pickle.dumps(read))
+    assert {field.name for field in dataclasses.fields(LogEntry)} >= {"rank", "attempt"}
+    assert list(column_names(read)) == ["rank", "attempt"]

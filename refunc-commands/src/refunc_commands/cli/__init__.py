@@ -17,11 +17,13 @@ No module that a training script imports imports this package.
     live_line   a status line at the bottom of the terminal
     logs        `refunc logs` and `refunc tail`
     ls          `refunc ls`
+    merge       `refunc merge`
     moments     times and ages on the command line
     new_plugin  `refunc plugins new`
     next_step   advice for each problem that `refunc sync` reports
     plot        `refunc plot`
     plugins     `refunc plugins`
+    ranks       the ranks and attempts of a run as lines
     report      `refunc report`
     root        `refunc` itself, and loading its commands
     screen      printing: tables, colours, JSON

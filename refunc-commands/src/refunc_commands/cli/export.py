@@ -16,6 +16,7 @@ from refunc.runs import entries_file
 from refunc.runs.exporting import Exported, export_entries_of, export_points_of
 from refunc.runs.points_file import FORMATS
 from refunc.runs.prefetch import cores
+from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import FEWEST
 from refunc.runs.store import Listing
 from refunc.values.printable import printable_line
@@ -25,6 +26,8 @@ from refunc_commands.cli.finding import (
     json_option,
     metrics_option,
     output_option,
+    rank_option,
+    refuse_missing,
     run_argument,
     store_option,
     the_run,
@@ -39,6 +42,7 @@ _EXAMPLES = """\b
 Examples:
   refunc export -o points.parquet
   refunc export resnet_v1 resnet_v2 -m loss -m val/loss --to csv
+  refunc export resnet_v1 --rank all --to csv
   refunc export k3f9 --entries --to jsonl -o - | jq -r .message"""
 
 
@@ -50,6 +54,13 @@ Examples:
 @click.option("--where", metavar="EXPRESSION", help="Only runs that match this expression.")
 @click.option(
     "--entries", is_flag=True, help="Export log entries instead of points: lines, metrics, params and all others."
+)
+@rank_option("The points of this rank; all, with a column `rank`; or mean, min or max of all ranks.")
+@click.option(
+    "--attempts",
+    type=click.Choice(("newest", "all")),
+    default="newest",
+    help="all: also the points that later attempts have replaced, with a column `attempt`.",
 )
 @click.option("--max-points", type=Number(FEWEST), metavar="N", help="At most N points of each metric.")
 @json_option("Print a JSON object that describes the file.")
@@ -63,6 +74,8 @@ def export(
     metrics: tuple[str, ...],
     where: str | None,
     entries: bool,
+    rank: Ranks,
+    attempts: Attempts,
     max_points: int | None,
     as_json: bool,
     store: str | None,
@@ -72,17 +85,28 @@ def export(
 
     RUN is an id, a name or a folder; without RUN, all runs of the store are exported. All points are written unless
     --max-points is given, which keeps minima and maxima. The file appears only once it is complete.
+
+    Of a run of several ranks, the points of rank 0 are written, or of the lowest rank that logged the metric; of
+    several attempts, the newest value of each step. A run without ranks has one, 0. Log entries are those of all ranks
+    and attempts, and say which.
     """
     noun = "entries" if entries else "points"
     chosen = _format(format, output, entries_file.FORMATS if entries else FORMATS)
     target = output or f"{noun}.{chosen}"
+    if entries and (rank is not None or attempts != "newest"):
+        raise Failure("--rank and --attempts choose points. Leave them out, or --entries; see `refunc logs --rank`.")
     _refuse_stdout(target, chosen, as_json=as_json)
     listing = _chosen(ctx, store, runs, where)
+    if runs and listing.runs:
+        refuse_missing(listing.runs, rank)
     with _sink(target) as sink:
         if entries:
             exported = export_entries_of(listing, sink, chosen, metrics=metrics, processes=cores())
         else:
-            exported = export_points_of(listing, sink, chosen, metrics=metrics, most=max_points, processes=cores())
+            selection = Selection(rank, attempts)
+            exported = export_points_of(
+                listing, sink, chosen, metrics=metrics, most=max_points, selection=selection, processes=cores()
+            )
     _say(exported, target, chosen, noun, as_json=as_json)
     left_out(exported.unreadable)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -12,11 +12,16 @@ import click
 from click.shell_completion import CompletionItem
 
 from refunc.journal.folder import RUN_JSON
+from refunc.journal.pieces import segments
+from refunc.journal.ranks import rank_files
+from refunc.journal.roles import role_of
 from refunc.runs.errors import RunFormatError
 from refunc.runs.run import Run
+from refunc.runs.selection import AGGREGATES
 from refunc.runs.store import Store, find_store, missing
 from refunc.values.paths import absolute
-from refunc_commands.cli.screen import shown
+from refunc_commands.cli.failure import Failure
+from refunc_commands.cli.screen import ranges, shown
 
 #: The key in a context's `meta` for the folder of the run that the command took last; errors are reported for it.
 NAMED_RUN: Final = "refunc.run"
@@ -58,10 +63,50 @@ def metrics_option(help: str, *, required: bool = False) -> Callable[[_Command],
     return click.option("-m", "--metric", "metrics", help=help, **given)
 
 
+def rank_option(help: str, *, words: tuple[str, ...] = AGGREGATES) -> Callable[[_Command], _Command]:
+    """Give a command the option `--rank`, a number or one of *words*; None if it is not given."""
+    return click.option("--rank", type=_Rank(words), metavar="RANK", help=help)
+
+
 if TYPE_CHECKING:
     _TextType = click.ParamType[str]
 else:  # not generic in older versions of click, which refunc supports as well
     _TextType = click.ParamType
+
+
+class _Rank(_TextType):
+    """A rank's number, or a word for all ranks."""
+
+    name = "rank"
+
+    def __init__(self, words: tuple[str, ...]) -> None:
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return the number, or the word. Raises click.BadParameter."""
+        if isinstance(value, int) or value in self._words:
+            return value
+        if not re.fullmatch("[0-9]{1,7}", value):
+            self.fail(f"{value!r} is not a rank. Allowed: {', '.join(['a number', *self._words])}.", param, ctx)
+        return int(value)
+
+
+def refuse_missing(runs: Sequence[Run], rank: int | str | None) -> None:
+    """Refuse a *rank* that none of *runs* has: it is a mistake. Raises Failure."""
+    if not isinstance(rank, int) or rank == 0 or any(rank in _ranks_of(run) for run in runs):
+        return
+    if len(runs) > 1:
+        raise Failure(f"none of these runs has a rank {rank}.")
+    known = sorted(_ranks_of(runs[0]))
+    said = f"Its ranks are {ranges(known)}." if known else "It was not started as several ranks."
+    raise Failure(f"run {runs[0].run_name} has no rank {rank}. {said}")
+
+
+def _ranks_of(run: Run) -> set[int]:
+    """Return the ranks that have files in the run; no record is read for that."""
+    roles = [role_of(writer) for writer in segments(run.folder)]
+    roles += [file.role for file in rank_files(run.folder)]
+    return {role.rank for role in roles if role.rank is not None}
 
 
 def run_argument(**options: Any) -> Callable[[_Command], _Command]:

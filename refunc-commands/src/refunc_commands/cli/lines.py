@@ -71,8 +71,7 @@ class Lines:
             {
                 "name": entry.logger_name,
                 "levelno": self._level(entry.level),
-                # For metrics, names and values are enough.
-                "msg": "" if entry.level == "METRIC" and entry.message == "metrics" else entry.message,
+                "msg": _message(entry),
                 "exc_text": str(exception) if exception else None,
                 "stack_info": str(stack) if stack else None,
             }
@@ -109,6 +108,12 @@ class Lines:
         with self._console.capture() as capture:
             self._console.print(text, end="", soft_wrap=True)
         return capture.get()
+
+
+def _message(entry: LogEntry) -> str:
+    """Return the message, marked if it is of another rank than 0; for metrics, names and values are enough."""
+    said = "" if entry.level == "METRIC" and entry.message == "metrics" else entry.message
+    return f"[rank {entry.rank}] {said}".rstrip(" ") if entry.rank else said
 
 
 def _breaks(text: str, width: int) -> Iterator[int]:

@@ -19,7 +19,7 @@ from refunc.runs.run import Run
 from refunc.values.levels import level_number
 from refunc.values.quantities import duration
 from refunc_commands.cli.failure import Number
-from refunc_commands.cli.finding import json_option, run_argument, store_option, the_run
+from refunc_commands.cli.finding import json_option, rank_option, refuse_missing, run_argument, store_option, the_run
 from refunc_commands.cli.lines import Lines
 from refunc_commands.cli.moments import parse_moment
 from refunc_commands.cli.screen import error_line
@@ -55,6 +55,7 @@ def _choosing(command: _Command) -> _Command:
     for option in (
         click.option("--level", type=_level, metavar="LEVEL", help="Only this level and above."),
         click.option("--grep", metavar="TEXT", help="Only lines with TEXT in the message or traceback, ignoring case."),
+        rank_option("Only lines of this rank; its workers' lines belong to it.", words=()),
         click.option("--all", "all_kinds", is_flag=True, help="Also metrics, params, tags, artifacts, start and end."),
         json_option("Print one JSON object per line instead."),
     ):
@@ -83,9 +84,11 @@ def logs(
     Print the log lines of a run, oldest first, as its console showed them.
 
     RUN is an id or the unique beginning of one, a name (the newest run that has it), or the run's folder. The lines of
-    all processes of the run are merged by time. In a pipe, times are in full.
+    all processes of the run are merged by time; those of ranks other than 0 are marked `[rank 3]`. In a pipe, times are
+    in full.
     """
     found = the_run(ctx, store, run)
+    refuse_missing([found], options["rank"])
     choice = _Choice.of(found, since=since, until=until, **options)
     if count is not None:
         entries = iter(newest(choice.of_records(choice.newest_first()), count))
@@ -118,6 +121,8 @@ def tail(ctx: click.Context, /, run: str, follow: bool, count: int, store: str |
     a line on stderr says so, and the command exits with 0; Ctrl-C exits with 130.
     """
     found = the_run(ctx, store, run)
+    if not follow:  # a rank may come late
+        refuse_missing([found], options["rank"])
     choice = _Choice.of(found, **options)
     try:
         place = Tail.at_end(found.folder) if follow else None
@@ -156,13 +161,14 @@ class _Choice:
         grep: str | None,
         all_kinds: bool,
         as_json: bool,
+        rank: int | None,
         since: float | None = None,
         until: float | None = None,
     ) -> _Choice:
         """Return the choice for a command's options."""
         return cls(
             run=run,
-            query=Query(min_level=level, start_time=since, end_time=until),
+            query=Query(min_level=level, start_time=since, end_time=until, rank=rank),
             text=grep.lower() if grep else None,
             all_kinds=all_kinds,
             show=_show_json if as_json else Lines(run.start_time).print,

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from rich.text import Span, Text
 
 from refunc.journal.kinds import RUNNING
+from refunc.journal.ranks import newest, rank_files
 from refunc.runs.ending import Glance
 from refunc.runs.errors import RunFormatError
 from refunc.runs.listing import glances
@@ -93,7 +94,7 @@ def ls(
 
     The newest run comes last, next to the prompt; with --sort, the best comes first. On a terminal, each run takes one
     line, cut with `…` where it does not fit; in a pipe nothing is cut and times are in full. A run without an end whose
-    process is gone is shown as crashed.
+    process is gone is shown as crashed. The name of a run of several ranks or attempts is followed by their numbers.
     """
     place = the_store(ctx, store)
     listing = place.search(where, order_by=order, processes=cores())
@@ -139,6 +140,7 @@ def _fields(row: _Row) -> dict[str, Any]:
         "duration": glance.duration,
         "last_metrics": glance.metrics,
         "folder": str(run.folder),
+        **_numbers(run),
     }
 
 
@@ -183,13 +185,32 @@ def _cells(row: _Row, now: float, *, relative: bool) -> _Cells:
     seconds = max(0.0, now - run.start_time) if glance.status == RUNNING else glance.duration
     return [
         (shown(glance.status), STATUS_STYLES.get(glance.status, "")),
-        (shown(run.birth.get("run_name") or "-"), ""),
+        (shown(run.birth.get("run_name") or "-") + _several(run), ""),
         (shown(run.experiment_name), ""),
         (ago(run.start_time, now) if relative else moment_text(run.start_time), ""),
         (narrow_duration(seconds) if seconds is not None else "-", ""),
         (_metrics(glance.metrics, None), ""),
         (shown(run.run_id), "dim"),
     ]
+
+
+def _numbers(run: Run) -> dict[str, int]:
+    """Return how many ranks the run has, and the number of its last attempt; nothing if it has one of both."""
+    try:
+        files = rank_files(run.folder)
+    except OSError:  # `show` says so
+        return {}
+    if not files or (len(newest(files)), files[-1].role.attempt) == (1, 1):
+        return {}
+    return {"ranks": len(newest(files)), "attempt": files[-1].role.attempt}
+
+
+def _several(run: Run) -> str:
+    """Return the same in brackets, without a number that is 1; empty if there is nothing to say."""
+    numbers = _numbers(run)
+    ranks, attempt = numbers.get("ranks", 1), numbers.get("attempt", 1)
+    told = [*([f"{ranks:,} ranks"] if ranks > 1 else []), *([f"attempt {attempt:,}"] if attempt > 1 else [])]
+    return f" ({', '.join(told)})" if told else ""
 
 
 def _metrics(metrics: dict[str, Any], width: int | None) -> str:

@@ -10,10 +10,19 @@ import click
 from rich.text import Text
 
 from refunc.runs.entries_file import whole_file
+from refunc.runs.selection import Ranks
 from refunc.values.quantities import amount
 from refunc_commands.cli.failure import Number
-from refunc_commands.cli.finding import json_option, output_option, run_argument, store_option, the_run
-from refunc_commands.cli.screen import print_json, print_lines, shown
+from refunc_commands.cli.finding import (
+    json_option,
+    output_option,
+    rank_option,
+    refuse_missing,
+    run_argument,
+    store_option,
+    the_run,
+)
+from refunc_commands.cli.screen import of_rank, print_json, print_lines, shown
 from refunc_commands.report.content import MAX_POINTS, content_of
 from refunc_commands.report.page import page
 
@@ -27,6 +36,7 @@ Examples:
 @click.command(short_help="Write runs to one HTML file.", epilog=_EXAMPLES)
 @run_argument(nargs=-1, required=True)
 @output_option("The file to write; `-` is stdout. An existing file is replaced.", default="report.html")
+@rank_option("Curves and values of this rank, or the mean, min or max of all ranks.", words=("mean", "min", "max"))
 @click.option("--title", metavar="TEXT", help="The heading; by default the names of the runs.")
 @click.option(
     "--max-points",
@@ -44,6 +54,7 @@ def report(
     /,
     runs: tuple[str, ...],
     output: str,
+    rank: Ranks,
     title: str | None,
     max_points: int,
     as_json: bool,
@@ -53,13 +64,14 @@ def report(
     Write a report of one or more runs: curves, params side by side, log, pictures, environment.
 
     It is one self-contained HTML file: it opens offline, and loads and sends nothing. Long curves are reduced to their
-    lowest and highest points, and the report says so.
+    lowest and highest points, and the report says so. Curves are those of rank 0 unless --rank is given; log lines are
+    those of all ranks, marked.
     """
     found = [the_run(ctx, store, name) for name in dict.fromkeys(runs)]
-    heading = title or ", ".join(run.run_name for run in found)
-    content = content_of(
-        found, title=shown(heading)[:300], made=time.strftime("%Y-%m-%d %H:%M %Z"), max_points=max_points
-    )
+    refuse_missing(found, rank)
+    heading = title or ", ".join(run.run_name for run in found) + (f" ({of_rank(rank)})" if rank is not None else "")
+    made = time.strftime("%Y-%m-%d %H:%M %Z")
+    content = content_of(found, title=shown(heading)[:300], made=made, max_points=max_points, rank=rank)
     document = page(content["title"], content).encode()
     if output == "-":
         sys.stdout.buffer.write(document)

@@ -206,6 +206,24 @@ def number(value: object, digits: int = 6) -> str:
     return shown(spell_nonfinite(value))
 
 
+def of_rank(rank: int | str) -> str:
+    """Return whose values are shown: `rank 3`, `mean of all ranks`."""
+    if isinstance(rank, int):
+        return f"rank {rank}"
+    return "all ranks" if rank == "all" else f"{rank} of all ranks"
+
+
+def ranges(numbers: Iterable[int]) -> str:
+    """Return numbers that grow as `0-7, 9`."""
+    parts: list[list[int]] = []
+    for number in numbers:
+        if parts and number == parts[-1][1] + 1:
+            parts[-1][1] = number
+        else:
+            parts.append([number, number])
+    return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
+
+
 def moment_text(seconds: float) -> str:
     """Return a time as `2026-11-23 14:45:39`, local time."""
     try:

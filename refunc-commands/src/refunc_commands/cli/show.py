@@ -15,11 +15,20 @@ from refunc.journal.kinds import RUNNING
 from refunc.journal.reader import Account
 from refunc.journal.record import Artifact
 from refunc.runs.run import Run
+from refunc.runs.selection import Ranks
 from refunc.runs.summary import MetricSummary
 from refunc.runs.table import flat
 from refunc.values.printable import printable
 from refunc.values.quantities import amount, duration
-from refunc_commands.cli.finding import json_option, run_argument, store_option, the_run
+from refunc_commands.cli.finding import (
+    json_option,
+    rank_option,
+    refuse_missing,
+    run_argument,
+    store_option,
+    the_run,
+)
+from refunc_commands.cli.ranks import attempt_lines, rank_lines
 from refunc_commands.cli.screen import (
     BEST,
     BEST_NOTES,
@@ -27,6 +36,7 @@ from refunc_commands.cli.screen import (
     STATUS_STYLES,
     moment_text,
     number,
+    of_rank,
     plain,
     print_json,
     print_lines,
@@ -43,38 +53,53 @@ _MOST_METRICS = 1_000
 _EXAMPLES = """\b
 Examples:
   refunc show resnet_v1
-  refunc show k3f9
+  refunc show k3f9 --rank 3
   refunc show experiments/20261123-144539_resnet_v1_k3f9a2b7 --json"""
 
 
 @click.command(short_help="Show one run.", epilog=_EXAMPLES)
 @run_argument()
+@rank_option("Metrics of this rank; or all, mean, min or max of all ranks' values.")
+@click.option("--all-ranks", "each_rank", is_flag=True, help="A line for each rank, not for each host.")
 @json_option()
 @store_option
 @click.pass_context
-def show(ctx: click.Context, run: str, as_json: bool, store: str | None) -> None:
+def show(ctx: click.Context, run: str, rank: Ranks, each_rank: bool, as_json: bool, store: str | None) -> None:
     """
     Show one run: names, status, params, tags, results, metrics, artifacts, and the error that ended it.
 
     RUN is an id or the unique beginning of one, a name (the newest run that has it), or the run's folder.
+
+    A run of several ranks also has their hosts, states, points and lines, and its metrics are those of rank 0, or of
+    the lowest rank that logged them, unless --rank chooses others. A run that was continued has its attempts, each with
+    the step that it went back to.
     """
     found = the_run(ctx, store, run)
+    refuse_missing([found], rank)
     if as_json:
-        print_json(found.to_dict())
+        print_json(found.to_dict(rank=rank))
     else:
-        print_lines(_lines(found, found.to_dict(metrics=False), window_width()))
+        lines = _lines(found, found.to_dict(metrics=False), rank, window_width(), each_rank=each_rank)
+        print_lines(lines)
 
 
-def _lines(run: Run, facts: dict[str, Any], width: int | None) -> Iterator[Text]:
+def _lines(run: Run, facts: dict[str, Any], rank: Ranks, width: int | None, *, each_rank: bool) -> Iterator[Text]:
     limit = _LONGEST if width is not None else None
     yield from _pairs(_head(run, facts), limit, indent="")
+    if facts.get("attempt", 1) > 1:
+        yield from _section("attempts")
+        yield from attempt_lines(facts["attempts"])
+    if facts.get("ranks"):
+        yield from _section("ranks")
+        yield from rank_lines(facts["ranks"], width, each=each_rank)
     for title in ("tags", "params", "results"):
         if facts[title]:
             yield from _section(title)
             yield from _pairs(((name, Text(plain(value))) for name, value in flat(facts[title])), limit)
-    if run.summary.metrics:
-        yield from _section("metrics")
-        yield from _metrics(run.summary.metrics, width)
+    metrics = run.summary.metrics if rank is None else run.metric_summaries(rank=rank)
+    if metrics:
+        yield from _section("metrics", of_rank(rank) if rank is not None else "")
+        yield from _metrics(metrics, width)
     if facts["artifacts"]:
         yield from _section("artifacts")
         yield from _columns(

@@ -15,7 +15,9 @@ import attrs
 from refunc import __version__
 from refunc.journal.opening import opened
 from refunc.journal.record import Artifact, LogLine
+from refunc.journal.roles import role_of
 from refunc.runs.run import Run
+from refunc.runs.selection import Ranks, Selection
 from refunc.runs.series import FEWEST, Series
 from refunc.runs.summary import MetricSummary
 from refunc.runs.table import flat
@@ -47,7 +49,9 @@ _PICTURE_BYTES = 300_000
 _ALL_PICTURES_BYTES = 600_000
 
 
-def content_of(runs: list[Run], *, title: str, made: str, max_points: int = MAX_POINTS) -> dict[str, Any]:
+def content_of(
+    runs: list[Run], *, title: str, made: str, max_points: int = MAX_POINTS, rank: Ranks = None
+) -> dict[str, Any]:
     """
     Return the data of a report of *runs*.
 
@@ -55,9 +59,11 @@ def content_of(runs: list[Run], *, title: str, made: str, max_points: int = MAX_
         made: When the report was made, as text.
         max_points: The most points that are drawn, of all curves together. Of longer curves the lowest and highest of
             equal parts stay, both ends, and NaN.
+        rank: Whose curves and values they are; see `Run.metrics`.
     """
     room = Room(_PAGE)
-    found = [_run(run, room, len(runs)) for run in runs]
+    metrics = [run.summary.metrics if rank is None else run.metric_summaries(rank=rank) for run in runs]
+    found = [_run(run, each, room, len(runs)) for run, each in zip(runs, metrics, strict=True)]
     pictures = [_ALL_PICTURES_BYTES]
     for run, part in zip(runs, found, strict=True):
         for artifact, item in zip(run.artifacts, part["artifacts"], strict=False):
@@ -67,13 +73,12 @@ def content_of(runs: list[Run], *, title: str, made: str, max_points: int = MAX_
         "title": title,
         "made": f"{made} by refunc {__version__}",
         "runs": found,
-        "charts": _charts(runs, max_points, room),
+        "charts": _charts(runs, metrics, max_points, room, Selection(rank)),
     }
 
 
-def _run(run: Run, room: Room, runs: int) -> dict[str, Any]:
+def _run(run: Run, metrics: dict[str, MetricSummary], room: Room, runs: int) -> dict[str, Any]:
     facts = run.to_dict(metrics=False)
-    metrics = run.summary.metrics
     took = facts["duration"]
     head = {
         "name": _short(facts["run_name"] or facts["run_id"], _FACT),
@@ -149,10 +154,12 @@ def _environment(run: Run, facts: dict[str, Any]) -> dict[str, str]:
     return {name: _short(_text(value), _FACT) for name, value in known.items() if value is not None}
 
 
-def _charts(runs: list[Run], max_points: int, room: Room) -> dict[str, Any]:
+def _charts(
+    runs: list[Run], metrics: list[dict[str, MetricSummary]], max_points: int, room: Room, selection: Selection
+) -> dict[str, Any]:
     having: dict[str, list[int]] = {}
-    for number, run in enumerate(runs):
-        for name, metric in run.summary.metrics.items():
+    for number, each in enumerate(metrics):
+        for name, metric in each.items():
             if metric.count:
                 having.setdefault(name, []).append(number)
     names = sorted(having, key=lambda name: (name.startswith("system/"), name))
@@ -163,7 +170,10 @@ def _charts(runs: list[Run], max_points: int, room: Room) -> dict[str, Any]:
             break
         shown.append(name)
         count += len(having[name])
-    found = [run.series_of([name for name in shown if at in having[name]]) for at, run in enumerate(runs)]
+    found = [
+        run.series_of([name for name in shown if at in having[name]], selection=selection)
+        for at, run in enumerate(runs)
+    ]
     most = _fair_share([len(series) for each in found for series in each.values()], max_points)
     charts = (
         {"name": _short(name), "curves": [_curve(number, found[number][name], most) for number in having[name]]}
@@ -224,7 +234,8 @@ def _log(run: Run, most: int) -> dict[str, Any]:
 
 
 def _line(line: LogLine) -> list[Any]:
-    text = line.message
+    rank = role_of(line.writer).rank
+    text = f"[rank {rank}] {line.message}" if rank else line.message
     values = {**line.metrics, **line.other}
     if values:
         text += "  " + " ".join(f"{name}={_text(value)}" for name, value in values.items())

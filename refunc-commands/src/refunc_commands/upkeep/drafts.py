@@ -14,19 +14,20 @@ from pathlib import Path
 from refunc.journal.alive import life_of
 from refunc.journal.folder import ARTIFACTS, DELIVERY, JOURNAL, RUN_JSON
 from refunc.journal.provenance import key_path
+from refunc.journal.ranks import RANKS
 from refunc.outlets.file import is_locked
 from refunc.outlets.replaced import is_draft_name, is_passage_name
 from refunc.values.names import is_folder_name
 
 #: The entries that refunc creates in a run's folder.
-_OF_A_RUN = frozenset({RUN_JSON, JOURNAL, ARTIFACTS, DELIVERY, ".gitignore"})
+OF_A_RUN = frozenset({RUN_JSON, JOURNAL, ARTIFACTS, DELIVERY, RANKS, ".gitignore"})
 #: Seconds after which no process works on a draft any more.
 _STALE = 3_600.0
 
 
 def drafts_in_run(folder: Path) -> Iterator[Path]:
     """Yield the files in the run *folder* that refunc began and did not finish."""
-    for place in (folder, folder / JOURNAL, folder / ARTIFACTS, folder / DELIVERY):
+    for place in (folder, *(folder / part for part in (JOURNAL, ARTIFACTS, DELIVERY, RANKS))):
         yield from _matching(place, is_draft_name)
 
 
@@ -92,7 +93,7 @@ def _holds_a_run_at_most(path: Path) -> bool:
     if len(inside) > 1 or folder.is_symlink() or not folder.is_dir():
         return False
     names = set(os.listdir(folder))
-    if not all(name in _OF_A_RUN or is_draft_name(name) for name in names):
+    if not all(name in OF_A_RUN or is_draft_name(name) for name in names):
         return False
     # An import killed early, or a removal killed late, may leave little, but more than the name.
     if RUN_JSON not in names:

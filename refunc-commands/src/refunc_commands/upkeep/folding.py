@@ -46,7 +46,7 @@ _COPIED_BYTES: Final = 1 << 20
 _FEWEST: Final = 2
 
 _MAY_RUN: Final = "its process may be running"
-_HOLES: Final = "it is a sparse file"
+HOLES: Final = "it is a sparse file"
 
 
 @attrs.frozen
@@ -101,11 +101,11 @@ def fold(folder: Path, *, dry_run: bool = False) -> Plan:
         OSError: It cannot be read or written; nothing was lost.
         NoDescriptorError: Too many files are open.
     """
-    _must_be_own(folder)
+    must_be_own(folder)
     why = why_kept(folder)
     if why:
         raise KeptError(f"it {why}")
-    with _not_delivered(folder):
+    with not_delivered(folder):
         left: Counter[str] = Counter()
         folded = folded_segments(folder)
         dead = _of_dead_writers(folder, left)
@@ -125,7 +125,7 @@ def fold(folder: Path, *, dry_run: bool = False) -> Plan:
 # -- what is left alone ------------------------------------------------------------------------------------------------
 
 
-def _must_be_own(folder: Path) -> None:
+def must_be_own(folder: Path) -> None:
     """
     Raise KeptError where a part of the run is another user's.
 
@@ -139,7 +139,7 @@ def _must_be_own(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _not_delivered(folder: Path) -> Iterator[None]:
+def not_delivered(folder: Path) -> Iterator[None]:
     """Lock the run's delivery. Raises KeptError if another process delivers it."""
     with ExitStack() as stack:
         for entry in names_in(folder / DELIVERY):
@@ -186,7 +186,7 @@ def _why_left(file: _File) -> str:
         if is_written(open_file.fileno()):
             return _MAY_RUN
         # A sparse file is not copied: it may be larger than the disk, and no writer creates one.
-        return "" if open_file.extents() in ([], [(0, open_file.size)]) else _HOLES
+        return "" if open_file.extents() in ([], [(0, open_file.size)]) else HOLES
 
 
 # -- joining -----------------------------------------------------------------------------------------------------------

@@ -35,6 +35,8 @@ GONE = 7 * 86_400.0
 #: How many of the last changed segments are read at their end.
 _SEGMENTS = 16
 _TAIL_BYTES = 65_536
+#: The most processes of an attempt that are asked about.
+_MOST_ASKED = 1 << 14
 #: File systems whose locks all machines see; others, or these with an option that changes that, are not relied on.
 _SHARED = {b"nfs": b"local_lock=none", b"nfs4": b"local_lock=none", b"lustre": b"flock", b"ceph": b"", b"gpfs": b""}
 
@@ -77,12 +79,17 @@ def life_of(folder: Path) -> Life:
         return _UNKNOWN
     if not files:
         return _life_of(folder, folder / RUN_JSON)
-    lives = [_life_of(folder, file.path) for file in files]
+    lives = [_life_of(folder, file.path) for file in files[:_MOST_ASKED]]
     living = [life for life in lives if life.lives]
     if living:
         return max(living, key=lambda life: life.is_sure)
     unknown = [life for life in lives if life.lives is None]
     return unknown[0] if unknown else min(lives, key=lambda life: life.is_sure)
+
+
+def lives_at(folder: Path, path: Path) -> bool | None:
+    """Whether the process that holds the lock on *path*, a file of the run in *folder*, lives; None if unknown."""
+    return _life_of(folder, path).lives
 
 
 def _life_of(folder: Path, path: Path) -> Life:

@@ -11,6 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
+from itertools import islice
 from typing import BinaryIO, TypeVar
 
 from refunc.outlets.file import NO_DESCRIPTOR
@@ -91,6 +92,22 @@ def names_in(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
         return _unless_exhausted(folder, listed) if stat.S_ISDIR(kind) else []
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def first_names_in(folder: str | os.PathLike[str], most: int) -> list[str]:
+    """
+    Return the names in a *folder* of a run, in no order and at most *most*.
+
+    Raises:
+        OSError: It cannot be listed.
+        NoDescriptorError: Too many files are open.
+    """
+
+    def listed() -> list[str]:
+        with os.scandir(folder) as entries:
+            return [entry.name for entry in islice(entries, most)]
+
+    return _unless_exhausted(folder, listed)
 
 
 def _descriptor(path: str | os.PathLike[str]) -> int:

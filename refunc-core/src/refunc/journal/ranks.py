@@ -11,12 +11,15 @@ import errno
 import json
 import os
 import re
+import stat
+import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from refunc.journal.opening import NoDescriptorError, names_in, read_whole
+from refunc.journal.opening import NoDescriptorError, first_names_in, read_whole
 from refunc.journal.roles import Role
 from refunc.outlets.file import write_whole
 from refunc.outlets.replaced import Draft
@@ -26,7 +29,11 @@ from refunc.processes.opener import OPENED_BY, facts_of_this_process
 RANKS: Final = "ranks"
 #: More bytes than any rank file has.
 _MOST_BYTES: Final = 1 << 16
-_NAME: Final = re.compile(r"([0-9]{1,6})\.([0-9]{1,7})\.json")
+_NAME: Final = re.compile(r"([1-9][0-9]{0,5})\.(0|[1-9][0-9]{0,6})\.json")
+#: The most names that are looked at: more than any launch has, and as many as cost a reader a moment.
+_MOST_NAMES: Final = 1 << 18
+#: Seconds after a change in which a list of names may not be the last one: clocks of file systems are coarse.
+_UNSETTLED: Final = 2.0
 
 
 def role_here(folder: Path) -> Role | None:
@@ -40,10 +47,15 @@ def role_here(folder: Path) -> Role | None:
 
 
 class RankFile(NamedTuple):
-    """The file of one process."""
+    """The file of one process, in *folder*, that of its run."""
 
     role: Role
-    path: Path
+    folder: Path
+
+    @property
+    def path(self) -> Path:
+        """Its path."""
+        return path_of(self.folder, self.role)
 
     def facts(self) -> dict[str, Any]:
         """Return its members; none if it cannot be read, or was not written by refunc."""
@@ -55,14 +67,31 @@ class RankFile(NamedTuple):
 
 
 def rank_files(folder: Path) -> list[RankFile]:
-    """Return the files of the run in *folder*, by attempt and rank."""
-    found = []
-    for entry in names_in(folder / RANKS):
-        name = _NAME.fullmatch(os.path.basename(entry))
-        if name is not None:
-            attempt, rank = int(name[1]), int(name[2])
-            found.append(RankFile(Role(max(1, attempt), rank), Path(entry)))
-    return sorted(found)
+    """
+    Return the files of the run in *folder*, by attempt and rank; none if `ranks` is a link or another file.
+
+    Raises:
+        OSError: They cannot be listed.
+        NoDescriptorError: Too many files are open.
+    """
+    path = os.path.join(folder, RANKS)
+    try:
+        info = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    if not stat.S_ISDIR(info.st_mode):
+        return []
+    # A command asks several times, and a stranger's folder may have very many names.
+    listed = _roles_in if time.time() - info.st_mtime > _UNSETTLED else _roles_in.__wrapped__
+    return [RankFile(role, folder) for role in listed(path, info.st_ino, info.st_mtime_ns)]
+
+
+@lru_cache(maxsize=2)
+def _roles_in(path: str, _number: int, _changed: int) -> list[Role]:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        names = (_NAME.fullmatch(name) for name in first_names_in(path, _MOST_NAMES))
+        return sorted(Role(int(name[1]), int(name[2])) for name in names if name is not None)
+    return []
 
 
 def newest(files: list[RankFile]) -> list[RankFile]:

@@ -20,6 +20,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     points        one metric's points as columns
     points_file   the points of runs as a file
     prefetch      reading many runs with several processes
+    ranks         the ranks and attempts of a run, with the state of each
     read_on       the index's part of a run, and the rest from its journal
     room          bounds on how much of a run is kept in memory
     run           one run

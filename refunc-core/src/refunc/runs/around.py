@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
-from typing import TypeAlias
+from typing import Any, Final, TypeAlias
 
 from refunc.runs.entry import LogEntry
 from refunc.runs.errors import PointNotFoundError
@@ -13,6 +13,8 @@ from refunc.runs.series import Series
 
 #: Selects a point of a metric: `nan`, `min`, `max`, a step, or a function that returns True for its value.
 Where: TypeAlias = "str | int | float | Callable[[float], bool]"
+
+_NEVER: Final = (math.inf, -math.inf)
 
 
 def point_in(series: Series, where: Where) -> int:
@@ -44,13 +46,19 @@ def point_in(series: Series, where: Where) -> int:
     return index
 
 
-def entries_around(entries: Iterable[LogEntry], series: Series, index: int, steps: int) -> list[LogEntry]:
+def entries_around(
+    entries: Iterable[LogEntry], series: Series, index: int, steps: int, limit: Callable[[int], float]
+) -> list[LogEntry]:
     """
     Return those of *entries* within *steps* of the point *index*, in their order.
 
     An entry without a step is included if it was made between the first and the last point in that range. If the point
     itself has no step, the range is *steps* points to either side. If steps restart in each epoch, only entries of the
-    point's own epoch are returned.
+    point's own epoch are returned. Of several attempts, which *series* names then, an entry counts that no later one
+    has taken the place of.
+
+    Args:
+        limit: Returns the last step of an attempt that later ones have left in place.
     """
     step = series.steps[index]
     epoch = series.epochs[index] if _begins_anew(series) else None
@@ -63,15 +71,32 @@ def entries_around(entries: Iterable[LogEntry], series: Series, index: int, step
     else:
         epochs = series.epochs if epoch is not None else repeat(None)
         near = [at for at, (other, of) in enumerate(zip(series.steps, epochs, strict=False)) if is_near(other, of)]
-    times = [series.times[at] for at in near]
-    begin, end = min(times), max(times)
+    times = _spans((series.attempts[at], series.times[at]) for at in near)
+    places = _spans(zip(series.attempts, series.steps, strict=True))
+
+    def is_replaced(attempt: int, step: float) -> bool:
+        in_later = (begin <= step <= end for later, (begin, end) in places.items() if later > attempt)
+        return step > limit(attempt) or (len(places) > 1 and any(in_later))
 
     def belongs(entry: LogEntry) -> bool:
         if step is None or entry.step is None or (epoch is not None and entry.epoch is None):
+            begin, end = times.get(entry.attempt, _NEVER)
             return begin <= entry.timestamp <= end
-        return is_near(entry.step, entry.epoch if epoch is not None else None)
+        return is_near(entry.step, entry.epoch if epoch is not None else None) and not is_replaced(
+            entry.attempt, entry.step
+        )
 
     return [entry for entry in entries if belongs(entry)]
+
+
+def _spans(found: Iterable[tuple[Any, float | None]]) -> dict[int, tuple[float, float]]:
+    """Return by attempt the lowest and the highest of its numbers."""
+    spans: dict[int, tuple[float, float]] = {}
+    for attempt, number in found:
+        if number is not None:
+            low, high = spans.get(attempt, (number, number))
+            spans[attempt] = min(low, number), max(high, number)
+    return spans
 
 
 def _begins_anew(series: Series) -> bool:

@@ -22,8 +22,6 @@ from refunc.journal.roles import role_of
 _TAIL = 256
 #: A text in every line of an end record, and in hardly any other line.
 _END = b'"kind":"end"'
-#: Seconds, more than any time of a record.
-_LONG_AGO = 1e12
 #: The most metrics that are kept from the tails.
 _MOST_METRICS = 10_000
 #: The bytes of a journal in which definitions of metrics are searched.
@@ -189,6 +187,7 @@ class _Newest:
     """
     Collects the newest values of records in any order; of equal times, the earlier record's.
 
+    Of several ranks, those of rank 0 count, or of the lowest rank that has the metric.
     The records are not kept: the tails of one run may have a hundred thousand.
     """
 
@@ -197,9 +196,9 @@ class _Newest:
     is_defined: bool = False
     #: The number of the last attempt.
     attempts: int = 1
-    #: By name: the age of the value, and its place.
-    _seen: dict[str, tuple[float, int, Any]] = attrs.Factory(dict)
-    _results: dict[str, tuple[float, int]] = attrs.Factory(dict)
+    #: By name: the rank of the value, its age, its place, and itself.
+    _seen: dict[str, tuple[int, float, int, Any]] = attrs.Factory(dict)
+    _results: dict[str, tuple[int, float, int]] = attrs.Factory(dict)
     _count: int = 0
 
     def take(self, record: Record) -> None:
@@ -208,40 +207,33 @@ class _Newest:
         if isinstance(record, RunEnd):
             self.ends.append(record)
         self.is_defined |= isinstance(record, Define)
-        role = role_of(record.writer)
-        self.attempts = max(self.attempts, role.attempt)
-        if not role.is_main and isinstance(record, (Metrics, LogLine)):
-            self._see_other(record)
-            return
+        self.attempts = max(self.attempts, role_of(record.writer).attempt)
         if isinstance(record, LogLine) and record.level == "RESULT":
-            self._see(record.time, record.metrics, is_result=True)
+            self._see(record, record.metrics, is_result=True)
         elif isinstance(record, LogLine):
-            self._see(record.time, record.points)
+            self._see(record, record.points)
         elif isinstance(record, Metrics):
-            self._see(record.time, record.metrics)
+            self._see(record, record.metrics)
 
-    def _see_other(self, record: Metrics | LogLine) -> None:
-        """Keep the values of another rank than 0, older than any of its own: they count where it has none."""
-        self._see(record.time - _LONG_AGO, record.metrics if isinstance(record, Metrics) else record.points)
-
-    def _see(self, time: float, values: Mapping[str, Any], *, is_result: bool = False) -> None:
+    def _see(self, record: Record, values: Mapping[str, Any], *, is_result: bool = False) -> None:
+        rank = role_of(record.writer).rank or 0 if values else 0
         for name, value in values.items():
             self._count += 1
-            place = (-time, self._count)
-            if name not in self._seen or place < self._seen[name][:2]:
+            place = (rank, -record.time, self._count)
+            if name not in self._seen or place < self._seen[name][:3]:
                 self._seen[name] = (*place, value)
             if is_result and (name not in self._results or place < self._results[name]):
                 self._results[name] = place
         if len(self._seen) > 2 * _MOST_METRICS:
-            kept = sorted(self._seen, key=lambda name: (name not in self._results, self._seen[name][:2]))
+            kept = sorted(self._seen, key=lambda name: (name not in self._results, self._seen[name][:3]))
             self._seen = {name: self._seen[name] for name in kept[:_MOST_METRICS]}
             self._results = {name: place for name, place in self._results.items() if name in self._seen}
 
     def metrics(self, end: RunEnd | None) -> dict[str, Any]:
         """Return the final values of *end*, then results, then the others, each newest first."""
         names = [*sorted(self._results, key=self._results.__getitem__)]
-        names += sorted(self._seen.keys() - self._results.keys(), key=lambda name: self._seen[name][:2])
-        found = {name: self._seen[name][2] for name in names[:_MOST_METRICS]}
+        names += sorted(self._seen.keys() - self._results.keys(), key=lambda name: self._seen[name][:3])
+        found = {name: self._seen[name][3] for name in names[:_MOST_METRICS]}
         return (
             {**end.metrics, **{name: value for name, value in found.items() if name not in end.metrics}}
             if end

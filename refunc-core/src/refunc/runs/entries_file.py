@@ -116,6 +116,7 @@ def _write_csv(entries: Callable[[], Iterable[LogEntry]], file: IO[str]) -> int:
     count = 0
     for count, entry in enumerate(entries(), 1):  # noqa: B007  # see above
         columns.update(dict.fromkeys(column_names(entry)))
+    columns = dict.fromkeys(sorted(columns, key=lambda name: "." in name))  # rank and attempt first
     writer = csv.writer(file)
     writer.writerow([*_COLUMNS, *map(cell, columns)])
     # A live run continues meanwhile: rows whose columns were not counted are not written.
@@ -127,8 +128,9 @@ def _write_csv(entries: Callable[[], Iterable[LogEntry]], file: IO[str]) -> int:
 def _row(entry: LogEntry, columns: Iterable[str]) -> list[Any]:
     row = [cell(getattr(entry, name)) for name in _COLUMNS]
     for column in columns:
-        part, _, key = column.partition(".")
-        row.append(cell(getattr(entry, part).get(key)))
+        part, dot, key = column.partition(".")
+        value = getattr(entry, part)
+        row.append(cell(value.get(key) if dot else value))
     return row
 
 

@@ -6,15 +6,22 @@ import dataclasses
 import json
 import time
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import attrs
 
 from refunc.journal import record as records
 from refunc.journal.codec import restore_nonfinite, with_nonfinite_apart
-from refunc.runs.dataclass import as_dataclass
+from refunc.journal.roles import Role, role_of
+from refunc.runs.dataclass import PresentFields, as_dataclass
 from refunc.values.jsonable import jsonable
+
+#: The members that an entry of an ordinary run does not have, with the values that stand for that.
+_OF_SEVERAL: Final = {"rank": None, "attempt": 1}
+#: Writers whose roles are kept: more than are read in turns.
+_MOST_WRITERS: Final = 4_096
 
 
 @as_dataclass
@@ -24,8 +31,9 @@ class LogEntry:
     One record of any kind, as read back; `timestamp` is in seconds since 1970.
 
     Records that are not log lines have a level and a message of their own: METRIC `metrics`, and EXPERIMENT `params`,
-    `tags`, `artifact`, `run started` and `run ended`, with the values under `extra`. An entry is immutable. The
-    functions of `dataclasses` accept it.
+    `tags`, `artifact`, `run started` and `run ended`, with the values under `extra`. `rank` is that of the process that
+    wrote the record, None without a launch, and `attempt` is 1 unless the run was continued; `to_dict` and `to_json`
+    leave out these two if they have those values. An entry is immutable. The functions of `dataclasses` accept it.
     """
 
     __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
@@ -42,6 +50,8 @@ class LogEntry:
     tags: dict[str, str] = attrs.Factory(dict)
     artifacts: list[str] = attrs.Factory(list)
     extra: dict[str, Any] = attrs.Factory(dict)
+    rank: int | None = attrs.field(default=None, kw_only=True)
+    attempt: int = attrs.field(default=1, kw_only=True)
 
     def __init__(
         self,
@@ -58,6 +68,8 @@ class LogEntry:
         artifacts: list[str] | None = None,
         extra: dict[str, Any] | None = None,
         *,
+        rank: int | None = None,
+        attempt: int = 1,
         nonfinite: Mapping[str, str] | None = None,
     ) -> None:
         """
@@ -76,6 +88,7 @@ class LogEntry:
             parts = {name: _plain(part) for name, part in parts.items()}
             restore_nonfinite(parts, nonfinite)
         given = (timestamp, level, message, logger_name, experiment_id, run_id, step, epoch)
+        parts |= {"rank": rank, "attempt": attempt}
         self.__attrs_init__(*given, **parts)  # pyright: ignore[reportAttributeAccessIssue]  # attrs makes it
 
     @classmethod
@@ -90,8 +103,9 @@ class LogEntry:
         return cls(**json.loads(text))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the entry with all fields as a dict of plain values, which shares nothing with the entry."""
-        return {field.name: _plain(getattr(self, field.name)) for field in attrs.fields(LogEntry)}
+        """Return the entry's fields as a dict of plain values, which shares nothing with the entry; see the class."""
+        names = (field.name for field in attrs.fields(LogEntry))
+        return {name: _plain(getattr(self, name)) for name in names if _is_present(self, name)}
 
     def to_json(self) -> str:
         """
@@ -101,6 +115,15 @@ class LogEntry:
         `{"metrics": {"loss": null}, "nonfinite": {"/metrics/loss": "NaN"}}`.
         """
         return json.dumps(with_nonfinite_apart(self.to_dict()), allow_nan=False)
+
+
+def _is_present(entry: LogEntry, name: str) -> bool:
+    return name not in _OF_SEVERAL or getattr(entry, name) != _OF_SEVERAL[name]
+
+
+LogEntry.__dataclass_fields__ = PresentFields(  # type: ignore[assignment]  # it is one, for a class and an instance
+    LogEntry.__dataclass_fields__, _is_present
+)
 
 
 @as_dataclass
@@ -156,6 +179,7 @@ class ExperimentContext:
 def entry_of(record: records.Record, *, experiment_id: str | None, run_id: str | None) -> LogEntry:
     """Return *record*, which belongs to the given run, as a log entry."""
     level, message, parts = _parts(record)
+    role = _role(record.writer)
     return LogEntry(
         timestamp=record.time,
         level=level,
@@ -163,8 +187,15 @@ def entry_of(record: records.Record, *, experiment_id: str | None, run_id: str |
         logger_name=record.logger,
         experiment_id=experiment_id,
         run_id=run_id,
+        rank=role.rank,
+        attempt=role.attempt,
         **parts,
     )
+
+
+@lru_cache(maxsize=_MOST_WRITERS)
+def _role(writer: str) -> Role:
+    return role_of(writer)
 
 
 def _parts(record: records.Record) -> tuple[str, str, dict[str, Any]]:
@@ -202,7 +233,10 @@ def _parts(record: records.Record) -> tuple[str, str, dict[str, Any]]:
             facts = {"type": record.type, "size": record.size, "sha256": record.sha256, **record.metadata}
             return "EXPERIMENT", "artifact", {"artifacts": [record.name], "extra": _known(facts)}
         case records.RunStart():
-            return "EXPERIMENT", "run started", {"extra": _known({"run_name": record.run_name})}
+            message = "run started" if record.attempt <= 1 else f"run continued: attempt {record.attempt}"
+            return "EXPERIMENT", message, {"extra": _known({"run_name": record.run_name})}
+        case records.Rewind():
+            return "EXPERIMENT", f"went back to step {record.step}", {"step": record.step}
         case records.RunEnd():
             facts = {"status": record.status, "duration": record.duration, "exception": record.error}
             return "EXPERIMENT", f"run ended: {record.status}", {"metrics": record.metrics, "extra": _known(facts)}
@@ -231,7 +265,12 @@ def _known(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def column_names(entry: LogEntry) -> Iterator[str]:
-    """Yield the names of the columns that a table needs for *entry*: one per key of metrics, tags and extra."""
+    """
+    Yield the names of the columns that a table needs for *entry*, beside those that all have.
+
+    One per key of metrics, tags and extra, and `rank` and `attempt` if it has them.
+    """
+    yield from (name for name in _OF_SEVERAL if _is_present(entry, name))
     for part in ("metrics", "tags", "extra"):
         for key in getattr(entry, part):
             yield f"{part}.{key}"

@@ -22,7 +22,8 @@ class Query:
 
     `experiment_id` and `run_id` select the runs that are read; `matches` ignores them. `level` is exact and `min_level`
     a bound. Times are in seconds since 1970, `start_time` inclusive, `end_time` exclusive. An entry matches `tags` if
-    it or its run has at least these (see `RunTags`), and `contains` if its message has the text, ignoring case.
+    it or its run has at least these (see `RunTags`), and `contains` if its message has the text, ignoring case. The
+    only process of a run without ranks counts as `rank` 0.
     """
 
     level: str | None = None
@@ -33,6 +34,7 @@ class Query:
     end_time: float | None = None
     tags: Mapping[str, str] | None = None
     contains: str | None = None
+    rank: int | None = None
 
     def matches(self, entry: LogEntry, run_tags: RunTags | None = None) -> bool:
         """Whether *entry*, of a run with *run_tags*, matches."""
@@ -43,6 +45,7 @@ class Query:
             and (self.end_time is None or entry.timestamp < self.end_time)
             and (not self.tags or self._matches_tags(entry, run_tags))
             and (self.contains is None or self.contains.lower() in entry.message.lower())
+            and (self.rank is None or (entry.rank or 0) == self.rank)
         )
 
     def _matches_tags(self, entry: LogEntry, run_tags: RunTags | None) -> bool:

@@ -9,9 +9,10 @@ import attrs
 
 from refunc.runs import entries_file
 from refunc.runs.errors import RunFormatError, UnknownMetricError
-from refunc.runs.points_file import curves, export_points
+from refunc.runs.points_file import curves, export_points, more_columns
 from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
+from refunc.runs.selection import Selection
 from refunc.runs.series import Series
 from refunc.runs.store import Listing
 from refunc.runs.unreadable import Faults
@@ -50,23 +51,33 @@ def export_entries_of(
 
 
 def export_points_of(
-    listing: Listing, path: str | int, format: str, *, metrics: Sequence[str], most: int | None, processes: int
+    listing: Listing,
+    path: str | int,
+    format: str,
+    *,
+    metrics: Sequence[str],
+    most: int | None,
+    selection: Selection,
+    processes: int,
 ) -> Exported:
     """
-    Write the points of the runs of *listing*: of *metrics*, or of all, and at most *max_points* of each.
+    Write the points of the runs of *listing* that *selection* asks for: of *metrics*, or of all, and at most *most* of
+    each.
 
     Raises the same errors as `export_entries_of`.
     """
     faults = Faults(listing.unreadable)
 
+    asked = None if selection == Selection() else selection
+
     def points(run: Run) -> Iterator[tuple[Run, Series]]:
-        return curves([run], tuple(metrics) or None, max_points=most)
+        return curves([run], tuple(metrics) or None, max_points=most, selection=asked)
 
     with read_ahead(listing.runs, processes) as in_turn:
         if metrics:
             _check(metrics, list(in_turn))
         passes: Iterator[Iterable[Run]] = chain([] if metrics else [in_turn], repeat(listing.runs))
-        count = export_points(lambda: faults.each(next(passes), points), path, format)
+        count = export_points(lambda: faults.each(next(passes), points), path, format, more_columns(selection))
     return Exported(count, faults.without(listing.runs), faults.found)
 
 

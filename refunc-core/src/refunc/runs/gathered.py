@@ -28,7 +28,7 @@ from refunc.runs.points import Points, appended, joined, merged
 from refunc.runs.room import LeftOut, Room
 from refunc.runs.selection import AGGREGATES, Rewinds, Selection, lowest_rank, selected
 from refunc.runs.series import Series
-from refunc.runs.summary import Statistics, Summary, summed_up
+from refunc.runs.summary import MetricSummary, Statistics, Summary, summed_up
 
 #: Kinds of records for a summary; of text lines only results.
 _NOTED = (records.Params, records.Tags, records.Define, records.Artifact, records.Rewind, records.RunEnd)
@@ -196,7 +196,8 @@ class Content:
         return [] if found is None else [found]
 
     @cached_property
-    def _rewinds(self) -> Rewinds:
+    def rewinds(self) -> Rewinds:
+        """The steps that attempts went back to."""
         return Rewinds(
             (self.roles[name].attempt, note.record.step)
             for name, writer in self.writers.items()
@@ -233,6 +234,21 @@ class Content:
         with self._opened() as source:
             return {name: self._against_axis(source, name, selection) for name in names}
 
+    def summaries(self, selection: Selection) -> dict[str, MetricSummary]:
+        """
+        Return the summary of each metric's points that *selection* asks for, if there are any.
+
+        Raises:
+            Stale: The index no longer has the expected contents.
+        """
+        found = {}
+        with self._opened() as source:
+            for name, usual in self.summary.metrics.items():
+                points = self._points(source, name, selection)
+                if points is not None and len(points.values):
+                    found[name] = statistics_of(points).summary_like(usual)
+        return found
+
     def _against_axis(self, source: Source | None, name: str, selection: Selection) -> Series:
         series, axis = self._series(source, name, selection), self.summary.metrics[name].step_metric
         if axis == "epoch" and axis not in self.summary.metrics:
@@ -251,11 +267,10 @@ class Content:
             for writer, content in self.writers.items()
             if (groups := content.columns.of(name))
         }
-        if not self.is_shared and selection.rank in (None, 0, *AGGREGATES):
+        asks_for_columns = selection.rank == "all" or selection.attempts == "all" or selection.is_marked
+        if not self.is_shared and not asks_for_columns and selection.rank in (None, 0, *AGGREGATES):
             return merged(list(found.values())) if found else None
-        return selected(
-            {writer: (self.roles[writer], each) for writer, each in found.items()}, selection, self._rewinds
-        )
+        return selected({writer: (self.roles[writer], each) for writer, each in found.items()}, selection, self.rewinds)
 
 
 def _points(source: Source | None, writer: str, group: Group, column: int, *, alone: bool) -> Points:
@@ -288,7 +303,15 @@ def signature_of(folder: Path) -> Signature:
 
 def _series_of(name: str, points: Points) -> Series:
     steps = _with_none(points.steps) if points.stepless else points.steps
-    return Series(name, steps, points.values, points.times, _with_none(points.epochs))
+    return Series(
+        name,
+        steps,
+        points.values,
+        points.times,
+        _with_none(points.epochs),
+        ranks=points.ranks,
+        attempts=points.attempts,
+    )
 
 
 def _with_none(column: Any) -> Any:

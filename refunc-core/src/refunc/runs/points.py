@@ -6,11 +6,15 @@ from array import array
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
 from operator import itemgetter
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
 from refunc.runs.column import NOTHING, Places, form_of, fractions
+
+
+def _no_numbers() -> array[int]:
+    return array("q")
 
 
 @attrs.frozen
@@ -18,7 +22,8 @@ class Points:
     """
     The points of one metric as columns: arrays, or buffers of the same kind.
 
-    `rows` are empty if the points will not be joined with others, and `epochs` if there are none.
+    `rows` are empty if the points will not be joined with others, `epochs` if there are none, and `ranks` and
+    `attempts` unless they are asked for.
     """
 
     steps: Places
@@ -27,6 +32,17 @@ class Points:
     epochs: Places
     rows: array[int]
     stepless: bool
+    ranks: array[int] = attrs.Factory(_no_numbers)
+    attempts: array[int] = attrs.Factory(_no_numbers)
+
+    def marked(self, **numbers: int) -> Points:
+        """Return the points with the same number in a column for each of them: `ranks`, `attempts`."""
+        columns: dict[str, Any] = {name: array("q", [number]) * len(self.steps) for name, number in numbers.items()}
+        return attrs.evolve(self, **columns)
+
+
+#: The columns of points.
+COLUMNS: Final = ("steps", "values", "times", "epochs", "rows", "ranks", "attempts")
 
 
 def appended(parts: list[Points]) -> Points:
@@ -76,7 +92,7 @@ def _merged(parts: list[Points], keys: Sequence[Iterable[float]]) -> Points:
     order = [(key, part, at) for part, column in enumerate(keys) for at, key in enumerate(column)]
     order.sort(key=itemgetter(0))  # stable: among equal ones, those of the earlier part come first
     columns: list[Any] = []
-    for name in ("steps", "values", "times", "epochs", "rows"):
+    for name in COLUMNS:
         sources = [getattr(part, name) for part in parts]
         if not any(len(source) for source in sources):
             columns.append(array("q"))
@@ -86,5 +102,5 @@ def _merged(parts: list[Points], keys: Sequence[Iterable[float]]) -> Points:
         if len(forms) > 1:
             sources = [source if form_of(source) == "d" else fractions(source) for source in sources]
         columns.append(array("d" if "d" in forms else "q", (sources[part][at] for _, part, at in order)))
-    steps, values, times, epochs, rows = columns
-    return Points(steps, values, times, epochs, rows, any(part.stepless for part in parts))
+    steps, values, times, epochs, rows, ranks, attempts = columns
+    return Points(steps, values, times, epochs, rows, any(part.stepless for part in parts), ranks, attempts)

@@ -6,7 +6,7 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from tempfile import TemporaryFile
 from typing import IO, Any, Final
@@ -15,12 +15,13 @@ from refunc.journal.codec import encodable
 from refunc.runs.entries_file import cell, whole_file
 from refunc.runs.packages import needed
 from refunc.runs.run import Run
+from refunc.runs.selection import Selection
 from refunc.runs.series import Series
 from refunc.values.jsonable import spell_nonfinite
 
 FORMATS: Final = ("parquet", "csv", "jsonl", "json")
 
-#: Columns of the table; times are in seconds since 1970.
+#: Columns of the table; times are in seconds since 1970. The points of all ranks, or of all attempts, have one more.
 COLUMNS: Final = ("run_id", "run_name", "experiment_name", "metric", "step", "epoch", "time", "value")
 #: Rows of a row group: the unit of reading the file, and of memory besides one metric.
 _GROUP: Final = 1 << 20
@@ -32,7 +33,11 @@ Curves = Iterable[tuple[Run, Series]]
 
 
 def curves(
-    runs: Iterable[Run], metrics: Collection[str] | None = None, *, max_points: int | None = None
+    runs: Iterable[Run],
+    metrics: Collection[str] | None = None,
+    *,
+    max_points: int | None = None,
+    selection: Selection | None = None,
 ) -> Iterator[tuple[Run, Series]]:
     """
     Yield the series of *runs*, one after the other, so that no more than one run's are in memory.
@@ -40,12 +45,21 @@ def curves(
     Args:
         metrics: Only these metrics; a run need not have them.
         max_points: See `Series.downsample`.
+        selection: Which ranks' and attempts' points; by default, those of the usual curve.
     """
     for run in runs:
-        known = run.content().summary.metrics
-        for names in _handfuls({name: known[name].count for name in known if metrics is None or name in metrics}):
-            for series in run.series_of(names, max_points=max_points).values():
+        content = run.content()
+        known = content.summary.metrics
+        most = 1 if selection is None else max(1, len(content.writers))  # writers may have as many points each
+        counts = {name: most * known[name].count for name in known if metrics is None or name in metrics}
+        for names in _handfuls(counts):
+            for series in run.series_of(names, max_points=max_points, selection=selection).values():
                 yield run, series
+
+
+def more_columns(selection: Selection) -> tuple[str, ...]:
+    """Return the columns that the points of *selection* have besides COLUMNS."""
+    return ("rank",) * (selection.rank == "all") + ("attempt",) * (selection.attempts == "all")
 
 
 def _handfuls(counts: Mapping[str, int]) -> Iterator[list[str]]:
@@ -62,7 +76,9 @@ def _handfuls(counts: Mapping[str, int]) -> Iterator[list[str]]:
         yield names
 
 
-def export_points(found: Callable[[], Curves], path: str | os.PathLike[str] | int, format: str) -> int:
+def export_points(
+    found: Callable[[], Curves], path: str | os.PathLike[str] | int, format: str, more: Sequence[str] = ()
+) -> int:
     """
     Write the points of *found* to *path*, completely or not at all, and return their number.
 
@@ -71,6 +87,7 @@ def export_points(found: Callable[[], Curves], path: str | os.PathLike[str] | in
     Args:
         found: Called once, and a second time if a step or an epoch with a fraction is found while a parquet file is
         being written.
+        more: The columns besides COLUMNS, as returned by `more_columns`.
 
     Raises:
         ValueError: *format* is not parquet, csv, jsonl or json.
@@ -82,36 +99,38 @@ def export_points(found: Callable[[], Curves], path: str | os.PathLike[str] | in
     if format == "parquet":
         needed("pyarrow", "export to parquet", "The formats csv, jsonl and json work without it.")
     with whole_file(path, binary=format == "parquet") as file:
-        return _export_parquet(found, file) if format == "parquet" else _WRITERS[format](found(), file)
+        return _export_parquet(found, file, more) if format == "parquet" else _WRITERS[format](found(), file, more)
 
 
 class _Fraction(Exception):
     """A step or an epoch has a fraction, but the file's column is int64."""
 
 
-def _export_parquet(found: Callable[[], Curves], file: IO[bytes]) -> int:
+def _export_parquet(found: Callable[[], Curves], file: IO[bytes], more: Sequence[str]) -> int:
     """Write a parquet file, whose steps and epochs are float64 only if one of them has a fraction."""
     # Only a draft can be restarted: stdout may be a pipe, or a file with contents.
     is_draft = isinstance(file.name, str) and file.seekable()
     with nullcontext(file) if is_draft else TemporaryFile() as target:
         try:
-            count = _write_parquet(found(), target, whole=True)
+            count = _write_parquet(found(), target, more, whole=True)
         except _Fraction:
             target.seek(0)
             target.truncate()
-            count = _write_parquet(found(), target, whole=False)
+            count = _write_parquet(found(), target, more, whole=False)
         if target is not file:
             target.seek(0)
             shutil.copyfileobj(target, file)
     return count
 
 
-def _write_parquet(found: Curves, file: IO[bytes], *, whole: bool) -> int:
+def _write_parquet(found: Curves, file: IO[bytes], more: Sequence[str], *, whole: bool) -> int:
     pyarrow, parquet = needed("pyarrow", "export to parquet"), needed("pyarrow.parquet", "export to parquet")
     texts = [(name, pyarrow.string()) for name in COLUMNS[:4]]
     place = pyarrow.int64() if whole else pyarrow.float64()
     numbers = [("step", place), ("epoch", place), ("time", pyarrow.float64())]
-    schema = pyarrow.schema([*texts, *numbers, ("value", pyarrow.float64())])
+    schema = pyarrow.schema(
+        [*texts, *numbers, ("value", pyarrow.float64()), *((name, pyarrow.int64()) for name in more)]
+    )
     count = 0
     with parquet.ParquetWriter(file, schema, use_dictionary=list(COLUMNS[:4])) as writer:
         waiting, rows = [], 0
@@ -126,7 +145,7 @@ def _write_parquet(found: Curves, file: IO[bytes], *, whole: bool) -> int:
                 table[name].cast(schema.field(name).type)
                 if name in table.column_names
                 else pyarrow.nulls(len(series), schema.field(name).type)
-                for name in COLUMNS[4:]
+                for name in (*COLUMNS[4:], *more)
             ]
             waiting.append(pyarrow.table(columns, schema=schema))
             rows += len(series)
@@ -139,31 +158,32 @@ def _write_parquet(found: Curves, file: IO[bytes], *, whole: bool) -> int:
     return count
 
 
-def _write_csv(found: Curves, file: IO[str]) -> int:
+def _write_csv(found: Curves, file: IO[str], more: Sequence[str]) -> int:
     writer = csv.writer(file)
-    writer.writerow(COLUMNS)
+    writer.writerow([*COLUMNS, *more])
     count = 0
     for run, series in found:
         texts = [cell(text) for text in _texts(run, series)]
-        writer.writerows((*texts, *numbers) for numbers in _numbers(series))
+        writer.writerows((*texts, *numbers) for numbers in _numbers(series, more))
         count += len(series)
     return count
 
 
-def _write_jsonl(found: Curves, file: IO[str], between: str = "\n", begin: str = "") -> int:
+def _write_jsonl(found: Curves, file: IO[str], more: Sequence[str], between: str = "\n", begin: str = "") -> int:
     count = 0
+    columns = (*COLUMNS, *more)
     for run, series in found:
         texts = _texts(run, series)
-        for numbers in _numbers(series):
-            row = dict(zip(COLUMNS, (*texts, *numbers), strict=True))
+        for numbers in _numbers(series, more):
+            row = dict(zip(columns, (*texts, *numbers), strict=True))
             file.write((between if count else begin) + json.dumps(spell_nonfinite(row), allow_nan=False))
             count += 1
     file.write("\n" if count else "")
     return count
 
 
-def _write_json(found: Curves, file: IO[str]) -> int:
-    count = _write_jsonl(found, file, between=",\n", begin="[\n")
+def _write_json(found: Curves, file: IO[str], more: Sequence[str]) -> int:
+    count = _write_jsonl(found, file, more, between=",\n", begin="[\n")
     file.write("]\n" if count else "[]\n")
     return count
 
@@ -172,12 +192,13 @@ def _texts(run: Run, series: Series) -> tuple[str, ...]:
     return tuple(map(encodable, (run.run_id, run.run_name, run.experiment_name, series.name)))
 
 
-def _numbers(series: Series) -> Iterator[tuple[Any, ...]]:
+def _numbers(series: Series, more: Sequence[str]) -> Iterator[tuple[Any, ...]]:
     epochs = series.epochs if len(series.epochs) else [None] * len(series)
-    return zip(series.steps, epochs, series.times, series.values, strict=True)
+    others = [getattr(series, f"{name}s") for name in more]
+    return zip(series.steps, epochs, series.times, series.values, *others, strict=True)
 
 
-_WRITERS: dict[str, Callable[[Curves, IO[Any]], int]] = {
+_WRITERS: dict[str, Callable[[Curves, IO[Any], Sequence[str]], int]] = {
     "csv": _write_csv,
     "jsonl": _write_jsonl,
     "json": _write_json,

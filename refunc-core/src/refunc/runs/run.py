@@ -21,10 +21,11 @@ from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.errors import RunFormatError, UnknownMetricError
 from refunc.runs.gathered import Content, Stale, signature_of
 from refunc.runs.liveness import status_of
+from refunc.runs.ranks import state_of
 from refunc.runs.read_on import read_content
 from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import Series
-from refunc.runs.summary import Summary
+from refunc.runs.summary import MetricSummary, Summary
 from refunc.runs.unreadable import SEE_RIGHTS, fault_of
 from refunc.runs.writers import Writer, writers_of
 
@@ -239,9 +240,27 @@ class Run:
             found = {name: series.downsample(max_points) for name, series in found.items()}
         return found
 
+    def metric_summaries(self, *, rank: Ranks = None, attempts: Attempts = "newest") -> dict[str, MetricSummary]:
+        """
+        Return by name the summaries of the points that `metrics` returns for the same arguments; of those there are.
+
+        `summary.metrics` has them for the usual points, together with the final values of the run's end.
+
+        Raises:
+            ValueError: *rank* or *attempts* is not known.
+        """
+        selection = Selection(rank, attempts)
+        try:
+            return self.content().summaries(selection)
+        except Stale:
+            self._content = read_content(self.folder, cached=False)
+            return self._content.summaries(selection)
+
     def around(self, metric: str, where: Where = "nan", *, steps: int = 50) -> list[LogEntry]:
         """
-        Return the log entries of all kinds around one point of *metric*, oldest first.
+        Return the log entries of all kinds and ranks around one point of *metric*, oldest first.
+
+        If the run has several attempts, those that later ones have taken the place of are left out.
 
         Args:
             where: The point: the first NaN, the first `"max"` or `"min"`, the first of a step, or the first for whose
@@ -252,8 +271,12 @@ class Run:
             UnknownMetricError: The run has no such metric.
             PointNotFoundError: It has no such point.
         """
-        series = self.metrics(metric)
-        return entries_around(self.entries(), series, point_in(series, where), steps)
+        known = self.content().summary.metrics
+        if metric not in known:
+            raise UnknownMetricError(metric, self.run_name, known)
+        series = self.series_of([metric], selection=Selection(is_marked=True))[metric]
+        limit = self.content().rewinds.limit
+        return entries_around(self.entries(), series, point_in(series, where), steps, limit)
 
     def facts(self, summary: Summary) -> dict[str, Any]:
         """Return the run's names, ids, status and times for tables and documents, by its *summary*."""
@@ -269,15 +292,20 @@ class Run:
             "duration": duration,
         }
 
-    def to_dict(self, *, metrics: bool = True) -> dict[str, Any]:
+    def to_dict(self, *, metrics: bool = True, rank: Ranks = None) -> dict[str, Any]:
         """
         Return the run's summary as nested plain values; `refunc show --json` prints it.
 
+        Only a run of several ranks or attempts has the members `attempt`, `attempts`, `ranks` and `writers`.
+
         Args:
             metrics: Whether to include metrics, of which a run may have very many.
+            rank: Whose metrics they are; see `metric_summaries`.
         """
-        summary = self.summary
-        known = summary.metrics if metrics else {}
+        content = self.content()
+        summary = content.summary
+        usual = summary.metrics if rank is None else self.metric_summaries(rank=rank)
+        known = usual if metrics else {}
         return {
             **self.facts(summary),
             "folder": str(self.folder),
@@ -291,6 +319,7 @@ class Run:
             "error": summary.end.error if summary.end else None,
             "journal": attrs.asdict(summary.account),
             "left_out": attrs.asdict(summary.left_out),
+            **(state_of(self) if content.is_shared else {}),
         }
 
     def content(self) -> Content:

@@ -18,7 +18,7 @@ import attrs
 
 from refunc.journal.roles import Role
 from refunc.runs.column import NOTHING, form_of
-from refunc.runs.points import Points, merged
+from refunc.runs.points import COLUMNS, Points, merged
 
 #: A rank, or what is made of all ranks' points: all of them, or one value a step.
 Ranks = int | Literal["all", "mean", "min", "max"] | None
@@ -27,15 +27,16 @@ Attempts = Literal["newest", "all"]
 _OF_A_STEP: Final[dict[str, Callable[[list[float]], float]]] = {"mean": fmean, "min": min, "max": max}
 #: The words for all ranks. In a run without ranks they mean its only process.
 AGGREGATES: Final = ("all", *_OF_A_STEP)
-_COLUMNS: Final = ("steps", "values", "times", "epochs", "rows")
 
 
 @attrs.frozen
 class Selection:
-    """The points that are asked for."""
+    """The points that are asked for; those of all ranks carry their rank, and those of all attempts their attempt."""
 
     rank: Ranks = None
     attempts: Attempts = "newest"
+    #: Whether points carry their attempt in any case.
+    is_marked: bool = False
 
     def __attrs_post_init__(self) -> None:
         """Raise ValueError for a word that is not known, TypeError for a rank that is not a number."""
@@ -59,6 +60,10 @@ class Rewinds:
         for attempt, step in found:
             self._steps[attempt] = min(step, self._steps.get(attempt, math.inf))
 
+    def step_of(self, attempt: int) -> int | float | None:
+        """Return the step that *attempt* went back to; None if it did not."""
+        return self._steps.get(attempt)
+
     def limit(self, attempt: int) -> int | float:
         """Return the last step of *attempt* that later ones have left in place."""
         return min((step for later, step in self._steps.items() if later > attempt), default=math.inf)
@@ -69,13 +74,20 @@ def selected(writers: Mapping[str, tuple[Role, Points]], selection: Selection, r
     ranks = _by_rank(writers)
     if not ranks:
         return None
+    if selection.is_marked or selection.attempts == "all":
+        ranks = {
+            rank: {attempt: [part.marked(attempts=attempt) for part in parts] for attempt, parts in attempts.items()}
+            for rank, attempts in ranks.items()
+        }
     if selection.rank is None:
         return _of_attempts(ranks[min(ranks)], selection.attempts, rewinds)
     if isinstance(selection.rank, int):
         found = ranks.get(selection.rank)
         return _of_attempts(found, selection.attempts, rewinds) if found is not None else None
-    each = [_of_attempts(found, selection.attempts, rewinds) for _, found in sorted(ranks.items())]
-    return merged(each) if selection.rank == "all" else _aggregated(each, _OF_A_STEP[selection.rank])
+    each = {rank: _of_attempts(found, selection.attempts, rewinds) for rank, found in sorted(ranks.items())}
+    if selection.rank == "all":
+        return merged([points.marked(ranks=rank) for rank, points in each.items()])
+    return _aggregated(list(each.values()), _OF_A_STEP[selection.rank])
 
 
 def lowest_rank(roles: Iterable[Role]) -> int:
@@ -116,7 +128,7 @@ def _in_order(points: Points) -> Points:
     def of(column: Any) -> Any:
         return array(form_of(column), map(column.__getitem__, order)) if len(column) else column
 
-    return attrs.evolve(points, **{name: of(getattr(points, name)) for name in _COLUMNS})
+    return attrs.evolve(points, **{name: of(getattr(points, name)) for name in COLUMNS})
 
 
 def _without(points: Points, steps: set[int | float], limit: int | float) -> Points:
@@ -132,7 +144,7 @@ def _picked(points: Points, mask: list[bool]) -> Points:
     def of(column: Any) -> Any:
         return array(form_of(column), compress(column, mask)) if len(column) else column
 
-    return attrs.evolve(points, **{name: of(getattr(points, name)) for name in _COLUMNS})
+    return attrs.evolve(points, **{name: of(getattr(points, name)) for name in COLUMNS})
 
 
 def _aggregated(ranks: list[Points], combine: Callable[[list[float]], float]) -> Points:

@@ -6,7 +6,7 @@ import math
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -14,6 +14,8 @@ from refunc.runs.packages import needed
 
 #: The fewest points of a thinned-out curve: both ends, the lowest, the highest, and a NaN.
 FEWEST = 5
+#: The columns of whole numbers, by their names in tables.
+_PLACES: Final = {"step": "steps", "epoch": "epochs", "rank": "ranks", "attempt": "attempts"}
 
 
 def floats(values: Iterable[float]) -> Sequence[float]:
@@ -53,6 +55,9 @@ class Series:
     a list with None for it. The same holds for `epochs`, which are empty if no point has an epoch. `times` are in
     seconds since 1970.
 
+    `ranks` and `attempts` are those of the points; they are empty unless those of all ranks, or of all attempts, were
+    asked for.
+
     `x` is the axis for drawing the values: the steps, or the values of the metric `x_name` that `define_metric` chose;
     NaN if that had no value yet.
     """
@@ -64,10 +69,12 @@ class Series:
     epochs: Sequence[Place | None] = attrs.field(converter=places, default=())
     x_name: str = "step"
     _x: Sequence[float | None] | None = attrs.field(default=None, alias="x")
+    ranks: Sequence[Place | None] = attrs.field(converter=places, default=(), kw_only=True)
+    attempts: Sequence[Place | None] = attrs.field(converter=places, default=(), kw_only=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy columns without buffers, which cannot be pickled."""
-        columns = (self.steps, self.values, self.times, self.epochs, self._x)
+        columns = (self.steps, self.values, self.times, self.epochs, self._x, self.ranks, self.attempts)
         return _series_of, (self.name, self.x_name, *map(_without_buffer, columns))
 
     def __len__(self) -> int:
@@ -133,6 +140,8 @@ class Series:
             taken(self.epochs),
             x_name=self.x_name,
             x=taken(self._x),
+            ranks=taken(self.ranks),
+            attempts=taken(self.attempts),
         )
 
     def numbered(self) -> Series:
@@ -167,7 +176,10 @@ class Series:
     # -- for other libraries -----------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, list[Any]]:
-        """Return the columns `step`, `value`, `time`, `epoch` (if there is one) and that of `x_name` as lists."""
+        """
+        Return the columns `step`, `value`, `time`, those of `epoch`, `rank` and `attempt` that there are, and that of
+        `x_name`, as lists.
+        """
         return {name: list(column) for name, column in self._columns().items()}
 
     def to_numpy(self) -> tuple[Any, Any]:
@@ -191,7 +203,7 @@ class Series:
         """
         pandas = needed("pandas", "to_pandas()")
         numpy = needed("numpy", "to_pandas()")
-        kinds = {name: "Float64" if self._has_fractions(name) else "Int64" for name in ("step", "epoch")}
+        kinds = {name: "Float64" if self._has_fractions(name) else "Int64" for name in _PLACES}
         return pandas.DataFrame(
             {
                 name: numpy.frombuffer(column, dtype=_dtype(column))
@@ -204,7 +216,7 @@ class Series:
     def to_polars(self) -> Any:
         """Return a polars DataFrame with the columns of `to_dict`."""
         polars = needed("polars", "to_polars()")
-        kinds = {name: polars.Float64 if self._has_fractions(name) else polars.Int64 for name in ("step", "epoch")}
+        kinds = {name: polars.Float64 if self._has_fractions(name) else polars.Int64 for name in _PLACES}
         return polars.DataFrame(
             {
                 name: polars.Series(name, _as_numpy(column), dtype=kinds.get(name, polars.Float64))
@@ -215,9 +227,7 @@ class Series:
     def to_arrow(self) -> Any:
         """Return a pyarrow Table with the columns of `to_dict`."""
         pyarrow = needed("pyarrow", "to_arrow()")
-        kinds = {
-            name: pyarrow.float64() if self._has_fractions(name) else pyarrow.int64() for name in ("step", "epoch")
-        }
+        kinds = {name: pyarrow.float64() if self._has_fractions(name) else pyarrow.int64() for name in _PLACES}
         columns = {}
         for name, column in self._columns().items():
             kind = kinds.get(name, pyarrow.float64())
@@ -233,15 +243,14 @@ class Series:
         return self._has_fractions("step") or self._has_fractions("epoch")
 
     def _has_fractions(self, name: str) -> bool:
-        column: Any = self.steps if name == "step" else self.epochs
+        column: Any = getattr(self, _PLACES[name])
         if isinstance(column, memoryview):
             return column.format == "d"
         return any(isinstance(number, float) for number in column)
 
     def _columns(self) -> dict[str, Any]:
         columns: dict[str, Any] = {"step": self.steps, "value": self.values, "time": self.times}
-        if len(self.epochs):
-            columns["epoch"] = self.epochs
+        columns |= {name: column for name in _PLACES if name != "step" and len(column := getattr(self, _PLACES[name]))}
         if self._x is not None:
             columns.setdefault(self.x_name, self._x)
         return columns
@@ -281,6 +290,8 @@ def _without_buffer(column: Sequence[Any] | None) -> Sequence[Any] | None:
     return array(column.format, column.tolist()) if isinstance(column, memoryview) else column
 
 
-def _series_of(name: str, x_name: str, steps: Any, values: Any, times: Any, epochs: Any, x: Any) -> Series:
+def _series_of(
+    name: str, x_name: str, steps: Any, values: Any, times: Any, epochs: Any, x: Any, ranks: Any, attempts: Any
+) -> Series:
     x = memoryview(x).toreadonly() if isinstance(x, array) else x
-    return Series(name, steps, values, times, epochs, x_name=x_name, x=x)
+    return Series(name, steps, values, times, epochs, x_name=x_name, x=x, ranks=ranks, attempts=attempts)

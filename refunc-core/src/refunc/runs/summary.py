@@ -191,6 +191,11 @@ class Statistics:
             **words,
         )
 
+    def summary_like(self, known: MetricSummary) -> MetricSummary:
+        """Return the summary of other points of the metric that *known* is of."""
+        words = {name: word for name in (*_WORDS, "guessed_goal") if (word := getattr(known, name)) is not None}
+        return self.summary(None, words)
+
 
 def _chosen(one: Mark | None, other: Mark | None, key: Any) -> Mark | None:
     marks = [mark for mark in (one, other) if mark is not None]
