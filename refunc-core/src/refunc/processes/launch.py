@@ -13,6 +13,8 @@ A launcher starts one script as several processes and tells each its rank in the
 Those of mpirun come before that of srun: a batch script has SLURM_PROCID=0, and an mpirun in it passes that on to each
 of its processes. For the same reason SLURM_PROCID counts only within a step, which has a SLURM_STEP_ID.
 
+`REFUNC_RUN_ID` names the run, over all starts.
+
 The same variables give two names, so that no process has to ask another: `key` is the same for all ranks on all hosts,
 and again after a requeue or a restart; `start` is the same for the ranks of this start alone.
 """

@@ -1,4 +1,8 @@
-"""Which rank shows a line on the console: all ranks of a launch may write to the same terminal."""
+"""
+Which rank shows a line on the console: all ranks of a launch may write to the same terminal.
+
+`REFUNC_RANK_LEVEL` is the level from which those other than 0 do.
+"""
 
 from __future__ import annotations
 
