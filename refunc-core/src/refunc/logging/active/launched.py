@@ -21,7 +21,7 @@ from refunc.journal.alive import life_of
 from refunc.journal.birth import birth_in
 from refunc.journal.folder import SharedRunFolder
 from refunc.journal.kinds import COMPLETED
-from refunc.journal.ranks import Role, rank_files
+from refunc.journal.ranks import RankFile, Role, newest, rank_files
 from refunc.logging.notices import warn_once
 from refunc.processes.launch import Launch, LaunchError, facts_of, launch
 from refunc.values.names import slug
@@ -107,8 +107,22 @@ def _attempt_in(folder: Path, place: Launch, experiment: str) -> tuple[int | Non
         if file.facts().get("start") == place.start:
             return attempt, ""
     last = files[-1]
-    why_not = _why_not_again(folder, place, last.facts())
+    why_not = "" if _is_of_another(place, last, files) else _why_not_again(folder, place, last.facts())
     return (last.role.attempt + 1, "") if why_not is None else (None, why_not)
+
+
+def _is_of_another(place: Launch, last: RankFile, files: list[RankFile]) -> bool:
+    """
+    Whether the last attempt was one of another torchrun: the id of a rendezvous may be the same for many starts.
+
+    Each host has a torchrun of its own, so only a rank on this host can tell. A restart by SLURM is another torchrun.
+    """
+    before = last.facts().get("restarts")
+    if not place.agent or not isinstance(before, list) or list(place.restarts)[:1] != before[:1]:
+        return False
+    here = platform.node()
+    agents = (facts.get("agent") for file in newest(files) if (facts := file.facts()).get("host") == here)
+    return next(agents, place.agent) != place.agent
 
 
 def _why_not_again(folder: Path, place: Launch, before: dict[str, Any]) -> str | None:

@@ -122,11 +122,18 @@ _KEPT: Final = ("format", "run_id", "run_name", "experiment_id", "experiment_nam
 
 
 def _attempt_of(folder: Path, place: Launch | None) -> int | None:
-    """Return the attempt that another rank of this start has begun; None if there is none."""
+    """
+    Return the attempt that another rank of this start has begun; None if there is none.
+
+    An attempt that this rank was in before is over for it: one launcher may start its ranks again.
+    """
     if place is None:
         return None
-    attempts = {file.role.attempt: file for file in rank_files(folder)}
-    return next((number for number, file in attempts.items() if file.facts().get("start") == place.start), None)
+    files = rank_files(folder)
+    attempts = {file.role.attempt: file for file in files}
+    over = {file.role.attempt for file in files if file.role.rank == place.rank}
+    begun = [number for number, file in attempts.items() if file.facts().get("start") == place.start]
+    return begun[-1] if begun and begun[-1] not in over else None
 
 
 def _opener(run: Run) -> str:
