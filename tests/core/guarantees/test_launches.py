@@ -116,6 +116,40 @@ if __name__ == "__main__":
         assert list(run.metrics("worker", rank=rank).values) == [7.0, 7.0]
 
 
+def test_workers_that_were_told_nothing_find_the_run_of_their_rank(launched: Launched) -> None:
+    """Also that of an attempt, whose `run.json` another process made; they stay in it while an inner one is open."""
+    script = """
+import multiprocessing, os, sys
+from refunc.logging import experiment_context, log_metrics
+def work(number): log_metrics({"worker": float(number)}, step=number)
+def stay(inner, outer):
+    log_metrics({"stays": 1.0}, step=0); outer.set(); inner.wait()
+    log_metrics({"stays": 2.0}, step=1)
+if __name__ == "__main__":
+    with experiment_context("vision") as run:
+        for number, method in enumerate(("fork", "spawn")):
+            context = multiprocessing.get_context(method)
+            process = context.Process(target=work, args=(number,)); process.start(); process.join()
+        inner, outer = context.Event(), context.Event()
+        process = context.Process(target=stay, args=(inner, outer)); process.start(); outer.wait()
+        with experiment_context("inner"):
+            inner.set(); process.join()
+        if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0": run.flush(); os._exit(1)
+"""
+    for restart in range(2):
+        folder = f"/x/job/attempt_{restart}/"
+        launched(script, 2, TORCHELASTIC_RESTART_COUNT=str(restart), TORCHELASTIC_ERROR_FILE=folder)
+
+    [run] = [run for run in open_store() if run.experiment_name == "vision"]
+    assert {each.experiment_name for each in open_store()} == {"vision", "inner"}
+    assert [(writer.rank, writer.attempt) for writer in run.writers if writer.points] == [
+        (rank, attempt) for attempt in (1, 2) for rank in range(2) for _ in range(3)
+    ]
+    for rank in range(2):
+        assert list(run.metrics("worker", rank=rank).steps) == [0, 1]
+        assert list(run.metrics("stays", rank=rank).values) == [1.0, 2.0]
+
+
 def test_a_run_has_failed_if_one_rank_has_and_says_which(launched: Launched) -> None:
     script = TRAINING.replace('log.info("INFO', 'if rank == 2: raise RuntimeError("out of memory")\n    log.info("INFO')
     done = launched(script)
@@ -208,6 +242,28 @@ for number in range({times}):
     run = only_run()
     assert (run.attempt, run.status) == (4, "completed")
     assert [(writer.attempt, writer.rank) for writer in run.writers] == [(a, r) for a in (1, 2, 3, 4) for r in (0, 1)]
+
+
+def test_the_id_of_a_rendezvous_may_be_the_same_for_many_starts(launched: Launched) -> None:
+    """A restart goes on with the run of its own torchrun, not with one that an earlier start has left."""
+    script = """
+import os
+from refunc.logging import experiment_context
+with experiment_context("vision") as run:
+    run.log_metrics({"loss": 1.0}); run.flush()
+    if os.environ["FAILS"]: os._exit(1)
+"""
+    variables = {"TORCHELASTIC_RUN_ID": "100"}
+    for folder, restart, fails in (("/x/a", 0, "yes"), ("/x/b", 0, "yes"), ("/x/b", 1, "")):
+        error_file = f"{folder}/attempt_{restart}/"
+        launched(
+            script, 2, TORCHELASTIC_RESTART_COUNT=str(restart), TORCHELASTIC_ERROR_FILE=error_file, FAILS=fails,
+            **variables,
+        )  # fmt: skip
+    assert [(run.status, run.attempt, run.ranks) for run in open_store()] == [
+        ("crashed", 1, [0, 1]),
+        ("completed", 2, [0, 1]),
+    ]
 
 
 def test_two_starts_are_two_runs(launched: Launched) -> None:

@@ -32,6 +32,12 @@ LIGHTNING = {
 JSRUN = {"JSM_NAMESPACE_RANK": "1", "JSM_NAMESPACE_SIZE": "4", "JSM_NAMESPACE_LOCAL_RANK": "1"}
 
 
+SUBMITIT = {
+    "SUBMITIT_LOCAL_GLOBALID": "1", "SUBMITIT_LOCAL_LOCALID": "1", "SUBMITIT_LOCAL_NTASKS": "4",
+    "SUBMITIT_LOCAL_JOB_ID": "1",
+}  # fmt: skip
+
+
 def found_in(environ: Mapping[str, str]) -> Launch:
     found = launch_in(environ)
     assert found is not None
@@ -48,6 +54,8 @@ def found_in(environ: Mapping[str, str]) -> Launch:
         ({**SRUN, **TORCHRUN}, "torchrun", 1, 1),
         (LIGHTNING, "Lightning", 3, 1),
         (JSRUN, "jsrun", 1, 1),
+        (SUBMITIT, "submitit", 1, 1),
+        ({**SUBMITIT, **SRUN}, "srun", 1, 1),
         ({**TORCHRUN, "REFUNC_RANK": "2"}, "REFUNC_RANK", 2, None),
     ],
 )
@@ -128,11 +136,27 @@ def test_a_batch_script_is_rank_0_of_one_and_comes_again_after_a_requeue() -> No
     assert first.start != again.start
 
 
-def test_two_starts_of_a_script_in_one_job_are_two_starts() -> None:
+@pytest.mark.parametrize("number", ["4294967290", "4294967291", "4294967294"])
+def test_a_number_of_slurms_own_is_no_step(number: str) -> None:
+    """The shell of `salloc` has one, and its PROCID; https://slurm.schedmd.com/srun.html knows steps from 0 on."""
+    shell = {"SLURM_JOB_ID": "812", "SLURM_PROCID": "0", "SLURM_STEP_ID": number, "SLURM_STEP_NUM_TASKS": "1"}
+    assert found_in(shell).launcher == ""
+    assert found_in(shell).key == found_in({"SLURM_JOB_ID": "812"}).key
+
+
+def test_jobs_of_submitit_are_told_by_their_controllers() -> None:
+    """Whether a task is its child or a grandchild, as a command that the job function starts."""
+    own, other = found_in(SUBMITIT), found_in({**SUBMITIT, "SUBMITIT_LOCAL_JOB_ID": "2"})
+    assert own.key != other.key
+    assert own.key == found_in({**SUBMITIT, "SUBMITIT_LOCAL_GLOBALID": "3"}).key
+
+
+@pytest.mark.parametrize("variables", [{}, {"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "1"}])
+def test_two_starts_of_a_script_in_one_job_are_two_starts(variables: dict[str, str]) -> None:
     command = [sys.executable, "-c", "from refunc.processes.launch import launch; print(launch())"]
     said = [
-        subprocess.run(command, env={"SLURM_JOB_ID": "812", "PYTHONPATH": ":".join(sys.path)}, capture_output=True,
-                       text=True, check=True).stdout
+        subprocess.run(command, env={"SLURM_JOB_ID": "812", "SLURM_PROCID": "0", **variables,
+                       "PYTHONPATH": ":".join(sys.path)}, capture_output=True, text=True, check=True).stdout
         for _ in range(2)
     ]  # fmt: skip
     assert said[0] != said[1]

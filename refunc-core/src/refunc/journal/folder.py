@@ -110,7 +110,8 @@ class SharedRunFolder(RunFolder):
                 self._write_birth(draft)
                 draft.put_new(sync=True)
         if self._lock_fd < 0 or not path_of(self.path, self.role).exists():
-            fd = take_part(self.path, self.role, self._facts)
+            marks = {FAMILY: marks_of(self.path, self.birth["run_id"])}
+            fd = take_part(self.path, self.role, {**self._facts, **marks})
             self.release()
             self._lock_fd = fd
         self._created = True

@@ -99,6 +99,12 @@ def newest(files: list[RankFile]) -> list[RankFile]:
     return [file for file in files if file.role.attempt == files[-1].role.attempt]
 
 
+def of_this_rank(folder: Path) -> list[RankFile]:
+    """Return the files of this process's rank, or of the rank whose worker it is, of the newest attempt first."""
+    number = rank() or 0
+    return [file for file in reversed(rank_files(folder)) if file.role.rank == number]
+
+
 def path_of(folder: Path, role: Role) -> Path:
     """Return the path of the file of *role*."""
     return folder / RANKS / f"{role.attempt}.{role.rank or 0}.json"

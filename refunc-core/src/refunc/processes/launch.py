@@ -9,9 +9,11 @@ A launcher starts one script as several processes and tells each its rank in the
     OMPI_COMM_WORLD_RANK, PMIX_RANK, PMI_RANK    mpirun
     SLURM_PROCID                                 srun
     JSM_NAMESPACE_RANK                           jsrun
+    SUBMITIT_LOCAL_GLOBALID                      submitit, on this machine
 
 Those of mpirun come before that of srun: a batch script has SLURM_PROCID=0, and an mpirun in it passes that on to each
-of its processes. For the same reason SLURM_PROCID counts only within a step, which has a SLURM_STEP_ID.
+of its processes. For the same reason SLURM_PROCID counts only within a step that srun has started; SLURM gives the
+shell of an interactive job, and at some places the batch script, a SLURM_STEP_ID that is no step's number.
 
 `REFUNC_RUN_ID` names the run, over all starts.
 
@@ -27,6 +29,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+from refunc.processes.forks import in_child
 from refunc.processes.parent import has_parent, parent_pid
 from refunc.values import settings
 
@@ -45,11 +48,20 @@ _LAUNCHERS: Final = (
     ("mpirun", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
     ("srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", ""),
     ("jsrun", "JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_LOCAL_RANK", ""),
+    (
+        "submitit",
+        "SUBMITIT_LOCAL_GLOBALID",
+        "SUBMITIT_LOCAL_NTASKS",
+        "SUBMITIT_LOCAL_LOCALID",
+        "SUBMITIT_LOCAL_NTASKS",
+    ),
 )
 _ANY: Final = (
     *(settings.RUN_ID.name, settings.RANK.name, "SLURM_JOB_ID", "SLURM_JOBID", "JOB_COMPLETION_INDEX"),
     *(variable for _, variable, *_ in _LAUNCHERS),
 )
+#: The numbers from here on are those of SLURM's own: the batch script, the shell of an interactive job, and others.
+_NO_STEP: Final = 0xFFFF_FFF0
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _LOOPBACK: Final = re.compile(r"localhost|127\..*|::1", re.ASCII)
 
@@ -67,6 +79,8 @@ class Launch(NamedTuple):
     start: str
     #: How often SLURM and torchrun have restarted it; both grow from one start to the next.
     restarts: tuple[int, int]
+    #: The process of torchrun on this host, which restarts the ranks here; "" if there is none.
+    agent: str
     #: Whether a start continues the last one even if no count says so: the user, or Kubernetes, names the run.
     is_named: bool
     #: The id of its first run, if the user gave one.
@@ -116,8 +130,11 @@ def launch_in(environ: Mapping[str, str]) -> Launch | None:
     names = list(_names(environ, place, job, pod))
     key = ["run", run_id] if run_id else names
     start = [*names, *_rendezvous(environ), environ.get("PMIX_NAMESPACE", ""), *map(str, restarts)]
-    if place.is_one_host:
-        start.append(_starter(environ, is_launched=found is not None))
+    if place.world_size == 1:  # no other has to find it, and one shell may start many such
+        start.append(_process(os.getpid()))
+    elif place.is_one_host:
+        start.append(_starter(environ, place))
+    agent = _agent(environ)
     return Launch(
         launcher=place.launcher,
         rank=place.rank,
@@ -126,6 +143,7 @@ def launch_in(environ: Mapping[str, str]) -> Launch | None:
         key=_hash(key),
         start=_hash(start),
         restarts=restarts,
+        agent=_hash([agent]) if agent else "",
         is_named=bool(run_id or (pod and not job)),
         run_id=run_id,
     )
@@ -220,11 +238,12 @@ def _names(environ: Mapping[str, str], place: _Place, job: str, pod: str) -> Ite
     elif environ.get("MASTER_ADDR") and not place.is_one_host:
         yield from ("rendezvous", *_rendezvous(environ))
     else:  # the port may change with a restart, the process that restarts does not
-        yield from ("process", _starter(environ, is_launched=True))
+        yield from ("process", _starter(environ, place))
 
 
 def _step_in(environ: Mapping[str, str]) -> str:
-    return environ.get("SLURM_STEP_ID") or environ.get("SLURM_STEPID") or ""
+    step = environ.get("SLURM_STEP_ID") or environ.get("SLURM_STEPID") or ""
+    return "" if step.isdecimal() and int(step) >= _NO_STEP else step
 
 
 def _elastic_id(environ: Mapping[str, str]) -> str:
@@ -243,13 +262,23 @@ def _pod_in(environ: Mapping[str, str]) -> str:
     return environ.get("HOSTNAME", "")
 
 
-def _starter(environ: Mapping[str, str], *, is_launched: bool) -> str:
+def _starter(environ: Mapping[str, str], place: _Place) -> str:
     """Return a name for the process that started this one, as far as all ranks of one host share it."""
-    # torchrun keeps it through its restarts; the parent may be a wrapper's shell, one a rank.
+    # The parent may be a wrapper's shell, one a rank.
+    agent = _agent(environ)
+    if agent:
+        return agent
+    controller = _count(environ, "SUBMITIT_LOCAL_JOB_ID") if place.launcher == "submitit" else 0
+    return _process(controller or parent_pid() or os.getppid())
+
+
+def _agent(environ: Mapping[str, str]) -> str:
+    """Return the folder that torchrun makes when it starts, and keeps through its restarts; "" under another."""
     folder, found, _ = environ.get("TORCHELASTIC_ERROR_FILE", "").partition("/attempt_")
-    if found:
-        return folder
-    pid = (parent_pid() or os.getppid()) if is_launched else os.getpid()
+    return folder if found else ""
+
+
+def _process(pid: int) -> str:
     boot, began = _process_facts(pid)
     return f"{boot} {pid} {began}"
 
@@ -266,15 +295,24 @@ def _is_rank_of_its_own(environ: Mapping[str, str]) -> bool:
 
     Such a program sets the variables in the child. A worker of a rank was given them when it started.
     """
-    given = _given_environment()
-    return any(
-        environ.get(variable) and environ[variable] != given.get(variable)
-        for variable in (settings.RANK.name, *(variable for _, variable, *_ in _LAUNCHERS))
-    )
+    given = _at_fork if _at_fork is not None else _given_environment()
+    return any(environ.get(variable) and environ[variable] != given.get(variable) for variable in _OF_RANK)
+
+
+_OF_RANK: Final = (settings.RANK.name, *(variable for _, variable, *_ in _LAUNCHERS))
+#: The variables with a rank that a forked child had when it began.
+_at_fork: dict[str, str] | None = None
+
+
+@in_child
+def _note_variables() -> None:
+    global _at_fork
+    _at_fork = {variable: os.environ[variable] for variable in _OF_RANK if variable in os.environ}
 
 
 @cache
 def _given_environment() -> dict[str, str]:
+    """Return the variables that the program of this process was started with."""
     from refunc.processes.opener import environment_of
 
     pairs = environment_of("self")
@@ -299,5 +337,6 @@ def facts_of(place: Launch) -> dict[str, Any]:
         "key": place.key,
         "start": place.start,
         "restarts": list(place.restarts),
+        "agent": place.agent,
     }
     return {name: value for name, value in known.items() if value is not None and value != ""}

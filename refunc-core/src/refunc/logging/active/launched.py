@@ -21,7 +21,7 @@ from refunc.journal.alive import life_of
 from refunc.journal.birth import birth_in
 from refunc.journal.folder import SharedRunFolder
 from refunc.journal.kinds import COMPLETED
-from refunc.journal.ranks import rank_files
+from refunc.journal.ranks import RankFile, newest, rank_files
 from refunc.journal.roles import Role
 from refunc.logging.notices import warn_once
 from refunc.processes.launch import Launch, LaunchError, facts_of, launch
@@ -109,7 +109,7 @@ def _attempt_in(folder: Path, place: Launch, experiment: str) -> tuple[int | Non
     begun = _begun(files, place)
     if begun is None:
         last = files[-1]
-        why_not = _why_not_again(folder, place, last.facts())
+        why_not = "" if _is_of_another(place, last, files) else _why_not_again(folder, place, last.facts())
         if why_not is None:
             return last.role.attempt + 1, ""
         begun = _begun(rank_files(folder), place)  # by another rank, since the files were read
@@ -122,6 +122,20 @@ def _begun(files: list[RankFile], place: Launch) -> int | None:
     """Return the last attempt that this start has begun; None if there is none."""
     attempts = {file.role.attempt: file for file in files}
     return next((number for number in reversed(attempts) if attempts[number].facts().get("start") == place.start), None)
+
+
+def _is_of_another(place: Launch, last: RankFile, files: list[RankFile]) -> bool:
+    """
+    Whether the last attempt was one of another torchrun: the id of a rendezvous may be the same for many starts.
+
+    Each host has a torchrun of its own, so only a rank on this host can tell. A restart by SLURM is another torchrun.
+    """
+    before = last.facts().get("restarts")
+    if not place.agent or not isinstance(before, list) or list(place.restarts)[:1] != before[:1]:
+        return False
+    here = platform.node()
+    agents = (facts.get("agent") for file in newest(files) if (facts := file.facts()).get("host") == here)
+    return next(agents, place.agent) != place.agent
 
 
 def _why_not_again(folder: Path, place: Launch, before: dict[str, Any]) -> str | None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 LOOK_AGAIN = 1.0
 #: Seconds for which the other process is assumed to be in the same run: less than ending one and opening another takes.
 _STILL = 0.001
+
+#: The folder of a run, and the host and the pid of the process that opened it.
+_Candidate = tuple[Path, dict[str, Any]]
 
 _looked_at = -LOOK_AGAIN
 
@@ -96,8 +100,18 @@ class BorrowedRun:
     def _is_locked(self) -> bool | None:
         probe = self._probe
         if probe is None:
-            probe = self._probe = LockProbe(self._folder / "run.json")
+            probe = self._probe = LockProbe(self._lock_path())
         return probe.is_locked()
+
+    def _lock_path(self) -> Path:
+        """Return the file on which the owner holds its lock: one of its own, in a run of several processes."""
+        from refunc.journal.ranks import of_this_rank
+
+        for file in of_this_rank(self._folder):
+            facts = file.facts()
+            if (facts.get("host"), facts.get("pid")) == (self._host, self._pid):
+                return file.path
+        return self._folder / "run.json"
 
     def _is_held_by_owner(self) -> bool:
         """Whether the owner may hold the lock; any process that can read the file could. Checks now and then."""
@@ -115,7 +129,7 @@ class BorrowedRun:
         changed = os.stat(self._folder.parent).st_mtime_ns
         if changed == self._store_changed:
             return False
-        is_found = any(folder != self._folder for folder in _running_in(self._folder.parent, self._host, self._pid))
+        is_found = any(folder != self._folder for folder, _ in _running_in(self._folder.parent, self._host, self._pid))
         self._store_changed = changed
         return is_found
 
@@ -170,9 +184,9 @@ def run_of_parent(*, now: bool = False) -> ActiveRun | None:
         from refunc.runs.run import read_birth
 
         told = legacy()
-        for folder in _candidates(pid, told):
+        for folder, opener in _candidates(pid, told):
             try:
-                run = attach(folder, read_birth(folder))
+                run = attach(folder, {**read_birth(folder), **opener})
                 run.implicit = told is not None and told.is_implicit and str(folder) == told.folder
                 return run
             except RunFormatError as error:
@@ -256,24 +270,23 @@ def run_in(folder: Path, birth: dict[str, Any], *, is_over: bool) -> ActiveRun |
     return attach(folder, birth) if os.path.exists(folder / "run.json") else None
 
 
-def _candidates(parent: int, told: Legacy | None) -> Iterator[Path]:
-    """Yield folders that may be the run of an ancestor: the named one while it runs, else the nearest's newest."""
+def _candidates(parent: int, told: Legacy | None) -> Iterator[_Candidate]:
+    """Yield runs that may be that of an ancestor: the named one while it runs, else the nearest's newest."""
     import platform
 
-    from refunc.processes.family import is_of_family
     from refunc.runs.errors import RunFormatError
     from refunc.runs.run import Run
 
     named = Path(told.folder) if told is not None and told.pid != os.getpid() else None
     stores = [store_path()]
-    is_theirs = False
+    theirs: _Candidate | None = None
     if named is not None:
         stores.insert(0, named.parent)
         try:
             run = Run.open(named)
-            is_theirs = is_of_family(named, run.birth)  # else it was replaced
-            if is_theirs and _is_running(run):
-                yield named
+            theirs = next(_opened_by_family(run), None)  # none: it was replaced
+            if theirs is not None and _is_running(run):
+                yield theirs
         except RunFormatError as error:
             _raise_if_no_descriptor(error.__cause__)
     # A child that was started before the run was not told about it.
@@ -281,24 +294,39 @@ def _candidates(parent: int, told: Legacy | None) -> Iterator[Path]:
     for ancestor in dict.fromkeys((parent, *_above_maker, *above)):
         for store in dict.fromkeys(stores):
             yield from _running_in(store, platform.node(), ancestor)
-    if named is not None and is_theirs:
-        yield named
+    if theirs is not None:
+        yield theirs
 
 
-def _running_in(store: Path, host: object, pid: object) -> Iterator[Path]:
-    """Yield the folders of the running runs in *store* that the process *pid* on *host* opened, newest first."""
+def _opened_by_family(run: Run, process: tuple[object, object] | None = None) -> Iterator[_Candidate]:
+    """
+    Yield *run* with each process of this one's family that has opened it; of a launch, with those of this rank.
+
+    Args:
+        process: The host and the pid of the only one that counts.
+    """
+    from refunc.journal.ranks import of_this_rank
     from refunc.processes.family import is_of_family
+
+    for facts in chain([run.birth], (file.facts() for file in of_this_rank(run.folder))):
+        opener = facts.get("host"), facts.get("pid")
+        # A pid alone does not identify a process: in containers that share a store every training is process 1. And any
+        # user may have written it.
+        if process in (None, opener) and is_of_family(run.folder, {**facts, "run_id": run.birth.get("run_id")}):
+            yield run.folder, dict(zip(("host", "pid"), opener, strict=True))
+
+
+def _running_in(store: Path, host: object, pid: object) -> Iterator[_Candidate]:
+    """Yield the running runs in *store* that the process *pid* on *host* opened, newest first."""
     from refunc.runs.store import Store
 
     listing = Store(store).listing()
     for error in listing.unreadable:
         _raise_if_no_descriptor(error.__cause__)
     for run in reversed(listing.runs):
-        # A pid alone does not identify a process: in containers that share a store every training is process 1. And any
-        # user may have written it.
-        is_theirs = run.birth.get("pid") == pid and run.birth.get("host") == host
-        if is_theirs and is_of_family(run.folder, run.birth) and _is_running(run):
-            yield run.folder
+        candidate = next(_opened_by_family(run, (host, pid)), None)
+        if candidate is not None and _is_running(run):
+            yield candidate
 
 
 def _is_running(run: Run) -> bool:
