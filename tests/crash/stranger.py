@@ -302,7 +302,8 @@ class Watch:
             if (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
                 self._must_be_allowed(event, os.path.realpath(os.fsdecode(args[0])))
         elif event in ("os.truncate", "os.chmod"):
-            self._must_be_allowed(event, os.path.realpath(os.fsdecode(args[0])))
+            path = f"/proc/self/fd/{args[0]}" if isinstance(args[0], int) else os.fsdecode(args[0])
+            self._must_be_allowed(event, os.path.realpath(path))
         elif event in ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.symlink", "os.link"):
             for path in args[:2]:
                 if isinstance(path, (str, bytes)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -113,3 +114,16 @@ def test_a_list_of_names_is_kept_until_the_folder_changes(tmp_path: Path, monkey
     assert len(lists) == 4
     (place / "1.1.json").write_text(json.dumps({}))
     assert roles(tmp_path) == [Role(1, 0), Role(1, 1)]
+
+
+def test_a_run_is_over_when_all_ranks_have_ended_even_if_their_processes_cannot_be_seen() -> None:
+    run = Run.open(ranked("store", start=time.time() - 1_100))
+    assert life_of(run.folder).lives, "its last record is of the last hour"
+    assert (run.status, run.glance().status, run.to_dict()["status"]) == ("completed",) * 3
+
+
+def test_a_run_goes_on_while_a_rank_without_an_end_may_live() -> None:
+    folder = ranked("store", start=time.time() - 1_100)
+    path = next((folder / "journal").glob("*_r2a2.*"))
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    assert Run.open(folder).status == "running"
