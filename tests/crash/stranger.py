@@ -30,7 +30,13 @@ PLUGINS = ("mlflow", "wandb", "slack", "prometheus", "sender", "nothing", "../x"
 #: Names of segments, of which the first is always there.
 SEGMENTS = (
     b"w-1-a-b.000000.jsonl", b"w-1-a-b.000001.jsonl", b"\xff.000000.jsonl", "w-1-a-b.²00000.jsonl".encode(),
+    b"w-1-a-bbbb_r0.000000.jsonl", b"w-2-a-bbbb_r3a2.000000.jsonl", b"w-3-a-bbbb_r1a999999.000000.jsonl",
     b"w-1-a-b.99999999999999999999.jsonl", b".hidden", b"x" * 200 + b".000000.jsonl", b"f.folded", b"g.folded",
+)  # fmt: skip
+#: Names of files of ranks.
+RANKS = (
+    b"1.0.json", b"1.1.json", b"1.3.json", b"2.0.json", b"3.3.json", b"999999.9999999.json", b"01.1.json", b"0.0.json",
+    "1.².json".encode(), b"1.1.json.bak", b"1.-1.json", b".1.0.json.abcdefgh.refunc.tmp", b"\xff.1.json", b"1..json",
 )  # fmt: skip
 KINDS = (
     "log",
@@ -42,6 +48,7 @@ KINDS = (
     "attach",
     "start",
     "end",
+    "rewind",
     "gap",
     "damaged",
     "odd",
@@ -114,6 +121,11 @@ class Stranger:
                 fields |= {"size": self.chance.choice([0, 7, 2**62]), "mtime": self.chance.choice([1.0, None])}
             case "gap":
                 fields = {"dropped": self.chance.choice([0, -1, 2**62, 2**64])}
+            case "rewind":
+                fields = {
+                    "step": self.chance.choice([0, 3, -1, 1e300, 2**63]),
+                    "attempt": self.chance.choice([1, 2, -1]),
+                }
             case "end":
                 fields = {"status": self.name(), "duration": self.moment(), "metrics": {"loss": 1.0}}
             case _:
@@ -155,6 +167,31 @@ class Stranger:
             return b"\xff{"
         return json.dumps(fields).encode()
 
+    def facts_of_rank(self) -> bytes:
+        if self.chance.random() < 0.2:
+            return self.chance.choice(
+                [b"[" * 60_000, b"1" * 60_000, b'{"world_size": ' + b"9" * 5_000 + b"}", b"", b"null"]
+            )
+        names = ("attempt", "rank", "world_size", "key", "start", "restarts", "host", "pid", "time", "opened_by")
+        fields = {name: self.value() for name in names if self.chance.random() < 0.8}
+        fields["world_size"] = self.chance.choice([2, 4, 10**6, 2**70, -1, "4"])
+        return json.dumps(fields).encode()
+
+    def put_ranks(self, base: bytes, outside: Path) -> None:
+        """Mostly put a folder of ranks."""
+        if self.chance.random() < 0.4:
+            return
+        if self.chance.random() < 0.1:
+            self.put(base + b"/ranks", b"", outside)
+            return
+        if self.chance.random() < 0.1:
+            os.symlink(outside, base + b"/ranks")
+            return
+        os.makedirs(base + b"/ranks")
+        for name in RANKS:
+            if self.chance.random() < 0.4:
+                self.put(base + b"/ranks/" + name, self.facts_of_rank(), outside)
+
     def put(self, path: bytes, data: bytes, outside: Path) -> None:
         """Put something at *path*: mostly a file with *data*."""
         if os.path.lexists(path):
@@ -191,6 +228,7 @@ class Stranger:
             if self.chance.random() < (1.0 if name.startswith(b"w-1-a-b.000000") else 0.25):
                 data = self.folded() if name.endswith(b".folded") else self.segment("eeeeeeee")
                 self.put(base + b"/journal/" + name, data, outside)
+        self.put_ranks(base, outside)
         cursor = {"format": 2, "key": "k1", "name": "slack", "params": {}, "tags": {}}
         position = [self.value(), self.value(), self.value(), *(self.value() for _ in range(self.chance.randrange(4)))]
         cursor |= {
@@ -264,7 +302,8 @@ class Watch:
             if (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
                 self._must_be_allowed(event, os.path.realpath(os.fsdecode(args[0])))
         elif event in ("os.truncate", "os.chmod"):
-            self._must_be_allowed(event, os.path.realpath(os.fsdecode(args[0])))
+            path = f"/proc/self/fd/{args[0]}" if isinstance(args[0], int) else os.fsdecode(args[0])
+            self._must_be_allowed(event, os.path.realpath(path))
         elif event in ("os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.symlink", "os.link"):
             for path in args[:2]:
                 if isinstance(path, (str, bytes)):
@@ -293,6 +332,11 @@ def _commands(hostile: str, written: Path) -> list[list[str]]:
         ["report", hostile, "-o", f"{out}.html"],
         ["doctor"], ["doctor", "--json"], ["sync", "--patience", "0.3"], ["sync", "--json", "--patience", "0.3"],
         ["sync", hostile, "--trust", "--patience", "0.3"], ["gc", "--older-than", "1s"], ["gc", "--drafts", "--json"],
+        ["show", hostile, "--rank", "mean", "--all-ranks"], ["show", hostile, "--rank", "3", "--json"],
+        ["logs", hostile, "--rank", "3", "--all"], ["plot", hostile, "-m", "loss", "--rank", "all"],
+        ["export", hostile, "--rank", "all", "--attempts", "all", "-o", f"{out}.ranks.csv"],
+        ["report", hostile, "--rank", "max", "-o", f"{out}.ranks.html"],
+        ["merge", hostile, "--into", f"{written}/merged", "--running"],
         ["gc", "--fold", "--dry-run"], ["gc", "--fold", "--yes", "--json"], ["ls"], ["show", hostile, "--json"],
     ]  # fmt: skip
 

@@ -25,6 +25,29 @@ KINDS = {
         from refunc.logging import ExperimentTracker
         ExperimentTracker("images", "killed").start_run()
     """,
+    "run.json of a launch": """
+        os.environ |= {"RANK": "0", "WORLD_SIZE": "2"}
+        from refunc.logging import ExperimentTracker
+        ExperimentTracker("images", "killed").start_run()
+    """,
+    "run.json of a run that has a name": """
+        os.environ["REFUNC_RUN_ID"] = "mine"
+        from refunc.logging import ExperimentTracker
+        ExperimentTracker("images", "killed").start_run()
+    """,
+    "rank": """
+        from refunc.journal.ranks import take_part
+        from refunc.journal.roles import Role
+        take_part(run, Role(1, 3), {})
+    """,
+    "merged segment": """
+        import shutil
+        from refunc_commands.upkeep.merging import merge
+        shutil.rmtree("copy", ignore_errors=True)
+        shutil.copytree(run, "copy/run")
+        next((run / "journal").iterdir()).unlink()
+        merge([run, Path("copy/run")], run, even_if_open=True)
+    """,
     "artifact": """
         from collections import deque
         from refunc.logging.artifacts.storing import Artifacts

@@ -185,6 +185,28 @@ def test_two_starts_of_one_rank_are_refused(invoke: Any, two: tuple[Path, Path])
     assert "two processes had this rank in this attempt" in refused(invoke, *map(str, two))
 
 
+@pytest.mark.parametrize("place", ["journal/x-1-aaaaaaaa-bbbb.000000.jsonl", "artifacts/aaaa-model.pt"])
+def test_a_sparse_file_is_refused(invoke: Any, two: tuple[Path, Path], place: str) -> None:
+    (two[1] / "artifacts").mkdir()
+    with (two[1] / place).open("wb") as file:
+        file.truncate(1 << 32)
+    os.utime(two[1] / place, (1e9, 1e9))
+    result = invoke("merge", *map(str, two))
+    assert (result.exit_code, os.path.exists(two[0] / place)) == (2, False)
+    assert "it is a sparse file" in result.stderr
+
+
+def test_links_and_pipes_are_not_copied(invoke: Any, two: tuple[Path, Path]) -> None:
+    Path("secret").write_text("secret")
+    for part in ("artifacts", "delivery"):
+        (two[1] / part).mkdir()
+    for place in ("artifacts/link", "delivery/link.json", "ranks/9.0.json", "journal/w-1-a-bbbb.000000.jsonl"):
+        os.symlink(Path("secret").absolute(), two[1] / place)
+    os.mkfifo(two[1] / "artifacts" / "pipe")
+    assert invoke("merge", *map(str, two)).exit_code == 0
+    assert files_in(two[0]) == files_in(ranked("shared"))
+
+
 def test_one_folder_is_nothing_to_merge(invoke: Any, two: tuple[Path, Path]) -> None:
     assert "one folder is nothing to merge" in refused(invoke, str(two[0]))
     assert "one folder is nothing to merge" in refused(invoke, str(two[0]), str(two[0]))

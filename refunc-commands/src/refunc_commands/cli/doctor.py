@@ -11,7 +11,8 @@ from rich.text import Text
 from refunc_commands.cli.failure import Number
 from refunc_commands.cli.finding import json_option, store_option, the_store
 from refunc_commands.cli.screen import INDENT, print_json, print_lines, shown, stdout_on_stderr, window_width
-from refunc_commands.upkeep.checks import Finding, examine
+from refunc_commands.upkeep.checks import examine
+from refunc_commands.upkeep.findings import Finding
 
 _STYLES = {"ok": "green", "note": "yellow", "problem": "bold red"}
 
@@ -34,7 +35,8 @@ def doctor(ctx: click.Context, /, count: int, all_runs: bool, as_json: bool, sto
     """
     Check versions, environment, plugins, the store, its disk and locks, and its runs for problems.
 
-    Runs are checked for damaged and missing lines, and for records that their integrations have not received yet.
+    Runs are checked for damaged and missing lines, for records that their integrations have not received yet, and for
+    ranks that wrote to another store.
     Nothing is changed, except that a hidden file is created and removed to test whether the store is writable.
 
     Exit code 0: no problems. 1: there are problems; each is shown with a hint on how to fix it.

@@ -17,9 +17,6 @@ from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
-
-import attrs
 
 from refunc import __version__
 from refunc.delivery.origin import asked_by
@@ -37,24 +34,14 @@ from refunc.runs.store import Store
 from refunc.runs.unreadable import SEE_RIGHTS, containing
 from refunc.values import settings
 from refunc.values.quantities import amount
-
-State = Literal["ok", "note", "problem"]
+from refunc_commands.upkeep.findings import Finding, State
+from refunc_commands.upkeep.launches import launch_here, parts_of_runs, ranks_and_names
 
 _PACKAGES = ("attrs", "cattrs", "msgspec", "pluggy", "tqdm", "click", "rich")
 #: The free part of a disk below which artifacts are not copied; and the free bytes below which it is nearly full.
 _FREE_SHARE, _FREE_BYTES = 0.05, 1 << 30
 #: Seconds by which the clocks of this machine and of a file server may differ.
 _CLOCK = 5.0
-
-
-@attrs.frozen
-class Finding:
-    """The result of one check. `hint` says how to fix a problem."""
-
-    check: str
-    state: State
-    text: str
-    hint: str = ""
 
 
 def examine(find: Callable[[], Store], *, runs: int | None) -> Iterator[Finding]:
@@ -66,6 +53,7 @@ def examine(find: Callable[[], Store], *, runs: int | None) -> Iterator[Finding]
     """
     yield from _versions()
     yield from _environment()
+    yield from launch_here()
     yield from _plugins()
     yield from _key()
     try:
@@ -212,6 +200,8 @@ def _runs(store: Store, most: int | None) -> Iterator[Finding]:
     chosen = found if most is None else found[max(0, len(found) - most) :]
     of = "" if len(chosen) == len(found) else f", of which the newest {len(chosen):,} were checked"
     yield Finding("runs", "ok", f"{len(found):,} runs{of}")
+    yield from parts_of_runs(found)
+    yield from ranks_and_names(chosen)
     for run in chosen:
         try:
             with containing(run.folder):

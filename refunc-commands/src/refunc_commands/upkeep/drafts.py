@@ -17,7 +17,7 @@ from refunc.journal.provenance import key_path
 from refunc.journal.ranks import RANKS
 from refunc.outlets.file import is_locked
 from refunc.outlets.replaced import is_draft_name, is_passage_name
-from refunc.values.names import is_folder_name
+from refunc.values.names import is_folder_name, may_be_folder_name
 
 #: The entries that refunc creates in a run's folder.
 OF_A_RUN = frozenset({RUN_JSON, JOURNAL, ARTIFACTS, DELIVERY, RANKS, ".gitignore"})
@@ -39,11 +39,24 @@ def drafts_around(store: Path, here: Path | None) -> Iterator[Path]:
     yield from _matching(store, is_passage_name)
     yield from _matching(store, is_draft_name)
     for folder in _folders(store):
-        if is_folder_name(folder.name) and not (folder / RUN_JSON).exists():  # it was to become a run
+        if _was_to_become_a_run(folder):
             yield from drafts_in_run(folder)
     for place in (here, key_path().parent):
         if place is not None:
             yield from filter(_is_of_this_user, _matching(place, is_draft_name))
+
+
+def _was_to_become_a_run(folder: Path) -> bool:
+    """Whether *folder* has parts of a run but no `run.json`; its name may be any, such as REFUNC_RUN_ID."""
+    if (folder / RUN_JSON).exists():
+        return False
+    if is_folder_name(folder.name):
+        return True
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return False
+    return bool(names) and all(name in OF_A_RUN or is_draft_name(name) for name in names)
 
 
 def is_left(path: Path) -> bool:
@@ -97,5 +110,5 @@ def _holds_a_run_at_most(path: Path) -> bool:
         return False
     # An import killed early, or a removal killed late, may leave little, but more than the name.
     if RUN_JSON not in names:
-        return bool(names) or is_folder_name(folder.name)
+        return bool(names) or may_be_folder_name(folder.name)
     return not life_of(folder).may_live

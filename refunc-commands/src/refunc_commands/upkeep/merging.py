@@ -223,7 +223,7 @@ def _check_copy(file: _File, known: _File | None, target: Path) -> None:
     """Raise KeptError if *file* must not be copied."""
     with file.segment.opened() as source:
         # A sparse file may be larger than the disk, and no writer makes one.
-        if source.extents() not in ([], [(0, source.size)]):
+        if source.size and source.extents() != [(0, source.size)]:
             raise KeptError(f"{file.segment.path}: {HOLES}")
     if known is not None and file.place.startswith(f"{JOURNAL}/") and why_kept(target):
         raise KeptError(f"{target} may be running, and {file.segment.path} has more of one of its files")

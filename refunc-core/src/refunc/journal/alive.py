@@ -36,7 +36,7 @@ GONE = 7 * 86_400.0
 _SEGMENTS = 16
 _TAIL_BYTES = 65_536
 #: The most processes of an attempt that are asked about.
-_MOST_ASKED = 1 << 14
+_MOST_ASKED = 1 << 12
 #: File systems whose locks all machines see; others, or these with an option that changes that, are not relied on.
 _SHARED = {b"nfs": b"local_lock=none", b"nfs4": b"local_lock=none", b"lustre": b"flock", b"ceph": b"", b"gpfs": b""}
 

@@ -31,7 +31,8 @@ def end_of_all(files: list[RankFile], ends: Iterable[RunEnd]) -> RunEnd | None:
             found[role.attempt, role.rank or 0] = end
     took_part = [(file.role.attempt, file.role.rank or 0) for file in newest(files)] if files else _last(found)
     of_ranks = {rank: found[attempt, rank] for attempt, rank in sorted(took_part) if (attempt, rank) in found}
-    if files and len(of_ranks) < len(took_part) and is_alive(files[0].path.parent.parent) is not False:
+    # With all ends it is over, even if it cannot be seen from here that the processes are gone.
+    if files and len(of_ranks) < len(took_part) and is_alive(files[0].folder) is not False:
         return None
     failed = next((rank for rank, end in of_ranks.items() if end.status == FAILED), None)
     if failed is None and (not of_ranks or len(of_ranks) < len(took_part)):

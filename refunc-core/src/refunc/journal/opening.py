@@ -94,9 +94,9 @@ def names_in(folder: str | os.PathLike[str]) -> list[os.DirEntry[str]]:
         return []
 
 
-def first_names_in(folder: str | os.PathLike[str], most: int) -> list[str]:
+def first_files_in(folder: str | os.PathLike[str], most: int) -> list[str]:
     """
-    Return the names in a *folder* of a run, in no order and at most *most*.
+    Return the names of regular files in a *folder* of a run, in no order, among its first *most* entries.
 
     Raises:
         OSError: It cannot be listed.
@@ -105,7 +105,7 @@ def first_names_in(folder: str | os.PathLike[str], most: int) -> list[str]:
 
     def listed() -> list[str]:
         with os.scandir(folder) as entries:
-            return [entry.name for entry in islice(entries, most)]
+            return [entry.name for entry in islice(entries, most) if entry.is_file(follow_symlinks=False)]
 
     return _unless_exhausted(folder, listed)
 

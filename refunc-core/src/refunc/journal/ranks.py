@@ -19,7 +19,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from refunc.journal.opening import NoDescriptorError, first_names_in, read_whole
+from refunc.journal.opening import NoDescriptorError, first_files_in, read_whole
 from refunc.journal.roles import Role
 from refunc.outlets.file import write_whole
 from refunc.outlets.replaced import Draft
@@ -89,7 +89,7 @@ def rank_files(folder: Path) -> list[RankFile]:
 @lru_cache(maxsize=2)
 def _roles_in(path: str, _number: int, _changed: int) -> list[Role]:
     with suppress(FileNotFoundError, NotADirectoryError):
-        names = (_NAME.fullmatch(name) for name in first_names_in(path, _MOST_NAMES))
+        names = (_NAME.fullmatch(name) for name in first_files_in(path, _MOST_NAMES))
         return sorted(Role(int(name[1]), int(name[2])) for name in names if name is not None)
     return []
 

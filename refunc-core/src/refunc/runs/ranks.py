@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -16,8 +15,10 @@ from refunc.runs.writers import Writer
 if TYPE_CHECKING:
     from refunc.runs.run import Run
 
-#: The most ranks whose files are read; of a stranger's others, those that have records are listed.
+#: The most ranks and attempts whose files are read; of a stranger's other ranks, those that have records are listed.
 _MOST_READ: Final = 1 << 12
+#: The ranks of an attempt whose start is looked at: they come at about the same time.
+_FIRST: Final = 64
 
 
 @attrs.frozen
@@ -73,9 +74,16 @@ def attempts_of(run: Run) -> list[AttemptState]:
     for writer in run.writers:
         ranks.setdefault(writer.attempt, set()).add(writer.rank or 0)
     steps = run.content().rewinds
+    numbers = sorted(ranks)
+    read = {*numbers[:1], *numbers[-_MOST_READ:]}
     return [
-        AttemptState(attempt, _start_of(run, attempt, files.get(attempt, [])), steps.step_of(attempt), len(found))
-        for attempt, found in sorted(ranks.items())
+        AttemptState(
+            attempt,
+            _start_of(run, attempt, files.get(attempt, []) if attempt in read else []),
+            steps.step_of(attempt),
+            len(ranks[attempt]),
+        )
+        for attempt in numbers
     ]
 
 
@@ -128,8 +136,8 @@ def _unended(run: Run, file: RankFile | None) -> str:
     return CRASHED if lives_at(run.folder, file.path) is False else RUNNING
 
 
-def _start_of(run: Run, attempt: int, files: Iterable[RankFile]) -> float | None:
+def _start_of(run: Run, attempt: int, files: list[RankFile]) -> float | None:
     if attempt == 1:
         return run.start_time
-    times = [file.facts().get("time") for file in files]
+    times = [file.facts().get("time") for file in files[:_FIRST]]
     return min((float(time) for time in times if type(time) in (int, float)), default=None)  # type: ignore[arg-type]

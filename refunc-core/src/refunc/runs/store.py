@@ -18,7 +18,7 @@ from refunc.runs.errors import RunFormatError, RunNotFoundError, StrangeStoreErr
 from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
 from refunc.values import settings
-from refunc.values.names import is_folder_name
+from refunc.values.names import may_be_folder_name
 from refunc.values.paths import DEFAULT_STORE, absolute, store_path
 
 
@@ -275,7 +275,7 @@ def _has_birth(folder: str | os.PathLike[str]) -> bool:
     try:
         return stat.S_ISREG(os.stat(os.path.join(folder, RUN_JSON)).st_mode)
     except PermissionError:  # `lost+found` is not a run; a folder that is named like a run may be one
-        return is_folder_name(os.path.basename(folder))
+        return may_be_folder_name(os.path.basename(folder))
     except (OSError, ValueError):
         return False
 

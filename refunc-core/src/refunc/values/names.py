@@ -61,6 +61,11 @@ def is_folder_name(name: str) -> bool:
     return re.fullmatch(r"\d{8}-\d{6}_.+_[a-z0-9]{8}", name) is not None
 
 
+def may_be_folder_name(name: str) -> bool:
+    """Whether *name* looks like that of a run's folder; those of launches begin without a time: `resnet_k3f9a2b7`."""
+    return re.fullmatch(r".+_[a-z0-9]{8}", name) is not None
+
+
 def writer_id(host: str) -> str:
     """Return a unique name for this process as a writer, across processes, hosts and time: never the pid alone."""
     started = _digits(time.time_ns() // 1_000_000)[::-1]
