@@ -82,7 +82,8 @@ class SharedRunFolder(RunFolder):
     """
     The folder of a run that several processes open, at once or one after another.
 
-    The first of them makes `run.json`. Each has a file of its own in `ranks/`, and its lock on that.
+    The first of them makes `run.json`. Each has a file of its own in `ranks/`, and its lock on that; it makes that
+    first, so that a run that can be seen has a process that can be asked.
     """
 
     def __init__(self, path: Path, birth: dict[str, Any], role: Role, facts: Mapping[str, Any]) -> None:
@@ -105,15 +106,15 @@ class SharedRunFolder(RunFolder):
             return
         os.makedirs(self.path / JOURNAL, exist_ok=True)
         _write_once(self.path / ".gitignore", b"*\n")
-        if not (self.path / RUN_JSON).exists():
-            with Draft(self.path / RUN_JSON) as draft, contextlib.suppress(FileExistsError):
-                self._write_birth(draft)
-                draft.put_new(sync=True)
         if self._lock_fd < 0 or not path_of(self.path, self.role).exists():
             marks = {FAMILY: marks_of(self.path, self.birth["run_id"])}
             fd = take_part(self.path, self.role, {**self._facts, **marks})
             self.release()
             self._lock_fd = fd
+        if not (self.path / RUN_JSON).exists():
+            with Draft(self.path / RUN_JSON) as draft, contextlib.suppress(FileExistsError):
+                self._write_birth(draft)
+                draft.put_new(sync=True)
         self._created = True
 
 

@@ -106,22 +106,23 @@ def _attempt_in(folder: Path, place: Launch, experiment: str) -> tuple[int | Non
     files = rank_files(folder)
     if not files:
         return 1, ""
-    begun = _begun(files, place)
-    if begun is None:
-        last = files[-1]
-        why_not = "" if _is_of_another(place, last, files) else _why_not_again(folder, place, last.facts())
-        if why_not is None:
-            return last.role.attempt + 1, ""
-        begun = _begun(rank_files(folder), place)  # by another rank, since the files were read
-        if begun is None:
-            return None, why_not
-    return begun, ""
+    begun = begun_by(place, files)
+    if begun is not None:
+        return begun, ""
+    last = files[-1]
+    why_not = "" if _is_of_another(place, last, files) else _why_not_again(folder, place, last.facts())
+    if why_not is None:
+        return last.role.attempt + 1, ""
+    # Another rank may have begun the attempt since: it is the one that lives, or has completed the run.
+    begun = begun_by(place, rank_files(folder))
+    return (begun, "") if begun is not None else (None, why_not)
 
 
-def _begun(files: list[RankFile], place: Launch) -> int | None:
-    """Return the last attempt that this start has begun; None if there is none."""
+def begun_by(place: Launch, files: list[RankFile]) -> int | None:
+    """Return the newest attempt that a rank of this start has begun; None if there is none."""
     attempts = {file.role.attempt: file for file in files}
-    return next((number for number in reversed(attempts) if attempts[number].facts().get("start") == place.start), None)
+    same = (attempt for attempt, file in reversed(attempts.items()) if file.facts().get("start") == place.start)
+    return next(same, None)
 
 
 def _is_of_another(place: Launch, last: RankFile, files: list[RankFile]) -> bool:

@@ -113,15 +113,15 @@ def rejoin(run: Run, birth: dict[str, Any]) -> Joined:
     attempt = _attempt_of(files, place)
     if attempt is None:
         life = life_of(folder)
-        if life.lives and life.is_sure and not (files and place is not None and is_restart(place, files[-1].facts())):
-            attempt = _attempt_of(rank_files(folder), place)  # another rank may have begun it since
-            if attempt is None:
-                raise ValueError(
-                    f"resume: run {run.run_id} is still open, by {_opener(run)}. Two attempts at once would be mixed: "
-                    "end that process first, or start a run of its own."
-                )
-        else:
-            attempt = files[-1].role.attempt + 1 if files else 2
+        files = rank_files(folder)  # another rank may have begun the attempt since, and even have completed it
+        attempt = _attempt_of(files, place)
+        is_next = place is not None and bool(files) and is_restart(place, files[-1].facts())
+        if attempt is None and life.lives and life.is_sure and not is_next:
+            raise ValueError(
+                f"resume: run {run.run_id} is still open, by {_opener(run)}. Two attempts at once would be mixed: end "
+                "that process first, or start a run of its own."
+            )
+        attempt = attempt or (files[-1].role.attempt + 1 if files else 2)
     role = Role(attempt, place.rank if place is not None else None)
     own = {**birth, **{name: value for name, value in run.birth.items() if name in _KEPT}, "attempt": attempt}
     facts = {**(facts_of(place) if place is not None else {}), **facts_here()}
