@@ -11,10 +11,12 @@ import os
 import random
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.ranked import ranked
 
 pytestmark = [pytest.mark.crash, pytest.mark.extras, pytest.mark.timeout(3600)]
 
@@ -55,6 +57,34 @@ def test_no_command_obeys_a_strangers_run(
             wrong[seed] = found
 
     assert wrong == {}
+
+
+@pytest.mark.parametrize("name", ["2.{}.json", "{}.0.json", "x{}"], ids=["ranks", "attempts", "others"])
+def test_very_many_files_of_ranks_cost_a_moment_and_hide_nothing(
+    name: str, times: Callable[[float, float], int], own_folder: Path
+) -> None:
+    from click.testing import CliRunner
+
+    from refunc_commands.cli.root import refunc
+
+    folder = ranked()
+    for number in range(times(50_000, 1_000_000)):
+        os.mknod(folder / "ranks" / name.format(number + 10))
+    slow = {}
+    for command in (
+        *(["ls"], ["show", "resnet"], ["show", "resnet", "--json"], ["show", "resnet", "--all-ranks"]),
+        *(["logs", "resnet", "--rank", "3"], ["plot", "resnet", "-m", "loss", "--rank", "all"], ["report", "resnet"]),
+        *(["export", "--rank", "all", "--attempts", "all", "-o", "points.csv"], ["doctor"], ["gc"], ["gc", "--fold"]),
+    ):
+        began = time.monotonic()
+        result = CliRunner().invoke(refunc, command)
+        took = time.monotonic() - began
+        assert isinstance(result.exception, (SystemExit, type(None))), command
+        if took > 20:
+            slow[" ".join(command)] = took
+    assert slow == {}
+    with open("points.csv") as file:
+        assert sum(1 for _ in file) == 1 + 4 * (15 + 10)
 
 
 def _search_path() -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import pickle
 from io import StringIO
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from tests.ranked import RUN_ID, START, ranked
 
 from refunc.logging import ExperimentTracker
+from refunc.outlets.file import lock
 from refunc.processes.opener import facts_of_this_process
 from refunc.runs import LogEntry, Run
 from refunc.runs.points_file import COLUMNS
@@ -337,3 +339,24 @@ def test_ls_names_the_ranks_and_attempts_of_a_run_that_has_several(invoke: Any) 
     assert [line for line in listed if "completed plain vision" in line]
     assert (fields["resnet"]["ranks"], fields["resnet"]["attempt"]) == (4, 2)
     assert not {"ranks", "attempt"} & set(fields["plain"])
+
+
+def test_gc_keeps_a_run_while_one_rank_lives(invoke: Any) -> None:
+    folder = ranked(ranks=2, attempts=1)
+    path = next((folder / "journal").glob("*_r1.*"))
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:-1]))
+    opened_by = facts_of_this_process(folder.stat().st_dev)
+    for file in (folder / "ranks").iterdir():
+        file.write_text(json.dumps({**json.loads(file.read_text()), "opened_by": opened_by}))
+
+    def removed() -> list[str]:
+        result = invoke("gc", "--older-than", "0s", "--delete", "--yes", "--json")
+        return [piece["path"] for piece in json.loads(result.stdout)["removed"]]
+
+    held = os.open(folder / "ranks" / "1.1.json", os.O_RDONLY)
+    try:
+        assert lock(held)
+        assert removed() == []
+    finally:
+        os.close(held)
+    assert removed() == [str(folder.absolute())]

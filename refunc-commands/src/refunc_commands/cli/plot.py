@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterator
-from itertools import islice
 from typing import Any
 
 import attrs
@@ -120,8 +119,8 @@ def _curves(runs: list[Run], metric: str, rank: Ranks, max_points: int | None) -
 
 def _of_ranks(run: Run, metric: str) -> list[tuple[Ranks, Series]]:
     """Return the curves of the first ranks that logged the metric. Raises UnknownMetricError."""
-    each = ((rank, run.metrics(metric, rank=rank)) for rank in run.ranks or [0])
-    return list(islice(((rank, series) for rank, series in each if len(series)), _MOST_RANKS))
+    having = {int(rank) for rank in run.metrics(metric, rank="all").ranks if rank is not None}
+    return [(rank, run.metrics(metric, rank=rank)) for rank in sorted(having)[:_MOST_RANKS]]
 
 
 def _charts(charts: dict[tuple[str, str], list[_Curve]], width: int, height: int, *, log: bool) -> Iterator[Text]:
