@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 
 @contextmanager
-def called(source: Path, name: str) -> Iterator[Path]:
+def called(source: Path, name: str) -> Generator[Path, None, None]:
     """Give the file *source* as one with this *name*: MLflow's client uploads a file under its own, here a hash."""
     with tempfile.TemporaryDirectory() as draft:
         named = Path(draft, name)

@@ -105,7 +105,9 @@ def _curves(runs: list[Run], metric: str, rank: Ranks, max_points: int | None) -
     curves, missing = [], None
     for run in runs:
         try:
-            found = _of_ranks(run, metric) if rank == "all" else [(rank, run.metrics(metric, rank=rank))]
+            found: list[tuple[Ranks, Series]] = (
+                [*_of_ranks(run, metric)] if rank == "all" else [(rank, run.metrics(metric, rank=rank))]
+            )
         except UnknownMetricError as error:
             missing = missing or error
             continue

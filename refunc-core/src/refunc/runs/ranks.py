@@ -112,7 +112,8 @@ def _ends_of(run: Run) -> dict[tuple[int, int], RunEnd]:
 def _rank(
     run: Run, rank: int, writers: list[Writer], file: RankFile | None, ends: dict[tuple[int, int], RunEnd]
 ) -> RankState:
-    attempt = max([*(writer.attempt for writer in writers), *([file.role.attempt] if file is not None else [])])
+    attempts = [writer.attempt for writer in writers] + ([file.role.attempt] if file is not None else [])
+    attempt = max(attempts)
     facts = file.facts() if file is not None else {}
     own = next((writer for writer in writers if writer.attempt == attempt), None)
     host, pid = facts.get("host"), facts.get("pid")

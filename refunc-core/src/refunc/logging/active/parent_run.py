@@ -209,11 +209,13 @@ def _run_of_starter() -> ActiveRun | None:
     try:
         from refunc.runs.errors import RunFormatError
         from refunc.runs.run import Run
-
+    except ImportError:  # the end of the interpreter
+        return None
+    try:
         run = Run.open(Path(told.folder))
         if run.run_id == told.run_id and _is_running(run):
             return attach(run.folder, run.birth)
-    except (RunFormatError, OSError, NoDescriptorError, ImportError):  # deleted meanwhile; the end of the interpreter
+    except (RunFormatError, OSError, NoDescriptorError):  # deleted meanwhile
         pass
     _looked_at = time.monotonic()
     return None
