@@ -207,10 +207,10 @@ def test_without_a_store_there_is_nothing_to_sync(invoke: Any) -> None:
 def test_an_ambiguous_beginning_brings_the_candidates(
     invoke: Any, waiting: MakeWaiting, probes: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from refunc.logging.active import run
+    from refunc.logging.active import opening
 
     ids = iter(["abcd1111", "abcd2222"])
-    monkeypatch.setattr(run, "new_id", lambda: next(ids))
+    monkeypatch.setattr(opening, "new_id", lambda: next(ids))
     waiting(name="one")
     waiting(name="two")
 
