@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from refunc.processes.launch import _LAUNCHERS
+from refunc.processes.launchers import LAUNCHERS
 from refunc.runs import Run, open_store
 
 pytestmark = pytest.mark.once
@@ -129,7 +129,7 @@ def test_the_page_of_ranks_has_the_variables_in_the_order_of_the_code() -> None:
     rows = [re.findall(r"`([A-Z_]+)`", row) for row in re.findall(r"^\| (`[A-Z].*?) \|", page, re.MULTILINE)]
 
     assert rows[0] == ["REFUNC_RANK", "WORLD_SIZE"]
-    assert len(rows) == len(_LAUNCHERS) + 1
-    for row, (_, *variables) in zip(rows[1:], _LAUNCHERS, strict=True):
+    assert len(rows) == len(LAUNCHERS) + 1
+    for row, (_, *variables) in zip(rows[1:], LAUNCHERS, strict=True):
         assert row[0] == variables[0]
         assert {variable for variable in variables if variable} <= set(row)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from refunc.processes.launch import Launch, LaunchError, launch_in
+from refunc.processes.launch import Launch, launch_in
+from refunc.processes.launchers import LaunchError
 
 #: What each launcher gave to rank 1 of 4 here, or is documented to give, without what has no meaning for refunc.
 TORCHRUN = {

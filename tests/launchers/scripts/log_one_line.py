@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from refunc.logging import experiment_context, get_logger
-from refunc.processes.launch import rank
+from refunc.processes.launchers import rank
 
 log, own = get_logger("train"), rank() or 0
 for number in range(int(sys.argv[1])):

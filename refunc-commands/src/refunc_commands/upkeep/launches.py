@@ -14,7 +14,8 @@ import attrs
 
 from refunc.journal.kinds import RUNNING
 from refunc.journal.ranks import newest, rank_files
-from refunc.processes.launch import LaunchError, launch
+from refunc.processes.launch import launch
+from refunc.processes.launchers import LaunchError
 from refunc.runs.run import Run
 from refunc_commands.upkeep.findings import Finding
 

@@ -23,7 +23,7 @@ from refunc.journal.opening import NoDescriptorError, first_files_in, read_whole
 from refunc.journal.roles import Role
 from refunc.outlets.file import write_whole
 from refunc.outlets.replaced import Draft
-from refunc.processes.launch import rank
+from refunc.processes.launchers import rank
 from refunc.processes.opener import OPENED_BY, facts_of_this_process
 
 RANKS: Final = "ranks"

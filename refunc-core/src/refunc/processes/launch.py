@@ -1,24 +1,9 @@
 """
-Which launch this process belongs to, and as which rank: from the variables that launchers set.
+Which launch this process belongs to: from the variables that launchers set beside the rank (see `launchers`).
 
-A launcher starts one script as several processes and tells each its rank in the environment:
-
-    REFUNC_RANK                                  the user; stands over all others
-    RANK, WORLD_SIZE                             torchrun, accelerate, Ray Train, DeepSpeed
-    LOCAL_RANK, NODE_RANK                        Lightning
-    OMPI_COMM_WORLD_RANK, PMIX_RANK, PMI_RANK    mpirun
-    SLURM_PROCID                                 srun
-    JSM_NAMESPACE_RANK                           jsrun
-    SUBMITIT_LOCAL_GLOBALID                      submitit, on this machine
-
-Those of mpirun come before that of srun: a batch script has SLURM_PROCID=0, and an mpirun in it passes that on to each
-of its processes. For the same reason SLURM_PROCID counts only within a step that srun has started; SLURM gives the
-shell of an interactive job, and at some places the batch script, a SLURM_STEP_ID that is no step's number.
-
-`REFUNC_RUN_ID` names the run, over all starts.
-
-The same variables give two names, so that no process has to ask another: `key` is the same for all ranks on all hosts,
-and again after a requeue or a restart; `start` is the same for the ranks of this start alone.
+They give two names, so that no process has to ask another: `key` is the same for all ranks on all hosts, and again
+after a requeue or a restart; `start` is the same for the ranks of this start alone. `REFUNC_RUN_ID` names the run, over
+all starts.
 """
 
 from __future__ import annotations
@@ -30,40 +15,11 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from refunc.processes.forks import in_child
+from refunc.processes.launchers import LAUNCHERS, LaunchError, Place, count_in, place_in, step_in
 from refunc.processes.parent import has_parent, parent_pid
 from refunc.values import settings
 
-#: Launcher, and the variables with the rank, the number of ranks, the rank on the host, and the ranks on the host.
-_LAUNCHERS: Final = (
-    ("torchrun", "RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE"),
-    ("Lightning", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_RANK", ""),
-    (
-        "mpirun",
-        "OMPI_COMM_WORLD_RANK",
-        "OMPI_COMM_WORLD_SIZE",
-        "OMPI_COMM_WORLD_LOCAL_RANK",
-        "OMPI_COMM_WORLD_LOCAL_SIZE",
-    ),
-    ("mpirun", "PMIX_RANK", "", "", ""),
-    ("mpirun", "PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
-    ("srun", "SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", ""),
-    ("jsrun", "JSM_NAMESPACE_RANK", "JSM_NAMESPACE_SIZE", "JSM_NAMESPACE_LOCAL_RANK", ""),
-    (
-        "submitit",
-        "SUBMITIT_LOCAL_GLOBALID",
-        "SUBMITIT_LOCAL_NTASKS",
-        "SUBMITIT_LOCAL_LOCALID",
-        "SUBMITIT_LOCAL_NTASKS",
-    ),
-)
-_ANY: Final = (
-    *(settings.RUN_ID.name, settings.RANK.name, "SLURM_JOB_ID", "SLURM_JOBID", "JOB_COMPLETION_INDEX"),
-    *(variable for _, variable, *_ in _LAUNCHERS),
-)
-#: The numbers from here on are those of SLURM's own: the batch script, the shell of an interactive job, and others.
-_NO_STEP: Final = 0xFFFF_FFF0
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_LOOPBACK: Final = re.compile(r"localhost|127\..*|::1", re.ASCII)
 
 
 class Launch(NamedTuple):
@@ -87,10 +43,6 @@ class Launch(NamedTuple):
     run_id: str | None
 
 
-class LaunchError(ValueError):
-    """A variable has a value that no launcher sets; the text says which."""
-
-
 def launch() -> Launch | None:
     """
     Return this process's place in a launch; None if it was not launched, or is a worker of such a process.
@@ -103,30 +55,16 @@ def launch() -> Launch | None:
     return launch_in(os.environ)
 
 
-def is_launched() -> bool:
-    """Whether a variable of a launcher, or one that names the run, is set: a first look, which costs little."""
-    return any(os.environ.get(variable) for variable in _ANY)
-
-
-def rank() -> int | None:
-    """Return the rank of this process, or of the process whose worker it is; None if there is none or it is unclear."""
-    try:
-        found = _rank_in(os.environ)
-    except LaunchError:
-        return None
-    return found.rank if found is not None else None
-
-
 def launch_in(environ: Mapping[str, str]) -> Launch | None:
     """Return the place that *environ* tells. Raises LaunchError."""
     run_id = _run_id_in(environ)
-    found = _rank_in(environ)
+    found = place_in(environ)
     job = environ.get("SLURM_JOB_ID") or environ.get("SLURM_JOBID") or ""
     pod = _pod_in(environ) if found is None else ""  # the pods of a launch have an index each
     if found is None and not (run_id or job or pod):
         return None
-    place = found or _Place("", 0, 1, 0, is_one_host=True)
-    restarts = (_count(environ, "SLURM_RESTART_COUNT"), _count(environ, "TORCHELASTIC_RESTART_COUNT"))
+    place = found or Place("", 0, 1, 0, is_one_host=True)
+    restarts = (count_in(environ, "SLURM_RESTART_COUNT"), count_in(environ, "TORCHELASTIC_RESTART_COUNT"))
     names = list(_names(environ, place, job, pod))
     key = ["run", run_id] if run_id else names
     start = [*names, *_rendezvous(environ), environ.get("PMIX_NAMESPACE", ""), *map(str, restarts)]
@@ -149,70 +87,6 @@ def launch_in(environ: Mapping[str, str]) -> Launch | None:
     )
 
 
-class _Place(NamedTuple):
-    launcher: str
-    rank: int
-    world_size: int | None
-    local_rank: int | None
-    is_one_host: bool
-
-
-def _rank_in(environ: Mapping[str, str]) -> _Place | None:
-    given = environ.get(settings.RANK.name)
-    if given:
-        number = _number(environ, settings.RANK.name)
-        size = _number(environ, "WORLD_SIZE") if environ.get("WORLD_SIZE") else None
-        return _checked(_Place(settings.RANK.name, number, size, None, is_one_host=size is None), settings.RANK.name)
-    for launcher, variable, of_all, of_host, on_host in _LAUNCHERS:
-        if not environ.get(variable) or (launcher == "srun" and not _step_in(environ)):
-            continue
-        number = _number(environ, variable)
-        if launcher == "srun" and not environ.get(of_all):
-            of_all = "SLURM_NTASKS"
-        size = _number(environ, of_all) if environ.get(of_all) else None
-        local = _number(environ, of_host) if environ.get(of_host) else None
-        here = _number(environ, on_host) if environ.get(on_host) else None
-        if launcher == "Lightning":
-            number = _of_lightning(environ, number, size)
-        is_one_host = size is not None and (size == here or size == 1)
-        is_one_host |= here is None and bool(_LOOPBACK.fullmatch(environ.get("MASTER_ADDR", "")))
-        return _checked(_Place(launcher, number, size, local, is_one_host), variable)
-    return None
-
-
-def _of_lightning(environ: Mapping[str, str], local: int, size: int | None) -> int:
-    """Return the rank of a process that Lightning started itself, which it tells only its rank on the host."""
-    node = _count(environ, "NODE_RANK")
-    if not node or size is None:
-        return local
-    nodes = max(node + 1, _count(environ, "NUM_NODES") or node + 1)
-    return node * (size // nodes) + local
-
-
-def _checked(place: _Place, variable: str) -> _Place:
-    if place.world_size is not None and place.rank >= place.world_size:
-        raise LaunchError(
-            f"{variable}={place.rank} cannot be a rank: there are {place.world_size}, counted from 0. refunc takes "
-            "this process for one that was not launched. Set REFUNC_RANK to its rank."
-        )
-    return place
-
-
-def _number(environ: Mapping[str, str], variable: str) -> int:
-    text = environ[variable].strip()
-    if not re.fullmatch("[0-9]{1,7}", text):
-        raise LaunchError(
-            f"{variable}={text[:40]!r} is not a whole number of at least 0. refunc takes this process for one that was "
-            "not launched. Set REFUNC_RANK to its rank, or unset the variable."
-        )
-    return int(text)
-
-
-def _count(environ: Mapping[str, str], variable: str) -> int:
-    text = environ.get(variable, "").strip()
-    return int(text) if re.fullmatch("[0-9]{1,7}", text) else 0
-
-
 def _run_id_in(environ: Mapping[str, str]) -> str | None:
     given = environ.get(settings.RUN_ID.name, "").strip()
     if given and not _RUN_ID.fullmatch(given):
@@ -223,12 +97,12 @@ def _run_id_in(environ: Mapping[str, str]) -> str | None:
     return given or None
 
 
-def _names(environ: Mapping[str, str], place: _Place, job: str, pod: str) -> Iterator[str]:
+def _names(environ: Mapping[str, str], place: Place, job: str, pod: str) -> Iterator[str]:
     """Yield the parts of the key: what a restart keeps, by the first that knows of one."""
     elastic = _elastic_id(environ)
     if job:
         # An array's tasks have jobs of their own. A step's number counts the steps of the script, so it comes again.
-        yield from ("slurm", environ.get("SLURM_CLUSTER_NAME", ""), job, _step_in(environ), elastic)
+        yield from ("slurm", environ.get("SLURM_CLUSTER_NAME", ""), job, step_in(environ), elastic)
     elif elastic:
         yield from ("elastic", elastic)
     elif pod:
@@ -239,11 +113,6 @@ def _names(environ: Mapping[str, str], place: _Place, job: str, pod: str) -> Ite
         yield from ("rendezvous", *_rendezvous(environ))
     else:  # the port may change with a restart, the process that restarts does not
         yield from ("process", _starter(environ, place))
-
-
-def _step_in(environ: Mapping[str, str]) -> str:
-    step = environ.get("SLURM_STEP_ID") or environ.get("SLURM_STEPID") or ""
-    return "" if step.isdecimal() and int(step) >= _NO_STEP else step
 
 
 def _elastic_id(environ: Mapping[str, str]) -> str:
@@ -262,13 +131,13 @@ def _pod_in(environ: Mapping[str, str]) -> str:
     return environ.get("HOSTNAME", "")
 
 
-def _starter(environ: Mapping[str, str], place: _Place) -> str:
+def _starter(environ: Mapping[str, str], place: Place) -> str:
     """Return a name for the process that started this one, as far as all ranks of one host share it."""
     # The parent may be a wrapper's shell, one a rank.
     agent = _agent(environ)
     if agent:
         return agent
-    controller = _count(environ, "SUBMITIT_LOCAL_JOB_ID") if place.launcher == "submitit" else 0
+    controller = count_in(environ, "SUBMITIT_LOCAL_JOB_ID") if place.launcher == "submitit" else 0
     return _process(controller or parent_pid() or os.getppid())
 
 
@@ -299,7 +168,7 @@ def _is_rank_of_its_own(environ: Mapping[str, str]) -> bool:
     return any(environ.get(variable) and environ[variable] != given.get(variable) for variable in _OF_RANK)
 
 
-_OF_RANK: Final = (settings.RANK.name, *(variable for _, variable, *_ in _LAUNCHERS))
+_OF_RANK: Final = (settings.RANK.name, *(variable for _, variable, *_ in LAUNCHERS))
 #: The variables with a rank that a forked child had when it began.
 _at_fork: dict[str, str] | None = None
 

@@ -24,7 +24,8 @@ from refunc.journal.kinds import COMPLETED
 from refunc.journal.ranks import RankFile, newest, rank_files
 from refunc.journal.roles import Role
 from refunc.logging.notices import warn_once
-from refunc.processes.launch import Launch, LaunchError, facts_of, launch
+from refunc.processes.launch import Launch, facts_of, launch
+from refunc.processes.launchers import LaunchError
 from refunc.values.names import slug
 
 if TYPE_CHECKING:

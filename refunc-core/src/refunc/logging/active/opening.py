@@ -14,7 +14,7 @@ from refunc.journal import kinds
 from refunc.logging.active.run import ActiveRun, UntrackedRun, UnwrittenRun, is_disabled, journal_modules
 from refunc.logging.notices import warn_once
 from refunc.outlets.outlet import Durability
-from refunc.processes.launch import is_launched, rank
+from refunc.processes.launchers import is_launched, rank
 from refunc.values.names import folder_name, new_id, unique_slug
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import os
 import time
 from typing import Final
 
-from refunc.processes.launch import is_launched, rank
+from refunc.processes.launchers import is_launched, rank
 from refunc.values import settings
 from refunc.values.levels import WARNING, level_number
 

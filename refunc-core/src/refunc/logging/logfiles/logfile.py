@@ -24,7 +24,7 @@ from refunc.outlets import pump
 from refunc.outlets.appender import FileOutlet, State
 from refunc.outlets.file import NO_DESCRIPTOR, AppendFile, lock, sync_file, write_whole
 from refunc.processes.forks import in_child
-from refunc.processes.launch import is_launched, rank
+from refunc.processes.launchers import is_launched, rank
 from refunc.values.levels import ERROR
 
 #: Log files that are open at once in a process; beyond that, the one that was written longest ago is closed.
