@@ -9,6 +9,6 @@ from tests.mlflow.conftest import (  # noqa: F401  # fixtures
     servers,
     sqlite_server,
 )
-from tests.prometheus.test_prometheus import gateway  # noqa: F401
+from tests.prometheus.test_gateway import gateway  # noqa: F401
 from tests.slack.test_slack import slack  # noqa: F401
 from tests.wandb.conftest import read_offline  # noqa: F401

@@ -76,6 +76,7 @@ def test_a_failure_of_another_rank_is_the_runs_and_says_which(launched: Launched
     assert end["error"].startswith("rank 1:\n")
 
 
+@pytest.mark.extras  # the command line
 @pytest.mark.usefixtures("probes")
 def test_a_rank_that_comes_when_all_others_have_ended_is_delivered_and_counts(
     own_folder: Path, calls: Calls, tools: Any
@@ -141,6 +142,7 @@ with experiment_context("e", logger=log, resume=state) as run:
     assert len(list(open_store())) == 1
 
 
+@pytest.mark.extras  # the command line
 @pytest.mark.usefixtures("probes")
 def test_superseded_points_that_were_not_delivered_are_not_sent(own_folder: Path, calls: Calls, tools: Any) -> None:
     script = """

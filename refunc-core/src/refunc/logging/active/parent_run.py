@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -159,7 +160,8 @@ def set_run_for_children(run: ActiveRun | None) -> None:
         inherited.withdraw()
     else:
         if run.is_written:
-            inherited.announce(run.run_id, os.path.abspath(run.folder))
+            with suppress(OSError):  # the working folder is gone
+                inherited.announce(run.run_id, os.path.abspath(run.folder))
         ancestors = (_inherited.pid, *_inherited.above) if _inherited is not None else ()
         own_parent = parent_pid()
         above = (own_parent, *ancestors) if own_parent else ancestors
