@@ -10,5 +10,5 @@ from tests.mlflow.conftest import (  # noqa: F401  # fixtures
     sqlite_server,
 )
 from tests.prometheus.test_gateway import gateway  # noqa: F401
-from tests.slack.test_slack import slack  # noqa: F401
+from tests.slack.conftest import slack  # noqa: F401
 from tests.wandb.conftest import read_offline  # noqa: F401
