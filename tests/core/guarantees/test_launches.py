@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -75,6 +76,18 @@ def test_the_level_from_which_other_ranks_speak_can_be_chosen(launched: Launched
 def test_ranks_may_come_in_any_order_and_long_after_each_other(launched: Launched) -> None:
     launched(TRAINING, delays={0: 2.0, 1: 1.0})
     assert only_run().ranks == [0, 1, 2, 3]
+
+
+def test_a_wrapper_a_rank_hides_no_launcher(own_folder: Path) -> None:
+    """A shell, `timeout`, a profiler: started by the launcher, and the parent of one rank each."""
+    path = own_folder / "script.py"
+    path.write_text("from refunc.logging import *\nwith experiment_context('e') as run: run.log_metrics({'n': 1.0})")
+    wrapped = f"{shlex.quote(sys.executable)} {path}; true"
+    command = ["sh", "-c", f"sh -c {shlex.quote(wrapped)}; true"]
+    started = [subprocess.Popen(command, env=variables(rank, 3), stderr=subprocess.PIPE) for rank in range(3)]
+    for process in started:
+        process.communicate(timeout=60)
+    assert only_run().ranks == [0, 1, 2]
 
 
 def test_the_nth_run_of_a_script_is_the_nth_on_every_rank(launched: Launched) -> None:

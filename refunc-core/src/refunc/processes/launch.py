@@ -19,6 +19,8 @@ from refunc.processes.launchers import LAUNCHERS, LaunchError, Place, count_in, 
 from refunc.processes.parent import has_parent, parent_pid
 from refunc.values import settings
 
+#: The most processes between a launcher and its rank.
+_MOST_WRAPPERS: Final = 20
 _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
@@ -133,12 +135,24 @@ def _pod_in(environ: Mapping[str, str]) -> str:
 
 def _starter(environ: Mapping[str, str], place: Place) -> str:
     """Return a name for the process that started this one, as far as all ranks of one host share it."""
-    # The parent may be a wrapper's shell, one a rank.
     agent = _agent(environ)
     if agent:
         return agent
     controller = count_in(environ, "SUBMITIT_LOCAL_JOB_ID") if place.launcher == "submitit" else 0
-    return _process(controller or parent_pid() or os.getppid())
+    return _process(controller or parent_pid() or _launcher_of(place.variable))
+
+
+def _launcher_of(variable: str) -> int:
+    """Return the nearest process above that was not given this rank: between are wrappers, such as a shell a rank."""
+    from refunc.processes.opener import environment_of, parent_of
+
+    pid, mine = os.getppid(), os.fsencode(f"{variable}={os.environ.get(variable, '')}")
+    for _ in range(_MOST_WRAPPERS):
+        above = parent_of(pid) if mine in environment_of(pid) else None
+        if not above:
+            break
+        pid = above
+    return pid
 
 
 def _agent(environ: Mapping[str, str]) -> str:

@@ -83,6 +83,8 @@ class Place(NamedTuple):
     world_size: int | None
     local_rank: int | None
     is_one_host: bool
+    #: The variable that has the rank.
+    variable: str = ""
 
 
 def place_in(environ: Mapping[str, str]) -> Place | None:
@@ -91,7 +93,8 @@ def place_in(environ: Mapping[str, str]) -> Place | None:
     if given:
         number = _number(environ, settings.RANK.name)
         size = _number(environ, "WORLD_SIZE") if environ.get("WORLD_SIZE") else None
-        return _checked(Place(settings.RANK.name, number, size, None, is_one_host=size is None), settings.RANK.name)
+        name = settings.RANK.name
+        return _checked(Place(name, number, size, None, is_one_host=size is None, variable=name))
     for launcher, variable, of_all, of_host, on_host in LAUNCHERS:
         if not environ.get(variable) or (launcher == "srun" and not step_in(environ)):
             continue
@@ -105,7 +108,7 @@ def place_in(environ: Mapping[str, str]) -> Place | None:
             number = _of_lightning(environ, number, size)
         is_one_host = size is not None and (size == here or size == 1)
         is_one_host |= here is None and bool(_LOOPBACK.fullmatch(environ.get("MASTER_ADDR", "")))
-        return _checked(Place(launcher, number, size, local, is_one_host), variable)
+        return _checked(Place(launcher, number, size, local, is_one_host, variable))
     return None
 
 
@@ -118,11 +121,11 @@ def _of_lightning(environ: Mapping[str, str], local: int, size: int | None) -> i
     return node * (size // nodes) + local
 
 
-def _checked(place: Place, variable: str) -> Place:
+def _checked(place: Place) -> Place:
     if place.world_size is not None and place.rank >= place.world_size:
         raise LaunchError(
-            f"{variable}={place.rank} cannot be a rank: there are {place.world_size}, counted from 0. refunc takes "
-            "this process for one that was not launched. Set REFUNC_RANK to its rank."
+            f"{place.variable}={place.rank} cannot be a rank: there are {place.world_size}, counted from 0. refunc "
+            "takes this process for one that was not launched. Set REFUNC_RANK to its rank."
         )
     return place
 

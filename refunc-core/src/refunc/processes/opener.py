@@ -105,6 +105,12 @@ def began_of(pid: int) -> int | None:
         return None
 
 
+def parent_of(pid: int) -> int | None:
+    """Return the process that started the process *pid*; None if that cannot be read, or there is none."""
+    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    return int(fields[1]) if len(fields) > 1 and fields[1] != b"0" else None
+
+
 def environment_of(pid: int | str) -> list[bytes]:
     """Return the variables that the process *pid* was started with, as `NAME=value`; none if they cannot be read."""
     return [pair for pair in _read(f"/proc/{pid}/environ").split(b"\0") if pair]
