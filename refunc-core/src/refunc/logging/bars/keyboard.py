@@ -76,9 +76,12 @@ class Keyboard:
 
     def await_prompt(self) -> None:
         """Wait until the prompt of a thread that is about to read is on the screen; return at once if there is none."""
-        deadline = time.monotonic() + _PROMPTLY
+        deadline, was_coming = time.monotonic() + _PROMPTLY, False
         while self.is_prompt_coming() and time.monotonic() < deadline:
+            was_coming = True
             time.sleep(0.001)
+        if was_coming:
+            time.sleep(_WRITTEN)  # that thread has just left its last Python code
 
     def is_prompt_coming(self) -> bool:
         """
