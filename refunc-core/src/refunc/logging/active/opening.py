@@ -18,10 +18,15 @@ from refunc.processes.launchers import is_launched, rank
 from refunc.values.names import folder_name, new_id, unique_slug
 
 if TYPE_CHECKING:
-    from refunc.logging.active.launched import Joined
+    from os import PathLike
 
-#: The ways to name a run to go on with: `bool | str | PathLike[str] | Run | Mapping[str, Any] | None`.
-Resume = Any
+    from refunc.logging.active.launched import Joined
+    from refunc.runs.run import Run
+
+    #: The ways to name a run to go on with; see `active/resumed.py`.
+    Resume = bool | str | PathLike[str] | Run | Mapping[str, Any] | None
+else:
+    Resume = Any  # the run's class costs what only a script that reads runs needs
 
 
 def new_run(
