@@ -136,11 +136,12 @@ def test_a_handler_that_only_asks_to_stop_lets_the_training_stop(own_folder: Pat
 
 def test_a_fault_after_the_signal_is_a_fault(own_folder: Path) -> None:
     script = """
-    signal.signal(signal.SIGUSR1, lambda *_: None)
+    said = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda *_: said.set())
     setup_logging("CRITICAL", signals=["SIGUSR1"])
     with experiment_context("e") as run:
         told()
-        time.sleep(5)
+        while not said.is_set(): time.sleep(0.01)
         raise RuntimeError("no room for the checkpoint")
     """
     with running(script) as process:
