@@ -22,7 +22,11 @@ from probes import ProbeIntegration
 rank = int(os.environ["RANK"])
 log = MLLogger("train")
 log.add_integration(ProbeIntegration())
+together = int(os.environ.get("TOGETHER", "1"))
+def are_there(): return sum(name.startswith("there") for name in os.listdir()) >= together
 with experiment_context("e", "named", logger=log) as run:
+    open(f"there{rank}", "w").close()
+    while not are_there(): time.sleep(0.01)  # otherwise the run may have ended before the last rank comes
     run.log_hyperparams({"lr": 0.1, "rank": rank})
     for step in range(20): run.log_metrics({"loss": float(rank)}, step=step)
     log.info("info of %d", rank); log.warning("warning of %d", rank)
@@ -39,7 +43,7 @@ Launched = Callable[..., list[subprocess.CompletedProcess[str]]]
 def test_a_tracker_gets_one_run_with_rank_0s_curves_and_what_people_need_of_others(
     launched: Launched, calls: Calls, tools: Any
 ) -> None:
-    launched(TRAINING, 3)
+    launched(TRAINING, 3, TOGETHER="3")
     tools.until(lambda: calls("end"))
 
     assert len(calls("start")) == len(calls("end")) == 1
@@ -59,7 +63,7 @@ def test_a_tracker_gets_one_run_with_rank_0s_curves_and_what_people_need_of_othe
 def test_other_ranks_metrics_come_under_names_of_their_own_where_they_are_asked_for(
     launched: Launched, calls: Calls, tools: Any
 ) -> None:
-    launched(TRAINING, 2, REFUNC_RANK_METRICS="all")
+    launched(TRAINING, 2, REFUNC_RANK_METRICS="all", TOGETHER="2")
     tools.until(lambda: calls("end"))
 
     names = [name for call in calls("metrics") for each in call["names"] for name in each]
@@ -68,7 +72,7 @@ def test_other_ranks_metrics_come_under_names_of_their_own_where_they_are_asked_
 
 @pytest.mark.usefixtures("probes")
 def test_a_failure_of_another_rank_is_the_runs_and_says_which(launched: Launched, calls: Calls, tools: Any) -> None:
-    launched(TRAINING + "    if rank == 1: raise RuntimeError('out of memory')\n", 3)
+    launched(TRAINING + "    if rank == 1: raise RuntimeError('out of memory')\n", 3, TOGETHER="3")
     tools.until(lambda: calls("end"))
 
     [end] = calls("end")
@@ -99,7 +103,7 @@ def test_rank_0_waits_for_no_other_and_delivery_does(own_folder: Path, calls: Ca
     script = TRAINING.replace("    if rank == 2:", held)
     path = own_folder / "script.py"
     path.write_text(script)
-    environ = {"REFUNC_EXIT_WAIT": "60"}
+    environ = {"REFUNC_EXIT_WAIT": "60", "TOGETHER": "2"}
     zero, one = (subprocess.Popen([sys.executable, str(path)], env=variables(rank, 2, **environ)) for rank in (0, 1))
     assert zero.wait(30) == 0
     assert one.poll() is None
