@@ -19,11 +19,12 @@ from refunc.journal.record import Metrics
 from refunc.logging import setup_logging
 from refunc.runs import Run, open_store
 
+# Without print: the signal that answers may arrive before the flush has ended, and a handler that prints then fails.
 HEAD = """
 import os, signal, sys, threading, time
 from refunc.logging import experiment_context, get_logger, setup_logging
 log = get_logger("train")
-def told(): print("ready", flush=True)
+def told(): os.write(1, b"ready\\n")
 """
 
 
@@ -102,7 +103,7 @@ def test_a_tracker_that_is_away_does_not_hold_it_up(own_folder: Path, tools: Any
 
 def test_the_handler_from_before_comes_after_and_decides_how_the_process_ends(own_folder: Path) -> None:
     script = """
-    def before(number, frame): print("before", flush=True); sys.exit(128 + number)
+    def before(number, frame): os.write(1, b"before\\n"); sys.exit(128 + number)
     signal.signal(signal.SIGTERM, before)
     setup_logging("CRITICAL", signals=["SIGTERM"])
     with experiment_context("e") as run:
@@ -111,8 +112,8 @@ def test_the_handler_from_before_comes_after_and_decides_how_the_process_ends(ow
     """
     with running(script) as process:
         process.send_signal(signal.SIGTERM)
-        assert process.communicate(timeout=20)[0] == "before\n"
-        assert process.returncode == 143
+        out, errors = process.communicate(timeout=20)
+        assert (out, process.returncode) == ("before\n", 143), errors
     run = only_run()
     assert (run.status, run.summary.end.error if run.summary.end else "") == ("preempted", None)
 
