@@ -118,6 +118,32 @@ def test_the_handler_from_before_comes_after_and_decides_how_the_process_ends(ow
     assert (run.status, run.summary.end.error if run.summary.end else "") == ("preempted", None)
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_signal_in_the_middle_of_a_printed_line_ends_the_run_as_at_any_other_moment(
+    stream: str, own_folder: Path
+) -> None:
+    """Inside a flush Python runs handlers while the buffer is taken: writing to it again raises RuntimeError."""
+    script = f"""
+    import io
+    class Raw(io.FileIO):
+        def write(self, data):
+            written = super().write(data)
+            if bytes(data) == b"half\\n": os.kill(os.getpid(), signal.SIGTERM)
+            return written
+    sys.{stream} = io.TextIOWrapper(io.BufferedWriter(Raw(sys.{stream}.fileno(), "w", closefd=False)))
+    setup_logging("INFO", signals=["SIGTERM"])
+    with experiment_context("e", logger=log) as run:
+        run.log_metrics({{"n": 1.0}}, step=0); told()
+        print("half", file=sys.{stream}, flush=True)
+        os._exit(5)
+    """
+    with running(script) as process:
+        shown = "".join(process.communicate(timeout=20))
+        assert process.returncode == -signal.SIGTERM, shown
+    assert "half" in shown
+    assert (only_run().status, list(only_run().metrics("n").values)) == ("preempted", [1.0])
+
+
 def test_a_handler_that_only_asks_to_stop_lets_the_training_stop(own_folder: Path) -> None:
     script = """
     stop = threading.Event()
