@@ -24,7 +24,7 @@ pytestmark = pytest.mark.once
 
 ROOT = Path(__file__).parents[2]
 KEPT = Path(__file__).parent / "public_names.txt"
-MODULES = ("refunc.logging", "refunc.runs", "refunc.plugins", "refunc.plugins.testing")
+MODULES = ("refunc.logging", "refunc.runs", "refunc.plugins", "refunc.plugins.testing", "refunc.frameworks")
 #: Every word in code on the pages of the reference: a class may have further members, which are its own business.
 DOCUMENTED = frozenset(
     word

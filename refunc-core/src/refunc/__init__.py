@@ -4,14 +4,16 @@ refunc: logging and experiment tracking for machine learning, in one journal of 
 Training scripts import `refunc.logging`; programs that read runs back import `refunc.runs`. The names of
 `refunc.logging` are also available from `refunc`, and so are these packages. Each is loaded on first use (PEP 562).
 
-    delivery   runs delivered to integrations, in a process of its own
-    journal    the files of a run: writing and reading them
-    logging    the calls of a training script
-    outlets    queues of records for files, and the threads that write them
-    plugins    the contract for plugins, and finding them
-    processes  this process, its parents, and starting another one
-    runs       reading runs back
-    values     users' values, made safe to store and to show
+    compat      modules with the names of other libraries
+    delivery    runs delivered to integrations, in a process of its own
+    frameworks  loggers and callbacks for ML frameworks
+    journal     the files of a run: writing and reading them
+    logging     the calls of a training script
+    outlets     queues of records for files, and the threads that write them
+    plugins     the contract for plugins, and finding them
+    processes   this process, its parents, and starting another one
+    runs        reading runs back
+    values      users' values, made safe to store and to show
 """
 
 __version__ = "2.0.0"
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from refunc.logging import SlackIntegration as SlackIntegration
     from refunc.logging import TqdmProgressTracker as TqdmProgressTracker
     from refunc.logging import WandBIntegration as WandBIntegration
+    from refunc.logging import active_run as active_run
     from refunc.logging import add_tags as add_tags
     from refunc.logging import auto_configure_integrations as auto_configure_integrations
     from refunc.logging import critical as critical

@@ -13,7 +13,7 @@ it is first used (PEP 562). That includes the integrations of the installed plug
     banner          the lines at a run's start and end
     bars            progress bars
     console         lines on the terminal
-    contexts        experiment_context, and the block of start_experiment
+    contexts        experiment_context, the block of start_experiment, and active_run
     copies          loggers and trackers in pickles
     current         which run a call belongs to
     definition      checking the arguments of `define_metric`
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from refunc.logging.bars.epochs import EpochTracker, epoch_context
     from refunc.logging.bars.loops import ProgressTracker, TqdmProgressTracker, progress_context
     from refunc.logging.console.handler import ConsoleHandler
-    from refunc.logging.contexts import experiment_context
+    from refunc.logging.contexts import active_run, experiment_context
     from refunc.logging.formatters import ColoredFormatter, JSONFormatter, MLFormatter
     from refunc.logging.handlers.buffering import AsyncHandler, BufferedHandler
     from refunc.logging.handlers.run_handler import RunHandler
@@ -94,6 +94,7 @@ __all__ = [
     "ProgressTracker",
     "RunHandler",
     "TqdmProgressTracker",
+    "active_run",
     "add_tags",
     "auto_configure_integrations",
     "critical",
@@ -141,6 +142,7 @@ _HOMES = {
     "ProgressTracker": "refunc.logging.bars.loops",
     "RunHandler": "refunc.logging.handlers.run_handler",
     "TqdmProgressTracker": "refunc.logging.bars.loops",
+    "active_run": "refunc.logging.contexts",
     "auto_configure_integrations": "refunc.logging.integrations",
     "epoch_context": "refunc.logging.bars.epochs",
     "experiment_context": "refunc.logging.contexts",

@@ -1,4 +1,4 @@
-"""Runs that are bound to a block: `experiment_context`, and the result of `start_experiment` in a `with` statement."""
+"""Runs of a block: `experiment_context`, `start_experiment` in a `with` statement, and the run that is open here."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from refunc.logging.active.parents import Parent
 from refunc.logging.active.run import ActiveRun
 from refunc.logging.guesses import OF_CONTEXTS, answers
 from refunc.logging.logger import MLLogger
+from refunc.logging.shared_loggers import default_logger
 from refunc.logging.tracker import ExperimentTracker
 from refunc.outlets.outlet import Durability
 from refunc.runs.entry import ExperimentContext
@@ -115,6 +116,19 @@ def experiment_context(
             raise
         finally:
             current.leave_block(run, outer)
+
+
+def active_run() -> ExperimentTracker | None:
+    """
+    Return a tracker of the run that calls here belong to, without opening one; None if there is none.
+
+    That is the run of the block around, else the only run that this process has open, else the parent process's run.
+    For code that is called from a training and does not know its run, such as a callback. Calls of the tracker go to
+    that run from then on, from any thread; its `end_run()` ends it.
+    """
+    logger = default_logger()
+    run = logger._current_run()
+    return ExperimentTracker._of(run, logger) if run is not None and run.accepts() else None
 
 
 def _was_thrown(error: GeneratorExit) -> bool:

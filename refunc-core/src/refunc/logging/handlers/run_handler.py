@@ -46,6 +46,21 @@ class RunHandler(logging.Handler):
         self.setLevel(level_number(level))
         self._capture = Capture(self, capture) if capture is not False and capture is not None else None
 
+    @classmethod
+    def capture(cls, *names: str, level: int | str = logging.NOTSET) -> RunHandler:
+        """
+        Return a handler that brings the lines of these loggers, and of those below them, into the run.
+
+        It is on no other logger, and works until `close()`. For libraries that do not propagate, or to take their lines
+        alone: `RunHandler.capture("transformers", "optuna")`.
+
+        Raises:
+            ValueError: Without a name, or an unknown level.
+        """
+        if not names:
+            raise ValueError('capture: give the names of loggers, such as RunHandler.capture("transformers").')
+        return cls(level, capture=names)
+
     def setLevel(self, level: int | str) -> None:  # noqa: N802  # stdlib's name
         """Set the lowest level that goes to the run; warnings below it still reach this handler, see `unseen`."""
         super().setLevel(level)

@@ -1,0 +1,1 @@
+"""Modules with the names of other libraries, for code that was written for these. Nothing is patched."""

@@ -1,0 +1,15 @@
+"""
+Loggers and callbacks for ML frameworks, one module for each. Importing a module imports its framework.
+
+    from refunc.frameworks.lightning import RefuncLogger
+
+Each is a thin user of `refunc.logging`, and reads as an example of an adapter of your own.
+
+    training  the run of a training that a framework drives
+"""
+
+from __future__ import annotations
+
+from refunc.frameworks.training import Training
+
+__all__ = ["Training"]
