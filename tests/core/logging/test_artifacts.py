@@ -102,6 +102,31 @@ def test_a_folder_tells_of_files_that_are_too_large_to_be_copied(
     )
 
 
+@pytest.mark.parametrize(("bound", "copied"), [("6KB", ["5000.bin"]), (7_000, ["5000.bin", "7000.bin"]), (0, [])])
+def test_a_call_may_say_up_to_which_size_files_are_copied(
+    bound: object, copied: list[str], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(artifacts, "_reflink", lambda *_: False)
+    files = [Path("5000.bin"), Path("7000.bin")]
+    for file in files:
+        file.write_bytes(file.stem.encode() * (int(file.stem) // 4))
+
+    run = run_with(lambda: [log_artifact(file, copy=bound) for file in files])
+
+    assert [each.name for each in run.artifacts if each.stored] == copied
+    assert not [message for message in caplog.messages if "log_artifact" in message]
+
+
+@pytest.mark.parametrize("bound", ["2 gigs", -1, float("nan"), object(), ""])
+def test_a_bound_that_is_not_a_size_is_told_and_the_usual_one_taken(
+    bound: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    Path("small.bin").write_bytes(b"x")
+    run = run_with(lambda: log_artifact("small.bin", copy=bound))
+    assert run.artifacts[0].stored is not None
+    assert "is not a size. Allowed: True, False, a number of bytes, or a text such as 2GB" in caplog.text
+
+
 def test_what_is_left_out_of_a_folder_is_said_with_its_reason(model: Path, caplog: pytest.LogCaptureFixture) -> None:
     Path("shards").mkdir()
     Path("vocab.txt").write_text("a b")

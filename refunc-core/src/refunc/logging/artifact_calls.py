@@ -10,7 +10,7 @@ from typing import Any
 from refunc.journal import kinds
 from refunc.logging.active.run import ActiveRun
 from refunc.logging.arguments import known, named_values
-from refunc.logging.artifacts.warnings import warn_not_stored, warn_of_missing_files
+from refunc.logging.artifacts.warnings import policy, warn_not_stored, warn_of_missing_files
 from refunc.logging.notices import warn_once
 from refunc.logging.places import Places
 from refunc.values.texts import MAX_KEY, text_of
@@ -32,7 +32,7 @@ class ArtifactCalls(Places):
         *,
         name: str | None = None,
         metadata: Mapping[str, Any] | None = None,
-        copy: bool | None = None,
+        copy: bool | float | str | None = None,
     ) -> None:
         """
         Keep a file or folder with the run: a copy is made before this returns, on the calling thread.
@@ -43,7 +43,8 @@ class ArtifactCalls(Places):
         folder that contains the store, gives one warning, and the run goes on.
 
         Args:
-            copy: True copies a file of any size, False never copies.
+            copy: True copies a file of any size, False never copies. A number of bytes, or a text such as `2GB`, takes
+                the place of the 64 MB, without the warning.
         """
         run = self._data_run()
         if run is None:
@@ -52,7 +53,7 @@ class ArtifactCalls(Places):
         given = text_of(path, MAX_KEY)
         try:
             source = _path(path)
-            fields = run.store(source, copy=copy)
+            fields = run.store(source, copy=policy(copy))
         except Exception as error:  # of the disk, or of a path object's own code
             warn_not_stored(given, error)
             return

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
+from typing import Any
+
+_SIZE = re.compile(r"\s*(\d{1,18}(?:\.\d{1,18})?)\s{0,9}([KMGT]?)I?B?\s*", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 
 
 def figure(number: float, digits: int = 4, *, grouped: bool = False) -> str:
@@ -59,3 +64,11 @@ def amount(size: float) -> str:
             return f"{size:.0f} B" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return f"{size:.1f} TB"
+
+
+def bytes_of(size: Any) -> float | None:
+    """Return a size in bytes, from a number or a text such as `500KB`, `1.5 GB` (1 KB is 1,024 bytes); else None."""
+    if isinstance(size, str):
+        match = _SIZE.fullmatch(size)
+        return float(match[1]) * _UNITS[match[2].upper()] if match is not None else None
+    return float(size) if isinstance(size, (int, float)) and not isinstance(size, bool) else None

@@ -262,7 +262,7 @@ class ActiveRun:
         fields["size"] = self.size
         return (kinds.END, self.end_time, fields)
 
-    def store(self, source: Path, *, copy: bool | None) -> dict[str, Any]:
+    def store(self, source: Path, *, copy: bool | float | None) -> dict[str, Any]:
         """Keep the file or folder *source* with the run and return its record's fields; see `Artifacts.store`."""
         if self._artifacts is None:
             self._artifacts = _artifacts()(self.folder, self.birth["run_id"], self.writer.unsynced)
@@ -310,7 +310,7 @@ class UnwrittenRun(ActiveRun):
     def _new_writer(self, durability: Durability) -> JournalWriter | Aside | Nowhere:
         return Nowhere() if is_disabled() else Aside(logger=self.birth["logger"], run=self)
 
-    def store(self, source: Path, *, copy: bool | None) -> dict[str, Any]:
+    def store(self, source: Path, *, copy: bool | float | None) -> dict[str, Any]:
         return {"stored": None}
 
     @property

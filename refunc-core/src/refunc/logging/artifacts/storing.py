@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import stat
@@ -65,40 +66,43 @@ class Artifacts:
         self._not_on_disk = unsynced
         self._names: dict[str, str] | None = None
 
-    def store(self, source: Path, *, copy: bool | None) -> dict[str, Any]:
+    def store(self, source: Path, *, copy: bool | float | None) -> dict[str, Any]:
         """
         Store *source*, a file or a folder, and return the fields of its record.
 
         Args:
-            copy: True copies a file of any size, False records a reference, None decides by size.
+            copy: True copies a file of any size, False records a reference. None and a number of bytes decide by size:
+                a larger file shares its blocks with the original if the file system supports it, and otherwise is
+                recorded as a reference.
 
         Raises:
             OSError: It is not there, cannot be read, holds the store, or the disk has no room.
         """
+        bound = _bound(copy)
         info = source.stat()
         if stat.S_ISDIR(info.st_mode):
-            return self._store_folder(source, info, copy)
+            return self._store_folder(source, info, bound)
         if not stat.S_ISREG(info.st_mode):
             raise ArtifactError(f"{source} is neither a file nor a folder")
-        if copy is not False:  # a reference puts nothing into the run
-            self._prepare([info.st_size], copy)
-        return self._store_file(source, copy)
+        if bound is not None:  # a reference puts nothing into the run
+            self._prepare([info.st_size], bound)
+        return self._store_file(source, bound)
 
-    def _prepare(self, sizes: Iterable[int], copy: bool | None) -> None:
+    def _prepare(self, sizes: Iterable[int], bound: float | None) -> None:
         """Make the folder of objects, and check that there is room for the copies of files of these sizes."""
         self._objects.mkdir(parents=True, exist_ok=True)
         refuse_link(self._objects)
-        if copied := sum(size for size in sizes if copy is not False and (copy is not None or size <= COPY_BYTES)):
+        if copied := sum(size for size in sizes if bound is not None and size <= bound):
             _check_room(self._objects, copied)
 
-    def _store_file(self, source: Path, copy: bool | None) -> dict[str, Any]:
+    def _store_file(self, source: Path, bound: float | None) -> dict[str, Any]:
         with _opened(source) as reading:
             info = os.fstat(reading.fileno())
             fields: dict[str, Any] = {"source": str(source.absolute()), "size": info.st_size, "mtime": info.st_mtime}
-            if copy is False:
+            if bound is None:
                 return self._as_reference(fields)
             with self._draft(source.name) as draft:
-                if copy is None and info.st_size > COPY_BYTES:
+                if info.st_size > bound:
                     if _reflink(reading, draft.fd):
                         fields["size"] = os.fstat(draft.fd).st_size
                         fields["stored"] = self._keep(draft, new_id(16), object_slug(source.name))
@@ -113,8 +117,8 @@ class Artifacts:
         mac = mac_of_reference(self._run_id, fields["source"], fields["size"], fields["mtime"])
         return {**fields, "mac": mac}
 
-    def _store_folder(self, source: Path, info: os.stat_result, copy: bool | None) -> dict[str, Any]:
-        self._prepare((), copy)
+    def _store_folder(self, source: Path, info: os.stat_result, bound: float | None) -> dict[str, Any]:
+        self._prepare((), bound)
         held = store_inside(self._run, info)
         if held is not None:
             raise ArtifactError(
@@ -122,12 +126,12 @@ class Artifacts:
                 "folders in it that you need"
             )
         found, left_out = contents_of(source, self._run)
-        self._prepare((info.st_size for _, info in found), copy)
+        self._prepare((info.st_size for _, info in found), bound)
         files = []
         for path, _ in found:
             inside = path.relative_to(source).as_posix()
             try:
-                files.append({"path": inside, **self._store_file(path, copy)})
+                files.append({"path": inside, **self._store_file(path, bound)})
             except UnreadableError as error:  # one of many: the others are stored
                 left_out[inside] = str(error)
         listing = json.dumps(files, indent=1).encode("ascii")
@@ -165,6 +169,13 @@ class Artifacts:
             draft.put(path)
             self._not_on_disk.append(path)
         return f"{ARTIFACTS}/{kept}"
+
+
+def _bound(copy: bool | float | None) -> float | None:
+    """Return the size in bytes up to which a file is copied; None if none is."""
+    if copy is False:
+        return None
+    return COPY_BYTES if copy is None else math.inf if copy is True else copy
 
 
 def object_slug(name: str) -> str:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from refunc.logging.notices import warn_once
-from refunc.values.texts import MAX_KEY, text_of
+from refunc.values.quantities import bytes_of
+from refunc.values.texts import MAX_KEY, short_repr, text_of
 
 _MOST_NAMED = 5
 
@@ -17,7 +18,7 @@ def warn_not_stored(given: str, error: Exception) -> None:
     warn_once(f"artifact {given}", message, given or "''", text_of(error))
 
 
-def warn_of_missing_files(given: str, fields: Mapping[str, Any], *, copy: bool | None) -> None:
+def warn_of_missing_files(given: str, fields: Mapping[str, Any], *, copy: object) -> None:
     """
     Name files of the artifact that were not copied, unless *copy* asked for that, or that were left out of a
     folder.
@@ -47,6 +48,25 @@ def warn_of_missing_files(given: str, fields: Mapping[str, Any], *, copy: bool |
             given,
             _named(fields["left_out_paths"]),
         )
+
+
+def policy(copy: object) -> bool | float | None:
+    """Return *copy* as `Artifacts.store` takes it: a text as bytes; None, with a warning, if it is not a size."""
+    if copy is None or copy is True or copy is False:
+        return copy
+    try:
+        bound = bytes_of(copy)
+    except Exception:  # the object's own code, or an int that is too large for a float
+        bound = None
+    if bound is None or not bound >= 0:
+        warn_once(
+            "artifact bound",
+            "log_artifact: copy=%s is not a size. Allowed: True, False, a number of bytes, or a text such as 2GB. "
+            "Files up to 64 MB are copied.",
+            short_repr(copy),
+        )
+        return None
+    return bound
 
 
 def _named(notes: Mapping[str, str]) -> str:

@@ -15,9 +15,8 @@ from pathlib import Path
 
 from refunc.outlets.file import is_locked
 from refunc.values.names import unique_slug
+from refunc.values.quantities import bytes_of
 
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?\s*", re.IGNORECASE)
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 MIN_BYTES, MAX_BYTES = 1 << 10, 1 << 40
 MAX_FILES = 10_000
 
@@ -109,13 +108,7 @@ def check_max_bytes(size: int | str) -> int:
     Raises:
         ValueError: It is not a size, or not between 1 KB and 1 TB.
     """
-    amount: float | None = None
-    if isinstance(size, str):
-        match = _SIZE.fullmatch(size)
-        if match is not None:
-            amount = float(match[1]) * _UNITS[match[2].upper()]
-    elif isinstance(size, (int, float)) and not isinstance(size, bool):
-        amount = float(size)
+    amount = bytes_of(size)
     if amount is None or not MIN_BYTES <= amount <= MAX_BYTES:
         raise ValueError(f"max_file_size: {size!r} is not a size from 1KB to 1TB, such as 500KB, 100MB or a number.")
     return int(amount)
