@@ -168,8 +168,8 @@ deadline = time.monotonic() + 20
 while log._run.writer.waiting:
     assert time.monotonic() < deadline, [thread.name for thread in threading.enumerate()]
     time.sleep(0.01)
-log.end_experiment()
 assert "refunc-writer" in {thread.name for thread in threading.enumerate()}
+log.end_experiment()
 for name, module in whole.items():
     del sys.modules[name]
     if module is not None:

@@ -43,7 +43,7 @@ from refunc.logging.active.waiting import Waiting
 from refunc.logging.banner import best_line, end_line, is_quiet, start_line, unwritten_line
 from refunc.logging.delivering import deliver_to_all, is_in_hook
 from refunc.logging.notices import news, report, warn_once
-from refunc.outlets.pump import at_exit
+from refunc.outlets.pump import at_exit, rest
 from refunc.processes.forks import in_child
 from refunc.processes.parent import at_child_end, has_parent, watch_child_error
 
@@ -285,6 +285,8 @@ def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None
                 run.tell(end_line(run))
         if run.writer.refused:  # also where no line about runs is wanted
             report.warning("%s", unwritten_line(run))
+        if not _open_runs:
+            rest()
 
 
 def after_writing(call: Callable[[], None]) -> bool:

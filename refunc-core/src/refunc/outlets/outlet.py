@@ -147,9 +147,12 @@ class Outlet:
     def _leave_to_thread(self) -> None:
         if self._served and self._durability == "async":
             self.high_water = self._bound
-            # Meanwhile, the process began to exit, or another thread closed this: the writer thread drains no more.
+            # Meanwhile, the process began to exit, the last run ended, or another thread closed this: the writer thread
+            # drains no more.
             if pump.is_closed() or not self._served:
                 self.high_water = 0
+            elif not pump.is_running():
+                self.rest()
 
     def flush(self, *, sync: bool = False) -> bool:
         """
@@ -221,6 +224,12 @@ class Outlet:
 
     def finish(self) -> None:
         """Finish the process's work, once everything is drained and synced."""
+
+    def rest(self) -> None:
+        """Expect the writer thread no more; the next record starts it again. What waits is written here."""
+        self.high_water = 0
+        self._served = False
+        self.flush()
 
     def close(self) -> None:
         """Drain, and leave the writer thread; a later record is written in its call."""

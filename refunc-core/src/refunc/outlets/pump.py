@@ -3,6 +3,7 @@ The threads of a process that writes: `refunc-writer` drains outlets into files,
 disk.
 
 The first record of an outlet starts them. Both are daemons, and have one owner, this module.
+They end with the last run, in `rest`, and start again with the next record.
 At exit the exiting thread drains all outlets: no thread is started there (see `lifetime`), and none is waited for for
 long. Work that comes after that is in `behind_files`, so that nothing slow delays a file. A forked child does not have
 the threads; its first record starts its own.
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 POLL = 0.05
 #: Seconds between two rounds of the sync thread: the records that a power cut may cost.
 SYNC_INTERVAL = 1.0
-#: Seconds that closing waits for each thread.
-JOIN = 1.0
+#: Seconds that closing waits for each thread, and that the end of the last run does.
+JOIN, REST_JOIN = 1.0, 0.2
 
 WRITER, FSYNC = "refunc-writer", "refunc-fsync"
 
@@ -77,13 +78,12 @@ class _Pump:
     def serve(self, outlet: Outlet) -> bool:
         if self.closed:
             return False
-        is_served = self.start()
-        self.outlets[id(outlet)] = outlet  # without a thread, it is still synced at exit
-        return is_served
+        self.outlets[id(outlet)] = outlet  # without a thread, it is still synced at exit; and before `rest` looks
+        return self.start()
 
     def start(self) -> bool:
         """Start the threads that do not run; False if that is impossible, or if a caller is already doing so."""
-        return (self._is_running(FSYNC) and self._is_running(WRITER)) or self.begin(self._start_both)
+        return self.is_running or self.begin(self._start_both)
 
     def begin(self, start: Callable[[], bool]) -> bool:
         """
@@ -103,18 +103,23 @@ class _Pump:
     def _start_both(self) -> bool:
         for name, loop in ((FSYNC, self._sync_loop), (WRITER, self._drain_loop)):
             if not self._is_running(name):  # or another thread started it while this one waited
-                self.threads[name] = thread = threading.Thread(target=loop, name=name, daemon=True)
+                thread = threading.Thread(target=loop, args=(self.stop,), name=name, daemon=True)
+                self.threads[name] = thread
                 if not lifetime.start(thread):
                     return False
         return True
 
+    @property
+    def is_running(self) -> bool:
+        return self._is_running(FSYNC) and self._is_running(WRITER)
+
     def _is_running(self, name: str) -> bool:
         return name in self.threads and self.threads[name].is_alive()
 
-    def _drain_loop(self) -> None:
-        while not self.stop.acquire(timeout=POLL):
+    def _drain_loop(self, stop: threading.Lock) -> None:
+        while not stop.acquire(timeout=POLL):
             _contained(self._drain_due, "refunc", "a round of its writer thread")
-        self.stop.release()
+        stop.release()
 
     def _drain_due(self) -> None:
         now = time.monotonic()
@@ -126,11 +131,31 @@ class _Pump:
                 outlet.drain_due = now + outlet.interval - POLL / 2
                 _contained(outlet.drain, outlet, "draining it")
 
-    def _sync_loop(self) -> None:
-        while not self.stop.acquire(timeout=SYNC_INTERVAL):
+    def _sync_loop(self, stop: threading.Lock) -> None:
+        is_last = False
+        while not is_last:
+            is_last = stop.acquire(timeout=SYNC_INTERVAL)
+            if is_last:
+                stop.release()  # the writer thread ends without waiting for the disk
             for outlet in tuple(self.outlets.values()):
                 _contained(outlet.fsync, outlet, "syncing it")
-        self.stop.release()
+
+    def rest(self) -> None:
+        """End the threads until the next record, unless something waits that the disk refuses."""
+        if not all(outlet.flush() and outlet.is_idle for outlet in tuple(self.outlets.values())):
+            return
+        with self.lock:
+            if self.closed or self.starting or not self.threads:
+                return
+            # In this order: an outlet that is given to the threads meanwhile finds none, or is found here.
+            threads, self.threads = self.threads, {}
+            stop = self.locks.pop("stop")
+            for outlet in tuple(self.outlets.values()):
+                outlet.rest()
+        stop.release()
+        for thread in threads.values():
+            if thread is not threading.current_thread():
+                thread.join(REST_JOIN)
 
     def close(self) -> None:
         """Drain and sync everything; later records are written in their calls."""
@@ -170,6 +195,16 @@ def start(call: Callable[[], bool]) -> bool:
 def is_closed() -> bool:
     """Whether the process is exiting, so that every record is written in its call."""
     return _pump.closed
+
+
+def is_running() -> bool:
+    """Whether the threads run."""
+    return _pump.is_running
+
+
+def rest() -> None:
+    """End the threads, since no run is open any more; the next record of any outlet starts them again."""
+    _contained(_pump.rest, "refunc", "the end of its threads")
 
 
 def is_in_child() -> bool:
