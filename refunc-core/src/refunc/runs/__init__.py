@@ -2,6 +2,7 @@
 The reading side: reading runs from their folders, whether they are live or ended.
 
     around        log lines around one point of a metric
+    bands         curves of several runs as one, with a band around it
     column        a column of steps or epochs
     columns       one writer's points as columns
     dataclass     attrs classes that `dataclasses` accepts, too
@@ -13,6 +14,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     exporting     several runs as one file
     expression    the language of `find` and `--where`
     gathered      a run's journal, gathered writer by writer
+    groups        runs in groups, and a metric over each
     index         the index of a store
     listing       the rows of a list of runs
     liveness      whether a run is still running
@@ -35,6 +37,7 @@ The reading side: reading runs from their folders, whether they are live or ende
 
 from __future__ import annotations
 
+from refunc.runs.bands import Band
 from refunc.runs.entry import ExperimentContext, LogEntry
 from refunc.runs.errors import (
     ExpressionError,
@@ -47,6 +50,7 @@ from refunc.runs.errors import (
     StrangeStoreError,
     UnknownMetricError,
 )
+from refunc.runs.groups import Groups, Runs
 from refunc.runs.run import Run
 from refunc.runs.series import Series
 from refunc.runs.store import Listing, Store, open_store
@@ -54,8 +58,10 @@ from refunc.runs.summary import MetricSummary
 from refunc.runs.writers import Writer
 
 __all__ = [
+    "Band",
     "ExperimentContext",
     "ExpressionError",
+    "Groups",
     "Listing",
     "LogEntry",
     "MetricSummary",
@@ -66,6 +72,7 @@ __all__ = [
     "RunError",
     "RunFormatError",
     "RunNotFoundError",
+    "Runs",
     "Series",
     "Store",
     "StrangeStoreError",

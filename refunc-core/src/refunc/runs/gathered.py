@@ -251,6 +251,8 @@ class Content:
 
     def _against_axis(self, source: Source | None, name: str, selection: Selection) -> Series:
         series, axis = self._series(source, name, selection), self.summary.metrics[name].step_metric
+        if axis is None and series.epochs and not isinstance(series.steps, memoryview):
+            axis = "epoch" if all(step is None for step in series.steps) else None
         if axis == "epoch" and axis not in self.summary.metrics:
             return attrs.evolve(series, x=series.epochs or [None] * len(series), x_name=axis)
         if axis is None or axis == name or axis not in self.summary.metrics:

@@ -15,6 +15,7 @@ import attrs
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.pieces import segments
 from refunc.runs.errors import RunFormatError, RunNotFoundError, StrangeStoreError
+from refunc.runs.groups import Groups, Runs
 from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
 from refunc.values import settings
@@ -172,9 +173,9 @@ class Store:
         order_by: str | None = None,
         limit: int | None = None,
         processes: int = 0,
-    ) -> list[Run]:
+    ) -> Runs:
         """
-        Return the runs that match *expression*, oldest first.
+        Return the runs that match *expression*, oldest first: a list, with `group_by`.
 
         Args:
             expression: For example `params.lr < 0.01 and metrics.accuracy.max > 0.9 and status == 'completed'`. A
@@ -188,7 +189,11 @@ class Store:
             ExpressionError: One of them is not a valid expression; the text says where.
             OSError: The store cannot be read.
         """
-        return self.search(expression, order_by=order_by, processes=processes).runs[:limit]
+        return Runs(self.search(expression, order_by=order_by, processes=processes).runs[:limit])
+
+    def group_by(self, *names: str) -> Groups:
+        """Return all readable runs in groups; see `Runs.group_by`."""
+        return Runs(self.runs()).group_by(*names)
 
     def search(self, expression: str | None = None, *, order_by: str | None = None, processes: int = 0) -> Listing:
         """Return the runs like `find`, together with those that it leaves out because they cannot be read."""

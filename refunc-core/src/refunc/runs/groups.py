@@ -1,0 +1,218 @@
+"""Runs in groups, such as the seeds of one configuration, and what a metric comes to in each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from statistics import fmean, median, stdev
+from typing import Any
+
+import attrs
+
+from refunc.runs.bands import Band, Center, Spread, bands, quantile_of
+from refunc.runs.expression import MISSING, compiled
+from refunc.runs.run import Run
+from refunc.runs.table import columns_of, facts_of, to_arrow, to_pandas, to_polars
+from refunc.values.jsonable import spell_nonfinite
+
+#: The values of a group's key, in the order of its names; None for a run that has none.
+Key = tuple[Any, ...]
+
+
+class Runs(list[Run]):
+    """The runs that a question found: a list, which can be grouped."""
+
+    def group_by(self, *names: str) -> Groups:
+        """
+        Return the runs in groups of equal values, in the order in which the groups first occur.
+
+        Args:
+            names: Expressions such as `params.model`, `tags.team`, `experiment_name`. A run without such a value is in
+                the group of None.
+
+        Raises:
+            ExpressionError: One of them is not valid.
+            ValueError: No name is given.
+        """
+        if not names:
+            raise ValueError('group_by: give the names to group by, such as group_by("params.model").')
+        values = [compiled(name) for name in names]
+        found: dict[Any, tuple[Key, Runs]] = {}
+        for run in self:
+            facts = facts_of(run)
+            key = tuple(None if (value := of(facts)) is MISSING else value for of in values)
+            found.setdefault(tuple(map(_hashable, key)), (key, Runs()))[1].append(run)
+        return Groups(names, [Group(key, runs) for key, runs in found.values()])
+
+
+@attrs.frozen
+class Group:
+    """Runs with equal values of the names that they were grouped by."""
+
+    key: Key
+    runs: Runs
+
+
+@attrs.frozen
+class Groups:
+    """Groups of runs, in the order of their first runs."""
+
+    names: tuple[str, ...]
+    groups: list[Group]
+
+    def __iter__(self) -> Iterator[Group]:
+        return iter(self.groups)
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    def metric(self, name: str) -> GroupedMetric:
+        """
+        Return *name* over the runs of each group: its value in each run, as a table shows it.
+
+        That is the last value, or the one that `define_metric(summary=…)` chose. Name a statistic for another one:
+        `val/loss.min`.
+        """
+        return GroupedMetric(name, self)
+
+
+@attrs.frozen
+class GroupedMetric:
+    """
+    One metric over groups of runs.
+
+    A run without a number for it (not logged, NaN) does not count. `std` is that of a sample (n − 1), and needs two
+    runs; quartiles are interpolated, as numpy does by default.
+    """
+
+    name: str
+    groups: Groups
+    _values: list[list[float]] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        object.__setattr__(self, "_values", [list(_values(self.name, group.runs)) for group in self.groups])
+
+    def values(self) -> dict[Key, list[float]]:
+        """Return the values of each group, in the order of its runs."""
+        return {group.key: list(values) for group, values in zip(self.groups, self._values, strict=True)}
+
+    def count(self) -> dict[Key, int]:
+        """Return the number of runs with a value, for each group."""
+        return self._each(len)
+
+    def mean(self) -> dict[Key, float | None]:
+        """Return the mean of each group; None for a group without a value."""
+        return self._each(fmean)
+
+    def median(self) -> dict[Key, float | None]:
+        """Return the median of each group."""
+        return self._each(median)
+
+    def std(self) -> dict[Key, float | None]:
+        """Return the standard deviation of each group; None for fewer than two values."""
+        return self._each(_std)
+
+    def min(self) -> dict[Key, float | None]:
+        """Return the lowest value of each group."""
+        return self._each(min)
+
+    def max(self) -> dict[Key, float | None]:
+        """Return the highest value of each group."""
+        return self._each(max)
+
+    def quantile(self, share: float) -> dict[Key, float | None]:
+        """
+        Return a quantile of each group: 0.25 is the lower quartile.
+
+        Raises:
+            ValueError: *share* is not from 0 to 1.
+        """
+        if not 0 <= share <= 1:
+            raise ValueError(f"quantile: {share!r} is not a share. Allowed: 0 to 1.")
+        return self._each(lambda values: quantile_of(sorted(values), share))
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return a dict a group: the names that were grouped by, then `n`, `mean`, `std`, `median`, quartiles, ends."""
+        return [
+            {
+                **dict(zip(self.groups.names, group.key, strict=True)),
+                "runs": len(group.runs),
+                "n": len(values),
+                **{name: of(values) if values else None for name, of in _COLUMNS.items()},
+            }
+            for group, values in zip(self.groups, self._values, strict=True)
+        ]
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with a row a group. Raises ModuleNotFoundError without pandas."""
+        return to_pandas(self.to_rows())
+
+    def to_polars(self) -> Any:
+        """Return a polars DataFrame with a row a group. Raises ModuleNotFoundError without polars."""
+        return to_polars(self.to_rows())
+
+    def to_arrow(self) -> Any:
+        """Return a pyarrow Table with a row a group. Raises ModuleNotFoundError without pyarrow."""
+        return to_arrow(self.to_rows())
+
+    def to_dict(self) -> dict[str, list[Any]]:
+        """Return the rows as columns."""
+        return columns_of(self.to_rows())
+
+    def bands(self, *, center: Center = "mean", spread: Spread = "std", max_points: int = 500) -> list[Band]:
+        """
+        Return the curves of each group as one curve with a band, for plots; see `Band`.
+
+        Args:
+            center: `mean` or `median`.
+            spread: `std` around the center, `quartiles`, or `minmax`.
+            max_points: The most points of a band.
+
+        Raises:
+            ValueError: One of the words is not known.
+        """
+        return [
+            band
+            for group in self.groups
+            for band in bands(group.key, self.name, group.runs, center=center, spread=spread, max_points=max_points)
+        ]
+
+    def _each(self, of: Callable[[list[float]], Any]) -> dict[Key, Any]:
+        counted = of is len
+        return {
+            group.key: of(values) if values or counted else None
+            for group, values in zip(self.groups, self._values, strict=True)
+        }
+
+
+def _values(name: str, runs: Iterable[Run]) -> Iterator[float]:
+    path = tuple(name.split("."))
+    for run in runs:
+        metrics: Mapping[str, Any] = run.summary.metrics
+        value = metrics[name].shown if name in metrics else None
+        if name not in metrics:
+            value = facts_of(run)["metrics"](path)
+        if isinstance(value, (int, float)) and value == value:
+            yield float(value)
+
+
+def _std(values: Sequence[float]) -> float | None:
+    return stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else None
+
+
+_COLUMNS: Mapping[str, Callable[[list[float]], Any]] = {
+    "mean": fmean,
+    "std": _std,
+    "median": median,
+    "q25": lambda values: quantile_of(sorted(values), 0.25),
+    "q75": lambda values: quantile_of(sorted(values), 0.75),
+    "min": min,
+    "max": max,
+}
+
+
+def _hashable(value: Any) -> Any:
+    """Return a key that is equal for equal values: 1 and 1.0, but not True."""
+    if isinstance(value, (list, dict)):
+        return repr(spell_nonfinite(value))
+    return (isinstance(value, bool), value) if isinstance(value, (bool, int, float)) else value

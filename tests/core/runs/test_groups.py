@@ -1,0 +1,123 @@
+"""Runs in groups: the same numbers as plain Python gives, and curves of unequal steps on one axis."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from pathlib import Path
+
+import numpy
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from refunc.logging import ExperimentTracker
+from refunc.runs import ExpressionError, Runs, Store, open_store
+from refunc.runs.bands import _axis, _Curve, _read, quantile_of
+
+pytestmark = pytest.mark.once
+
+
+def training(store: Path, model: str | None, losses: dict[int, float], *, epochs: bool = False, seed: int = 0) -> None:
+    run = ExperimentTracker("digits", f"{model}-{seed}", store)
+    run.log_params({"seed": seed} if model is None else {"model": model, "seed": seed})
+    for place, loss in losses.items():
+        run.log_metrics({"val/loss": loss}, **({"epoch": place} if epochs else {"step": place}))
+    run.end_run()
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Store:
+    training(tmp_path, "cnn", {0: 1.0, 10: 0.5, 20: 0.2}, seed=0)
+    training(tmp_path, "cnn", {0: 2.0, 5: 1.5, 20: 0.4}, seed=1)
+    training(tmp_path, "mlp", {0: 3.0, 10: 2.0}, seed=0)
+    training(tmp_path, "mlp", {0: 3.0, 10: math.nan}, seed=1)
+    training(tmp_path, None, {}, seed=0)
+    return open_store(tmp_path)
+
+
+def test_a_metric_over_each_group(runs: Store) -> None:
+    loss = runs.group_by("params.model").metric("val/loss")
+    assert loss.values() == {("cnn",): [0.2, 0.4], ("mlp",): [2.0], (None,): []}
+    assert loss.mean() == {("cnn",): pytest.approx(0.3), ("mlp",): 2.0, (None,): None}
+    assert loss.std() == {("cnn",): pytest.approx(statistics.stdev([0.2, 0.4])), ("mlp",): None, (None,): None}
+    assert loss.count() == {("cnn",): 2, ("mlp",): 1, (None,): 0}
+    assert loss.quantile(0.5) == loss.median()
+    assert runs.group_by("params.model").metric("val/loss.max").max()[("cnn",)] == 2.0
+
+
+def test_a_table_has_a_row_a_group(runs: Store) -> None:
+    rows = runs.group_by("params.model", "experiment_name").metric("val/loss").to_rows()
+    assert [(row["params.model"], row["experiment_name"], row["runs"], row["n"]) for row in rows] == [
+        ("cnn", "digits", 2, 2),
+        ("mlp", "digits", 2, 1),
+        (None, "digits", 1, 0),
+    ]
+    assert rows[2]["mean"] is None
+    frame = runs.find("params.seed == 0").group_by("params.model").metric("val/loss").to_pandas()
+    assert list(frame["mean"].dropna()) == [0.2, 2.0]
+
+
+def test_curves_of_unequal_steps_are_read_between_their_ends_and_not_beyond(runs: Store) -> None:
+    cnn, mlp = runs.find("params.model != 'none'").group_by("params.model").metric("val/loss").bands(spread="minmax")
+    assert (cnn.key, list(cnn.x), list(cnn.n)) == (("cnn",), [0, 5, 10, 20], [2, 2, 2, 2])
+    assert list(cnn.low) == pytest.approx([1.0, 0.75, 0.5, 0.2])
+    assert list(cnn.high) == pytest.approx([2.0, 1.5, 1.5 - 1.1 / 3, 0.4])
+    assert (list(mlp.x), list(mlp.n), list(mlp.center)) == ([0, 10], [2, 1], [3.0, 2.0])
+    assert (mlp.low[1], mlp.high[1]) == (2.0, 2.0)
+
+
+def test_runs_of_different_axes_share_no_band(tmp_path: Path) -> None:
+    training(tmp_path, "cnn", {0: 1.0, 10: 0.5})
+    training(tmp_path, "cnn", {1: 1.0, 2: 0.5}, epochs=True, seed=1)
+    found = open_store(tmp_path).group_by("params.model").metric("val/loss").bands()
+    assert {(band.x_name, tuple(band.x)) for band in found} == {("step", (0, 10)), ("epoch", (1, 2))}
+
+
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        (lambda runs: runs.group_by(), "give the names to group by"),
+        (lambda runs: runs.group_by("params.model").metric("val/loss").quantile(25), "Allowed: 0 to 1"),
+        (lambda runs: runs.group_by("params.model").metric("val/loss").bands(center="mode"), "Allowed: mean, median"),
+        (lambda runs: runs.group_by("params.model").metric("val/loss").bands(spread="sem"), "std, quartiles, minmax"),
+    ],
+)
+def test_a_wrong_word_is_told(question: object, said: str, runs: Store) -> None:
+    with pytest.raises(ValueError, match=said):
+        question(runs)  # type: ignore[operator]
+    with pytest.raises(ExpressionError):
+        runs.group_by("param.model")
+
+
+def test_what_is_found_is_a_list(runs: Store) -> None:
+    found = runs.find()
+    assert isinstance(found, list)
+    assert isinstance(found, Runs)
+    assert len(found) == 5
+
+
+curves = st.dictionaries(st.integers(0, 50), st.floats(-1e6, 1e6), min_size=1, max_size=20)
+
+
+@given(st.lists(curves, min_size=1, max_size=5), st.integers(2, 60))
+def test_a_curve_keeps_its_points_and_stays_between_its_neighbours(found: list[dict[int, float]], most: int) -> None:
+    places = [sorted(curve) for curve in found]
+    axis = _axis(places, most)
+    assert len(axis) <= most or len(axis) == len({x for each in places for x in each})
+    assert {axis[0], axis[-1]} == {min(min(each) for each in places), max(max(each) for each in places)}
+    for curve, x in zip(found, places, strict=True):
+        values = _read(_Curve(x, [curve[place] for place in x]), axis)
+        for place, value in zip(axis, values, strict=True):
+            if place in curve:
+                assert value == curve[int(place)]
+            elif x[0] < place < x[-1]:
+                around = (curve[max(at for at in x if at < place)], curve[min(at for at in x if at > place)])
+                assert min(around) - 1e-6 <= value <= max(around) + 1e-6
+            else:
+                assert value != value
+
+
+@given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=30), st.floats(0, 1))
+def test_quantiles_are_numpys(values: list[float], share: float) -> None:
+    assert quantile_of(sorted(values), share) == pytest.approx(float(numpy.quantile(values, share)), rel=1e-9, abs=1e-6)
