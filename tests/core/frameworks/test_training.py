@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import logging
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,6 +67,106 @@ def test_a_training_that_raised_is_failed_when_the_next_begins(store: Path) -> N
     training.end()
     assert (first.status, second.status) == ("failed", "completed")
     assert first.run_id != second.run_id
+
+
+def test_a_training_that_is_over_leaves_its_run_open_until_the_next(store: Path) -> None:
+    first, second = Training("first"), Training("second")
+    tracker = first.begin()
+    first.rest()
+    tracker.log_metrics({"val/loss": 1.0}, step=1)
+    assert statuses(store) == {"first": "running"}
+    assert second.begin().run_id != tracker.run_id
+    assert statuses(store) == {"first": "completed", "second": "running"}
+    second.end()
+
+
+def test_the_run_of_a_training_is_not_around_another_one(store: Path) -> None:
+    first, second = Training("first"), Training("second")
+    assert first.begin().run_id != second.begin().run_id
+    second.end()
+    first.end()
+    assert statuses(store) == {"first": "completed", "second": "completed"}
+
+
+def test_a_trial_is_a_child_of_the_run_around(store: Path) -> None:
+    with experiment_context("search") as around:
+        for _ in range(2):
+            trial = Training("search", is_trial=True)
+            assert trial.begin().run_id != around.run_id
+            trial.end()
+    assert [run.birth["parent_id"] for run in open_store(store).runs()] == [None, around.run_id, around.run_id]
+
+
+def test_a_rank_that_no_launcher_knows_opens_nothing(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = Training("one of many")
+    training.join()
+    assert not training.is_open
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    training.join()
+    assert training.is_open
+    training.end()
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        ("training.rest()", "completed"),
+        ("training.end()", "completed"),
+        ("", "failed"),
+        ("raise ValueError", "failed"),
+        ("training.rest(); raise ValueError", "failed"),
+        ("raise KeyboardInterrupt", "interrupted"),
+    ],
+)
+def test_a_training_that_has_not_come_to_its_end_has_failed(store: Path, ending: str, status: str) -> None:
+    script = f"from refunc.frameworks import Training; training = Training('e'); training.begin()\n{ending}"
+    subprocess.run([sys.executable, "-c", script], capture_output=True)
+    (run,) = open_store(store).runs()
+    assert run.status == status
+    assert run.summary.end is not None
+    assert bool(run.summary.end.error) is (status != "completed")
+
+
+def test_the_state_of_a_checkpoint_goes_on_with_the_run_or_rewinds_the_one_around(store: Path) -> None:
+    training = Training("e")
+    for step in range(4):
+        training.tracker.log_metrics({"loss": 1.0}, step=step)
+    state = {**training.tracker.state_dict(), "step": 1}
+    training.end()
+    Training("e", resume=state).begin().end_run()
+    run = open_store(store)[state["run_id"]]
+    assert (run.attempt, list(run.metrics("loss").steps)) == (2, [0, 1])
+    with experiment_context("e", resume=state["run_id"]) as around:
+        around.log_metrics({"loss": 1.0}, step=5)
+        assert Training("e", resume={**state, "step": 0}).begin().run_id == around.run_id
+    assert list(open_store(store)[state["run_id"]].metrics("loss").steps) == [0, 5]
+
+
+def test_lines_of_the_framework_are_in_the_run_while_the_training_has_one(store: Path) -> None:
+    library = logging.getLogger("framework.loop")
+    logging.getLogger("framework").propagate = False
+    training = Training("e", lines_of=("framework",))
+    library.warning("before")
+    run_id = training.begin().run_id
+    library.warning("within")
+    training.rest()
+    library.warning("evaluating")
+    training.end()
+    library.warning("after")
+    messages = [entry.message for entry in open_store(store)[run_id].entries() if entry.logger_name == library.name]
+    assert messages == ["within", "evaluating"]
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_metrics_that_the_framework_shows_are_not_shown_again(
+    store: Path, capsys: pytest.CaptureFixture[str], shows: bool
+) -> None:
+    training = Training("e", shows_metrics=shows)
+    for step in range(2):
+        training.tracker.log_metrics({"loss": 0.5}, step=step)
+    training.end()
+    assert capsys.readouterr().err.count(" METRIC ") == (2 if shows else 0)
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda training: pickle.loads(pickle.dumps(training))])
