@@ -2,59 +2,34 @@
 The documentation is true where it can be run: each page's Python blocks run in order, in a fresh process and folder.
 
 A comment before a block exempts it: `<!-- needs: polars -->` (test_run_format.py runs it) or `<!-- not run: why -->`.
-What a page says to save as a file is no such block: test_pages_by_hand.py runs it.
+What a page says to save as a file is no such block: test_pages_by_hand.py runs it. tests/frameworks runs the pages in
+docs/how-to/frameworks.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from tests.pages import DOCS, OF_FRAMEWORKS, ROOT, page_name, run_page, script_of
 
 import refunc.logging
 
 pytestmark = pytest.mark.once
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
-BLOCK = re.compile(
-    r"(?:<!-- (?P<mark>[\w ]+)[^\n]*-->\n|^Save this as `(?P<file>[^`\n]+)`:\n\n)?^```python\n(?P<code>.*?)^```",
-    re.MULTILINE | re.DOTALL,
+
+
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if script_of(page) and page not in OF_FRAMEWORKS], ids=page_name
 )
-
-
-def page_name(page: Path) -> str:
-    return page.relative_to(ROOT).as_posix()
-
-
-def script_of(page: Path) -> str:
-    """Return the blocks of *page* that are run, as one script whose line numbers are the page's."""
-    text = page.read_text("utf-8")
-    script = ""
-    for block in BLOCK.finditer(text):
-        if block["mark"] not in ("needs", "not run") and not block["file"]:
-            lines_before = text.count("\n", 0, block.start("code"))
-            script += "\n" * (lines_before - script.count("\n")) + block["code"]
-    return script
-
-
-@pytest.mark.parametrize("page", [page for page in PAGES if script_of(page)], ids=page_name)
 def test_examples_of_a_page_run(page: Path, own_folder: Path) -> None:
-    script = own_folder / f"{page.stem.replace('-', '_')}.py"
-    script.write_text(script_of(page), "utf-8")
+    said = run_page(page, own_folder)
 
-    done = subprocess.run([sys.executable, script.name], cwd=own_folder, capture_output=True, text=True, timeout=60)
-
-    assert done.returncode == 0, f"{page_name(page)}:\n{done.stderr}"
     # An uncaught exception of a thread or a child, or a warning; what was logged is indented or has a time before it.
-    assert not re.search(r"^(Traceback|--- Logging error|\S+:\d+: \w*Warning: )", done.stderr, re.MULTILINE), (
-        done.stderr
-    )
+    assert not re.search(r"^(Traceback|--- Logging error|\S+:\d+: \w*Warning: )", said, re.MULTILINE), said
 
 
 def names_used(page: Path) -> set[str]:

@@ -66,6 +66,25 @@ def test_names_are_captured_where_the_handler_is_on_no_logger(root: logging.Logg
     assert not logging.getLogger("open").handlers
 
 
+def test_every_logger_is_below_root(root: logging.Logger) -> None:
+    handler = RunHandler.capture("root")
+
+    assert lines_of(*NAMES, "root") == [*NAMES, "root"]
+    handler.close()
+    assert lines_of(*NAMES, "root") == []
+
+
+@pytest.mark.parametrize("level", ["WARNING", "ERROR"])
+def test_a_line_that_several_handlers_take_is_in_the_run_once(root: logging.Logger, level: str) -> None:
+    handlers = [RunHandler(level), RunHandler.capture("open", "closed"), RunHandler.capture("closed"), RunHandler()]
+    root.addHandler(handlers[0])
+    root.addHandler(handlers[-1])
+
+    assert lines_of(*NAMES) == ["open", "open.part", "closed", "closed.part.of", "later", "closedown"]
+    for handler in reversed(handlers):
+        handler.close()
+
+
 def test_a_logger_that_stops_and_goes_on_propagating_is_heard_once(root: logging.Logger) -> None:
     root.addHandler(RunHandler(capture=True))
     logger, library = MLLogger("mine"), logging.getLogger("moody.part")

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, Final
 
-from refunc.logging import ExperimentTracker, active_run
+from refunc.logging import ExperimentTracker, RunHandler, active_run
 from refunc.logging.active.opening import Resume
+from refunc.logging.active.outcome import status_of_exception
+from refunc.logging.active.run import living_run
+from refunc.processes.launchers import rank
+
+_UNFINISHED: Final = "The training has not come to its end: an exception ended it, which the script has caught.\n"
+
+#: The trainings that have a run of their own open, by its id. Such a run is around no other training.
+_with_own_run: dict[str, Training] = {}
 
 
 class Training:
@@ -26,6 +35,9 @@ class Training:
         *,
         tracker: ExperimentTracker | None = None,
         resume: Resume = None,
+        is_trial: bool = False,
+        shows_metrics: bool = True,
+        lines_of: tuple[str, ...] = (),
     ) -> None:
         """
         Prepare; nothing is opened before `begin()` or `tracker`.
@@ -33,32 +45,74 @@ class Training:
         Args:
             experiment_name: The experiment of a run of its own; see ExperimentTracker for the three names and `resume`.
             tracker: The run to log to, whatever is open; the training never ends it.
+            is_trial: Whether it always has a run of its own, a child of the run around.
+            shows_metrics: False where the framework shows its metrics itself.
+            lines_of: The names of loggers whose lines go into the run while the training has one.
         """
         self._options: dict[str, Any] = {"experiment_name": experiment_name, "run_name": run_name, "log_dir": log_dir}
         self._resume = resume
         self._given = tracker
+        self._is_trial = is_trial
+        self._shows_metrics = shows_metrics
+        self._lines_of = lines_of
+        self._lines: RunHandler | None = None
         self._tracker: ExperimentTracker | None = None
         self._is_own = False
+        self._is_over = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out the handler: the process that has the copy has its own loggers."""
+        return {**vars(self), "_lines": None}
 
     def begin(self) -> ExperimentTracker:
         """
         Return the tracker of a training that begins now.
 
         A run of its own that is still open belongs to a training that raised, since no framework tells its callbacks so
-        in every case: it ends as `failed`.
+        in every case: it ends as `failed`. Runs of trainings that are over, and that stayed open, end too.
+
+        Raises:
+            ValueError: `resume` cannot be continued.
         """
-        self.end("failed")
-        if self._given is not None:
-            self._tracker = self._given
-            return self._given
-        found = active_run()
-        self._is_own = found is None
-        if found is None:
-            found = ExperimentTracker(**self._options, resume=self._resume)
-            found.start_run()
-            self._resume = None
-        self._tracker = found
-        return found
+        self.end("completed" if self._is_over else "failed")
+        for other in [training for training in _with_own_run.values() if training._is_over]:
+            other.end()
+        self._is_own = self._is_over = False
+        self._tracker = self._given or self._around() or self._open()
+        self._resume = None
+        if self._lines_of:
+            self._lines = RunHandler.capture(*self._lines_of)
+        return self._tracker
+
+    def _around(self) -> ExperimentTracker | None:
+        """Return the run around, if the training is a part of it."""
+        around = None if self._is_trial else _run_around()
+        resume = self._resume
+        if around is not None and isinstance(resume, Mapping) and resume.get("run_id") == around.run_id:
+            around.load_state_dict(resume)
+        if around is not None:
+            around.shows_metrics = self._shows_metrics
+        return around
+
+    def _open(self) -> ExperimentTracker:
+        """Open a run of its own; until the training is over, the end of the process is not the end of it."""
+        tracker = ExperimentTracker(**self._options, resume=self._resume, parent=_run_around())
+        tracker.shows_metrics = self._shows_metrics
+        run = living_run(tracker.start_run())
+        if run is not None:
+            run.unfinished = _UNFINISHED
+            _with_own_run[run.run_id] = self
+        self._is_own = True
+        return tracker
+
+    def join(self) -> None:
+        """
+        Take part in the run as a rank that logs no data, so that its lines and its failure are in it.
+
+        Does nothing unless a launcher tells this process its rank: it would have a run of its own.
+        """
+        if rank():
+            self.begin()
 
     @property
     def tracker(self) -> ExperimentTracker:
@@ -67,7 +121,44 @@ class Training:
             return self.begin()
         return self._tracker
 
-    def end(self, status: str = "completed", error: BaseException | None = None) -> None:
-        """End the run, if it is the training's own. Its tracker stays, for records that come late."""
+    @property
+    def is_open(self) -> bool:
+        """Whether the training has a run that takes records."""
+        return self._tracker is not None and self._tracker.status == "running"
+
+    def rest(self) -> None:
+        """
+        Note that the training is over, and has come to its end.
+
+        A run of its own stays open for what comes afterwards, such as an evaluation. It ends when another training
+        begins, or with the process.
+        """
+        self._is_over = True
+        if self._is_own and self._tracker is not None and (run := living_run(self._tracker.run_id or "")) is not None:
+            run.unfinished = None
+        elif not self._is_own:
+            self._release()
+
+    def end(self, status: str | None = None, error: BaseException | None = None) -> None:
+        """
+        End the run, if it is the training's own. Its tracker stays, for records that come late.
+
+        Args:
+            status: By default that of *error*; `completed` without one.
+        """
+        self._release()
         if self._tracker is not None and self._is_own:
-            self._tracker.end_run(status, error=error)
+            _with_own_run.pop(self._tracker.run_id or "", None)
+            self._tracker.end_run(status or status_of_exception(error), error=error)
+
+    def _release(self) -> None:
+        if self._lines is not None:
+            self._lines.close()
+            self._lines = None
+
+
+def _run_around() -> ExperimentTracker | None:
+    """Return the open run that the caller is in, unless a training has opened it."""
+    found = active_run()
+    owner = _with_own_run.get(found.run_id or "") if found is not None else None
+    return found if owner is None or not owner.is_open else None

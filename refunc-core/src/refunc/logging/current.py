@@ -24,7 +24,7 @@ from types import TracebackType
 from typing import Any
 
 from refunc.delivery.begun import wait_at_exit
-from refunc.journal.kinds import COMPLETED, LOG
+from refunc.journal.kinds import COMPLETED, FAILED, LOG
 from refunc.journal.line import LINE_ITEM, LOGGER
 from refunc.logging import named
 from refunc.logging.active import exits
@@ -388,7 +388,8 @@ def _end_open_runs() -> None:
     _is_exiting = True
     for run in reversed(tuple(_open_runs.values())):
         _late_run = _late_run or run
-        at_exit(partial(finish, run, status, error=error))
+        ended = (FAILED, run.unfinished) if status == COMPLETED and run.unfinished else (status, error)
+        at_exit(partial(finish, run, ended[0], error=ended[1]))
     wait_at_exit(report.warning)
 
 

@@ -113,6 +113,8 @@ class ActiveRun:
         #: runs.
         self.is_of_main = False
         self.blocks: frozenset[str] = frozenset()
+        #: Why it has failed if the process ends well before the run is ended; None if it is completed then.
+        self.unfinished: str | None = None
         #: Its number among the ended runs of this process, in the order of their ends.
         self.ended_as = 0
         self.results = ResultNames()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING
 from weakref import ref
 
@@ -123,3 +124,18 @@ class Echo:
         """Look at the next record of each set."""
         for metric_set in tuple(self._known.values()):
             metric_set.due = 0.0
+
+
+class Mute(Echo):
+    """The sets of names of a logger that shows none."""
+
+    def metric_set(self, names: tuple[str, ...]) -> Shown:
+        """Return the set of these *names*, which is never due."""
+        found = super().metric_set(names)
+        found.due = inf
+        return found
+
+    def is_shown(self, metric_set: Shown, moment: float) -> bool:
+        """Return False: a bar that was opened has made the set due."""
+        metric_set.due = inf
+        return False

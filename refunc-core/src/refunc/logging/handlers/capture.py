@@ -51,7 +51,8 @@ class Capture:
         Begin.
 
         Args:
-            wanted: Names of loggers, which include those below them; True means every logger.
+            wanted: Names of loggers, which include those below them, and all below "root"; True means every logger that
+                does not propagate.
 
         Raises:
             ValueError: Neither of these.
@@ -83,7 +84,7 @@ class Capture:
         start = self._name_above(name)
         if start is None or any(leads_to(other, self._handler) for other in handlers_on_the_way(name)):
             return
-        logger = logging.Logger.manager.loggerDict.get(name)
+        logger = logging.root if name == logging.root.name else logging.Logger.manager.loggerDict.get(name)
         while isinstance(logger, logging.Logger) and logger.propagate and logger.parent is not None:
             logger = logger.parent
         if logger is logging.root:
@@ -95,8 +96,11 @@ class Capture:
 
     def _name_above(self, name: str) -> str | None:
         """Return the wanted name that includes the logger *name*; None if there is none."""
+        first = name.partition(".")[0]
         if self._names is None:
-            return None if name.partition(".")[0] in ("refunc", "root") else name
+            return None if first in ("refunc", "root") else name
+        if logging.root.name in self._names:
+            return first if first != "refunc" else None
         return next((wanted for wanted in self._names if name == wanted or name.startswith(f"{wanted}.")), None)
 
 

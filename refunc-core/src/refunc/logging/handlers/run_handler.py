@@ -9,7 +9,7 @@ from time import time
 from refunc.journal import kinds
 from refunc.logging import current
 from refunc.logging.arguments import known
-from refunc.logging.formatters.fields import fields_of, is_own
+from refunc.logging.formatters.fields import Fields, carry, fields_of, is_own
 from refunc.logging.formatters.tracebacks import exc_info_of, trace_text
 from refunc.logging.handlers.capture import Capture, Captured, leads_to
 from refunc.logging.handlers.unseen import handlers_on_the_way, show_unseen, shows
@@ -37,7 +37,8 @@ class RunHandler(logging.Handler):
         Args:
             level: The lowest level that goes to the run.
             capture: Names of loggers whose lines are taken although they do not propagate to this handler, including
-                loggers below them and those of libraries that are imported later; True for every such logger.
+                loggers below them and those of libraries that are imported later; True for every such logger; "root"
+                for every logger.
 
         Raises:
             ValueError: An unknown level, or a name that is not text.
@@ -52,7 +53,8 @@ class RunHandler(logging.Handler):
         Return a handler that brings the lines of these loggers, and of those below them, into the run.
 
         It is on no other logger, and works until `close()`. For libraries that do not propagate, or to take their lines
-        alone: `RunHandler.capture("transformers", "optuna")`.
+        alone: `RunHandler.capture("transformers", "optuna")`. All loggers are below "root". A line that another
+        RunHandler has taken is in the run once.
 
         Raises:
             ValueError: Without a name, or an unknown level.
@@ -84,7 +86,9 @@ class RunHandler(logging.Handler):
         if record.levelno < self._least or is_own(record) or record.name.split(".", 1)[0] == "refunc":
             return
         try:
-            line = _line(record)
+            fields = fields_of(record)
+            line = _line(record, fields)
+            carry(record, fields)  # the next handler of this kind sees that it is on its way
         except Exception:  # arguments that do not fit, a hostile object: as stdlib handlers do
             self.handleError(record)
             return
@@ -110,8 +114,7 @@ class RunHandler(logging.Handler):
         return False
 
 
-def _line(record: logging.LogRecord) -> dict[str, object]:
-    fields = fields_of(record)
+def _line(record: logging.LogRecord, fields: Fields) -> dict[str, object]:
     plain, other = split_metrics(fields.metrics)
     # Not `exc_text`, if there is more: an earlier handler's formatter has given it its own form.
     error = exc_info_of(record.exc_info)

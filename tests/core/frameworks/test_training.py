@@ -1,0 +1,189 @@
+"""The run of a training: the one around it, or one of its own, with its end."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from refunc.frameworks import Training
+from refunc.logging import ExperimentTracker, MLLogger, active_run, experiment_context
+from refunc.runs import open_store
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REFUNC_DIR", str(tmp_path / "experiments"))
+    return tmp_path / "experiments"
+
+
+def statuses(store: Path) -> dict[str, str]:
+    return {run.experiment_name: run.status for run in open_store(store).runs()}
+
+
+def test_it_opens_a_run_and_ends_it(store: Path) -> None:
+    training = Training("boosting")
+    training.begin().log_metrics({"loss": 0.5}, step=1)
+    assert statuses(store) == {"boosting": "running"}
+    training.end()
+    assert statuses(store) == {"boosting": "completed"}
+
+
+def test_it_is_a_part_of_the_run_around_it_and_does_not_end_it(store: Path) -> None:
+    training = Training("boosting")
+    with experiment_context("outer") as run:
+        assert training.begin().run_id == run.run_id
+        training.end("failed")
+        assert run.status == "running"
+    assert statuses(store) == {"outer": "completed"}
+
+
+def test_a_run_that_a_logger_started_is_around_it_too(store: Path) -> None:
+    logger = MLLogger("train")
+    logger.start_experiment("outer")
+    assert Training("boosting").begin().run_id == logger.get_experiment_context().run_id
+    logger.end_experiment()
+
+
+def test_a_given_tracker_comes_before_all_and_stays_open(store: Path) -> None:
+    tracker = ExperimentTracker("mine")
+    training = Training("boosting", tracker=tracker)
+    with experiment_context("outer"):
+        training.begin().log_metrics({"loss": 1.0})
+    training.end()
+    assert tracker.status == "running"
+    tracker.end_run()
+
+
+def test_a_training_that_raised_is_failed_when_the_next_begins(store: Path) -> None:
+    training = Training("boosting")
+    first = training.begin()
+    second = training.begin()
+    training.end()
+    assert (first.status, second.status) == ("failed", "completed")
+    assert first.run_id != second.run_id
+
+
+def test_a_training_that_is_over_leaves_its_run_open_until_the_next(store: Path) -> None:
+    first, second = Training("first"), Training("second")
+    tracker = first.begin()
+    first.rest()
+    tracker.log_metrics({"val/loss": 1.0}, step=1)
+    assert statuses(store) == {"first": "running"}
+    assert second.begin().run_id != tracker.run_id
+    assert statuses(store) == {"first": "completed", "second": "running"}
+    second.end()
+
+
+def test_the_run_of_a_training_is_not_around_another_one(store: Path) -> None:
+    first, second = Training("first"), Training("second")
+    assert first.begin().run_id != second.begin().run_id
+    second.end()
+    first.end()
+    assert statuses(store) == {"first": "completed", "second": "completed"}
+
+
+def test_a_trial_is_a_child_of_the_run_around(store: Path) -> None:
+    with experiment_context("search") as around:
+        for _ in range(2):
+            trial = Training("search", is_trial=True)
+            assert trial.begin().run_id != around.run_id
+            trial.end()
+    assert [run.birth["parent_id"] for run in open_store(store).runs()] == [None, around.run_id, around.run_id]
+
+
+def test_a_rank_that_no_launcher_knows_opens_nothing(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    training = Training("one of many")
+    training.join()
+    assert not training.is_open
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    training.join()
+    assert training.is_open
+    training.end()
+
+
+@pytest.mark.parametrize(
+    ("ending", "status"),
+    [
+        ("training.rest()", "completed"),
+        ("training.end()", "completed"),
+        ("", "failed"),
+        ("raise ValueError", "failed"),
+        ("training.rest(); raise ValueError", "failed"),
+        ("raise KeyboardInterrupt", "interrupted"),
+    ],
+)
+def test_a_training_that_has_not_come_to_its_end_has_failed(store: Path, ending: str, status: str) -> None:
+    script = f"from refunc.frameworks import Training; training = Training('e'); training.begin()\n{ending}"
+    subprocess.run([sys.executable, "-c", script], capture_output=True)
+    (run,) = open_store(store).runs()
+    assert run.status == status
+    assert run.summary.end is not None
+    assert bool(run.summary.end.error) is (status != "completed")
+
+
+def test_the_state_of_a_checkpoint_goes_on_with_the_run_or_rewinds_the_one_around(store: Path) -> None:
+    training = Training("e")
+    for step in range(4):
+        training.tracker.log_metrics({"loss": 1.0}, step=step)
+    state = {**training.tracker.state_dict(), "step": 1}
+    training.end()
+    Training("e", resume=state).begin().end_run()
+    run = open_store(store)[state["run_id"]]
+    assert (run.attempt, list(run.metrics("loss").steps)) == (2, [0, 1])
+    with experiment_context("e", resume=state["run_id"]) as around:
+        around.log_metrics({"loss": 1.0}, step=5)
+        assert Training("e", resume={**state, "step": 0}).begin().run_id == around.run_id
+    assert list(open_store(store)[state["run_id"]].metrics("loss").steps) == [0, 5]
+
+
+def test_lines_of_the_framework_are_in_the_run_while_the_training_has_one(store: Path) -> None:
+    library = logging.getLogger("framework.loop")
+    logging.getLogger("framework").propagate = False
+    training = Training("e", lines_of=("framework",))
+    library.warning("before")
+    run_id = training.begin().run_id
+    library.warning("within")
+    training.rest()
+    library.warning("evaluating")
+    training.end()
+    library.warning("after")
+    messages = [entry.message for entry in open_store(store)[run_id].entries() if entry.logger_name == library.name]
+    assert messages == ["within", "evaluating"]
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_metrics_that_the_framework_shows_are_not_shown_again(
+    store: Path, capsys: pytest.CaptureFixture[str], shows: bool
+) -> None:
+    training = Training("e", shows_metrics=shows)
+    for step in range(2):
+        training.tracker.log_metrics({"loss": 0.5}, step=step)
+    training.end()
+    assert capsys.readouterr().err.count(" METRIC ") == (2 if shows else 0)
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda training: pickle.loads(pickle.dumps(training))])
+def test_a_copy_logs_to_the_same_run(store: Path, copied: object) -> None:
+    training = Training("boosting")
+    tracker = training.begin()
+    assert copied(training).tracker.run_id == tracker.run_id  # type: ignore[operator]
+    training.end()
+
+
+def test_active_run_opens_nothing(store: Path) -> None:
+    assert active_run() is None
+    assert not store.exists()
+    with experiment_context("outer") as run:
+        inner = active_run()
+        assert inner is not None
+        assert inner.run_id == run.run_id
+        inner.log_metrics({"loss": 1.0}, step=3)
+    assert active_run() is None
+    assert list(open_store(store)[run.run_id].metrics("loss").steps) == [3]

@@ -1,0 +1,49 @@
+"""
+What the tests with real frameworks share: the marker `frameworks`, and no import of a framework unless it is wanted.
+
+A file imports its framework at the top. With `-m`, the folder is left out unless the marker is named there. A file
+whose framework is not installed is skipped; under `REFUNC_REQUIRE_ALL`, as in CI, it is an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.conftest import REQUIRE_ALL
+from tests.installed import missing_in
+
+HERE = Path(__file__).parent
+
+
+def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+    """Leave this folder out where its marker is not wanted: to import a framework takes seconds."""
+    chosen = config.option.markexpr
+    return True if chosen and not re.search(r"(?<!not )\bframeworks\b", chosen) else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark all that lies here, before `-m` chooses. Frameworks warn; only refunc's warnings are errors."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.frameworks)
+            item.add_marker(pytest.mark.filterwarnings("error:::refunc"))
+            item.add_marker(pytest.mark.filterwarnings("default"))
+
+
+class WithoutFramework(pytest.Module):
+    """A file that cannot be imported here."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        pytest.skip(
+            "this machine lacks a part; install it with: pip install --group frameworks", allow_module_level=True
+        )
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    if REQUIRE_ALL or not missing_in(module_path.read_text("utf-8")):
+        return None
+    return WithoutFramework.from_parent(parent, path=module_path)
