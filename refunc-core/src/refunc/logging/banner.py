@@ -19,6 +19,12 @@ _MOST_BEST = 4
 _VALIDATION, _TRAINING = 0, 1
 _ASIDE = frozenset("val valid validation test eval dev".split())
 
+#: On a file system where the processes of a run cannot be seen by their locks.
+NO_LOCKS = (
+    "%s has no file locks, as on NFS without lockd. Runs are written as usual. If this process is killed, this machine "
+    "sees that at once, and others after an hour without a record; `refunc doctor` shows more."
+)
+
 
 def start_line(run: ActiveRun) -> str:
     """Return `run resnet_v1 started: experiments/2026…`."""

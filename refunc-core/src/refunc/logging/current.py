@@ -40,9 +40,10 @@ from refunc.logging.active.parent_run import (
 from refunc.logging.active.parents import candidates, is_in_main_thread, run_around
 from refunc.logging.active.run import ActiveRun, living_runs
 from refunc.logging.active.waiting import Waiting
-from refunc.logging.banner import best_line, end_line, is_quiet, start_line, unwritten_line
+from refunc.logging.banner import NO_LOCKS, best_line, end_line, is_quiet, start_line, unwritten_line
 from refunc.logging.delivering import deliver_to_all, is_in_hook
 from refunc.logging.notices import news, report, warn_once
+from refunc.outlets.file import is_without_locks
 from refunc.outlets.pump import at_exit, rest
 from refunc.processes.forks import in_child
 from refunc.processes.parent import at_child_end, has_parent, watch_child_error
@@ -231,6 +232,8 @@ def register(run: ActiveRun, tell: Callable[[str], None], *, is_block: bool = Fa
     _tell_children()
     if run.is_written and run.is_main and not is_quiet():
         run.tell = tell
+    if run.is_own and is_without_locks(run.folder):
+        warn_once("locks", NO_LOCKS, run.folder.parent)
     run.tell(start_line(run))
     for line in news():
         run.tell(line)

@@ -21,6 +21,9 @@ _datasync = getattr(os, "fdatasync", os.fsync)
 #: Errors that are not about the file: the process, or the machine, has reached its limit of open files.
 NO_DESCRIPTOR = frozenset({errno.EMFILE, errno.ENFILE})
 
+#: The devices of file systems that have refused this process a lock.
+_without_locks: set[int] = set()
+
 _CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _NOFOLLOW = getattr(os, "O_NOFOLLOW", 0)
 _NONBLOCK = getattr(os, "O_NONBLOCK", 0)  # opening a pipe instead of a file would wait for ever
@@ -206,8 +209,16 @@ def lock(fd: int) -> bool:
         except BlockingIOError:
             return False
         except OSError:
-            return True
+            _without_locks.add(os.fstat(fd).st_dev)
     return True
+
+
+def is_without_locks(path: str | os.PathLike[str]) -> bool:
+    """Whether the file system of *path* has refused this process a lock, as NFS without lockd does."""
+    try:
+        return bool(_without_locks) and os.stat(path).st_dev in _without_locks
+    except OSError:
+        return False
 
 
 def is_written(fd: int) -> bool | None:

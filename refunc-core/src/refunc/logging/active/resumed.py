@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from refunc.journal.alive import life_of
 from refunc.journal.folder import RUN_JSON, SharedRunFolder
-from refunc.journal.kinds import COMPLETED
+from refunc.journal.kinds import COMPLETED, RUNNING
 from refunc.journal.pieces import segments
 from refunc.journal.ranks import rank_files
 from refunc.journal.reader import read_writer_backwards
@@ -116,7 +116,8 @@ def rejoin(run: Run, birth: dict[str, Any]) -> Joined:
         files = rank_files(folder)  # another rank may have begun the attempt since, and even have completed it
         attempt = _attempt_of(files, place)
         is_next = place is not None and bool(files) and is_restart(place, files[-1].facts())
-        if attempt is None and life.lives and life.is_sure and not is_next:
+        is_open = attempt is None and life.lives and life.is_sure and not is_next
+        if is_open and run.status == RUNNING:  # without locks, an ended run's process may live on
             raise ValueError(
                 f"resume: run {run.run_id} is still open, by {_opener(run)}. Two attempts at once would be mixed: end "
                 "that process first, or start a run of its own."
