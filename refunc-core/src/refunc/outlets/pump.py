@@ -154,7 +154,7 @@ class _Pump:
                 outlet.rest()
         stop.release()
         for thread in threads.values():
-            if thread is not threading.current_thread():
+            if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(REST_JOIN)
 
     def close(self) -> None:
