@@ -1,8 +1,9 @@
 """
-The command line `refunc`, and the packages that only it needs: reports, upkeep of a store, imports.
+The command line `refunc`, and the packages that only it needs: plots, reports, upkeep of a store, imports.
 
     cli        the commands
     importing  importing runs of other trackers
+    plotting   curves, bands and scatters: in the terminal, and as pictures
     report     reports of runs as one page
     upkeep     checks and cleanup of a store
 """

@@ -147,7 +147,15 @@ def test_a_curve_is_drawn_and_fits(in_terminal: Any) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [[0.0], [1.0, 1.0], [math.nan], [1e308, -1e308], [-5.0, math.inf, math.nan, 5.0], [1e-300, 2e-300], [0.0, -1.0]],
+    [
+        [0.0, 0.0],
+        [1.0, 1.0],
+        [math.nan, math.nan],
+        [1e308, -1e308],
+        [-5.0, math.inf, math.nan, 5.0],
+        [1e-300, 2e-300],
+        [0.0, -1.0],
+    ],
 )
 @pytest.mark.parametrize("options", [[], ["--log"]])
 def test_any_values_can_be_drawn(values: list[float], options: list[str], invoke: Any) -> None:
@@ -169,7 +177,8 @@ def test_several_runs_and_metrics_are_several_curves_and_charts(invoke: Any) -> 
     make("one", 0.1, 0.5, 0.4)
     make("two", 0.1, 0.6, 0.3)
     with ExperimentTracker("images", "other") as tracker:
-        tracker.log_metrics({"accuracy": 0.5}, epoch=1)
+        for epoch in (1, 2):
+            tracker.log_metrics({"accuracy": 0.5}, epoch=epoch)
 
     shown = invoke("plot", "one", "two", "other", "-m", "loss", "-m", "accuracy").stdout
 

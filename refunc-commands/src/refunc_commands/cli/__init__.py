@@ -3,7 +3,6 @@ The command line `refunc`: the entry point.
 
 No module that a training script imports imports this package.
 
-    chart       curves drawn with braille characters
     compare     `refunc compare`
     docstrings  the help of commands under `python -OO`
     doctor      `refunc doctor`

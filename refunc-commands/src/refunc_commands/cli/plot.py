@@ -1,54 +1,89 @@
-"""`refunc plot`: curves of metrics in the terminal."""
+"""`refunc plot`: curves of metrics in the terminal, or as a picture."""
 
 from __future__ import annotations
 
 import math
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import attrs
 import click
 from rich.text import Text
 
-from refunc.runs.errors import UnknownMetricError
+from refunc.runs.groups import Runs
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
-from refunc.runs.series import FEWEST, Series
-from refunc_commands.cli.chart import COLORS, Curve, chart
-from refunc_commands.cli.failure import Number
+from refunc.runs.series import FEWEST
+from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import (
     json_option,
     metrics_option,
+    output_option,
     rank_option,
     refuse_missing,
     run_argument,
     store_option,
     the_run,
 )
-from refunc_commands.cli.screen import number, of_rank, print_json, print_lines, shown, window_width
+from refunc_commands.cli.screen import number, of_rank, print_json, print_lines, shown, table, window_width
+from refunc_commands.plotting.charts import Chart, Line, banded, charts, curves, scattered
+from refunc_commands.plotting.patterns import metrics_named
+from refunc_commands.plotting.terminal import COLORS, Curve, chart
 
 #: Columns and lines of a chart if stdout is not a terminal.
 _COLUMNS, _LINES = 100, 20
 #: Points of a curve for each column that it is drawn in: more than a column has dots.
 _DENSITY = 16
-#: The most ranks of a run that have a curve each.
-_MOST_RANKS = 64
+#: The most points of a band, and of a curve in a picture.
+_MOST_POINTS = 2_000
 
 _EXAMPLES = """\b
 Examples:
   refunc plot resnet_v1 -m loss
   refunc plot resnet_v1 resnet_v2 -m val/loss --log
+  refunc plot resnet_v1 -m "*/loss" --together -o loss.png
+  refunc plot a b c d -m val/loss --group params.model
+  refunc plot a b c d -m val/acc --against params.lr --log-x
   refunc plot resnet_v1 -m loss --rank all
   refunc plot k3f9 -m loss --json | jq '.[0].values[-1]'"""
 
 
-@click.command(short_help="Draw curves in the terminal.", epilog=_EXAMPLES)
+@attrs.frozen
+class _Question:
+    """What to draw of the runs, and how."""
+
+    rank: Ranks
+    groups: tuple[str, ...]
+    against: str | None
+    center: str
+    spread: str
+    most: int | None
+
+    def lines(self, runs: Sequence[Run], metric: str) -> list[Line]:
+        """Return the lines of one metric. Raises UnknownMetricError, ExpressionError, ValueError."""
+        if self.against is not None:
+            return [scattered(runs, metric, self.against)]
+        if self.groups:
+            choices = {"center": self.center, "spread": self.spread, "max_points": self.most or _MOST_POINTS}
+            return banded(Runs(runs).group_by(*self.groups), metric, **choices)
+        return curves(runs, metric, self.rank)
+
+
+@click.command(short_help="Draw curves in the terminal, or as a picture.", epilog=_EXAMPLES)
 @run_argument(nargs=-1, required=True)
-@metrics_option("A metric to draw; repeatable.", required=True)
+@metrics_option("A metric to draw, or a pattern such as `*/loss`; repeatable.", required=True)
+@click.option("--together", is_flag=True, help="Draw all metrics in one chart.")
+@click.option("--group", "groups", multiple=True, metavar="NAME", help="One band for all runs with the same value.")
+@click.option("--center", type=click.Choice(("mean", "median")), default="mean", help="The curve of a group.")
+@click.option("--spread", type=click.Choice(("std", "quartiles", "minmax")), default="std", help="The band of a group.")
+@click.option("--against", metavar="NAME", help="One point for each run, over a value such as `params.lr`.")
 @rank_option("The curve of this rank; all, one curve a rank; or mean, min or max of all ranks.")
 @click.option("--log", is_flag=True, help="A logarithmic y axis.")
+@click.option("--log-x", is_flag=True, help="A logarithmic x axis.")
 @click.option("--height", type=Number(5, 200), metavar="LINES", help="The height of each chart.")
+@output_option("A picture to write instead: its name ends in .png, .svg or .pdf. Needs matplotlib.")
 @click.option("--max-points", type=Number(FEWEST), metavar="N", help="With --json: at most N points of each curve.")
 @json_option("Print all points as JSON instead.")
 @store_option
@@ -57,9 +92,16 @@ def plot(
     ctx: click.Context,
     runs: tuple[str, ...],
     metrics: tuple[str, ...],
+    together: bool,
+    groups: tuple[str, ...],
+    center: str,
+    spread: str,
+    against: str | None,
     rank: Ranks,
     log: bool,
+    log_x: bool,
     height: int | None,
+    output: str | None,
     max_points: int | None,
     as_json: bool,
     store: str | None,
@@ -67,103 +109,156 @@ def plot(
     """
     Draw curves of metrics in the terminal: one chart per metric, one colour per run.
 
-    RUN is an id, a name or a folder. The x axis is the step, or the metric that `define_metric` selects; runs with
-    different axes get separate charts. If a curve has more points than fit a chart, its extremes are drawn. NaN and
-    infinities are counted below the chart.
+    RUN is an id, a name or a folder. The x axis is the step, the epoch for a metric that was logged by epoch alone, or
+    the metric that `define_metric` selects; runs with different axes get separate charts. If a curve has more points
+    than fit a chart, its extremes are drawn. NaN and infinities are counted below the chart. Metrics with one value in
+    each run are a table.
+
+    With --group, runs with the same value, such as the seeds of a model, are one curve with a band. Curves with other
+    steps are read on the straight line between their points.
+
     Of a run of several ranks, the curve is that of rank 0, or of the lowest rank that logged the metric. With --rank
     all, the first 64 ranks that did have a curve each.
     `refunc report` writes a page of curves that opens in a browser.
     """
     found = list({run.folder: run for run in (the_run(ctx, store, name) for name in runs)}.values())
     refuse_missing(found, rank)
-    most = max_points if as_json else None
-    curves = [curve for metric in dict.fromkeys(metrics) for curve in _curves(found, metric, rank, most)]
-    if as_json:
-        print_json([_fields(curve) for curve in curves])
-        return
-    charts: dict[tuple[str, str], list[_Curve]] = {}
-    for curve in curves:
-        charts.setdefault((curve.series.name, curve.series.x_name), []).append(curve)
+    question = _Question(rank, groups, against, center, spread, max_points if as_json else None)
+    _refuse_both(question, output, as_json=as_json)
+    try:
+        lines = [line for metric in metrics_named(metrics, found) for line in question.lines(found, metric)]
+        if as_json:
+            print_json([_fields(line, question) for line in lines])
+            return
+        drawn = charts(lines, together=together)
+        if output is not None:
+            _write(drawn, output, log=log, log_x=log_x)
+            return
+    except ValueError as error:
+        raise Failure(str(error)) from error
+    print_lines(_all(drawn, height, log=log, log_x=log_x))
+
+
+def _refuse_both(question: _Question, output: str | None, *, as_json: bool) -> None:
+    """Refuse options that exclude each other. Raises Failure."""
+    if question.groups and question.against is not None:
+        raise Failure("--group draws bands and --against points: give one of them.")
+    if question.rank is not None and (question.groups or question.against is not None):
+        raise Failure("--rank chooses curves of single runs: leave it out with --group and --against.")
+    if output is not None and as_json:
+        raise Failure("-o writes a picture and --json prints points: give one of them.")
+
+
+def _write(drawn: list[Chart], output: str, *, log: bool, log_x: bool) -> None:
+    from refunc_commands.plotting.picture import draw
+
+    draw([_thinned(each) for each in drawn], output, log=log, log_x=log_x)
+    count = sum(len(each.lines) for each in drawn)
+    charts_said = f"{len(drawn)} chart{'s' * (len(drawn) != 1)}, {count} line{'s' * (count != 1)}"
+    print_lines([Text(f"{shown(os.path.realpath(output))}: {charts_said}")])
+
+
+def _thinned(drawn: Chart) -> Chart:
+    """Return the chart with curves of a bounded number of points, which look the same."""
+    return attrs.evolve(drawn, lines=[_thin(line, _MOST_POINTS) for line in drawn.lines])
+
+
+def _thin(line: Line, most: int) -> Line:
+    if line.series is None or len(line.series) <= most:
+        return line
+    series = line.series.downsample(most)
+    return attrs.evolve(line, x=series.x, y=series.values)
+
+
+def _all(drawn: list[Chart], height: int | None, *, log: bool, log_x: bool) -> Iterator[Text]:
+    """Yield a chart for each metric and axis, each with a legend below it, and a table of single values."""
+    single = [each for each in drawn if all(line.is_joined and len(line.y) <= 1 for line in each.lines)]
+    several = [each for each in drawn if each not in single]
     width = window_width()
     lines = height or (
-        _LINES if width is None else max(8, min(30, shutil.get_terminal_size().lines // len(charts) - 3))
+        _LINES if width is None else max(8, min(30, shutil.get_terminal_size().lines // max(1, len(several)) - 3))
     )
-    print_lines(_charts(charts, width or _COLUMNS, lines, log=log))
-
-
-@attrs.frozen
-class _Curve:
-    """One curve; *rank* is None if the command line chose none."""
-
-    run: Run
-    series: Series
-    rank: Ranks = None
-
-
-def _curves(runs: list[Run], metric: str, rank: Ranks, max_points: int | None) -> list[_Curve]:
-    """Return the curves of the runs that have the metric; at least one run must have it."""
-    curves, missing = [], None
-    for run in runs:
-        try:
-            found: list[tuple[Ranks, Series]] = (
-                [*_of_ranks(run, metric)] if rank == "all" else [(rank, run.metrics(metric, rank=rank))]
-            )
-        except UnknownMetricError as error:
-            missing = missing or error
-            continue
-        for of, series in found:
-            series = series.numbered()
-            curves.append(_Curve(run, series if max_points is None else series.downsample(max_points), of))
-    if not curves and missing is not None:
-        raise missing
-    return curves
-
-
-def _of_ranks(run: Run, metric: str) -> list[tuple[Ranks, Series]]:
-    """Return the curves of the first ranks that logged the metric. Raises UnknownMetricError."""
-    having = {int(rank) for rank in run.metrics(metric, rank="all").ranks if rank is not None}
-    return [(rank, run.metrics(metric, rank=rank)) for rank in sorted(having)[:_MOST_RANKS]]
-
-
-def _charts(charts: dict[tuple[str, str], list[_Curve]], width: int, height: int, *, log: bool) -> Iterator[Text]:
-    """Yield a chart for each metric and axis, each with a legend below it."""
-    for at, ((metric, axis), curves) in enumerate(charts.items()):
+    for at, each in enumerate(several):
         if at:
             yield Text("")
-        yield Text(shown(metric) + (" (log)" if log else ""), "bold")
-        thin = [curve.series.downsample(max(100, width * _DENSITY)) for curve in curves]
-        yield from chart([_drawn(series) for series in thin], width, height, shown(axis), log=log)
-        for place, curve in enumerate(curves):
-            yield _legend(curve, COLORS[place % len(COLORS)], log=log)
+        yield from _chart(each, width or _COLUMNS, lines, log=log, log_x=log_x)
+    if single:
+        if several:
+            yield Text("")
+        yield from _table(single, width)
 
 
-def _drawn(series: Series) -> Curve:
-    """Return the curve to draw; points without an x are left out if others have one."""
-    return Curve([math.nan if value is None else value for value in series.x], series.values)
+def _chart(drawn: Chart, width: int, height: int, *, log: bool, log_x: bool) -> Iterator[Text]:
+    yield Text(shown(drawn.title) + (" (log)" if log else ""), "bold")
+    seen: list[Curve] = []
+    for at, line in enumerate(drawn.lines):
+        thin = _thin(line, max(100, width * _DENSITY))
+        seen += [Curve(thin.drawn_x, edge, at) for edge in (thin.low, thin.high) if edge is not None]
+        seen.append(Curve(thin.drawn_x, thin.y, at, thin.is_joined))
+    yield from chart(seen, width, height, shown(drawn.x_name), log=log, log_x=log_x)
+    for at, line in enumerate(drawn.lines):
+        yield _legend(line, drawn, COLORS[at % len(COLORS)], log=log)
 
 
-def _legend(curve: _Curve, color: str, *, log: bool) -> Text:
-    run, series = curve.run, curve.series
-    text = Text.assemble("  ", ("━━ ", color), shown(run.run_name), (f" {shown(run.run_id)}", "dim"))
-    if curve.rank is not None:
-        text.append(f"  {of_rank(curve.rank)}")
-    text.append(f"  {len(series):,} point{'s' * (len(series) != 1)}, last {number(series.last)}")
-    odd = sum(not math.isfinite(value) for value in series.values)
-    low = sum(value <= 0 and math.isfinite(value) for value in series.values) if log else 0
-    for count, what in ((odd, "not finite"), (low, "not above 0")):
+def _table(single: list[Chart], width: int | None) -> Iterator[Text]:
+    """Yield a table of metrics that have one value in each run or group."""
+    head = [Text("run"), *(Text(shown(each.title)) for each in single)]
+    values: dict[tuple[str, str], dict[int, Text]] = {}
+    for at, each in enumerate(single):
+        for line in each.lines:
+            key = (line.label, line.of.run_id if line.of is not None else "")
+            values.setdefault(key, {})[at] = Text(number(line.y[0]) if len(line.y) else "-")
+    rows = [
+        [Text(shown(label)), *(found.get(at, Text("-")) for at in range(len(single)))]
+        for (label, _), found in values.items()
+    ]
+    yield from table(head, rows, width)
+
+
+def _legend(line: Line, drawn: Chart, color: str, *, log: bool) -> Text:
+    text = Text.assemble("  ", ("━━ " if line.is_joined else "•  ", color), shown(line.label))
+    if line.of is not None:
+        text.append(f" {shown(line.of.run_id)}", "dim")
+    if line.metric not in (drawn.title, line.label):
+        text.append(f"  {shown(line.metric)}")
+    if line.rank is not None:
+        text.append(f"  {of_rank(line.rank)}")
+    if line.note:
+        text.append(f"  {shown(line.note)}")
+    else:
+        last = line.series.last if line.series is not None else None
+        text.append(f"  {len(line.y):,} point{'s' * (len(line.y) != 1)}, last {number(last)}")
+    odd = sum(not math.isfinite(value) for value in line.y)
+    low = sum(value <= 0 and math.isfinite(value) for value in line.y) if log else 0
+    for count, of_kind in ((odd, "not finite"), (low, "not above 0")):
         if count:
-            text.append(f", {count:,} {what}", "red")
+            text.append(f", {count:,} {of_kind}", "red")
     return text
 
 
-def _fields(curve: _Curve) -> dict[str, Any]:
-    run, series = curve.run, curve.series
+def _fields(line: Line, question: _Question) -> dict[str, Any]:
+    if line.band is not None:
+        return {
+            "group": dict(zip(question.groups, line.band.key, strict=True)),
+            "metric": line.metric,
+            "x_name": line.x_name,
+            "center": question.center,
+            "spread": question.spread,
+            "x": list(line.band.x),
+            "values": list(line.band.center),
+            "low": list(line.band.low),
+            "high": list(line.band.high),
+            "n": list(line.band.n),
+        }
+    if line.of is None or line.series is None:
+        return {"metric": line.metric, "x_name": line.x_name, "x": list(line.x), "values": list(line.y)}
+    series = line.series if question.most is None else line.series.downsample(question.most)
     columns = {"steps": series.steps, "values": series.values, "times": series.times, "x": series.x}
     return {
-        "run_id": run.run_id,
-        "run_name": run.run_name,
+        "run_id": line.of.run_id,
+        "run_name": line.of.run_name,
         "metric": series.name,
         "x_name": series.x_name,
-        **({"rank": curve.rank} if curve.rank is not None else {}),
+        **({"rank": line.rank} if line.rank is not None else {}),
         **{name: list(column) for name, column in columns.items()},
     }

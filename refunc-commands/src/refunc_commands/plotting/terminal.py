@@ -21,20 +21,29 @@ COLORS: Final = ("cyan", "magenta", "yellow", "green", "blue", "red")
 
 @attrs.frozen
 class Curve:
-    """Points to draw; x and y have the same length. Points that are not finite are left out."""
+    """
+    Points to draw; x and y have the same length. Points that are not finite are left out.
+
+    *color* is a number, the same for curves of one color; *is_joined* says whether lines join the points.
+    """
 
     x: Sequence[float]
     y: Sequence[float]
+    color: int = 0
+    is_joined: bool = True
 
 
-def chart(curves: Sequence[Curve], width: int, height: int, x_name: str, *, log: bool = False) -> list[Text]:
+def chart(
+    curves: Sequence[Curve], width: int, height: int, x_name: str, *, log: bool = False, log_x: bool = False
+) -> list[Text]:
     """
     Return a chart of *width* columns and *height* lines, axes included.
 
     Args:
         log: A logarithmic y axis; values that are not above 0 are left out.
+        log_x: A logarithmic x axis, likewise.
     """
-    drawn = [_finite(curve, log) for curve in curves]
+    drawn = [_finite(curve, log, log_x) for curve in curves]
     points = [point for curve in drawn for point in curve]
     if not points:
         return [Text("no values to draw", "dim")]
@@ -45,14 +54,14 @@ def chart(curves: Sequence[Curve], width: int, height: int, x_name: str, *, log:
     columns, rows = max(8, width - margin - 2), max(3, height - 2)
     canvas = [[0] * columns for _ in range(rows)]
     colors = [[""] * columns for _ in range(rows)]
-    for at, curve in enumerate(drawn):
+    for curve, found in zip(curves, drawn, strict=True):
         spots = [
             (_place(x, left, right, 2 * columns - 1), 4 * rows - 1 - _place(y, low, high, 4 * rows - 1))
-            for x, y in curve
+            for x, y in found
         ]
-        for column, row in _lines(spots):
+        for column, row in _lines(spots) if curve.is_joined else spots:
             canvas[row // 4][column // 2] |= _DOTS[row % 4][column % 2]
-            colors[row // 4][column // 2] = COLORS[at % len(COLORS)]
+            colors[row // 4][column // 2] = COLORS[curve.color % len(COLORS)]
     lines = []
     named = {0: labels[0], rows // 2: labels[1], rows - 1: labels[2]}
     for at, (cells, styles) in enumerate(zip(canvas, colors, strict=True)):
@@ -61,15 +70,17 @@ def chart(curves: Sequence[Curve], width: int, height: int, x_name: str, *, log:
             line.append(chr(0x2800 + dots) if dots else " ", style or None)
         lines.append(line)
     lines.append(Text(" " * margin + " └" + "─" * columns, "dim"))
-    begin, end = figure(left, 6), figure(right, 6)
+    begin, end = _label(left, log_x, 6), _label(right, log_x, 6)
     middle = x_name[: max(0, columns - len(begin) - len(end) - 2)].center(max(0, columns - len(begin) - len(end)))
     lines.append(Text(" " * (margin + 2) + begin + middle + end, "dim"))
     return lines
 
 
-def _finite(curve: Curve, log: bool) -> list[tuple[float, float]]:
+def _finite(curve: Curve, log: bool, log_x: bool) -> list[tuple[float, float]]:
     pairs = [(x, y) for x, y in zip(curve.x, curve.y, strict=True) if math.isfinite(x) and math.isfinite(y)]
-    return [(x, math.log10(y)) for x, y in pairs if y > 0] if log else pairs
+    if log:
+        pairs = [(x, math.log10(y)) for x, y in pairs if y > 0]
+    return [(math.log10(x), y) for x, y in pairs if x > 0] if log_x else pairs
 
 
 def _span(values: list[float]) -> tuple[float, float]:
@@ -81,10 +92,10 @@ def _span(values: list[float]) -> tuple[float, float]:
     return max(low, -_FARTHEST), min(high, _FARTHEST)
 
 
-def _label(y: float, log: bool) -> str:
-    if log and abs(y) > 300:  # the power may not fit in a float
-        return f"1e{y:.0f}"
-    return figure(10**y if log else y, 4)
+def _label(place: float, log: bool, digits: int = 4) -> str:
+    if log and abs(place) > 300:  # the power may not fit in a float
+        return f"1e{place:.0f}"
+    return figure(10**place if log else place, digits)
 
 
 def _place(value: float, low: float, high: float, size: int) -> int:

@@ -1,0 +1,176 @@
+"""The charts of a question: curves of runs, bands of groups, or a metric against a value of the runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import attrs
+
+from refunc.runs.bands import Band
+from refunc.runs.errors import UnknownMetricError
+from refunc.runs.expression import MISSING, compiled
+from refunc.runs.groups import Groups
+from refunc.runs.run import Run
+from refunc.runs.selection import Ranks
+from refunc.runs.series import Series
+from refunc.runs.table import facts_of
+from refunc_commands.plotting.patterns import unknown
+
+#: The most ranks of a run that have a curve each.
+MOST_RANKS = 64
+
+
+@attrs.frozen
+class Line:
+    """
+    One curve, band or scatter. All columns have the same length; a point without an x is not drawn.
+
+    `low` and `high` are those of a band, and None for a single curve. `of` is the run, or None for a group.
+    """
+
+    label: str
+    metric: str
+    x_name: str
+    x: Sequence[float | None]
+    y: Sequence[float]
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+    note: str = ""
+    is_joined: bool = True
+    of: Run | None = None
+    rank: Ranks = None
+    series: Series | None = None
+    band: Band | None = None
+
+    @property
+    def drawn_x(self) -> list[float]:
+        """The x of each point; NaN for none."""
+        return [math.nan if value is None else value for value in self.x]
+
+
+@attrs.frozen
+class Chart:
+    """Lines on the same axes."""
+
+    title: str
+    x_name: str
+    lines: list[Line]
+
+
+def charts(lines: Iterable[Line], *, together: bool) -> list[Chart]:
+    """
+    Return a chart for each metric and x axis; with *together* one for each x axis.
+
+    Lines with different x axes never share a chart.
+    """
+    found: dict[tuple[str, str], list[Line]] = {}
+    for line in lines:
+        found.setdefault(("" if together else line.metric, line.x_name), []).append(line)
+    return [
+        Chart(metric or ", ".join(dict.fromkeys(line.metric for line in of)), x_name, of)
+        for (metric, x_name), of in found.items()
+    ]
+
+
+def curves(runs: Sequence[Run], metric: str, rank: Ranks) -> list[Line]:
+    """
+    Return the curves of the runs that have the metric; of several ranks one each for the rank "all".
+
+    Raises:
+        UnknownMetricError: No run has the metric.
+    """
+    found: list[Line] = []
+    for run in runs:
+        try:
+            of_ranks = [*_of_ranks(run, metric)] if rank == "all" else [(rank, run.metrics(metric, rank=rank))]
+        except UnknownMetricError:
+            continue
+        for of, series in of_ranks:
+            series = series.numbered()
+            found.append(
+                Line(run.run_name, metric, series.x_name, series.x, series.values, of=run, rank=of, series=series)
+            )
+    if not found:
+        raise unknown(metric, runs)
+    return found
+
+
+def _of_ranks(run: Run, metric: str) -> Iterator[tuple[Ranks, Series]]:
+    """Yield the curves of the first ranks that logged the metric. Raises UnknownMetricError."""
+    having = {int(rank) for rank in run.metrics(metric, rank="all").ranks if rank is not None}
+    for rank in sorted(having)[:MOST_RANKS]:
+        yield rank, run.metrics(metric, rank=rank)
+
+
+def banded(groups: Groups, metric: str, **choices: Any) -> list[Line]:
+    """
+    Return a band for each group, and for each x axis in it.
+
+    Args:
+        choices: See `GroupedMetric.bands`.
+
+    Raises:
+        UnknownMetricError: No run has the metric.
+    """
+    found = groups.metric(metric).bands(**choices)
+    if not found:
+        raise unknown(metric, [run for group in groups for run in group.runs])
+    counts = {group.key: len(group.runs) for group in groups}
+    lines = []
+    for band in found:
+        most = max(band.n, default=0)
+        having = f"{most} of {counts[band.key]}" if most < counts[band.key] else f"{most}"
+        note = f"{having} run{'s' * (counts[band.key] != 1)}"
+        label = ", ".join("none" if value is None else str(value) for value in band.key)
+        lines.append(Line(label, metric, band.x_name, band.x, band.center, band.low, band.high, note=note, band=band))
+    return lines
+
+
+def scattered(runs: Sequence[Run], metric: str, against: str) -> Line:
+    """
+    Return a point for each run: the metric's value in a table, over the value of an expression such as `params.lr`.
+
+    Raises:
+        ExpressionError: *against* is not valid.
+        UnknownMetricError: No run has the metric.
+        ValueError: No run has numbers for both.
+    """
+    value_of = compiled(against)
+    x: list[float] = []
+    y: list[float] = []
+    texts, with_metric = 0, 0
+    for run in runs:
+        summary = run.summary.metrics.get(metric)
+        value = summary.shown if summary is not None else None
+        if value is None:
+            continue
+        with_metric += 1
+        place = value_of(facts_of(run))
+        number = _number(place)
+        texts += number is None and place is not MISSING
+        if number is not None:
+            x.append(number)
+            y.append(float(value))
+    if not with_metric:
+        raise unknown(metric, runs)
+    if not x:
+        raise ValueError(
+            f"the values of {against} are not numbers. --group {against} draws one band for each value."
+            if texts
+            else f"none of these runs has {against}."
+        )
+    left_out = len(runs) - len(x)
+    note = f"{len(x)} run{'s' * (len(x) != 1)}" + (f", {left_out} without both values" if left_out else "")
+    return Line(metric, metric, against, x, y, note=note, is_joined=False)
+
+
+def _number(value: Any) -> float | None:
+    """Return a number, also one that another tracker kept as a text; None for anything else."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

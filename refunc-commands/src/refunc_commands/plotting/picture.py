@@ -1,0 +1,89 @@
+"""Charts as a picture, by matplotlib where it is installed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from refunc.runs.entries_file import whole_file
+from refunc.runs.packages import needed
+from refunc.values.printable import printable_line
+from refunc_commands.plotting.charts import Chart, Line
+
+#: The kinds of files, by their endings.
+ENDINGS: Final = (".png", ".svg", ".pdf")
+#: Told apart with any kind of colour vision (Okabe and Ito); from the ninth line on, other dashes.
+_COLORS: Final = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000", "#f0e442")
+_DASHES: Final = ("-", "--", ":", "-.")
+_WIDTH, _HEIGHT = 8.0, 4.2
+#: Lines that a legend names.
+_MOST_NAMED: Final = 20
+
+
+def check_ending(path: str) -> str:
+    """Return the ending of a picture's *path*; raise the ValueError that names those that are known."""
+    ending = Path(path).suffix.lower()
+    if ending not in ENDINGS:
+        raise ValueError(f"{path}: not the name of a picture. Allowed: a name that ends in {', '.join(ENDINGS)}.")
+    return ending
+
+
+def draw(charts: Sequence[Chart], path: str, *, log: bool = False, log_x: bool = False) -> None:
+    """
+    Draw *charts* below each other into the file *path*, which is replaced in one step.
+
+    Raises:
+        PackageNeededError: matplotlib is not installed.
+        ValueError: An ending that is not known.
+        OSError: It cannot be written.
+    """
+    ending = check_ending(path)
+    figures = needed("matplotlib.figure", "plot -o", "`refunc plot` draws in the terminal, and `refunc report` a page.")
+    figure = figures.Figure(figsize=(_WIDTH, _HEIGHT * len(charts)), layout="constrained")
+    for axes, chart in zip(figure.subplots(len(charts), squeeze=False)[:, 0], charts, strict=True):
+        _draw(axes, chart, log=log, log_x=log_x)
+    # Without the time: the same question gives the same file.
+    metadata = {"Date": None} if ending == ".svg" else {"CreationDate": None} if ending == ".pdf" else None
+    with whole_file(path, binary=True) as file:
+        figure.savefig(file, format=ending[1:], dpi=150, metadata=metadata)
+
+
+def _draw(axes: Any, chart: Chart, *, log: bool, log_x: bool) -> None:
+    for at, line in enumerate(chart.lines):
+        style = {"color": _COLORS[at % len(_COLORS)], "label": _label(line, chart) if at < _MOST_NAMED else "_"}
+        if line.is_joined:
+            dashes = _DASHES[at // len(_COLORS) % len(_DASHES)]
+            axes.plot(line.drawn_x, _finite(line.y), linestyle=dashes, linewidth=1.4, **style)
+        else:
+            axes.scatter(line.drawn_x, _finite(line.y), s=18, **style)
+        if line.low is not None and line.high is not None:
+            axes.fill_between(line.drawn_x, line.low, line.high, color=style["color"], alpha=0.2, linewidth=0)
+    axes.set_title(_text(chart.title), fontsize=11)
+    axes.set_xlabel(_text(chart.x_name))
+    axes.grid(alpha=0.25)
+    if log:
+        axes.set_yscale("log", nonpositive="mask")
+    if log_x:
+        axes.set_xscale("log", nonpositive="mask")
+    if chart.lines[0].is_joined or len(chart.lines) > 1:
+        more = len(chart.lines) - _MOST_NAMED
+        axes.legend(fontsize=8, title=f"and {more} more" if more > 0 else None)
+
+
+def _label(line: Line, chart: Chart) -> str:
+    of_metric = f"{line.metric} " if line.metric != chart.title and line.label != line.metric else ""
+    rank = f" rank {line.rank}" if isinstance(line.rank, int) else ""
+    return _text(f"{of_metric}{line.label}{rank}" + (f" ({line.note})" if line.note else ""))
+
+
+def _text(text: str) -> str:
+    """Return *text* as matplotlib draws it letter by letter: a `$` would begin a formula, a `_` hides a label."""
+    text = printable_line(text)[:200].replace("\\", "\\\\").replace("$", r"\$")
+    return f" {text}" if text.startswith("_") else text
+
+
+def _finite(values: Sequence[float]) -> list[float]:
+    """Return *values* with infinities as gaps."""
+    return [value if math.isfinite(value) else math.nan for value in values]

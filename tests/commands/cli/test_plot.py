@@ -1,0 +1,128 @@
+"""`refunc plot`: groups as bands, several metrics in one chart, scatters, pictures, and single values as a table."""
+
+from __future__ import annotations
+
+import json
+import math
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refunc.logging import ExperimentTracker
+
+pytestmark = [pytest.mark.extras, pytest.mark.once]
+
+NAMES = [f"{model}{seed}" for model in ("cnn", "mlp") for seed in (0, 1)]
+
+
+@pytest.fixture(autouse=True)
+def runs(own_folder: Path) -> None:
+    for model, start in (("cnn", 1.0), ("mlp", 3.0)):
+        for seed in (0, 1):
+            with ExperimentTracker("seeds", f"{model}{seed}") as run:
+                run.log_params({"model": model, "lr": 10.0 ** -(seed + 1), "text": f"1e-{seed + 1}"})
+                for step in range(0, 40, seed + 1):
+                    loss = start * math.exp(-step / 20) + seed
+                    run.log_metrics({"train/loss": loss, "val/loss": loss + 1}, step=step)
+                run.log_metrics({"test/acc": 0.5 + seed / 4}, step=40)
+                run.log_metrics({"val/acc": 0.1}, epoch=1)
+                run.log_metrics({"val/acc": 0.2}, epoch=2)
+
+
+def titles(output: str, of: tuple[str, ...]) -> list[str]:
+    return [line for line in output.splitlines() if line in of]
+
+
+def test_a_group_is_one_curve_with_a_band(invoke: Any) -> None:
+    result = invoke("plot", *NAMES, "-m", "val/loss", "--group", "params.model", "--spread", "minmax", "--json")
+    cnn, mlp = json.loads(result.stdout)
+    assert (cnn["group"], mlp["group"]) == ({"params.model": "cnn"}, {"params.model": "mlp"})
+    assert (cnn["x"][:3], cnn["n"][:3], cnn["n"][-1]) == ([0, 1, 2], [2, 2, 2], 1)
+    assert (cnn["low"][0], cnn["values"][0], cnn["high"][0]) == pytest.approx((2.0, 2.5, 3.0))
+    drawn = invoke("plot", *NAMES, "-m", "val/loss", "--group", "params.model").stdout
+    assert drawn.count("━━") == 2
+    assert "━━ cnn  2 runs" in drawn
+
+
+def test_a_pattern_names_metrics_and_together_is_one_chart(invoke: Any) -> None:
+    apart = invoke("plot", "cnn0", "-m", "*/loss").stdout
+    assert titles(apart, ("train/loss", "val/loss")) == ["train/loss", "val/loss"]
+    one = invoke("plot", "cnn0", "-m", "*/loss", "--together").stdout
+    assert titles(one, ("train/loss, val/loss",)) == ["train/loss, val/loss"]
+    assert one.count("━━") == 2
+    assert "no metric '*/los'" in invoke("plot", "cnn0", "-m", "*/los").stderr
+
+
+def test_other_axes_are_other_charts_even_together(invoke: Any) -> None:
+    drawn = invoke("plot", "cnn0", "-m", "val/*", "--together").stdout
+    assert titles(drawn, ("val/loss", "val/acc")) == ["val/loss", "val/acc"]
+    assert ["epoch" in line for line in drawn.splitlines() if line.strip().startswith(("0 ", "1 "))] == [False, True]
+
+
+def test_single_values_are_a_table(invoke: Any) -> None:
+    printed = invoke("plot", *NAMES, "-m", "test/acc").stdout
+    assert "│" not in printed
+    assert [line.split() for line in printed.splitlines()] == [
+        ["run", "test/acc"],
+        ["cnn0", "0.5"],
+        ["cnn1", "0.75"],
+        ["mlp0", "0.5"],
+        ["mlp1", "0.75"],
+    ]
+
+
+@pytest.mark.parametrize("param", ["params.lr", "params.text"])
+def test_a_metric_against_a_param_is_a_point_for_each_run(param: str, invoke: Any) -> None:
+    (found,) = json.loads(invoke("plot", *NAMES, "-m", "test/acc", "--against", param, "--json").stdout)
+    assert sorted(zip(found["x"], found["values"], strict=True)) == [(0.01, 0.75)] * 2 + [(0.1, 0.5)] * 2
+    drawn = invoke("plot", *NAMES, "-m", "test/acc", "--against", param, "--log-x").stdout
+    assert "4 runs" in drawn
+    assert param in drawn
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["-m", "no/*"], "no run has a metric 'no/*'"),
+        (["-m", "val/loss", "--against", "params.model"], "--group params.model draws one band for each value"),
+        (["-m", "val/loss", "--against", "params.depth"], "none of these runs has params.depth"),
+        (["-m", "val/loss", "--against", "params.lr", "--group", "params.lr"], "give one of them"),
+        (["-m", "val/loss", "--rank", "0", "--group", "params.lr"], "leave it out with --group"),
+        (["-m", "val/loss", "-o", "loss.jpg"], "Allowed: a name that ends in .png, .svg, .pdf"),
+        (["-m", "val/loss", "-o", "loss.png", "--json"], "give one of them"),
+        (["-m", "val/loss", "--group", "param.model"], "unknown name 'param'. Did you mean params?"),
+    ],
+)
+def test_a_question_without_an_answer_is_told_why(options: list[str], said: str, invoke: Any) -> None:
+    result = invoke("plot", *NAMES, *options)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert not Path("loss.jpg").exists()
+
+
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_a_picture_is_the_same_for_the_same_question(ending: str, require: Any, invoke: Any) -> None:
+    require(find_spec("matplotlib") is not None, "pip install matplotlib")
+    for name in ("one", "two"):
+        options = ["-m", "val/loss", "-m", "test/acc", "--group", "params.model", "-o", f"{name}.{ending}"]
+        result = invoke("plot", *NAMES, *options)
+        assert result.exit_code == 0, result.stderr
+        assert f"{name}.{ending}: 2 charts, 4 lines" in result.stdout
+    first, second = Path(f"one.{ending}").read_bytes(), Path(f"two.{ending}").read_bytes()
+    assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending])
+    assert len(first) == len(second)
+    if ending == "svg":
+        assert b"cnn (2 runs)" in first
+
+
+def test_names_of_strangers_are_drawn_letter_by_letter(require: Any, invoke: Any) -> None:
+    require(find_spec("matplotlib") is not None, "pip install matplotlib")
+    hostile = "_$\\frac{1}{0}$\n<script>"
+    with ExperimentTracker("seeds", hostile) as run:
+        for step in range(3):
+            run.log_metrics({hostile: step}, step=step)
+    result = invoke("plot", str(run.run_id), "-m", hostile, "-o", "hostile.svg")
+    assert result.exit_code == 0, result.stderr
+    assert b"<script>" not in Path("hostile.svg").read_bytes()
