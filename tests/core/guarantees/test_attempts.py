@@ -254,6 +254,37 @@ def test_an_id_that_the_user_gives_is_the_run_of_each_start(own_folder: Path) ->
     assert len(list(open_store())) == 2, "a completed run is continued only where resume= says so"
 
 
+def test_an_id_in_the_script_is_the_run_of_each_start(own_folder: Path) -> None:
+    script = (
+        "import os\nfrom refunc.logging import *\nwith experiment_context('e', run_id='night-7') as run:\n"
+        " run.log_metrics({'loss': 1.0}); run.flush(); os._exit(1)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=False)
+    tracker = ExperimentTracker("e", run_id="night-7", logger=quiet())
+    assert (tracker.start_run(), tracker.start_run()) == ("night-7", "night-7")
+    tracker.log_metrics({"loss": 2.0})
+    tracker.end_run()
+
+    run = only_run()
+    assert (run.run_id, run.attempt, run.status, list(run.metrics("loss").values)) == (
+        "night-7",
+        2,
+        "completed",
+        [1, 2],
+    )
+    tracker.start_run()
+    tracker.end_run()
+    assert tracker.run_id != "night-7", "a tracker that is started again has another run"
+
+
+def test_an_id_in_the_script_is_checked(own_folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"run_id: '\.\./up' cannot be a run's id"):
+        ExperimentTracker("e", run_id="../up")
+    with pytest.raises(ValueError, match="not both"):
+        ExperimentTracker("e", run_id="a", resume=True)
+    assert not Path("experiments").exists()
+
+
 @pytest.mark.parametrize("resume", [None, "auto"])
 def test_a_requeued_job_takes_over_while_its_first_attempt_still_ends(resume: str | None, own_folder: Path) -> None:
     script = f"""

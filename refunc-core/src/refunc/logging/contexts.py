@@ -77,6 +77,7 @@ def experiment_context(
     logger: MLLogger | None = None,
     durability: Durability = "async",
     parent: Parent = None,
+    run_id: str | None = None,
     resume: Resume = None,
     resume_step: int | None = None,
 ) -> Iterator[ExperimentTracker]:
@@ -97,6 +98,7 @@ def experiment_context(
         logger=logger,
         durability=durability,
         parent=parent,
+        run_id=run_id,
         resume=resume,
         resume_step=resume_step,
     )

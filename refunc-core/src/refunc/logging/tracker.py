@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from refunc.journal.kinds import COMPLETED
 from refunc.logging import current
-from refunc.logging.active.opening import Resume, checked_step, new_run
+from refunc.logging.active.opening import Resume, checked_id, checked_step, new_run
 from refunc.logging.active.outcome import status_of_exception, traceback_of
 from refunc.logging.active.parents import Parent, parent_id_of
 from refunc.logging.active.run import ActiveRun, is_disabled
@@ -54,6 +54,7 @@ class ExperimentTracker(Recorder):
         logger: MLLogger | None = None,
         durability: Durability = "async",
         parent: Parent = None,
+        run_id: str | None = None,
         resume: Resume = None,
         resume_step: int | None = None,
     ) -> None:
@@ -67,6 +68,7 @@ class ExperimentTracker(Recorder):
             durability: See MLLogger.
             parent: The parent of this run: its id, its tracker, or its context. Default: the run of the block around
                 its start, else that of the main thread, else that of the parent process.
+            run_id: The id of the run: each start with the same id goes on in the same run, as `REFUNC_RUN_ID` has it.
             resume: Go on with an earlier run, as its next attempt: its id, its name, its folder, or the result of
                 `state_dict()`; True for the newest run of the experiment, and "auto" for the newest that is not
                 completed, or a new one.
@@ -74,10 +76,12 @@ class ExperimentTracker(Recorder):
                 earlier attempts logged beyond it; nothing is deleted.
 
         Raises:
-            ValueError: An unknown durability; a parent that is not started, or not an id; a step that is not a number.
+            ValueError: An unknown durability; a parent that is not started, or not an id; a step that is not a number;
+                a text that cannot be an id, or one beside *resume*.
             TypeError: A parent that is not a run.
         """
         super().__init__()
+        self._given_id = checked_id(run_id, resume)
         self._resume = resume
         self._resume_step = checked_step(resume, resume_step)
         self.experiment_name = text_of(experiment_name)
@@ -211,10 +215,11 @@ class ExperimentTracker(Recorder):
                 logger=self._logger_name,
                 parent_id=self._parent_id or current.enclosing_id(),
                 durability=self._durability,
+                run_id=self._given_id,
                 resume=self._resume,
                 resume_step=self._resume_step,
             )
-            self._resume = self._resume_step = None
+            self._given_id = self._resume = self._resume_step = None
             current.register(self._run, self._tell, is_block=self._is_block)
         return self._run
 
@@ -242,7 +247,7 @@ class ExperimentTracker(Recorder):
         step = checked_step(state, None)
         run = self._run
         if run is None or not run.accepts():
-            self._resume, self._resume_step = state, step
+            self._given_id, self._resume, self._resume_step = None, state, step
         elif state.get("run_id") != run.run_id:
             raise ValueError(
                 f"load_state_dict: the checkpoint belongs to run {state.get('run_id')}, and run {run.run_id} is open. "

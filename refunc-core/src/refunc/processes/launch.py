@@ -57,6 +57,16 @@ def launch() -> Launch | None:
     return launch_in(os.environ)
 
 
+def launch_of(run_id: str) -> Launch | None:
+    """Return this process's place in the launch of the run *run_id*, as `REFUNC_RUN_ID` names one."""
+    return launch_in({**os.environ, settings.RUN_ID.name: run_id})
+
+
+def is_run_id(text: object) -> bool:
+    """Whether *text* can be the id of a run: it is the name of a folder as well."""
+    return isinstance(text, str) and _RUN_ID.fullmatch(text) is not None
+
+
 def launch_in(environ: Mapping[str, str]) -> Launch | None:
     """Return the place that *environ* tells. Raises LaunchError."""
     run_id = _run_id_in(environ)

@@ -24,7 +24,7 @@ from refunc.journal.kinds import COMPLETED
 from refunc.journal.ranks import RankFile, newest, rank_files
 from refunc.journal.roles import Role
 from refunc.logging.notices import warn_once
-from refunc.processes.launch import Launch, facts_of, launch
+from refunc.processes.launch import Launch, facts_of, launch, launch_of
 from refunc.processes.launchers import LaunchError
 from refunc.values.names import slug
 
@@ -46,10 +46,13 @@ class Joined(NamedTuple):
     role: Role
 
 
-def launch_here() -> Launch | None:
-    """Return this process's launch. If a variable is wrong, one warning says so, and there is none."""
+def launch_here(run_id: str | None = None) -> Launch | None:
+    """
+    Return this process's launch, or that of the run *run_id*. If a variable is wrong, one warning says so, and there is
+    none.
+    """
     try:
-        return launch()
+        return launch_of(run_id) if run_id is not None else launch()
     except LaunchError as error:
         warn_once("launch", "%s", error)
         return None

@@ -39,6 +39,7 @@ def new_run(
     durability: Durability = "async",
     implicit: bool = False,
     is_tracked: bool = True,
+    run_id: str | None = None,
     resume: Any = None,
     resume_step: int | float | None = None,
 ) -> ActiveRun:
@@ -46,6 +47,7 @@ def new_run(
     Return a run with a name and an id; its start record makes the folder on disk.
 
     Args:
+        run_id: The id that the run is to have; without one, that of the launch, or a random one.
         resume: The run to go on with; see `active/resumed.py`.
         resume_step: The step that it goes on from.
 
@@ -54,10 +56,10 @@ def new_run(
     """
     is_dropped = not is_tracked or is_disabled() or not _can_be_written(experiment)
     started = time.time()
-    run_id = new_id()
+    own_id = run_id or new_id()
     birth: dict[str, Any] = {
         "format": kinds.FORMAT,
-        "run_id": run_id,
+        "run_id": own_id,
         "run_name": run_name,
         "experiment_id": unique_slug(experiment, "experiment"),
         "experiment_name": experiment,
@@ -71,32 +73,32 @@ def new_run(
         "refunc": __version__,
         "script": os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else None,
     }
-    if not (is_dropped or resume) and (worker := _run_of_starter(experiment)) is not None:
+    if not (is_dropped or resume or run_id) and (worker := _run_of_starter(experiment)) is not None:
         return worker
-    joined = None if is_dropped else _joined(store, birth, resume)
+    joined = None if is_dropped else _joined(store, birth, resume, run_id)
     if joined is not None:
         shared, joined_birth, role = joined
         run = ActiveRun(shared.path, joined_birth, durability=durability, implicit=implicit, shared=shared, role=role)
         run.go_on(resume_step)
         return run
-    folder = store / folder_name(started, run_name or experiment, run_id)
+    folder = store / folder_name(started, run_name or experiment, own_id)
     kind = UntrackedRun if not is_tracked else UnwrittenRun if is_dropped else ActiveRun
     return kind(folder, birth, durability=durability, implicit=implicit)
 
 
-def _joined(store: Path, birth: dict[str, Any], resume: Any) -> Joined | None:
-    """Take part in the run to *resume*, or in that of this process's launch; None if there is neither."""
+def _joined(store: Path, birth: dict[str, Any], resume: Any, run_id: str | None) -> Joined | None:
+    """Take part in the run to *resume*, or in that of *run_id* or of this process's launch; None if there is none."""
     if resume not in (None, False):
         from refunc.logging.active import resumed
 
         run = resumed.run_to_resume(resume, store, birth["experiment_name"], birth["run_name"])
         if run is not None:
             return resumed.rejoin(run, birth)
-    if not is_launched():
+    if not (run_id or is_launched()):
         return None
     from refunc.logging.active import launched
 
-    place = launched.launch_here()
+    place = launched.launch_here(run_id)
     return launched.join(place, store, birth) if place is not None else None
 
 
@@ -125,6 +127,22 @@ def checked_step(resume: Any, step: int | float | None) -> int | float | None:
             f"resume: {step!r} is not a step. Give the number of the step that the checkpoint was taken at."
         )
     return step
+
+
+def checked_id(run_id: str | None, resume: Any) -> str | None:
+    """Return the id that a run is to have. Raises ValueError if it cannot be one, or if *resume* names a run too."""
+    if run_id is None:
+        return None
+    from refunc.processes.launch import is_run_id
+
+    if not is_run_id(run_id):
+        raise ValueError(
+            f"run_id: {run_id!r} cannot be a run's id. Use up to 64 letters, digits, `_`, `-` and `.`, the first a "
+            "letter or a digit."
+        )
+    if resume not in (None, False):
+        raise ValueError("run_id: a run to resume has an id. Give resume= or run_id=, not both.")
+    return run_id
 
 
 def _can_be_written(experiment: str) -> bool:
