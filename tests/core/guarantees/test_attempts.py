@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from refunc.delivery.share import Share
 from refunc.journal.alive import Life, life_of
 from refunc.journal.ranks import rank_files, take_part
+from refunc.journal.record import Metrics
 from refunc.journal.roles import Role
 from refunc.logging import ExperimentTracker, MLLogger, experiment_context
 from refunc.logging.active import launched, resumed
@@ -118,6 +120,26 @@ def test_a_state_that_is_loaded_into_the_open_run_goes_back(own_folder: Path) ->
     assert list(only_run().metrics("loss").steps) == [0, 3]
 
 
+def test_steps_that_begin_again_in_each_epoch_keep_the_epochs_before(own_folder: Path) -> None:
+    with experiment_context("e", logger=quiet()) as run:
+        for place in range(12):
+            run.log_metrics({"loss": 1.0}, step=place % 4, epoch=place // 4)
+            if place == 9:
+                state = run.state_dict()
+    with experiment_context("e", resume=state, logger=quiet()) as again:
+        for place in range(10, 16):
+            again.log_metrics({"loss": 2.0}, step=place % 4, epoch=place // 4)
+
+    loss = only_run().metrics("loss")
+    assert (state["step"], state["epoch"]) == (1, 2)
+    assert list(zip(loss.epochs, loss.steps, strict=True)) == [divmod(place, 4) for place in range(16)]
+    assert list(loss.values) == [1.0] * 10 + [2.0] * 6
+    sent = Share(only_run().folder)
+    sent.look()
+    points = [record for record in only_run().records() if isinstance(record, Metrics)]
+    assert [(point.epoch, point.step) for point in points if point not in sent.admitted(points)] == [(2, 2), (2, 3)]
+
+
 def test_a_state_before_the_start_names_the_run(cut_off: Run) -> None:
     tracker = ExperimentTracker("e", logger=quiet())
     tracker.load_state_dict(json.loads(Path("checkpoint.json").read_text()))
@@ -179,7 +201,7 @@ def test_steps_that_are_counted_go_on_counting(own_folder: Path) -> None:
         ("sesnet", "resume: .*sesnet.*"),
         (True, "experiment 'new' has no run .* There are runs of 'e'"),
         ({"step": 3}, "a mapping without a `run_id`"),
-        ({"run_id": "x", "step": "ten"}, "'ten' is not a step"),
+        ({"run_id": "x", "step": "ten"}, "the step 'ten' is not a number"),
     ],
 )
 def test_a_run_that_is_not_there_is_said_at_once(wish: object, said: str, cut_off: Run) -> None:

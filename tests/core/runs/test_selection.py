@@ -9,12 +9,13 @@ import pytest
 
 pytest.importorskip("hypothesis")
 
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from refunc.journal.rewinds import ResumePoint, Rewinds
 from refunc.journal.roles import Role, role_of
 from refunc.runs.points import Points
-from refunc.runs.selection import Rewinds, Selection, selected
+from refunc.runs.selection import Selection, selected
 
 #: Rank, attempt, and the steps that it logged, with one value each.
 _WRITERS = st.lists(
@@ -23,10 +24,15 @@ _WRITERS = st.lists(
 _REWINDS = st.lists(st.tuples(st.integers(2, 3), st.integers(0, 12)), max_size=2)
 
 
-def points(steps: list[int], first: float, time: float) -> Points:
+def points(steps: list[int], first: float, time: float, epochs: list[int] | None = None) -> Points:
     values = array("d", [first + number for number in range(len(steps))])
     times = array("d", [time + number for number in range(len(steps))])
-    return Points(array("q", steps), values, times, array("q"), array("q", range(len(steps))), stepless=False)
+    rows = array("q", range(len(steps)))
+    return Points(array("q", steps), values, times, array("q", epochs or []), rows, stepless=False)
+
+
+def rewinds_to(found: list[tuple[int, int]]) -> Rewinds:
+    return Rewinds((attempt, ResumePoint(step)) for attempt, step in found)
 
 
 @given(_WRITERS, _REWINDS)
@@ -49,10 +55,49 @@ def test_a_step_has_the_value_of_the_newest_attempt_that_passed_it(
                 newest[step] = max(newest.get(step, 0), attempt)
         expected = sorted((step, value) for _, attempt, step, value in of_rank if newest.get(step) == attempt
                           and step <= limit[attempt])  # fmt: skip
-        got = selected(writers, Selection(rank), Rewinds(rewinds))
+        got = selected(writers, Selection(rank), rewinds_to(rewinds))
         assert sorted(zip(got.steps, got.values, strict=True) if got else []) == expected
-        every = selected(writers, Selection(rank, "all"), Rewinds(rewinds))
+        every = selected(writers, Selection(rank, "all"), rewinds_to(rewinds))
         assert len(every.values if every else ()) == len(of_rank)
+
+
+#: An attempt's first place, and how many it logged from there, in epochs of four steps each.
+_BEGINNINGS = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 12)), min_size=1, max_size=4)
+
+
+@given(_BEGINNINGS, st.lists(st.booleans(), min_size=4, max_size=4), st.booleans())
+def test_steps_that_begin_again_in_each_epoch_are_told_apart(
+    found: list[tuple[int, int]], went_back: list[bool], whole: bool
+) -> None:
+    """The same trainings, with steps of their own in each epoch, and with steps that go on: the same points count."""
+    assume(len(found) == 1 or _shows_it(found, whole))
+    curves = []
+    for begins_again in (True, False):
+        writers, rewinds = {}, []
+        for attempt, (begin, count) in enumerate(found, 1):
+            begin = 0 if attempt == 1 and whole else begin
+            places = range(begin, begin + count)
+            steps = [place % 4 if begins_again else place for place in places]
+            epochs = [place // 4 for place in places]
+            writers[str(attempt)] = (Role(attempt), points(steps, 100.0 * attempt, 1000.0 * attempt, epochs))
+            if attempt > 1 and went_back[attempt - 1] and begin:
+                before = begin - 1
+                rewinds.append((attempt, ResumePoint(before % 4 if begins_again else before, before // 4)))
+        got = selected(writers, Selection(), Rewinds(rewinds))
+        assert got is not None
+        known = zip(got.steps, got.epochs, got.values, strict=True)
+        curves.append([(epoch * 4 + step if begins_again else step, value) for step, epoch, value in known])
+    assert curves[0] == curves[1]
+
+
+def _shows_it(found: list[tuple[int, int]], whole: bool) -> bool:
+    """Whether a step falls within an attempt: only then can a reader see that steps begin again."""
+    for attempt, (begin, count) in enumerate(found, 1):
+        begin = 0 if attempt == 1 and whole else begin
+        places = range(begin, begin + count)
+        if any(place % 4 > (place + 1) % 4 for place in places[:-1]):
+            return True
+    return False
 
 
 @given(_WRITERS)

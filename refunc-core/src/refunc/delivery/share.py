@@ -8,7 +8,6 @@ later one went back to are left out, if they are not delivered by then.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +19,7 @@ from refunc.journal.opening import NoDescriptorError
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.ranks import rank_files
 from refunc.journal.record import Artifact, Gap, LogLine, Metrics, Record
+from refunc.journal.rewinds import ResumePoint, Rewinds
 from refunc.journal.roles import role_of
 from refunc.values import settings
 from refunc.values.levels import WARNING, written_level
@@ -36,7 +36,7 @@ class Share:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._limits: dict[int, float] = {}
+        self._rewinds = Rewinds()
         #: The number of the last attempt; 0 if one process alone has written the run.
         self.attempt = 0
 
@@ -53,7 +53,7 @@ class Share:
             return self.attempt
         last = files[-1].role.attempt if files else 0
         if last > max(1, self.attempt):
-            self._limits = _limits(self._folder)
+            self._rewinds = _rewinds(self._folder)
         self.attempt = last
         return last
 
@@ -63,7 +63,7 @@ class Share:
         found = []
         for record in records:
             role = role_of(record.writer)
-            if isinstance(record, Metrics) and _is_superseded(record, self._limits.get(role.attempt, math.inf)):
+            if isinstance(record, Metrics) and self._rewinds.hide(role.attempt, record.step, record.epoch):
                 continue
             if (
                 role.is_main
@@ -77,29 +77,30 @@ class Share:
         return found
 
 
-def _is_superseded(record: Metrics, limit: float) -> bool:
-    return record.step is not None and record.step > limit
+def _rewinds(folder: Path) -> Rewinds:
+    """Return the points that attempts of the run went back to."""
+    return Rewinds(
+        (attempt, point)
+        for writer, pieces in segments(folder).items()
+        if (attempt := role_of(writer).attempt) > 1
+        for point in _rewinds_in(pieces[0])
+    )
 
 
-def _limits(folder: Path) -> dict[int, float]:
-    """Return by attempt the last step that later attempts have left in place."""
-    went_back: dict[int, float] = {}
-    for writer, pieces in segments(folder).items():
-        attempt = role_of(writer).attempt
-        if attempt > 1:
-            for step in _rewinds_in(pieces[0]):
-                went_back[attempt] = min(step, went_back.get(attempt, math.inf))
-    last = max(went_back, default=0)
-    return {attempt: min(step for later, step in went_back.items() if later > attempt) for attempt in range(1, last)}
-
-
-def _rewinds_in(segment: Segment) -> list[float]:
-    """Return the steps of the `rewind` records at the beginning of *segment*."""
+def _rewinds_in(segment: Segment) -> list[ResumePoint]:
+    """Return the points of the `rewind` records at the beginning of *segment*."""
     try:
         with segment.opened() as file:
             lines = file.read(0, _BEGINNING).split(b"\n")[:-1]
     except OSError:
         return []
     found = [decode_line(line) for line in lines if _MARK in line]
-    steps = [fields.get("step") for fields in found if fields is not None]
-    return [float(step) for step in steps if isinstance(step, (int, float)) and step == step]
+    return [
+        ResumePoint(fields["step"], fields.get("epoch") if _is_number(fields.get("epoch")) else None)
+        for fields in found
+        if fields is not None and _is_number(fields.get("step"))
+    ]
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and value == value

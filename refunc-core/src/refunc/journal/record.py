@@ -184,9 +184,13 @@ class RunEnd(Record):
 
 @attrs.frozen(kw_only=True)
 class Rewind(Record):
-    """The attempt of this writer went on from *step*: what earlier attempts logged beyond it no longer counts."""
+    """
+    The attempt of this writer went on from *step*, in *epoch* if that is known: what earlier attempts logged beyond it
+    no longer counts.
+    """
 
     step: int | float
+    epoch: int | float | None = None
     attempt: Count = 1
 
 

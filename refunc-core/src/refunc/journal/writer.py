@@ -68,6 +68,7 @@ class JournalWriter(TappedOutlet):
         self.latest: dict[str, Any] = {}
         #: The step of the last record of metrics, if its call gave one.
         self.last_step: int | float | None = None
+        self.last_epoch: int | float | None = None
         #: The last step and epoch of each logger, of the records that this writer has encoded.
         self.reached = Reached()
         #: Sees the metrics that are encoded, with their step and epoch, in the draining thread.
@@ -281,6 +282,7 @@ class JournalWriter(TappedOutlet):
             last = alike[-1].metrics
             self.reached.see_all(alike)
             self.last_step = None if alike[-1].auto else alike[-1].step
+            self.last_epoch = alike[-1].epoch
             if type(last) is dict:
                 self.latest.update(last)
                 if self.watch is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from refunc.journal.kinds import COMPLETED
 from refunc.logging import current
-from refunc.logging.active.opening import Resume, checked_id, checked_step, new_run
+from refunc.logging.active.opening import Resume, checked_id, checked_point, new_run
 from refunc.logging.active.outcome import status_of_exception, traceback_of
 from refunc.logging.active.parents import Parent, parent_id_of
 from refunc.logging.active.run import ActiveRun, is_disabled
@@ -83,7 +83,7 @@ class ExperimentTracker(Recorder):
         super().__init__()
         self._given_id = checked_id(run_id, resume)
         self._resume = resume
-        self._resume_step = checked_step(resume, resume_step)
+        self._resume_point = checked_point(resume, resume_step)
         self.experiment_name = text_of(experiment_name)
         self._name = text_of(run_name) if run_name is not None else None
         self._store = store_path(log_dir)
@@ -217,22 +217,23 @@ class ExperimentTracker(Recorder):
                 durability=self._durability,
                 run_id=self._given_id,
                 resume=self._resume,
-                resume_step=self._resume_step,
+                resume_point=self._resume_point,
             )
-            self._given_id = self._resume = self._resume_step = None
+            self._given_id = self._resume = self._resume_point = None
             current.register(self._run, self._tell, is_block=self._is_block)
         return self._run
 
     def state_dict(self) -> dict[str, Any]:
         """
-        Return what a checkpoint needs to go on with this run: its id, and the step of the last metrics.
+        Return what a checkpoint needs to go on with this run: its id, and the step and epoch of the last metrics.
 
         Plain values, for `torch.save` and for JSON. Save it with the model, and give it as `resume=`; see also
         `load_state_dict`.
         """
         run = self._open()
         run.writer.flush()
-        return {"run_id": run.run_id, "experiment_name": run.experiment_name, "step": run.writer.last_step}
+        state = {"run_id": run.run_id, "experiment_name": run.experiment_name, "step": run.writer.last_step}
+        return state if run.writer.last_epoch is None else {**state, "epoch": run.writer.last_epoch}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """
@@ -244,17 +245,17 @@ class ExperimentTracker(Recorder):
         Raises:
             ValueError: It is the state of another run than the one that is open, or not a state.
         """
-        step = checked_step(state, None)
+        point = checked_point(state, None)
         run = self._run
         if run is None or not run.accepts():
-            self._given_id, self._resume, self._resume_step = None, state, step
+            self._given_id, self._resume, self._resume_point = None, state, point
         elif state.get("run_id") != run.run_id:
             raise ValueError(
                 f"load_state_dict: the checkpoint belongs to run {state.get('run_id')}, and run {run.run_id} is open. "
                 f"To go on with the former, open it with resume={state.get('run_id')!r}."
             )
-        elif step is not None:
-            run.rewind(step)
+        elif point is not None:
+            run.rewind(point)
 
     def end_run(
         self,

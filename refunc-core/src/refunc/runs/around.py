@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Any, Final, TypeAlias
 
+from refunc.journal.rewinds import Rewinds
 from refunc.runs.entry import LogEntry
 from refunc.runs.errors import PointNotFoundError
+from refunc.runs.selection import begins_again
 from refunc.runs.series import Series
 
 #: Selects a point of a metric: `nan`, `min`, `max`, a step, or a function that returns True for its value.
@@ -47,7 +49,7 @@ def point_in(series: Series, where: Where) -> int:
 
 
 def entries_around(
-    entries: Iterable[LogEntry], series: Series, index: int, steps: int, limit: Callable[[int], float]
+    entries: Iterable[LogEntry], series: Series, index: int, steps: int, rewinds: Rewinds
 ) -> list[LogEntry]:
     """
     Return those of *entries* within *steps* of the point *index*, in their order.
@@ -58,10 +60,11 @@ def entries_around(
     has taken the place of.
 
     Args:
-        limit: Returns the last step of an attempt that later ones have left in place.
+        rewinds: Those of the run.
     """
     step = series.steps[index]
-    epoch = series.epochs[index] if _begins_anew(series) else None
+    by_epoch = begins_again(series.steps, series.epochs)
+    epoch = series.epochs[index] if by_epoch else None
 
     def is_near(other: float | None, of_epoch: float | None) -> bool:
         return other is not None and abs(other - (step or 0)) <= steps and of_epoch == epoch
@@ -72,34 +75,34 @@ def entries_around(
         epochs = series.epochs if epoch is not None else repeat(None)
         near = [at for at, (other, of) in enumerate(zip(series.steps, epochs, strict=False)) if is_near(other, of)]
     times = _spans((series.attempts[at], series.times[at]) for at in near)
-    places = _spans(zip(series.attempts, series.steps, strict=True))
 
-    def is_replaced(attempt: int, step: float) -> bool:
-        in_later = (begin <= step <= end for later, (begin, end) in places.items() if later > attempt)
-        return step > limit(attempt) or (len(places) > 1 and any(in_later))
+    def place(step: float, epoch: float | None) -> tuple[float, float]:
+        return (epoch or 0, step) if by_epoch else (0, step)
+
+    known = zip(series.attempts, series.steps, series.epochs or repeat(None), strict=False)
+    spans = _spans((attempt, place(at, of) if at is not None else None) for attempt, at, of in known)
+
+    def is_replaced(attempt: int, step: float, epoch: float | None) -> bool:
+        at = place(step, epoch)
+        in_later: list[bool] = [begin <= at <= end for later, (begin, end) in spans.items() if later > attempt]
+        return rewinds.hide(attempt, step, epoch) or (len(spans) > 1 and True in in_later)
 
     def belongs(entry: LogEntry) -> bool:
         if step is None or entry.step is None or (epoch is not None and entry.epoch is None):
             begin, end = times.get(entry.attempt, _NEVER)
-            return begin <= entry.timestamp <= end
+            return bool(begin <= entry.timestamp <= end)
         return is_near(entry.step, entry.epoch if epoch is not None else None) and not is_replaced(
-            entry.attempt, entry.step
+            entry.attempt, entry.step, entry.epoch
         )
 
     return [entry for entry in entries if belongs(entry)]
 
 
-def _spans(found: Iterable[tuple[Any, float | None]]) -> dict[int, tuple[float, float]]:
+def _spans(found: Iterable[tuple[Any, Any]]) -> dict[int, tuple[Any, Any]]:
     """Return by attempt the lowest and the highest of its numbers."""
-    spans: dict[int, tuple[float, float]] = {}
+    spans: dict[int, tuple[Any, Any]] = {}
     for attempt, number in found:
         if number is not None:
             low, high = spans.get(attempt, (number, number))
             spans[attempt] = min(low, number), max(high, number)
     return spans
-
-
-def _begins_anew(series: Series) -> bool:
-    """Whether a step occurs in more than one epoch, so that it alone does not identify a point."""
-    places = {place for place in zip(series.steps, series.epochs, strict=False) if None not in place}
-    return len(places) > len({step for step, _ in places})

@@ -19,6 +19,7 @@ from refunc.journal.ends import end_of_all
 from refunc.journal.folder import JOURNAL, RUN_JSON
 from refunc.journal.pieces import Segment, is_folded_name, writer_of
 from refunc.journal.ranks import rank_files
+from refunc.journal.rewinds import ResumePoint, Rewinds
 from refunc.journal.roles import Role, role_of
 from refunc.journal.scan import Note, Place, scan
 from refunc.journal.segments import Account
@@ -26,7 +27,7 @@ from refunc.runs.column import NOTHING, form_of
 from refunc.runs.columns import Columns, Group, statistics_of
 from refunc.runs.points import Points, appended, joined, merged
 from refunc.runs.room import LeftOut, Room
-from refunc.runs.selection import AGGREGATES, Rewinds, Selection, lowest_rank, selected
+from refunc.runs.selection import AGGREGATES, Selection, lowest_rank, selected
 from refunc.runs.series import Series
 from refunc.runs.summary import MetricSummary, Statistics, Summary, summed_up
 
@@ -197,9 +198,9 @@ class Content:
 
     @cached_property
     def rewinds(self) -> Rewinds:
-        """The steps that attempts went back to."""
+        """The points that attempts went back to."""
         return Rewinds(
-            (self.roles[name].attempt, note.record.step)
+            (self.roles[name].attempt, ResumePoint(note.record.step, note.record.epoch))
             for name, writer in self.writers.items()
             for note in writer.notes
             if isinstance(note.record, records.Rewind)

@@ -275,8 +275,7 @@ class Run:
         if metric not in known:
             raise UnknownMetricError(metric, self.run_name, known)
         series = self.series_of([metric], selection=Selection(is_marked=True))[metric]
-        limit = self.content().rewinds.limit
-        return entries_around(self.entries(), series, point_in(series, where), steps, limit)
+        return entries_around(self.entries(), series, point_in(series, where), steps, self.content().rewinds)
 
     def facts(self, summary: Summary) -> dict[str, Any]:
         """Return the run's names, ids, status and times for tables and documents, by its *summary*."""

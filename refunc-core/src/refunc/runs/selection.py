@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Callable, Iterable, Mapping
-from itertools import compress
+from itertools import compress, repeat
 from statistics import fmean
 from typing import Any, Final, Literal
 
 import attrs
 
+from refunc.journal.rewinds import ResumePoint, Rewinds
 from refunc.journal.roles import Role
 from refunc.runs.column import NOTHING, form_of
 from refunc.runs.points import COLUMNS, Points, merged
@@ -46,27 +47,6 @@ class Selection:
             raise TypeError(f"rank: {self.rank!r} is not a number, all, {', '.join(_OF_A_STEP)} or None.")
         if self.attempts not in ("newest", "all"):
             raise ValueError(f"attempts: {self.attempts!r} is not known. Allowed: newest, all.")
-
-
-class Rewinds:
-    """The steps that attempts went back to."""
-
-    def __init__(self, found: Iterable[tuple[int, int | float]] = ()) -> None:
-        """
-        Args:
-            found: Attempts, each with the step that it went back to.
-        """
-        self._steps: dict[int, int | float] = {}
-        for attempt, step in found:
-            self._steps[attempt] = min(step, self._steps.get(attempt, math.inf))
-
-    def step_of(self, attempt: int) -> int | float | None:
-        """Return the step that *attempt* went back to; None if it did not."""
-        return self._steps.get(attempt)
-
-    def limit(self, attempt: int) -> int | float:
-        """Return the last step of *attempt* that later ones have left in place."""
-        return min((step for later, step in self._steps.items() if later > attempt), default=math.inf)
 
 
 def selected(writers: Mapping[str, tuple[Role, Points]], selection: Selection, rewinds: Rewinds) -> Points | None:
@@ -106,24 +86,48 @@ def _by_rank(writers: Mapping[str, tuple[Role, Points]]) -> dict[int, dict[int, 
 def _of_attempts(attempts: dict[int, list[Points]], which: Attempts, rewinds: Rewinds) -> Points:
     if which == "all":
         return merged([points for _, parts in sorted(attempts.items()) for points in parts])
+    of_each = {attempt: merged(parts) for attempt, parts in attempts.items()}
+    by_epoch = len(of_each) > 1 and any(begins_again(points.steps, points.epochs) for points in of_each.values())
     kept: list[Points] = []
-    later: set[int | float] = set()
-    for attempt, parts in sorted(attempts.items(), reverse=True):
-        points = merged(parts)
-        if later or rewinds.limit(attempt) < math.inf:
-            points = _without(points, later, rewinds.limit(attempt))
-        kept.append(points)
-        if len(attempts) > 1:
-            later.update(points.steps)
-            later -= {NOTHING}
-    return _in_order(merged(kept[::-1])) if len(kept) > 1 else kept[0]
+    later: set[Any] = set()
+    for attempt, points in sorted(of_each.items(), reverse=True):
+        behind = rewinds.behind(attempt)
+        kept.append(_without(points, later, behind, by_epoch=by_epoch) if later or behind else points)
+        if len(of_each) > 1:
+            later.update(
+                key for key, step in zip(_keys(points, by_epoch), points.steps, strict=True) if not _is_nothing(step)
+            )
+    return _in_order(merged(kept[::-1]), by_epoch=by_epoch) if len(kept) > 1 else kept[0]
 
 
-def _in_order(points: Points) -> Points:
+def begins_again(steps: Iterable[Any], epochs: Iterable[Any]) -> bool:
+    """Whether a step is lower than one of an epoch before, so that it alone does not identify a point."""
+    highest: Any = None
+    of_epoch: Any = None
+    for step, epoch in zip(steps, epochs, strict=False):
+        if step is None or epoch is None or _is_nothing(step) or _is_nothing(epoch):
+            continue
+        if of_epoch is not None and epoch > of_epoch and step < highest:
+            return True
+        of_epoch, highest = epoch, step
+    return False
+
+
+def _keys(points: Points, by_epoch: bool) -> Iterable[Any]:
+    """Return what identifies each point."""
+    return zip(_epochs(points), points.steps, strict=True) if by_epoch else points.steps
+
+
+def _epochs(points: Points) -> Iterable[Any]:
+    return points.epochs if len(points.epochs) else repeat(NOTHING, len(points.steps))
+
+
+def _in_order(points: Points, *, by_epoch: bool) -> Points:
     """Return *points* by their steps: a later attempt may have begun before the last step of an earlier one."""
     if points.stepless:
         return points
-    order = sorted(range(len(points.steps)), key=points.steps.__getitem__)
+    keys = list(_keys(points, by_epoch))
+    order = sorted(range(len(keys)), key=keys.__getitem__)
 
     def of(column: Any) -> Any:
         return array(form_of(column), map(column.__getitem__, order)) if len(column) else column
@@ -131,9 +135,19 @@ def _in_order(points: Points) -> Points:
     return attrs.evolve(points, **{name: of(getattr(points, name)) for name in COLUMNS})
 
 
-def _without(points: Points, steps: set[int | float], limit: int | float) -> Points:
-    """Return *points* without those at *steps*, or beyond *limit*; those without a step stay."""
-    return _picked(points, [_is_nothing(step) or (step <= limit and step not in steps) for step in points.steps])
+def _without(points: Points, later: set[Any], behind: list[ResumePoint], *, by_epoch: bool) -> Points:
+    """Return *points* without those that *later* ones replace, or that lie *behind* a point that was gone back to."""
+    if any(point.epoch is not None for point in behind):
+        pairs = zip(points.steps, (None if _is_nothing(epoch) else epoch for epoch in _epochs(points)), strict=True)
+        beyond = [any(point.is_before(step, epoch) for point in behind) for step, epoch in pairs]
+    else:
+        limit = min((point.step for point in behind), default=math.inf)
+        beyond = [step > limit for step in points.steps]
+    mask = [
+        _is_nothing(step) or not (is_beyond or key in later)
+        for step, key, is_beyond in zip(points.steps, _keys(points, by_epoch), beyond, strict=True)
+    ]
+    return _picked(points, mask)
 
 
 def _is_nothing(step: int | float) -> bool:

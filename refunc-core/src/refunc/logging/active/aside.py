@@ -53,6 +53,7 @@ class Aside(Outlet):
         super()._reset()
         self.latest: dict[str, Any] = {}
         self.last_step: int | float | None = None
+        self.last_epoch: int | float | None = None
         self.reached = Reached()
         self.unsynced: deque[Path] = deque()
         self._masks = True
@@ -165,6 +166,6 @@ class Aside(Outlet):
         self.reached.see(None if logger == self._logger else logger, seq, moment, step, epoch)
         if metrics:
             self.latest.update(metrics)
-            self.last_step = step
+            self.last_step, self.last_epoch = step, epoch
             if self.watch is not None:
                 self.watch.see(metrics, (step, epoch))

@@ -22,6 +22,7 @@ class Nowhere(Outlet):
         self.queue = deque(maxlen=0)
         self.latest: dict[str, Any] = {}
         self.last_step: int | float | None = None
+        self.last_epoch: int | float | None = None
         self.reached = Reached()
         self.watch: Watch | None = None
         self.tap: Tap | None = None

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from refunc import __version__
 from refunc.journal import kinds
+from refunc.journal.rewinds import ResumePoint
 from refunc.logging.active.run import ActiveRun, UntrackedRun, UnwrittenRun, is_disabled, journal_modules
 from refunc.logging.notices import warn_once
 from refunc.outlets.outlet import Durability
@@ -41,7 +42,7 @@ def new_run(
     is_tracked: bool = True,
     run_id: str | None = None,
     resume: Any = None,
-    resume_step: int | float | None = None,
+    resume_point: ResumePoint | None = None,
 ) -> ActiveRun:
     """
     Return a run with a name and an id; its start record makes the folder on disk.
@@ -49,7 +50,7 @@ def new_run(
     Args:
         run_id: The id that the run is to have; without one, that of the launch, or a random one.
         resume: The run to go on with; see `active/resumed.py`.
-        resume_step: The step that it goes on from.
+        resume_point: The point that it goes on from.
 
     Raises:
         ValueError: *resume* cannot be continued.
@@ -79,7 +80,7 @@ def new_run(
     if joined is not None:
         shared, joined_birth, role = joined
         run = ActiveRun(shared.path, joined_birth, durability=durability, implicit=implicit, shared=shared, role=role)
-        run.go_on(resume_step)
+        run.go_on(resume_point)
         return run
     folder = store / folder_name(started, run_name or experiment, own_id)
     kind = UntrackedRun if not is_tracked else UnwrittenRun if is_dropped else ActiveRun
@@ -116,17 +117,19 @@ def _run_of_starter(experiment: str) -> ActiveRun | None:
     return run if run is not None and run.experiment_name == experiment else None
 
 
-def checked_step(resume: Any, step: int | float | None) -> int | float | None:
-    """Return the step to go on from, which a state has if none is given. Raises ValueError if it is not a number."""
+def checked_point(resume: Any, step: int | float | None) -> ResumePoint | None:
+    """Return the point to go on from, which a state has if no step is given. Raises ValueError if it is not numbers."""
+    epoch = None
     if step is None and isinstance(resume, Mapping):
         if not isinstance(resume.get("run_id"), str):
             raise ValueError("resume: a mapping without a `run_id` is not a result of `state_dict()`.")
-        step = resume.get("step")
-    if step is not None and (isinstance(step, bool) or not isinstance(step, (int, float)) or step != step):
-        raise ValueError(
-            f"resume: {step!r} is not a step. Give the number of the step that the checkpoint was taken at."
-        )
-    return step
+        step, epoch = resume.get("step"), resume.get("epoch")
+    for number, of_kind in ((step, "step"), (epoch, "epoch")):
+        if number is not None and (
+            isinstance(number, bool) or not isinstance(number, (int, float)) or number != number
+        ):
+            raise ValueError(f"resume: the {of_kind} {number!r} is not a number. Give the {of_kind} of the checkpoint.")
+    return None if step is None else ResumePoint(step, epoch)
 
 
 def checked_id(run_id: str | None, resume: Any) -> str | None:

@@ -17,6 +17,7 @@ from weakref import WeakValueDictionary
 
 from refunc.journal import kinds
 from refunc.journal.metric_set import encoded_module
+from refunc.journal.rewinds import ResumePoint
 from refunc.logging.active.aside import Aside
 from refunc.logging.active.bests import Bests
 from refunc.logging.active.nowhere import Nowhere
@@ -126,7 +127,7 @@ class ActiveRun:
         self.delivered_to: set[str] = set()
         self.automatic_step = itertools.count()
         self._is_ended = False
-        self._resume_step: int | float | None = None
+        self._resume_point: ResumePoint | None = None
         self._artifacts: Artifacts | None = None
         self.writer: JournalWriter | Aside | Nowhere = self._new_writer(durability)
         self.writer.watch = self.bests
@@ -176,17 +177,21 @@ class ActiveRun:
         """The number of this attempt, from 1."""
         return self._role.attempt if self._role is not None else 1
 
-    def go_on(self, step: int | float | None) -> None:
-        """Continue after earlier attempts: their counted steps, and, if *step* is given, from there."""
+    def go_on(self, point: ResumePoint | None) -> None:
+        """Continue after earlier attempts: their counted steps, and, if *point* is given, from there."""
         if self._role is not None and self.attempt > 1:
             from refunc.logging.active.resumed import next_counted_step
 
             self.automatic_step = itertools.count(next_counted_step(self.folder, self._role))
-        self._resume_step = step
+        self._resume_point = point
 
-    def rewind(self, step: int | float) -> None:
-        """Note that this attempt goes on from *step*: what earlier ones logged beyond it no longer counts."""
-        self.put_through(kinds.REWIND, {"step": step, "attempt": self.attempt})
+    def rewind(self, point: ResumePoint) -> None:
+        """Note that this attempt goes on from *point*: what earlier ones logged beyond it no longer counts."""
+        self.put_through(kinds.REWIND, self._rewind_fields(point))
+
+    def _rewind_fields(self, point: ResumePoint) -> dict[str, Any]:
+        of_epoch = {"epoch": point.epoch} if point.epoch is not None else {}
+        return {"step": point.step, **of_epoch, "attempt": self.attempt}
 
     def put(self, kind: str, fields: dict[str, Any], moment: float | None = None) -> None:
         """Queue a record; *fields* are JSON-able."""
@@ -202,8 +207,8 @@ class ActiveRun:
         if self.implicit:
             fields["implicit"] = True
         self.writer.queue.append((kinds.START, self.start_time if self.attempt == 1 else time.time(), fields))
-        if self._resume_step is not None:
-            self.writer.queue.append((kinds.REWIND, time.time(), {"step": self._resume_step, "attempt": self.attempt}))
+        if self._resume_point is not None:
+            self.writer.queue.append((kinds.REWIND, time.time(), self._rewind_fields(self._resume_point)))
 
     def end(
         self,
