@@ -74,14 +74,13 @@ class Training:
         Raises:
             ValueError: `resume` cannot be continued.
         """
-        self.end("completed" if self._is_over else "failed")
+        self.leave()
         for other in [training for training in _with_own_run.values() if training._is_over]:
             other.end()
         self._is_own = self._is_over = False
         self._tracker = self._given or self._around() or self._open()
         self._resume = None
-        if self._lines_of:
-            self._lines = RunHandler.capture(*self._lines_of)
+        self._listen(True)
         return self._tracker
 
     def _around(self) -> ExperimentTracker | None:
@@ -98,11 +97,9 @@ class Training:
         """Open a run of its own; until the training is over, the end of the process is not the end of it."""
         tracker = ExperimentTracker(**self._options, resume=self._resume, parent=_run_around())
         tracker.shows_metrics = self._shows_metrics
-        run = living_run(tracker.start_run())
-        if run is not None:
-            run.unfinished = _UNFINISHED
-            _with_own_run[run.run_id] = self
-        self._is_own = True
+        _with_own_run[tracker.start_run()] = self
+        self._tracker, self._is_own = tracker, True
+        self.go_on()
         return tracker
 
     def join(self) -> None:
@@ -133,11 +130,17 @@ class Training:
         A run of its own stays open for what comes afterwards, such as an evaluation. It ends when another training
         begins, or with the process.
         """
-        self._is_over = True
+        self._set_over(True)
+
+    def go_on(self) -> None:
+        """Take back `rest()`: the training goes on in the same run."""
+        self._set_over(False)
+
+    def _set_over(self, is_over: bool) -> None:
+        self._is_over = is_over
+        self._listen(self._is_own or not is_over)
         if self._is_own and self._tracker is not None and (run := living_run(self._tracker.run_id or "")) is not None:
-            run.unfinished = None
-        elif not self._is_own:
-            self._release()
+            run.unfinished = None if is_over else _UNFINISHED
 
     def end(self, status: str | None = None, error: BaseException | None = None) -> None:
         """
@@ -146,15 +149,22 @@ class Training:
         Args:
             status: By default that of *error*; `completed` without one.
         """
-        self._release()
+        self._listen(False)
         if self._tracker is not None and self._is_own:
             _with_own_run.pop(self._tracker.run_id or "", None)
             self._tracker.end_run(status or status_of_exception(error), error=error)
 
-    def _release(self) -> None:
-        if self._lines is not None:
+    def leave(self) -> None:
+        """End the run, if it is the training's own: as `failed`, unless the training is over."""
+        self.end("completed" if self._is_over else "failed")
+
+    def _listen(self, listens: bool) -> None:
+        """Take the lines of the framework's loggers, or take them no more."""
+        if self._lines is not None and not listens:
             self._lines.close()
             self._lines = None
+        elif self._lines is None and listens and self._lines_of:
+            self._lines = RunHandler.capture(*self._lines_of)
 
 
 def _run_around() -> ExperimentTracker | None:
