@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Mapping
 from os import PathLike
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from refunc.logging import ExperimentTracker, RunHandler, active_run
 from refunc.logging.active.opening import Resume
 from refunc.logging.active.outcome import status_of_exception
 from refunc.logging.active.run import living_run
+from refunc.processes.forks import in_child
 from refunc.processes.launchers import rank
+
+T = TypeVar("T")
 
 _UNFINISHED: Final = "The training has not come to its end: an exception ended it, which the script has caught.\n"
 
 #: The trainings that have a run of their own open, by its id. Such a run is around no other training.
 _with_own_run: dict[str, Training] = {}
+
+#: Held while a training looks for its run, so that it takes none that another is just opening. Re-entrant for signal
+#: handlers.
+_beginning = threading.RLock()
+
+#: Callers that `caller` looks at: a framework's own are near.
+_NEAR: Final = 30
 
 
 class Training:
@@ -59,29 +72,53 @@ class Training:
         self._tracker: ExperimentTracker | None = None
         self._is_own = False
         self._is_over = False
+        self._thread = 0
+        self._number = 0  # of the training, and of its end
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the handler: the process that has the copy has its own loggers."""
         return {**vars(self), "_lines": None}
 
-    def begin(self) -> ExperimentTracker:
+    def begin(self, within: object = None, ended: Callable[[], None] | None = None) -> ExperimentTracker:
         """
         Return the tracker of a training that begins now.
 
         A run of its own that is still open belongs to a training that raised, since no framework tells its callbacks so
         in every case: it ends as `failed`. Runs of trainings that are over, and that stayed open, end too.
 
+        Args:
+            within: An object of the framework that lives as long as the training, such as its list of callbacks; see
+                `caller`. If it goes before `end()` was called, the training raised, and a run of its own is `failed`.
+            ended: Called instead, to end the training with the status that it finds out; for frameworks that tell
+                their callbacks of no end.
+
         Raises:
             ValueError: `resume` cannot be continued.
         """
         self.leave()
-        for other in [training for training in _with_own_run.values() if training._is_over]:
-            other.end()
-        self._is_own = self._is_over = False
-        self._tracker = self._given or self._around() or self._open()
+        with _beginning:
+            self._find_run()
         self._resume = None
         self._listen(True)
-        return self._tracker
+        if within is not None:
+            weakref.finalize(within, self._lost, self._number, ended).atexit = False
+        return self.tracker
+
+    def _find_run(self) -> None:
+        for other in tuple(_with_own_run.values()):
+            if other._is_over or other._is_replaced_by(self):
+                other.leave()
+        self._is_own = self._is_over = False
+        self._tracker = self._given or self._around() or self._open()
+
+    def _is_replaced_by(self, other: Training) -> bool:
+        """Whether *other* is the same training again: a notebook keeps the exception that ended it, and all with it."""
+        return (self._thread, self._options) == (threading.get_ident(), other._options)
+
+    def _lost(self, number: int, ended: Callable[[], None] | None) -> None:
+        """End the training with that *number*, unless it has ended."""
+        if number == self._number:
+            (ended or self.leave)()
 
     def _around(self) -> ExperimentTracker | None:
         """Return the run around, if the training is a part of it."""
@@ -98,6 +135,7 @@ class Training:
         tracker = ExperimentTracker(**self._options, resume=self._resume, parent=_run_around())
         tracker.shows_metrics = self._shows_metrics
         _with_own_run[tracker.start_run()] = self
+        self._thread = threading.get_ident()
         self._tracker, self._is_own = tracker, True
         self.go_on()
         return tracker
@@ -150,6 +188,7 @@ class Training:
             status: By default that of *error*; `completed` without one.
         """
         self._listen(False)
+        self._number += 1
         if self._tracker is not None and self._is_own:
             _with_own_run.pop(self._tracker.run_id or "", None)
             self._tracker.end_run(status or status_of_exception(error), error=error)
@@ -172,3 +211,25 @@ def _run_around() -> ExperimentTracker | None:
     found = active_run()
     owner = _with_own_run.get(found.run_id or "") if found is not None else None
     return found if owner is None or not owner.is_open else None
+
+
+@in_child
+def _after_fork_in_child() -> None:
+    global _beginning
+    _beginning = threading.RLock()
+
+
+def caller(kind: type[T]) -> T | None:
+    """
+    Return the nearest object of this class in whose method this call is made, such as the list of callbacks that calls
+    an adapter; None if there is none.
+    """
+    frame = sys._getframe(1)
+    for _ in range(_NEAR):
+        found = frame.f_locals.get("self")
+        if isinstance(found, kind):
+            return found
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return None
