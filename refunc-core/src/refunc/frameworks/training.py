@@ -49,6 +49,7 @@ class Training:
         tracker: ExperimentTracker | None = None,
         resume: Resume = None,
         is_trial: bool = False,
+        has_end: bool = True,
         shows_metrics: bool = True,
         lines_of: tuple[str, ...] = (),
     ) -> None:
@@ -59,6 +60,7 @@ class Training:
             experiment_name: The experiment of a run of its own; see ExperimentTracker for the three names and `resume`.
             tracker: The run to log to, whatever is open; the training never ends it.
             is_trial: Whether it always has a run of its own, a child of the run around.
+            has_end: False where a script need not tell of its end, so that the process may end well without it.
             shows_metrics: False where the framework shows its metrics itself.
             lines_of: The names of loggers whose lines go into the run while the training has one.
         """
@@ -66,6 +68,7 @@ class Training:
         self._resume = resume
         self._given = tracker
         self._is_trial = is_trial
+        self._has_end = has_end
         self._shows_metrics = shows_metrics
         self._lines_of = lines_of
         self._lines: RunHandler | None = None
@@ -157,6 +160,11 @@ class Training:
         return self._tracker
 
     @property
+    def is_own(self) -> bool:
+        """Whether its run is one of its own."""
+        return self._is_own
+
+    @property
     def is_open(self) -> bool:
         """Whether the training has a run that takes records."""
         return self._tracker is not None and self._tracker.status == "running"
@@ -178,7 +186,7 @@ class Training:
         self._is_over = is_over
         self._listen(self._is_own or not is_over)
         if self._is_own and self._tracker is not None and (run := living_run(self._tracker.run_id or "")) is not None:
-            run.unfinished = None if is_over else _UNFINISHED
+            run.unfinished = None if is_over or not self._has_end else _UNFINISHED
 
     def end(self, status: str | None = None, error: BaseException | None = None) -> None:
         """
