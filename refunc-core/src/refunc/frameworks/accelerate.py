@@ -10,7 +10,7 @@ from typing import Any
 from accelerate.tracking import GeneralTracker, on_main_process
 
 from refunc.frameworks import Training
-from refunc.logging import ExperimentTracker, warning
+from refunc.logging import ExperimentTracker
 from refunc.logging.active.opening import Resume
 
 __all__ = ["RefuncTracker"]
@@ -76,19 +76,9 @@ class RefuncTracker(GeneralTracker):
         if self._training is not None and self._training.is_open:
             return
         self._handled = id(sys.exc_info()[1])
-        try:
-            self._begin(self._saved or self._resume)
-        except ValueError as error:  # the run is not in this store, is still open, or is of another experiment
-            if self._saved is None:
-                raise
-            warning("The run of the checkpoint cannot go on; what follows is in a new one. %s", error)
-            self._begin(None)
-        self._saved = self._resume = None
-
-    def _begin(self, resume: Any) -> None:
-        experiment = {"experiment_name": self._saved["experiment_name"]} if resume and self._saved else {}
-        self._training = Training(**{**self._options, **experiment}, resume=resume)
+        self._training = Training(**self._options, resume=self._resume, checkpoint=self._saved)
         self._tracker = self._training.begin()
+        self._saved = self._resume = None
 
     def store_init_configuration(self, values: Mapping[str, Any]) -> None:
         """Log the config of `init_trackers` as params."""

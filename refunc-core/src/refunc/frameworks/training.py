@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from os import PathLike
 from typing import Any, Final, TypeVar
 
-from refunc.logging import ExperimentTracker, RunHandler, active_run
+from refunc.logging import ExperimentTracker, RunHandler, active_run, warning
 from refunc.logging.active.opening import Resume
 from refunc.logging.active.outcome import status_of_exception
 from refunc.logging.active.run import living_run
@@ -48,6 +48,7 @@ class Training:
         *,
         tracker: ExperimentTracker | None = None,
         resume: Resume = None,
+        checkpoint: Mapping[str, Any] | None = None,
         is_trial: bool = False,
         has_end: bool = True,
         shows_metrics: bool = True,
@@ -59,6 +60,8 @@ class Training:
         Args:
             experiment_name: The experiment of a run of its own; see ExperimentTracker for the three names and `resume`.
             tracker: The run to log to, whatever is open; the training never ends it.
+            checkpoint: The result of `ExperimentTracker.state_dict()` that the framework found in a checkpoint: its run
+                goes on, whatever its experiment, or a new one is opened with a warning.
             is_trial: Whether it always has a run of its own, a child of the run around.
             has_end: False where a script need not tell of its end, so that the process may end well without it.
             shows_metrics: False where the framework shows its metrics itself.
@@ -66,6 +69,7 @@ class Training:
         """
         self._options: dict[str, Any] = {"experiment_name": experiment_name, "run_name": run_name, "log_dir": log_dir}
         self._resume = resume
+        self._checkpoint = checkpoint
         self._given = tracker
         self._is_trial = is_trial
         self._has_end = has_end
@@ -101,7 +105,7 @@ class Training:
         self.leave()
         with _beginning:
             self._find_run()
-        self._resume = None
+        self._resume = self._checkpoint = None
         self._listen(True)
         if within is not None:
             weakref.finalize(within, self._lost, self._number, ended).atexit = False
@@ -126,21 +130,35 @@ class Training:
     def _around(self) -> ExperimentTracker | None:
         """Return the run around, if the training is a part of it."""
         around = None if self._is_trial else _run_around()
-        resume = self._resume
-        if around is not None and isinstance(resume, Mapping) and resume.get("run_id") == around.run_id:
-            around.load_state_dict(resume)
         if around is not None:
+            for state in (self._checkpoint, self._resume):
+                if isinstance(state, Mapping) and state.get("run_id") == around.run_id:
+                    around.load_state_dict(state)
             around.shows_metrics = self._shows_metrics
         return around
 
     def _open(self) -> ExperimentTracker:
         """Open a run of its own; until the training is over, the end of the process is not the end of it."""
-        tracker = ExperimentTracker(**self._options, resume=self._resume, parent=_run_around())
+        tracker = self._started()
         tracker.shows_metrics = self._shows_metrics
-        _with_own_run[tracker.start_run()] = self
+        _with_own_run[tracker.run_id or ""] = self
         self._thread = threading.get_ident()
         self._tracker, self._is_own = tracker, True
         self.go_on()
+        return tracker
+
+    def _started(self) -> ExperimentTracker:
+        around = _run_around()
+        if self._checkpoint is not None:
+            options = {**self._options, "experiment_name": self._checkpoint.get("experiment_name")}
+            try:
+                tracker = ExperimentTracker(**options, resume=self._checkpoint, parent=around)
+                tracker.start_run()
+                return tracker
+            except ValueError as error:  # it is not in this store, or is still open
+                warning("The run of the checkpoint cannot go on, and the training has a new one. %s", error)
+        tracker = ExperimentTracker(**self._options, resume=self._resume, parent=around)
+        tracker.start_run()
         return tracker
 
     def join(self) -> None:

@@ -66,21 +66,23 @@ class RefuncCallback(TrainerCallback, ExportableState):
         self._experiment_name, self._run_name = experiment_name, run_name
         self._log_model, self._resume = log_model, resume
         self._training: Training | None = None
+        self._tracker: ExperimentTracker | None = None
         self._has_trained = self._is_summed_up = False
         self._names: dict[str, str] = {}
 
     def state(self) -> dict[str, Any]:
         """Return the part of a checkpoint that is this callback's: its arguments, and the run."""
-        tracker = self.tracker
-        run = tracker.state_dict() if tracker is not None and tracker.folder is not None else None
+        tracker = self._tracker
+        is_open = tracker is not None and tracker.folder is not None and tracker.status == "running"
+        run = tracker.state_dict() if tracker is not None and is_open else None
         names = {"experiment_name": self._experiment_name, "run_name": self._run_name, "log_dir": self._log_dir}
         options = {"log_model": self._log_model, "resume": self._resume}
         return {"args": {**names, **options}, "attributes": {"refunc_run": run}}
 
     @property
     def tracker(self) -> ExperimentTracker | None:
-        """The tracker of the run, for calls of your own; None if there is no run, or it has ended."""
-        return self._training.tracker if self._training is not None and self._training.is_open else None
+        """The tracker of the run, for calls of your own; None before the run, and on ranks that log nothing."""
+        return self._tracker
 
     # -- the run of a training ---------------------------------------------------------------------------------------
 
@@ -91,47 +93,36 @@ class RefuncCallback(TrainerCallback, ExportableState):
         # The Trainer expects it there when it saves, but a checkpoint that it resumes from may be from before.
         state.stateful_callbacks.setdefault(type(self).__name__, self.state())
         saved = _run_in(state) if state.global_step and self._resume else None
-        if self._training is None or self._has_trained or saved or state.is_hyper_param_search:
+        is_next = self._has_trained or saved or state.is_hyper_param_search
+        if self._training is None or is_next or not self._training.is_open:
             self._begin(args, state, kwargs.get("model"), saved)
-        elif self._training.is_open:
+        else:
             self._training.go_on()
         self._has_trained, self._is_summed_up = True, False
 
-    def _begin(self, args: Any, state: Any, model: Any, saved: Mapping[str, Any] | None = None) -> Training:
+    def _begin(self, args: Any, state: Any, model: Any, saved: Mapping[str, Any] | None = None) -> None:
         if self._training is not None:
             self._training.leave()
-        try:
-            self._training = training = self._open(args, state, saved)
-        except ValueError as error:  # the run is not in this store, is still open, or is of another experiment
-            warning("The run of the checkpoint cannot go on, and the training has a new one. %s", error)
-            self._training = training = self._open(args, state, None)
-        if state.is_world_process_zero:
-            tracker = training.tracker
-            tracker.log_params(_params(args, state, model))
-            for name in _ASIDE:
-                tracker.define_metric(name, summary="none")
-            if args.metric_for_best_model and args.greater_is_better is not None:
-                best = f"eval/{args.metric_for_best_model.removeprefix('eval_')}"
-                tracker.define_metric(best, goal="max" if args.greater_is_better else "min")
-        return training
-
-    def _open(self, args: Any, state: Any, saved: Mapping[str, Any] | None) -> Training:
-        project = saved["experiment_name"] if saved is not None else getattr(args, "project", "huggingface")
         named = args.run_name if args.run_name != args.output_dir else None
-        training = Training(
-            self._experiment_name or project,
+        self._training = training = Training(
+            self._experiment_name or getattr(args, "project", "huggingface"),
             self._run_name or state.trial_name or named,
             self._log_dir,
-            resume=saved,
+            checkpoint=saved,
             is_trial=state.is_hyper_param_search,
             shows_metrics=False,
             lines_of=_LINES_OF,
         )
-        if state.is_world_process_zero:
-            training.begin()
-        else:
+        if not state.is_world_process_zero:
             training.join()
-        return training
+            return
+        self._tracker = tracker = training.begin()
+        tracker.log_params(_params(args, state, model))
+        for name in _ASIDE:
+            tracker.define_metric(name, summary="none")
+        if args.metric_for_best_model and args.greater_is_better is not None:
+            best = f"eval/{args.metric_for_best_model.removeprefix('eval_')}"
+            tracker.define_metric(best, goal="max" if args.greater_is_better else "min")
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -139,11 +130,11 @@ class RefuncCallback(TrainerCallback, ExportableState):
         """Keep the model, if that is wanted, and leave the run open for evaluations."""
         if self._training is None:
             return
-        if state.is_world_process_zero and self._training.is_open:
+        if self._tracker is not None:
             if state.best_model_checkpoint:
-                self._training.tracker.set_tag("best_model_checkpoint", state.best_model_checkpoint)
+                self._tracker.set_tag("best_model_checkpoint", state.best_model_checkpoint)
             if self._log_model == "end":
-                _keep_model(self._training.tracker, args, kwargs.get("model"), kwargs.get("processing_class"))
+                _keep_model(self._tracker, args, kwargs.get("model"), kwargs.get("processing_class"))
         if self._is_summed_up or not state.is_hyper_param_search:
             self._training.rest()
         else:  # the trial was pruned, which the Trainer tells before it raises
@@ -161,17 +152,16 @@ class RefuncCallback(TrainerCallback, ExportableState):
     ) -> None:
         """Log values of the training or of an evaluation."""
         if logs and state.is_world_process_zero:
-            training = self._training
-            if training is None:
-                training = self._begin(args, state, kwargs.get("model"))
-                training.rest()
+            if self._tracker is None:  # an evaluation before any training
+                self._begin(args, state, kwargs.get("model"))
+                self._training.rest()
             names = self._names
             try:
                 values = {names[name]: logs[name] for name in logs if name != "epoch"}
             except KeyError:
-                names.update({name: _renamed(name) for name in logs})
+                names.update({name: _renamed(str(name)) for name in logs})
                 values = {names[name]: logs[name] for name in logs if name != "epoch"}
-            training.tracker.log_metrics(values, state.global_step, epoch=logs.get("epoch", state.epoch))
+            self._tracker.log_metrics(values, state.global_step, epoch=logs.get("epoch", state.epoch))
             self._is_summed_up = "train_runtime" in logs
 
     def on_predict(
@@ -187,12 +177,12 @@ class RefuncCallback(TrainerCallback, ExportableState):
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Keep the checkpoint, or refer to it."""
-        if state.is_world_process_zero and self._training is not None:
+        if self._tracker is not None:
             name = f"checkpoint-{state.global_step}"
             # A trial has a folder of its own, which the Trainer does not name.
             found = [Path(args.output_dir, name), *Path(args.output_dir).glob(f"*/{name}")]
             newest = max(filter(Path.is_dir, found), key=os.path.getmtime, default=found[0])
-            self._training.tracker.log_artifact(
+            self._tracker.log_artifact(
                 newest,
                 "checkpoint",
                 metadata={"step": state.global_step, "epoch": state.epoch},
@@ -233,7 +223,7 @@ def _params(args: TrainingArguments, state: TrainerState, model: Any) -> dict[st
 
 def _keep_model(tracker: ExperimentTracker, args: TrainingArguments, model: Any, processor: Any) -> None:
     """Keep a copy of the model, and of its tokenizer."""
-    if args.deepspeed or args.fsdp:
+    if getattr(args, "deepspeed", None) or getattr(args, "fsdp", None):
         warning('log_model="end": the model is spread over ranks, and is not kept. Use log_model="checkpoint".')
         return
     try:
