@@ -43,7 +43,9 @@ def test_a_training_is_a_run_with_params_metrics_and_checkpoints() -> None:
     assert list(run.metrics("eval/loss").steps) == [3, 6]
     logged = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
     assert list(loss.values) == logged
-    assert [(each.name, each.type) for each in run.artifacts] == [(f"checkpoint-{step}", "checkpoint") for step in (3, 6)]
+    assert [(each.name, each.type) for each in run.artifacts] == [
+        (f"checkpoint-{step}", "checkpoint") for step in (3, 6)
+    ]
     assert run.metric_summaries()["eval/loss"].best == min(run.metrics("eval/loss").values)
     assert run.metric_summaries()["eval/runtime"].shown is None
 

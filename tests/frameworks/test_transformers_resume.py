@@ -46,7 +46,9 @@ def test_it_is_a_new_run_if_that_is_wanted_or_if_the_run_is_not_here(capsys: pyt
     train_two_epochs(RefuncCallback())
     trainer_with(RefuncCallback(resume=False), num_train_epochs=3).train(resume_from_checkpoint=True)
     assert "WARNING" not in capsys.readouterr().err
-    trainer_with(RefuncCallback(log_dir="elsewhere"), num_train_epochs=4).train(resume_from_checkpoint="out/checkpoint-6")
+    trainer_with(RefuncCallback(log_dir="elsewhere"), num_train_epochs=4).train(
+        resume_from_checkpoint="out/checkpoint-6"
+    )
     assert capsys.readouterr().err.count("WARNING") == 1
     assert [run.attempt for run in runs()] == [1, 1]
     (run,) = open_store(Path("elsewhere")).runs()

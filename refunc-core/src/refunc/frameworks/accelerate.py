@@ -11,7 +11,6 @@ from accelerate.tracking import GeneralTracker, on_main_process
 
 from refunc.frameworks import Training
 from refunc.logging import ExperimentTracker
-from refunc.logging.active.opening import Resume
 
 __all__ = ["RefuncTracker"]
 
@@ -39,7 +38,7 @@ class RefuncTracker(GeneralTracker):
         logging_dir: str | PathLike[str] | None = None,
         *,
         run_name: str | None = None,
-        resume: Resume = None,
+        resume: bool | str | PathLike[str] | Mapping[str, Any] | None = None,
     ) -> None:
         """
         Prepare; `init_trackers` opens the run.

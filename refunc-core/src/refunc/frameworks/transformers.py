@@ -9,8 +9,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_callback import ExportableState
+from transformers.trainer_callback import ExportableState, TrainerCallback, TrainerControl, TrainerState
+from transformers.training_args import TrainingArguments
 
 from refunc.frameworks import Training
 from refunc.logging import ExperimentTracker, warning
@@ -65,7 +65,7 @@ class RefuncCallback(TrainerCallback, ExportableState):
         self._log_dir = os.fspath(log_dir) if log_dir is not None else None
         self._experiment_name, self._run_name = experiment_name, run_name
         self._log_model, self._resume = log_model, resume
-        self._training: Training | None = None
+        self._training = Training("huggingface")
         self._tracker: ExperimentTracker | None = None
         self._has_trained = self._is_summed_up = False
         self._names: dict[str, str] = {}
@@ -94,19 +94,20 @@ class RefuncCallback(TrainerCallback, ExportableState):
         state.stateful_callbacks.setdefault(type(self).__name__, self.state())
         saved = _run_in(state) if state.global_step and self._resume else None
         is_next = self._has_trained or saved or state.is_hyper_param_search
-        if self._training is None or is_next or not self._training.is_open:
+        if is_next or not self._training.is_open:
             self._begin(args, state, kwargs.get("model"), saved)
         else:
             self._training.go_on()
         self._has_trained, self._is_summed_up = True, False
 
-    def _begin(self, args: Any, state: Any, model: Any, saved: Mapping[str, Any] | None = None) -> None:
-        if self._training is not None:
-            self._training.leave()
+    def _begin(
+        self, args: Any, state: Any, model: Any, saved: Mapping[str, Any] | None = None
+    ) -> ExperimentTracker | None:
+        self._training.leave()
         named = args.run_name if args.run_name != args.output_dir else None
         self._training = training = Training(
-            self._experiment_name or getattr(args, "project", "huggingface"),
-            self._run_name or state.trial_name or named,
+            self._experiment_name or getattr(args, "project", None) or "huggingface",
+            state.trial_name or self._run_name or named,
             self._log_dir,
             checkpoint=saved,
             is_trial=state.is_hyper_param_search,
@@ -115,7 +116,7 @@ class RefuncCallback(TrainerCallback, ExportableState):
         )
         if not state.is_world_process_zero:
             training.join()
-            return
+            return None
         self._tracker = tracker = training.begin()
         tracker.log_params(_params(args, state, model))
         for name in _ASIDE:
@@ -123,13 +124,12 @@ class RefuncCallback(TrainerCallback, ExportableState):
         if args.metric_for_best_model and args.greater_is_better is not None:
             best = f"eval/{args.metric_for_best_model.removeprefix('eval_')}"
             tracker.define_metric(best, goal="max" if args.greater_is_better else "min")
+        return tracker
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Keep the model, if that is wanted, and leave the run open for evaluations."""
-        if self._training is None:
-            return
         if self._tracker is not None:
             if state.best_model_checkpoint:
                 self._tracker.set_tag("best_model_checkpoint", state.best_model_checkpoint)
@@ -151,18 +151,21 @@ class RefuncCallback(TrainerCallback, ExportableState):
         **kwargs: Any,
     ) -> None:
         """Log values of the training or of an evaluation."""
-        if logs and state.is_world_process_zero:
-            if self._tracker is None:  # an evaluation before any training
-                self._begin(args, state, kwargs.get("model"))
-                self._training.rest()
-            names = self._names
-            try:
-                values = {names[name]: logs[name] for name in logs if name != "epoch"}
-            except KeyError:
-                names.update({name: _renamed(str(name)) for name in logs})
-                values = {names[name]: logs[name] for name in logs if name != "epoch"}
-            self._tracker.log_metrics(values, state.global_step, epoch=logs.get("epoch", state.epoch))
-            self._is_summed_up = "train_runtime" in logs
+        self._is_summed_up = bool(logs) and "train_runtime" in logs
+        if not logs or not state.is_world_process_zero:
+            return
+        tracker = self._tracker
+        if tracker is None:  # an evaluation before any training
+            tracker = self._begin(args, state, kwargs.get("model"))
+            self._training.rest()
+        assert tracker is not None
+        names = self._names
+        try:
+            values = {names[name]: logs[name] for name in logs if name != "epoch"}
+        except KeyError:
+            names.update({name: _renamed(str(name)) for name in logs})
+            values = {names[name]: logs[name] for name in logs if name != "epoch"}
+        tracker.log_metrics(values, state.global_step, epoch=logs.get("epoch", state.epoch))
 
     def on_predict(
         self,
