@@ -7,11 +7,14 @@ import logging
 import pickle
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
 from refunc.frameworks import Training
+from refunc.frameworks.training import caller
 from refunc.logging import ExperimentTracker, MLLogger, active_run, experiment_context
 from refunc.runs import open_store
 
@@ -175,6 +178,90 @@ def test_a_copy_logs_to_the_same_run(store: Path, copied: object) -> None:
     tracker = training.begin()
     assert copied(training).tracker.run_id == tracker.run_id  # type: ignore[operator]
     training.end()
+
+
+class Loop:
+    """As a framework's list of callbacks: it lives as long as the training."""
+
+    def run(self, training: Training) -> ExperimentTracker:
+        return begin_below(training)
+
+
+def begin_below(training: Training) -> ExperimentTracker:
+    return training.begin(within=caller(Loop))
+
+
+def test_a_training_that_raised_is_failed_as_soon_as_the_framework_lets_go(store: Path) -> None:
+    training, loop = Training("boosting"), Loop()
+    tracker = loop.run(training)
+    assert tracker.status == "running"
+    del loop
+    assert tracker.status == "failed"
+
+
+def test_the_end_of_a_training_does_not_end_the_next(store: Path) -> None:
+    training, loop = Training("boosting"), Loop()
+    first = loop.run(training)
+    training.end()
+    second = training.begin()
+    del loop
+    assert (first.status, second.status) == ("completed", "running")
+    training.end()
+
+
+def test_an_end_that_a_framework_does_not_tell_is_found_out(store: Path) -> None:
+    training, loop = Training("boosting"), Loop()
+    with experiment_context("outer") as run:
+        training.begin(within=loop, ended=lambda: training.tracker.log_result("best", 3))
+        del loop
+    assert open_store(store)[run.run_id].summary.metrics["best"].last == 3
+
+
+def test_caller_finds_what_calls() -> None:
+    assert caller(Loop) is None
+
+
+def test_a_training_without_its_end_is_failed_with_the_process(store: Path) -> None:
+    script = "from refunc.frameworks import Training; import sys; Training('boosting').begin(within=sys.modules['os'])"
+    subprocess.run([sys.executable, "-c", script], check=True)
+    assert statuses(store) == {"boosting": "failed"}
+
+
+def test_trainings_beside_each_other_have_runs_of_their_own(store: Path) -> None:
+    together = Barrier(3)
+
+    def train(number: int) -> str | None:
+        training = Training("boosting", tracker=None)
+        tracker = training.begin()
+        together.wait(10)
+        tracker.log_metrics({"number": number})
+        training.end()
+        return tracker.run_id
+
+    with ThreadPoolExecutor(3) as pool:
+        assert len(set(pool.map(train, range(3)))) == 3
+    assert [run.status for run in open_store(store).runs()] == ["completed"] * 3
+
+
+def test_a_training_again_after_one_that_raised_is_not_a_part_of_it(store: Path) -> None:
+    failed = Training("boosting")  # a notebook keeps the exception, and with it the framework's objects
+    first = failed.begin()
+    second = Training("boosting").begin()
+    third = Training("another").begin()
+    assert (first.status, second.status, third.status) == ("failed", "running", "running")
+    assert len({first.run_id, second.run_id, third.run_id}) == 3
+    for tracker in (third, second):
+        tracker.end_run()
+
+
+def test_active_run_does_not_guess(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = ExperimentTracker("first"), ExperimentTracker("second")
+    first.start_run()
+    second.start_run()
+    assert active_run() is None
+    assert "which one is meant" not in capsys.readouterr().err
+    second.end_run()
+    first.end_run()
 
 
 def test_active_run_opens_nothing(store: Path) -> None:

@@ -28,11 +28,11 @@ def test_the_start_says_name_and_place_and_the_end_best_values_status_and_durati
         run.define_metric("speed", goal="max")
         for step, loss in enumerate([0.5, 0.25, 0.375]):
             run.log_metrics({"loss": loss, "speed": 100 * loss, "unjudged": 1}, step=step)
-        run.log_metrics({"val_accuracy": 0.9}, epoch=1)
+        run.log_metrics({"val_accuracy": 0.9}, epoch=2 / 3)
 
     start, best, end = said(capsys)
     assert re.fullmatch(r"run baseline started: experiments/\S+", start)
-    assert best == "best: val_accuracy 0.9 (highest, epoch 1), loss 0.25 (lowest, step 1), speed 50 (step 0)"
+    assert best == "best: val_accuracy 0.9 (highest, epoch 0.6667), loss 0.25 (lowest, step 1), speed 50 (step 0)"
     assert re.fullmatch(r"run baseline completed in 0\.\d s, \S+ K?B: experiments/\S+", end)
 
 

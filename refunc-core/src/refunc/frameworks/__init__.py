@@ -10,6 +10,6 @@ Each is a thin user of `refunc.logging`, and reads as an example of an adapter o
 
 from __future__ import annotations
 
-from refunc.frameworks.training import Training
+from refunc.frameworks.training import Training, caller
 
-__all__ = ["Training"]
+__all__ = ["Training", "caller"]

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+import threading
+import weakref
+from collections.abc import Callable, Mapping
 from os import PathLike
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from refunc.logging import ExperimentTracker, RunHandler, active_run
+from refunc.logging import ExperimentTracker, RunHandler, active_run, warning
 from refunc.logging.active.opening import Resume
 from refunc.logging.active.outcome import status_of_exception
 from refunc.logging.active.run import living_run
+from refunc.processes.forks import in_child
 from refunc.processes.launchers import rank
+
+T = TypeVar("T")
 
 _UNFINISHED: Final = "The training has not come to its end: an exception ended it, which the script has caught.\n"
 
 #: The trainings that have a run of their own open, by its id. Such a run is around no other training.
 _with_own_run: dict[str, Training] = {}
+
+#: Held while a training looks for its run, so that it takes none that another is just opening. Re-entrant for signal
+#: handlers.
+_beginning = threading.RLock()
+
+#: Callers that `caller` looks at: a framework's own are near.
+_NEAR: Final = 30
 
 
 class Training:
@@ -35,7 +48,9 @@ class Training:
         *,
         tracker: ExperimentTracker | None = None,
         resume: Resume = None,
+        checkpoint: Mapping[str, Any] | None = None,
         is_trial: bool = False,
+        has_end: bool = True,
         shows_metrics: bool = True,
         lines_of: tuple[str, ...] = (),
     ) -> None:
@@ -45,64 +60,105 @@ class Training:
         Args:
             experiment_name: The experiment of a run of its own; see ExperimentTracker for the three names and `resume`.
             tracker: The run to log to, whatever is open; the training never ends it.
+            checkpoint: The result of `ExperimentTracker.state_dict()` that the framework found in a checkpoint: its run
+                goes on, whatever its experiment, or a new one is opened with a warning.
             is_trial: Whether it always has a run of its own, a child of the run around.
+            has_end: False where a script need not tell of its end, so that the process may end well without it.
             shows_metrics: False where the framework shows its metrics itself.
             lines_of: The names of loggers whose lines go into the run while the training has one.
         """
         self._options: dict[str, Any] = {"experiment_name": experiment_name, "run_name": run_name, "log_dir": log_dir}
         self._resume = resume
+        self._checkpoint = checkpoint
         self._given = tracker
         self._is_trial = is_trial
+        self._has_end = has_end
         self._shows_metrics = shows_metrics
         self._lines_of = lines_of
         self._lines: RunHandler | None = None
         self._tracker: ExperimentTracker | None = None
         self._is_own = False
         self._is_over = False
+        self._thread = 0
+        self._number = 0  # of the training, and of its end
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the handler: the process that has the copy has its own loggers."""
         return {**vars(self), "_lines": None}
 
-    def begin(self) -> ExperimentTracker:
+    def begin(self, within: object = None, ended: Callable[[], None] | None = None) -> ExperimentTracker:
         """
         Return the tracker of a training that begins now.
 
         A run of its own that is still open belongs to a training that raised, since no framework tells its callbacks so
         in every case: it ends as `failed`. Runs of trainings that are over, and that stayed open, end too.
 
+        Args:
+            within: An object of the framework that lives as long as the training, such as its list of callbacks; see
+                `caller`. If it goes before `end()` was called, the training raised, and a run of its own is `failed`.
+            ended: Called instead, to end the training with the status that it finds out; for frameworks that tell
+                their callbacks of no end.
+
         Raises:
             ValueError: `resume` cannot be continued.
         """
-        self.end("completed" if self._is_over else "failed")
-        for other in [training for training in _with_own_run.values() if training._is_over]:
-            other.end()
+        self.leave()
+        with _beginning:
+            self._find_run()
+        self._resume = self._checkpoint = None
+        self._listen(True)
+        if within is not None:
+            weakref.finalize(within, self._lost, self._number, ended).atexit = False
+        return self.tracker
+
+    def _find_run(self) -> None:
+        for other in tuple(_with_own_run.values()):
+            if other._is_over or other._is_replaced_by(self):
+                other.leave()
         self._is_own = self._is_over = False
         self._tracker = self._given or self._around() or self._open()
-        self._resume = None
-        if self._lines_of:
-            self._lines = RunHandler.capture(*self._lines_of)
-        return self._tracker
+
+    def _is_replaced_by(self, other: Training) -> bool:
+        """Whether *other* is the same training again: a notebook keeps the exception that ended it, and all with it."""
+        return (self._thread, self._options) == (threading.get_ident(), other._options)
+
+    def _lost(self, number: int, ended: Callable[[], None] | None) -> None:
+        """End the training with that *number*, unless it has ended."""
+        if number == self._number:
+            (ended or self.leave)()
 
     def _around(self) -> ExperimentTracker | None:
         """Return the run around, if the training is a part of it."""
         around = None if self._is_trial else _run_around()
-        resume = self._resume
-        if around is not None and isinstance(resume, Mapping) and resume.get("run_id") == around.run_id:
-            around.load_state_dict(resume)
         if around is not None:
+            for state in (self._checkpoint, self._resume):
+                if isinstance(state, Mapping) and state.get("run_id") == around.run_id:
+                    around.load_state_dict(state)
             around.shows_metrics = self._shows_metrics
         return around
 
     def _open(self) -> ExperimentTracker:
         """Open a run of its own; until the training is over, the end of the process is not the end of it."""
-        tracker = ExperimentTracker(**self._options, resume=self._resume, parent=_run_around())
+        tracker = self._started()
         tracker.shows_metrics = self._shows_metrics
-        run = living_run(tracker.start_run())
-        if run is not None:
-            run.unfinished = _UNFINISHED
-            _with_own_run[run.run_id] = self
-        self._is_own = True
+        _with_own_run[tracker.run_id or ""] = self
+        self._thread = threading.get_ident()
+        self._tracker, self._is_own = tracker, True
+        self.go_on()
+        return tracker
+
+    def _started(self) -> ExperimentTracker:
+        around = _run_around()
+        if self._checkpoint is not None:
+            options = {**self._options, "experiment_name": self._checkpoint.get("experiment_name")}
+            try:
+                tracker = ExperimentTracker(**options, resume=self._checkpoint, parent=around)
+                tracker.start_run()
+                return tracker
+            except ValueError as error:  # it is not in this store, or is still open
+                warning("The run of the checkpoint cannot go on, and the training has a new one. %s", error)
+        tracker = ExperimentTracker(**self._options, resume=self._resume, parent=around)
+        tracker.start_run()
         return tracker
 
     def join(self) -> None:
@@ -122,6 +178,11 @@ class Training:
         return self._tracker
 
     @property
+    def is_own(self) -> bool:
+        """Whether its run is one of its own."""
+        return self._is_own
+
+    @property
     def is_open(self) -> bool:
         """Whether the training has a run that takes records."""
         return self._tracker is not None and self._tracker.status == "running"
@@ -133,11 +194,17 @@ class Training:
         A run of its own stays open for what comes afterwards, such as an evaluation. It ends when another training
         begins, or with the process.
         """
-        self._is_over = True
+        self._set_over(True)
+
+    def go_on(self) -> None:
+        """Take back `rest()`: the training goes on in the same run."""
+        self._set_over(False)
+
+    def _set_over(self, is_over: bool) -> None:
+        self._is_over = is_over
+        self._listen(self._is_own or not is_over)
         if self._is_own and self._tracker is not None and (run := living_run(self._tracker.run_id or "")) is not None:
-            run.unfinished = None
-        elif not self._is_own:
-            self._release()
+            run.unfinished = None if is_over or not self._has_end else _UNFINISHED
 
     def end(self, status: str | None = None, error: BaseException | None = None) -> None:
         """
@@ -146,15 +213,23 @@ class Training:
         Args:
             status: By default that of *error*; `completed` without one.
         """
-        self._release()
+        self._listen(False)
+        self._number += 1
         if self._tracker is not None and self._is_own:
             _with_own_run.pop(self._tracker.run_id or "", None)
             self._tracker.end_run(status or status_of_exception(error), error=error)
 
-    def _release(self) -> None:
-        if self._lines is not None:
+    def leave(self) -> None:
+        """End the run, if it is the training's own: as `failed`, unless the training is over."""
+        self.end("completed" if self._is_over else "failed")
+
+    def _listen(self, listens: bool) -> None:
+        """Take the lines of the framework's loggers, or take them no more."""
+        if self._lines is not None and not listens:
             self._lines.close()
             self._lines = None
+        elif self._lines is None and listens and self._lines_of:
+            self._lines = RunHandler.capture(*self._lines_of)
 
 
 def _run_around() -> ExperimentTracker | None:
@@ -162,3 +237,25 @@ def _run_around() -> ExperimentTracker | None:
     found = active_run()
     owner = _with_own_run.get(found.run_id or "") if found is not None else None
     return found if owner is None or not owner.is_open else None
+
+
+@in_child
+def _after_fork_in_child() -> None:
+    global _beginning
+    _beginning = threading.RLock()
+
+
+def caller(kind: type[T]) -> T | None:
+    """
+    Return the nearest object of this class in whose method this call is made, such as the list of callbacks that calls
+    an adapter; None if there is none.
+    """
+    frame = sys._getframe(1)
+    for _ in range(_NEAR):
+        found = frame.f_locals.get("self")
+        if isinstance(found, kind):
+            return found
+        if frame.f_back is None:
+            break
+        frame = frame.f_back
+    return None

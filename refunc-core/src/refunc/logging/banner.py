@@ -81,8 +81,9 @@ def _is_of_training(name: str) -> bool:
     return _ASIDE.isdisjoint(re.split(r"[^a-z0-9]+", name.lower()))
 
 
-def _notes(guess: str, step: object, epoch: object) -> str:
-    where = f"epoch {epoch}" if epoch is not None else f"step {step}" if step is not None else ""
+def _notes(guess: str, step: float | None, epoch: float | None) -> str:
+    # An epoch may be 0.6666666666666666.
+    where = f"epoch {figure(epoch)}" if epoch is not None else f"step {step}" if step is not None else ""
     notes = ", ".join(filter(None, (guess, where)))
     return f" ({notes})" if notes else ""
 

@@ -122,13 +122,16 @@ def experiment_context(
 
 def active_run() -> ExperimentTracker | None:
     """
-    Return a tracker of the run that calls here belong to, without opening one; None if there is none.
+    Return a tracker of the run that calls here belong to, without opening one; None if there is none, or if several
+    are open and no block says which one is meant.
 
     That is the run of the block around, else the only run that this process has open, else the parent process's run.
     For code that is called from a training and does not know its run, such as a callback. Calls of the tracker go to
     that run from then on, from any thread; its `end_run()` ends it.
     """
     logger = default_logger()
+    if logger._own_run() is None and current.is_ambiguous():
+        return None
     run = logger._current_run()
     return ExperimentTracker._of(run, logger) if run is not None and run.accepts() else None
 

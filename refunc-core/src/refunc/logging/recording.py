@@ -17,7 +17,7 @@ from refunc.logging.active.place import position
 from refunc.logging.active.run import ActiveRun
 from refunc.logging.arguments import known, named_values, tag_texts
 from refunc.logging.artifact_calls import ArtifactCalls
-from refunc.logging.console.throttle import Echo, Mute, Shown
+from refunc.logging.console.throttle import Echo, Shown
 from refunc.logging.definition import definition
 from refunc.logging.formatters.fields import EMPTY
 from refunc.logging.metrics import meant_metrics, pairs_in, split_metrics
@@ -63,17 +63,6 @@ class Recorder(ArtifactCalls):
 
     def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun) -> None:
         """Show metrics in an open bar, or as a line; called when they are due."""
-
-    @property
-    def shows_metrics(self) -> bool:
-        """Whether its metrics are shown on the console; set it to False where something else shows them."""
-        return not isinstance(self._echo, Mute)
-
-    @shows_metrics.setter
-    def shows_metrics(self, shows_metrics: bool) -> None:
-        if shows_metrics is not self.shows_metrics:
-            self._echo = Echo() if shows_metrics else Mute()
-            self._metric_set = self._echo.metric_set(())
 
     # -- metrics -----------------------------------------------------------------------------------------------------
 

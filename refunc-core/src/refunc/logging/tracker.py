@@ -17,6 +17,7 @@ from refunc.logging.active.run import ActiveRun, is_disabled
 from refunc.logging.active.started import remember, started_here
 from refunc.logging.arguments import meant_end
 from refunc.logging.banner import shown_name
+from refunc.logging.console.throttle import Echo, Mute
 from refunc.logging.formatters.fields import EMPTY
 from refunc.logging.guesses import OF_RECORDERS, OF_TRACKERS, answers
 from refunc.logging.levels import LogLevel
@@ -187,6 +188,17 @@ class ExperimentTracker(Recorder):
             return None
         step, epoch = self._place_in(self._run).reached()
         return self._run.context(step=step, epoch=epoch)
+
+    @property
+    def shows_metrics(self) -> bool:
+        """Whether its metrics are shown on the console; set it to False where something else shows them."""
+        return not isinstance(self._echo, Mute)
+
+    @shows_metrics.setter
+    def shows_metrics(self, shows_metrics: bool) -> None:
+        if shows_metrics is not self.shows_metrics:
+            self._echo = Echo() if shows_metrics else Mute()
+            self._metric_set = self._echo.metric_set(())
 
     def start_run(self) -> str:
         """
