@@ -1,25 +1,28 @@
 """
 refunc: logging and experiment tracking for machine learning, in one journal of plain files.
 
-Training scripts import `refunc.logging`; programs that read runs back import `refunc.runs`. The names of
-`refunc.logging` are also available from `refunc`, and so are these packages. Each is loaded on first use (PEP 562).
+Training scripts import `refunc.logging`; programs that read runs back import `refunc.runs`, and those that annotate
+them `refunc.annotations`. The names of `refunc.logging` are also available from `refunc`, and so are these packages.
+Each is loaded on first use (PEP 562).
 
-    compat      modules with the names of other libraries
-    delivery    runs delivered to integrations, in a process of its own
-    frameworks  loggers and callbacks for ML frameworks
-    journal     the files of a run: writing and reading them
-    logging     the calls of a training script
-    outlets     queues of records for files, and the threads that write them
-    plugins     the contract for plugins, and finding them
-    processes   this process, its parents, and starting another one
-    runs        reading runs back
-    values      users' values, made safe to store and to show
+    annotations  tags, notes, names and marks that runs get later
+    compat       modules with the names of other libraries
+    delivery     runs delivered to integrations, in a process of its own
+    frameworks   loggers and callbacks for ML frameworks
+    journal      the files of a run: writing and reading them
+    logging      the calls of a training script
+    outlets      queues of records for files, and the threads that write them
+    plugins      the contract for plugins, and finding them
+    processes    this process, its parents, and starting another one
+    runs         reading runs back
+    values       users' values, made safe to store and to show
 """
 
 __version__ = "2.0.0"
 
 TYPE_CHECKING = False  # typing's own costs a script that has no use for it
 if TYPE_CHECKING:
+    from refunc import annotations as annotations
     from refunc import logging as logging
     from refunc import plugins as plugins
     from refunc import runs as runs
@@ -79,7 +82,7 @@ if not TYPE_CHECKING:
     def __getattr__(name):
         import importlib
 
-        if name in ("logging", "plugins", "runs"):
+        if name in ("annotations", "logging", "plugins", "runs"):
             return importlib.import_module(f"refunc.{name}")
         if not name.startswith("_"):
             home = importlib.import_module("refunc.logging")
@@ -90,4 +93,5 @@ if not TYPE_CHECKING:
     def __dir__():
         import importlib
 
-        return sorted({*globals(), "logging", "plugins", "runs", *dir(importlib.import_module("refunc.logging"))})
+        packages = ("annotations", "logging", "plugins", "runs")
+        return sorted({*globals(), *packages, *dir(importlib.import_module("refunc.logging"))})

@@ -109,3 +109,20 @@ def one_line() -> Callable[[Any], str]:
         return " ".join(line.split())
 
     return one_line
+
+
+@pytest.fixture
+def running_run(script: Callable[..., subprocess.Popen[str]]) -> Path:
+    """Open a run in a process of its own, which keeps it open until the test's end; return its folder."""
+    process = script(
+        """
+        with experiment_context("vision", "live", logger=MLLogger("quiet", "CRITICAL")) as run:
+            run.log_metrics({"loss": 0.5}, step=1)
+            run.flush()
+            print(run.folder, flush=True)
+            sys.stdin.read()
+        """,
+        prelude="import sys\nfrom refunc.logging import MLLogger, experiment_context\n",
+    )
+    assert process.stdout is not None
+    return Path(process.stdout.readline().strip())

@@ -37,7 +37,16 @@ ROOT = Path(__file__).parents[3]
 CORE, COMMANDS = ROOT / "refunc-core/src/refunc", ROOT / "refunc-commands/src/refunc_commands"
 
 #: Where files of runs are read, and where something else is opened there: what, and why that is right.
-_OF_CORE = ("journal", "outlets", "processes", "runs", "delivery", "plugins/run.py", "plugins/integration.py")
+_OF_CORE = (
+    "annotations",
+    "journal",
+    "outlets",
+    "processes",
+    "runs",
+    "delivery",
+    "plugins/run.py",
+    "plugins/integration.py",
+)
 READERS = (*(CORE / part for part in _OF_CORE), COMMANDS / "upkeep", COMMANDS / "report")
 ALLOWED = {
     ("journal/opening.py", "opened"): "the place itself",

@@ -3,6 +3,7 @@ The command line `refunc`: the entry point.
 
 No module that a training script imports imports this package.
 
+    annotating  `refunc tag`, `refunc note` and `refunc rename`
     compare     `refunc compare`
     docstrings  the help of commands under `python -OO`
     doctor      `refunc doctor`
@@ -23,6 +24,7 @@ No module that a training script imports imports this package.
     plot        `refunc plot`
     plugins     `refunc plugins`
     ranks       the ranks and attempts of a run as lines
+    removing    `refunc rm` and `refunc restore`
     report      `refunc report`
     root        `refunc` itself, and loading its commands
     screen      printing: tables, colours, JSON

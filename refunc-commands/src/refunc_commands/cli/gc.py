@@ -29,6 +29,7 @@ Examples:
   refunc gc
   refunc gc --status crashed --older-than 30d
   refunc gc --status crashed --older-than 30d --delete
+  refunc gc --removed --delete
   refunc gc --drafts --delete --yes --json
   refunc gc --fold --dry-run
   refunc gc --fold --older-than 7d --yes"""
@@ -51,6 +52,7 @@ class _Done:
 )
 @click.option("--older-than", type=age, metavar="AGE", help="Runs that started longer ago than this: 12h, 30d, 8w.")
 @click.option("--experiment", metavar="NAME", help="Runs of this experiment (its name or id).")
+@click.option("--removed", is_flag=True, help="Runs that `refunc rm` marked more than 30 days ago.")
 @click.option("--drafts", is_flag=True, help="Files left by interrupted imports, exports, copies and removals.")
 @click.option("--index", is_flag=True, help="The index, a cache of the runs; it is rebuilt when needed.")
 @click.option("--undelivered", is_flag=True, help="Also remove runs that are not completely delivered.")
@@ -67,6 +69,7 @@ def gc(
     statuses: tuple[str, ...],
     older_than: float | None,
     experiment: str | None,
+    removed: bool,
     drafts: bool,
     index: bool,
     undelivered: bool,
@@ -84,13 +87,14 @@ def gc(
     a few files. All runs are folded, or those that the options select, except runs that may be running or are being
     delivered.
 
-    A run is selected if it matches all given options of --status, --older-than and --experiment. A running run is never
-    removed, and a run that is not completely delivered only with --undelivered. Outside the store, only its index in
+    A run is selected if it matches all given options of --status, --older-than, --experiment and --removed. A running
+    run is never removed, a run that is not completely delivered only with --undelivered, and one that `refunc rm` has
+    marked only with --removed, 30 days later. Outside the store, only its index in
     the cache and drafts in the current folder are removed. On a terminal, you are asked first.
 
     Exit code 1: something that was selected could not be removed.
     """
-    choice = _Choice(statuses, older_than, experiment)
+    choice = _Choice(statuses, older_than, experiment, removed)
     _refuse_contradictions(choice, drafts=drafts, index=index, fold=fold, delete=delete)
     opened = the_store(ctx, store)
     space = survey(opened, Path.cwd())
@@ -123,18 +127,25 @@ class _Choice:
     statuses: tuple[str, ...]
     older_than: float | None
     experiment: str | None
+    removed: bool
 
     def __bool__(self) -> bool:
-        return bool(self.statuses) or self.older_than is not None or self.experiment is not None
+        return bool(self.statuses) or self.older_than is not None or self.experiment is not None or self.removed
 
     def fits(self, piece: Piece) -> bool:
         run = piece.run
         assert run is not None
         return (
-            (not self.statuses or piece.status in self.statuses)
+            (_is_due(piece) if self.removed else piece.due is None)
+            and (not self.statuses or piece.status in self.statuses)
             and (self.older_than is None or time.time() - piece.time > self.older_than)
             and (self.experiment is None or self.experiment in (run.experiment_name, run.experiment_id))
         )
+
+
+def _is_due(piece: Piece) -> bool:
+    """Whether the run was marked as removed long enough ago."""
+    return piece.due is not None and piece.due <= time.time()
 
 
 def _refuse_contradictions(choice: _Choice, *, drafts: bool, index: bool, fold: bool, delete: bool) -> None:
@@ -143,7 +154,8 @@ def _refuse_contradictions(choice: _Choice, *, drafts: bool, index: bool, fold: 
             "--fold joins files, and --delete, --drafts and --index remove them. Give --fold without these options."
         )
     if delete and not (choice or drafts or index):
-        raise Failure("--delete needs a selection. Add --status, --older-than, --experiment, --drafts or --index.")
+        options = "--status, --older-than, --experiment, --removed, --drafts or --index"
+        raise Failure(f"--delete needs a selection. Add {options}.")
 
 
 def _ask(ctx: click.Context, chosen: list[Piece], leftovers: list[Piece], as_json: bool) -> None:
@@ -217,6 +229,12 @@ def _overview(space: Space) -> Iterator[Text]:
     for noun, where, pieces in (("draft", "", space.drafts), ("file", " of the index, in the cache", space.index)):
         size, ending = sum(piece.size for piece in pieces), "" if len(pieces) == 1 else "s"
         yield Text(f"{amount(size):>10}  {len(pieces):>6,} {noun}{ending}{where}")
+    marked = [piece for piece in space.runs if piece.due is not None]
+    if marked:
+        due = sum(map(_is_due, marked))
+        when = f"{due:,} of them more than 30 days ago: --removed selects these" if due else "less than 30 days ago"
+        size = sum(piece.size for piece in marked)
+        yield Text(f"{amount(size):>10}  {_count(len(marked), 'run')} of these marked by `refunc rm`, {when}")
     yield Text(f"{amount(space.total):>10}  in total, {amount(space.artifacts)} of it artifacts", "bold")
     biggest = sorted(space.runs, key=lambda piece: -piece.size)[:5]
     if len(space.runs) > 1:
@@ -236,6 +254,7 @@ def _fields(place: Store, space: Space, chosen: list[Piece], leftovers: list[Pie
         "size": space.total,
         "artifacts": space.artifacts,
         "runs": len(space.runs),
+        "marked": sum(piece.due is not None for piece in space.runs),
         "drafts": len(space.drafts),
         "index": sum(piece.size for piece in space.index),
         "chosen": [_piece(piece) for piece in (*chosen, *leftovers)],

@@ -78,6 +78,7 @@ Examples:
 @click.option("--experiment", metavar="NAME", help="Only runs of this experiment (its name or id).")
 @click.option("--where", metavar="EXPRESSION", help="Only runs that match this, such as `status == 'failed'`.")
 @click.option("--sort", "order", metavar="EXPRESSION", help="Sort, lowest first; `-metrics.acc.max`: highest first.")
+@click.option("--removed", is_flag=True, help="The runs that `refunc rm` has marked, instead of the others.")
 @store_option
 @click.pass_context
 def ls(
@@ -87,6 +88,7 @@ def ls(
     experiment: str | None,
     where: str | None,
     order: str | None,
+    removed: bool,
     store: str | None,
 ) -> None:
     """
@@ -97,7 +99,7 @@ def ls(
     process is gone is shown as crashed. The name of a run of several ranks or attempts is followed by their numbers.
     """
     place = the_store(ctx, store)
-    listing = place.search(where, order_by=order, processes=cores())
+    listing = place.search(where, order_by=order, processes=cores(), removed=removed)
     runs, unreadable = listing.runs, listing.unreadable
     if experiment is not None:
         runs = [run for run in runs if experiment in (run.experiment_name, run.experiment_id)]
@@ -114,7 +116,10 @@ def ls(
     else:
         of = f" of the experiment {experiment}" if experiment is not None else ""
         wanted = f" that match {where}" if where is not None else ""
-        error_line(f"no runs{of} in {place.path}{wanted}.")
+        error_line(f"no {'removed ' if removed else ''}runs{of} in {place.path}{wanted}.")
+    if listing.removed:
+        several = f"{len(listing.removed):,} removed runs are" if len(listing.removed) > 1 else "1 removed run is"
+        error_line(f"{several} hidden; `refunc ls --removed` shows them.")
     left_out(unreadable)
 
 
@@ -132,7 +137,7 @@ def _fields(row: _Row) -> dict[str, Any]:
     run, glance = row.run, row.glance
     return {
         "run_id": run.run_id,
-        "run_name": run.birth.get("run_name"),
+        "run_name": run.given_name,
         "experiment_id": run.experiment_id,
         "experiment_name": run.experiment_name,
         "status": glance.status,
@@ -185,7 +190,7 @@ def _cells(row: _Row, now: float, *, relative: bool) -> _Cells:
     seconds = max(0.0, now - run.start_time) if glance.status == RUNNING else glance.duration
     return [
         (shown(glance.status), STATUS_STYLES.get(glance.status, "")),
-        (shown(run.birth.get("run_name") or "-") + _several(run), ""),
+        (shown(run.given_name or "-") + _several(run), ""),
         (shown(run.experiment_name), ""),
         (ago(run.start_time, now) if relative else moment_text(run.start_time), ""),
         (narrow_duration(seconds) if seconds is not None else "-", ""),

@@ -30,7 +30,11 @@ GROUP: Final = "refunc.commands"
 #: The distribution whose commands come first, and whose names others cannot take.
 _OWN: Final = "refunc-commands"
 #: The order of the help: the most used commands first, commands not named here last.
-_ORDER: Final = tuple("ls show compare plot export logs tail report import merge sync plugins doctor gc".split())
+_ORDER: Final = (
+    *("ls", "show", "compare", "plot", "export", "logs", "tail", "report"),
+    *("tag", "note", "rename", "rm", "restore"),
+    *("import", "merge", "sync", "plugins", "doctor", "gc"),
+)
 
 #: System errors that naming another path fixes; others, such as a full disk, are not errors of the command line.
 _WRONG_PATHS: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)

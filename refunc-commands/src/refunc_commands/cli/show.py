@@ -11,6 +11,7 @@ import click
 from rich.cells import cell_len
 from rich.text import Text
 
+from refunc.annotations import Annotations, Change, Note
 from refunc.journal.kinds import RUNNING
 from refunc.journal.reader import Account
 from refunc.journal.record import Artifact
@@ -66,7 +67,7 @@ Examples:
 @click.pass_context
 def show(ctx: click.Context, run: str, rank: Ranks, each_rank: bool, as_json: bool, store: str | None) -> None:
     """
-    Show one run: names, status, params, tags, results, metrics, artifacts, and the error that ended it.
+    Show one run: names, status, notes, params, tags, results, metrics, artifacts, and the error that ended it.
 
     RUN is an id or the unique beginning of one, a name (the newest run that has it), or the run's folder.
 
@@ -92,10 +93,20 @@ def _lines(run: Run, facts: dict[str, Any], rank: Ranks, width: int | None, *, e
     if facts.get("ranks"):
         yield from _section("ranks")
         yield from rank_lines(facts["ranks"], width, each=each_rank)
+    annotations = run.annotations
+    if annotations.problem is not None:
+        yield from _section("annotations", "left out")
+        yield Text(f"  {shown(annotations.problem)}", "yellow")
+    if annotations.notes:
+        yield from _section("notes")
+        yield from map(_note, annotations.notes)
     for title in ("tags", "params", "results"):
-        if facts[title]:
+        pairs = [(name, Text(plain(value))) for name, value in flat(facts[title])]
+        if title == "tags":
+            pairs = list(_tags(facts[title], annotations))
+        if pairs:
             yield from _section(title)
-            yield from _pairs(((name, Text(plain(value))) for name, value in flat(facts[title])), limit)
+            yield from _pairs(pairs, limit)
     metrics = run.summary.metrics if rank is None else run.metric_summaries(rank=rank)
     if metrics:
         yield from _section("metrics", of_rank(rank) if rank is not None else "")
@@ -119,6 +130,28 @@ def _lines(run: Run, facts: dict[str, Any], rank: Ranks, width: int | None, *, e
         yield from (Text(f"  {line}", "yellow") for line in told)
 
 
+def _tags(tags: dict[str, str], annotations: Annotations) -> Iterator[tuple[str, Text]]:
+    """Yield the tags, each with who has annotated it and when, and those that were taken away."""
+    later = {name: change for change in annotations.changes for name in change.tags}
+    for name in (*tags, *(name for name in later if name not in tags)):
+        value = tags.get(name)
+        text = Text(plain(value) if value is not None else "-")
+        if name in later:
+            done = "annotated" if value is not None else "removed"
+            text.append(f"  ({done} {_by(later[name])})", "dim")
+        yield name, text
+
+
+def _note(note: Note) -> Text:
+    """Return a note with its author and its id, by which it can be removed."""
+    text = printable(note.text, indent="    ")
+    return Text.assemble(("  " + shown(note.id), "dim"), "  ", text, (f"  ({_by(note)})", "dim"))
+
+
+def _by(made: Change | Note) -> str:
+    return moment_text(made.time) + (f" by {shown(made.by)}" if made.by else "")
+
+
 def _missing(artifact: Artifact) -> str:
     """Return, in brackets, what a folder's copy lacks; empty if it is complete."""
     told = []
@@ -134,13 +167,18 @@ def _head(run: Run, facts: dict[str, Any]) -> Iterator[tuple[str, Text]]:
     status, seconds = facts["status"], facts["duration"]
     if status == RUNNING:
         seconds = max(0.0, time.time() - run.start_time)  # the clock may have been set back
-    yield "run", Text(shown(facts["run_name"] or "-"), "bold")
+    name = Text(shown(facts["run_name"] or "-"), "bold")
+    if run.annotations.name is not None:
+        name.append(f"  (logged as {shown(run.logged_name or '-')})", "not bold dim")
+    yield "run", name
     yield "id", Text(shown(run.run_id))
     same = facts["experiment_id"] == facts["experiment_name"]
     yield "experiment", Text(shown(run.experiment_name) + ("" if same else f" (id {shown(run.experiment_id)})"))
     if run.parent_id is not None:
         yield "parent", Text(shown(run.parent_id))
     yield "status", Text(shown(status), STATUS_STYLES.get(status, ""))
+    if (removal := run.annotations.removal) is not None:
+        yield "removed", Text(f"{_by(removal)}; `refunc restore {shown(run.run_id)}` takes it back", "yellow")
     yield "started", Text(moment_text(run.start_time))
     if seconds is not None:
         so_far = {"running": " so far", "crashed": " to the last record"}.get(status, "")

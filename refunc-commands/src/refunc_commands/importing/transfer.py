@@ -56,7 +56,8 @@ class Outcome:
 def known_runs(store: Store) -> dict[tuple[str, str], str]:
     """Return the id of each imported run in *store*, by tracker and id there."""
     found = {}
-    for run in store:
+    listing = store.listing()
+    for run in (*listing.runs, *listing.removed):
         imported = run.birth.get("imported")
         if isinstance(imported, dict):
             found[str(imported.get("from")), str(imported.get("id"))] = run.run_id

@@ -148,6 +148,7 @@ def _environment(run: Run, facts: dict[str, Any]) -> dict[str, str]:
     known = {
         **{name: facts[name] for name in ("script", "host", "pid", "python", "refunc")},
         "parent": facts["parent_id"],
+        "notes": "\n".join(note["text"] for note in facts["notes"]) or None,
         "imported from": imported.get("from") if isinstance(imported, dict) else None,
         "journal": ", ".join(f"{count:,} {name}" for name, count in facts["journal"].items() if count) or "whole",
     }

@@ -19,6 +19,7 @@ from importlib import metadata
 from pathlib import Path
 
 from refunc import __version__
+from refunc.annotations.file import ANNOTATIONS
 from refunc.delivery.origin import asked_by
 from refunc.delivery.sync import targets_of
 from refunc.journal.alive import file_system, has_shared_locks, life_of
@@ -200,6 +201,10 @@ def _runs(store: Store, most: int | None) -> Iterator[Finding]:
     chosen = found if most is None else found[max(0, len(found) - most) :]
     of = "" if len(chosen) == len(found) else f", of which the newest {len(chosen):,} were checked"
     yield Finding("runs", "ok", f"{len(found):,} runs{of}")
+    if listing.removed:
+        several = "s are" if len(listing.removed) > 1 else " is"
+        text = f"{len(listing.removed):,} run{several} marked by `refunc rm`"
+        yield Finding("runs", "note", text, "`refunc ls --removed` shows them, `refunc restore` takes it back.")
     yield from parts_of_runs(found)
     yield from ranks_and_names(chosen)
     for run in chosen:
@@ -224,6 +229,9 @@ def _run(run: Run) -> Iterator[Finding]:
         yield Finding(
             "journal", "problem", f"{name}: {text}", "`refunc show` has details; the rest of the run is readable."
         )
+    if problem := run.annotations.problem:
+        text = f"{name}: {problem}; the run is shown without its annotations"
+        yield Finding("annotations", "problem", text, f"Repair {ANNOTATIONS}, or move it away.")
     if status == UNREADABLE:
         yield Finding("runs", "problem", f"{name}: a part of its journal cannot be read", SEE_RIGHTS)
     doubt = life_of(run.folder).doubt if status in (CRASHED, RUNNING) else ""

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from refunc.annotations.file import ANNOTATIONS
 from refunc.journal.alive import life_of
 from refunc.journal.folder import ARTIFACTS, DELIVERY, JOURNAL, RUN_JSON
 from refunc.journal.provenance import key_path
@@ -20,7 +21,7 @@ from refunc.outlets.replaced import is_draft_name, is_passage_name
 from refunc.values.names import is_folder_name, may_be_folder_name
 
 #: The entries that refunc creates in a run's folder.
-OF_A_RUN = frozenset({RUN_JSON, JOURNAL, ARTIFACTS, DELIVERY, RANKS, ".gitignore"})
+OF_A_RUN = frozenset({RUN_JSON, JOURNAL, ARTIFACTS, DELIVERY, RANKS, ANNOTATIONS, ".gitignore"})
 #: Seconds after which no process works on a draft any more.
 _STALE = 3_600.0
 

@@ -3,7 +3,8 @@ Merging the folders of one run whose processes had no common file system: each f
 
 Nothing is lost at any moment: files are copied as drafts, forced to disk and renamed, and the other folders stay as
 they are. A file that is there already is not copied again, so a merge that was killed is finished by the next one. Two
-files of one name must begin alike, since a process only appends to its own; then the longer one is right.
+files of one name must begin alike, since a process only appends to its own; then the longer one is right. Annotations
+are not copied: the target gets the changes that it lacks.
 """
 
 from __future__ import annotations
@@ -16,6 +17,10 @@ from typing import Final
 
 import attrs
 
+from refunc.annotations.annotate import joined, take_over
+from refunc.annotations.change import Change
+from refunc.annotations.errors import AnnotationError
+from refunc.annotations.file import ANNOTATIONS, read
 from refunc.journal.folder import ARTIFACTS, DELIVERY, JOURNAL, RUN_JSON, refuse_link
 from refunc.journal.opening import names_in
 from refunc.journal.pieces import Segment, segments
@@ -80,9 +85,12 @@ def merge(folders: list[Path], target: Path, *, even_if_open: bool = False, dry_
     wanted = list(_wanted(everything, target))
     for file, known in wanted:
         _check_copy(file, known, target)
+    changes = _changes(everything, target)
     if not dry_run:
         _copy_all([file for file, _ in wanted], target)
-    copied: dict[str, int] = {}
+        if changes:
+            _annotate(target, changes)
+    copied: dict[str, int] = {ANNOTATIONS: 1} if changes else {}
     for file, _ in wanted:
         part = file.place.partition("/")[0]
         copied[part] = copied.get(part, 0) + 1
@@ -101,8 +109,10 @@ def remove_merged(folder: Path, target: Path) -> None:
     strange = [entry.name for entry in names_in(folder) if entry.name not in OF_A_RUN and not is_draft_name(entry.name)]
     if strange:
         raise KeptError(f"{folder} has files that are no part of a run, such as {strange[0]}")
-    if list(_wanted([target, folder], target)):
-        raise KeptError(f"{folder} has records that {target} does not have")
+    if list(_wanted([target, folder], target)) or _changes([target, folder], target):
+        raise KeptError(f"{folder} has records or annotations that {target} does not have")
+    if problem := read(folder).problem:
+        raise KeptError(f"{folder}: {problem}")
     gone = passage(folder.parent, REMOVAL)
     gone.mkdir()
     try:
@@ -179,6 +189,29 @@ def _files(folder: Path) -> Iterator[_File]:
             is_state = part != DELIVERY or entry.name.endswith(_STATE)
             if entry.is_file(follow_symlinks=False) and not is_draft_name(entry.name) and is_state:
                 yield _whole(folder, f"{part}/{entry.name}")
+
+
+def _changes(folders: list[Path], target: Path) -> list[Change]:
+    """
+    Return all changes of annotations if *target* lacks one of them; none if it has all. Damaged files have none.
+
+    Raises:
+        KeptError: That of *target* is damaged, and another folder has some.
+    """
+    known = read(target)
+    found = list(known.changes)
+    for folder in folders:
+        found = joined(found, read(folder).changes)
+    if known.problem is not None and found:
+        raise KeptError(f"{target}: {known.problem}. Repair it, or move it away")
+    return found if len(found) > len(known.changes) else []
+
+
+def _annotate(target: Path, changes: list[Change]) -> None:
+    try:
+        take_over(target, changes)
+    except AnnotationError as error:
+        raise KeptError(str(error).removesuffix(".")) from error
 
 
 def _whole(folder: Path, place: str) -> _File:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Final
 
 import attrs
 
+from refunc.annotations.file import ANNOTATIONS, read
 from refunc.delivery.sync import targets_of
 from refunc.journal.alive import life_of
 from refunc.journal.folder import ARTIFACTS, RUN_JSON, size_of
@@ -22,11 +25,15 @@ from refunc.journal.kinds import UNREADABLE
 from refunc.outlets.replaced import REMOVAL, passage
 from refunc.runs.ending import end_status
 from refunc.runs.errors import RunFormatError
+from refunc.runs.gathered import signature_of
 from refunc.runs.index.location import index_path
 from refunc.runs.run import Run, read_birth
 from refunc.runs.store import Store
 from refunc.runs.unreadable import containing
 from refunc_commands.upkeep.drafts import drafts_around, drafts_in_run, is_left
+
+#: Seconds for which `refunc restore` can take back a removal.
+RESTORABLE: Final = 30 * 86_400.0
 
 
 @attrs.frozen(kw_only=True)
@@ -39,6 +46,7 @@ class Piece:
     status: str = ""
     time: float = 0.0  # when the run began, or the draft was last changed
     is_draft: bool = False
+    due: float | None = None  # from when on a run that `refunc rm` has marked is removed
 
 
 @attrs.frozen
@@ -71,16 +79,33 @@ def survey(store: Store, here: Path | None = None) -> Space:
     drafts: list[Piece] = []
     artifacts = 0
     listing = store.listing()
-    for run in listing.runs:
+    for run in (*listing.runs, *listing.removed):
         if run.folder.is_symlink() or run.folder.parent != store.path:
             continue
         size = size_of(run.folder)
         artifacts += size_of(run.folder / ARTIFACTS)
-        runs.append(Piece(path=run.folder, size=size, run=run, status=run.status, time=run.start_time))
+        due = due_time(run)
+        runs.append(Piece(path=run.folder, size=size, run=run, status=run.status, time=run.start_time, due=due))
         drafts += _drafts(drafts_in_run(run.folder))
     drafts += _drafts(drafts_around(store.path, here))
     each_once = {os.path.realpath(piece.path): piece for piece in drafts}  # *here* may be one of these folders
     return Space(runs, list(each_once.values()), list(_index_of(store)), artifacts, listing.unreadable)
+
+
+def due_time(run: Run) -> float | None:
+    """
+    Return the time from which on *run*, if `refunc rm` has marked it, is removed; None if it is not marked.
+
+    The 30 days begin with the latest of the mark, of the change of its file on this disk, which a copy of the run has
+    later, and of the last record: a run may have been continued since.
+    """
+    mark = run.annotations.removal
+    if mark is None:
+        return None
+    moments = [mark.time, *(changed / 1e9 for _, _, changed, _ in signature_of(run.folder))]
+    with suppress(OSError):
+        moments.append(os.lstat(run.folder / ANNOTATIONS).st_ctime)
+    return max(moments) + RESTORABLE
 
 
 def _index_of(store: Store) -> Iterator[Piece]:
@@ -109,11 +134,15 @@ def remove_run(piece: Piece, store: Store, *, undelivered: bool = False) -> None
         undelivered: Also remove a run that is not completely delivered.
 
     Raises:
-        KeptError: It is or may be running; its journal cannot be read; or it is not delivered.
+        KeptError: It is or may be running; its journal cannot be read; it is not delivered; or it was marked as removed
+            less than 30 days ago, or restored.
         OSError: It cannot be removed.
     """
     folder = piece.path
     assert piece.run is not None  # drafts have no run
+    due = due_time(piece.run)
+    if (due is None) != (piece.due is None) or (due is not None and due > time.time()):
+        raise KeptError("its annotations have changed")
     if folder.is_symlink() or folder.parent != store.path:
         raise KeptError("it is not in the store")
     # Checked again right before removal, since the survey was a while ago. A run that has stopped never runs again.
@@ -138,6 +167,8 @@ def remove_run(piece: Piece, store: Store, *, undelivered: bool = False) -> None
         os.rename(folder, gone / folder.name)
         try:
             keep_what_may_live(gone / folder.name)  # a run may have begun in it before it was moved
+            if piece.due is not None and read(gone / folder.name).removal is None:
+                raise KeptError("it was restored")
         except KeptError:
             os.rename(gone / folder.name, folder)
             raise

@@ -203,13 +203,20 @@ def lock(fd: int) -> bool:
 
     False if another process holds the lock; never if the file system has no locks.
     """
-    if fcntl is not None:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError:
-            _without_locks.add(os.fstat(fd).st_dev)
+    return locked(fd) is not False
+
+
+def locked(fd: int) -> bool | None:
+    """Lock the open file like `lock`; None if the file system has no locks."""
+    if fcntl is None:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        _without_locks.add(os.fstat(fd).st_dev)
+        return None
     return True
 
 

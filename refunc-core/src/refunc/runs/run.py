@@ -8,6 +8,8 @@ from typing import Any, overload
 
 import attrs
 
+from refunc.annotations import file as annotations_file
+from refunc.annotations.state import Annotations, Note
 from refunc.journal import record as records
 from refunc.journal.birth import birth_in
 from refunc.journal.folder import RUN_JSON
@@ -32,11 +34,15 @@ from refunc.runs.writers import Writer, writers_of
 
 @attrs.define(eq=False, repr=False)
 class Run:
-    """A run on disk, live or ended. Reading never changes it."""
+    """A run on disk, live or ended, with its annotations applied. Reading never changes it."""
 
     folder: Path
     birth: dict[str, Any]
     _content: Content | None = attrs.field(default=None, init=False)
+    #: The bytes of the file of annotations, and what they say.
+    _annotated: tuple[bytes | str | None, Annotations] = attrs.field(default=(None, Annotations()), init=False)
+    #: A summary of the journal, the annotations, and the summary with these applied.
+    _summary: tuple[Summary, Annotations, Summary] | None = attrs.field(default=None, init=False)
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -63,7 +69,17 @@ class Run:
     @property
     def run_name(self) -> str:
         """The name that the user gave, or the id."""
-        return str(self.birth.get("run_name") or self.run_id)
+        return self.given_name or self.run_id
+
+    @property
+    def given_name(self) -> str | None:
+        """The name that the user gave at the start, or later; None without one."""
+        return self.annotations.name or self.logged_name
+
+    @property
+    def logged_name(self) -> str | None:
+        """The name that the user gave at the start; None without one."""
+        return self.birth.get("run_name") or None
 
     @property
     def experiment_name(self) -> str:
@@ -85,6 +101,24 @@ class Run:
     def start_time(self) -> float:
         """The start of the run, in seconds since 1970."""
         return float(self.birth.get("start_time", 0.0))
+
+    @property
+    def annotations(self) -> Annotations:
+        """The tags, notes, names and marks that people gave the run later, as of now; see `refunc.annotations`."""
+        data = annotations_file.data_of(self.folder)
+        if data != self._annotated[0]:
+            self._annotated = data, annotations_file.parsed(data)
+        return self._annotated[1]
+
+    @property
+    def notes(self) -> list[Note]:
+        """The notes, oldest first."""
+        return self.annotations.notes
+
+    @property
+    def is_removed(self) -> bool:
+        """Whether `refunc rm` has marked it, so that lists and searches leave it out."""
+        return self.annotations.removal is not None
 
     @property
     def status(self) -> str:
@@ -166,8 +200,15 @@ class Run:
 
     @property
     def summary(self) -> Summary:
-        """Params, tags, results, artifacts, and a summary of each metric; updated when the journal grows."""
-        return self.content().summary
+        """Params, tags, results, artifacts, and a summary of each metric; updated when the run changes."""
+        logged, annotations = self.content().summary, self.annotations
+        if not annotations.tags:
+            return logged
+        known = self._summary
+        if known is None or known[0] is not logged or known[1] is not annotations:
+            applied = attrs.evolve(logged, tags=annotations.applied(logged.tags))
+            known = self._summary = logged, annotations, applied
+        return known[2]
 
     @property
     def params(self) -> dict[str, Any]:
@@ -176,7 +217,7 @@ class Run:
 
     @property
     def tags(self) -> dict[str, str]:
-        """The tags."""
+        """The tags, with those that were given or taken away later."""
         return self.summary.tags
 
     @property
@@ -282,7 +323,7 @@ class Run:
         status, duration = self.outcome(summary)
         return {
             "run_id": self.run_id,
-            "run_name": self.birth.get("run_name"),
+            "run_name": self.given_name,
             "experiment_id": self.experiment_id,
             "experiment_name": self.experiment_name,
             "parent_id": self.parent_id,
@@ -302,7 +343,7 @@ class Run:
             rank: Whose metrics they are; see `metric_summaries`.
         """
         content = self.content()
-        summary = content.summary
+        summary, annotations = self.summary, self.annotations
         usual = summary.metrics if rank is None else self.metric_summaries(rank=rank)
         known = usual if metrics else {}
         return {
@@ -310,6 +351,9 @@ class Run:
             "folder": str(self.folder),
             **{key: self.birth.get(key) for key in ("host", "pid", "script", "python", "refunc")},
             "tags": summary.tags,
+            "notes": [attrs.asdict(note) for note in annotations.notes],
+            "annotations": [change.to_dict() for change in annotations.changes],
+            "is_removed": annotations.removal is not None,
             "params": summary.params,
             "results": summary.results,
             "metrics": {name: known[name].to_dict() for name in sorted(known)},

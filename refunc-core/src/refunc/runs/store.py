@@ -80,10 +80,15 @@ def missing(folder: Path) -> str:
 
 @attrs.frozen
 class Listing:
-    """Runs of a store, and the errors of folders that look like runs but cannot be read."""
+    """
+    Runs of a store, and the errors of folders that look like runs but cannot be read.
+
+    `removed` are those that `refunc rm` has marked: they are not among the runs.
+    """
 
     runs: list[Run]
     unreadable: list[RunFormatError]
+    removed: list[Run] = attrs.Factory(list)
 
     def listable(self) -> Listing:
         """Return the same with runs whose journals cannot be listed moved to the unreadable ones."""
@@ -96,7 +101,7 @@ class Listing:
                 unreadable.append(fault_of(run.folder, error))
             else:
                 runs.append(run)
-        return Listing(runs, unreadable)
+        return Listing(runs, unreadable, self.removed)
 
 
 @attrs.frozen
@@ -105,6 +110,7 @@ class Store:
     The runs in one folder, read again by each call; a store that does not exist yet is empty.
 
     A run is a folder with a `run.json`. A link to a run elsewhere counts; one to a run in the same store does not.
+    Runs that `refunc rm` has marked are left out, except where one is named by its id.
     """
 
     path: Path
@@ -117,8 +123,9 @@ class Store:
         """
         Return the run *name*, by the first rule that finds one.
 
-        The rules are: the folder's name; the id, alone or as `experiment/id`; the run's name; the experiment's name;
-        the beginning of an id. Of several runs with one name, the newest is returned.
+        The rules are: the folder's name; the id, alone or as `experiment/id`; the run's name; the name that it had
+        before it was renamed; the experiment's name; the beginning of an id. Of several runs with one name, the newest
+        is returned. A removed run is found by its folder's name, and by its id or the beginning of it.
 
         Raises:
             RunNotFoundError: No run matches *name*, or several ids begin with it.
@@ -132,17 +139,21 @@ class Store:
         for error in listing.unreadable:
             if name and error.folder.name.endswith(f"_{name}"):  # the id, as in the folder's name
                 raise error
-        for run in newest_first:
+        with_removed = [*newest_first, *reversed(listing.removed)]
+        for run in with_removed:
             if name in (run.run_id, f"{run.experiment_name}/{run.run_id}"):
                 return run
-        for attribute in ("run_name", "experiment_name"):
+        for attribute in ("run_name", "logged_name", "experiment_name"):
             for run in newest_first:
                 if name == getattr(run, attribute):
                     return run
-        beginning = [run for run in newest_first if name and run.run_id.startswith(name)]
-        if len(beginning) == 1:
-            return beginning[0]
-        raise _ambiguous(name, beginning) if beginning else _unknown(name, newest_first, self.path, listing.unreadable)
+        for runs in (newest_first, listing.removed):
+            beginning = [run for run in runs if name and run.run_id.startswith(name)]
+            if len(beginning) == 1:
+                return beginning[0]
+            if beginning:
+                raise _ambiguous(name, beginning)
+        raise _unknown(name, listing, self.path)
 
     def runs(self) -> list[Run]:
         """Return the readable runs, oldest first. Raises OSError if the store cannot be read."""
@@ -150,7 +161,7 @@ class Store:
 
     def listing(self) -> Listing:
         """
-        Return the runs, oldest first, and the errors of folders that look like runs but cannot be read.
+        Return the runs, oldest first, the removed ones, and the errors of folders that cannot be read as runs.
 
         Raises:
             OSError: The store cannot be read.
@@ -164,7 +175,11 @@ class Store:
                 unreadable.append(fault_of(folder, error))
         # Not sorted by the folders' names: those have local time, which jumps, and users rename folders.
         runs.sort(key=lambda run: (run.start_time, run.folder.name))
-        return Listing(runs, unreadable)
+        kept: list[Run] = []
+        removed: list[Run] = []
+        for run in runs:
+            (removed if run.is_removed else kept).append(run)
+        return Listing(kept, unreadable, removed)
 
     def find(
         self,
@@ -195,8 +210,20 @@ class Store:
         """Return all readable runs in groups; see `Runs.group_by`."""
         return Runs(self.runs()).group_by(*names)
 
-    def search(self, expression: str | None = None, *, order_by: str | None = None, processes: int = 0) -> Listing:
-        """Return the runs like `find`, together with those that it leaves out because they cannot be read."""
+    def search(
+        self,
+        expression: str | None = None,
+        *,
+        order_by: str | None = None,
+        processes: int = 0,
+        removed: bool = False,
+    ) -> Listing:
+        """
+        Return the runs like `find`, together with those that it leaves out because they cannot be read.
+
+        Args:
+            removed: Look among the runs that `refunc rm` has marked, and only among them.
+        """
         from refunc.runs.expression import compiled
         from refunc.runs.prefetch import read_ahead
         from refunc.runs.table import facts_of, sorting_key
@@ -204,6 +231,8 @@ class Store:
         holds = compiled(expression) if expression is not None else None
         key = compiled(order_by) if order_by is not None else None
         listing = self.listing()
+        if removed:
+            listing = Listing(listing.removed, listing.unreadable)
         if holds is None and key is None:
             return listing
         found: list[tuple[Run, tuple[int, Any]]] = []
@@ -218,7 +247,7 @@ class Store:
                     unreadable.append(fault_of(run.folder, error))
         if key is not None:
             found.sort(key=itemgetter(1))
-        return Listing([run for run, _ in found], unreadable)
+        return Listing([run for run, _ in found], unreadable, listing.removed)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """
@@ -293,14 +322,17 @@ def _ambiguous(name: str, runs: list[Run]) -> RunNotFoundError:
     )
 
 
-def _unknown(name: str, runs: list[Run], path: Path, unreadable: list[RunFormatError]) -> RunNotFoundError:
+def _unknown(name: str, listing: Listing, path: Path) -> RunNotFoundError:
     import difflib
 
-    names = [name for run in runs for name in (run.run_name, run.experiment_name, run.run_id)]
+    names = [name for run in listing.runs[::-1] for name in (run.run_name, run.experiment_name, run.run_id)]
     near = difflib.get_close_matches(name, dict.fromkeys(names), n=3, cutoff=0.5)
     hint = f" Did you mean {', '.join(near)}?" if near else ""
     if not path.is_dir():
         hint = f" This is not a store: {missing(path)}."
-    if unreadable:  # the run may be one of these
-        hint += f" {len(unreadable)} cannot be read, such as {unreadable[0]}"
+    removed = [run for run in listing.removed if run.run_name == name]
+    if removed:
+        hint = f" The run {removed[-1].run_id} of this name was removed; `refunc restore {removed[-1].run_id}`."
+    if listing.unreadable:  # the run may be one of these
+        hint += f" {len(listing.unreadable)} cannot be read, such as {listing.unreadable[0]}"
     return RunNotFoundError(f"no run {name!r} in {path}.{hint}", near)

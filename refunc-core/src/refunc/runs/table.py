@@ -57,14 +57,17 @@ def row_of(run: Run) -> Row:
     """
     Return one run as a row.
 
-    Its columns: names and ids, `status`, `start_time` and `duration` in seconds, `params.…`, `tags.…`, `results.…`, and
-    for each metric `metrics.NAME.last`, `.min` and `.max`, with `.best` if it has a goal, even a guessed one.
+    Its columns: names and ids, `status`, `start_time` and `duration` in seconds, `params.…`, `tags.…`, `results.…`,
+    `notes` if there are some, and for each metric `metrics.NAME.last`, `.min` and `.max`, with `.best` if it has a
+    goal, even a guessed one.
     """
     summary = run.summary
     row = run.facts(summary)
     row.update(flat(summary.params, "params."))
     row.update(flat(summary.tags, "tags."))
     row.update(flat(summary.results, "results."))
+    if run.notes:
+        row["notes"] = "\n".join(note.text for note in run.notes)
     for name, metric in summary.metrics.items():
         row |= {f"metrics.{name}.{part}": getattr(metric, part) for part in ("last", "min", "max")}
         if metric.goal or metric.guessed_goal:

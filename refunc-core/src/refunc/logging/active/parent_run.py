@@ -327,7 +327,7 @@ def _running_in(store: Path, host: object, pid: object) -> Iterator[_Candidate]:
     listing = Store(store).listing()
     for error in listing.unreadable:
         _raise_if_no_descriptor(error.__cause__)
-    for run in reversed(listing.runs):
+    for run in (*reversed(listing.runs), *reversed(listing.removed)):
         candidate = next(_opened_by_family(run, (host, pid)), None)
         if candidate is not None and _is_running(run):
             yield candidate

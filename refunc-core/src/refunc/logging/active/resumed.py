@@ -51,6 +51,8 @@ def run_to_resume(wish: Any, store: Path, experiment: str, run_name: str | None)
         raise ValueError(f"resume: experiment {experiment!r} has no run in {store}. {_hint(store)}")
     if run.birth.get("imported") is not None:
         raise ValueError(f"resume: run {run.run_id} was imported from another tracker, and cannot be continued.")
+    if run.is_removed:
+        raise ValueError(f"resume: run {run.run_id} was removed. `refunc restore {run.run_id}` takes that back.")
     if run.experiment_name != experiment:
         raise ValueError(
             f"resume: run {run.run_id} belongs to experiment {run.experiment_name!r}, not to {experiment!r}. Give that "

@@ -1,0 +1,71 @@
+"""`refunc rm` and `refunc restore`: marking runs as removed, and taking that back."""
+
+from __future__ import annotations
+
+import click
+
+from refunc.annotations import remove, restore
+from refunc.journal.kinds import RUNNING
+from refunc.runs.run import Run
+from refunc_commands.cli.annotating import change_each, named, named_runs
+from refunc_commands.cli.finding import json_option, removed_argument, run_argument, store_option, the_run, the_store
+from refunc_commands.cli.screen import error_line
+
+_RM_EXAMPLES = """\b
+Examples:
+  refunc rm dummy_1 dummy_2
+  refunc rm k3f9
+  refunc ls --removed"""
+
+_RESTORE_EXAMPLES = """\b
+Examples:
+  refunc restore k3f9
+  refunc restore dummy_1 dummy_2"""
+
+
+@click.command("rm", short_help="Hide runs; `refunc gc` removes them later.", epilog=_RM_EXAMPLES)
+@run_argument(nargs=-1, required=True)
+@json_option("Print one JSON array of the runs instead.")
+@store_option
+@click.pass_context
+def rm_command(ctx: click.Context, runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
+    """
+    Mark runs as removed: lists, searches and tables leave them out.
+
+    Nothing is deleted, and `refunc restore` takes it back. `refunc gc --removed --delete` frees the space of runs that
+    were marked more than 30 days ago. A run that is running goes on.
+
+    Exit code 1: a run could not be marked.
+    """
+    found = named_runs(ctx, store, runs)
+    for run in found:
+        if run.status == RUNNING:
+            error_line(f"{run.run_name} ({run.run_id}) is running, and goes on.")
+    done = "removed {}; `refunc restore {}` takes it back"
+    change_each(ctx, found, remove, lambda run: done.format(named(run), run.run_id), as_json)
+
+
+@click.command("restore", short_help="Take `refunc rm` back.", epilog=_RESTORE_EXAMPLES)
+@removed_argument
+@json_option("Print one JSON array of the runs instead.")
+@store_option
+@click.pass_context
+def restore_command(ctx: click.Context, runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
+    """
+    Take `refunc rm` back: the runs are listed again.
+
+    RUN is an id or its beginning, a name, or a folder; of several removed runs with one name, the newest is restored.
+
+    Exit code 1: a run could not be changed.
+    """
+    found = list({run.folder: run for run in (_removed(ctx, store, name) for name in runs)}.values())
+    change_each(ctx, found, restore, lambda run: f"restored {named(run)}", as_json)
+
+
+def _removed(ctx: click.Context, store: str | None, name: str) -> Run:
+    """Return the removed run *name*, else any run of that name."""
+    try:
+        named = [run for run in the_store(ctx, store).listing().removed if run.run_name == name]
+    except OSError:  # without a store, it is the path of a folder
+        named = []
+    return named[-1] if named else the_run(ctx, store, name)
