@@ -47,11 +47,11 @@ def test_scalars_texts_and_hyperparameters_come(logs: Path, imported: Callable[.
     assert len(points(run, "loss/train")) == 100
     assert [repr(value) for _, value in points(run, "odd")] == ["inf", "nan"]
     assert run.start_time <= 1_700_000_000
-    assert [record.message for record in run.records() if isinstance(record, LogLine)] == ["hello **world**"]
+    assert [record.message for record in run.records() if isinstance(record, LogLine)] == ["hello **world**", "acc"]
     assert "left out: image" in result.said["imported"][0]["problems"]
-    session = runs["a/hp"]
-    assert session.summary.params == {"lr": 0.1, "size": 32, "name": "adam", "amp": True}
-    assert (session.status, session.summary.last) == ("completed", {"acc": 0.5})
+    assert list(runs) == ["a"], "the folder that add_hparams made is a part of it"
+    assert run.params == {"lr": 0.1, "size": 32, "name": "adam", "amp": True}
+    assert (run.status, run.results) == ("completed", {"acc": 0.5})
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -52,6 +52,11 @@ class _Tally:
         return sum((outcome.wrote for outcome in self.outcomes), Counts())
 
     @property
+    def numeric(self) -> dict[str, str]:
+        """The names of params that are texts which read as numbers in some run, with one of them."""
+        return {name: text for outcome in self.outcomes for name, text in outcome.numeric.items()}
+
+    @property
     def is_whole(self) -> bool:
         return not self.failed and all(outcome.is_whole for outcome in self.outcomes)
 
@@ -98,11 +103,11 @@ def import_command(
         runs += found.runs
         tally.deleted += found.deleted
         tally.problems.take(found.problems)
-    ids = known_runs(place)
-    chosen = [run for run in runs if again or (run.tracker, run.id) not in ids]
-    tally.known = [run for run in runs if not again and (run.tracker, run.id) in ids]
+    known = known_runs(place)
+    chosen = [run for run in runs if again or not known.has(run)]
+    tally.known = [run for run in runs if not again and known.has(run)]
     if not dry_run:
-        _import(chosen, ids, place, tally, quiet=as_json)
+        _import(chosen, known.ids, place, tally, quiet=as_json)
     if as_json:
         print_json(_fields(tally, chosen, place))
     else:
@@ -180,6 +185,14 @@ def _lines(tally: _Tally, chosen: list[SourceRun], *, dry_run: bool) -> Iterator
     elif tally.outcomes:
         yield Text(f"read   {_sentence(tally.read)}")
         yield Text(f"wrote  {_sentence(tally.wrote)}", "" if tally.is_whole else "red")
+    if numeric := tally.numeric:
+        name, text = next(iter(numeric.items()))
+        several = (
+            "1 param is a text that reads as a number"
+            if len(numeric) == 1
+            else (f"{len(numeric):,} params are texts that read as numbers")
+        )
+        yield Text(shown(f"{several}, such as {name} = {text!r}; they are kept as they were written"))
     if tally.known:
         count = len(tally.known)
         yield Text(f"{count:,} run{'s were' if count > 1 else ' was'} imported before; --again imports them again")
@@ -233,6 +246,7 @@ def _fields(tally: _Tally, chosen: list[SourceRun], place: Store) -> dict[str, A
             for outcome in tally.outcomes
         ],
         "known": [{"from": run.tracker, "id": run.id} for run in tally.known],
+        "numeric_texts": tally.numeric,
         "deleted": tally.deleted,
         "failed": [{"from": run.tracker, "id": run.id, "reason": reason} for run, reason in tally.failed],
         "problems": tally.problems.lines(),

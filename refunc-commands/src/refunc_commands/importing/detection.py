@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
 import attrs
 
-from refunc_commands.importing import lightning, mlflow_files, mlflow_sql, tensorboard, wandb
+from refunc_commands.importing import lightning, mlflow_files, mlflow_sql, tensorboard, tensorboard_sessions, wandb
 from refunc_commands.importing.files import SourceFiles
 from refunc_commands.importing.problems import Problems, SourceError, attempted
 from refunc_commands.importing.source import SourceRun
@@ -79,17 +79,25 @@ def find(path: Path, tracker: str, *, deleted: bool = False) -> Found:
         _add_each(found, {place: partial(wandb.read_run, files, place) for place in places})
     elif tracker == "tensorboard":
         folders = tensorboard.find_runs(files, path, problems)
-        _add_each(
-            found,
-            {folder: partial(tensorboard.read_run, files, path, folder, events) for folder, events in folders.items()},
-        )
+        sessions = tensorboard_sessions.sessions_in(files, folders)
+        parts = {folder for inside in sessions.values() for folder in inside}
+        readers = {
+            folder: partial(
+                tensorboard.read_run,
+                *(files, path, folder, events),
+                sessions=[file for inside in sessions.get(folder, ()) for file in folders[inside]],
+            )
+            for folder, events in folders.items()
+            if folder not in parts
+        }
+        _add_each(found, readers)
     else:
         places = lightning.find_runs(files, path, problems)
         _add_each(found, {place: partial(lightning.read_run, files, place) for place in places})
     return found
 
 
-def _add_each(found: Found, readers: dict[Path, Callable[[], SourceRun]]) -> None:
+def _add_each(found: Found, readers: Mapping[Path, Callable[[], SourceRun]]) -> None:
     """Add the runs of *readers*; a reader that fails only loses its own run."""
     for place, read in readers.items():
         run = attempted(read, partial(found.problems.leave_out, place))

@@ -48,7 +48,9 @@ class SourceRun:
     """
     One run of another tracker.
 
-    `(tracker, id)` identifies it permanently, so that a second import recognises it. Times are in seconds since 1970. A
+    `(tracker, id)` identifies it permanently, so that a second import recognises it. If the id depends on the path that
+    is imported, `part` is the end of it that does not, and identifies the run together with its start. Times are in
+    seconds since 1970. A
     run without a `status` has no end in the source, and gets none here: it reads as crashed. `parent` is the id of
     another run of the same tracker. `records` yields params, tags, metrics, lines and artifacts, where an artifact's
     `source` is the path of a file in `files`; unreadable parts are added to `problems`.
@@ -59,6 +61,7 @@ class SourceRun:
 
     tracker: str
     id: str = attrs.field(converter=_identity)
+    part: str | None = attrs.field(default=None, converter=optional(_name))
     experiment: str = attrs.field(converter=_name)
     name: str | None = attrs.field(converter=optional(_name))
     start_time: float = attrs.field(converter=_moment)

@@ -2,14 +2,15 @@
 TensorBoard's event files, read without TensorFlow: scalars in both forms, texts, and hyperparameters.
 
 The field numbers are those of event.proto, summary.proto, tensor.proto, and the plugins' own. Each folder with event
-files is a run; its images, histograms, sounds and graphs are counted and left out.
+files is a run, but for those of `tensorboard_sessions`; its images, histograms, sounds and graphs are counted and left
+out. The `hparams.yaml` that Lightning's logger puts beside them has its params.
 """
 
 from __future__ import annotations
 
 import heapq
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -19,11 +20,14 @@ from refunc.journal import record as records
 from refunc.journal.kinds import COMPLETED, FAILED
 from refunc_commands.importing.files import SourceFiles
 from refunc_commands.importing.framing import read_events
-from refunc_commands.importing.problems import Problems
+from refunc_commands.importing.problems import Problems, SourceError
 from refunc_commands.importing.source import SourceRun, is_moment
 from refunc_commands.importing.wire import Message, WireError, varint
+from refunc_commands.importing.yaml_files import read_yaml
 
 TRACKER = "tensorboard"
+
+_PARAMS = "hparams.yaml"
 
 # Fields of Event, of Summary.Value, of SummaryMetadata.PluginData.
 _WALL_TIME, _STEP, _SUMMARY = 1, 2, 5
@@ -51,9 +55,14 @@ def find_runs(files: SourceFiles, path: Path, problems: Problems) -> dict[Path, 
     return found
 
 
-def read_run(files: SourceFiles, root: Path, folder: Path, events: list[Path]) -> SourceRun:
+def read_run(
+    files: SourceFiles, root: Path, folder: Path, events: list[Path], sessions: Sequence[Path] = ()
+) -> SourceRun:
     """
     Return the run of the files *events* in *folder*; its name is the folder's path relative to *root*.
+
+    Args:
+        sessions: The files of its sessions of hyperparameters, which are in folders of their own.
 
     Raises:
         SourceError: They are not files of the source.
@@ -61,7 +70,7 @@ def read_run(files: SourceFiles, root: Path, folder: Path, events: list[Path]) -
     """
     times: list[float] = []
     status, end = _UNKNOWN, None
-    for file in events:
+    for file in (*events, *sessions):
         for data in read_events(files, file, Problems().add, check=False):
             try:
                 # An event begins with its time; only events that may contain an end are parsed here.
@@ -70,7 +79,8 @@ def read_run(files: SourceFiles, root: Path, folder: Path, events: list[Path]) -
                 )
                 if not is_moment(moment):
                     continue
-                times = [min(times[0], moment), max(times[1], moment)] if times else [moment, moment]
+                if file not in sessions:
+                    times = [min(times[0], moment), max(times[1], moment)] if times else [moment, moment]
                 if b"hparams" in data:
                     ending = _session_end(Message(data))
                     if ending is not None:
@@ -84,6 +94,8 @@ def read_run(files: SourceFiles, root: Path, folder: Path, events: list[Path]) -
         tracker=TRACKER,
         # A file's name has its time, host and process, so it identifies the run wherever it is copied to.
         id=f"{name}/{events[0].name}",
+        # The name is another one where only a part of the source is imported.
+        part=f"{folder.name}/{events[0].name}",
         experiment=root.name if folder != root else folder.parent.name or folder.name,
         name=name,
         start_time=start,
@@ -91,7 +103,7 @@ def read_run(files: SourceFiles, root: Path, folder: Path, events: list[Path]) -
         status=status,
         place=folder,
         files=files,
-        records=partial(_contents, files, events),
+        records=partial(_contents, files, events, sessions, folder / _PARAMS, start),
     )
 
 
@@ -123,7 +135,24 @@ def _events(files: SourceFiles, paths: list[Path], problems: Problems) -> Iterat
     return heapq.merge(*map(events, paths), key=lambda event: event.double(_WALL_TIME))
 
 
-def _contents(files: SourceFiles, paths: list[Path], problems: Problems) -> Iterator[records.Record]:
+def _contents(
+    files: SourceFiles, paths: list[Path], sessions: Sequence[Path], params: Path, start: float, problems: Problems
+) -> Iterator[records.Record]:
+    if files.is_file(params):
+        try:
+            yield records.Params(params=read_yaml(files, params), time=start)
+        except (SourceError, ValueError, OSError) as error:
+            problems.leave_out(params.name, str(error))
+    yield from _values(files, paths, problems)
+    for record in _values(files, list(sessions), problems):
+        if isinstance(record, records.Metrics):
+            for name, value in record.metrics.items():
+                yield records.LogLine(level="RESULT", message=name, metrics={name: value}, time=record.time)
+        else:
+            yield record
+
+
+def _values(files: SourceFiles, paths: list[Path], problems: Problems) -> Iterator[records.Record]:
     plugins: dict[str, str] = {}  # a tag's first value names its plugin
     for event in _events(files, paths, problems):
         try:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -24,13 +25,17 @@ from refunc.journal import record as records
 from refunc.journal.reader import Account, read_journal
 from refunc.logging.active.run import ActiveRun
 from refunc.outlets.replaced import IMPORT, passage
+from refunc.runs.run import Run
 from refunc.runs.store import Store
+from refunc.runs.table import flat
 from refunc.values.jsonable import jsonable
 from refunc.values.names import folder_name, unique_slug
 from refunc_commands.importing.admission import Admission
 from refunc_commands.importing.problems import Problems, SourceError
 from refunc_commands.importing.source import Counter, Counts, SourceRun
 
+#: A number in any usual spelling, of a length that is one.
+_NUMBER = re.compile(r"[+-]?(?:\d{1,100}\.?\d{0,100}|\.\d{1,100})(?:[eE][+-]?\d{1,4})?", re.ASCII)
 #: The most characters in the queue, which itself counts records; records of a source may be large.
 _QUEUED = 4 << 20
 
@@ -46,6 +51,8 @@ class Outcome:
     wrote: Counts
     problems: list[str]
     left_out: int
+    #: Params that are texts which read as numbers, with one of them.
+    numeric: dict[str, str] = attrs.Factory(dict)
 
     @property
     def is_whole(self) -> bool:
@@ -53,15 +60,36 @@ class Outcome:
         return self.read == self.wrote
 
 
-def known_runs(store: Store) -> dict[tuple[str, str], str]:
-    """Return the id of each imported run in *store*, by tracker and id there."""
-    found = {}
-    listing = store.listing()
-    for run in (*listing.runs, *listing.removed):
+@attrs.define
+class Known:
+    """The imported runs of a store: the id of each, by its tracker and its id there."""
+
+    ids: dict[tuple[str, str], str] = attrs.Factory(dict)
+    #: By tracker and start: the ids there.
+    _starts: dict[tuple[str, float], list[str]] = attrs.Factory(dict)
+
+    def add(self, run: Run) -> None:
+        """Add *run*, if it was imported."""
         imported = run.birth.get("imported")
         if isinstance(imported, dict):
-            found[str(imported.get("from")), str(imported.get("id"))] = run.run_id
-    return found
+            tracker, found = str(imported.get("from")), str(imported.get("id"))
+            self.ids[tracker, found] = run.run_id
+            self._starts.setdefault((tracker, run.start_time), []).append(found)
+
+    def has(self, run: SourceRun) -> bool:
+        """Whether *run* was imported before, even as a part of another source."""
+        if (run.tracker, run.id) in self.ids:
+            return True
+        alike = self._starts.get((run.tracker, run.start_time), ()) if run.part is not None else ()
+        return any(f"/{found}".endswith(f"/{run.part}") for found in alike)
+
+
+def known_runs(store: Store) -> Known:
+    """Return the imported runs in *store*, removed ones too."""
+    listing, known = store.listing(), Known()
+    for run in (*listing.runs, *listing.removed):
+        known.add(run)
+    return known
 
 
 def transfer(run: SourceRun, store: Path, *, run_id: str, parent_id: str | None) -> Outcome:
@@ -79,8 +107,11 @@ def transfer(run: SourceRun, store: Path, *, run_id: str, parent_id: str | None)
         read, problems = _write(run, draft / name, run_id, parent_id)
         account = Account()
         wrote = Counter()
+        numeric: dict[str, str] = {}
         for record in read_journal(draft / name, account):
             wrote.add(record)
+            if isinstance(record, records.Params):
+                numeric.update({name: text for name, text in flat(record.params) if reads_as_number(text)})
         if account != Account():
             problems.add(f"the written journal is not complete: {account}")
         os.rename(draft / name, store / name)
@@ -94,7 +125,13 @@ def transfer(run: SourceRun, store: Path, *, run_id: str, parent_id: str | None)
         wrote=wrote.counts,
         problems=problems.lines(),
         left_out=problems.left_out,
+        numeric=numeric,
     )
+
+
+def reads_as_number(value: object) -> bool:
+    """Whether *value* is a text that a person reads as a number, such as `1e-3` or `.5`."""
+    return isinstance(value, str) and _NUMBER.fullmatch(value) is not None
 
 
 def _write(run: SourceRun, folder: Path, run_id: str, parent_id: str | None) -> tuple[Counts, Problems]:
