@@ -14,6 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from refunc.annotations import AnnotationError, annotate
+from refunc.annotations.file import ANNOTATIONS
 from refunc.delivery.cursor import cursor_path
 from refunc.delivery.custody import load_cursor, save_cursor
 from refunc.delivery.origin import asked_for
@@ -70,6 +72,22 @@ def read_folded(data: bytes, folder: Path) -> None:
 def read_birth(data: bytes, folder: Path) -> None:
     """A `run.json`."""
     _look_at(_run(folder, _sealed(b'{"seq":0,"time":1.0,"kind":"metrics","metrics":{"a":1}}'), birth=data or b"{"))
+
+
+def read_annotations(data: bytes, folder: Path) -> None:
+    """An `annotations.json`, which is read, added to, and read again."""
+    run = _run(folder, _sealed(b'{"seq":0,"time":1.0,"kind":"tags","tags":{"a":"b"}}'))
+    (run / ANNOTATIONS).write_bytes(data)
+    _look_at(run)
+    before = Run.open(run).annotations
+    try:
+        after = annotate(run, tags={"a": "b"}, note="n", name="x")
+    except AnnotationError:
+        assert (run / ANNOTATIONS).read_bytes() == data
+        return
+    assert before.problem is None
+    assert Run.open(run).annotations == after
+    assert (Run.open(run).run_name, Run.open(run).tags["a"], after.notes[-1].text) == ("x", "b", "n")
 
 
 def _look_at(run: Path) -> None:
@@ -170,7 +188,7 @@ def import_database(data: bytes, folder: Path) -> None:
 TARGETS: dict[str, Target] = {
     each.__name__: each
     for each in (
-        read_run, read_folded, read_birth, read_cursor,
+        read_run, read_folded, read_birth, read_annotations, read_cursor,
         import_tensorboard, import_lightning, import_mlflow, import_database,
     )
 }  # fmt: skip

@@ -107,3 +107,14 @@ def test_a_run_whose_folder_is_closed_is_told_of(powerless: Powerless, runs: dic
     advice = powerless("-m", "refunc", "doctor")[1]
     assert ("Check its permissions" in advice, "remove" in advice) == (True, False)
     (own_folder / "experiments" / "lost+found").chmod(0o755)
+
+
+def test_a_run_that_cannot_be_written_to_is_not_annotated(powerless: Powerless, runs: dict[str, Path]) -> None:
+    runs["theirs"].chmod(0o555)
+
+    for command in (("tag", "theirs", "mine", "best=yes"), ("rm", "theirs")):
+        code, out, err = powerless("-m", "refunc", *command)
+        said = f"refunc: {runs['theirs']}: its annotations cannot be written (Permission denied)\n"
+        assert (code, "theirs" in out, err) == (1, False, said)
+
+    assert [path.parent.name for path in runs["mine"].parent.glob("*/annotations.json")] == [runs["mine"].name]
