@@ -16,15 +16,14 @@ from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.series import FEWEST, Series
 from refunc_commands.cli.chart import COLORS, Curve, chart
+from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Number
 from refunc_commands.cli.finding import (
     json_option,
     metrics_option,
     rank_option,
     refuse_missing,
-    run_argument,
     store_option,
-    the_run,
 )
 from refunc_commands.cli.screen import number, of_rank, print_json, print_lines, shown, window_width
 
@@ -44,7 +43,7 @@ Examples:
 
 
 @click.command(short_help="Draw curves in the terminal.", epilog=_EXAMPLES)
-@run_argument(nargs=-1, required=True)
+@choosing()
 @metrics_option("A metric to draw; repeatable.", required=True)
 @rank_option("The curve of this rank; all, one curve a rank; or mean, min or max of all ranks.")
 @click.option("--log", is_flag=True, help="A logarithmic y axis.")
@@ -55,7 +54,7 @@ Examples:
 @click.pass_context
 def plot(
     ctx: click.Context,
-    runs: tuple[str, ...],
+    choice: Choice,
     metrics: tuple[str, ...],
     rank: Ranks,
     log: bool,
@@ -67,14 +66,14 @@ def plot(
     """
     Draw curves of metrics in the terminal: one chart per metric, one colour per run.
 
-    RUN is an id, a name or a folder. The x axis is the step, or the metric that `define_metric` selects; runs with
-    different axes get separate charts. If a curve has more points than fit a chart, its extremes are drawn. NaN and
-    infinities are counted below the chart.
+    RUN is an id, a name or a folder; without RUN and options, it is the newest run. The x axis is the step, or the
+    metric that `define_metric` selects; runs with different axes get separate charts. If a curve has more points than
+    fit a chart, its extremes are drawn. NaN and infinities are counted below the chart.
     Of a run of several ranks, the curve is that of rank 0, or of the lowest rank that logged the metric. With --rank
     all, the first 64 ranks that did have a curve each.
     `refunc report` writes a page of curves that opens in a browser.
     """
-    found = list({run.folder: run for run in (the_run(ctx, store, name) for name in runs)}.values())
+    found = chosen(ctx, store, choice, newest=1).runs
     refuse_missing(found, rank)
     most = max_points if as_json else None
     curves = [curve for metric in dict.fromkeys(metrics) for curve in _curves(found, metric, rank, most)]

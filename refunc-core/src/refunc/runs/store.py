@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Iterator
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,67 +12,14 @@ import attrs
 
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.pieces import segments
-from refunc.runs.errors import RunFormatError, RunNotFoundError, StrangeStoreError
+from refunc.runs.births import Births
+from refunc.runs.errors import RunFormatError, RunNotFoundError
+from refunc.runs.origin import origins_of
+from refunc.runs.place import missing, near
 from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
-from refunc.values import settings
 from refunc.values.names import may_be_folder_name
-from refunc.values.paths import DEFAULT_STORE, absolute, store_path
-
-
-def find_store(start: Path | None = None) -> Path:
-    """
-    Return the store for a command: `REFUNC_DIR`, else `experiments` here or in the nearest folder above.
-
-    Raises:
-        FileNotFoundError: There is no store.
-        StrangeStoreError: The store that was found belongs to another user.
-    """
-    named = settings.DIR.text()
-    if named:
-        path = absolute(named)
-        if path.is_dir():
-            return path
-        raise FileNotFoundError(f"REFUNC_DIR={named}: {missing(path)}.")
-    here = (start or Path.cwd()).absolute()
-    for folder in (here, *here.parents):
-        if (folder / DEFAULT_STORE).is_dir():
-            return _of_this_user(folder / DEFAULT_STORE)
-    raise FileNotFoundError(
-        f"no store found: there is no folder `{DEFAULT_STORE}` in {here} or above it. "
-        "Name the store with --store or REFUNC_DIR."
-    )
-
-
-def _of_this_user(store: Path) -> Path:
-    """
-    Return *store*, which was found and not named, if it belongs to the user, like git's check of a repository.
-
-    Any user can create such a folder above the working folders of others, as in /tmp or in a shared project.
-    """
-    owner = os.stat(store).st_uid
-    if not hasattr(os, "geteuid") or owner == os.geteuid():
-        return store
-    if os.geteuid() == 0 and str(owner) == os.environ.get("SUDO_UID"):  # the same person, using sudo
-        return store
-    raise StrangeStoreError(
-        f"the store {store} belongs to {_user(owner)}, not to you. "
-        f"To use it anyway, name it: --store {shlex.quote(os.fspath(store))}, or REFUNC_DIR."
-    )
-
-
-def _user(number: int) -> str:
-    try:
-        import pwd
-
-        return f"the user {pwd.getpwuid(number).pw_name}"
-    except (ImportError, KeyError):
-        return f"the user with the number {number}"
-
-
-def missing(folder: Path) -> str:
-    """Return why *folder* is not a store."""
-    return "it is a file, not a folder" if folder.exists() else "no such folder"
+from refunc.values.paths import store_path
 
 
 @attrs.frozen
@@ -83,6 +28,8 @@ class Listing:
 
     runs: list[Run]
     unreadable: list[RunFormatError]
+    #: Sentences about values that a search could not compare.
+    notes: list[str] = attrs.field(factory=list, kw_only=True)
 
     def listable(self) -> Listing:
         """Return the same with runs whose journals cannot be listed moved to the unreadable ones."""
@@ -95,18 +42,20 @@ class Listing:
                 unreadable.append(fault_of(run.folder, error))
             else:
                 runs.append(run)
-        return Listing(runs, unreadable)
+        return Listing(runs, unreadable, notes=self.notes)
 
 
 @attrs.frozen
 class Store:
     """
-    The runs in one folder, read again by each call; a store that does not exist yet is empty.
+    The runs in one folder, read again by each call. A store that does not exist yet is empty, unless it was named.
 
     A run is a folder with a `run.json`. A link to a run elsewhere counts; one to a run in the same store does not.
     """
 
     path: Path
+    #: Whether someone named the folder, so that it is a mistake if it does not exist.
+    is_named: bool = attrs.field(default=False, kw_only=True, eq=False, repr=False)
 
     def __iter__(self) -> Iterator[Run]:
         """Yield the runs, oldest first. A folder that cannot be read as a run is left out; see `listing`."""
@@ -116,8 +65,9 @@ class Store:
         """
         Return the run *name*, by the first rule that finds one.
 
-        The rules are: the folder's name; the id, alone or as `experiment/id`; the run's name; the experiment's name;
-        the beginning of an id. Of several runs with one name, the newest is returned.
+        The rules are: the folder's name; the id, alone or as `experiment/id`, also that in another tracker, from which
+        it was imported; the run's name; the experiment's name; the beginning of an id. Of several runs with one name,
+        the newest is returned.
 
         Raises:
             RunNotFoundError: No run matches *name*, or several ids begin with it.
@@ -126,19 +76,23 @@ class Store:
         """
         if name == os.path.basename(name) and name not in ("", ".", "..") and _has_birth(self.path / name):
             return Run.open(self.path / name)
-        listing = self.listing()
+        try:
+            listing = self.listing()
+        except FileNotFoundError:  # the text of the error says so
+            listing = Listing([], [])
         newest_first = listing.runs[::-1]
         for error in listing.unreadable:
             if name and error.folder.name.endswith(f"_{name}"):  # the id, as in the folder's name
                 raise error
         for run in newest_first:
-            if name in (run.run_id, f"{run.experiment_name}/{run.run_id}"):
+            if name in (run.run_id, f"{run.experiment_name}/{run.run_id}") or (name and name in origins_of(run)):
                 return run
         for attribute in ("run_name", "experiment_name"):
             for run in newest_first:
                 if name == getattr(run, attribute):
                     return run
-        beginning = [run for run in newest_first if name and run.run_id.startswith(name)]
+        ids = [(run, (run.run_id, *origins_of(run))) for run in newest_first]
+        beginning = [run for run, known in ids if name and any(each.startswith(name) for each in known)]
         if len(beginning) == 1:
             return beginning[0]
         raise _ambiguous(name, beginning) if beginning else _unknown(name, newest_first, self.path, listing.unreadable)
@@ -156,11 +110,14 @@ class Store:
         """
         runs: list[Run] = []
         unreadable: list[RunFormatError] = []
-        for folder in self._folders():
+        folders = self._folders()
+        known = Births.of(self.path, len(folders))
+        for folder in folders:
             try:
-                runs.append(Run.open(folder))
+                runs.append(known.opened(folder))
             except Exception as error:
                 unreadable.append(fault_of(folder, error))
+        known.keep()
         # Not sorted by the folders' names: those have local time, which jumps, and users rename folders.
         runs.sort(key=lambda run: (run.start_time, run.folder.name))
         return Listing(runs, unreadable)
@@ -171,6 +128,7 @@ class Store:
         *,
         order_by: str | None = None,
         limit: int | None = None,
+        allow_missing: bool = False,
         processes: int = 0,
     ) -> list[Run]:
         """
@@ -178,42 +136,36 @@ class Store:
 
         Args:
             expression: For example `params.lr < 0.01 and metrics.accuracy.max > 0.9 and status == 'completed'`. A
-            comparison with a value that a run does not have is false.
+                comparison with a value that a run does not have is false.
             order_by: An expression to sort by, lowest first; `-metrics.accuracy.max` sorts the highest first. Runs
-            without the value come last.
+                without the value come last.
             limit: The most runs to return.
+            allow_missing: Whether they may name something that no run has, or compare values of different kinds.
             processes: How many other processes may read journals that are new to the index; by default this one does.
 
         Raises:
-            ExpressionError: One of them is not a valid expression; the text says where.
+            ExpressionError: One of them is not a valid expression, or names something that no run has; the text says
+                where.
             OSError: The store cannot be read.
         """
-        return self.search(expression, order_by=order_by, processes=processes).runs[:limit]
+        found = self.search(expression, order_by=order_by, allow_missing=allow_missing, processes=processes)
+        return found.runs[:limit]
 
-    def search(self, expression: str | None = None, *, order_by: str | None = None, processes: int = 0) -> Listing:
+    def search(
+        self,
+        expression: str | None = None,
+        *,
+        order_by: str | None = None,
+        allow_missing: bool = False,
+        processes: int = 0,
+    ) -> Listing:
         """Return the runs like `find`, together with those that it leaves out because they cannot be read."""
-        from refunc.runs.expression import compiled
-        from refunc.runs.prefetch import read_ahead
-        from refunc.runs.table import facts_of, sorting_key
+        from refunc.runs.query import Query, answer
 
-        holds = compiled(expression) if expression is not None else None
-        key = compiled(order_by) if order_by is not None else None
+        query = Query.of(expression, order_by, allow_missing=allow_missing)
         listing = self.listing()
-        if holds is None and key is None:
-            return listing
-        found: list[tuple[Run, tuple[int, Any]]] = []
-        unreadable = list(listing.unreadable)
-        with read_ahead(listing.runs, processes) as in_turn:
-            for run in in_turn:
-                try:
-                    facts = facts_of(run)
-                    if holds is None or holds(facts):
-                        found.append((run, sorting_key(key(facts)) if key is not None else (0, 0)))
-                except Exception as error:
-                    unreadable.append(fault_of(run.folder, error))
-        if key is not None:
-            found.sort(key=itemgetter(1))
-        return Listing([run for run, _ in found], unreadable)
+        found = answer(listing.runs, query, processes)
+        return Listing([run for run, _ in found.runs], [*listing.unreadable, *found.unreadable], notes=found.notes)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """
@@ -257,6 +209,8 @@ class Store:
             with os.scandir(self.path) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except FileNotFoundError:
+            if self.is_named:
+                raise FileNotFoundError(f"no store at {self.path}: {missing(self.path)}.{near(self.path)}") from None
             return []
         here = os.path.realpath(self.path)
         folders = {os.path.join(here, entry.name): entry.path for entry in found if not entry.is_symlink()}
@@ -267,8 +221,12 @@ class Store:
 
 
 def open_store(path: str | os.PathLike[str] | None = None) -> Store:
-    """Return the store at *path*, by default the one to which trainings in this folder write."""
-    return Store(store_path(path))
+    """
+    Return the store at *path*, by default the one to which trainings in this folder write.
+
+    Reading raises FileNotFoundError if *path* is given and does not exist; the default store is empty until then.
+    """
+    return Store(store_path(path), is_named=path is not None)
 
 
 def _has_birth(folder: str | os.PathLike[str]) -> bool:
