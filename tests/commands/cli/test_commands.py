@@ -106,8 +106,11 @@ def test_a_command_pays_for_nothing_that_others_need() -> None:
     ("arguments", "says"),
     [
         (["ls", "--where", "params.lr <"], "the expression is not valid: it is incomplete (column 12)"),
-        (["ls", "--where", "lr < 1"], "unknown name 'lr'. Known: params"),
-        (["ls", "--sort", "params"], "params needs a name after it: params.lr or params['lr'] (column 1)"),
+        (
+            ["ls", "--where", "lr < 1"],
+            "unknown name 'lr'. Write params.lr for a param, or metrics.lr for a metric. Known: params",
+        ),
+        (["ls", "--sort", "params"], "params needs a name after it: params.lr or params['lr']. (column 1)"),
     ],
 )
 def test_a_bad_expression_is_one_line(arguments: list[str], says: str, own_folder: Path, invoke: Any) -> None:

@@ -46,7 +46,7 @@ def test_runs_stand_side_by_side_with_differences_and_the_best_marked(invoke: An
     assert result.exit_code == 0
     assert (found["id"], found["status"]) == ([first, second], ["completed", "completed"])
     assert (found["lr"], found["optimizer.name"]) == (["≠", "0.1", "0.01"], ["adam", "adam"])
-    assert found["loss"] == ["0.3", "0.2*"]
+    assert found["loss.min"] == ["0.3", "0.2*"]
     only = cells(invoke("compare", "one", "two", "--diff").stdout)
     assert "lr" in only
     assert "optimizer.name" not in only

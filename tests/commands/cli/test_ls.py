@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from refunc.logging import ExperimentTracker
+from refunc.runs.ending import Glance
 
 pytestmark = pytest.mark.extras
 
@@ -34,7 +35,7 @@ def test_a_run_is_a_line_and_the_newest_comes_last(invoke: Any) -> None:
     result = invoke("ls")
 
     heading, *lines = result.stdout.splitlines()
-    assert heading.split() == ["STATUS", "NAME", "EXPERIMENT", "STARTED", "TOOK", "METRICS", "ID"]
+    assert heading.split() == ["STATUS", "NAME", "EXPERIMENT", "STARTED", "TOOK", "METRICS", "(last)", "ID"]
     assert [line.split()[0:3] for line in lines] == [
         ["completed", "first", "images"],
         ["completed", "second", "images"],
@@ -110,6 +111,7 @@ def test_json_is_one_strict_document_with_stable_keys(invoke: Any) -> None:
         "status",
         "start_time",
         "duration",
+        "params",
         "last_metrics",
         "folder",
     ]
@@ -223,13 +225,13 @@ def test_every_line_fits_the_window(in_terminal: Callable[..., str], columns: in
 def test_metrics_come_in_whole_pairs(width: int | None, text: str) -> None:
     from refunc_commands.cli.ls import _metrics
 
-    assert _metrics({"m": 0.5, "loss": 2}, width) == text
+    assert _metrics(Glance(status="completed", duration=1.0, metrics={"m": 0.5, "loss": 2}), width) == text
 
 
 def test_where_a_metric_does_not_fit_its_name_is_cut_and_not_its_number() -> None:
     from refunc_commands.cli.ls import _metrics
 
-    assert _metrics({"final_accuracy": 0.945}, 12) == "final…=0.945"
+    assert _metrics(Glance(status="completed", duration=1.0, metrics={"final_accuracy": 0.945}), 12) == "final…=0.945"
 
 
 @pytest.mark.usefixtures("varied")
@@ -304,7 +306,7 @@ def test_a_metric_that_is_defined_in_the_middle_shows_what_was_defined(invoke: A
                 tracker.define_metric("accuracy", summary="max")
 
     for _ in "again":
-        assert "accuracy=0.5" in invoke("ls").stdout
+        assert "accuracy.max=0.5" in invoke("ls").stdout
 
 
 def test_a_defined_metric_shows_what_was_defined(invoke: Any) -> None:

@@ -87,7 +87,7 @@ def test_a_metric_against_a_param_is_a_point_for_each_run(param: str, invoke: An
     [
         (["-m", "no/*"], "no run has a metric 'no/*'"),
         (["-m", "val/loss", "--against", "params.model"], "--group params.model draws one band for each value"),
-        (["-m", "val/loss", "--against", "params.depth"], "none of these runs has params.depth"),
+        (["-m", "val/loss", "--against", "params.depth"], "no run has a param 'depth'. Known params: lr, model, text."),
         (["-m", "val/loss", "--against", "params.lr", "--group", "params.lr"], "give one of them"),
         (["-m", "val/loss", "--rank", "0", "--group", "params.lr"], "leave it out with --group"),
         (["-m", "val/loss", "-o", "loss.jpg"], "Allowed: a name that ends in .png, .svg, .pdf"),

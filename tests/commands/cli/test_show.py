@@ -185,8 +185,15 @@ def test_colour_on_a_terminal_unless_unwanted(in_terminal: Callable[..., str]) -
     assert "\x1b" not in in_terminal("show", "resnet_v1", NO_COLOR="1")
 
 
-def test_no_argument_is_a_usage_error(invoke: Any) -> None:
-    assert invoke("show").exit_code == 2
+def test_without_a_name_it_is_the_newest_run(invoke: Any, own_folder: Path) -> None:
+    (own_folder / "experiments").mkdir()
+    result = invoke("show")
+    assert (result.exit_code, result.stderr) == (2, f"refunc: no runs in {own_folder / 'experiments'}.\n")
+
+    for name in ("older", "newer"):
+        with ExperimentTracker("images", name):
+            pass
+    assert json.loads(invoke("show", "--json").stdout)["run_name"] == "newer"
 
 
 def folder_run() -> ExperimentTracker:

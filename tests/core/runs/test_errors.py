@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from refunc import runs
+from refunc import annotations, runs
 from refunc.runs import errors
 
 PAGE = Path(__file__).parents[3] / "docs/reference/reading.md"
@@ -38,9 +38,9 @@ def test_the_tree_that_is_drawn_is_the_tree_that_is_there() -> None:
 
 def test_every_error_that_the_page_names_can_be_imported_from_refunc_runs() -> None:
     named = set(re.findall(r"`(\w+Error)`", PAGE.read_text("utf-8"))) - {"LookupError", "KeyError"}
-    built_in = {"ValueError", "OSError", "PermissionError", "ModuleNotFoundError"}
+    built_in = {"ValueError", "TypeError", "OSError", "TimeoutError", "PermissionError", "ModuleNotFoundError"}
 
-    assert named - built_in == set(errors.__all__)
+    assert named - built_in - set(annotations.__all__) == set(errors.__all__)
     assert set(errors.__all__) <= set(runs.__all__)
 
 

@@ -10,24 +10,41 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refunc.runs.errors import ExpressionError
-from refunc.runs.expression import MISSING, compiled
+from refunc.runs.expression.compiler import compiled
+from refunc.runs.expression.values import MISSING
 
-PARAMS = {"lr": 0.001, "optimizer": "adam", "a.b": 3, "layers": [1, 2], "none": None, "deep": True}
+PARAMS = {
+    "lr": 0.001,
+    "optimizer": "adam",
+    "a.b": 3,
+    "layers": [1, 2],
+    "none": None,
+    "deep": True,
+    "decay": "1e-3",
+    "half": ".5",
+}
+TAGS = {"team": "vision", "t1": ""}
 METRICS = {"loss": 0.5, "loss.min": 0.25, "val/acc": 0.9, "\u00b5": 5, "\ufb01t.min": 6}
-FACTS: dict[str, Any] = {
-    "params": lambda names: PARAMS.get(".".join(names), MISSING),
-    "metrics": lambda names: METRICS.get(".".join(names), MISSING),
-    "tags": lambda names: {"team": "vision"}.get(".".join(names), MISSING),
-    "results": lambda names: MISSING,
+SINGLE = {
     "status": "completed",
-    "duration": None,
     "start_time": 1_000.0,
     "run_id": "k3f9",
     "run_name": "resnet",
     "experiment_id": "images",
     "experiment_name": "Images",
-    "parent_id": None,
 }
+
+
+class _Facts(dict[tuple[str, ...], Any]):
+    """The facts of one run, at any path."""
+
+    def __missing__(self, path: tuple[str, ...]) -> Any:
+        space, *names = path
+        values: dict[str, Any] = {"params": PARAMS, "metrics": METRICS, "tags": TAGS}.get(space, {})
+        return values.get(".".join(names), MISSING) if names else SINGLE.get(space, MISSING)
+
+
+FACTS = _Facts()
 
 
 @pytest.mark.parametrize(
@@ -45,6 +62,13 @@ FACTS: dict[str, Any] = {
         "status != 'failed'\n  and run_name == 'resnet'",
         "not params.nothing",
         "  status == 'completed'  ",
+        "params.decay < 0.01 and params.decay == 0.001 and params.half * 2 == 1 and -params.half < 0",
+        "params.lr < '0.01' and 0.001 in [params.decay] and params.decay in (0.001, 'x') and params.optimizer != 1",
+        "params.lr < inf and -inf < params.lr and metrics.loss != inf",
+        "run_name ~ 'res*' and run_name !~ 'vit*' and (params.optimizer) ~ ('a?am') and 'a ~ b' != run_name",
+        "params.nothing is missing and params.lr is not missing and duration is missing",
+        "tags.t1 and not tags.t2 and tags.t1 == ''",
+        "start_time > '1970-01-01' and start_time < '2d' and '1w' > start_time and start_time < '2026-01-01 14:30'",
         # The parser makes other letters of these: a Greek mu of the micro sign, f and i of the ligature.
         "metrics.\u00b5 == 5 and ( metrics ) . \ufb01t . min == 6 and metrics['\u00b5'] == 5",
     ],
@@ -60,6 +84,8 @@ def test_what_holds(text: str) -> None:
         *("params.nothing in [1]", "params.nothing not in [1]", "1 not in params.nothing", "params.nothing + 1 > 0"),
         *("duration > 1", "duration == None", "parent_id != 'x'", "-run_name == -run_name", "-run_name < 'x'"),
         *("params.optimizer < 1", "params.optimizer + 1 > 0", "1 / 0 > 0", "params.optimizer * 9 == 'x'"),
+        *("duration > '2h'", "params.nothing ~ '*'", "params.nothing !~ '*'", "params.lr ~ '*'", "run_name ~ 'res'"),
+        *("params.optimizer < 5", "params.layers > 'a'", "1 not in params.lr"),
         *("9 ** 9 ** 9 > 0", "(-8) ** 0.5 > 0", "1 in 3", "params.layers > 1"),
     ],
 )
@@ -74,7 +100,27 @@ def test_a_value_that_is_missing_or_of_another_kind_makes_a_comparison_false(tex
         (" status == 'x' and ", 19, "is not valid: it is incomplete"),
         ("", 1, "is not valid: it is incomplete"),
         ("parms.lr < 1", 1, "unknown name 'parms'. Did you mean params?"),
-        ("status == 'x' and zzz", 19, "unknown name 'zzz'. Known: params, metrics"),
+        ("status == 'x' and zzz", 19, "unknown name 'zzz'. Write params.zzz for a param, or metrics.zzz for a metric."),
+        ("status == completed", 11, "unknown name 'completed'. If it is a text, quote it: 'completed'."),
+        ("status in (failed, 'x')", 12, "quote it: 'failed'"),
+        ("params.deep == true", 16, "Write True."),
+        ("metrics.loss == nan", 17, "nothing equals NaN; write metrics.loss.nans > 0"),
+        ("metrics.loss == float('inf')", 17, "a call is not supported; write inf"),
+        ("metrics.val/loss < 1", 13, "in brackets and quotes: metrics['val/loss']."),
+        ("metrics.val/top-5/acc.min < 1", 13, "in brackets and quotes: metrics['val/top-5/acc'].min."),
+        ("params.batch-size < 1", 14, "in brackets and quotes: params['batch-size']."),
+        ("params.lr = 1", 11, "is not valid: write == to compare"),
+        ("params.lr == 1 && status == 'a=b'", 16, "is not valid: write `and`"),
+        ("status == 'x' OR run_id == 'y'", 15, "is not valid: write `or`"),
+        ("status <> 'x'", 8, "is not valid: write !="),
+        ("metrics.`val/loss` < 1", 9, "is not valid: a name with other characters is written in brackets"),
+        ("run_name LIKE 'x%'", 10, "is not valid: write ~ for a pattern"),
+        ("~ status", 1, "is not valid: ~ stands between a value and its pattern"),
+        ("run_name ~ run_id", 12, "a pattern is a quoted text"),
+        ("'t1' in tags", 9, "write tags.NAME is not missing"),
+        ("start_time > 'yesterday'", 14, "'yesterday' is not a time: write it as 10m (ago), 14:30"),
+        ("start_time == '2026-07-24'", 15, "start_time is exact to the microsecond, so == never fits"),
+        ("duration > '2 hours'", 12, "'2 hours' is not a time span: write it as 90s"),
         ("  é = 1", 3, "is not valid"),
         ("'é' == zzz", 8, "unknown name 'zzz'"),
         ("params < 1", 1, "params needs a name after it"),
@@ -86,7 +132,7 @@ def test_a_value_that_is_missing_or_of_another_kind_makes_a_comparison_false(tex
         ("(lambda: 1) == 1", 2, "a lambda is not supported"),
         ("1 if status else 2", 1, "if … else is not supported"),
         ("[x for x in 'ab']", 1, "ListComp is not supported"),
-        ("status is None", 11, "`is` is not supported"),
+        ("status is None", 11, "`is` needs the word `missing`"),
         ("1 << 99 > 1", 1, "LShift is not supported"),
         ("f'{status}' == 1", 1, "JoinedStr is not supported"),
         ("status := 1", 8, "is not valid"),
@@ -111,7 +157,7 @@ def test_what_is_refused_says_where(text: str, column: int, says: str) -> None:
     assert abs(error.value.column - column) <= (3 if says == "is not valid" else 0)
 
 
-@given(text=st.text(st.sampled_from("params.lr 9*<>()[]'\"andnotorin+-/%,0x{}:=~\\é\n"), max_size=60))
+@given(text=st.text(st.sampled_from("params.lr 9*<>()[]'\"andnotorin+-/%,0x{}:=~!is missing\\é\n"), max_size=60))
 def test_whatever_is_typed_is_answered_or_refused(text: str) -> None:
     try:
         expression = compiled(text)

@@ -12,10 +12,10 @@ from refunc.journal.codec import encode_line
 from refunc.runs import columns, room
 from refunc.runs import points_file as points
 from refunc.runs.ending import Ending
+from refunc.runs.flat import flat
 from refunc.runs.read_on import read_content
 from refunc.runs.room import LeftOut
 from refunc.runs.run import Run
-from refunc.runs.table import flat
 
 pytestmark = pytest.mark.once
 

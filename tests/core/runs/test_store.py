@@ -12,7 +12,7 @@ import pytest
 from refunc.logging import ExperimentTracker, experiment_context
 from refunc.runs import Store, open_store
 from refunc.runs.errors import RunFormatError, RunNotFoundError, StrangeStoreError
-from refunc.runs.store import find_store
+from refunc.runs.place import find_store
 from refunc.values.paths import store_path
 
 WriteRun = Callable[..., Path]
@@ -291,3 +291,16 @@ def test_a_store_may_have_any_name(tmp_path: Path, capsys: Any) -> None:
         pass
 
     assert names(open_store(place)) == ["y"]
+
+
+def test_a_store_that_was_named_and_is_not_there_says_so_at_its_first_use(own_folder: Path) -> None:
+    (own_folder / "experiments").mkdir()
+    store = open_store("experimets")
+
+    for use in (list, Store.to_rows, Store.find, Store.runs):
+        with pytest.raises(FileNotFoundError, match=r"no store at .*experimets: no such folder. Did you mean .*nts\?"):
+            use(store)
+    with pytest.raises(RunNotFoundError, match="no such folder"):
+        store["x"]
+    (own_folder / "experiments").rmdir()
+    assert list(open_store()) == []

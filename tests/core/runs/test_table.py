@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from refunc.runs import Store, open_store
 from refunc.runs.errors import ExpressionError
-from refunc.runs.table import flat
+from refunc.runs.flat import flat
+from refunc.runs.table import columns_of
 
 WriteRun = Callable[..., Path]
 END = {"kind": "end", "status": "completed", "duration": 12.5}
@@ -146,3 +147,22 @@ def test_a_name_that_is_no_text_does_not_cost_the_table(library: str, write_run:
 
 def test_a_store_that_is_not_there_is_empty(tmp_path: Path) -> None:
     assert (Store(tmp_path / "none").to_rows(), Store(tmp_path / "none").find("status == 'x'")) == ([], [])
+
+
+def test_params_that_another_tracker_wrote_as_texts_are_columns_of_numbers() -> None:
+    rows: list[dict[str, Any]] = [
+        {"params.lr": "1e-3", "params.seed": "7", "params.hash": "12e5", "params.clip": "inf", "tags.fold": "1"},
+        {"params.lr": 0.1, "params.seed": "8", "params.hash": "ab12", "params.clip": "nan", "params.mixed": "1"},
+        {"params.lr": ".5", "params.id": "007", "params.clip": "2.0", "params.mixed": True, "params.fill": "nan"},
+    ]
+
+    columns = columns_of(rows)
+
+    assert columns["params.lr"] == [0.001, 0.1, 0.5]
+    assert columns["params.seed"] == [7, 8, None]
+    assert columns["params.hash"] == ["12e5", "ab12", None]
+    assert repr(columns["params.clip"]) == "[inf, nan, 2.0]"
+    assert columns["tags.fold"] == ["1", None, None]
+    assert columns["params.id"] == [None, None, "007"]
+    assert columns["params.mixed"] == [None, "1", "true"]
+    assert columns["params.fill"] == [None, None, "nan"]

@@ -4,6 +4,8 @@ The command line `refunc`: the entry point.
 No module that a training script imports imports this package.
 
     annotating  `refunc tag`, `refunc note` and `refunc rename`
+    choosing    options that choose runs, alike in all commands, and the runs
+    columns     values that were asked for, as columns of a table
     compare     `refunc compare`
     docstrings  the help of commands under `python -OO`
     doctor      `refunc doctor`

@@ -11,13 +11,14 @@ import click
 from rich.cells import cell_len
 from rich.text import Text
 
+from refunc.runs.flat import flat
 from refunc.runs.run import Run
-from refunc.runs.summary import MetricSummary, Summary
-from refunc.runs.table import flat
+from refunc.runs.summary import LAST, MetricSummary, Summary
 from refunc.values.goals import MIN
 from refunc.values.jsonable import spell_nonfinite
 from refunc.values.quantities import narrow_duration
-from refunc_commands.cli.finding import json_option, run_argument, store_option, the_run
+from refunc_commands.cli.choosing import Choice, choosing, chosen
+from refunc_commands.cli.finding import json_option, store_option
 from refunc_commands.cli.screen import (
     BEST,
     BEST_NOTES,
@@ -41,24 +42,26 @@ _EXAMPLES = """\b
 Examples:
   refunc compare resnet_v1 resnet_v2
   refunc compare k3f9 m2p7 x8q1 --diff
+  refunc compare --sort=-metrics.accuracy.max -n 2
   refunc compare resnet_v1 resnet_v2 --json | jq .params"""
 
 
 @click.command(short_help="Show runs side by side.", epilog=_EXAMPLES)
-@run_argument(nargs=-1, required=True)
+@choosing()
 @click.option("--diff", "only_different", is_flag=True, help="Only params, tags and results that differ.")
 @json_option()
 @store_option
 @click.pass_context
-def compare(ctx: click.Context, runs: tuple[str, ...], only_different: bool, as_json: bool, store: str | None) -> None:
+def compare(ctx: click.Context, choice: Choice, only_different: bool, as_json: bool, store: str | None) -> None:
     """
     Show runs side by side: status, params, tags, results, and a value of each metric.
 
-    RUN is an id, a name or a folder. ≠ marks names whose values differ. A metric is shown with its last value, or with
-    the summary that `define_metric` selects. * marks the best of all runs, or ~ if the goal was not given but guessed
-    from the metric's name. Runs that do not fit the window follow below.
+    RUN is an id, a name or a folder; without RUN and options, the newest two runs are compared. ≠ marks names whose
+    values differ. A metric is shown with its last value, or with the summary that `define_metric` selects, as acc.max.
+    * marks the best of all runs, or ~ if the goal was not given but guessed from the metric's name. Runs that do not
+    fit the window follow below.
     """
-    found = list({run.folder: run for run in (the_run(ctx, store, name) for name in runs)}.values())
+    found = chosen(ctx, store, choice, newest=2).runs
     parts = _parts(found)
     if only_different:
         parts = {title: [row for row in rows if row.differs or title == "metrics"] for title, rows in parts.items()}
@@ -78,6 +81,8 @@ class _Row:
     best: frozenset[int] = frozenset()
     #: Follows the best values, and tells whether the goal was given or guessed.
     mark: str = BEST
+    #: Follows the name of a metric that is not shown with its last value.
+    part: str = ""
 
 
 _MISSING: Final = object()
@@ -104,10 +109,16 @@ def _row(name: str, values: list[Any], best: frozenset[int] = frozenset(), mark:
 
 def _metric_rows(summaries: list[Summary]) -> list[_Row]:
     names = sorted({name for summary in summaries for name in summary.metrics})
-    rows = [_metric_row(name, [summary.metrics.get(name) for summary in summaries]) for name in names]
+    rows = [_metric_row_with_part(name, [summary.metrics.get(name) for summary in summaries]) for name in names]
     return [
         row for row in rows if any(value is not _MISSING for value in row.values)
     ]  # without metrics that are left out
+
+
+def _metric_row_with_part(name: str, metrics: Sequence[MetricSummary | None]) -> _Row:
+    parts = {metric.summary for metric in metrics if metric is not None}
+    part = f".{parts.pop()}" if len(parts) == 1 and parts != {LAST} else ""
+    return attrs.evolve(_metric_row(name, metrics), part=part)
 
 
 def _metric_row(name: str, metrics: Sequence[MetricSummary | None]) -> _Row:
@@ -169,7 +180,7 @@ def _fields(runs: list[Run], parts: dict[str, list[_Row]]) -> dict[str, Any]:
 
 def _blocks(runs: list[Run], parts: dict[str, list[_Row]], width: int | None) -> Iterator[Text]:
     """Yield a table of as many runs as fit the window, and tables of the others below it."""
-    names = [shown(row.name) for rows in parts.values() for row in rows]
+    names = [shown(row.name + row.part) for rows in parts.values() for row in rows]
     first = min(_WIDEST_NAME, max((cell_len(name) for name in names), default=8) + 2)
     first = max(first, 10)
     room = len(runs) if width is None else max(1, (width - first) // (_NARROWEST + 2))
@@ -228,7 +239,8 @@ def _lines(parts: dict[str, list[_Row]], chosen: range, first: int) -> Iterator[
 
 def _line(row: _Row, chosen: range, first: int, *, marks_difference: bool) -> _Line:
     mark = f" {_DIFFERS}" if marks_difference else ""
-    name = fitted(shown(row.name), min(cell_len(shown(row.name)), first - len(mark))) + mark
+    name = shown(row.name + row.part)
+    name = fitted(name, min(cell_len(name), first - len(mark))) + mark
     texts, plain_style = _written(row.values), "yellow" if mark else ""
     cells = [(texts[at] + row.mark, "bold green") if at in row.best else (texts[at], plain_style) for at in chosen]
     return _Line(name, "" if mark else "dim", cells)

@@ -18,9 +18,9 @@ from refunc.runs.points_file import FORMATS
 from refunc.runs.prefetch import cores
 from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import FEWEST
-from refunc.runs.store import Listing
 from refunc.values.printable import printable_line
 from refunc.values.terminal import is_terminal
+from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import (
     json_option,
@@ -28,10 +28,7 @@ from refunc_commands.cli.finding import (
     output_option,
     rank_option,
     refuse_missing,
-    run_argument,
     store_option,
-    the_run,
-    the_store,
 )
 from refunc_commands.cli.screen import error_line, left_out, print_json, print_lines, shown
 
@@ -47,11 +44,10 @@ Examples:
 
 
 @click.command(short_help="Write the points of runs to a file.", epilog=_EXAMPLES)
-@run_argument(nargs=-1, metavar="[RUN]...")
+@choosing()
 @click.option("--to", "format", type=click.Choice(FORMATS), help="The format; by default that of the file's suffix.")
 @output_option("The file to write, by default `points.FORMAT`; `-` is stdout.")
 @metrics_option("Only this metric; repeatable.")
-@click.option("--where", metavar="EXPRESSION", help="Only runs that match this expression.")
 @click.option(
     "--entries", is_flag=True, help="Export log entries instead of points: lines, metrics, params and all others."
 )
@@ -68,11 +64,10 @@ Examples:
 @click.pass_context
 def export(
     ctx: click.Context,
-    runs: tuple[str, ...],
+    choice: Choice,
     format: str | None,
     output: str | None,
     metrics: tuple[str, ...],
-    where: str | None,
     entries: bool,
     rank: Ranks,
     attempts: Attempts,
@@ -91,23 +86,23 @@ def export(
     and attempts, and say which.
     """
     noun = "entries" if entries else "points"
-    chosen = _format(format, output, entries_file.FORMATS if entries else FORMATS)
-    target = output or f"{noun}.{chosen}"
+    kind = _format(format, output, entries_file.FORMATS if entries else FORMATS)
+    target = output or f"{noun}.{kind}"
     if entries and (rank is not None or attempts != "newest"):
         raise Failure("--rank and --attempts choose points. Leave them out, or --entries; see `refunc logs --rank`.")
-    _refuse_stdout(target, chosen, as_json=as_json)
-    listing = _chosen(ctx, store, runs, where)
-    if runs and listing.runs:
+    _refuse_stdout(target, kind, as_json=as_json)
+    listing = chosen(ctx, store, choice).listable()
+    if choice.names and listing.runs:
         refuse_missing(listing.runs, rank)
     with _sink(target) as sink:
         if entries:
-            exported = export_entries_of(listing, sink, chosen, metrics=metrics, processes=cores())
+            exported = export_entries_of(listing, sink, kind, metrics=metrics, processes=cores())
         else:
             selection = Selection(rank, attempts)
             exported = export_points_of(
-                listing, sink, chosen, metrics=metrics, most=max_points, selection=selection, processes=cores()
+                listing, sink, kind, metrics=metrics, most=max_points, selection=selection, processes=cores()
             )
-    _say(exported, target, chosen, noun, as_json=as_json)
+    _say(exported, target, kind, noun, as_json=as_json)
     left_out(exported.unreadable)
 
 
@@ -151,13 +146,3 @@ def _format(format: str | None, output: str | None, allowed: Sequence[str]) -> s
         said = f"{wanted!r} is not an export format" if wanted else "the file has no suffix that names its format"
         raise Failure(f"{said}. Allowed for --to: {', '.join(allowed)}.")
     return wanted
-
-
-def _chosen(ctx: click.Context, store: str | None, names: tuple[str, ...], where: str | None) -> Listing:
-    if not names:
-        return the_store(ctx, store).search(where, processes=cores()).listable()
-    named = {run.folder: run for run in (the_run(ctx, store, name) for name in names)}
-    if where is None:
-        return Listing(list(named.values()), [])
-    wanted = {run.folder for run in the_store(ctx, store).find(where, processes=cores())}
-    return Listing([run for folder, run in named.items() if folder in wanted], [])

@@ -16,9 +16,10 @@ from refunc.journal.pieces import segments
 from refunc.journal.ranks import rank_files
 from refunc.journal.roles import role_of
 from refunc.runs.errors import RunFormatError
+from refunc.runs.place import find_store, missing
 from refunc.runs.run import Run
 from refunc.runs.selection import AGGREGATES
-from refunc.runs.store import Store, find_store, missing
+from refunc.runs.store import Store
 from refunc.values.paths import absolute
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.screen import ranges, shown
@@ -109,10 +110,10 @@ def _ranks_of(run: Run) -> set[int]:
     return {role.rank for role in roles if role.rank is not None}
 
 
-def run_argument(**options: Any) -> Callable[[_Command], _Command]:
-    """Give a command the argument RUN, or RUN… with `nargs=-1`; a shell completes it."""
+def run_argument(named: str | None = None, **options: Any) -> Callable[[_Command], _Command]:
+    """Give a command the argument RUN, or RUN… with `nargs=-1`, passed on as *named*; a shell completes it."""
     name, metavar = ("runs", "RUN...") if options.get("nargs") == -1 else ("run", "RUN")
-    return click.argument(name, **{"metavar": metavar, "shell_complete": _begun, **options})
+    return click.argument(named or name, **{"metavar": metavar, "shell_complete": _begun, **options})
 
 
 def removed_argument(command: _Command) -> _Command:
@@ -123,7 +124,7 @@ def removed_argument(command: _Command) -> _Command:
 
 def _removed(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     try:
-        runs = the_store(ctx, _named_store(ctx)).listing().removed[::-1]
+        runs = the_store(ctx, named_store(ctx)).listing().removed[::-1]
     except OSError:
         return []
     return [CompletionItem(run.run_id, help=shown(run.run_name)) for run in runs if run.run_id.startswith(incomplete)]
@@ -139,15 +140,15 @@ def _measured(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     # An option without its value yet leaves the earlier arguments unparsed.
     for name in ctx.params.get("runs") or ctx.args:
         try:
-            found.update(dict.fromkeys(the_run(ctx, _named_store(ctx), name).summary.metrics))
+            found.update(dict.fromkeys(the_run(ctx, named_store(ctx), name).summary.metrics))
         except (LookupError, RunFormatError, OSError):
             continue
-    return [CompletionItem(name) for name in found if name.startswith(incomplete) and _arrives(name)]
+    return [CompletionItem(name) for name in found if name.startswith(incomplete) and arrives(name)]
 
 
-def _arrives(name: str) -> bool:
+def arrives(name: str) -> bool:
     """
-    Return whether the completing shell inserts *name* as one word, unchanged.
+    Whether the completing shell inserts *name* as one word, unchanged.
 
     In click's scripts, zsh quotes a completion, and so does fish, after cutting it at a comma; bash does not quote.
     """
@@ -159,7 +160,8 @@ def _arrives(name: str) -> bool:
     return shell == "zsh" or re.fullmatch(r"[\w@%+=:,./-]+", name) is not None
 
 
-def _named_store(ctx: click.Context) -> str | None:
+def named_store(ctx: click.Context) -> str | None:
+    """Return the store that the command line names, while it is completed."""
     return ctx.params.get("store") or (ctx.parent.params.get("store") if ctx.parent is not None else None)
 
 
@@ -170,7 +172,7 @@ def _begun(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     A name that the shell cannot insert is replaced by the id of its run.
     """
     try:
-        runs = the_store(ctx, _named_store(ctx)).runs()[::-1]
+        runs = the_store(ctx, named_store(ctx)).runs()[::-1]
     except OSError:
         runs = []
     newest: dict[str, Run] = {}
@@ -179,9 +181,9 @@ def _begun(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     begun: dict[str, str] = {}
     for name, run in newest.items():
         if name.startswith(incomplete):
-            begun.update({name: run.experiment_name} if _arrives(name) else {run.run_id: name})
+            begun.update({name: run.experiment_name} if arrives(name) else {run.run_id: name})
     begun.update({run.run_id: run.run_name for run in runs if run.run_id.startswith(incomplete)})
-    items = [CompletionItem(word, help=shown(of)) for word, of in begun.items() if _arrives(word)]
+    items = [CompletionItem(word, help=shown(of)) for word, of in begun.items() if arrives(word)]
     return items or [CompletionItem(incomplete, type="dir")]
 
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import attrs
 import click
+from click.shell_completion import CompletionItem
 from rich.text import Text
 
 from refunc.journal.kinds import RUNNING
 from refunc.runs.store import Store
 from refunc.values.quantities import amount
 from refunc.values.terminal import is_terminal
+from refunc_commands.cli.choosing import Choice, answered, choosing
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import json_option, store_option, the_store
 from refunc_commands.cli.folding import fold_runs
@@ -42,16 +44,21 @@ class _Done:
     failed: list[tuple[Piece, str]] = attrs.Factory(list)
 
 
+def _statuses(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    return [CompletionItem(word) for word in STATUS_STYLES if word != RUNNING and word.startswith(incomplete)]
+
+
 @click.command(short_help="Show and free the space that runs use.", epilog=_EXAMPLES)
+@choosing()
 @click.option(
     "--status",
     "statuses",
     multiple=True,
     metavar="STATUS",
+    shell_complete=_statuses,
     help="Runs with this status: crashed, failed, …; repeatable.",
 )
 @click.option("--older-than", type=age, metavar="AGE", help="Runs that started longer ago than this: 12h, 30d, 8w.")
-@click.option("--experiment", metavar="NAME", help="Runs of this experiment (its name or id).")
 @click.option("--removed", is_flag=True, help="Runs that `refunc rm` marked more than 30 days ago.")
 @click.option("--drafts", is_flag=True, help="Files left by interrupted imports, exports, copies and removals.")
 @click.option("--index", is_flag=True, help="The index, a cache of the runs; it is rebuilt when needed.")
@@ -66,9 +73,9 @@ class _Done:
 def gc(
     ctx: click.Context,
     /,
+    choice: Choice,
     statuses: tuple[str, ...],
     older_than: float | None,
-    experiment: str | None,
     removed: bool,
     drafts: bool,
     index: bool,
@@ -87,24 +94,25 @@ def gc(
     a few files. All runs are folded, or those that the options select, except runs that may be running or are being
     delivered.
 
-    A run is selected if it matches all given options of --status, --older-than, --experiment and --removed. A running
+    A run is selected if it matches all given options that choose runs, and is one of RUN… if there are any. A running
     run is never removed, a run that is not completely delivered only with --undelivered, and one that `refunc rm` has
-    marked only with --removed, 30 days later. Outside the store, only its index in
-    the cache and drafts in the current folder are removed. On a terminal, you are asked first.
+    marked only with --removed, 30 days later. Outside the store, only its index in the cache and drafts in the current
+    folder are removed. On a terminal, you are asked first.
 
     Exit code 1: something that was selected could not be removed.
     """
-    choice = _Choice(statuses, older_than, experiment, removed)
-    _refuse_contradictions(choice, drafts=drafts, index=index, fold=fold, delete=delete)
+    selects = bool(choice) or bool(statuses) or older_than is not None or removed
+    _refuse_contradictions(selects=selects, drafts=drafts, index=index, fold=fold, delete=delete)
     opened = the_store(ctx, store)
     space = survey(opened, Path.cwd())
+    wanted = _Wanted.of(ctx, store, choice, statuses, older_than, removed)
     if fold:
-        several = [piece for piece in space.runs if choice.fits(piece)]
+        several = [piece for piece in space.runs if wanted.has(piece)]
         failed = fold_runs(ctx, opened, several, dry_run=dry_run, yes=yes, as_json=as_json)
         left_out(space.unreadable)
         ctx.exit(1 if failed else 0)
     delete = delete and not dry_run
-    chosen = [piece for piece in space.runs if choice and piece.status != RUNNING and choice.fits(piece)]
+    chosen = [piece for piece in space.runs if selects and piece.status != RUNNING and wanted.has(piece)]
     leftovers = [*(space.drafts if drafts else ()), *(space.index if index else ())]
     done = _Done()
     if delete and (chosen or leftovers):
@@ -114,32 +122,43 @@ def gc(
     if as_json:
         print_json(_fields(opened, space, chosen, leftovers, done))
     else:
-        print_lines(_lines(space, chosen, leftovers, done, delete=delete, chooses=bool(choice) or drafts or index))
+        print_lines(_lines(space, chosen, leftovers, done, delete=delete, chooses=selects or drafts or index))
     left_out(space.unreadable)
     if done.failed:
         ctx.exit(1)
 
 
 @attrs.frozen
-class _Choice:
-    """Which runs the options select; false where they select none, and fits every run then."""
+class _Wanted:
+    """Which runs the options select; without any of them, every run."""
 
+    #: None if all may be.
+    folders: frozenset[Path] | None
     statuses: tuple[str, ...]
     older_than: float | None
-    experiment: str | None
     removed: bool
 
-    def __bool__(self) -> bool:
-        return bool(self.statuses) or self.older_than is not None or self.experiment is not None or self.removed
+    @classmethod
+    def of(
+        cls,
+        ctx: click.Context,
+        store: str | None,
+        choice: Choice,
+        statuses: tuple[str, ...],
+        older_than: float | None,
+        removed: bool,
+    ) -> _Wanted:
+        found = answered(ctx, store, choice, removed=removed).runs if choice else None
+        folders = frozenset(run.folder for run, _ in found) if found is not None else None
+        return cls(folders, statuses, older_than, removed)
 
-    def fits(self, piece: Piece) -> bool:
-        run = piece.run
-        assert run is not None
+    def has(self, piece: Piece) -> bool:
+        assert piece.run is not None
         return (
             (_is_due(piece) if self.removed else piece.due is None)
+            and (self.folders is None or piece.run.folder in self.folders)
             and (not self.statuses or piece.status in self.statuses)
             and (self.older_than is None or time.time() - piece.time > self.older_than)
-            and (self.experiment is None or self.experiment in (run.experiment_name, run.experiment_id))
         )
 
 
@@ -148,14 +167,16 @@ def _is_due(piece: Piece) -> bool:
     return piece.due is not None and piece.due <= time.time()
 
 
-def _refuse_contradictions(choice: _Choice, *, drafts: bool, index: bool, fold: bool, delete: bool) -> None:
+def _refuse_contradictions(*, selects: bool, drafts: bool, index: bool, fold: bool, delete: bool) -> None:
     if fold and (delete or drafts or index):
         raise Failure(
             "--fold joins files, and --delete, --drafts and --index remove them. Give --fold without these options."
         )
-    if delete and not (choice or drafts or index):
-        options = "--status, --older-than, --experiment, --removed, --drafts or --index"
-        raise Failure(f"--delete needs a selection. Add {options}.")
+    if delete and not (selects or drafts or index):
+        raise Failure(
+            "--delete needs a selection. Name runs, or add --where, --status, --older-than, --experiment, --removed, "
+            "--drafts or --index."
+        )
 
 
 def _ask(ctx: click.Context, chosen: list[Piece], leftovers: list[Piece], as_json: bool) -> None:

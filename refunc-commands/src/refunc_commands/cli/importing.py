@@ -11,7 +11,8 @@ import attrs
 import click
 from rich.text import Text
 
-from refunc.runs.store import Store, find_store
+from refunc.runs.place import find_store
+from refunc.runs.store import Store
 from refunc.values.names import new_id
 from refunc.values.paths import absolute, store_path
 from refunc_commands.cli.failure import Failure

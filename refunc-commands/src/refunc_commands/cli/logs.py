@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import attrs
 import click
+from click.shell_completion import CompletionItem
 
 from refunc.journal.kinds import CRASHED, RUNNING
 from refunc.journal.reader import METRICS_MARK, read_backwards, read_journal
@@ -16,10 +17,11 @@ from refunc.journal.tail import Tail
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.entry_filter import Query, newest
 from refunc.runs.run import Run
-from refunc.values.levels import level_number
+from refunc.values.levels import LEVEL_NAMES, level_number
 from refunc.values.quantities import duration
+from refunc_commands.cli.choosing import Choice, choosing, the_one
 from refunc_commands.cli.failure import Number
-from refunc_commands.cli.finding import json_option, rank_option, refuse_missing, run_argument, store_option, the_run
+from refunc_commands.cli.finding import json_option, rank_option, refuse_missing, store_option
 from refunc_commands.cli.lines import Lines
 from refunc_commands.cli.moments import parse_moment
 from refunc_commands.cli.screen import error_line
@@ -50,10 +52,17 @@ def _level(text: str) -> int:
         raise click.BadParameter(str(error).removeprefix("level: ")) from error
 
 
-def _choosing(command: _Command) -> _Command:
+def _levels(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    names = (name.lower() for name in LEVEL_NAMES.values())
+    return [CompletionItem(name) for name in names if name.startswith(incomplete.lower())]
+
+
+def _line_options(command: _Command) -> _Command:
     """Give *command* the options that select lines and their format."""
     for option in (
-        click.option("--level", type=_level, metavar="LEVEL", help="Only this level and above."),
+        click.option(
+            "--level", type=_level, metavar="LEVEL", shell_complete=_levels, help="Only this level and above."
+        ),
         click.option("--grep", metavar="TEXT", help="Only lines with TEXT in the message or traceback, ignoring case."),
         rank_option("Only lines of this rank; its workers' lines belong to it.", words=()),
         click.option("--all", "all_kinds", is_flag=True, help="Also metrics, params, tags, artifacts, start and end."),
@@ -64,16 +73,16 @@ def _choosing(command: _Command) -> _Command:
 
 
 @click.command(short_help="Print the log lines of a run.", epilog=_LOGS_EXAMPLES)
-@run_argument()
+@choosing(one=True, without=("count", "since", "until"))
 @click.option("-n", "--number", "count", type=Number(1), metavar="N", help="Only the newest N lines.")
 @click.option("--since", type=parse_moment, metavar="TIME", help="Only from this time on: 2h (ago), 14:30, 2026-11-23.")
 @click.option("--until", type=parse_moment, metavar="TIME", help="Only before this time.")
-@_choosing
+@_line_options
 @click.pass_context
 def logs(
     ctx: click.Context,
     /,
-    run: str,
+    choice: Choice,
     count: int | None,
     since: float | None,
     until: float | None,
@@ -83,23 +92,24 @@ def logs(
     """
     Print the log lines of a run, oldest first, as its console showed them.
 
-    RUN is an id or the unique beginning of one, a name (the newest run that has it), or the run's folder. The lines of
+    RUN is an id or the unique beginning of one, a name (the newest run that has it), or the run's folder; without RUN,
+    it is the newest run, or the newest that matches. The lines of
     all processes of the run are merged by time; those of ranks other than 0 are marked `[rank 3]`. In a pipe, times are
     in full.
     """
-    found = the_run(ctx, store, run)
+    found = the_one(ctx, store, choice)
     refuse_missing([found], options["rank"])
-    choice = _Choice.of(found, since=since, until=until, **options)
+    lines = _Lines.of(found, since=since, until=until, **options)
     if count is not None:
-        entries = iter(newest(choice.of_records(choice.newest_first()), count))
+        entries = iter(newest(lines.of_records(lines.newest_first()), count))
     else:
-        entries = choice.of_records(choice.oldest_first())
+        entries = lines.of_records(lines.oldest_first())
     for _, entry in entries:
-        choice.show(entry)
+        lines.show(entry)
 
 
 @click.command(short_help="Print a run's last lines, and follow it.", epilog=_TAIL_EXAMPLES)
-@run_argument()
+@choosing(one=True, without=("count", "since", "until"))
 @click.option("-f", "--follow", is_flag=True, help="Continue with new lines until the run ends.")
 @click.option(
     "-n",
@@ -111,30 +121,30 @@ def logs(
     metavar="N",
     help="Print the last N lines.",
 )
-@_choosing
+@_line_options
 @click.pass_context
-def tail(ctx: click.Context, /, run: str, follow: bool, count: int, store: str | None, **options: Any) -> None:
+def tail(ctx: click.Context, /, choice: Choice, follow: bool, count: int, store: str | None, **options: Any) -> None:
     """
-    Print the last log lines of a run; with -f, continue with new ones.
+    Print the last log lines of a run; with -f, continue with new ones. Without RUN, it is the newest run.
 
     A line appears within a second of its call, from any process of the run. When the run ends or its process is gone,
     a line on stderr says so, and the command exits with 0; Ctrl-C exits with 130.
     """
-    found = the_run(ctx, store, run)
+    found = the_one(ctx, store, choice)
     if not follow:  # a rank may come late
         refuse_missing([found], options["rank"])
-    choice = _Choice.of(found, **options)
+    lines = _Lines.of(found, **options)
     try:
         place = Tail.at_end(found.folder) if follow else None
-        last = newest(choice.of_records(choice.newest_first()), count)
+        last = newest(lines.of_records(lines.newest_first()), count)
         for _, entry in last:
-            choice.show(entry)
+            lines.show(entry)
         if place is not None:
             # Records written between the two calls are in both results.
             shown = {(record.writer, record.seq) for record, _ in last}
-            for record, entry in choice.of_records(_following(found, place)):
+            for record, entry in lines.of_records(_following(found, place)):
                 if (record.writer, record.seq) not in shown:
-                    choice.show(entry)
+                    lines.show(entry)
             if not found.folder.is_dir():
                 raise FileNotFoundError(f"the run's folder is gone: {found.folder}")
             error_line(_end_of(found))
@@ -143,7 +153,7 @@ def tail(ctx: click.Context, /, run: str, follow: bool, count: int, store: str |
 
 
 @attrs.frozen(kw_only=True)
-class _Choice:
+class _Lines:
     """The selection of a run's records, and how they are shown."""
 
     run: Run
@@ -164,8 +174,8 @@ class _Choice:
         rank: int | None,
         since: float | None = None,
         until: float | None = None,
-    ) -> _Choice:
-        """Return the choice for a command's options."""
+    ) -> _Lines:
+        """Return the selection for a command's options."""
         return cls(
             run=run,
             query=Query(min_level=level, start_time=since, end_time=until, rank=rank),

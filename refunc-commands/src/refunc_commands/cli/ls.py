@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias
 
 import attrs
@@ -15,12 +15,13 @@ from refunc.journal.kinds import RUNNING
 from refunc.journal.ranks import newest, rank_files
 from refunc.runs.ending import Glance
 from refunc.runs.errors import RunFormatError
+from refunc.runs.expression.asked import Asked, Path
 from refunc.runs.listing import glances
-from refunc.runs.prefetch import cores
 from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
 from refunc.values.quantities import narrow_duration
-from refunc_commands.cli.failure import Number
+from refunc_commands.cli.choosing import Choice, answered, choosing, complete_names
+from refunc_commands.cli.columns import Column, named_columns, wanted_columns
 from refunc_commands.cli.finding import json_option, store_option, the_store
 from refunc_commands.cli.screen import (
     STATUS_STYLES,
@@ -39,8 +40,9 @@ from refunc_commands.cli.screen import (
 #: The most metrics on a line.
 _SHOWN_METRICS = 4
 _GAP = "  "
-_HEAD = ("STATUS", "NAME", "EXPERIMENT", "STARTED", "TOOK", "METRICS", "ID")
-_STATUS, _NAME, _EXPERIMENT, _STARTED, _TOOK, _METRICS = range(6)
+_STATUS, _NAME, _EXPERIMENT, _STARTED, _TOOK, _METRICS, _ID = _HEAD = (
+    *("STATUS", "NAME", "EXPERIMENT", "STARTED", "TOOK", "METRICS (last)", "ID"),
+)
 #: How columns shrink in a narrow window, in this order: the least width of each; 0 leaves it out.
 _CONCESSIONS = (
     (_STATUS, 12),
@@ -67,73 +69,73 @@ Examples:
   refunc ls -n 10
   refunc ls --where "params.lr < 0.01 and metrics.accuracy.max > 0.9"
   refunc ls --sort=-metrics.accuracy.max -n 5
+  refunc ls --columns params.lr,metrics.val/loss.min --since 2d
   refunc ls --experiment mnist --json | jq '.[].run_id'"""
 
 
 @click.command(short_help="List the runs.", epilog=_EXAMPLES)
 @json_option("Print one JSON array instead: all runs, nothing shortened.")
+@choosing()
 @click.option(
-    "-n", "--number", "count", type=Number(1), metavar="N", help="Only the newest N runs; with --sort, the first N."
+    "--columns",
+    callback=named_columns,
+    metavar="NAMES",
+    shell_complete=complete_names,
+    help="Show these values instead, as params.lr,metrics.val/loss.min,tags.team,status.",
 )
-@click.option("--experiment", metavar="NAME", help="Only runs of this experiment (its name or id).")
-@click.option("--where", metavar="EXPRESSION", help="Only runs that match this, such as `status == 'failed'`.")
-@click.option("--sort", "order", metavar="EXPRESSION", help="Sort, lowest first; `-metrics.acc.max`: highest first.")
 @click.option("--removed", is_flag=True, help="The runs that `refunc rm` has marked, instead of the others.")
 @store_option
 @click.pass_context
 def ls(
     ctx: click.Context,
+    choice: Choice,
     as_json: bool,
-    count: int | None,
-    experiment: str | None,
-    where: str | None,
-    order: str | None,
+    columns: tuple[Asked, ...] | None,
     removed: bool,
     store: str | None,
 ) -> None:
     """
     List the runs: status, name, experiment, start, duration, a few metrics, id.
 
-    The newest run comes last, next to the prompt; with --sort, the best comes first. On a terminal, each run takes one
-    line, cut with `…` where it does not fit; in a pipe nothing is cut and times are in full. A run without an end whose
-    process is gone is shown as crashed. The name of a run of several ranks or attempts is followed by their numbers.
+    The newest run comes last, next to the prompt; with --sort, the best comes first. The names in --sort and --where
+    have columns of their own. On a terminal, each run takes one line, cut with `…` where it does not fit; in a pipe
+    nothing is cut and times are in full. A run without an end whose process is gone is shown as crashed. The name of a
+    run of several ranks or attempts is followed by their numbers. A metric is shown with its last value, or with the
+    one that `define_metric` selects, as in `acc.max=0.9`.
     """
-    place = the_store(ctx, store)
-    listing = place.search(where, order_by=order, processes=cores(), removed=removed)
-    runs, unreadable = listing.runs, listing.unreadable
-    if experiment is not None:
-        runs = [run for run in runs if experiment in (run.experiment_name, run.experiment_id)]
-    if count is not None:
-        runs = runs[-count:] if order is None else runs[:count]
-    rows = [_Row(run, glance) for run, glance in glances(runs)]
+    found = answered(ctx, store, choice, columns=columns or (), params=as_json, removed=removed)
+    named, others = wanted_columns(columns, choice.where, choice.order)
+    values = {run.folder: each for run, each in found.runs}
+    rows = [_Row(run, glance, values[run.folder]) for run, glance in glances(run for run, _ in found.runs)]
+    unreadable = found.unreadable
     if as_json:
-        print_json([_fields(row) for row in rows])
+        print_json([_fields(row, named) for row in rows])
     elif rows:
         width = window_width()
-        drawn, faults = _drawn(rows, relative=width is not None)
+        titles = (_NAME, _ID) if columns is not None else _HEAD
+        drawn, faults = _drawn(rows, titles, [*named, *others], relative=width is not None)
         unreadable = [*unreadable, *faults]
         print_lines(_table(drawn, width))
     else:
-        of = f" of the experiment {experiment}" if experiment is not None else ""
-        wanted = f" that match {where}" if where is not None else ""
-        error_line(f"no {'removed ' if removed else ''}runs{of} in {place.path}{wanted}.")
-    if listing.removed:
-        several = f"{len(listing.removed):,} removed runs are" if len(listing.removed) > 1 else "1 removed run is"
+        error_line(choice.nothing_in(the_store(ctx, store), removed=removed))
+    if found.hidden and not removed:
+        several = f"{found.hidden:,} removed runs are" if found.hidden > 1 else "1 removed run is"
         error_line(f"{several} hidden; `refunc ls --removed` shows them.")
     left_out(unreadable)
 
 
-#: The cells of one line, each with its style.
-_Cells: TypeAlias = list[tuple[str, str]]
+#: The cells of one line by the titles of their columns, each with its style.
+_Cells: TypeAlias = dict[str, tuple[str, str]]
 
 
 @attrs.frozen
 class _Row:
     run: Run
     glance: Glance
+    values: dict[Path, Any]
 
 
-def _fields(row: _Row) -> dict[str, Any]:
+def _fields(row: _Row, columns: list[Column]) -> dict[str, Any]:
     run, glance = row.run, row.glance
     return {
         "run_id": run.run_id,
@@ -143,20 +145,28 @@ def _fields(row: _Row) -> dict[str, Any]:
         "status": glance.status,
         "start_time": run.start_time,
         "duration": glance.duration,
+        "params": row.values["params",],
         "last_metrics": glance.metrics,
         "folder": str(run.folder),
         **_numbers(run),
+        **({"columns": {column.title: column.value(row.values) for column in columns}} if columns else {}),
     }
 
 
-def _drawn(rows: list[_Row], *, relative: bool) -> tuple[list[tuple[_Row, _Cells]], list[RunFormatError]]:
+def _drawn(
+    rows: list[_Row], titles: Sequence[str], columns: list[Column], *, relative: bool
+) -> tuple[list[tuple[_Row, _Cells]], list[RunFormatError]]:
     """Return the cells of each run, and the errors of runs that cannot be read."""
     now = time.time()
     drawn: list[tuple[_Row, _Cells]] = []
     faults = []
+    before = [title for title in titles if title not in (_METRICS, _ID)]
     for row in rows:
         try:
-            drawn.append((row, _cells(row, now, relative=relative)))
+            usual = _cells(row, now, relative=relative)
+            asked = {column.title: column.cell(row.values, now, relative=relative) for column in columns}
+            order = [*before, *asked, *titles[len(before) :]]
+            drawn.append((row, {title: asked[title] if title in asked else usual[title] for title in order}))
         except Exception as error:
             faults.append(fault_of(row.run.folder, error))
     return drawn, faults
@@ -164,14 +174,17 @@ def _drawn(rows: list[_Row], *, relative: bool) -> tuple[list[tuple[_Row, _Cells
 
 def _table(lines: list[tuple[_Row, _Cells]], width: int | None) -> Iterator[Text]:
     """Yield a heading and one line per run. With a *width*, names and metrics shrink until a line fits."""
+    if not lines:
+        return
     cells = [line for _, line in lines]
-    widths = [max(cell_len(title), *(cell_len(line[at][0]) for line in cells)) for at, title in enumerate(_HEAD)]
+    widths = {title: max(cell_len(shown(title)), *(cell_len(line[title][0]) for line in cells)) for title in cells[0]}
     if width is not None:
         widths = _narrowed(widths, width)
         for row, line in lines:
-            line[_METRICS] = (_metrics(row.glance.metrics, widths[_METRICS]), "")
-    for line in ([(title, "bold") for title in _HEAD], *cells):
-        shown_cells = [(fitted(text, size), style) for (text, style), size in zip(line, widths, strict=True) if size]
+            if _METRICS in line:
+                line[_METRICS] = (_metrics(row.glance, widths[_METRICS]), "")
+    for line in ({title: (shown(title), "bold") for title in widths}, *cells):
+        shown_cells = [(fitted(line[title][0], size), line[title][1]) for title, size in widths.items() if size]
         yield Text(_GAP.join(text for text, _ in shown_cells), spans=_spans(shown_cells))
 
 
@@ -185,18 +198,18 @@ def _spans(cells: list[tuple[str, str]]) -> list[Span]:
 
 
 def _cells(row: _Row, now: float, *, relative: bool) -> _Cells:
-    """Return the cells of a line, each with its style."""
+    """Return the cells that each line may have."""
     run, glance = row.run, row.glance
     seconds = max(0.0, now - run.start_time) if glance.status == RUNNING else glance.duration
-    return [
-        (shown(glance.status), STATUS_STYLES.get(glance.status, "")),
-        (shown(run.given_name or "-") + _several(run), ""),
-        (shown(run.experiment_name), ""),
-        (ago(run.start_time, now) if relative else moment_text(run.start_time), ""),
-        (narrow_duration(seconds) if seconds is not None else "-", ""),
-        (_metrics(glance.metrics, None), ""),
-        (shown(run.run_id), "dim"),
-    ]
+    return {
+        _STATUS: (shown(glance.status), STATUS_STYLES.get(glance.status, "")),
+        _NAME: (shown(run.given_name or "-") + _several(run), ""),
+        _EXPERIMENT: (shown(run.experiment_name), ""),
+        _STARTED: (ago(run.start_time, now) if relative else moment_text(run.start_time), ""),
+        _TOOK: (narrow_duration(seconds) if seconds is not None else "-", ""),
+        _METRICS: (_metrics(glance, None), ""),
+        _ID: (shown(run.run_id), "dim"),
+    }
 
 
 def _numbers(run: Run) -> dict[str, int]:
@@ -218,11 +231,12 @@ def _several(run: Run) -> str:
     return f" ({', '.join(told)})" if told else ""
 
 
-def _metrics(metrics: dict[str, Any], width: int | None) -> str:
-    """Return `loss=0.123 accuracy=0.98`: as many pairs as fit *width*, and at most four; numbers are never cut."""
+def _metrics(glance: Glance, width: int | None) -> str:
+    """Return `loss=0.123 accuracy.max=0.98`: as many pairs as fit *width*, and at most four; numbers are never cut."""
     text = ""
-    for name, value in list(metrics.items())[:_SHOWN_METRICS]:
-        label, amount = shown(name), "=" + number(value, 4)
+    for name, value in list(glance.metrics.items())[:_SHOWN_METRICS]:
+        chosen = f".{glance.chosen[name]}" if name in glance.chosen else ""
+        label, amount = shown(name), f"{chosen}={number(value, 4)}"
         if width is not None and cell_len(text + label + amount) + bool(text) > width:
             room = width - cell_len(amount)
             return text or (fitted(label, room) + amount if room > 1 else "")
@@ -230,17 +244,19 @@ def _metrics(metrics: dict[str, Any], width: int | None) -> str:
     return text
 
 
-def _narrowed(widths: list[int], width: int) -> list[int]:
+def _narrowed(widths: dict[str, int], width: int) -> dict[str, int]:
     """Return *widths* reduced until a line has *width* columns, if possible; 0 leaves a column out."""
-    narrow = list(widths)
-    excess = sum(narrow) + len(_GAP) * (len(narrow) - 1) - width
-    for at, least in _CONCESSIONS:
+    narrow = dict(widths)
+    excess = sum(narrow.values()) + len(_GAP) * (len(narrow) - 1) - width
+    for title, least in _CONCESSIONS:
         if excess <= 0:
             break
-        size = max(least, narrow[at] - excess) if least else 0
-        if size < narrow[at]:
-            excess -= narrow[at] - size + (0 if size else len(_GAP))
-            narrow[at] = size
-    if excess < 0:  # a column was left out: the name gets its room
+        if title not in narrow:
+            continue
+        size = max(least, narrow[title] - excess) if least else 0
+        if size < narrow[title]:
+            excess -= narrow[title] - size + (0 if size else len(_GAP))
+            narrow[title] = size
+    if excess < 0 and _NAME in narrow:  # a column was left out: the name gets its room
         narrow[_NAME] = min(widths[_NAME], narrow[_NAME] - excess)
     return narrow

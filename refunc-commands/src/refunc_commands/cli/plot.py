@@ -16,6 +16,7 @@ from refunc.runs.groups import Runs
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.series import FEWEST
+from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import (
     json_option,
@@ -23,9 +24,7 @@ from refunc_commands.cli.finding import (
     output_option,
     rank_option,
     refuse_missing,
-    run_argument,
     store_option,
-    the_run,
 )
 from refunc_commands.cli.screen import number, of_rank, print_json, print_lines, shown, table, window_width
 from refunc_commands.plotting.charts import Chart, Line, banded, charts, curves, scattered
@@ -44,8 +43,8 @@ Examples:
   refunc plot resnet_v1 -m loss
   refunc plot resnet_v1 resnet_v2 -m val/loss --log
   refunc plot resnet_v1 -m "*/loss" --together -o loss.png
-  refunc plot a b c d -m val/loss --group params.model
-  refunc plot a b c d -m val/acc --against params.lr --log-x
+  refunc plot --experiment digits -m val/loss --group params.model
+  refunc plot --since 2d -m val/acc --against params.lr --log-x
   refunc plot resnet_v1 -m loss --rank all
   refunc plot k3f9 -m loss --json | jq '.[0].values[-1]'"""
 
@@ -72,7 +71,7 @@ class _Question:
 
 
 @click.command(short_help="Draw curves in the terminal, or as a picture.", epilog=_EXAMPLES)
-@run_argument(nargs=-1, required=True)
+@choosing()
 @metrics_option("A metric to draw, or a pattern such as `*/loss`; repeatable.", required=True)
 @click.option("--together", is_flag=True, help="Draw all metrics in one chart.")
 @click.option("--group", "groups", multiple=True, metavar="NAME", help="One band for all runs with the same value.")
@@ -90,7 +89,7 @@ class _Question:
 @click.pass_context
 def plot(
     ctx: click.Context,
-    runs: tuple[str, ...],
+    choice: Choice,
     metrics: tuple[str, ...],
     together: bool,
     groups: tuple[str, ...],
@@ -109,10 +108,10 @@ def plot(
     """
     Draw curves of metrics in the terminal: one chart per metric, one colour per run.
 
-    RUN is an id, a name or a folder. The x axis is the step, the epoch for a metric that was logged by epoch alone, or
-    the metric that `define_metric` selects; runs with different axes get separate charts. If a curve has more points
-    than fit a chart, its extremes are drawn. NaN and infinities are counted below the chart. Metrics with one value in
-    each run are a table.
+    RUN is an id, a name or a folder; without RUN and options, it is the newest run. The x axis is the step, the epoch
+    for a metric that was logged by epoch alone, or the metric that `define_metric` selects; runs with different axes
+    get separate charts. If a curve has more points than fit a chart, its extremes are drawn. NaN and infinities are
+    counted below the chart. Metrics with one value in each run are a table.
 
     With --group, runs with the same value, such as the seeds of a model, are one curve with a band. Curves with other
     steps are read on the straight line between their points.
@@ -121,7 +120,7 @@ def plot(
     all, the first 64 ranks that did have a curve each.
     `refunc report` writes a page of curves that opens in a browser.
     """
-    found = list({run.folder: run for run in (the_run(ctx, store, name) for name in runs)}.values())
+    found = chosen(ctx, store, choice, newest=1).runs
     refuse_missing(found, rank)
     question = _Question(rank, groups, against, center, spread, max_points if as_json else None)
     _refuse_both(question, output, as_json=as_json)

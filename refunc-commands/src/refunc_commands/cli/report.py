@@ -12,15 +12,14 @@ from rich.text import Text
 from refunc.runs.entries_file import whole_file
 from refunc.runs.selection import Ranks
 from refunc.values.quantities import amount
+from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Number
 from refunc_commands.cli.finding import (
     json_option,
     output_option,
     rank_option,
     refuse_missing,
-    run_argument,
     store_option,
-    the_run,
 )
 from refunc_commands.cli.screen import of_rank, print_json, print_lines, shown
 from refunc_commands.report.content import MAX_POINTS, content_of
@@ -30,11 +29,12 @@ _EXAMPLES = """\b
 Examples:
   refunc report resnet_v1
   refunc report resnet_v1 resnet_v2 -o comparison.html
+  refunc report --where "tags.team == 'vision'" -n 20
   refunc report k3f9 -o - | gzip > report.html.gz"""
 
 
 @click.command(short_help="Write runs to one HTML file.", epilog=_EXAMPLES)
-@run_argument(nargs=-1, required=True)
+@choosing()
 @output_option("The file to write; `-` is stdout. An existing file is replaced.", default="report.html")
 @rank_option("Curves and values of this rank, or the mean, min or max of all ranks.", words=("mean", "min", "max"))
 @click.option("--title", metavar="TEXT", help="The heading; by default the names of the runs.")
@@ -52,7 +52,7 @@ Examples:
 def report(
     ctx: click.Context,
     /,
-    runs: tuple[str, ...],
+    choice: Choice,
     output: str,
     rank: Ranks,
     title: str | None,
@@ -63,11 +63,13 @@ def report(
     """
     Write a report of one or more runs: curves, params side by side, log, pictures, environment.
 
+    RUN is an id, a name or a folder; without RUN and options, it is the newest run.
+
     It is one self-contained HTML file: it opens offline, and loads and sends nothing. Long curves are reduced to their
     lowest and highest points, and the report says so. Curves are those of rank 0 unless --rank is given; log lines are
     those of all ranks, marked.
     """
-    found = [the_run(ctx, store, name) for name in dict.fromkeys(runs)]
+    found = chosen(ctx, store, choice, newest=1).runs
     refuse_missing(found, rank)
     heading = title or ", ".join(run.run_name for run in found) + (f" ({of_rank(rank)})" if rank is not None else "")
     made = time.strftime("%Y-%m-%d %H:%M %Z")

@@ -1,4 +1,4 @@
-"""`refunc show RUN`: everything about one run."""
+"""`refunc show`: everything about one run."""
 
 from __future__ import annotations
 
@@ -15,20 +15,14 @@ from refunc.annotations import Annotations, Change, Note
 from refunc.journal.kinds import RUNNING
 from refunc.journal.reader import Account
 from refunc.journal.record import Artifact
+from refunc.runs.flat import flat
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.summary import MetricSummary
-from refunc.runs.table import flat
 from refunc.values.printable import printable
 from refunc.values.quantities import amount, duration
-from refunc_commands.cli.finding import (
-    json_option,
-    rank_option,
-    refuse_missing,
-    run_argument,
-    store_option,
-    the_run,
-)
+from refunc_commands.cli.choosing import Choice, choosing, the_one
+from refunc_commands.cli.finding import json_option, rank_option, refuse_missing, store_option
 from refunc_commands.cli.ranks import attempt_lines, rank_lines
 from refunc_commands.cli.screen import (
     BEST,
@@ -53,29 +47,33 @@ _MOST_METRICS = 1_000
 
 _EXAMPLES = """\b
 Examples:
+  refunc show
   refunc show resnet_v1
   refunc show k3f9 --rank 3
+  refunc show --sort=-metrics.accuracy.max
   refunc show experiments/20261123-144539_resnet_v1_k3f9a2b7 --json"""
 
 
 @click.command(short_help="Show one run.", epilog=_EXAMPLES)
-@run_argument()
+@choosing(one=True, without=("count",))
 @rank_option("Metrics of this rank; or all, mean, min or max of all ranks' values.")
 @click.option("--all-ranks", "each_rank", is_flag=True, help="A line for each rank, not for each host.")
 @json_option()
 @store_option
 @click.pass_context
-def show(ctx: click.Context, run: str, rank: Ranks, each_rank: bool, as_json: bool, store: str | None) -> None:
+def show(ctx: click.Context, choice: Choice, rank: Ranks, each_rank: bool, as_json: bool, store: str | None) -> None:
     """
     Show one run: names, status, notes, params, tags, results, metrics, artifacts, and the error that ended it.
 
-    RUN is an id or the unique beginning of one, a name (the newest run that has it), or the run's folder.
+    RUN is an id or the unique beginning of one, also that in the tracker it was imported from, a name (the newest run
+    that has it), or the run's folder. Without RUN, it is the newest run, or the newest that matches the options; with
+    --sort, the first.
 
     A run of several ranks also has their hosts, states, points and lines, and its metrics are those of rank 0, or of
     the lowest rank that logged them, unless --rank chooses others. A run that was continued has its attempts, each with
     the step that it went back to.
     """
-    found = the_run(ctx, store, run)
+    found = the_one(ctx, store, choice)
     refuse_missing([found], rank)
     if as_json:
         print_json(found.to_dict(rank=rank))

@@ -22,10 +22,10 @@ from refunc.plugins.discovery import configure
 from refunc.plugins.errors import ConfigurationError
 from refunc.plugins.files import also_in
 from refunc.runs.run import Run
-from refunc.runs.store import Listing
 from refunc.runs.unreadable import Faults
 from refunc.values.secrets import without_secrets
-from refunc_commands.cli.finding import json_option, plugins_option, run_argument, store_option, the_run, the_store
+from refunc_commands.cli.choosing import Choice, choosing, chosen
+from refunc_commands.cli.finding import json_option, plugins_option, store_option
 from refunc_commands.cli.live_line import LiveLine, live_line
 from refunc_commands.cli.next_step import next_steps
 from refunc_commands.cli.screen import error_line, left_out, print_json, print_lines, shown
@@ -48,7 +48,7 @@ def _seconds(ctx: click.Context, option: click.Parameter, value: float) -> float
 
 
 @click.command("sync", short_help="Deliver undelivered records to trackers.", epilog=_EXAMPLES)
-@run_argument(nargs=-1, metavar="[RUN]...")
+@choosing()
 @click.option("--follow", is_flag=True, help="Continue until all runs have ended and are delivered.")
 @click.option(
     "--patience",
@@ -70,7 +70,7 @@ def _seconds(ctx: click.Context, option: click.Parameter, value: float) -> float
 @click.pass_context
 def sync_command(
     ctx: click.Context,
-    runs: tuple[str, ...],
+    choice: Choice,
     follow: bool,
     patience: float,
     revives: bool,
@@ -94,12 +94,12 @@ def sync_command(
     Exit code 0: everything is delivered. 1: something is left, including dead letters, or a run cannot be read. The
     last column gives the reason, and the last line the next step.
     """
-    if trusts and not runs:
+    if trusts and not choice.names:
         raise click.UsageError("--trust needs the RUN to trust: name it. `refunc sync` shows what each run asks for.")
-    listing = _named(ctx, store, runs)
+    listing = chosen(ctx, store, choice).listable()
     faults = Faults(listing.unreadable)
     with also_in(places):
-        asked = partial(_asked, chosen=[_configured(name) for name in names], trusts=trusts)
+        asked = partial(_asked, plugins=[_configured(name) for name in names], trusts=trusts)
         targets = list(faults.each(listing.runs, asked))
         done = [target for target in targets if _has_nothing_left(target, revives=revives)]
         left = [target for target in targets if target not in done]
@@ -120,17 +120,9 @@ def sync_command(
         ctx.exit(1)
 
 
-def _named(ctx: click.Context, store: str | None, names: tuple[str, ...]) -> Listing:
-    """Return the runs that the command line names, each once, or those of the store."""
-    if not names:
-        return the_store(ctx, store).listing().listable()
-    named = {run.folder: run for run in (the_run(ctx, store, name) for name in names)}
-    return Listing(list(named.values()), [])
-
-
-def _asked(run: Run, *, chosen: list[Any], trusts: bool) -> list[Target]:
-    """Return the targets of *run*: the integrations *chosen* on the command line, else those that the run asks for."""
-    targets = [target_at(run.folder, each) for each in chosen] if chosen else targets_of(run.folder)
+def _asked(run: Run, *, plugins: list[Any], trusts: bool) -> list[Target]:
+    """Return the targets of *run*: the *plugins* of the command line, else those that the run asks for."""
+    targets = [target_at(run.folder, each) for each in plugins] if plugins else targets_of(run.folder)
     return [attrs.evolve(target, is_trusted=True) for target in targets] if trusts else targets
 
 

@@ -25,9 +25,9 @@ from refunc.journal import record as records
 from refunc.journal.reader import Account, read_journal
 from refunc.logging.active.run import ActiveRun
 from refunc.outlets.replaced import IMPORT, passage
+from refunc.runs.flat import flat
 from refunc.runs.run import Run
 from refunc.runs.store import Store
-from refunc.runs.table import flat
 from refunc.values.jsonable import jsonable
 from refunc.values.names import folder_name, unique_slug
 from refunc_commands.importing.admission import Admission

@@ -10,12 +10,12 @@ import attrs
 
 from refunc.runs.bands import Band
 from refunc.runs.errors import UnknownMetricError
-from refunc.runs.expression import MISSING, compiled
+from refunc.runs.expression.values import number_of
 from refunc.runs.groups import Groups
+from refunc.runs.query import evaluated
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.series import Series
-from refunc.runs.table import facts_of
 from refunc_commands.plotting.patterns import unknown
 
 #: The most ranks of a run that have a curve each.
@@ -133,44 +133,27 @@ def scattered(runs: Sequence[Run], metric: str, against: str) -> Line:
     Return a point for each run: the metric's value in a table, over the value of an expression such as `params.lr`.
 
     Raises:
-        ExpressionError: *against* is not valid.
+        ExpressionError: *against* is not valid, or no run has it.
         UnknownMetricError: No run has the metric.
         ValueError: No run has numbers for both.
     """
-    value_of = compiled(against)
     x: list[float] = []
     y: list[float] = []
-    texts, with_metric = 0, 0
-    for run in runs:
+    with_metric = 0
+    for run, (place,) in evaluated(runs, [against]):
         summary = run.summary.metrics.get(metric)
         value = summary.shown if summary is not None else None
-        if value is None:
-            continue
-        with_metric += 1
-        place = value_of(facts_of(run))
-        number = _number(place)
-        texts += number is None and place is not MISSING
-        if number is not None:
-            x.append(number)
+        with_metric += value is not None
+        number = number_of(place)
+        if number is not None and value is not None:
+            x.append(float(number))
             y.append(float(value))
     if not with_metric:
         raise unknown(metric, runs)
     if not x:
         raise ValueError(
-            f"the values of {against} are not numbers. --group {against} draws one band for each value."
-            if texts
-            else f"none of these runs has {against}."
+            f"{against} and {metric} are in no run as numbers. --group {against} draws one band for each value."
         )
     left_out = len(runs) - len(x)
     note = f"{len(x)} run{'s' * (len(x) != 1)}" + (f", {left_out} without both values" if left_out else "")
     return Line(metric, metric, against, x, y, note=note, is_joined=False)
-
-
-def _number(value: Any) -> float | None:
-    """Return a number, also one that another tracker kept as a text; None for anything else."""
-    if isinstance(value, str):
-        try:
-            value = float(value)
-        except ValueError:
-            return None
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

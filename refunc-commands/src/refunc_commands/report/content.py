@@ -16,11 +16,11 @@ from refunc import __version__
 from refunc.journal.opening import opened
 from refunc.journal.record import Artifact, LogLine
 from refunc.journal.roles import role_of
+from refunc.runs.flat import flat
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks, Selection
 from refunc.runs.series import FEWEST, Series
 from refunc.runs.summary import MetricSummary
-from refunc.runs.table import flat
 from refunc.values.jsonable import spell_nonfinite
 from refunc.values.levels import WARNING, written_level
 from refunc.values.printable import printable

@@ -23,6 +23,8 @@ HEAD_BYTES = 96
 METRICS_MARK = b'"kind":"metrics"'
 
 _BLOCK_BYTES = 1 << 16
+#: The same where most blocks are passed over, as a whole.
+_PASSED_BYTES = 1 << 18
 #: Total bytes of the blocks of all writers, and the smallest block that is worth opening a file.
 _ALL_BLOCKS_BYTES, _LEAST_BLOCK_BYTES = 8 << 20, 1 << 12
 
@@ -44,7 +46,7 @@ def read_journal(folder: Path, account: Account | None = None, *, pass_over: byt
     """
     account = account if account is not None else Account()
     found = segments(folder)
-    size = _block_size(len(found))
+    size = _block_size(len(found), pass_over)
     streams = [_read_writer(writer, pieces, account, pass_over, size) for writer, pieces in found.items()]
     if len(streams) == 1:
         return streams[0]
@@ -59,7 +61,7 @@ def read_backwards(folder: Path, *, pass_over: bytes | None = None) -> Iterator[
         pass_over: See `read_journal`, which raises the same errors.
     """
     found = segments(folder)
-    size = _block_size(len(found))
+    size = _block_size(len(found), pass_over)
     # The last writer first: of records of the same time, the merge takes the one of the earlier stream.
     streams = [read_writer_backwards(*writer, pass_over, size=size) for writer in reversed(found.items())]
     if len(streams) == 1:
@@ -67,9 +69,10 @@ def read_backwards(folder: Path, *, pass_over: bytes | None = None) -> Iterator[
     return heapq.merge(*streams, key=attrgetter("time"), reverse=True)
 
 
-def _block_size(writers: int) -> int:
+def _block_size(writers: int, pass_over: bytes | None) -> int:
     """Return the block size for this number of writers, whose files are read in turns."""
-    return max(_LEAST_BLOCK_BYTES, min(_BLOCK_BYTES, _ALL_BLOCKS_BYTES // max(1, writers)))
+    most = _BLOCK_BYTES if pass_over is None else _PASSED_BYTES
+    return max(_LEAST_BLOCK_BYTES, min(most, _ALL_BLOCKS_BYTES // max(1, writers)))
 
 
 def _read_writer(
@@ -78,7 +81,7 @@ def _read_writer(
     intake = Intake(writer, account=account)
     for segment in pieces:
         intake.logger = ""
-        lines = Lines(segment, 0, account, size)
+        lines = Lines(segment, 0, account, size, pass_over)
         try:
             for block in lines:
                 for line in block:
@@ -117,7 +120,7 @@ def read_writer_backwards(
     failures = failures if failures is not None else []
     for segment in reversed(pieces):
         intake.logger = logger_of(segment)
-        for line in lines_backwards(segment, failures, size):
+        for line in lines_backwards(segment, failures, size, pass_over):
             if pass_over is not None and line.startswith(pass_over, line.find(b'"kind":', 0, HEAD_BYTES)):
                 continue
             if only is not None and only not in line:

@@ -27,6 +27,8 @@ from refunc.values.jsonable import INT64_MAX
 _MAX_BLOCK_BYTES = 4 << 20
 #: Bytes that are read at a time to skip a line, to count lines, or to find the end.
 _LARGE_BLOCK_BYTES = 1 << 20
+#: The beginning of the member that each line of refunc has once, outside of its texts.
+_KIND = b'"kind":"'
 #: Bytes that hold the first line of nearly every segment.
 _HEADER_BYTES = 4_096
 
@@ -56,14 +58,17 @@ class Lines:
     Between two blocks no file is open. Another object can go on later at this one's `offset`.
     """
 
-    def __init__(self, segment: Segment, offset: int, account: Account, size: int) -> None:
+    def __init__(
+        self, segment: Segment, offset: int, account: Account, size: int, pass_over: bytes | None = None
+    ) -> None:
         """
         Args:
             offset: The start: 0, or another object's `offset`.
             account: Counts each line that is skipped.
             size: Bytes that are read at a time; more for a longer line.
+            pass_over: The mark of a kind: blocks that have lines of this kind only are left out.
         """
-        self._segment, self._account, self._size = segment, account, size
+        self._segment, self._account, self._size, self._pass_over = segment, account, size, pass_over
         #: The start and end of the lines that were yielded last.
         self.begin = self.offset = offset
         #: The bytes after `offset`, which are not a line yet: "torn", or "long" if they are damaged already.
@@ -100,7 +105,10 @@ class Lines:
                         size = min(4 * size, MAX_LINE_BYTES)
                     continue
             size = self._size
-            yield from self._given(block[: end - 1].split(b"\n"), end)
+            if self._pass_over is not None and has_only(block, end, self._pass_over):
+                self.begin, self.offset = self.offset, self.offset + end
+            else:
+                yield from self._given(block[: end - 1].split(b"\n"), end)
             if is_last and end == len(block) and not file.is_cut:
                 return
 
@@ -134,13 +142,27 @@ class Lines:
         return False
 
 
-def lines_backwards(segment: Segment, failures: list[OSError], size: int) -> Iterator[bytes]:
+def has_only(block: bytes, end: int, mark: bytes) -> bool:
+    """
+    Whether all lines in the first *end* bytes of *block* are of the kind with this *mark*.
+
+    Three counts are a fourth of the cost of splitting the block and looking at each line. Each line that refunc wrote
+    has its kind, and any quote within a text has a backslash before it.
+    """
+    lines = block.count(b"\n", 0, end)
+    return block.count(mark, 0, end) == lines and block.count(_KIND, 0, end) == lines
+
+
+def lines_backwards(
+    segment: Segment, failures: list[OSError], size: int, pass_over: bytes | None = None
+) -> Iterator[bytes]:
     """
     Yield the whole lines of *segment*, last first. Between two blocks of it no file is open.
 
     Args:
         failures: Filled with the errors of the segment, or of a part of it.
         size: Bytes that are read at a time.
+        pass_over: See `Lines`.
     """
     position, tail = -1, b""
     pieces: list[tuple[int, int]] = []
@@ -155,10 +177,15 @@ def lines_backwards(segment: Segment, failures: list[OSError], size: int) -> Ite
                 block = file.read(position, wanted)
                 has_hole = NUL in block
                 pieces = pieces or file.extents() if has_hole else pieces
-            head, *whole = (block + tail).split(b"\n")
-            # The last piece is after the last newline: empty, or a line that is torn or was yielded already.
-            yield from (line for line in reversed(whole[:-1]) if len(line) < MAX_LINE_BYTES)
-            tail = head + b"\n" if whole else head
+            text = block + tail
+            first = text.find(b"\n") + 1
+            if first and pass_over is not None and has_only(text[first:], text.rfind(b"\n") + 1 - first, pass_over):
+                tail = text[:first]
+            else:
+                head, *whole = text.split(b"\n")
+                # The last piece is after the last newline: empty, or a line that is torn or was yielded already.
+                yield from (line for line in reversed(whole[:-1]) if len(line) < MAX_LINE_BYTES)
+                tail = head + b"\n" if whole else head
             if len(tail) > MAX_LINE_BYTES:
                 tail = b""  # not one of our records: its remaining bytes are dropped like a torn line
             if has_hole and (before := data_before(pieces, position)) < position:

@@ -3,6 +3,7 @@ The reading side: reading runs from their folders, whether they are live or ende
 
     around        log lines around one point of a metric
     bands         curves of several runs as one, with a band around it
+    births        the births of a store's runs, from the index
     column        a column of steps or epochs
     columns       one writer's points as columns
     dataclass     attrs classes that `dataclasses` accepts, too
@@ -13,19 +14,26 @@ The reading side: reading runs from their folders, whether they are live or ende
     errors        the errors of reading, in one tree
     exporting     several runs as one file
     expression    the language of `find` and `--where`
+    facts         the facts of a run for expressions
+    flat          nested values under joined names
     gathered      a run's journal, gathered writer by writer
     groups        runs in groups, and a metric over each
     index         the index of a store
+    keeping       keeping the facts of runs in the index
     listing       the rows of a list of runs
     liveness      whether a run is still running
+    origin        where an imported run comes from
     packages      optional packages that a call may need
+    place         the folder of a store
     points        one metric's points as columns
     points_file   the points of runs as a file
     prefetch      reading many runs with several processes
+    query         a question about the runs of a store, and its answer
     ranks         the ranks and attempts of a run, with the state of each
     read_on       the index's part of a run, and the rest from its journal
     room          bounds on how much of a run is kept in memory
     run           one run
+    search        the values that expressions read, of all runs
     selection     which ranks' and attempts' points make up a curve
     series        one metric's points as arrays and tables
     store         a folder of runs

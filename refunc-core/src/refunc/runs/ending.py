@@ -34,12 +34,13 @@ class Glance:
     The facts from the end of a run's journal, at a cost that does not grow with the run.
 
     `metrics` are the last values found there, final ones and results first, then the newest first; some may be missing.
-    If `define_metric` chose another value, it is that one; see `Ending.is_defined`.
+    If `define_metric` chose another value, it is that one, and `chosen` says which; see `Ending.is_defined`.
     """
 
     status: str
     duration: float | None
     metrics: dict[str, Any]
+    chosen: dict[str, str] = attrs.Factory(dict)
 
 
 @attrs.frozen(kw_only=True)

@@ -10,9 +10,9 @@ from typing import Any
 import attrs
 
 from refunc.runs.bands import Band, Center, Spread, bands, quantile_of
-from refunc.runs.expression import MISSING, compiled
+from refunc.runs.facts import facts_of
 from refunc.runs.run import Run
-from refunc.runs.table import columns_of, facts_of, to_arrow, to_pandas, to_polars
+from refunc.runs.table import columns_of, to_arrow, to_pandas, to_polars
 from refunc.values.jsonable import spell_nonfinite
 
 #: The values of a group's key, in the order of its names; None for a run that has none.
@@ -31,17 +31,16 @@ class Runs(list[Run]):
                 the group of None.
 
         Raises:
-            ExpressionError: One of them is not valid.
+            ExpressionError: One of them is not valid, or no run has it.
             ValueError: No name is given.
         """
         if not names:
             raise ValueError('group_by: give the names to group by, such as group_by("params.model").')
-        values = [compiled(name) for name in names]
+        from refunc.runs.query import evaluated
+
         found: dict[Any, tuple[Key, Runs]] = {}
-        for run in self:
-            facts = facts_of(run)
-            key = tuple(None if (value := of(facts)) is MISSING else value for of in values)
-            found.setdefault(tuple(map(_hashable, key)), (key, Runs()))[1].append(run)
+        for run, values in evaluated(self, names):
+            found.setdefault(tuple(map(_hashable, values)), (tuple(values), Runs()))[1].append(run)
         return Groups(names, [Group(key, runs) for key, runs in found.values()])
 
 
@@ -186,12 +185,12 @@ class GroupedMetric:
 
 
 def _values(name: str, runs: Iterable[Run]) -> Iterator[float]:
-    path = tuple(name.split("."))
+    path = ("metrics", *name.split("."))
     for run in runs:
         metrics: Mapping[str, Any] = run.summary.metrics
         value = metrics[name].shown if name in metrics else None
         if name not in metrics:
-            value = facts_of(run)["metrics"](path)
+            value = facts_of(run, [path])[path]
         if isinstance(value, (int, float)) and value == value:
             yield float(value)
 

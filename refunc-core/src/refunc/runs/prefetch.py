@@ -16,21 +16,26 @@ import os
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
 from typing import Final
 
+import attrs
+
 from refunc.processes.own_process import command, environment
 from refunc.runs.gathered import signature_of
 from refunc.runs.index.file import index_of
+from refunc.runs.keeping import Keeper, size_of
 from refunc.runs.read_on import read_content
 from refunc.runs.run import Run
 
 #: Bytes of journals for which starting a process is worthwhile.
 _SHARE: Final = 32 << 20
+#: Bytes of journals that a process reads before it answers, unless one run has more.
+_PORTION: Final = 2 << 20
 #: The most processes: further ones would wait for each other at the index.
 _MOST: Final = 8
 #: Seconds between two checks whether a process is still reading ahead.
@@ -43,23 +48,50 @@ def cores() -> int:
 
 
 @contextmanager
-def read_ahead(runs: Sequence[Run], processes: int = 0) -> Iterator[Iterator[Run]]:
+def read_ahead(runs: Sequence[Run], processes: int = 0, *, for_facts: bool = False) -> Iterator[Iterator[Run]]:
     """
     Yield *runs*, which are of one store, in their order. Meanwhile their index stays open.
 
     Args:
         processes: The most processes that read ahead, each with a waiting thread here. None is started if the new data
-        is not worth two of them.
+            is not worth two of them.
+        for_facts: Whether *runs* are new to the catalogue, and only their facts are wanted.
     """
     index = index_of(runs[0].folder) if runs else None
     with ExitStack() as stack:
         is_open = index is not None and stack.enter_context(index.held_open())
-        new = index.unknown([run.folder for run in runs]) if index is not None and is_open and processes > 1 else []
-        count = min(processes, len(new), sum(map(_size, new)) // _SHARE)
-        read = {folder: Event() for folder in new} if count > 1 else {}
-        waiting = deque(read.items())
-        threads = [stack.enter_context(_reading(waiting)) for _ in range(count if read else 0)]
+        new: list[Path] = []
+        if index is not None and is_open and processes > 1:
+            folders = [run.folder for run in runs]
+            new = folders if for_facts else index.unknown(folders)
+        sizes = {folder: _size(folder) for folder in new}
+        count = min(processes, len(new), sum(sizes.values()) // _SHARE)
+        portions = _portions(sizes) if count > 1 else []
+        read = {folder: portion.is_read for portion in portions for folder in portion.folders}
+        waiting = deque(portions)
+        threads = [stack.enter_context(_reading(waiting, for_facts=for_facts)) for _ in range(count if read else 0)]
         yield _in_turn(runs, read, threads)
+
+
+@attrs.frozen
+class _Portion:
+    """Runs that a process reads before it answers."""
+
+    folders: list[Path]
+    is_read: Event = attrs.field(factory=Event)
+
+
+def _portions(sizes: Mapping[Path, int]) -> list[_Portion]:
+    """Return the folders in portions: small runs together, since each answer takes as long as reading one."""
+    portions: list[_Portion] = []
+    size = _PORTION
+    for folder, more in sizes.items():
+        if size + more > _PORTION:
+            portions.append(_Portion([]))
+            size = 0
+        portions[-1].folders.append(folder)
+        size += more
+    return portions
 
 
 def _in_turn(runs: Sequence[Run], read: dict[Path, Event], threads: list[Thread]) -> Iterator[Run]:
@@ -72,11 +104,11 @@ def _in_turn(runs: Sequence[Run], read: dict[Path, Event], threads: list[Thread]
 
 
 @contextmanager
-def _reading(waiting: deque[tuple[Path, Event]]) -> Iterator[Thread]:
+def _reading(waiting: deque[_Portion], *, for_facts: bool) -> Iterator[Thread]:
     """Make a process read the *waiting* runs, and kill it at the end."""
     try:
         process = subprocess.Popen(
-            command("refunc.runs.prefetch:serve"),
+            command(f"refunc.runs.prefetch:{'serve_facts' if for_facts else 'serve'}"),
             env=environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -98,40 +130,70 @@ def _reading(waiting: deque[tuple[Path, Event]]) -> Iterator[Thread]:
             pass
 
 
-def _feed(process: subprocess.Popen[bytes], waiting: deque[tuple[Path, Event]]) -> None:
+def _feed(process: subprocess.Popen[bytes], waiting: deque[_Portion]) -> None:
     assert process.stdin
     assert process.stdout
     is_alive = True
     while is_alive and waiting:
         with suppress(IndexError):  # another thread has taken the last one
-            folder, event = waiting.popleft()
+            portion = waiting.popleft()
             try:
-                process.stdin.write(json.dumps(str(folder)).encode("ascii") + b"\n")
+                process.stdin.write(json.dumps(list(map(str, portion.folders))).encode("ascii") + b"\n")
                 is_alive = bool(process.stdout.readline())
             except OSError:
                 is_alive = False
             finally:
-                event.set()
+                portion.is_read.set()
 
 
 def _size(folder: Path) -> int:
-    return sum(size for _, size, _, _ in signature_of(folder))
+    return size_of(signature_of(folder))
 
 
 # -- the other process -------------------------------------------------------------------------------------------------
 
 
 def serve() -> None:
-    """Index the runs whose folders come from stdin, and answer each with a line; end when stdin ends."""
-    folders: SimpleQueue[bytes] = SimpleQueue()
-    Thread(target=_listen, args=(folders,), daemon=True).start()
+    """Index the runs whose folders come from stdin, and answer each line of them; end when stdin ends."""
+
+    def read(folders: list[Path]) -> None:
+        for folder in folders:
+            _try(read_content, folder)
+
+    _serve(read)
+
+
+def serve_facts() -> None:
+    """Keep the facts of the runs whose folders come from stdin; like `serve`."""
+
+    def keep(folders: list[Path]) -> None:
+        index = index_of(folders[0])
+        if index is None:
+            return
+        keeper = Keeper(index)
+        with index.held_open():
+            for folder in folders:
+                _try(lambda folder: keeper.read(Run.open(folder)), folder)
+            keeper.flush()
+
+    _serve(keep)
+
+
+def _serve(read: Callable[[list[Path]], object]) -> None:
+    lines: SimpleQueue[bytes] = SimpleQueue()
+    Thread(target=_listen, args=(lines,), daemon=True).start()
     while True:
-        with suppress(Exception):  # the reader of the run gets the same error and reports it
-            read_content(Path(json.loads(folders.get())))
+        with suppress(Exception):  # a disk that is full: then the reader of the run reads it itself
+            read([Path(folder) for folder in json.loads(lines.get())])
         os.write(1, b"\n")
 
 
-def _listen(folders: SimpleQueue[bytes]) -> None:
+def _try(read: Callable[[Path], object], folder: Path) -> None:
+    with suppress(Exception):  # the reader of the run gets the same error and reports it
+        read(folder)
+
+
+def _listen(lines: SimpleQueue[bytes]) -> None:
     for line in sys.stdin.buffer:
-        folders.put(line)
+        lines.put(line)
     os._exit(0)  # even in the middle of a run: no reader waits for it any longer

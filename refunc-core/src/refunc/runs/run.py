@@ -27,7 +27,7 @@ from refunc.runs.ranks import state_of
 from refunc.runs.read_on import read_content
 from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import Series
-from refunc.runs.summary import MetricSummary, Summary
+from refunc.runs.summary import LAST, MetricSummary, Summary
 from refunc.runs.unreadable import SEE_RIGHTS, fault_of
 from refunc.runs.writers import Writer, writers_of
 
@@ -160,14 +160,15 @@ class Run:
             fault_of(self.folder, error)
             return Glance(status=UNREADABLE, duration=None, metrics={})
         status, duration = self._outcome(ending.status, ending.duration, ending.last_time)
-        metrics = ending.metrics
+        metrics, words = ending.metrics, dict[str, str]()
         if ending.is_defined:
             known = self.summary.metrics
             # This reads the whole journal: its end alone may not have a metric that is logged rarely.
             chosen = {name: known[name].shown if name in known else value for name, value in metrics.items()}
             chosen |= {name: metric.shown for name, metric in known.items() if name not in chosen}
             metrics = {name: value for name, value in chosen.items() if value is not None}
-        return Glance(status=status, duration=duration, metrics=metrics)
+            words = {name: known[name].summary for name in metrics if name in known and known[name].summary != LAST}
+        return Glance(status=status, duration=duration, metrics=metrics, chosen=words)
 
     def records(self, account: Account | None = None) -> Iterator[records.Record]:
         """Yield every record, oldest first; torn, damaged and missing records are counted in *account*."""
@@ -365,11 +366,11 @@ class Run:
             **(state_of(self) if content.is_shared else {}),
         }
 
-    def content(self) -> Content:
-        """Return the current content of the journal, cached until its files change."""
+    def content(self, *, cached: bool = True) -> Content:
+        """Return the current content of the journal, cached until its files change; see `read_content` for *cached*."""
         signature = signature_of(self.folder)
         if self._content is None or self._content.signature != signature:
-            self._content = read_content(self.folder, signature)
+            self._content = read_content(self.folder, signature, cached=cached)
         return self._content
 
 

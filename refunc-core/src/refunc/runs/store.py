@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Iterator
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -14,68 +12,15 @@ import attrs
 
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.pieces import segments
-from refunc.runs.errors import RunFormatError, RunNotFoundError, StrangeStoreError
+from refunc.runs.births import Births
+from refunc.runs.errors import RunFormatError, RunNotFoundError
 from refunc.runs.groups import Groups, Runs
+from refunc.runs.origin import origins_of
+from refunc.runs.place import missing, near
 from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
-from refunc.values import settings
 from refunc.values.names import may_be_folder_name
-from refunc.values.paths import DEFAULT_STORE, absolute, store_path
-
-
-def find_store(start: Path | None = None) -> Path:
-    """
-    Return the store for a command: `REFUNC_DIR`, else `experiments` here or in the nearest folder above.
-
-    Raises:
-        FileNotFoundError: There is no store.
-        StrangeStoreError: The store that was found belongs to another user.
-    """
-    named = settings.DIR.text()
-    if named:
-        path = absolute(named)
-        if path.is_dir():
-            return path
-        raise FileNotFoundError(f"REFUNC_DIR={named}: {missing(path)}.")
-    here = (start or Path.cwd()).absolute()
-    for folder in (here, *here.parents):
-        if (folder / DEFAULT_STORE).is_dir():
-            return _of_this_user(folder / DEFAULT_STORE)
-    raise FileNotFoundError(
-        f"no store found: there is no folder `{DEFAULT_STORE}` in {here} or above it. "
-        "Name the store with --store or REFUNC_DIR."
-    )
-
-
-def _of_this_user(store: Path) -> Path:
-    """
-    Return *store*, which was found and not named, if it belongs to the user, like git's check of a repository.
-
-    Any user can create such a folder above the working folders of others, as in /tmp or in a shared project.
-    """
-    owner = os.stat(store).st_uid
-    if not hasattr(os, "geteuid") or owner == os.geteuid():
-        return store
-    if os.geteuid() == 0 and str(owner) == os.environ.get("SUDO_UID"):  # the same person, using sudo
-        return store
-    raise StrangeStoreError(
-        f"the store {store} belongs to {_user(owner)}, not to you. "
-        f"To use it anyway, name it: --store {shlex.quote(os.fspath(store))}, or REFUNC_DIR."
-    )
-
-
-def _user(number: int) -> str:
-    try:
-        import pwd
-
-        return f"the user {pwd.getpwuid(number).pw_name}"
-    except (ImportError, KeyError):
-        return f"the user with the number {number}"
-
-
-def missing(folder: Path) -> str:
-    """Return why *folder* is not a store."""
-    return "it is a file, not a folder" if folder.exists() else "no such folder"
+from refunc.values.paths import store_path
 
 
 @attrs.frozen
@@ -89,6 +34,8 @@ class Listing:
     runs: list[Run]
     unreadable: list[RunFormatError]
     removed: list[Run] = attrs.Factory(list)
+    #: Sentences about values that a search could not compare.
+    notes: list[str] = attrs.field(factory=list, kw_only=True)
 
     def listable(self) -> Listing:
         """Return the same with runs whose journals cannot be listed moved to the unreadable ones."""
@@ -101,19 +48,21 @@ class Listing:
                 unreadable.append(fault_of(run.folder, error))
             else:
                 runs.append(run)
-        return Listing(runs, unreadable, self.removed)
+        return Listing(runs, unreadable, self.removed, notes=self.notes)
 
 
 @attrs.frozen
 class Store:
     """
-    The runs in one folder, read again by each call; a store that does not exist yet is empty.
+    The runs in one folder, read again by each call. A store that does not exist yet is empty, unless it was named.
 
     A run is a folder with a `run.json`. A link to a run elsewhere counts; one to a run in the same store does not.
     Runs that `refunc rm` has marked are left out, except where one is named by its id.
     """
 
     path: Path
+    #: Whether someone named the folder, so that it is a mistake if it does not exist.
+    is_named: bool = attrs.field(default=False, kw_only=True, eq=False, repr=False)
 
     def __iter__(self) -> Iterator[Run]:
         """Yield the runs, oldest first. A folder that cannot be read as a run is left out; see `listing`."""
@@ -123,9 +72,10 @@ class Store:
         """
         Return the run *name*, by the first rule that finds one.
 
-        The rules are: the folder's name; the id, alone or as `experiment/id`; the run's name; the name that it had
-        before it was renamed; the experiment's name; the beginning of an id. Of several runs with one name, the newest
-        is returned. A removed run is found by its folder's name, and by its id or the beginning of it.
+        The rules are: the folder's name; the id, alone or as `experiment/id`, also that in another tracker, from which
+        it was imported; the run's name; the name that it had before it was renamed; the experiment's name; the
+        beginning of an id. Of several runs with one name, the newest is returned. A removed run is found by its
+        folder's name, and by its id or the beginning of it.
 
         Raises:
             RunNotFoundError: No run matches *name*, or several ids begin with it.
@@ -134,21 +84,24 @@ class Store:
         """
         if name == os.path.basename(name) and name not in ("", ".", "..") and _has_birth(self.path / name):
             return Run.open(self.path / name)
-        listing = self.listing()
+        try:
+            listing = self.listing()
+        except FileNotFoundError:  # the text of the error says so
+            listing = Listing([], [])
         newest_first = listing.runs[::-1]
         for error in listing.unreadable:
             if name and error.folder.name.endswith(f"_{name}"):  # the id, as in the folder's name
                 raise error
-        with_removed = [*newest_first, *reversed(listing.removed)]
-        for run in with_removed:
-            if name in (run.run_id, f"{run.experiment_name}/{run.run_id}"):
+        for run in [*newest_first, *reversed(listing.removed)]:
+            if name in (run.run_id, f"{run.experiment_name}/{run.run_id}") or (name and name in origins_of(run)):
                 return run
         for attribute in ("run_name", "logged_name", "experiment_name"):
             for run in newest_first:
                 if name == getattr(run, attribute):
                     return run
         for runs in (newest_first, listing.removed):
-            beginning = [run for run in runs if name and run.run_id.startswith(name)]
+            ids = [(run, (run.run_id, *origins_of(run))) for run in runs]
+            beginning = [run for run, known in ids if name and any(each.startswith(name) for each in known)]
             if len(beginning) == 1:
                 return beginning[0]
             if beginning:
@@ -168,11 +121,14 @@ class Store:
         """
         runs: list[Run] = []
         unreadable: list[RunFormatError] = []
-        for folder in self._folders():
+        folders = self._folders()
+        known = Births.of(self.path, len(folders))
+        for folder in folders:
             try:
-                runs.append(Run.open(folder))
+                runs.append(known.opened(folder))
             except Exception as error:
                 unreadable.append(fault_of(folder, error))
+        known.keep()
         # Not sorted by the folders' names: those have local time, which jumps, and users rename folders.
         runs.sort(key=lambda run: (run.start_time, run.folder.name))
         kept: list[Run] = []
@@ -187,6 +143,7 @@ class Store:
         *,
         order_by: str | None = None,
         limit: int | None = None,
+        allow_missing: bool = False,
         processes: int = 0,
     ) -> Runs:
         """
@@ -194,17 +151,20 @@ class Store:
 
         Args:
             expression: For example `params.lr < 0.01 and metrics.accuracy.max > 0.9 and status == 'completed'`. A
-            comparison with a value that a run does not have is false.
+                comparison with a value that a run does not have is false.
             order_by: An expression to sort by, lowest first; `-metrics.accuracy.max` sorts the highest first. Runs
-            without the value come last.
+                without the value come last.
             limit: The most runs to return.
+            allow_missing: Whether they may name something that no run has, or compare values of different kinds.
             processes: How many other processes may read journals that are new to the index; by default this one does.
 
         Raises:
-            ExpressionError: One of them is not a valid expression; the text says where.
+            ExpressionError: One of them is not a valid expression, or names something that no run has; the text says
+                where.
             OSError: The store cannot be read.
         """
-        return Runs(self.search(expression, order_by=order_by, processes=processes).runs[:limit])
+        found = self.search(expression, order_by=order_by, allow_missing=allow_missing, processes=processes)
+        return Runs(found.runs[:limit])
 
     def group_by(self, *names: str) -> Groups:
         """Return all readable runs in groups; see `Runs.group_by`."""
@@ -215,6 +175,7 @@ class Store:
         expression: str | None = None,
         *,
         order_by: str | None = None,
+        allow_missing: bool = False,
         processes: int = 0,
         removed: bool = False,
     ) -> Listing:
@@ -224,30 +185,13 @@ class Store:
         Args:
             removed: Look among the runs that `refunc rm` has marked, and only among them.
         """
-        from refunc.runs.expression import compiled
-        from refunc.runs.prefetch import read_ahead
-        from refunc.runs.table import facts_of, sorting_key
+        from refunc.runs.query import Query, answer
 
-        holds = compiled(expression) if expression is not None else None
-        key = compiled(order_by) if order_by is not None else None
+        query = Query.of(expression, order_by, allow_missing=allow_missing)
         listing = self.listing()
-        if removed:
-            listing = Listing(listing.removed, listing.unreadable)
-        if holds is None and key is None:
-            return listing
-        found: list[tuple[Run, tuple[int, Any]]] = []
-        unreadable = list(listing.unreadable)
-        with read_ahead(listing.runs, processes) as in_turn:
-            for run in in_turn:
-                try:
-                    facts = facts_of(run)
-                    if holds is None or holds(facts):
-                        found.append((run, sorting_key(key(facts)) if key is not None else (0, 0)))
-                except Exception as error:
-                    unreadable.append(fault_of(run.folder, error))
-        if key is not None:
-            found.sort(key=itemgetter(1))
-        return Listing([run for run, _ in found], unreadable, listing.removed)
+        found = answer(listing.removed if removed else listing.runs, query, processes)
+        unreadable = [*listing.unreadable, *found.unreadable]
+        return Listing([run for run, _ in found.runs], unreadable, listing.removed, notes=found.notes)
 
     def to_rows(self) -> list[dict[str, Any]]:
         """
@@ -291,6 +235,8 @@ class Store:
             with os.scandir(self.path) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
         except FileNotFoundError:
+            if self.is_named:
+                raise FileNotFoundError(f"no store at {self.path}: {missing(self.path)}.{near(self.path)}") from None
             return []
         here = os.path.realpath(self.path)
         folders = {os.path.join(here, entry.name): entry.path for entry in found if not entry.is_symlink()}
@@ -301,8 +247,12 @@ class Store:
 
 
 def open_store(path: str | os.PathLike[str] | None = None) -> Store:
-    """Return the store at *path*, by default the one to which trainings in this folder write."""
-    return Store(store_path(path))
+    """
+    Return the store at *path*, by default the one to which trainings in this folder write.
+
+    Reading raises FileNotFoundError if *path* is given and does not exist; the default store is empty until then.
+    """
+    return Store(store_path(path), is_named=path is not None)
 
 
 def _has_birth(folder: str | os.PathLike[str]) -> bool:

@@ -1,56 +1,22 @@
-"""Runs as a table, one row per run, and the facts of a run for expressions."""
+"""Runs as a table, one row per run."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable
 from typing import Any, Final
 
 from refunc.journal.codec import encodable
 from refunc.journal.kinds import UNREADABLE
-from refunc.runs.expression import MISSING, Descending, Facts
+from refunc.runs.expression.values import number_in
+from refunc.runs.flat import flat
 from refunc.runs.packages import needed
 from refunc.runs.run import Run
-from refunc.runs.summary import STATISTICS, MetricSummary, Summary
+from refunc.runs.summary import Summary
 from refunc.values.jsonable import INT64_MAX, INT64_MIN, spell_nonfinite
-from refunc.values.twins import Twins
 
 Row = dict[str, Any]
-#: The most characters of a flattened name.
-_LONGEST_NAME: Final = 300
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """
-    Yield nested values one by one, named as `optimizer.lr`; lists and empty mappings in one piece.
-
-    A name of more than 300 characters is cut in its middle. If two get the same name, as in
-    `{"a.b": 1, "a": {"b": 2}}`, the more deeply nested one is `a.b_2`.
-    """
-    leaves = list(_leaves(values, "", 0))
-    names = [name for name, _, _ in leaves]
-    if len(set(names)) < len(names):
-        taken: set[str] = set()
-        twins = Twins()
-        for at in sorted(range(len(leaves)), key=lambda at: leaves[at][1]):
-            names[at] = twins.apart(names[at], taken.__contains__)
-            taken.add(names[at])
-    for name, (_, _, value) in zip(names, leaves, strict=True):
-        yield f"{prefix}{name}", value
-
-
-def _leaves(values: Mapping[str, Any], prefix: str, depth: int) -> Iterator[tuple[str, int, Any]]:
-    """Yield the name of each value, its depth, and the value."""
-    for name, value in values.items():
-        whole = prefix + name
-        if (
-            len(whole) > _LONGEST_NAME
-        ):  # each value's name has the names of its parents, so a long one would be repeated for each
-            whole = f"{whole[: _LONGEST_NAME // 2]}…{whole[-_LONGEST_NAME // 2 :]}"
-        if isinstance(value, dict) and value:
-            yield from _leaves(value, whole + ".", depth + 1)
-        else:
-            yield whole, depth, value
 
 
 def row_of(run: Run) -> Row:
@@ -80,54 +46,36 @@ def row_of_closed(run: Run) -> Row:
     return {**run.facts(Summary()), "status": UNREADABLE, "duration": None}
 
 
-def facts_of(run: Run) -> Facts:
-    """Return the facts of *run* for expressions."""
-    summary = run.summary
-    params, results = dict(flat(summary.params)), dict(flat(summary.results))
-    return {
-        **run.facts(summary),
-        "params": lambda names: _found(summary.params, params, names),
-        "results": lambda names: _found(summary.results, results, names),
-        "tags": lambda names: summary.tags.get(".".join(names), MISSING),
-        "metrics": lambda names: _asked(summary.metrics, names),
-    }
-
-
-def _found(values: Mapping[str, Any], flat_values: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    """Return the value at the nested *names*; else the one with the joined name."""
-    place: Any = values
-    for name in names:
-        if not isinstance(place, Mapping) or name not in place:
-            return flat_values.get(".".join(names), MISSING)
-        place = place[name]
-    return place
-
-
-def _asked(metrics: Mapping[str, MetricSummary], names: tuple[str, ...]) -> Any:
-    """Return the value of `metrics.NAME` or `metrics.NAME.min`; a metric's name may have dots itself."""
-    found: Any = None
-    if (whole := ".".join(names)) in metrics:
-        found = metrics[whole].last
-    elif names[-1] in STATISTICS and (name := ".".join(names[:-1])) in metrics:
-        found = getattr(metrics[name], names[-1])
-    return MISSING if found is None else found
-
-
-def sorting_key(value: Any) -> tuple[int, Any]:
-    """Return a sorting key for values of an expression: numbers, then texts, then values without an order."""
-    if isinstance(value, (int, float)) and value == value:
-        return 0, value
-    return (1, value) if isinstance(value, (str, Descending)) else (2, 0)
-
-
 # -- tables of other libraries ----------------------------------------------------------------------------------------
+
+
+#: Columns whose texts are numbers if all of them read as numbers: another tracker may have made texts of them.
+_NUMBERED: Final = ("params.", "results.")
 
 
 def columns_of(rows: Iterable[Row]) -> dict[str, list[Any]]:
     """Return *rows* as columns, with None for missing values; a column of mixed values becomes one of texts."""
-    rows = list(rows)
-    names = dict.fromkeys(name for row in rows for name in row)
-    return {encodable(name): _uniform([row.get(name) for row in rows]) for name in names}
+    given: dict[str, dict[int, Any]] = {}
+    count = 0
+    for at, row in enumerate(rows):
+        count += 1
+        for name, value in row.items():
+            given.setdefault(name, {})[at] = value
+    columns = {}
+    for name, known in given.items():
+        values = [known.get(at) for at in range(count)]
+        columns[encodable(name)] = _uniform(_as_numbers(values) if name.startswith(_NUMBERED) else values)
+    return columns
+
+
+def _as_numbers(values: list[Any]) -> list[Any]:
+    """Return *values* with numbers for texts, if all texts read as numbers; words such as `nan` alone are texts."""
+    if not {type(value) for value in values} <= {str, int, float, type(None)}:
+        return values
+    numbers = {value: number_in(value) for value in values if isinstance(value, str)}
+    if None in numbers.values() or not any(number is not None and math.isfinite(number) for number in numbers.values()):
+        return values
+    return [numbers[value] if isinstance(value, str) else value for value in values]
 
 
 def to_pandas(rows: Iterable[Row]) -> Any:

@@ -7,19 +7,19 @@ import os
 import sqlite3
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
 from refunc.outlets.file import own_only
-from refunc.runs.index import points
+from refunc.runs.index import catalogue, points
 from refunc.runs.index.location import is_ours
 from refunc.runs.index.writer_row import Damaged
 
 #: If the file has another version, it is rebuilt.
-VERSION: Final = 3
+VERSION: Final = 4
 #: Seconds to wait for a lock; then the journals are read instead.
 _PATIENCE: Final = 2.0
 
@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS run (
     folder BLOB UNIQUE, generation INTEGER, signature BLOB, whole INTEGER, head BLOB
 );
 {points.TABLES}
+{catalogue.TABLES}
 PRAGMA user_version = {VERSION};
 COMMIT;
 """
@@ -47,11 +48,14 @@ class Database:
         """The file is opened on first use."""
         self.path = path
         self.store = store
+        self._held: sqlite3.Connection | None = None
 
     def answer(self, ask: Callable[[sqlite3.Connection], _Answer]) -> _Answer | None:
         """Return the answer of *ask*; None if the file cannot be used now. A damaged one is deleted and made again."""
         for _ in range(2):
             try:
+                if self._held is not None:
+                    return ask(self._held)
                 connection = self.connect()
                 try:
                     return ask(connection)
@@ -98,7 +102,31 @@ class Database:
         if os.name == "posix" and info.st_mode & 0o077:
             os.chmod(self.path, 0o600)
 
+    @contextmanager
+    def held_open(self) -> Iterator[bool]:
+        """
+        Keep the file open for `answer`, in this thread, and yield whether it is writable.
+
+        Closing the last connection makes SQLite write back its log, which takes longer than to read a run.
+        """
+        if self._held is not None:
+            yield True
+            return
+        with ExitStack() as stack:
+            try:
+                self._held = stack.enter_context(closing(self.connect()))
+                stack.callback(self._let_go)
+                with transaction(self._held):
+                    is_writable = True
+            except (sqlite3.Error, OSError, Damaged):  # handled when it is used
+                self._held, is_writable = None, False
+            yield is_writable
+
+    def _let_go(self) -> None:
+        self._held = None
+
     def _remove(self) -> None:
+        self._let_go()
         for suffix in ("", "-wal", "-shm"):
             with suppress(OSError):
                 os.unlink(f"{self.path}{suffix}")

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ import attrs
 import msgspec
 
 from refunc.runs.gathered import Content, Signature, Stale, WriterContent
-from refunc.runs.index import points
+from refunc.runs.index import catalogue, points
 from refunc.runs.index.database import Database, transaction
 from refunc.runs.index.location import index_path
 from refunc.runs.index.writer_row import Damaged, Head
@@ -35,7 +35,11 @@ _decode_signature = msgspec.msgpack.Decoder(Signature).decode
 
 def index_of(folder: Path) -> Index | None:
     """Return the index of the store that has the run *folder*; None if it is disabled."""
-    store = os.path.dirname(os.path.realpath(folder))
+    return index_in(os.path.dirname(os.path.realpath(folder)))
+
+
+def index_in(store: str | Path) -> Index | None:
+    """Return the index of *store*, which is no link; None if it is disabled."""
     path = index_path(Path(store))
     return Index(path, Path(store)) if path is not None else None
 
@@ -66,21 +70,6 @@ class Index(Database):
             for folder, path in real.items()
             if os.path.dirname(path) == str(self.store) and os.fsencode(os.path.basename(path)) not in known
         ]
-
-    @contextmanager
-    def held_open(self) -> Iterator[bool]:
-        """
-        Keep the file open, and yield whether it is writable.
-
-        Closing the last connection makes SQLite write back its log, which takes longer than to read a run.
-        """
-        with ExitStack() as stack:
-            try:
-                with transaction(stack.enter_context(closing(self.connect()))):
-                    is_writable = True
-            except (sqlite3.Error, OSError, Damaged):  # handled when it is used
-                is_writable = False
-            yield is_writable
 
     def save(self, content: Content) -> bool:
         """
@@ -141,6 +130,33 @@ class Index(Database):
         number = connection.execute(query, (key, *values)).lastrowid
         return StoredRun(self, number or 0, 0)
 
+    # -- the catalogue -----------------------------------------------------------------------------------------------
+
+    def births(self) -> dict[str, tuple[str, bytes]]:
+        """Return the births that `keep_births` stored; see `catalogue.births`."""
+        return self.answer(catalogue.births) or {}
+
+    def keep_births(self, found: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
+        """Store the births that were *found*; see `catalogue.births`."""
+
+        def keep(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                catalogue.keep_births(connection, found)
+
+        self.answer(keep)
+
+    def keep_facts(self, found: Mapping[str, tuple[bytes, catalogue.Facts]]) -> None:
+        """Store the signatures and facts of runs, by the folder's name; a run that cannot be stored is left out."""
+
+        def keep(connection: sqlite3.Connection) -> None:
+            known: dict[Any, int] = {}
+            with transaction(connection):
+                for folder, (signature, facts) in found.items():
+                    with suppress(OverflowError, UnicodeEncodeError):
+                        catalogue.keep(connection, folder, signature, facts, known)
+
+        self.answer(keep)
+
     # -- endings of runs, for lists -----------------------------------------------------------------------------------
 
     def endings(self) -> dict[str, tuple[bytes, bytes]]:
@@ -168,6 +184,7 @@ class Index(Database):
                 for run, name in connection.execute("SELECT id, folder FROM run").fetchall():
                     if name not in there:
                         _delete(connection, run)
+                catalogue.forget(connection, there)
             return True
 
         self.answer(keep)

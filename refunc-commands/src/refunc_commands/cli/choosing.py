@@ -1,0 +1,280 @@
+"""
+Choosing runs: the options that are alike in all commands, and the runs that they choose.
+
+A command has RUN…, or the options that search the store, or both: then those of the named runs that match. Without
+either, it takes all runs, or the newest, as the command says.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import attrs
+import click
+from click.shell_completion import CompletionItem
+
+from refunc.runs.errors import RunNotFoundError
+from refunc.runs.expression.asked import Asked
+from refunc.runs.origin import origins_of
+from refunc.runs.prefetch import cores
+from refunc.runs.query import Answer, Query, answer
+from refunc.runs.run import Run
+from refunc.runs.search import names_in
+from refunc.runs.store import Listing, Store
+from refunc_commands.cli.failure import Failure, Number
+from refunc_commands.cli.finding import arrives, named_store, run_argument, the_run, the_store
+from refunc_commands.cli.moments import parse_moment
+from refunc_commands.cli.screen import error_line, shown
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+@attrs.frozen(kw_only=True)
+class Choice:
+    """The runs that a command line chooses."""
+
+    names: tuple[str, ...] = ()
+    import_id: str | None = None
+    where: str | None = None
+    experiment: str | None = None
+    since: float | None = None
+    until: float | None = None
+    order: str | None = None
+    count: int | None = None
+    allow_missing: bool = False
+
+    @property
+    def searches(self) -> bool:
+        """Whether there is an option that chooses among runs."""
+        given = (self.import_id, self.where, self.experiment, self.since, self.until, self.order, self.count)
+        return any(each is not None for each in given)
+
+    def __bool__(self) -> bool:
+        """Whether anything chooses runs, so that not all are meant."""
+        return bool(self.names) or self.searches
+
+    def nothing_in(self, store: Store, *, removed: bool = False) -> str:
+        """Return the sentence that *store* has no run, or no *removed* one, that they choose."""
+        of = f" of the experiment {self.experiment}" if self.experiment is not None else ""
+        of += f" with the id {self.import_id} in another tracker" if self.import_id is not None else ""
+        of += " of that time" if self.since is not None or self.until is not None else ""
+        wanted = f" that match {self.where}" if self.where is not None else ""
+        return f"no {'removed ' if removed else ''}runs{of} in {store.path}{wanted}."
+
+
+#: The options by the parameter that each fills.
+_OPTIONS: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
+    "where": (("--where",), {"metavar": "EXPRESSION", "help": "Only runs that match this, as `status == 'failed'`."}),
+    "experiment": (("--experiment",), {"metavar": "NAME", "help": "Only runs of this experiment (its name or id)."}),
+    "since": (
+        ("--since",),
+        {"type": parse_moment, "metavar": "TIME", "help": "Only runs that started since: 2d (ago), 14:30, 2026-11-23."},
+    ),
+    "until": (("--until",), {"type": parse_moment, "metavar": "TIME", "help": "Only runs that started before."}),
+    "order": (
+        ("--sort", "order"),
+        {"metavar": "EXPRESSION", "help": "Sort, lowest first; `-metrics.acc.max`: highest first."},
+    ),
+    "count": (
+        ("-n", "--number", "count"),
+        {"type": Number(1), "metavar": "N", "help": "Only the newest N runs; with --sort, the first N."},
+    ),
+    "import_id": (("--import-id",), {"metavar": "ID", "help": "The run with this id in the tracker it came from."}),
+    "allow_missing": (
+        ("--allow-missing",),
+        {"is_flag": True, "help": "Expressions may name something that no run has."},
+    ),
+}
+
+
+def choosing(*, runs: bool = True, one: bool = False, without: Sequence[str] = ()) -> Callable[[_Command], Any]:
+    """
+    Give a command the argument and the options that choose runs; it gets them as `choice`.
+
+    Args:
+        runs: Whether it has the argument RUN.
+        one: Whether one run is meant.
+        without: The options that the command does not have, or has with a meaning of its own.
+    """
+    taken = [name for name in _OPTIONS if name not in without]
+
+    def decorate(command: _Command) -> Any:
+        @functools.wraps(command)
+        def chosen(*args: Any, **given: Any) -> Any:
+            names = given.pop("runs", ())
+            options = {name: given.pop(name) for name in taken}
+            named = (names,) if isinstance(names, str) else tuple(names or ())
+            return command(*args, choice=Choice(names=named, **options), **given)
+
+        decorated: Any = chosen
+        for name in reversed(taken):
+            words, details = _OPTIONS[name]
+            decorated = click.option(*words, shell_complete=_COMPLETIONS.get(name), **details)(decorated)
+        if runs and one:
+            return run_argument(nargs=1, required=False, named="runs", metavar="[RUN]")(decorated)
+        return run_argument(nargs=-1, metavar="[RUN]...")(decorated) if runs else decorated
+
+    return decorate
+
+
+# -- the runs ----------------------------------------------------------------------------------------------------------
+
+
+def answered(
+    ctx: click.Context,
+    store: str | None,
+    choice: Choice,
+    *,
+    columns: Iterable[Asked] = (),
+    params: bool = False,
+    removed: bool = False,
+) -> Answer:
+    """
+    Return the runs that *choice* chooses, with the values of *columns*, and their nested params if *params*.
+
+    Args:
+        removed: Choose among the runs that `refunc rm` has marked, and only among them.
+
+    Raises:
+        ExpressionError: An expression is not valid, or asks for something that no run has.
+        RunNotFoundError, RunFormatError, OSError: A named run does not exist or cannot be read; there is no store.
+    """
+    query = Query.of(
+        choice.where,
+        choice.order,
+        columns=tuple(columns),
+        extra=frozenset([("params",)] if params else []),
+        allow_missing=choice.allow_missing,
+    )
+    if choice.names:
+        named = list({run.folder: run for run in (the_run(ctx, store, name) for name in choice.names)}.values())
+        found = _among(named, query)
+    else:
+        listing = the_store(ctx, store).listing()
+        runs_there = listing.removed if removed else listing.runs
+        _refuse_unknown_experiment(choice, runs_there)
+        found = answer(runs_there, query, cores())
+        unreadable = [*listing.unreadable, *found.unreadable]
+        found = attrs.evolve(found, unreadable=unreadable, hidden=len(listing.removed))
+    runs = [each for each in found.runs if _fits(choice, each[0])]
+    if choice.count is not None:
+        runs = runs[-choice.count :] if choice.order is None else runs[: choice.count]
+    for note in found.notes:
+        error_line(note)
+    return attrs.evolve(found, runs=runs)
+
+
+def chosen(ctx: click.Context, store: str | None, choice: Choice, *, newest: int | None = None) -> Listing:
+    """
+    Return the runs that *choice* chooses, at least one.
+
+    Args:
+        newest: The number of the newest runs to take if it chooses none; by default all runs.
+
+    Raises:
+        Failure: It fits no run.
+    """
+    if not choice and newest is not None:
+        choice = Choice(count=newest)
+    found = answered(ctx, store, choice)
+    if not found.runs and (choice.searches or newest is not None):
+        raise Failure(choice.nothing_in(the_store(ctx, store)))
+    return Listing([run for run, _ in found.runs], found.unreadable)
+
+
+def the_one(ctx: click.Context, store: str | None, choice: Choice) -> Run:
+    """
+    Return the run that *choice* names, or the newest or first of those that it fits.
+
+    Raises:
+        Failure: It fits no run.
+    """
+    if choice.names and not choice.searches:
+        return the_run(ctx, store, choice.names[0])
+    found = chosen(ctx, store, choice, newest=1).runs
+    run = found[0] if choice.order is not None else found[-1]
+    return the_run(ctx, store, str(run.folder))
+
+
+def _among(named: Sequence[Run], query: Query) -> Answer:
+    """Return the answer about the *named* runs, of any stores; errors are about all runs of these stores."""
+    if query.where is None and query.order is None and not query.paths:
+        return Answer([(run, {}) for run in named], [])
+    found: dict[Path, tuple[Run, dict[Any, Any]]] = {}
+    notes: list[str] = []
+    for place in dict.fromkeys(run.folder.parent for run in named):
+        listing = Store(place).listing()
+        there = answer(listing.runs, query, cores())
+        notes += there.notes
+        found.update({run.folder.resolve(): (run, values) for run, values in there.runs})
+    wanted = [run.folder.resolve() for run in named]
+    order = list(found) if query.order is not None else wanted
+    return Answer([found[folder] for folder in order if folder in found and folder in wanted], [], notes)
+
+
+def _fits(choice: Choice, run: Run) -> bool:
+    return (
+        (choice.experiment is None or choice.experiment in (run.experiment_name, run.experiment_id))
+        and (choice.since is None or run.start_time >= choice.since)
+        and (choice.until is None or run.start_time < choice.until)
+        and (choice.import_id is None or any(each.startswith(choice.import_id) for each in origins_of(run)))
+    )
+
+
+def _refuse_unknown_experiment(choice: Choice, runs: Sequence[Run]) -> None:
+    """Refuse an experiment that no run has, unless it may be missing. Raises RunNotFoundError."""
+    if choice.experiment is None or choice.allow_missing or not runs:
+        return
+    known = dict.fromkeys(name for run in runs for name in (run.experiment_name, run.experiment_id))
+    if choice.experiment not in known:
+        near = get_close_matches(choice.experiment, known, n=3, cutoff=0.5)
+        hint = f" Did you mean {', '.join(near)}?" if near else f" Known: {', '.join([*known][:8])}."
+        raise RunNotFoundError(f"no run of an experiment {choice.experiment!r}.{hint}", near)
+
+
+# -- completion --------------------------------------------------------------------------------------------------------
+
+
+def _experiments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    names = dict.fromkeys(run.experiment_name for run in _runs(ctx)[::-1])
+    return [CompletionItem(name) for name in names if name.startswith(incomplete) and arrives(name)]
+
+
+def _import_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    ids = {name: run.run_name for run in _runs(ctx)[::-1] for name in origins_of(run)}
+    begun = (item for item in ids.items() if item[0].startswith(incomplete) and arrives(item[0]))
+    return [CompletionItem(name, help=shown(of)) for name, of in begun]
+
+
+def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the names of values that the last name in *incomplete* may become."""
+    before, word = re.fullmatch(r"(.*?[-,( ]?)([^-,( ]*)", incomplete, re.DOTALL).groups()  # type: ignore[union-attr]
+    runs = _runs(ctx)
+    names = ["status", "duration", "start_time", "run_name", "experiment_name"]
+    space = word.partition(".")[0]
+    if space in ("params", "metrics", "tags", "results") and "." in word:
+        names = [f"{space}.{name}" for name in names_in(runs, space)]
+    else:
+        names += ["params.", "metrics.", "tags.", "results."]
+    whole = [before + name for name in names if name.startswith(word)]
+    return [CompletionItem(each) for each in whole if arrives(each) or each.startswith("-")]
+
+
+def _runs(ctx: click.Context) -> list[Run]:
+    try:
+        return the_store(ctx, named_store(ctx)).runs()
+    except OSError:
+        return []
+
+
+_COMPLETIONS: Final[dict[str, Any]] = {
+    "experiment": _experiments,
+    "import_id": _import_ids,
+    "where": complete_names,
+    "order": complete_names,
+}

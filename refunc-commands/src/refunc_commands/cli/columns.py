@@ -1,0 +1,98 @@
+"""Values of runs that were asked for, as columns of a table: those of `--columns`, `--sort` and `--where`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+import click
+
+from refunc.runs.expression.asked import Asked, Path
+from refunc.runs.expression.compiler import Expression, compiled
+from refunc.runs.expression.values import MISSING
+from refunc.values.quantities import narrow_duration
+from refunc_commands.cli.screen import STATUS_STYLES, ago, moment_text, number, plain, shown
+
+#: A name in `--columns`: a comma within brackets belongs to it.
+_COLUMN: Final = re.compile(r"(?:\[[^\]]*\]|[^,\[])+|\[")
+#: Facts that every line of `refunc ls` has.
+_ALWAYS: Final = frozenset(("status", "run_name", "experiment_name", "start_time", "duration", "run_id"))
+
+
+@attrs.frozen
+class Column:
+    """A column with a title: the value at a path, or that of an expression."""
+
+    title: str
+    path: Path
+    expression: Expression | None = None
+
+    def value(self, values: Mapping[Path, Any]) -> Any:
+        """Return the value of a run with these *values*; None if there is none."""
+        found = values[self.path] if self.expression is None else self.expression(values)
+        return None if found is MISSING else found
+
+    def cell(self, values: Mapping[Path, Any], now: float, *, relative: bool) -> tuple[str, str]:
+        """Return the text of a run and its style."""
+        value = self.value(values)
+        if value is None:
+            return "-", ""
+        match self.path:
+            case ("status",):
+                return shown(value), STATUS_STYLES.get(value, "")
+            case ("start_time",):
+                return ago(value, now) if relative else moment_text(value), ""
+            case ("duration",):
+                return narrow_duration(value), ""
+        return (number(value) if isinstance(value, float) else plain(value)), ""
+
+
+def named_columns(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[Asked, ...] | None:
+    """
+    Return the names of `--columns`, which are written as in expressions, or with any characters after the first dot.
+
+    Raises:
+        ExpressionError, click.BadParameter: One of them is not a name.
+    """
+    return None if text is None else tuple(_named(part.strip()) for part in _COLUMN.findall(text))
+
+
+def _named(word: str) -> Asked:
+    root, _, rest = word.partition(".")
+    if not rest or "[" in word:
+        asked = compiled(word).asks
+        if len(asked) != 1:
+            raise click.BadParameter(f"{word!r} is not the name of a column, such as params.lr or status.")
+        return asked[0]
+    compiled(f"{root}.x")  # refuses what has no names
+    return Asked((root, *rest.split(".")), 1)
+
+
+def wanted_columns(
+    named: Sequence[Asked] | None, where: str | None, order: str | None
+) -> tuple[list[Column], list[Column]]:
+    """Return the columns of `--columns`, and those of the other expressions that neither they nor each line has."""
+    given = [Column(_title(asked.path), asked.path) for asked in named or ()]
+    others: dict[str, Column] = {}
+    for text in (order, where):
+        expression = compiled(text) if text is not None else None
+        if expression is None:
+            continue
+        others.update({_title(asked.path): Column(_title(asked.path), asked.path) for asked in expression.asks})
+        if text is order and not _is_name(expression):
+            title = expression.text.strip()
+            others[title] = Column(title, (), expression)
+    known = {column.title for column in given} | (_ALWAYS if named is None else set())
+    return given, [column for title, column in others.items() if title not in known]
+
+
+def _is_name(expression: Expression) -> bool:
+    """Whether it is one name, with or without a minus."""
+    rest = expression.text.strip().lstrip("-+ ")
+    return len(expression.asks) == 1 and len(expression.paths) == 1 and rest.count(" ") == 0 and "(" not in rest
+
+
+def _title(path: Path) -> str:
+    return ".".join(path)

@@ -1,0 +1,197 @@
+"""
+The names that an expression reads, and whether any run has them.
+
+A name that no run has, and a comparison for which no run has a value of the right kind, make a question that nothing
+can answer. It would look like an answer: no runs. So both are errors, with the nearest name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, Final
+
+import attrs
+
+from refunc.journal import kinds
+from refunc.runs.errors import ExpressionError
+from refunc.runs.expression.hints import in_brackets
+from refunc.runs.expression.values import MISSING, ORDERS, are_comparable, number_of
+from refunc.runs.summary import STATISTICS
+from refunc.values.texts import short_repr
+
+#: The name of a fact, with the names after it: `("metrics", "loss", "min")`.
+Path = tuple[str, ...]
+
+#: The names of a run's facts. The first four have values by name.
+NAMES: Final = (
+    *("params", "metrics", "tags", "results"),
+    *("status", "duration", "start_time", "run_id", "run_name", "experiment_id", "experiment_name", "parent_id"),
+    *("imported_from", "imported_id"),
+)
+ROOTS: Final = frozenset(NAMES)
+SPACES: Final = frozenset(NAMES[:4])
+
+_NOUNS: Final = {"params": "param", "metrics": "metric", "tags": "tag", "results": "result"}
+_STATUSES: Final = (
+    *(kinds.COMPLETED, kinds.FAILED, kinds.RUNNING, kinds.CRASHED, kinds.INTERRUPTED, kinds.PREEMPTED),
+    *(kinds.PRUNED, kinds.EXITED, kinds.UNREADABLE),
+)
+#: The most names that an error lists, and the most that are searched for a similar one.
+_MOST_SHOWN: Final = 8
+_MOST_SEARCHED: Final = 20_000
+
+
+@attrs.frozen
+class Asked:
+    """A name in an expression, and its column."""
+
+    path: Path
+    column: int
+
+    @property
+    def written(self) -> str:
+        """The name as one may write it."""
+        return written(self.path)
+
+
+@attrs.frozen
+class Site:
+    """A comparison of a name with given values, at a column of the expression."""
+
+    path: Path
+    operator: str
+    given: tuple[Any, ...]
+    column: int
+    is_left: bool
+
+    def fits(self, value: Any) -> bool:
+        """Whether *value*, which a run has, can be compared with one of those that were given."""
+        if self.operator in ("~", "!~"):
+            return isinstance(value, str)
+        if self.operator in ("in", "not in") and not self.is_left:
+            return isinstance(value, (list, tuple, dict)) or (isinstance(value, str) and isinstance(self.given[0], str))
+        if self.operator in ORDERS:
+            return any(are_comparable(value, each) for each in self.given)
+        return any(each is None or value is None or _are_alike(value, each) for each in self.given)
+
+
+def written(path: Path) -> str:
+    """Return *path* as one writes it in an expression."""
+    root, *names = path
+    return root + "".join(f".{name}" if name.isidentifier() else f"[{name!r}]" for name in names)
+
+
+def refuse_unanswerable(
+    text: str,
+    asks: Iterable[Asked],
+    sites: Iterable[Site],
+    runs: Sequence[Mapping[Path, Any]],
+    names: Callable[[str], Iterable[str]],
+) -> None:
+    """
+    Raise an error if no run has something that the expression *text* asks for.
+
+    Args:
+        runs: The facts of all runs.
+        names: Returns the names in one of the SPACES that any run has.
+
+    Raises:
+        ExpressionError: It has no answer.
+    """
+    if not runs:
+        return
+    for asked in asks:
+        if asked.path[0] in SPACES and all(facts[asked.path] is MISSING for facts in runs):
+            raise ExpressionError(text, asked.column, _unknown(asked.path, names))
+    for site in sites:
+        there = [value for facts in runs if (value := facts[site.path]) is not MISSING]
+        if site.path == ("status",) and site.operator in ("==", "!=", "in", "not in"):
+            _check_status(text, site, there)
+        elif there and not any(map(site.fits, there)):
+            raise ExpressionError(text, site.column, _unfit(site, there[0]))
+
+
+def unfit_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> list[str]:
+    """Return a sentence for each comparison for which some runs have a value that has no order with the given one."""
+    told = []
+    for site in sites:
+        unfit = [value for facts in runs if (value := facts[site.path]) is not MISSING and not site.fits(value)]
+        if unfit and site.operator in ORDERS:
+            runs_have = "1 run has" if len(unfit) == 1 else f"{len(unfit):,} runs have"
+            told.append(
+                f"{runs_have} {_kind(unfit[0])} as {written(site.path)}, such as {short_repr(unfit[0], repr)}, "
+                f"which cannot be compared with {site.given[0]!r}"
+            )
+    return list(dict.fromkeys(told))
+
+
+def _unknown(path: Path, names: Callable[[str], Iterable[str]]) -> str:
+    space, *parts = path
+    name, noun = ".".join(parts), _NOUNS[space]
+    known = list(names(space))
+    if space == "metrics" and len(parts) > 1 and (metric := ".".join(parts[:-1])) in known:
+        if parts[-1] in STATISTICS:
+            return f"no run has a value for {written(path)}"
+        near = get_close_matches(parts[-1], STATISTICS, n=1)
+        hint = f"Did you mean {near[0]}? " if near else ""
+        return f"the metric {metric!r} has no value {parts[-1]!r}. {hint}It has {', '.join(STATISTICS)}."
+    if space == "metrics" and parts[-1] in STATISTICS and len(parts) > 1:
+        name = ".".join(parts[:-1])
+    for other in ("params", "metrics", "results", "tags"):
+        if other != space and name in (known if other == space else names(other)):
+            return f"no run has a {noun} {name!r}. There is a {_NOUNS[other]} of this name: {_path_text(other, name)}."
+    near = _nearest(name, known)
+    if near:
+        return f"no run has a {noun} {name!r}. Did you mean {', '.join(_path_text(space, each) for each in near)}?"
+    shown = ", ".join(sorted(known)[:_MOST_SHOWN])
+    more = f" and {len(known) - _MOST_SHOWN:,} more" if len(known) > _MOST_SHOWN else ""
+    return f"no run has a {noun} {name!r}. " + (f"Known {noun}s: {shown}{more}." if known else f"No run has {noun}s.")
+
+
+def _nearest(name: str, known: Sequence[str]) -> list[str]:
+    """Return names that are spelled like *name*: in other letters, nested elsewhere, or with other letters."""
+    alike = [each for each in known if each.lower() == name.lower()]
+    alike += [each for each in known if each.replace("/", ".").endswith(f".{name}")][:3]
+    return alike or get_close_matches(name, known[:_MOST_SEARCHED], n=3, cutoff=0.6)
+
+
+def _path_text(space: str, name: str) -> str:
+    if all(part.isidentifier() for part in name.split(".")):
+        return f"{space}.{name}"
+    return in_brackets(space, name) if "." not in name else f"{space}[{name!r}]"
+
+
+def _check_status(text: str, site: Site, there: Iterable[Any]) -> None:
+    known = list(dict.fromkeys((*_STATUSES, *map(str, there))))
+    for word in site.given:
+        if word in known:
+            continue
+        near = get_close_matches(str(word).lower(), known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+        raise ExpressionError(text, site.column, f"no run has the status {word!r}. {hint}")
+
+
+def _unfit(site: Site, value: Any) -> str:
+    given, name = site.given[0], written(site.path)
+    found = f"{name} is {_kind(value)} in every run that has it, such as {short_repr(value, repr)}"
+    if site.operator in ("~", "!~"):
+        return f"{found}: a pattern fits texts only"
+    if isinstance(given, bool) and isinstance(value, str):
+        return f"{found}: write it in quotes to compare it"
+    return f"{found}: it cannot be compared with {_kind(given)}"
+
+
+def _are_alike(one: Any, other: Any) -> bool:
+    """Whether two values may be equal."""
+    return type(one) is type(other) or (number_of(one) is not None and number_of(other) is not None)
+
+
+def _kind(value: Any) -> str:
+    if isinstance(value, bool):
+        return "True or False"
+    if isinstance(value, str):
+        return "a text"
+    if isinstance(value, (int, float)):
+        return "a number"
+    return {"list": "a list", "dict": "several values", "NoneType": "None"}.get(type(value).__name__, "another value")

@@ -1,0 +1,102 @@
+"""
+From a text to Python's syntax tree.
+
+Python has no binary `~`. For its parser, `~` is written as `<` and `!~` as `!=`, which are as long and bind as
+strongly, and `Syntax.operator` reads the original text.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import Final
+
+import attrs
+
+from refunc.runs.errors import ExpressionError
+from refunc.runs.expression.hints import hint_for_syntax
+
+_MAX_LENGTH: Final = 2_000
+#: A quoted text, whose inside is no operator; or the operator for patterns. Each character is looked at once.
+_PATTERN: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(!?~)(?!=)""")
+_WRITTEN: Final = {"~": "<", "!~": "!="}
+_OPERATORS: Final[dict[type[ast.cmpop], str]] = {
+    ast.Eq: "==",
+    ast.NotEq: "!=",
+    ast.Lt: "<",
+    ast.LtE: "<=",
+    ast.Gt: ">",
+    ast.GtE: ">=",
+    ast.In: "in",
+    ast.NotIn: "not in",
+    ast.Is: "is",
+    ast.IsNot: "is not",
+}
+
+
+@attrs.frozen
+class Syntax:
+    """An expression as a tree, and the places of its parts in the *text* that the user wrote."""
+
+    text: str
+    body: ast.expr
+    #: The parsed line as bytes: ast counts bytes, but people count characters.
+    _line: bytes
+    #: The characters before it.
+    _lead: int
+
+    def operator(self, before: ast.expr, kind: ast.cmpop, after: ast.expr) -> str:
+        """Return the comparison between two nodes as the user wrote it."""
+        between = self._line[before.end_col_offset : after.col_offset]
+        written = _OPERATORS[type(kind)]
+        return {"<": "~", "!=": "!~"}[written] if b"~" in between else written
+
+    def attribute(self, node: ast.Attribute) -> str:
+        """Return the name after the dot as it was typed: the parser normalises it, but names of metrics are not."""
+        return self._line[node.value.end_col_offset : node.end_col_offset].decode().rpartition(".")[2].strip()
+
+    def written(self, node: ast.expr) -> str:
+        """Return *node* as it was typed."""
+        return self._line[node.col_offset : node.end_col_offset].decode(errors="replace")
+
+    def column(self, node: ast.expr) -> int:
+        """Return the place of *node* in the text, from 1 on."""
+        return len(self._line[: node.col_offset].decode(errors="replace")) + self._lead + 1
+
+    def error(self, node: ast.expr, problem: str) -> ExpressionError:
+        """Return the error that *node* has a *problem*."""
+        return ExpressionError(self.text, self.column(node), problem)
+
+
+def parsed(text: str) -> Syntax:
+    """
+    Return the syntax tree of *text*.
+
+    Raises:
+        ExpressionError: It does not have one.
+    """
+    if len(text) > _MAX_LENGTH:
+        raise ExpressionError(text, _MAX_LENGTH, f"the expression has more than {_MAX_LENGTH:,} characters")
+    if "\0" in text:  # versions of the parser differ in the message, and give no place
+        raise ExpressionError(text, text.index("\0") + 1, "the expression is not valid: it has a null character")
+    lead = len(text) - len(text.lstrip())
+    line = text.strip().replace("\n", " ")
+    try:
+        tree = ast.parse(_PATTERN.sub(_for_python, line), mode="eval")
+    except SyntaxError as error:
+        column, problem = (error.offset or 0) + lead, error.msg
+        if not error.offset:  # the parser's error at the end
+            column, problem = len(text.rstrip()) + 1, "it is incomplete"
+        found = hint_for_syntax(line)
+        if found is not None:
+            at, problem = found
+            column = at + lead + 1
+        raise ExpressionError(text, column, f"the expression is not valid: {problem}") from None
+    except (ValueError, RecursionError, MemoryError) as error:  # endless digits or nesting
+        problem = str(error) or "it is nested too deeply"
+        raise ExpressionError(text, 1, f"the expression is not valid: {problem}") from None
+    return Syntax(text, tree.body, line.encode(), lead)
+
+
+def _for_python(found: re.Match[str]) -> str:
+    return _WRITTEN[found[1]] if found[1] else found[0]

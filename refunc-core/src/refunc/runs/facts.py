@@ -1,0 +1,63 @@
+"""The facts of a run for expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from refunc.runs.expression.asked import SPACES, Path
+from refunc.runs.expression.values import MISSING
+from refunc.runs.flat import flat
+from refunc.runs.origin import origin_of
+from refunc.runs.run import Run
+from refunc.runs.summary import STATISTICS, MetricSummary, Summary
+
+
+def facts_of(run: Run, paths: Iterable[Path]) -> dict[Path, Any]:
+    """Return the values of *run* at *paths*; at `("params",)` all of them, nested."""
+    summary = run.summary
+    single = {**run.facts(summary), **origin_of(run)}
+    nested = {"params": summary.params, "results": summary.results}
+    found: dict[Path, Any] = {}
+    for path in paths:
+        space, *names = path
+        if space not in SPACES:
+            value = single.get(space)
+            found[path] = MISSING if value is None else value
+        elif not names:
+            found[path] = nested[space]
+        elif space == "tags":
+            found[path] = summary.tags.get(".".join(names), MISSING)
+        else:
+            found[path] = _metric(summary.metrics, names) if space == "metrics" else _nested(nested[space], names)
+    return found
+
+
+def names_of(summary: Summary) -> dict[str, list[str]]:
+    """Return the names in each of the expression's spaces."""
+    return {
+        "params": [name for name, _ in flat(summary.params)],
+        "metrics": list(summary.metrics),
+        "tags": list(summary.tags),
+        "results": [name for name, _ in flat(summary.results)],
+    }
+
+
+def _nested(values: Mapping[str, Any], names: list[str]) -> Any:
+    """Return the value at the nested *names*; else the one with the joined name."""
+    place: Any = values
+    for name in names:
+        if not isinstance(place, Mapping) or name not in place:
+            return dict(flat(values)).get(".".join(names), MISSING)
+        place = place[name]
+    return place
+
+
+def _metric(metrics: Mapping[str, MetricSummary], names: list[str]) -> Any:
+    """Return the value of `metrics.NAME` or `metrics.NAME.min`; a metric's name may have dots itself."""
+    found: Any = None
+    if (whole := ".".join(names)) in metrics:
+        found = metrics[whole].last
+    elif names[-1] in STATISTICS and (name := ".".join(names[:-1])) in metrics:
+        found = getattr(metrics[name], names[-1])
+    return MISSING if found is None else found

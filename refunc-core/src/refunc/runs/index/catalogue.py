@@ -1,0 +1,219 @@
+"""
+The catalogue of the index: a row for each run with its facts, and the values of all runs under one name side by side.
+
+A list or a search of thousands of runs reads a few columns of it, instead of each run. A row holds while the files of
+its run have the recorded signature; the birth holds while `run.json` has the recorded state.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import sqlite3
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+import attrs
+import msgspec
+
+from refunc.runs.flat import flat
+from refunc.runs.summary import STATISTICS, Summary
+from refunc.values.jsonable import INT64_MAX, INT64_MIN
+
+TABLES: Final = """
+CREATE TABLE IF NOT EXISTS entry (
+    id INTEGER PRIMARY KEY, folder BLOB UNIQUE, seen TEXT, birth BLOB,
+    signature BLOB, single BLOB, params BLOB, names BLOB
+);
+CREATE TABLE IF NOT EXISTS name (id INTEGER PRIMARY KEY, space TEXT, name TEXT, UNIQUE (space, name));
+CREATE TABLE IF NOT EXISTS fact (name INTEGER, entry INTEGER, value BLOB, PRIMARY KEY (name, entry)) WITHOUT ROWID;
+"""
+
+#: Stands for a value that the catalogue does not keep: the run has it.
+ELSEWHERE: Final = b""
+#: A longer text is not kept, and no name that is longer.
+_LONGEST: Final = 4_096
+LONGEST_NAME: Final = 300
+_BIGGEST_BIRTH: Final = 65_536
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder().decode
+_decode_birth = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+
+@attrs.frozen(kw_only=True)
+class Facts:
+    """
+    The facts of one run: single values, such as its status, and values by space and name.
+
+    `single` lacks those that may change while the files do not. A value may be ELSEWHERE. `params` are nested.
+    """
+
+    single: dict[str, Any]
+    params: dict[str, Any]
+    values: dict[tuple[str, str], Any]
+
+
+def facts_for(single: dict[str, Any], summary: Summary) -> Facts:
+    """Return the facts of a run to keep."""
+    values: dict[tuple[str, str], Any] = {}
+    for space, nested in (("params", summary.params), ("results", summary.results)):
+        is_apart = True
+        for name, value in _nodes(nested):
+            # Two values that share a joined name are told apart by their nesting, which the catalogue does not have.
+            is_apart &= (space, name) not in values
+            values[space, name] = ELSEWHERE if (space, name) in values else value
+        if not is_apart:
+            for name, _ in flat(nested):
+                values.setdefault((space, name), ELSEWHERE)
+    values.update({("tags", name): value for name, value in summary.tags.items()})
+    for name, metric in summary.metrics.items():
+        values["metrics", name] = [getattr(metric, part) for part in STATISTICS]
+    return Facts(
+        single=single,
+        params=summary.params,
+        values={key: value for key, value in values.items() if len(key[1]) <= LONGEST_NAME},
+    )
+
+
+def _nodes(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield each value with its joined name; for a mapping with values, ELSEWHERE, and its own values."""
+    for name, value in values.items():
+        if isinstance(value, dict) and value:
+            yield prefix + name, ELSEWHERE
+            yield from _nodes(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def births(connection: sqlite3.Connection) -> dict[str, tuple[str, bytes]]:
+    """Return by the folder's name the state of each `run.json` that was seen, and its contents."""
+    rows = connection.execute("SELECT folder, seen, birth FROM entry WHERE birth IS NOT NULL")
+    return {os.fsdecode(name): (seen, birth) for name, seen, birth in rows}
+
+
+def birth_of(data: bytes) -> dict[str, Any]:
+    """Return a birth record that was kept. Raises msgspec.MsgspecError."""
+    return _decode_birth(data)
+
+
+def keep_births(connection: sqlite3.Connection, found: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
+    """Keep the contents of `run.json` of runs, by the folder's name."""
+    for folder, (seen, birth) in found.items():
+        try:
+            data = _encode(birth)
+        except (OverflowError, UnicodeEncodeError):
+            continue
+        if len(data) <= _BIGGEST_BIRTH:
+            query = "INSERT INTO entry (folder, seen, birth) VALUES (?, ?, ?)"
+            query += " ON CONFLICT (folder) DO UPDATE SET seen = excluded.seen, birth = excluded.birth"
+            connection.execute(query, (os.fsencode(folder), seen, data))
+
+
+def entries(connection: sqlite3.Connection, folder: str | None = None) -> dict[str, tuple[int, bytes, bytes]]:
+    """Return by the folder's name the number, signature and single values of each run that was read, or of one."""
+    query = "SELECT folder, id, signature, single FROM entry WHERE signature IS NOT NULL"
+    if folder is None:
+        rows = connection.execute(query)
+    else:
+        rows = connection.execute(f"{query} AND folder = ?", (os.fsencode(folder),))
+    return {os.fsdecode(row[0]): row[1:] for row in rows}
+
+
+def column(connection: sqlite3.Connection, space: str, name: str, number: int | None = None) -> dict[int, Any]:
+    """Return the values under one name by the numbers of all runs, or of the one with *number*; packed or not."""
+    query = "SELECT entry, value FROM fact WHERE name = (SELECT id FROM name WHERE space = ? AND name = ?)"
+    if number is None:
+        return dict(connection.execute(query, (space, name)).fetchall())
+    return dict(connection.execute(f"{query} AND entry = ?", (space, name, number)).fetchall())
+
+
+def unpacked(data: bytes) -> Any:
+    """Return a packed value, or the single values of an entry. Raises msgspec.MsgspecError."""
+    return _decode(data)
+
+
+def names_in(connection: sqlite3.Connection, space: str) -> list[str]:
+    """Return the names in *space* that any run has."""
+    query = "SELECT name FROM name WHERE space = ? AND EXISTS (SELECT 1 FROM fact WHERE fact.name = name.id)"
+    return [name for (name,) in connection.execute(query, (space,))]
+
+
+def keep(connection: sqlite3.Connection, folder: str, signature: bytes, facts: Facts, known: dict[Any, int]) -> None:
+    """
+    Keep the facts of one run.
+
+    Args:
+        known: The numbers of names, which is filled; they stay the same as long as the file does.
+
+    Raises:
+        UnicodeEncodeError: It has a name that SQLite cannot store; nothing was kept.
+        OverflowError: The same for a single value.
+    """
+    single = _encode(facts.single)
+    for _, name in facts.values:
+        name.encode()
+    key = os.fsencode(folder)
+    row = connection.execute("SELECT id FROM entry WHERE folder = ?", (key,)).fetchone()
+    if row is None:
+        number = connection.execute("INSERT INTO entry (folder) VALUES (?)", (key,)).lastrowid or 0
+    else:
+        number = row[0]
+        forget_facts(connection, number)
+    rows = [(_number(connection, key, known), number, _kept(value)) for key, value in facts.values.items()]
+    connection.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?, ?)", rows)
+    names = array("q", [row[0] for row in rows]).tobytes()
+    query = "UPDATE entry SET signature = ?, single = ?, params = ?, names = ? WHERE id = ?"
+    connection.execute(query, (signature, single, _kept(facts.params, _BIGGEST_BIRTH), names, number))
+
+
+def forget_facts(connection: sqlite3.Connection, number: int) -> None:
+    """Delete the values of the run with this *number*."""
+    (data,) = connection.execute("SELECT names FROM entry WHERE id = ?", (number,)).fetchone()
+    names = array("q")
+    names.frombytes(data or b"")
+    connection.executemany("DELETE FROM fact WHERE name = ? AND entry = ?", ((name, number) for name in names))
+    connection.execute(
+        "UPDATE entry SET signature = NULL, single = NULL, params = NULL, names = NULL WHERE id = ?", (number,)
+    )
+
+
+def forget(connection: sqlite3.Connection, there: Iterable[bytes]) -> None:
+    """Delete the runs whose folders are not *there* any more."""
+    kept = set(there)
+    for number, folder in connection.execute("SELECT id, folder FROM entry").fetchall():
+        if folder not in kept:
+            forget_facts(connection, number)
+            connection.execute("DELETE FROM entry WHERE id = ?", (number,))
+
+
+def _number(connection: sqlite3.Connection, key: tuple[str, str], known: dict[Any, int]) -> int:
+    if key not in known:
+        connection.execute("INSERT OR IGNORE INTO name (space, name) VALUES (?, ?)", key)
+        (known[key],) = connection.execute("SELECT id FROM name WHERE space = ? AND name = ?", key).fetchone()
+    return known[key]
+
+
+def params(connection: sqlite3.Connection, number: int | None = None) -> dict[int, Any]:
+    """Return the packed params of all runs, or of the one with *number*, by the runs' numbers."""
+    query = "SELECT id, params FROM entry WHERE signature IS NOT NULL"
+    return dict(connection.execute(query if number is None else f"{query} AND id = {number:d}").fetchall())
+
+
+def _kept(value: Any, longest: int = _LONGEST) -> Any:
+    """Return *value* for a column: as it is if SQLite keeps it exactly, else packed, or ELSEWHERE."""
+    kind = type(value)
+    if (kind is float and math.isfinite(value)) or (kind is int and INT64_MIN <= value <= INT64_MAX):
+        return value
+    try:
+        if kind is str:
+            return value if len(value) <= longest and value.isprintable() else _packed(value, longest)
+        return _packed(value, longest)
+    except (OverflowError, UnicodeEncodeError):
+        return ELSEWHERE
+
+
+def _packed(value: Any, longest: int) -> bytes:
+    data = _encode(value)
+    return data if len(data) <= longest else ELSEWHERE

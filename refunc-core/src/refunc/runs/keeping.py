@@ -1,0 +1,68 @@
+"""Reading runs for their facts, and keeping these in the catalogue of the index."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from refunc.journal.kinds import RUNNING, UNREADABLE
+from refunc.runs.gathered import Signature, signature_of
+from refunc.runs.index.catalogue import Facts, facts_for
+from refunc.runs.index.file import Index
+from refunc.runs.origin import origin_of
+from refunc.runs.run import Run
+from refunc.runs.summary import Summary
+
+#: Bytes of a journal that is read as quickly as its points are found in the index: only its facts are kept.
+_SMALL: Final = 256 << 10
+#: Runs whose facts are kept in one transaction.
+_BATCH: Final = 200
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def packed(signature: Signature) -> bytes:
+    """Return *signature* as the catalogue has it."""
+    return _encode(signature)
+
+
+def size_of(signature: Signature) -> int:
+    """Return the bytes of a run's files."""
+    return sum(size for _, size, _, _ in signature)
+
+
+class Keeper:
+    """Reads runs, and keeps their facts in batches; the last one is kept by `flush`."""
+
+    def __init__(self, index: Index | None) -> None:
+        """
+        Args:
+            index: None if it cannot be used; then nothing is kept.
+        """
+        self._index = index
+        self._waiting: dict[str, tuple[bytes, Facts]] = {}
+
+    def read(self, run: Run) -> None:
+        """Read *run* and keep its facts. Raises whatever a run that cannot be read raises."""
+        signature = signature_of(run.folder)
+        content = run.content(cached=size_of(signature) >= _SMALL)
+        if self._index is None or not content.is_whole:
+            return
+        self._waiting[run.folder.name] = packed(content.signature), facts_for(_lasting(run, run.summary), run.summary)
+        if len(self._waiting) >= _BATCH:
+            self.flush()
+
+    def flush(self) -> None:
+        """Keep all facts that have been read."""
+        if self._index is not None and self._waiting:
+            self._index.keep_facts(self._waiting)
+        self._waiting = {}
+
+
+def _lasting(run: Run, summary: Summary) -> dict[str, object]:
+    """Return the single facts that hold until a file of the run changes; a process may end without changing one."""
+    facts = {**run.facts(summary), **origin_of(run)}
+    if facts["status"] in (RUNNING, UNREADABLE):
+        del facts["status"], facts["duration"]
+    return facts

@@ -1,0 +1,130 @@
+"""A question about the runs of a store: which match an expression, in which order, with which values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from refunc.runs.errors import ExpressionError, RunFormatError
+from refunc.runs.expression.asked import Asked, Path, refuse_unanswerable, unfit_values
+from refunc.runs.expression.compiler import Expression, compiled
+from refunc.runs.expression.values import MISSING, NO_ORDER, sorting_key
+from refunc.runs.run import Run
+from refunc.runs.search import names_in, values_of
+
+
+@attrs.frozen
+class Query:
+    """
+    Which runs are wanted, in which order, and which of their values.
+
+    Args:
+        columns: Names whose values are wanted besides those in the expressions.
+        extra: The same, but no error if no run has them.
+        allow_missing: Whether the expressions may ask for something that no run has.
+    """
+
+    where: Expression | None = None
+    order: Expression | None = None
+    columns: tuple[Asked, ...] = ()
+    extra: frozenset[Path] = frozenset()
+    allow_missing: bool = False
+
+    @classmethod
+    def of(cls, where: str | None, order: str | None, **others: Any) -> Query:
+        """Return the query with two expressions as texts. Raises ExpressionError."""
+        return cls(
+            compiled(where) if where is not None else None, compiled(order) if order is not None else None, **others
+        )
+
+    @property
+    def paths(self) -> frozenset[Path]:
+        """The values that are needed of each run."""
+        asked = [each.paths for each in (self.where, self.order) if each is not None]
+        return frozenset().union(self.extra, (each.path for each in self.columns), *asked)
+
+
+@attrs.frozen
+class Answer:
+    """
+    The runs that match, in their order, each with its values.
+
+    Args:
+        unreadable: The errors of runs that could not be read.
+        notes: Sentences about values that could not be compared.
+        hidden: The number of runs that were left out because `refunc rm` has marked them.
+    """
+
+    runs: list[tuple[Run, dict[Path, Any]]]
+    unreadable: list[RunFormatError]
+    notes: list[str] = attrs.Factory(list)
+    hidden: int = 0
+
+
+def answer(runs: Sequence[Run], query: Query, processes: int = 0) -> Answer:
+    """
+    Return those of *runs*, all of one store, that match.
+
+    Raises:
+        ExpressionError: No run has something that the query asks for.
+    """
+    paths = query.paths
+    if not paths and query.where is query.order is None:
+        return Answer([(run, {}) for run in runs], [])
+    found = values_of(runs, paths, processes)
+    rows = [values for _, values in found.runs]
+    notes: list[str] = []
+    for each in (query.where, query.order):
+        if each is not None:
+            if not query.allow_missing:
+                refuse_unanswerable(each.text, each.asks, each.sites, rows, lambda space: names_in(runs, space))
+            notes += unfit_values(each.sites, rows)
+    if query.columns and not query.allow_missing:
+        for asked in query.columns:
+            refuse_unanswerable(asked.written, [asked], [], rows, lambda space: names_in(runs, space))
+    holds = query.where
+    matching = [(run, values) for run, values in found.runs if holds is None or holds(values)]
+    return Answer(_in_order(matching, query), found.unreadable, notes)
+
+
+def evaluated(runs: Sequence[Run], texts: Sequence[str]) -> list[tuple[Run, list[Any]]]:
+    """
+    Return the values of expressions such as `params.model` in each of *runs*, None for none; runs of any stores.
+
+    A run that cannot be read is left out.
+
+    Raises:
+        ExpressionError: One is not valid, or no run has what it asks for.
+    """
+    expressions = [compiled(text) for text in texts]
+    paths = frozenset().union(*(each.paths for each in expressions))
+    found: dict[int, dict[Path, Any]] = {}
+    for place in dict.fromkeys(run.folder.parent for run in runs):
+        there = [run for run in runs if run.folder.parent == place]
+        found.update((id(run), values) for run, values in values_of(there, paths).runs)
+    rows = list(found.values())
+    for each in expressions:
+        refuse_unanswerable(each.text, each.asks, each.sites, rows, lambda space: names_in(runs, space))
+    readable = [(run, found[id(run)]) for run in runs if id(run) in found]
+    return [(run, [_known(each(values)) for each in expressions]) for run, values in readable]
+
+
+def _known(value: Any) -> Any:
+    return None if value is MISSING else value
+
+
+def _in_order(found: list[tuple[Run, dict[Path, Any]]], query: Query) -> list[tuple[Run, dict[Path, Any]]]:
+    order = query.order
+    if order is None:
+        return found
+    given = [order(values) for _, values in found]
+    keys = list(map(sorting_key, given))
+    if (
+        not query.allow_missing
+        and {NO_ORDER}.issuperset(keys)
+        and any(isinstance(each, (list, dict)) for each in given)
+    ):
+        raise ExpressionError(order.text, 1, "no run has a number or a text here, so there is nothing to sort by")
+    return [found[at] for at in sorted(range(len(found)), key=keys.__getitem__)]

@@ -1,0 +1,170 @@
+"""Choosing runs: the same options in every command, and what a question that has no answer is told."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from refunc.journal.codec import encode_line
+
+pytestmark = pytest.mark.once
+
+Invoke = Callable[..., Any]
+_HOUR = 3_600.0
+
+
+@pytest.fixture
+def store(own_folder: Path) -> Path:
+    """Return a store of four runs, of which one was imported and has numbers as texts."""
+    place = own_folder / "experiments"
+    now = time.time()
+    imported = {"from": "mlflow", "id": "3f2a99c0ffee", "place": "/elsewhere/mlruns", "time": now}
+    for number, (name, experiment, params, status, origin) in enumerate(
+        [
+            ("old", "digits", {"lr": 0.1, "model": "vit"}, "completed", {}),
+            ("came", "moved", {"lr": "1e-3", "model": "resnet"}, "failed", {"imported": imported}),
+            ("good", "digits", {"lr": 0.01, "model": "resnet"}, "completed", {}),
+            ("last", "digits", {"lr": 0.05, "model": "mlp"}, "completed", {}),
+        ]
+    ):
+        folder = place / f"{name}_{number:08}"
+        (folder / "journal").mkdir(parents=True)
+        started = now - [240, 30, 20, 1][number] * _HOUR
+        birth = {"format": 1, "run_id": f"{number:08}", "run_name": name, "start_time": started}
+        birth |= {"experiment_name": experiment, "experiment_id": experiment, **origin}
+        (folder / "run.json").write_text(json.dumps(birth))
+        lines: list[dict[str, Any]] = [{"kind": "params", "params": params}]
+        lines += [{"kind": "define", "name": "acc", "summary": "max"}] if name == "good" else []
+        lines += [{"kind": "metrics", "metrics": {"val/loss": 1 / (number + 1), "acc": 0.5}, "step": 0}]
+        lines += [{"kind": "log", "level": "INFO", "message": f"line of {name}"}]
+        lines += [{"kind": "end", "status": status, "duration": 60.0 * (number + 1), "metrics": {}}]
+        numbered = [{"seq": seq, "time": started + seq, **line} for seq, line in enumerate(lines)]
+        records = [{"kind": "segment", "format": 1, "logger": "l"}, *numbered]
+        (folder / "journal" / "main.000000.jsonl").write_bytes(b"".join(map(encode_line, records)))
+    return place
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--where", "params.lr < 0.05"], ["came", "good"]),
+        (["--where", "start_time > '2d'"], ["came", "good", "last"]),
+        (["--where", "duration >= '3m' and params.model !~ 'm*'"], ["good"]),
+        (["--where", "imported_from == 'mlflow'"], ["came"]),
+        (["--where", "params.model in ('mlp', 'vit')"], ["old", "last"]),
+        (["--since", "25h", "--until", "2h"], ["good"]),
+        (["--experiment", "digits", "-n", "2"], ["good", "last"]),
+        (["--sort", "params.lr", "-n", "3"], ["came", "good", "last"]),
+        (["--import-id", "3f2a"], ["came"]),
+        (["good", "3f2a99", "old", "--where", "params.lr < 0.05"], ["good", "came"]),
+        (["--where", "params.lerning_rate < 1", "--allow-missing"], []),
+        (["--where", "tags.checked is missing", "--allow-missing", "-n", "1"], ["last"]),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_the_options_choose_the_same_runs_in_every_command(
+    options: list[str], expected: list[str], invoke: Invoke
+) -> None:
+    assert [run["run_name"] for run in json.loads(invoke("ls", "--json", *options).stdout)] == expected
+    compared = invoke("compare", "--json", *options)
+    exported = invoke("export", "--json", "-o", "points.csv", *options)
+    planned = json.loads(invoke("gc", "--json", *options).stdout)["chosen"]
+    assert sorted(Path(each["path"]).name.split("_")[0] for each in planned) == sorted(expected)
+    if not expected:
+        for result in (compared, exported):
+            assert (result.exit_code, "that match params.lerning_rate < 1." in result.stderr) == (2, True)
+        return
+    assert [run["run_name"] for run in json.loads(compared.stdout)["runs"]] == expected
+    reported = json.loads(invoke("report", "--json", "-o", "page.html", *options).stdout)["runs"]
+    assert reported == json.loads(exported.stdout)["runs"]
+    drawn = json.loads(invoke("plot", "--json", "-m", "val/loss", *options).stdout)
+    assert len(drawn) == len(reported) == len(expected)
+
+
+@pytest.mark.usefixtures("store")
+def test_without_a_name_it_is_the_newest_run_that_fits(invoke: Invoke) -> None:
+    def shown(*options: str) -> str:
+        return str(json.loads(invoke("show", "--json", *options).stdout)["run_name"])
+
+    assert shown() == "last"
+    assert shown("--where", "params.model == 'resnet'") == "good"
+    assert shown("--sort", "-params.lr") == "old"
+    assert shown("3f2a99c0ffee") == shown("--import-id", "3f2a") == shown("3f2a") == "came"
+    assert "line of last" in invoke("logs").stdout
+    assert "line of came" in invoke("tail", "--experiment", "moved").stdout
+    assert [run["run_name"] for run in json.loads(invoke("compare", "--json").stdout)["runs"]] == ["good", "last"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (
+            ["--where", "params.lerning_rate < 1"],
+            "no run has a param 'lerning_rate'. Known params: lr, model. (column 1)",
+        ),
+        (["--where", "params.modell == 'vit'"], "no run has a param 'modell'. Did you mean params.model?"),
+        (["--sort", "metrics.vall/loss"], "unknown name 'loss'. A name with other characters is written in brackets"),
+        (["--sort", "metrics['vall/loss'].min"], "no run has a metric 'vall/loss'. Did you mean metrics['val/loss']?"),
+        (["--where", "params.acc > 0"], "no run has a param 'acc'. There is a metric of this name: metrics.acc."),
+        (
+            ["--where", "metrics.acc.median < 1"],
+            "the metric 'acc' has no value 'median'. Did you mean mean? It has last, ",
+        ),
+        (["--where", "status == 'FAILED'"], "no run has the status 'FAILED'. Did you mean 'failed'? (column 11)"),
+        (["--where", "params.model < 1"], "params.model is a text in every run that has it, such as 'vit'"),
+        (["--where", "params.lr ~ '1*' and params.model ~ 5"], "a pattern is a quoted text"),
+        (["--where", "metrics.acc == 'high'"], "it cannot be compared with a text"),
+        (
+            ["--columns", "params.lr,metrics.val/los.min"],
+            "no run has a metric 'val/los'. Did you mean metrics['val/loss']?",
+        ),
+        (["--columns", "parms.lr"], "unknown name 'parms'. Did you mean params?"),
+        (["--experiment", "digit"], "no run of an experiment 'digit'. Did you mean digits?"),
+        (["--import-id", "zzz"], "no runs with the id zzz in another tracker"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_a_question_without_an_answer_is_told_why(options: list[str], says: str, invoke: Invoke) -> None:
+    result = invoke("ls", *options)
+
+    assert result.stdout == ""
+    assert result.stderr.startswith(f"refunc: {says}") or says in result.stderr, result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.usefixtures("store")
+def test_what_was_asked_for_is_shown(invoke: Invoke) -> None:
+    heading, *lines = invoke(
+        "ls", "--sort", "metrics['val/loss'].min", "--where", "params.lr < 0.05"
+    ).stdout.splitlines()
+    assert heading.split()[5:7] == ["metrics.val/loss.min", "params.lr"]
+    assert [line.split()[6:8] for line in lines] == [["0.333333", "0.01"], ["0.5", "1e-3"]]
+    assert "acc.max=0.5" in lines[0]
+    assert " acc=0.5" in lines[1]
+
+    chosen = ("--columns", "params.lr,metrics.val/loss.min,status,tags.team", "--allow-missing", "-n", "2")
+    rows = [line.split() for line in invoke("ls", *chosen).stdout.splitlines()]
+    assert rows[0] == ["NAME", "params.lr", "metrics.val/loss.min", "status", "tags.team", "ID"]
+    assert rows[1:] == [
+        ["good", "0.01", "0.333333", "completed", "-", "00000002"],
+        ["last", "0.05", "0.25", "completed", "-", "00000003"],
+    ]
+    (run,) = json.loads(invoke("ls", "--json", "--columns", "metrics.val/loss,params.model", "-n", "1").stdout)
+    assert run["columns"] == {"metrics.val/loss": 0.25, "params.model": "mlp"}
+    assert run["params"] == {"lr": 0.05, "model": "mlp"}
+
+
+def test_values_of_another_kind_are_told_where_others_match(store: Path, invoke: Invoke) -> None:
+    journal = store / "old_00000000" / "journal" / "other.000000.jsonl"
+    line = {"seq": 0, "time": time.time(), "kind": "params", "params": {"lr": "auto"}}
+    journal.write_bytes(encode_line({"kind": "segment", "format": 1, "logger": "l"}) + encode_line(line))
+
+    result = invoke("ls", "--json", "--where", "params.lr < 1")
+
+    assert [run["run_name"] for run in json.loads(result.stdout)] == ["came", "good", "last"]
+    assert result.stderr == "refunc: 1 run has a text as params.lr, such as 'auto', which cannot be compared with 1\n"
