@@ -155,10 +155,16 @@ def test_lines_of_the_framework_are_in_the_run_while_the_training_has_one(store:
     library.warning("within")
     training.rest()
     library.warning("evaluating")
-    training.end()
+    training.tracker.end_run()
     library.warning("after")
-    messages = [entry.message for entry in open_store(store)[run_id].entries() if entry.logger_name == library.name]
-    assert messages == ["within", "evaluating"]
+    training.end()
+    library.warning("long after")
+    with experiment_context("e"):
+        pass
+    entries = [
+        entry for run in open_store(store).runs() for entry in run.entries() if entry.logger_name == library.name
+    ]
+    assert [(entry.run_id, entry.message) for entry in entries] == [(run_id, "within"), (run_id, "evaluating")]
 
 
 @pytest.mark.parametrize("shows", [True, False])

@@ -5,7 +5,9 @@ Loggers and callbacks for ML frameworks, one module for each. Importing a module
 
 Each is a thin user of `refunc.logging`, and reads as an example of an adapter of your own.
 
-    training  the run of a training that a framework drives
+    accelerate    a tracker for `Accelerator(log_with=...)`
+    training      the run of a training that a framework drives
+    transformers  a callback for transformers' Trainer, and TRL's
 """
 
 from __future__ import annotations

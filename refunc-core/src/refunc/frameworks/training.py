@@ -230,6 +230,7 @@ class Training:
             self._lines = None
         elif self._lines is None and listens and self._lines_of:
             self._lines = RunHandler.capture(*self._lines_of)
+            self._lines.addFilter(lambda record: self.is_open)  # a script may end the run itself
 
 
 def _run_around() -> ExperimentTracker | None:

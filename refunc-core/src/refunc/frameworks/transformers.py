@@ -151,7 +151,7 @@ class RefuncCallback(TrainerCallback, ExportableState):
         **kwargs: Any,
     ) -> None:
         """Log values of the training or of an evaluation."""
-        self._is_summed_up = "train_runtime" in (logs or ())
+        self._is_summed_up = logs is not None and "train_runtime" in logs
         if not logs or not state.is_world_process_zero:
             return
         tracker = self._tracker
