@@ -24,6 +24,7 @@ is loaded when it is first used.
     png             PNG files of arrays
     problems        the errors
     runs            `Run`
+    scratch         folders for files on their way into a run
     sdk             what frameworks import from inside of W&B's client
     stored          artifacts that were logged, and their versions
     summaries       `summary`

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import IO, Any
 
 from refunc.compat.wandb.media import Media
 from refunc.compat.wandb.problems import UsageError
+from refunc.compat.wandb.scratch import scratch_folder
 from refunc.compat.wandb.stored import StoredArtifact
 
 
@@ -44,15 +44,7 @@ class Artifact(StoredArtifact):
         super().__init__(name, type)
         self.description = description
         self.metadata = dict(metadata or {})
-        # Removed with the object, and at exit.
-        self._staging = tempfile.TemporaryDirectory(
-            prefix="refunc-artifact-", dir=os.environ.get("WANDB_DATA_DIR") or None, ignore_cleanup_errors=True
-        )
-
-    @property
-    def folder(self) -> Path:
-        """Where its files are before it is logged."""
-        return Path(self._staging.name)
+        self._folder = scratch_folder(self, os.environ.get("WANDB_DATA_DIR") or None)
 
     def add_file(
         self,
@@ -78,9 +70,12 @@ class Artifact(StoredArtifact):
         place = self._place(name or path.name)
         if policy == "immutable":
             place.unlink(missing_ok=True)
-            place.symlink_to(path.absolute())
-        else:
-            shutil.copyfile(path, place)
+            try:
+                place.symlink_to(path.absolute())
+                return
+            except OSError:  # Windows, without the right to make links
+                pass
+        shutil.copyfile(path, place)
 
     def add_dir(
         self,
@@ -128,7 +123,7 @@ class Artifact(StoredArtifact):
 
     def remove(self, item: str) -> None:
         """Take a file, a folder or a reference out again. Raises FileNotFoundError if it is not there."""
-        path = self.folder / item
+        path = self._folder / item
         if item in self.references:
             del self.references[item]
         elif path.is_dir():
@@ -138,23 +133,25 @@ class Artifact(StoredArtifact):
 
     def _place(self, name: str) -> Path:
         """Return the path for a file of that name, whose folder exists."""
-        if not self.is_draft:
+        if not self.is_draft():
             raise UsageError(f"Artifact: {self.name} is logged, and cannot be changed. Make another Artifact.")
-        path = self.folder / name
+        path = self._folder / name
         if os.path.isabs(name) or ".." in Path(name).parts:
             raise ValueError(f"Artifact: {name!r} would be outside of the artifact.")
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def logged(self, run: Path, version: str, aliases: list[str]) -> None:
+    def _was_logged(self, run: Path, version: str, aliases: list[str]) -> None:
         """Note the folder of the run that has it now; its own copies are removed."""
         self._version, self._aliases, self._run_folder = version, aliases, run
-        self._staging.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def local_files(self) -> dict[str, Path]:
         """Return the files by their names in the artifact."""
-        if not self.is_draft:
+        if not self.is_draft():
             return super().local_files()
         return {
-            path.relative_to(self.folder).as_posix(): path for path in sorted(self.folder.rglob("*")) if path.is_file()
+            path.relative_to(self._folder).as_posix(): path
+            for path in sorted(self._folder.rglob("*"))
+            if path.is_file()
         }

@@ -48,7 +48,7 @@ class ArtifactCalls:
         artifact = artifact_or_path
         if not isinstance(artifact, StoredArtifact):
             artifact = self._artifact_of(artifact, name, type)
-        if isinstance(artifact, Artifact) and artifact.is_draft:
+        if isinstance(artifact, Artifact) and artifact.is_draft():
             self._keep(artifact, [str(alias) for alias in aliases or () if alias != "latest"], tags)
         return artifact
 
@@ -82,9 +82,9 @@ class ArtifactCalls:
         }
         before = self._kept()
         metadata = {key: value for key, value in facts.items() if value}
-        self._tracker.log_artifact(artifact.folder, artifact.type, name=artifact.name, metadata=metadata, copy=True)
+        self._tracker.log_artifact(artifact._folder, artifact.type, name=artifact.name, metadata=metadata, copy=True)
         if self._kept() > before:  # otherwise the disk has refused, and the artifact keeps its own copies
-            artifact.logged(folder, version, aliases)
+            artifact._was_logged(folder, version, aliases)
 
     def _kept(self) -> int:
         context = self._tracker.context

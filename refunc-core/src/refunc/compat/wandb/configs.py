@@ -6,10 +6,13 @@ import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from refunc.compat.wandb.problems import ConfigError
 from refunc.values.terminal import in_notebook
+
+#: What W&B's own files have for each setting.
+_OF_OWN: Final = frozenset({"desc", "value"})
 
 
 class Config:
@@ -142,12 +145,10 @@ def _in_file(path: Path) -> dict[str, Any]:
         found = _parsed_yaml(text, path)
     if not isinstance(found, dict):
         raise ConfigError(f"config: {path} does not contain a mapping.")
-    # W&B's own files have `{"value": ..., "desc": ...}` for each setting.
-    is_own = [
-        isinstance(value, dict) and "value" in value and set(value) <= {"value", "desc"} for value in found.values()
-    ]
-    names = [name for name in found if name != "wandb_version"]
-    return {name: found[name]["value"] if all(is_own) else found[name] for name in names}
+    values = {str(name): value for name, value in found.items() if name != "wandb_version"}
+    if all(isinstance(value, dict) and "value" in value and set(value) <= _OF_OWN for value in values.values()):
+        return {name: value["value"] for name, value in values.items()}
+    return values
 
 
 def _parsed_yaml(text: str, path: Path) -> Any:

@@ -44,7 +44,7 @@ def _settle_at_exit() -> None:
 def _settle() -> None:
     """Write what waits for the end of each run. refunc ends the runs after this, with the script's own outcome."""
     for each in list(_open):
-        each.settle()
+        each._settle()
 
 
 def needed(call: str) -> Run:

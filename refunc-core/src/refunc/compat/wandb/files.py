@@ -12,6 +12,7 @@ from typing import Any
 
 from refunc.compat.wandb.media import Media
 from refunc.compat.wandb.nowhere import NoTracker
+from refunc.compat.wandb.scratch import scratch_folder
 from refunc.compat.wandb.table import Table
 from refunc.logging import ExperimentTracker
 from refunc.logging.notices import warn_once
@@ -25,7 +26,6 @@ class Files:
     def __init__(self, tracker: ExperimentTracker | NoTracker) -> None:
         self._tracker = tracker
         self._own: Path | None = None
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._saved: dict[Path, tuple[str, _Key]] = {}
         self._watched: dict[tuple[str, Path | None], None] = {}
 
@@ -71,9 +71,7 @@ class Files:
         """The folder for files of the user, which are artifacts of the run at its end; made when it is asked for."""
         if self._own is None:
             run = self._tracker.folder
-            if run is None:
-                self._temporary = tempfile.TemporaryDirectory(prefix="refunc-run-", ignore_cleanup_errors=True)
-            self._own = run / "files" if run is not None else Path(self._temporary.name if self._temporary else "")
+            self._own = run / "files" if run is not None else scratch_folder(self)
             self._own.mkdir(parents=True, exist_ok=True)
         return self._own
 
@@ -116,7 +114,7 @@ class Files:
         try:
             for pattern, top in self._watched:
                 self._keep_matching(pattern, top)
-            if self._own is not None and self._temporary is None:
+            if self._own is not None and self._tracker.folder is not None:
                 for path in sorted(self._own.rglob("*")):
                     if path.is_file() and path not in self._saved:
                         # It lies in the run's folder, so it is not copied.

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import count
 from typing import Any, Final
 
-from refunc.compat.wandb.media import Media, as_media
+from refunc.compat.wandb.media import as_media
 from refunc.logging.notices import warn_once
 
 _PLAIN: Final = (float, int)
-_MOST_LEVELS: Final = 100
+#: Deeper ones are left to refunc, which stops where a mapping contains itself.
+_MOST_LEVELS: Final = 8
 
 
 class History:
@@ -110,7 +111,10 @@ class History:
                     self._write(data, step, epoch=epoch)
                 return
         if isinstance(data, Mapping):
-            self._add_parts(data, step, given)
+            try:
+                self._add_parts(data, step, given)
+            except Exception as error:  # of a mapping's own code
+                warn_once("wandb-row", "log: the row of step %d is not recorded: %r. The run goes on.", step, error)
         else:
             warn_once("wandb-log", 'log: %s has no names, and is not recorded. Write log({"loss": 0.5}).', type(data))
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from refunc.compat.wandb.arrays import array_of, bins_of, npy_of, plain
 from refunc.compat.wandb.png import png_of
 from refunc.logging.notices import warn_once
+from refunc.values.texts import text_of
 
 
 class Media:
@@ -162,10 +163,13 @@ def as_media(value: Any) -> Sequence[Media] | None:
         return [value]
     if isinstance(value, (list, tuple)):
         return list(value) if value and all(isinstance(each, Media) for each in value) else None
-    if callable(getattr(value, "savefig", None)):  # matplotlib's figure, and pyplot itself
-        return [Image(value)]
-    if callable(getattr(value, "write_html", None)) and callable(getattr(value, "to_html", None)):  # plotly's figure
-        return [Html(value.to_html(), data_is_not_path=True)]
+    try:
+        if callable(getattr(value, "savefig", None)):  # matplotlib's figure, and pyplot itself
+            return [Image(value)]
+        if callable(getattr(value, "write_html", None)) and callable(getattr(value, "to_html", None)):  # plotly's
+            return [Html(value.to_html(), data_is_not_path=True)]
+    except Exception:  # one that cannot be drawn is kept as a text, with a warning
+        pass
     return None
 
 
@@ -190,7 +194,7 @@ def _content_of(data: Any, suffix: str, read: Any) -> tuple[bytes | Path, str]:
     warn_once(
         f"wandb-media {type(data).__name__}", "%s cannot be made a file %s; its text is kept.", type(data), suffix
     )
-    return repr(data).encode("utf-8", "backslashreplace"), ".txt"
+    return text_of(data).encode("utf-8", "backslashreplace"), ".txt"
 
 
 def _image_in(data: Any) -> bytes | None:

@@ -21,7 +21,7 @@ class NoTracker:
     @property
     def context(self) -> Any:
         """The last values, for the summary."""
-        return SimpleNamespace(metrics=dict(self._last), artifacts=[])
+        return SimpleNamespace(metrics=dict(self._last), artifacts=[], parameters={})
 
     def log_metrics(self, metrics: Mapping[str, Any], *args: Any, **options: Any) -> None:
         """Note the last values."""

@@ -64,7 +64,7 @@ def init(
     reinit = own.get("reinit") if reinit is None else reinit
     given: dict[str, Any] = {"entity": entity, "project": project, "dir": dir, "id": id, "name": name, "notes": notes}
     given |= {"tags": tags, "group": group, "job_type": job_type, "mode": mode, "resume": resume}
-    open_run = current.run if current.run is not None and current.run.is_open else None
+    open_run = current.run if current.run is not None and current.run._is_open else None
     if open_run is not None and reinit != "create_new":
         if not _is_ended_first(reinit):
             if any(value is not None for value in (project, id, name, config)):
@@ -141,11 +141,11 @@ def _meant_run(facts: dict[str, Any], resume_from: str | None) -> tuple[Earlier,
         )
     if found is not None and resume == "never":
         raise UsageError(f'init: there is a run {run_id}, and resume="never". Give another id, or none.')
-    if found is not None and resume in ("must", "allow", "auto"):
-        return Earlier.of(found, step), {"resume": found.folder, "resume_step": step}
     # Without `resume`, W&B would overwrite a run of that id. Here a run that did not complete goes on.
-    goes_on = found is not None and found.status not in ("completed", "running")
-    return Earlier.of(found, None) if found is not None and goes_on else Earlier(), {"run_id": str(run_id)}
+    is_cut_off = found is not None and found.status not in ("completed", "running")
+    if found is not None and (is_cut_off or resume in ("must", "allow", "auto")):
+        return Earlier.of(found, step), {"resume": found.folder, "resume_step": step}
+    return Earlier(), {"run_id": str(run_id)}
 
 
 def _newest_unfinished(facts: Mapping[str, Any]) -> Earlier:

@@ -14,8 +14,10 @@ from refunc.compat.wandb.alerts import AlertLevel, Alerts
 from refunc.compat.wandb.artifact_calls import ArtifactCalls
 from refunc.compat.wandb.configs import Config
 from refunc.compat.wandb.definitions import Definitions, Metric, metric_of
+from refunc.compat.wandb.earlier import Earlier
 from refunc.compat.wandb.files import Files
 from refunc.compat.wandb.history import History
+from refunc.compat.wandb.media import as_media
 from refunc.compat.wandb.missing import no_such
 from refunc.compat.wandb.nowhere import NoTracker
 from refunc.compat.wandb.summaries import Summary
@@ -24,8 +26,6 @@ from refunc.logging.notices import warn_once
 
 if TYPE_CHECKING:
     from typing_extensions import Self
-
-    from refunc.compat.wandb.earlier import Earlier
 
 
 class Run(ArtifactCalls):
@@ -57,16 +57,27 @@ class Run(ArtifactCalls):
         self.resumed = earlier.is_there
         self.starting_step = earlier.next_step
         self.start_time = time()
-        self.history = History(tracker.log_metrics, self._files.keep, self._note, first=earlier.next_step)
+        self._history = History(tracker.log_metrics, self._files.keep, self._note, first=earlier.next_step)
         is_free = bool(facts.get("allow_val_change")) or earlier.is_there
         self.config = Config(tracker.log_hyperparams, earlier.config, is_free=is_free)
-        self.summary = Summary(tracker.log_result, self._latest, self._statistics, self._definitions, earlier.summary)
+        self.summary = Summary(self._record, self._latest, self._statistics, self._definitions, earlier.summary)
 
     def __getattr__(self, name: str) -> Any:
         raise no_such("a run of refunc.compat.wandb", name, dir(type(self)))
 
     def __repr__(self) -> str:
         return f"<Run {self.path}>"
+
+    def __copy__(self) -> Self:
+        """Return the same object: a run has one counter of steps in a process."""
+        return self
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the run, for another process, and its step."""
+        return _unpickled, (self._tracker, self._facts, self.step)
 
     # -- facts -------------------------------------------------------------------------------------------------------
 
@@ -127,7 +138,7 @@ class Run(ArtifactCalls):
     @property
     def step(self) -> int:
         """The step of the row that the next `log` adds to."""
-        return self.history.step
+        return self._history.step
 
     @property
     def disabled(self) -> bool:
@@ -144,7 +155,7 @@ class Run(ArtifactCalls):
         together, and a step that is smaller than the last one is kept as well. `commit=False` keeps the values until
         the next call. Nested names are joined with a dot. Never raises because of a value.
         """
-        self.history.log(data, step, commit)
+        self._history.log(data, step, commit)
 
     def define_metric(
         self,
@@ -165,7 +176,7 @@ class Run(ArtifactCalls):
         metric = metric_of(name, step_metric, step_sync, hidden, summary, goal)
         self._definitions.add(metric)
         if metric.step_metric == "epoch" and step_sync is not False:
-            self.history.carries_epoch = True
+            self._history.carries_epoch = True
         if metric.step_metric or metric.shown or metric.goal:
             self._tracker.define_metric(name, goal=metric.goal, step_metric=metric.step_metric, summary=metric.shown)
         return metric
@@ -212,7 +223,7 @@ class Run(ArtifactCalls):
 
     def finish(self, exit_code: int | None = None, quiet: bool | None = None) -> None:
         """End the run: `completed`, or `failed` for an *exit_code* other than 0. Written when it returns."""
-        self.settle()
+        self._settle()
         current.ended(self)
         self._tracker.end_run("completed" if not exit_code else "preempted" if self._is_preempting else "failed")
 
@@ -222,21 +233,21 @@ class Run(ArtifactCalls):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.settle()
+        self._settle()
         current.ended(self)
         if error is not None and self._is_preempting:
             self._tracker.end_run("preempted", error=error)
         else:
             self._tracker.__exit__(kind, error, trace)
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Write what waits for the end: values of `commit=False`, and files that have changed since `save`."""
-        if self.is_open:
-            self.history.flush()
+        if self._is_open:
+            self._history.flush()
             self._files.settle()
 
     @property
-    def is_open(self) -> bool:
+    def _is_open(self) -> bool:
         """Whether the run has not ended."""
         return self._tracker.status == "running"
 
@@ -248,6 +259,14 @@ class Run(ArtifactCalls):
     def _tag(self, name: str, value: Any) -> None:
         self._facts[name] = value
         self._tracker.set_tag(name, value)
+
+    def _record(self, name: str, value: Any) -> None:
+        """Record a value that was assigned to the summary."""
+        media = as_media(value)
+        if media is None:
+            self._tracker.log_result(name, value)
+        for place, each in enumerate(media or ()):
+            self._files.keep(name, each, self.step, f"_summary_{place}")
 
     def _note(self, values: Mapping[str, Any], heads: Sequence[str] = ()) -> None:
         self.summary.note(values, heads)
@@ -261,3 +280,8 @@ class Run(ArtifactCalls):
 
         folder = self._tracker.folder
         return StoredRun.open(folder).summary.metrics if folder is not None else {}
+
+
+def _unpickled(tracker: ExperimentTracker | NoTracker, facts: Mapping[str, Any], step: int) -> Run:
+    context = tracker.context
+    return Run(tracker, facts, Earlier(next_step=step, config=dict(context.parameters) if context is not None else {}))

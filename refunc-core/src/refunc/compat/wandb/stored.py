@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from refunc.compat.wandb.missing import no_such
 from refunc.compat.wandb.problems import UsageError
 from refunc.compat.wandb.table import Table
 from refunc.logging.notices import warn_once
@@ -34,20 +35,6 @@ class StoredArtifact:
         self._run_folder: Path | None = None
         self._record: Record | None = None
 
-    @classmethod
-    def of(cls, run: Run, record: Record) -> StoredArtifact:
-        """Return the artifact that a run has recorded."""
-        found = cls(record.name, record.type or "")
-        facts = record.metadata
-        found._run_folder, found._record = run.folder, record
-        found._version = str(facts.get("version"))
-        found._aliases = [str(alias) for alias in facts.get("aliases") or ()]
-        found.metadata = dict(facts.get("metadata") or {})
-        found.references = dict(facts.get("references") or {})
-        found.description = facts.get("description")
-        return found
-
-    @property
     def is_draft(self) -> bool:
         """Whether it is not logged yet."""
         return self._version is None
@@ -61,7 +48,7 @@ class StoredArtifact:
     def version(self) -> str:
         """`v0`, `v1` and so on. Raises AttributeError before it is logged."""
         if self._version is None:
-            raise AttributeError(f"the artifact {self._name} has no version before it is logged.")
+            raise AttributeError  # which `__getattr__` says more of
         return self._version
 
     @property
@@ -140,10 +127,28 @@ class StoredArtifact:
     def __repr__(self) -> str:
         return f"<Artifact {self.name}>"
 
+    def __getattr__(self, name: str) -> Any:
+        if name == "version":
+            raise AttributeError(f"the artifact {self._name} has no version before it is logged.")
+        raise no_such("an artifact of refunc.compat.wandb", name, dir(type(self)))
+
 
 def _default_folder(name: str) -> Path:
     shown = name.replace(":", "-") if os.name == "nt" else name
     return Path(os.environ.get("WANDB_ARTIFACT_DIR") or "artifacts") / shown
+
+
+def _stored(run: Run, record: Record) -> StoredArtifact:
+    """Return the artifact that a run has recorded."""
+    facts = record.metadata
+    found = StoredArtifact(record.name, record.type or "")
+    found._run_folder, found._record = run.folder, record
+    found._version = str(facts.get("version"))
+    found._aliases = [str(alias) for alias in facts.get("aliases") or ()]
+    found.metadata = dict(facts.get("metadata") or {})
+    found.references = dict(facts.get("references") or {})
+    found.description = facts.get("description")
+    return found
 
 
 class Versions:
@@ -181,7 +186,7 @@ def find(store: Store, project: str, wanted: str, kind: str | None) -> StoredArt
     run, record = fit[-1]
     if kind is not None and record.type != kind:
         raise UsageError(f"use_artifact: {wanted} is of the type {record.type!r}, not {kind!r}.")
-    return StoredArtifact.of(run, record)
+    return _stored(run, record)
 
 
 def _records(store: Store, project: str, name: str | None) -> Iterator[tuple[Run, Record]]:
