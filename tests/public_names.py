@@ -15,7 +15,14 @@ from typing import Any, get_origin
 import attrs
 
 ROOT = Path(__file__).parents[1]
-MODULES = ("refunc.logging", "refunc.runs", "refunc.plugins", "refunc.plugins.testing", "refunc.frameworks")
+MODULES = (
+    "refunc.logging",
+    "refunc.runs",
+    "refunc.plugins",
+    "refunc.plugins.testing",
+    "refunc.frameworks",
+    "refunc.compat.wandb",
+)
 #: Every word in code on the pages of the reference: a class may have further members, which are its own business.
 DOCUMENTED = frozenset(
     word
