@@ -17,7 +17,7 @@ import attrs
 ROOT = Path(__file__).parents[1]
 MODULES = (
     *("refunc.logging", "refunc.runs", "refunc.annotations"),
-    *("refunc.plugins", "refunc.plugins.testing", "refunc.frameworks"),
+    *("refunc.plugins", "refunc.plugins.testing", "refunc.frameworks", "refunc.compat.wandb"),
 )
 #: Every word in code on the pages of the reference: a class may have further members, which are its own business.
 DOCUMENTED = frozenset(

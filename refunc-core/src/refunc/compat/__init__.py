@@ -1,1 +1,5 @@
-"""Modules with the names of other libraries, for code that was written for these. Nothing is patched."""
+"""
+Modules with the names of other libraries, for code that was written for these. Nothing is patched.
+
+    wandb  W&B's client
+"""

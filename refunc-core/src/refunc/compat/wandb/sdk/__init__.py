@@ -1,0 +1,5 @@
+"""
+Names inside of W&B's client that frameworks import.
+
+    lib  what transformers and Lightning import
+"""
