@@ -143,7 +143,8 @@ def clean_process() -> Iterator[None]:
     for name, logger in list(logging.Logger.manager.loggerDict.items()):
         if isinstance(logger, logging.Logger) and not name.startswith(("hypothesis", "asyncio", "concurrent")):
             logger.handlers.clear()
-            logger.setLevel(logging.NOTSET)
+            if logger.level:  # to set one has logging look through all loggers, and there are more after each test
+                logger.setLevel(logging.NOTSET)
     for name in refunc.logging._DEFAULT_LOGGER:
         vars(refunc.logging).pop(name, None)
 

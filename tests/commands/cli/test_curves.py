@@ -16,7 +16,7 @@ import pytest
 from refunc.logging import ExperimentTracker, MLLogger, experiment_context
 from refunc.values.printable import printable_line
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.once, pytest.mark.extras]
 HOSTILE = "\x1b[2J=cmd|'/c calc'!A1 [bold]\u202e"
 
 
