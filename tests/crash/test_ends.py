@@ -71,7 +71,7 @@ for n in range({len(STEPS)}):
 {IDLE}
 {ending}
 """
-    processes = times(12, 100)
+    processes = times(20, 100)
 
     for returned, err in in_batches(script, [training] * processes):
         assert returned == code, err
@@ -126,7 +126,7 @@ def test_a_script_that_just_ends_has_everything_in_the_journal_and_at_the_tracke
 ) -> None:
     """Nobody ends the run, flushes, or waits: five hundred of five hundred, each once."""
     (own_folder / "tracker.py").write_text(_TRACKER)
-    processes = times(12, 50)
+    processes = times(20, 50)
     trainings = [
         _DELIVERED.replace("@NUMBER@", str(number)).replace("@UNDER_WAY@", str(under_way))
         for number in range(processes)

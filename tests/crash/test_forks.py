@@ -95,7 +95,7 @@ def test_forks_while_four_threads_log(
     chance: random.Random,
     times: Callable[[float, float], int],
 ) -> None:
-    forks = times(60, 500)
+    forks = times(100, 500)
     returned, out, err = finished(_FOUR_THREADS + _FORKS, chance.randrange(1 << 32), forks, deadline=300 + forks)
 
     assert returned == 0, err
@@ -165,7 +165,7 @@ def test_workers_that_come_and_go_while_four_threads_log(
     journal: Any,
     times: Callable[[float, float], int],
 ) -> None:
-    tasks = times(60, 500)
+    tasks = times(100, 500)
     returned, out, err = finished(_FOUR_THREADS + _POOL, method, tasks, deadline=300 + tasks)
 
     assert returned == 0, err

@@ -70,7 +70,7 @@ print(json.dumps([log.flush(), number, returned, hits]))
 def test_ctrl_c_at_random_points(
     finished: Finished, times: Times, chance: random.Random, only_run: Callable[[], Run], journal: Any
 ) -> None:
-    rounds = times(250, 10_000)
+    rounds = times(500, 10_000)
     returned, out, err = finished(
         _INTERRUPTED + _CALLS, chance.randrange(1 << 32), rounds, deadline=150 + rounds * 0.05
     )

@@ -87,7 +87,7 @@ def test_whatever_was_acknowledged_survives_kill_9(
     times: Callable[[float, float], int],
     tools: Any,
 ) -> None:
-    kills = times(100, 5_000)
+    kills = times(200, 5_000)
     nursery = script(_NURSERY)
     assert nursery.stdin is not None
     assert nursery.stdout is not None

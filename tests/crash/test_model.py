@@ -331,7 +331,7 @@ def test_any_order_of_events_is_what_the_model_says(
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         seed(chance.randrange(1 << 32))(JournalMachine),
         settings=settings(
-            max_examples=times(150, 5_000),
+            max_examples=times(300, 5_000),
             stateful_step_count=30,
             database=None,
             suppress_health_check=list(HealthCheck),

@@ -104,7 +104,7 @@ print(json.dumps({**counts, "lines": next(written)}))
 def test_two_thousand_signals_a_second_that_log(
     durability: str, finished: Finished, times: Times, journal: Any
 ) -> None:
-    seconds = times(3, 60)
+    seconds = times(5, 60)
     returned, out, err = finished(_WATCHED + _SIGNALS, seconds, durability, deadline=seconds + 60)
 
     assert returned == 0, err
@@ -150,7 +150,7 @@ print(json.dumps({**counts, "lines": next(written)}))
 def test_objects_that_log_when_the_collector_finds_them(
     finished: Finished, times: Times, only_run: Callable[[], Run], journal: Any
 ) -> None:
-    seconds = times(3, 60)
+    seconds = times(5, 60)
     returned, out, err = finished(_WATCHED + _DEL, seconds, deadline=seconds + 60)
 
     assert returned == 0, err
@@ -193,7 +193,7 @@ def test_hooks_for_exceptions_that_log(
     finished: Finished, times: Times, only_run: Callable[[], Run], journal: Any
 ) -> None:
     """At the end Python itself calls the hook, which was put in the place of refunc's own."""
-    seconds = times(3, 60)
+    seconds = times(5, 60)
     returned, out, err = finished(_WATCHED + _HOOKS, seconds, deadline=seconds + 60)
 
     assert returned == 1, err
@@ -231,7 +231,7 @@ def test_an_integration_that_logs_in_its_hook(
     tools: Any,
 ) -> None:
     """What it logs of a delivery is delivered as well, so that there would be no end, were it not for the run's."""
-    seconds = times(3, 60)
+    seconds = times(5, 60)
     returned, out, err = finished(
         _WATCHED + _TALKS, seconds, REFUNC_DELIVERY=where, REFUNC_EXIT_WAIT="20", deadline=seconds + 60
     )

@@ -238,7 +238,7 @@ def test_no_value_raises_and_every_line_parses(times: Callable[[float, float], i
         run.log_artifact(name, step, name=name, metadata=hostile, copy=False)
         bench.examples += 1
 
-    while bench.examples < times(500, 100_000):
+    while bench.examples < times(2_000, 100_000):
         seed(chance.randrange(1 << 32))(log_all)()
         bench.close()
 

@@ -22,12 +22,12 @@ from refunc.values.secrets.patterns import Pattern
 pytestmark = [pytest.mark.once, pytest.mark.clock]
 
 KB = 1_024
-SIZES = (KB, 8 * KB, 128 * KB, 512 * KB)  # the longest that a pattern goes on is 64 KB
+SIZES = (KB, 16 * KB, 256 * KB, 1_024 * KB)
 MOST_GROWTH = 1.5
 #: CPU time after which growth is what it is.
 PATIENCE = 20.0
-#: CPU time of the longest of the worst text; the bound is on growth, this only catches a pattern that went wild.
-MOST_SECONDS = 1.0
+#: CPU time of a megabyte of the worst text; the bound is on growth, this only catches a pattern that went wild.
+MOST_SECONDS = 2.0
 
 
 def times(piece: str) -> Callable[[int], str]:
