@@ -13,6 +13,9 @@ Readers take turns within a round, each opening its source anew, and give all po
 `refunc ls` and `refunc export` are whole commands, Python's start included. Ratios are those of minima, since the rest
 is other people's work. `first` is without an index, which it makes on the way, in as many processes as there are
 cores; otherwise the index is there.
+
+With `--growth`, it shows how the answers grow instead: the same commands on stores of 1,000 to 10,000 runs, on one run
+of 1 to 10 million points, and on one of 5,000 to 50,000 names of metrics.
 """
 
 from __future__ import annotations
@@ -97,7 +100,7 @@ def command(*arguments: str) -> float:
 
 def forget_index() -> bool:
     """Remove the index, and say that it is gone."""
-    shutil.rmtree(os.environ["REFUNC_CACHE"])
+    shutil.rmtree(os.environ["REFUNC_CACHE"], ignore_errors=True)
     return True
 
 
@@ -181,6 +184,64 @@ def measure(place: Path, rounds: int, runs: int, points: int, *, mlflow: bool) -
     return rows
 
 
+# -- growth ------------------------------------------------------------------------------------------------------------
+
+#: What is asked of a store of many runs, of a run of many points, and of one of many names.
+QUESTIONS = {
+    "runs": (
+        ("ls", "-n", "20"),
+        ("ls", "--where", "params.lr < 0.01 and status == 'completed'", "-n", "20"),
+        ("ls", "--sort=-metrics.metric0.max", "-n", "20"),
+    ),
+    "points": (("show",), ("logs",), ("tail",)),
+    "names": (("show",), ("export", "-o", "all.csv"), ("report", "-o", "page.html")),
+}
+
+
+def copy_runs(store: Path, count: int) -> None:
+    """Make *count* runs of the only one in *store*, each with its own id and start."""
+    import json
+
+    [first] = store.iterdir()
+    birth = json.loads((first / "run.json").read_text())
+    for number in range(1, count):
+        folder = store / f"{first.name[:-8]}{number:08}"
+        shutil.copytree(first, folder)
+        given = {"run_id": f"{number:08}", "run_name": f"run{number}", "start_time": birth["start_time"] + number}
+        (folder / "run.json").write_text(json.dumps({**birth, **given}))
+
+
+def write_names(store: Path, count: int) -> None:
+    """Write a run with one point of each of *count* metrics."""
+    from refunc.logging import ExperimentTracker, MLLogger
+
+    with ExperimentTracker("reading", "names", log_dir=store, logger=MLLogger("bench", level="CRITICAL")) as tracker:
+        for number in range(count):
+            tracker.log_metrics({f"example/{number}": 1.0}, step=number)
+
+
+def measure_growth(place: Path, rounds: int) -> list[list[str]]:
+    rows = [["store", "command", "first", "then"]]
+    for noun, counts in (("runs", (1_000, 10_000)), ("points", (1_000_000, 10_000_000)), ("names", (5_000, 50_000))):
+        for count in counts:
+            store = place / f"{noun}{count}"
+            if noun == "names":
+                write_names(store, count)
+            else:
+                write_run(store, "run", 1, count if noun == "points" else 100)
+            if noun == "runs":
+                copy_runs(store, count)
+            for question in QUESTIONS[noun]:
+                given = [str(place / part) if part.startswith(("all.", "page.")) else part for part in question]
+                forget_index()
+                first = command("-m", "refunc", "--store", str(store), *given)
+                then = min(command("-m", "refunc", "--store", str(store), *given) for _ in range(rounds))
+                rows.append([f"{count:,} {noun}", " ".join(question), _time(first), _time(then)])
+                print("   ".join(rows[-1]), file=sys.stderr)
+            shutil.rmtree(store)
+    return rows
+
+
 def _time(took: float) -> str:
     return f"{took:.2f} s" if took >= 1 else f"{took * 1_000:.1f} ms"
 
@@ -192,6 +253,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--skip-mlflow", action="store_true")
     parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--growth", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="reading-") as place:
         os.environ["REFUNC_CACHE"] = str(Path(place, "cache"))
@@ -199,7 +261,10 @@ def main() -> None:
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
         os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(place, "bytecode")))
         loads = [os.getloadavg()[0]]
-        rows = measure(Path(place), given.rounds, given.runs, given.points, mlflow=not given.skip_mlflow)
+        if given.growth:
+            rows = measure_growth(Path(place), given.rounds)
+        else:
+            rows = measure(Path(place), given.rounds, given.runs, given.points, mlflow=not given.skip_mlflow)
         loads.append(os.getloadavg()[0])
     load = ", ".join(f"{each:.1f}" for each in loads)
     print(

@@ -60,6 +60,7 @@ def store(own_folder: Path) -> Path:
         (["--since", "25h", "--until", "2h"], ["good"]),
         (["--experiment", "digits", "-n", "2"], ["good", "last"]),
         (["--sort", "params.lr", "-n", "3"], ["came", "good", "last"]),
+        (["--where", "'fail' in status"], ["came"]),
         (["--import-id", "3f2a"], ["came"]),
         (["good", "3f2a99", "old", "--where", "params.lr < 0.05"], ["good", "came"]),
         (["--where", "params.lerning_rate < 1", "--allow-missing"], []),

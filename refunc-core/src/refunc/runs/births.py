@@ -56,5 +56,5 @@ class Births:
 
 
 def _state_of(folder: Path) -> str:
-    status = os.stat(os.path.join(folder, RUN_JSON))
+    status = os.stat(f"{folder}/{RUN_JSON}")
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"

@@ -106,7 +106,7 @@ def refuse_unanswerable(
             raise ExpressionError(text, asked.column, _unknown(asked.path, names))
     for site in sites:
         there = [value for facts in runs if (value := facts[site.path]) is not MISSING]
-        if site.path == ("status",) and site.operator in ("==", "!=", "in", "not in"):
+        if site.path == ("status",) and (site.operator in ("==", "!=") or (site.is_left and "in" in site.operator)):
             _check_status(text, site, there)
         elif there and not any(map(site.fits, there)):
             raise ExpressionError(text, site.column, _unfit(site, there[0]))

@@ -180,7 +180,9 @@ class _Compiler:
         for node, literal in ((one, other), (other, one)):
             if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
                 continue
-            values = literal.elts if isinstance(literal, (ast.Tuple, ast.List, ast.Set)) else [literal]
+            values = [literal]
+            if isinstance(literal, (ast.Tuple, ast.List, ast.Set)) and "in" in op:
+                values = literal.elts
             given = [_literal(value) for value in values]
             path = next((asked.path for asked in self.asks if asked.column == self._syntax.column(_root(node))), None)
             if path is not None and given and MISSING not in given and path[0] not in _TIMES:
