@@ -6,6 +6,7 @@ from typing import Final
 
 import msgspec
 
+from refunc.annotations.file import stamp_of
 from refunc.journal.kinds import RUNNING, UNREADABLE
 from refunc.runs.gathered import Signature, signature_of
 from refunc.runs.index.catalogue import Facts, facts_for
@@ -22,9 +23,9 @@ _BATCH: Final = 200
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def packed(signature: Signature) -> bytes:
-    """Return *signature* as the catalogue has it."""
-    return _encode(signature)
+def packed(signature: Signature, stamp: tuple[int, int, int] | None) -> bytes:
+    """Return the *signature* of a run's journal and the *stamp* of its annotations as the catalogue has them."""
+    return _encode((signature, stamp))
 
 
 def size_of(signature: Signature) -> int:
@@ -45,11 +46,14 @@ class Keeper:
 
     def read(self, run: Run) -> None:
         """Read *run* and keep its facts. Raises whatever a run that cannot be read raises."""
-        signature = signature_of(run.folder)
+        signature, stamp = signature_of(run.folder), stamp_of(run.folder)
         content = run.content(cached=size_of(signature) >= _SMALL)
         if self._index is None or not content.is_whole:
             return
-        self._waiting[run.folder.name] = packed(content.signature), facts_for(_lasting(run, run.summary), run.summary)
+        self._waiting[run.folder.name] = (
+            packed(content.signature, stamp),
+            facts_for(_lasting(run, run.summary), run.summary),
+        )
         if len(self._waiting) >= _BATCH:
             self.flush()
 

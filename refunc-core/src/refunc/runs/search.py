@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 import msgspec
 
+from refunc.annotations.file import stamp_of
 from refunc.runs.errors import RunFormatError
 from refunc.runs.expression.asked import SPACES, Path
 from refunc.runs.expression.values import MISSING
@@ -52,7 +53,7 @@ def values_of(runs: Sequence[Run], paths: frozenset[Path], processes: int = 0) -
 
 
 def _values_of(runs: Sequence[Run], paths: frozenset[Path], index: Index | None, processes: int) -> Found:
-    signatures = {run.folder: packed(signature_of(run.folder)) for run in runs}
+    signatures = {run.folder: packed(signature_of(run.folder), stamp_of(run.folder)) for run in runs}
     values: dict[Any, dict[Path, Any]] = {}
     unreadable: list[RunFormatError] = []
 
