@@ -126,3 +126,33 @@ def test_names_of_strangers_are_drawn_letter_by_letter(require: Any, invoke: Any
     result = invoke("plot", str(run.run_id), "-m", hostile, "-o", "hostile.svg")
     assert result.exit_code == 0, result.stderr
     assert b"<script>" not in Path("hostile.svg").read_bytes()
+
+
+# -- ls --group --------------------------------------------------------------------------------------------------------
+
+
+def test_ls_has_a_line_for_each_group(invoke: Any) -> None:
+    printed = invoke("ls", "--group", "params.model", "-m", "test/acc", "-m", "*/loss.min").stdout
+    lines = [line.split() for line in printed.splitlines() if line]
+    assert lines[0][:4] == ["params.model", "runs", "n", "test/acc"]
+    assert lines[1][:4] == ["cnn", "2", "2", "0.625"]
+    assert [line[3] for line in lines if line[0] == "params.model"] == ["test/acc", "train/loss.min", "val/loss.min"]
+    found = json.loads(invoke("ls", "--group", "params.model", "-m", "test/acc", "--json").stdout)
+    assert [row["params.model"] for row in found[0]["groups"]] == ["cnn", "mlp"]
+    assert found[0]["groups"][0]["std"] == pytest.approx(0.25 / math.sqrt(2))
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--group", "params.model"], "--group needs a metric to compare the groups by: -m val/loss."),
+        (["-m", "val/loss"], "For a column: --columns metrics.val/loss"),
+        (["--group", "params.modle", "-m", "val/loss"], "no run has a param 'modle'. Did you mean params.model?"),
+        (["--group", "params.model", "-m", "val/los"], "no run has a metric 'val/los'. Did you mean val/loss"),
+        (["--group", "params.model", "-m", "val/loss", "--columns", "status"], "leave it out with --group"),
+    ],
+)
+def test_a_half_question_is_told(options: list[str], said: str, invoke: Any) -> None:
+    result = invoke("ls", *options)
+    assert result.exit_code == 2
+    assert said in result.stderr

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refunc.runs import open_store
+from refunc.logging import ExperimentTracker, MLLogger
+from refunc.runs import ExpressionError, open_store
 
 WriteRun = Callable[..., Path]
 Row = dict[str, Any]
@@ -166,3 +167,18 @@ def test_nested_names_are_told_apart_by_the_catalogue_as_by_the_runs(
             with monkeypatch.context() as patched:
                 patched.setenv("REFUNC_CACHE", "off")
                 assert [[run.run_id for run in store.find(text, allow_missing=True)]] * 2 == kept, text
+
+
+def test_a_single_name_to_sort_or_group_by_needs_no_brackets(tmp_path: Path) -> None:
+    for number in (2, 1, 3):
+        with ExperimentTracker("digits", f"run {number}", tmp_path, logger=MLLogger("quiet", "ERROR")) as run:
+            run.log_params({"net/depth": number})
+            run.log_metrics({"val/loss": 1 / number}, step=0)
+    store = open_store(tmp_path)
+    assert [run.run_name for run in store.find(order_by="metrics.val/loss.min")] == ["run 3", "run 2", "run 1"]
+    assert [run.run_name for run in store.find(order_by="-metrics.val/loss")] == ["run 1", "run 2", "run 3"]
+    assert [group.key for group in store.group_by("params.net/depth")] == [(2,), (1,), (3,)]
+    with pytest.raises(ExpressionError, match=r"no run has a metric 'val/los'"):
+        store.find(order_by="metrics.val/los.min")
+    with pytest.raises(ExpressionError):
+        store.find(order_by="metric.val/loss.min")

@@ -14,6 +14,7 @@ No module that a training script imports imports this package.
     finding     options of several commands; the store and the runs that a command line names
     folding     `refunc gc --fold`
     gc          `refunc gc`
+    grouped     runs in groups, as tables
     importing   `refunc import`
     lines       log entries as lines
     live_line   a status line at the bottom of the terminal

@@ -10,7 +10,7 @@ import attrs
 import click
 
 from refunc.runs.expression.asked import Asked, Path
-from refunc.runs.expression.compiler import Expression, compiled
+from refunc.runs.expression.compiler import Expression, compiled, compiled_value
 from refunc.runs.expression.values import MISSING
 from refunc.values.quantities import narrow_duration
 from refunc_commands.cli.screen import STATUS_STYLES, ago, moment_text, number, plain, shown
@@ -77,9 +77,9 @@ def wanted_columns(
     given = [Column(_title(asked.path), asked.path) for asked in named or ()]
     others: dict[str, Column] = {}
     for text in (order, where):
-        expression = compiled(text) if text is not None else None
-        if expression is None:
+        if text is None:
             continue
+        expression = compiled_value(text) if text is order else compiled(text)
         others.update({_title(asked.path): Column(_title(asked.path), asked.path) for asked in expression.asks})
         if text is order and not _is_name(expression):
             title = expression.text.strip()

@@ -22,7 +22,9 @@ from refunc.runs.unreadable import fault_of
 from refunc.values.quantities import narrow_duration
 from refunc_commands.cli.choosing import Choice, answered, choosing, complete_names
 from refunc_commands.cli.columns import Column, named_columns, wanted_columns
-from refunc_commands.cli.finding import json_option, store_option, the_store
+from refunc_commands.cli.failure import Failure
+from refunc_commands.cli.finding import json_option, metrics_option, store_option, the_store
+from refunc_commands.cli.grouped import print_groups
 from refunc_commands.cli.screen import (
     STATUS_STYLES,
     ago,
@@ -69,6 +71,7 @@ Examples:
   refunc ls -n 10
   refunc ls --where "params.lr < 0.01 and metrics.accuracy.max > 0.9"
   refunc ls --sort=-metrics.accuracy.max -n 5
+  refunc ls --group params.model -m val/loss
   refunc ls --columns params.lr,metrics.val/loss.min --since 2d
   refunc ls --experiment mnist --json | jq '.[].run_id'"""
 
@@ -83,6 +86,15 @@ Examples:
     shell_complete=complete_names,
     help="Show these values instead, as params.lr,metrics.val/loss.min,tags.team,status.",
 )
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_names,
+    help="A line for all runs with the same value, such as params.model, and -m over them; repeatable.",
+)
+@metrics_option("With --group: a metric, or a pattern such as `*/loss`; repeatable.")
 @click.option("--removed", is_flag=True, help="The runs that `refunc rm` has marked, instead of the others.")
 @store_option
 @click.pass_context
@@ -91,6 +103,8 @@ def ls(
     choice: Choice,
     as_json: bool,
     columns: tuple[Asked, ...] | None,
+    groups: tuple[str, ...],
+    metrics: tuple[str, ...],
     removed: bool,
     store: str | None,
 ) -> None:
@@ -102,13 +116,19 @@ def ls(
     nothing is cut and times are in full. A run without an end whose process is gone is shown as crashed. The name of a
     run of several ranks or attempts is followed by their numbers. A metric is shown with its last value, or with the
     one that `define_metric` selects, as in `acc.max=0.9`.
+
+    With --group, each line is a group of runs, such as the seeds of a model: how many have the metric, its mean,
+    standard deviation, median, and ends. The value of a run is the one that a line shows; `val/loss.min` is another.
     """
+    _refuse_half(groups, metrics, columns)
     found = answered(ctx, store, choice, columns=columns or (), params=as_json, removed=removed)
     named, others = wanted_columns(columns, choice.where, choice.order)
     values = {run.folder: each for run, each in found.runs}
     rows = [_Row(run, glance, values[run.folder]) for run, glance in glances(run for run, _ in found.runs)]
     unreadable = found.unreadable
-    if as_json:
+    if groups and found.runs:
+        print_groups([run for run, _ in found.runs], groups, metrics, as_json=as_json)
+    elif as_json:
         print_json([_fields(row, named) for row in rows])
     elif rows:
         width = window_width()
@@ -122,6 +142,15 @@ def ls(
         several = f"{found.hidden:,} removed runs are" if found.hidden > 1 else "1 removed run is"
         error_line(f"{several} hidden; `refunc ls --removed` shows them.")
     left_out(unreadable)
+
+
+def _refuse_half(groups: tuple[str, ...], metrics: tuple[str, ...], columns: tuple[Asked, ...] | None) -> None:
+    """Refuse options that mean nothing without each other, or together. Raises Failure."""
+    if metrics and not groups:
+        columns_said = ",".join(f"metrics.{name}" for name in metrics)
+        raise Failure(f"-m is for the runs of a --group. For a column: --columns {columns_said}")
+    if groups and columns is not None:
+        raise Failure("--columns is for single runs: leave it out with --group.")
 
 
 #: The cells of one line by the titles of their columns, each with its style.

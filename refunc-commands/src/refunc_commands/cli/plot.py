@@ -16,7 +16,7 @@ from refunc.runs.groups import Runs
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.series import FEWEST
-from refunc_commands.cli.choosing import Choice, choosing, chosen
+from refunc_commands.cli.choosing import Choice, choosing, chosen, complete_names
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import (
     json_option,
@@ -74,10 +74,22 @@ class _Question:
 @choosing()
 @metrics_option("A metric to draw, or a pattern such as `*/loss`; repeatable.", required=True)
 @click.option("--together", is_flag=True, help="Draw all metrics in one chart.")
-@click.option("--group", "groups", multiple=True, metavar="NAME", help="One band for all runs with the same value.")
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_names,
+    help="One band for all runs with the same value, such as params.model.",
+)
 @click.option("--center", type=click.Choice(("mean", "median")), default="mean", help="The curve of a group.")
 @click.option("--spread", type=click.Choice(("std", "quartiles", "minmax")), default="std", help="The band of a group.")
-@click.option("--against", metavar="NAME", help="One point for each run, over a value such as `params.lr`.")
+@click.option(
+    "--against",
+    metavar="NAME",
+    shell_complete=complete_names,
+    help="One point for each run, over a value such as `params.lr`.",
+)
 @rank_option("The curve of this rank; all, one curve a rank; or mean, min or max of all ranks.")
 @click.option("--log", is_flag=True, help="A logarithmic y axis.")
 @click.option("--log-x", is_flag=True, help="A logarithmic x axis.")

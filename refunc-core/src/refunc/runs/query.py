@@ -9,7 +9,7 @@ import attrs
 
 from refunc.runs.errors import ExpressionError, RunFormatError
 from refunc.runs.expression.asked import Asked, Path, refuse_unanswerable, unfit_values
-from refunc.runs.expression.compiler import Expression, compiled
+from refunc.runs.expression.compiler import Expression, compiled, compiled_value
 from refunc.runs.expression.values import MISSING, NO_ORDER, sorting_key
 from refunc.runs.run import Run
 from refunc.runs.search import names_in, values_of
@@ -36,7 +36,9 @@ class Query:
     def of(cls, where: str | None, order: str | None, **others: Any) -> Query:
         """Return the query with two expressions as texts. Raises ExpressionError."""
         return cls(
-            compiled(where) if where is not None else None, compiled(order) if order is not None else None, **others
+            compiled(where) if where is not None else None,
+            compiled_value(order) if order is not None else None,
+            **others,
         )
 
     @property
@@ -98,7 +100,7 @@ def evaluated(runs: Sequence[Run], texts: Sequence[str]) -> list[tuple[Run, list
     Raises:
         ExpressionError: One is not valid, or no run has what it asks for.
     """
-    expressions = [compiled(text) for text in texts]
+    expressions = [compiled_value(text) for text in texts]
     paths = frozenset().union(*(each.paths for each in expressions))
     found: dict[int, dict[Path, Any]] = {}
     for place in dict.fromkeys(run.folder.parent for run in runs):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import ast
 import math
 import operator
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import attrs
 
+from refunc.runs.errors import ExpressionError
 from refunc.runs.expression.asked import NAMES, ROOTS, SPACES, Asked, Path, Site
 from refunc.runs.expression.hints import around, hint_for_call, hint_for_name
 from refunc.runs.expression.syntax import Syntax, parsed
@@ -18,6 +20,8 @@ from refunc.values.moments import AGES, MOMENTS, age_of, moment_of
 from refunc.values.patterns import Patterns
 
 _MAX_DEPTH: Final = 50
+#: One name, without spaces, quotes and brackets.
+_SINGLE: Final = re.compile(rf"(-?)({'|'.join(sorted(SPACES))})\.([^\s'\"()\[\]]+)")
 
 #: What a run has, by the paths that expressions ask for; MISSING for the others.
 Facts = Mapping[Path, Any]
@@ -69,6 +73,26 @@ def compiled(text: str) -> Expression:
     compiler = _Compiler(syntax)
     read = compiler.condition(syntax.body, 0)
     return Expression(text, read, tuple(compiler.asks), tuple(compiler.sites))
+
+
+def compiled_value(text: str) -> Expression:
+    """
+    Return *text* as a function of a run's facts, to sort or to group by.
+
+    A single name may have other characters here without brackets: `-metrics.val/loss.min`.
+
+    Raises:
+        ExpressionError: It is not a valid expression of this language.
+    """
+    try:
+        return compiled(text)
+    except ExpressionError:
+        name = _SINGLE.fullmatch(text.strip())
+        if name is None:
+            raise
+        sign, root, rest = name.groups()
+        quoted = "".join(f"[{part!r}]" for part in rest.split("."))
+        return attrs.evolve(compiled(f"{sign}{root}{quoted}"), text=text)
 
 
 class _Compiler:

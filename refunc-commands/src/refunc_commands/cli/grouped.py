@@ -1,0 +1,69 @@
+"""Runs in groups, as tables: a metric over the runs of each group."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from rich.text import Text
+
+from refunc.runs.groups import GroupedMetric, Groups, Runs
+from refunc.runs.run import Run
+from refunc.runs.summary import STATISTICS
+from refunc_commands.cli.failure import Failure
+from refunc_commands.cli.screen import number, plain, print_json, print_lines, shown, table, window_width
+from refunc_commands.plotting.patterns import metrics_named, unknown
+
+#: Columns that a narrow window leaves out first.
+_DISPENSABLE = ("max", "min", "median", "runs")
+
+
+def print_groups(runs: Sequence[Run], names: Sequence[str], metrics: Sequence[str], *, as_json: bool) -> None:
+    """
+    Print a table for each of *metrics*: a row for each group of equal values of *names*.
+
+    Raises:
+        Failure: No metric is given.
+        ExpressionError, UnknownMetricError: No run has a name, or a metric.
+    """
+    if not metrics:
+        raise Failure("--group needs a metric to compare the groups by: -m val/loss.")
+    groups = Runs(runs).group_by(*names)
+    found = [groups.metric(name) for name in _wanted(metrics, runs)]
+    if as_json:
+        print_json([{"metric": each.name, "groups": each.to_rows()} for each in found])
+        return
+    print_lines(_tables(groups, found))
+
+
+def _wanted(metrics: Iterable[str], runs: Sequence[Run]) -> list[str]:
+    """Return the metrics by name or pattern, each also with a statistic: `*/loss.min`. Raises UnknownMetricError."""
+    known = {name for run in runs for name in run.summary.metrics}
+    wanted: list[str] = []
+    for name in metrics:
+        whole, _, statistic = name.rpartition(".")
+        has_statistic = name not in known and statistic in STATISTICS
+        found = metrics_named([whole if has_statistic else name], runs)
+        for each in found:
+            if each not in known:
+                raise unknown(each, runs)
+        wanted += [f"{each}.{statistic}" if has_statistic else each for each in found]
+    return wanted
+
+
+def _tables(groups: Groups, found: Sequence[GroupedMetric]) -> Iterator[Text]:
+    width = window_width()
+    for at, metric in enumerate(found):
+        if at:
+            yield Text("")
+        head = [*groups.names, "runs", "n", f"{metric.name} mean", "±", "median", "min", "max"]
+        rows = [_row(groups, each) for each in metric.to_rows()]
+        dispensable = [head.index(name) for name in _DISPENSABLE]
+        yield from table([Text(shown(name), "dim") for name in head], rows, width, dispensable)
+
+
+def _row(groups: Groups, row: dict[str, Any]) -> list[Text]:
+    key = [Text("-" if row[name] is None else plain(row[name])) for name in groups.names]
+    counts = [Text(f"{row['runs']:,}"), Text(f"{row['n']:,}")]
+    values = [Text(number(row[name])) for name in ("mean", "std", "median", "min", "max")]
+    return [*key, *counts, *values]
