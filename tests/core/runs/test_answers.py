@@ -17,6 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from refunc.annotations.annotate import annotate
 from refunc.logging import ExperimentTracker, MLLogger
 from refunc.runs import ExpressionError, open_store
 
@@ -182,3 +183,17 @@ def test_a_single_name_to_sort_or_group_by_needs_no_brackets(tmp_path: Path) -> 
         store.find(order_by="metrics.val/los.min")
     with pytest.raises(ExpressionError):
         store.find(order_by="metric.val/loss.min")
+
+
+def test_what_was_annotated_since_is_part_of_the_answer(write_run: WriteRun, tmp_path: Path) -> None:
+    folders = [write_run(f"run_{number:08}", _lines({"team": "vision", "lr": number})) for number in range(3)]
+    store = open_store(tmp_path / "experiments")
+    assert len(store.find("tags.team == 'vision'")) == 3  # now they are in the catalogue
+
+    annotate(folders[1], tags={"team": "text", "best": "yes"}, name="renamed")
+
+    assert [run.run_id for run in store.find("tags.team == 'vision'")] == ["00000000", "00000002"]
+    assert [run.run_name for run in store.find("tags.best == 'yes' and run_name ~ 'ren*'")] == ["renamed"]
+    annotate(folders[1], tags={"best": None})
+    with pytest.raises(ExpressionError, match="no run has a tag 'best'"):
+        store.find("tags.best == 'yes'")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 import click
@@ -30,8 +30,6 @@ from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import arrives, named_store, run_argument, the_run, the_store
 from refunc_commands.cli.moments import parse_moment
 from refunc_commands.cli.screen import error_line, shown
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @attrs.frozen(kw_only=True)
@@ -92,7 +90,9 @@ _OPTIONS: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
 }
 
 
-def choosing(*, runs: bool = True, one: bool = False, without: Sequence[str] = ()) -> Callable[[_Command], Any]:
+def choosing(
+    *, runs: bool = True, one: bool = False, without: Sequence[str] = ()
+) -> Callable[[Callable[..., Any]], Any]:
     """
     Give a command the argument and the options that choose runs; it gets them as `choice`.
 
@@ -103,7 +103,7 @@ def choosing(*, runs: bool = True, one: bool = False, without: Sequence[str] = (
     """
     taken = [name for name in _OPTIONS if name not in without]
 
-    def decorate(command: _Command) -> Any:
+    def decorate(command: Callable[..., Any]) -> Any:
         @functools.wraps(command)
         def chosen(*args: Any, **given: Any) -> Any:
             names = given.pop("runs", ())

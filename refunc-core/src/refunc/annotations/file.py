@@ -38,15 +38,6 @@ _NONE: Final = Annotations()
 _report = own_logger("refunc.annotations")
 
 
-def stamp_of(folder: Path) -> tuple[int, int, int] | None:
-    """Return size, time and inode of the file in *folder*, which show whether it has changed; None if there is none."""
-    try:
-        status = os.stat(os.path.join(folder, ANNOTATIONS))
-    except OSError:
-        return None
-    return status.st_size, status.st_mtime_ns, status.st_ino
-
-
 def data_of(folder: Path) -> bytes | str | None:
     """
     Return the bytes of the file in *folder*, or why it cannot be read; None if there is none.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from typing import Final
 
 import msgspec
 
-from refunc.annotations.file import stamp_of
+from refunc.annotations.file import data_of
 from refunc.journal.kinds import RUNNING, UNREADABLE
 from refunc.runs.gathered import Signature, signature_of
 from refunc.runs.index.catalogue import Facts, facts_for
@@ -23,9 +24,17 @@ _BATCH: Final = 200
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def packed(signature: Signature, stamp: tuple[int, int, int] | None) -> bytes:
-    """Return the *signature* of a run's journal and the *stamp* of its annotations as the catalogue has them."""
-    return _encode((signature, stamp))
+def state_of(run: Run) -> bytes:
+    """Return the state of the run's files, with its annotations, which shows whether its facts still hold."""
+    return _packed(signature_of(run.folder), data_of(run.folder))
+
+
+def _packed(signature: Signature, annotations: bytes | str | None) -> bytes:
+    state = _encode(signature)
+    if annotations is None:
+        return state
+    data = annotations if isinstance(annotations, bytes) else annotations.encode(errors="backslashreplace")
+    return state + sha256(data).digest()
 
 
 def size_of(signature: Signature) -> int:
@@ -46,14 +55,12 @@ class Keeper:
 
     def read(self, run: Run) -> None:
         """Read *run* and keep its facts. Raises whatever a run that cannot be read raises."""
-        signature, stamp = signature_of(run.folder), stamp_of(run.folder)
+        signature, annotations = signature_of(run.folder), data_of(run.folder)
         content = run.content(cached=size_of(signature) >= _SMALL)
         if self._index is None or not content.is_whole:
             return
-        self._waiting[run.folder.name] = (
-            packed(content.signature, stamp),
-            facts_for(_lasting(run, run.summary), run.summary),
-        )
+        facts = facts_for(_lasting(run, run.summary), run.summary)
+        self._waiting[run.folder.name] = _packed(content.signature, annotations), facts
         if len(self._waiting) >= _BATCH:
             self.flush()
 

@@ -13,15 +13,13 @@ from typing import Any, Final
 import attrs
 import msgspec
 
-from refunc.annotations.file import stamp_of
 from refunc.runs.errors import RunFormatError
 from refunc.runs.expression.asked import SPACES, Path
 from refunc.runs.expression.values import MISSING
 from refunc.runs.facts import facts_of, names_of
-from refunc.runs.gathered import signature_of
 from refunc.runs.index import catalogue
 from refunc.runs.index.file import Index, index_of
-from refunc.runs.keeping import Keeper, packed
+from refunc.runs.keeping import Keeper, state_of
 from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
 from refunc.runs.summary import STATISTICS
@@ -53,7 +51,7 @@ def values_of(runs: Sequence[Run], paths: frozenset[Path], processes: int = 0) -
 
 
 def _values_of(runs: Sequence[Run], paths: frozenset[Path], index: Index | None, processes: int) -> Found:
-    signatures = {run.folder: packed(signature_of(run.folder), stamp_of(run.folder)) for run in runs}
+    signatures = {run.folder: state_of(run) for run in runs}
     values: dict[Any, dict[Path, Any]] = {}
     unreadable: list[RunFormatError] = []
 
