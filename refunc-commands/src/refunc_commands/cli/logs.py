@@ -14,13 +14,14 @@ from refunc.journal.kinds import CRASHED, RUNNING
 from refunc.journal.reader import METRICS_MARK, read_backwards, read_journal
 from refunc.journal.record import Gap, LogLine, Record
 from refunc.journal.tail import Tail
+from refunc.runs.around import Where
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.entry_filter import Query, newest
 from refunc.runs.run import Run
 from refunc.values.levels import LEVEL_NAMES, level_number
 from refunc.values.quantities import duration
 from refunc_commands.cli.choosing import Choice, choosing, the_one
-from refunc_commands.cli.failure import Number
+from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import json_option, rank_option, refuse_missing, store_option
 from refunc_commands.cli.lines import Lines
 from refunc_commands.cli.moments import parse_moment
@@ -33,6 +34,7 @@ _BATCH = 1_000
 _LOGS_EXAMPLES = """\b
 Examples:
   refunc logs resnet_v1 --level warning
+  refunc logs resnet_v1 --around loss --steps 5
   refunc logs k3f9 --grep "out of memory" --since 2h
   refunc logs resnet_v1 --all --json | jq -r .message"""
 
@@ -50,6 +52,15 @@ def _level(text: str) -> int:
         return level_number(int(text) if text.isdecimal() else text)
     except ValueError as error:
         raise click.BadParameter(str(error).removeprefix("level: ")) from error
+
+
+def _point(text: str) -> str | float:
+    if text in ("nan", "min", "max"):
+        return text
+    try:
+        return int(text) if text.lstrip("-").isdecimal() else float(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not a point. Allowed: nan, min, max, or a step.") from None
 
 
 def _levels(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -77,6 +88,9 @@ def _line_options(command: _Command) -> _Command:
 @click.option("-n", "--number", "count", type=Number(1), metavar="N", help="Only the newest N lines.")
 @click.option("--since", type=parse_moment, metavar="TIME", help="Only from this time on: 2h (ago), 14:30, 2026-11-23.")
 @click.option("--until", type=parse_moment, metavar="TIME", help="Only before this time.")
+@click.option("--around", metavar="METRIC", help="Everything around one point of this metric: its first NaN, or --at.")
+@click.option("--at", "point", type=_point, metavar="POINT", help="With --around: nan, min, max, or a step.")
+@click.option("--steps", type=Number(0), metavar="N", help="With --around: this many steps to either side, or 50.")
 @_line_options
 @click.pass_context
 def logs(
@@ -86,6 +100,9 @@ def logs(
     count: int | None,
     since: float | None,
     until: float | None,
+    around: str | None,
+    point: str | float | None,
+    steps: int | None,
     store: str | None,
     **options: Any,
 ) -> None:
@@ -93,13 +110,20 @@ def logs(
     Print the log lines of a run, oldest first, as its console showed them.
 
     RUN is an id or the unique beginning of one, a name (the newest run that has it), or the run's folder; without RUN,
-    it is the newest run, or the newest that matches. The lines of
-    all processes of the run are merged by time; those of ranks other than 0 are marked `[rank 3]`. In a pipe, times are
-    in full.
+    it is the newest run, or the newest that matches. The lines of all processes of the run are merged by time; those of
+    ranks other than 0 are marked `[rank 3]`. In a pipe, times are in full.
+
+    With --around loss, it prints what was logged before and after the first NaN of a metric, metrics included.
     """
+    if around is None and (point is not None or steps is not None):
+        raise Failure("--at and --steps belong to --around METRIC, which names the metric.")
     found = the_one(ctx, store, choice)
     refuse_missing([found], options["rank"])
     lines = _Lines.of(found, since=since, until=until, **options)
+    if around is not None:
+        for entry in newest(reversed(list(lines.around(around, "nan" if point is None else point, steps))), count):
+            lines.show(entry)
+        return
     if count is not None:
         entries = iter(newest(lines.of_records(lines.newest_first()), count))
     else:
@@ -196,6 +220,12 @@ class _Lines:
     def _mark(self) -> bytes | None:
         return None if self.all_kinds else METRICS_MARK
 
+    def around(self, metric: str, where: Where, steps: int | None) -> Iterator[LogEntry]:
+        """Yield the selected entries around a point; see `Run.around`."""
+        for entry in self.run.around(metric, where, steps=50 if steps is None else steps):
+            if self.query.matches(entry) and (self.text is None or self.text in _searched(entry)):
+                yield entry
+
     def of_records(self, source: Iterable[Record]) -> Iterator[tuple[Record, LogEntry]]:
         """Yield the selected records of *source*, each with its entry."""
         for record in source:
@@ -206,7 +236,7 @@ class _Lines:
 
 
 def _searched(entry: LogEntry) -> str:
-    extra = entry.extra
+    extra = entry.extra or {}
     return f"{entry.message}\n{extra.get('exception') or ''}\n{extra.get('stack') or ''}".lower()
 
 
