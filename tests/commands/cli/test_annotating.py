@@ -118,7 +118,10 @@ def test_json_has_the_runs_as_they_are_now(invoke: Any) -> None:
         (("tag", "one", "--remove", "zzz"), "the run has no tag 'zzz'. Tags: phase."),
         (("tag", "one", "a=b", "--remove", "a"), "a is both given and removed"),
         (("tag", "one", "nope", "a=b"), "no run 'nope'"),
-        (("tag", "a=b"), "no tag is given"),
+        (("tag", "a=b"), "no tag is given. Write it after the run: `refunc tag RUN best=yes`."),
+        (("tag",), "no run is given. Write it before the tag"),
+        (("tag", "--where", "params.lr > 9", "a=b"), "no runs in "),
+        (("tag", "--where", "params.rl > 9", "a=b"), "no run has a param 'rl'"),
         (("note", "one"), "there is no text. Write it in quotes"),
         (("note", "one", " "), "a note is empty"),
         (("note", "one", "x" * 50_001), "a note has 50,001 characters; at most 50,000"),
@@ -133,6 +136,17 @@ def test_json_has_the_runs_as_they_are_now(invoke: Any) -> None:
 def test_a_mistake_is_told(invoke: Any, arguments: tuple[str, ...], says: str) -> None:
     make("one", phase="train")
     assert says in refused(invoke, *arguments)
+
+
+def test_the_best_run_is_tagged_in_one_command(invoke: Any) -> None:
+    runs = {name: make(name) for name in ("one", "two", "three")}
+    for name, best in (("one", "0"), ("two", "2"), ("three", "1")):
+        annotate(runs[name], tags={"place": best})
+    ran(invoke, "tag", "--sort=-tags.place", "-n", "1", "best=yes")
+    ran(invoke, "tag", "--where", "tags.place != '2'", "lr=x")
+    assert {name: [tag for tag in run.tags if tag != "place"] for name, run in runs.items()} == {
+        "one": ["lr"], "two": ["best"], "three": ["lr"]
+    }  # fmt: skip
 
 
 def test_a_run_whose_name_has_an_equals_sign(invoke: Any) -> None:

@@ -67,6 +67,26 @@ def test_a_removed_run_is_hidden_from_lists_and_searches_and_comes_back(invoke: 
     assert invoke("restore", "nothing").exit_code == 2
 
 
+def test_runs_are_removed_and_restored_by_what_they_are(invoke: Any) -> None:
+    make("one", "dummy_1", "dummy_2")
+    assert ran(invoke, "rm", "--where", "run_name ~ 'dummy*'").count("removed dummy_") == 2
+    assert names() == ["one"]
+    assert ran(invoke, "restore", "--where", "run_name ~ '*2'").startswith("restored dummy_2")
+    assert names() == ["one", "dummy_2"]
+    assert ran(invoke, "restore", "--experiment", "vision").startswith("restored dummy_1")
+
+    for arguments, says in (
+        (("rm",), "no run is given. Name runs, or choose them by --where"),
+        (("restore",), "no run is given"),
+        (("rm", "--where", "run_name == 'x'"), "no runs in "),
+        (("restore", "--experiment", "vision"), "no removed runs of the experiment vision"),
+        (("restore", "one", "-n", "1"), "name the runs, or choose them by options, and not both"),
+    ):
+        result = invoke(*arguments)
+        assert (result.exit_code, result.stdout, says in result.stderr) == (2, "", True), result.stderr
+    assert names() == ["one", "dummy_1", "dummy_2"]
+
+
 def test_only_gc_removes_it_and_only_after_the_time(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     one, dummy = make("one", "dummy")
     ran(invoke, "rm", "dummy")

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from refunc.annotations import AnnotationError, Annotations, annotate
 from refunc.runs.run import Run
+from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import json_option, run_argument, store_option, the_run, the_store
 from refunc_commands.cli.screen import error_line, print_json, print_lines, shown
@@ -21,7 +22,8 @@ _TAG_EXAMPLES = """\b
 Examples:
   refunc tag resnet_v1 best=yes
   refunc tag k3f9 m2p7 phase=final checked=
-  refunc tag k3f9 --remove best"""
+  refunc tag k3f9 --remove best
+  refunc tag --sort=-metrics.accuracy.max -n 1 best=yes"""
 
 _NOTE_EXAMPLES = """\b
 Examples:
@@ -35,7 +37,7 @@ Examples:
 
 
 @click.command(short_help="Tag runs, or take tags away.", epilog=_TAG_EXAMPLES)
-@run_argument(nargs=-1, required=True)
+@choosing()
 @click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A tag; the same as NAME=VALUE after RUN….")
 @click.option("--remove", "gone", multiple=True, metavar="NAME", help="Take this tag away, even a logged one.")
 @json_option("Print one JSON array of the runs instead.")
@@ -44,7 +46,7 @@ Examples:
 def tag(
     ctx: click.Context,
     /,
-    runs: tuple[str, ...],
+    choice: Choice,
     given: tuple[str, ...],
     gone: tuple[str, ...],
     as_json: bool,
@@ -53,18 +55,24 @@ def tag(
     """
     Tag runs: RUN… NAME=VALUE….
 
-    The first argument is a run; of the others, those with a `=` are tags. The journal of a run is not changed: its tags
-    lie in a file beside it, and all commands apply them. A running run can be tagged as well.
+    The first argument is a run, unless options choose the runs; of the others, those with a `=` are tags. The journal
+    of a run is not changed: its tags lie in a file beside it, and all commands apply them. A running run can be tagged
+    as well.
 
     Exit code 1: a run could not be changed.
     """
-    names = [runs[0], *(each for each in runs[1:] if "=" not in each)]
-    tags = _tags(ctx, store, [*(each for each in runs[1:] if "=" in each)], given)
+    words = choice.names if choice.searches else choice.names[1:]
+    names = (*choice.names[: len(choice.names) - len(words)], *(each for each in words if "=" not in each))
+    choice = attrs.evolve(choice, names=names)
+    if not choice:
+        raise Failure("no run is given. Write it before the tag: `refunc tag RUN best=yes`, or choose runs by --where.")
+    tags = _tags(ctx, store, [each for each in words if "=" in each], given)
     if both := tags.keys() & set(gone):
         raise Failure(f"{sorted(both)[0]} is both given and removed. Choose one.")
     if not tags and not gone:
-        raise Failure(f"no tag is given. Write it after the run: `refunc tag {shown(names[0])} best=yes`.")
-    found = named_runs(ctx, store, names)
+        run = next((shown(name) for name in names if "=" not in name), "RUN")
+        raise Failure(f"no tag is given. Write it after the run: `refunc tag {run} best=yes`.")
+    found = chosen(ctx, store, choice).runs
     for name in gone:
         _refuse_unknown(name, found)
     changes = {**tags, **dict.fromkeys(gone)}
@@ -124,7 +132,7 @@ def note(
     """
     if text is None and not gone:
         raise Failure('there is no text. Write it in quotes: `refunc note RUN "why it is the best"`.')
-    found = named_runs(ctx, store, [run])
+    found = [the_run(ctx, store, run)]
     done = "wrote a note about" if text is not None else "removed a note of"
     noting = partial(annotate, note=text, remove_notes=gone)
     change_each(ctx, found, noting, lambda run: f"{done} {named(run)}", as_json)
@@ -148,7 +156,7 @@ def rename(ctx: click.Context, /, run: str, name: str | None, original: bool, as
         raise Failure("give either a NAME or --original.")
     if name is not None and not name.strip():
         raise Failure("the name is empty. --original gives the run its own name back.")
-    [found] = named_runs(ctx, store, [run])
+    found = the_run(ctx, store, run)
     before = named(found)
     change_each(
         ctx, [found], partial(annotate, name=name or ""), lambda run: f"renamed {before} to {run.run_name}", as_json
@@ -161,11 +169,6 @@ def rename(ctx: click.Context, /, run: str, name: str | None, original: bool, as
 def named(run: Run) -> str:
     """Return the name and the id of *run*."""
     return run.run_id if run.run_name == run.run_id else f"{run.run_name} ({run.run_id})"
-
-
-def named_runs(ctx: click.Context, store: str | None, names: Sequence[str]) -> list[Run]:
-    """Return the runs *names*, each once; all are found before one is changed."""
-    return list({run.folder: run for run in (the_run(ctx, store, name) for name in names)}.values())
 
 
 @attrs.frozen

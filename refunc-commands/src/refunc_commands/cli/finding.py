@@ -116,20 +116,6 @@ def run_argument(named: str | None = None, **options: Any) -> Callable[[_Command
     return click.argument(named or name, **{"metavar": metavar, "shell_complete": _begun, **options})
 
 
-def removed_argument(command: _Command) -> _Command:
-    """Give *command* the argument RUN…; a shell completes the removed runs."""
-    given: dict[str, Any] = {"metavar": "RUN...", "nargs": -1, "required": True, "shell_complete": _removed}
-    return click.argument("runs", **given)(command)
-
-
-def _removed(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    try:
-        runs = the_store(ctx, named_store(ctx)).listing().removed[::-1]
-    except OSError:
-        return []
-    return [CompletionItem(run.run_id, help=shown(run.run_name)) for run in runs if run.run_id.startswith(incomplete)]
-
-
 def _path(kind: str) -> Callable[..., list[CompletionItem]]:
     return lambda ctx, param, incomplete: [CompletionItem(incomplete, type=kind)]
 

@@ -7,14 +7,16 @@ import click
 from refunc.annotations import remove, restore
 from refunc.journal.kinds import RUNNING
 from refunc.runs.run import Run
-from refunc_commands.cli.annotating import change_each, named, named_runs
-from refunc_commands.cli.finding import json_option, removed_argument, run_argument, store_option, the_run, the_store
+from refunc_commands.cli.annotating import change_each, named
+from refunc_commands.cli.choosing import Choice, answered, choosing, chosen
+from refunc_commands.cli.failure import Failure
+from refunc_commands.cli.finding import json_option, store_option, the_run, the_store
 from refunc_commands.cli.screen import error_line
 
 _RM_EXAMPLES = """\b
 Examples:
   refunc rm dummy_1 dummy_2
-  refunc rm k3f9
+  refunc rm --where "run_name ~ 'dummy*'"
   refunc ls --removed"""
 
 _RESTORE_EXAMPLES = """\b
@@ -24,11 +26,11 @@ Examples:
 
 
 @click.command("rm", short_help="Hide runs; `refunc gc` removes them later.", epilog=_RM_EXAMPLES)
-@run_argument(nargs=-1, required=True)
+@choosing()
 @json_option("Print one JSON array of the runs instead.")
 @store_option
 @click.pass_context
-def rm_command(ctx: click.Context, runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
+def rm_command(ctx: click.Context, choice: Choice, as_json: bool, store: str | None) -> None:
     """
     Mark runs as removed: lists, searches and tables leave them out.
 
@@ -37,7 +39,7 @@ def rm_command(ctx: click.Context, runs: tuple[str, ...], as_json: bool, store: 
 
     Exit code 1: a run could not be marked.
     """
-    found = named_runs(ctx, store, runs)
+    found = chosen(ctx, store, _needed(choice)).runs
     for run in found:
         if run.status == RUNNING:
             error_line(f"{run.run_name} ({run.run_id}) is running, and goes on.")
@@ -46,11 +48,11 @@ def rm_command(ctx: click.Context, runs: tuple[str, ...], as_json: bool, store: 
 
 
 @click.command("restore", short_help="Take `refunc rm` back.", epilog=_RESTORE_EXAMPLES)
-@removed_argument
+@choosing()
 @json_option("Print one JSON array of the runs instead.")
 @store_option
 @click.pass_context
-def restore_command(ctx: click.Context, runs: tuple[str, ...], as_json: bool, store: str | None) -> None:
+def restore_command(ctx: click.Context, choice: Choice, as_json: bool, store: str | None) -> None:
     """
     Take `refunc rm` back: the runs are listed again.
 
@@ -58,8 +60,22 @@ def restore_command(ctx: click.Context, runs: tuple[str, ...], as_json: bool, st
 
     Exit code 1: a run could not be changed.
     """
-    found = list({run.folder: run for run in (_removed(ctx, store, name) for name in runs)}.values())
+    if _needed(choice).names:
+        if choice.searches:
+            raise Failure("name the runs, or choose them by options, and not both.")
+        found = list({run.folder: run for run in (_removed(ctx, store, name) for name in choice.names)}.values())
+    else:
+        found = [run for run, _ in answered(ctx, store, choice, removed=True).runs]
+        if not found:
+            raise Failure(choice.nothing_in(the_store(ctx, store), removed=True))
     change_each(ctx, found, restore, lambda run: f"restored {named(run)}", as_json)
+
+
+def _needed(choice: Choice) -> Choice:
+    """Return *choice*, unless it chooses nothing: then all runs would be meant. Raises Failure."""
+    if not choice:
+        raise Failure("no run is given. Name runs, or choose them by --where and the like.")
+    return choice
 
 
 def _removed(ctx: click.Context, store: str | None, name: str) -> Run:
