@@ -295,10 +295,10 @@ def test_a_store_may_have_any_name(tmp_path: Path, capsys: Any) -> None:
 
 def test_a_store_that_was_named_and_is_not_there_says_so_at_its_first_use(own_folder: Path) -> None:
     (own_folder / "experiments").mkdir()
-    store = open_store("experimets")
+    store = open_store("experments")
 
     for use in (list, Store.to_rows, Store.find, Store.runs):
-        with pytest.raises(FileNotFoundError, match=r"no store at .*experimets: no such folder. Did you mean .*nts\?"):
+        with pytest.raises(FileNotFoundError, match=r"no store at .*experments: no such folder. Did you mean .*nts\?"):
             use(store)
     with pytest.raises(RunNotFoundError, match="no such folder"):
         store["x"]

@@ -84,7 +84,8 @@ def curves(runs: Sequence[Run], metric: str, rank: Ranks) -> list[Line]:
     found: list[Line] = []
     for run in runs:
         try:
-            of_ranks = [*_of_ranks(run, metric)] if rank == "all" else [(rank, run.metrics(metric, rank=rank))]
+            whole: list[tuple[Ranks, Series]] = [(rank, run.metrics(metric, rank=rank))] if rank != "all" else []
+            of_ranks = whole or [*_of_ranks(run, metric)]
         except UnknownMetricError:
             continue
         for of, series in of_ranks:

@@ -94,7 +94,8 @@ class _Curve:
 
 def _curve(series: Series) -> _Curve:
     """Return the points with a place and a value, by their places; of several at one place, the last."""
-    places, values = series.x, series.values
+    places: Any = series.x
+    values = series.values
     if isinstance(places, memoryview) and all(map(lt, places, places[1:])) and sum(values) == sum(values):
         return _Curve(places, values)  # nearly always
     points = {x: y for x, y in zip(places, values, strict=True) if x is not None and x == x and y == y}
