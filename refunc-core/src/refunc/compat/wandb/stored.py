@@ -11,6 +11,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from refunc.compat.wandb.earlier import runs_in
 from refunc.compat.wandb.missing import no_such
 from refunc.compat.wandb.problems import UsageError
 from refunc.compat.wandb.table import Table
@@ -188,7 +189,7 @@ def find(store: Store, project: str, wanted: str, kind: str | None) -> StoredArt
     project, alias = outer[-1] if outer else project, alias or LATEST
     found = _newest(store, project, name, alias)
     if found is None:
-        records = [record for run in store if run.experiment_name == project for record in _records(run)]
+        records = [record for run in _runs_of(store, project) for record in _records(run)]
         words = dict.fromkeys(word for record in records if record.name == name for word in _words_of(record))
         names = list(dict.fromkeys(record.name for record in records))[:10]
         there = f"It has {', '.join(words)}." if words else f"Names there: {', '.join(names) or 'none'}."
@@ -205,7 +206,7 @@ def _newest(store: Store, project: str, name: str, alias: str, only: str | None 
     Runs are read by their last change, newest first, and no run that was last changed before the artifact found.
     """
     best: tuple[Run, Record] | None = None
-    runs = [run for run in store if run.experiment_name == project and only in (None, run.run_id)]
+    runs = [run for run in _runs_of(store, project) if only in (None, run.run_id)]
     for changed, run in sorted(((_last_change(run), run) for run in runs), key=itemgetter(0), reverse=True):
         if best is not None and changed < best[1].time - _CLOCKS:
             break
@@ -214,6 +215,10 @@ def _newest(store: Store, project: str, name: str, alias: str, only: str | None 
             if fits and (best is None or record.time >= best[1].time):
                 best = run, record
     return best
+
+
+def _runs_of(store: Store, project: str) -> list[Run]:
+    return [run for run in runs_in(store.path) if run.experiment_name == project]
 
 
 def _last_change(run: Run) -> float:
