@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from refunc.compat.wandb.stored import Versions
 from refunc.runs import Run, open_store
 
 pytestmark = pytest.mark.once
@@ -78,6 +79,27 @@ def test_versions_count_over_the_runs_of_a_project(wandb: Any, own_folder: Path)
         assert [text_of(name) for name in names] == ["2", "2", "0", "1", "3", "3"]
         assert Path(run.use_model("model:v1")).read_text() == "1"
         assert run.log_model("model.pt", "model").version == "v3"
+
+
+def test_a_version_is_found_without_reading_older_runs(wandb: Any, own_folder: Path, monkeypatch: Any) -> None:
+    """Of runs that were changed long before the artifact that is found, only `run.json` is read."""
+    (own_folder / "model.pt").write_text("0")
+    for number in range(8):
+        with wandb.init(project="p") as run:
+            run.log_artifact("model.pt", name="model", type="model")
+            folder = Path(run._tracker.folder)
+        for entry in (folder / "journal").iterdir():
+            os.utime(entry, (number, number))
+    read: list[Path] = []
+    real = Run.content
+    monkeypatch.setattr(Run, "content", lambda run: [read.append(run.folder), real(run)][1])
+    monkeypatch.setattr("refunc.compat.wandb.artifact_calls._versions", Versions())
+    with wandb.init(project="p") as run:
+        assert run.log_artifact("model.pt", name="model", type="model").version == "v8"
+        looked_at = len(set(read))
+        assert run.log_artifact("model.pt", name=f"model-{run.id}", type="model").version == "v0"
+        assert run.use_artifact("model").version == "v8"
+        assert (looked_at, len(set(read))) == (2, 2), "the open run, and the last one that has the name"
 
 
 @pytest.mark.parametrize(

@@ -229,6 +229,16 @@ def test_a_script_without_finish_ends_as_the_script_does(
     assert sorted(artifact.name for artifact in run.artifacts) == ["model.bin", "notes.txt"]
 
 
+@pytest.mark.parametrize("options", [{"id": "an-id", "resume": "allow"}, {"resume": "auto"}, {"id": "an-id"}])
+def test_the_first_run_of_a_store_that_does_not_exist_yet(options: dict[str, Any], wandb: Any) -> None:
+    with wandb.init(project="p", dir="new", **options) as run:
+        run.log({"loss": 1})
+    with wandb.init(mode="disabled", dir="newer") as run, pytest.raises(wandb.UsageError, match="has no artifact"):
+        run.use_artifact("data:latest")
+
+    assert (len(list(open_store("new/experiments"))), os.path.exists("newer")) == (1, False)
+
+
 def test_ctrl_c_in_a_block_interrupts_the_run(wandb: Any, stored: Stored) -> None:
     with pytest.raises(KeyboardInterrupt), wandb.init(project="p"):
         raise KeyboardInterrupt

@@ -71,7 +71,7 @@ class ArtifactCalls:
             return
         from refunc.runs import open_store
 
-        version = _versions.next_of(open_store(folder.parent), self.project, artifact.name)
+        version = _versions.next_of(open_store(folder.parent), self.project, artifact.name, self.id)
         facts = {
             "version": version,
             "aliases": aliases,

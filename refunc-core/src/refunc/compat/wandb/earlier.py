@@ -30,12 +30,19 @@ class Earlier:
         return cls(True, last + 1, dict(summary.params), {**values, **summary.results})
 
 
+def runs_in(store: Path | None) -> list[Run]:
+    """Return the runs of a store, oldest first; none if it does not exist yet."""
+    from refunc.runs import open_store
+
+    found = open_store(store)
+    return found.runs() if found.path.is_dir() else []
+
+
 def run_of(store: Path | None, run_id: str) -> Run | None:
     """Return the run with that id; None if the store has none."""
     from refunc.runs import Run, open_store
 
-    found = open_store(store)
-    direct = found.path / run_id
+    direct = open_store(store).path / run_id
     if (direct / "run.json").is_file():  # where a run that was given its id is
         return Run.open(direct)
-    return next((run for run in found if run.run_id == run_id), None)
+    return next((run for run in runs_in(store) if run.run_id == run_id), None)

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from refunc.compat.wandb import current
 from refunc.compat.wandb.configs import settings_of
-from refunc.compat.wandb.earlier import Earlier, run_of
+from refunc.compat.wandb.earlier import Earlier, run_of, runs_in
 from refunc.compat.wandb.environment import Settings, is_silent, meant, settings_in
 from refunc.compat.wandb.nowhere import NoTracker
 from refunc.compat.wandb.problems import UsageError
@@ -150,10 +150,8 @@ def _meant_run(facts: dict[str, Any], resume_from: str | None) -> tuple[Earlier,
 
 def _newest_unfinished(facts: Mapping[str, Any]) -> Earlier:
     """Return what the run has that `resume="auto"` goes on with."""
-    from refunc.runs import open_store
-
     name = facts["name"]
-    for run in reversed(open_store(facts["store"]).runs()):
+    for run in reversed(runs_in(facts["store"])):
         is_meant = run.experiment_name == facts["project"] and name in (None, run.birth.get("run_name"))
         if is_meant and run.birth.get("imported") is None and run.status != "completed":
             return Earlier.of(run, None)

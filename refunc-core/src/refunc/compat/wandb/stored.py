@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from refunc.compat.wandb.earlier import runs_in
 from refunc.compat.wandb.missing import no_such
 from refunc.compat.wandb.problems import UsageError
 from refunc.compat.wandb.table import Table
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from refunc.runs import Run, Store
 
 LATEST: Final = "latest"
+#: How many seconds the clocks of hosts that share a store may differ.
+_CLOCKS: Final = 300.0
 
 
 class StoredArtifact:
@@ -152,17 +157,22 @@ def _stored(run: Run, record: Record) -> StoredArtifact:
 
 
 class Versions:
-    """The artifacts of a store, by project and name."""
+    """The versions that this process has given, by store, project and name."""
 
     def __init__(self) -> None:
         self._last: dict[tuple[str, str, str], int] = {}
 
-    def next_of(self, store: Store, project: str, name: str) -> str:
-        """Return the version that the next artifact of that name has. The store is read once for each name."""
+    def next_of(self, store: Store, project: str, name: str, run_id: str) -> str:
+        """
+        Return the version that the next artifact of that name has. The store is read for the first one of each name.
+
+        Args:
+            run_id: The run that logs it; if it is a part of the name, no other run is looked at.
+        """
         key = (str(store.path), project, name)
         if key not in self._last:
-            numbers = [_number(record.metadata.get("version")) for _, record in _records(store, project, name)]
-            self._last[key] = max(numbers, default=-1)
+            found = _newest(store, project, name, LATEST, only=run_id if run_id in name else None)
+            self._last[key] = _number(found[1].metadata.get("version")) if found is not None else -1
         self._last[key] += 1
         return f"v{self._last[key]}"
 
@@ -177,32 +187,51 @@ def find(store: Store, project: str, wanted: str, kind: str | None) -> StoredArt
     path, _, alias = wanted.partition(":")
     *outer, name = path.split("/")
     project, alias = outer[-1] if outer else project, alias or LATEST
-    found = list(_records(store, project, name))
-    fit = [pair for pair in found if alias == LATEST or alias in _words_of(pair[1])]
-    if not fit:
-        known = ", ".join(dict.fromkeys(word for _, record in found for word in _words_of(record)))
-        there = f"It has {known}." if found else f"Names there: {', '.join(_names_in(store, project)) or 'none'}."
+    found = _newest(store, project, name, alias)
+    if found is None:
+        records = [record for run in _runs_of(store, project) for record in _records(run)]
+        words = dict.fromkeys(word for record in records if record.name == name for word in _words_of(record))
+        names = list(dict.fromkeys(record.name for record in records))[:10]
+        there = f"It has {', '.join(words)}." if words else f"Names there: {', '.join(names) or 'none'}."
         raise UsageError(f"use_artifact: project {project!r} in {store.path} has no artifact {name}:{alias}. {there}")
-    run, record = fit[-1]
-    if kind is not None and record.type != kind:
-        raise UsageError(f"use_artifact: {wanted} is of the type {record.type!r}, not {kind!r}.")
-    return _stored(run, record)
+    if kind is not None and found[1].type != kind:
+        raise UsageError(f"use_artifact: {wanted} is of the type {found[1].type!r}, not {kind!r}.")
+    return _stored(*found)
 
 
-def _records(store: Store, project: str, name: str | None) -> Iterator[tuple[Run, Record]]:
-    """Yield the artifacts of a project that were logged with this module, oldest first."""
-    found = [
-        (run, record)
-        for run in store
-        if run.experiment_name == project
-        for record in run.artifacts
-        if "version" in record.metadata and name in (None, record.name)
-    ]
-    yield from sorted(found, key=lambda pair: pair[1].time)
+def _newest(store: Store, project: str, name: str, alias: str, only: str | None = None) -> tuple[Run, Record] | None:
+    """
+    Return the newest artifact of that name and alias, and its run.
+
+    Runs are read by their last change, newest first, and no run that was last changed before the artifact found.
+    """
+    best: tuple[Run, Record] | None = None
+    runs = [run for run in _runs_of(store, project) if only in (None, run.run_id)]
+    for changed, run in sorted(((_last_change(run), run) for run in runs), key=itemgetter(0), reverse=True):
+        if best is not None and changed < best[1].time - _CLOCKS:
+            break
+        for record in _records(run):
+            fits = record.name == name and (alias == LATEST or alias in _words_of(record))
+            if fits and (best is None or record.time >= best[1].time):
+                best = run, record
+    return best
 
 
-def _names_in(store: Store, project: str) -> list[str]:
-    return list(dict.fromkeys(record.name for _, record in _records(store, project, None)))[:10]
+def _runs_of(store: Store, project: str) -> list[Run]:
+    return [run for run in runs_in(store.path) if run.experiment_name == project]
+
+
+def _last_change(run: Run) -> float:
+    try:
+        with os.scandir(run.folder / "journal") as entries:
+            return max((entry.stat().st_mtime for entry in entries), default=0.0)
+    except OSError:  # it is read, and then says why it cannot be
+        return math.inf
+
+
+def _records(run: Run) -> list[Record]:
+    """Return the artifacts that a run has logged with this module."""
+    return [record for record in run.artifacts if "version" in record.metadata]
 
 
 def _words_of(record: Record) -> list[str]:
