@@ -19,7 +19,7 @@ import attrs
 import pytest
 
 from refunc.journal import record as records
-from refunc.runs import LogEntry, Run, open_store
+from refunc.runs import LogEntry, Run, Store
 
 FOLDER = Path(__file__).parent / "blocks"
 
@@ -147,7 +147,7 @@ class Outcome:
     @property
     def runs(self) -> list[Run]:
         """Every run in the default store, oldest first."""
-        return list(open_store(self.folder / "experiments"))
+        return list(Store(self.folder / "experiments"))
 
     @property
     def run(self) -> Run:
@@ -231,7 +231,7 @@ class User:
 
     def runs(self, store: str = "experiments") -> list[Run]:
         """Return the runs in a store, oldest first."""
-        return list(open_store(self.folder / store))
+        return list(Store(self.folder / store))
 
     def run(self, store: str = "experiments") -> Run:
         """Return the only run in a store."""

@@ -7,6 +7,7 @@ Values: users' values, made safe to store and to show. All other packages use th
     levels       the ten levels by name and number
     loaded       objects of modules that are loaded already, without importing them
     masking      masking the secrets in a record's fields
+    moments      times and ages written as texts
     names        names that are safe as paths, and new ids
     paths        users' paths, and the folder of runs
     patterns     shell patterns matched in linear time

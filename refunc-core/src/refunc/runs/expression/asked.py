@@ -94,7 +94,7 @@ def refuse_unanswerable(
 
     Args:
         runs: The facts of all runs.
-        names: Returns the names in one of the SPACES that any run has.
+        names: Returns the names in one of the SPACES that any run of the store has.
 
     Raises:
         ExpressionError: It has no answer.
@@ -102,7 +102,10 @@ def refuse_unanswerable(
     if not runs:
         return
     for asked in asks:
-        if asked.path[0] in SPACES and all(facts[asked.path] is MISSING for facts in runs):
+        space, *parts = asked.path
+        if space not in SPACES or any(facts[asked.path] is not MISSING for facts in runs):
+            continue
+        if ".".join(parts) not in names(space):  # else a run has it that is not asked, such as a removed one
             raise ExpressionError(text, asked.column, _unknown(asked.path, names))
     for site in sites:
         there = [value for facts in runs if (value := facts[site.path]) is not MISSING]
