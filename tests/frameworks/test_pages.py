@@ -11,6 +11,7 @@ from tests.installed import missing_in
 from tests.pages import OF_FRAMEWORKS, page_name, run_page, script_of
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", OF_FRAMEWORKS, ids=page_name)
 def test_examples_of_a_page_run(page: Path, own_folder: Path, require: Callable[[bool, str], None]) -> None:
     missing = missing_in(script_of(page))

@@ -280,3 +280,42 @@ def test_active_run_opens_nothing(store: Path) -> None:
         inner.log_metrics({"loss": 1.0}, step=3)
     assert active_run() is None
     assert list(open_store(store)[run.run_id].metrics("loss").steps) == [3]
+
+
+def test_what_begins_again_may_go_on_with_the_run_of_its_own(store: Path) -> None:
+    training = Training("vision", goes_on=True)
+    first = training.begin()
+    training.end("failed")
+    with experiment_context("around"):
+        assert training.tracker.run_id == first.run_id
+    training.end()
+    assert statuses(store) == {"vision": "completed", "around": "completed"}
+    assert open_store(store)[first.run_id or ""].attempt == 2
+
+
+def test_two_trainings_that_go_on_do_not_end_each_other(store: Path) -> None:
+    first, second = Training("vision", goes_on=True), Training("vision", goes_on=True)
+    trackers = [first.begin(), second.begin()]
+    assert [tracker.status for tracker in trackers] == ["running", "running"]
+    first.end()
+    second.end()
+
+
+def test_a_run_that_a_call_has_opened_is_around_nothing(store: Path) -> None:
+    MLLogger("script").log_metrics({"x": 1.0})
+    training = Training("vision")
+    assert training.begin().experiment_name == "vision"
+    training.end()
+
+
+def test_lines_go_to_the_run_of_the_training_while_others_are_open(store: Path) -> None:
+    library = logging.getLogger("library")
+    with experiment_context("another"):
+        training = Training("vision", tracker=ExperimentTracker("vision"), lines_of=("library",))
+        run_id = training.begin().start_run()
+        library.warning("a line")
+        training.end()
+        library.warning("behind the training")
+        training.tracker.end_run()
+    lines = [entry.message for entry in open_store(store)[run_id].entries() if entry.logger_name == "library"]
+    assert lines == ["a line"]

@@ -117,6 +117,21 @@ def test_threads_that_end_between_their_start_and_the_first_use_are_noticed(monk
     outlet.close()
 
 
+def test_a_test_suite_may_stop_them_and_the_run_goes_on(store: Path) -> None:
+    """Lightning's does so with daemons that a test has left."""
+    tracker = ExperimentTracker("digits")
+    tracker.log_metrics({"loss": 1.0}, step=0)
+    for thread in threading.enumerate():
+        if thread.name in (pump.WRITER, pump.FSYNC):
+            thread.stop()  # type: ignore[attr-defined]
+            assert not thread.is_alive()
+    run = open_store(store)[tracker.run_id or ""]
+    assert list(run.metrics("loss").values) == [1.0]
+    tracker.log_metrics({"loss": 2.0}, step=1)
+    wait_for(lambda: list(open_store(store)[run.run_id].metrics("loss").values) == [1.0, 2.0])
+    tracker.end_run()
+
+
 def test_a_run_whose_disk_refuses_keeps_the_threads(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waiting = MLLogger("train", log_dir=store / "logs")
     with experiment_context("digits"):

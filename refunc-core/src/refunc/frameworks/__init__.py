@@ -6,6 +6,7 @@ Loggers and callbacks for ML frameworks, one module for each. Importing a module
 Each is a thin user of `refunc.logging`, and reads as an example of an adapter of your own.
 
     accelerate    a tracker for `Accelerator(log_with=...)`
+    lightning     a logger for Lightning's Trainer, and for Fabric
     training      the run of a training that a framework drives
     transformers  a callback for transformers' Trainer, and TRL's
 """

@@ -7,6 +7,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from refunc.logging import ExperimentTracker, RunHandler, active_run, warning
@@ -51,6 +52,7 @@ class Training:
         checkpoint: Mapping[str, Any] | None = None,
         is_trial: bool = False,
         has_end: bool = True,
+        goes_on: bool = False,
         shows_metrics: bool = True,
         lines_of: tuple[str, ...] = (),
     ) -> None:
@@ -64,6 +66,8 @@ class Training:
                 goes on, whatever its experiment, or a new one is opened with a warning.
             is_trial: Whether it always has a run of its own, a child of the run around.
             has_end: False where a script need not tell of its end, so that the process may end well without it.
+            goes_on: Whether what is logged after the end of its own run is the next attempt of that run. Then no other
+                training ends the run.
             shows_metrics: False where the framework shows its metrics itself.
             lines_of: The names of loggers whose lines go into the run while the training has one.
         """
@@ -71,7 +75,8 @@ class Training:
         self._resume = resume
         self._checkpoint = checkpoint
         self._given = tracker
-        self._is_trial = is_trial
+        self._is_trial, self._goes_on = is_trial, goes_on
+        self._left: Path | None = None
         self._has_end = has_end
         self._shows_metrics = shows_metrics
         self._lines_of = lines_of
@@ -120,7 +125,7 @@ class Training:
 
     def _is_replaced_by(self, other: Training) -> bool:
         """Whether *other* is the same training again: a notebook keeps the exception that ended it, and all with it."""
-        return (self._thread, self._options) == (threading.get_ident(), other._options)
+        return not self._goes_on and (self._thread, self._options) == (threading.get_ident(), other._options)
 
     def _lost(self, number: int, ended: Callable[[], None] | None) -> None:
         """End the training with that *number*, unless it has ended."""
@@ -129,7 +134,8 @@ class Training:
 
     def _around(self) -> ExperimentTracker | None:
         """Return the run around, if the training is a part of it."""
-        around = None if self._is_trial else _run_around()
+        is_apart = self._is_trial or (self._goes_on and (self._left or self._resume) is not None)
+        around = None if is_apart else _run_around()
         if around is not None:
             for state in (self._checkpoint, self._resume):
                 if isinstance(state, Mapping) and state.get("run_id") == around.run_id:
@@ -149,14 +155,17 @@ class Training:
 
     def _started(self) -> ExperimentTracker:
         around = _run_around()
-        if self._checkpoint is not None:
-            options = {**self._options, "experiment_name": self._checkpoint.get("experiment_name")}
+        earlier = self._checkpoint or self._left
+        if earlier is not None:
+            options = self._options
+            if isinstance(earlier, Mapping):
+                options = {**options, "experiment_name": earlier.get("experiment_name")}
             try:
-                tracker = ExperimentTracker(**options, resume=self._checkpoint, parent=around)
+                tracker = ExperimentTracker(**options, resume=earlier, parent=around)
                 tracker.start_run()
                 return tracker
-            except ValueError as error:  # it is not in this store, or is still open
-                warning("The run of the checkpoint cannot go on, and the training has a new one. %s", error)
+            except (OSError, ValueError) as error:  # it is not in this store, or still open; the disk refuses
+                warning("The earlier run cannot go on, and the training has a new one. %s", error)
         tracker = ExperimentTracker(**self._options, resume=self._resume, parent=around)
         tracker.start_run()
         return tracker
@@ -218,6 +227,7 @@ class Training:
         if self._tracker is not None and self._is_own:
             _with_own_run.pop(self._tracker.run_id or "", None)
             self._tracker.end_run(status or status_of_exception(error), error=error)
+            self._left = self._tracker.folder if self._goes_on else None
 
     def leave(self) -> None:
         """End the run, if it is the training's own: as `failed`, unless the training is over."""
@@ -229,14 +239,16 @@ class Training:
             self._lines.close()
             self._lines = None
         elif self._lines is None and listens and self._lines_of:
-            self._lines = RunHandler.capture(*self._lines_of)
-            self._lines.addFilter(lambda record: self.is_open)  # a script may end the run itself
+            self._lines = RunHandler.capture(*self._lines_of, tracker=self._tracker)
 
 
 def _run_around() -> ExperimentTracker | None:
-    """Return the open run that the caller is in, unless a training has opened it."""
+    """Return the open run that the caller is in, unless a training has opened it, or nothing but a logger's call."""
     found = active_run()
-    owner = _with_own_run.get(found.run_id or "") if found is not None else None
+    run = living_run(found.run_id or "") if found is not None else None
+    if run is None or run.implicit:
+        return None
+    owner = _with_own_run.get(run.run_id)
     return found if owner is None or not owner.is_open else None
 
 

@@ -42,6 +42,16 @@ behind_files: list[Callable[[], None]] = []
 report = own_logger("refunc.journal")
 
 
+class PumpThread(threading.Thread):
+    """A thread of the pump. Lightning's test suite stops daemons that a test has left, if they have a `stop`."""
+
+    def stop(self) -> None:
+        """End the threads, as at the end of the last run: the next record starts them again."""
+        rest()
+        if self is not threading.current_thread():
+            self.join(JOIN)
+
+
 class _Pump:
     """
     The threads and the outlets that they serve. One instance per process, replaced in a forked child.
@@ -103,7 +113,7 @@ class _Pump:
     def _start_both(self) -> bool:
         for name, loop in ((FSYNC, self._sync_loop), (WRITER, self._drain_loop)):
             if not self._is_running(name):  # or another thread started it while this one waited
-                thread = threading.Thread(target=loop, args=(self.stop,), name=name, daemon=True)
+                thread = PumpThread(target=loop, args=(self.stop,), name=name, daemon=True)
                 self.threads[name] = thread
                 if not lifetime.start(thread):
                     return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from time import time
+from typing import TYPE_CHECKING
 
 from refunc.journal import kinds
 from refunc.logging import current
@@ -19,6 +20,9 @@ from refunc.logging.metrics import split_metrics
 from refunc.logging.shared_loggers import get_logger
 from refunc.values.jsonable import jsonable_mapping
 from refunc.values.texts import excerpt, text
+
+if TYPE_CHECKING:
+    from refunc.logging.tracker import ExperimentTracker
 
 
 class RunHandler(logging.Handler):
@@ -47,8 +51,13 @@ class RunHandler(logging.Handler):
         self.setLevel(level_number(level))
         self._capture = Capture(self, capture) if capture is not False and capture is not None else None
 
+    #: The tracker whose run gets the lines; None for the run that is current where a line is logged.
+    _tracker: ExperimentTracker | None = None
+
     @classmethod
-    def capture(cls, *names: str, level: int | str = logging.NOTSET) -> RunHandler:
+    def capture(
+        cls, *names: str, level: int | str = logging.NOTSET, tracker: ExperimentTracker | None = None
+    ) -> RunHandler:
         """
         Return a handler that brings the lines of these loggers, and of those below them, into the run.
 
@@ -56,12 +65,18 @@ class RunHandler(logging.Handler):
         alone: `RunHandler.capture("transformers", "optuna")`. All loggers are below "root". A line that another
         RunHandler has taken is in the run once.
 
+        Args:
+            tracker: Its run gets the lines while it is open, whatever other runs are. Default: the run that is current
+                where a line is logged.
+
         Raises:
             ValueError: Without a name, or an unknown level.
         """
         if not names:
             raise ValueError('capture: give the names of loggers, such as RunHandler.capture("transformers").')
-        return cls(level, capture=names)
+        handler = cls(level, capture=names)
+        handler._tracker = tracker
+        return handler
 
     def setLevel(self, level: int | str) -> None:  # noqa: N802  # stdlib's name
         """Set the lowest level that goes to the run; warnings below it still reach this handler, see `unseen`."""
@@ -85,6 +100,9 @@ class RunHandler(logging.Handler):
             show_unseen(record)
         if record.levelno < self._least or is_own(record) or record.name.split(".", 1)[0] == "refunc":
             return
+        own = self._tracker._current_run() if self._tracker is not None else None
+        if own is not None and not own.accepts():
+            return
         try:
             fields = fields_of(record)
             line = _line(record, fields)
@@ -92,7 +110,7 @@ class RunHandler(logging.Handler):
         except Exception:  # arguments that do not fit, a hostile object: as stdlib handlers do
             self.handleError(record)
             return
-        run = current.existing_run()
+        run = own or current.existing_run()
         if run is None and current.is_ambiguous():
             # As for refunc's own lines, the run is the implicit one; the default logger opens it.
             run = get_logger()._line_run(record.levelno)
