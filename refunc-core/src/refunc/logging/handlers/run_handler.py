@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from time import time
+from typing import TYPE_CHECKING
 
 from refunc.journal import kinds
 from refunc.logging import current
@@ -20,6 +21,10 @@ from refunc.logging.shared_loggers import get_logger
 from refunc.values.jsonable import jsonable_mapping
 from refunc.values.texts import excerpt, text
 
+if TYPE_CHECKING:
+    from refunc.logging.active.run import ActiveRun
+    from refunc.logging.tracker import ExperimentTracker
+
 
 class RunHandler(logging.Handler):
     """
@@ -31,6 +36,7 @@ class RunHandler(logging.Handler):
     """
 
     refunc_shows = False
+    _tracker: ExperimentTracker | None = None
 
     def __init__(self, level: int | str = logging.NOTSET, *, capture: bool | str | Iterable[str] = False) -> None:
         """
@@ -48,7 +54,9 @@ class RunHandler(logging.Handler):
         self._capture = Capture(self, capture) if capture is not False and capture is not None else None
 
     @classmethod
-    def capture(cls, *names: str, level: int | str = logging.NOTSET) -> RunHandler:
+    def capture(
+        cls, *names: str, level: int | str = logging.NOTSET, run: ExperimentTracker | None = None
+    ) -> RunHandler:
         """
         Return a handler that brings the lines of these loggers, and of those below them, into the run.
 
@@ -56,12 +64,17 @@ class RunHandler(logging.Handler):
         alone: `RunHandler.capture("transformers", "optuna")`. All loggers are below "root". A line that another
         RunHandler has taken is in the run once.
 
+        Args:
+            run: The run of lines that are logged outside of all blocks, whatever else is open.
+
         Raises:
             ValueError: Without a name, or an unknown level.
         """
         if not names:
             raise ValueError('capture: give the names of loggers, such as RunHandler.capture("transformers").')
-        return cls(level, capture=names)
+        handler = cls(level, capture=names)
+        handler._tracker = run
+        return handler
 
     def setLevel(self, level: int | str) -> None:  # noqa: N802  # stdlib's name
         """Set the lowest level that goes to the run; warnings below it still reach this handler, see `unseen`."""
@@ -92,7 +105,7 @@ class RunHandler(logging.Handler):
         except Exception:  # arguments that do not fit, a hostile object: as stdlib handlers do
             self.handleError(record)
             return
-        run = current.existing_run()
+        run = current.ambient_run() or self._given_run() or current.existing_run()
         if run is None and current.is_ambiguous():
             # As for refunc's own lines, the run is the implicit one; the default logger opens it.
             run = get_logger()._line_run(record.levelno)
@@ -102,6 +115,10 @@ class RunHandler(logging.Handler):
             run.put_through(kinds.LOG, line, record.created)
         else:
             run.put(kinds.LOG, line, record.created)
+
+    def _given_run(self) -> ActiveRun | None:
+        run = self._tracker._run if self._tracker is not None else None
+        return run if run is not None and run.accepts() else None
 
     def _is_first(self, record: logging.LogRecord) -> bool:
         """Whether no other handler of this kind gets *record* before it."""
