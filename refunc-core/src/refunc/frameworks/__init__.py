@@ -12,6 +12,6 @@ Each is a thin user of `refunc.logging`, and reads as an example of an adapter o
 
 from __future__ import annotations
 
-from refunc.frameworks.training import Training, caller
+from refunc.frameworks.training import Training, caller, log_model, run_around
 
-__all__ = ["Training", "caller"]
+__all__ = ["Training", "caller", "log_model", "run_around"]
