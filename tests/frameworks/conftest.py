@@ -7,6 +7,7 @@ whose framework is not installed is skipped; under `REFUNC_REQUIRE_ALL`, as in C
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from tests.conftest import REQUIRE_ALL
 from tests.installed import missing_in
 
 HERE = Path(__file__).parent
+
+os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras imports TensorFlow otherwise
 
 
 def pytest_ignore_collect(config: pytest.Config) -> bool | None:

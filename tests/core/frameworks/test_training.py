@@ -13,8 +13,7 @@ from threading import Barrier
 
 import pytest
 
-from refunc.frameworks import Training
-from refunc.frameworks.training import caller
+from refunc.frameworks import Training, caller, log_model
 from refunc.logging import ExperimentTracker, MLLogger, active_run, experiment_context
 from refunc.runs import open_store
 
@@ -319,3 +318,45 @@ def test_lines_go_to_the_run_of_the_training_while_others_are_open(store: Path) 
         training.tracker.end_run()
     lines = [entry.message for entry in open_store(store)[run_id].entries() if entry.logger_name == "library"]
     assert lines == ["a line"]
+
+
+def test_a_model_that_goes_on_rewinds_the_run_that_is_resumed(store: Path) -> None:
+    training = Training("boosting")
+    tracker = training.begin()
+    for step in range(6):
+        tracker.log_metrics({"loss": 1.0}, step=step)
+    training.end()
+    training = Training("boosting", resume=True)
+    training.begin(first_step=4).log_metrics({"loss": 0.5}, step=4)
+    training.end()
+
+    (run,) = open_store(store).runs()
+    assert list(run.metrics("loss").values) == [1, 1, 1, 1, 0.5]
+
+
+def test_a_model_is_kept_and_one_that_cannot_be_is_a_warning(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def refuses(path: str) -> None:
+        raise OSError("no space left")
+
+    with experiment_context("study") as tracker:
+        log_model(tracker, "model.txt", lambda path: Path(path).write_text("weights"))
+        log_model(tracker, "other.txt", refuses)
+
+    (run,) = open_store(store).runs()
+    assert [(each.name, each.type, each.size) for each in run.artifacts] == [("model.txt", "model", 7)]
+    assert "other.txt could not be written: no space left" in capsys.readouterr().err
+
+
+def test_what_is_no_tracker_is_told_at_once() -> None:
+    with pytest.raises(TypeError, match="not an ExperimentTracker"):
+        Training("boosting", tracker=MLLogger("mine"))  # type: ignore[arg-type]
+
+
+def test_a_training_that_rests_outlives_the_frameworks_object(store: Path) -> None:
+    training, loop = Training("boosting"), Loop()
+    tracker = loop.run(training)
+    training.rest()
+    del loop
+    assert tracker.status == "running"
+    training.leave()
+    assert tracker.status == "completed"

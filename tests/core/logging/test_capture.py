@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from refunc.logging import BufferedHandler, MLLogger, RunHandler, experiment_context
+from refunc.logging import BufferedHandler, ExperimentTracker, MLLogger, RunHandler, experiment_context
+from refunc.runs import Run
 
 
 @pytest.fixture
@@ -153,3 +154,23 @@ with experiment_context("e", "r"):
     shown = [line for line in done.stderr.splitlines() if "shown" in line or "by its" in line]
     assert sorted(shown) == ["by its own", "shown", "shown as well"], done.stderr
     assert done.returncode == 0
+
+
+def test_lines_go_to_the_run_that_the_handler_was_given_but_for_those_of_a_block_within_it() -> None:
+    library = logging.getLogger("given.library")
+    library.propagate = False
+    study, other = ExperimentTracker("study"), ExperimentTracker("other")
+    study.start_run()
+    other.start_run()
+    handler = RunHandler.capture("given", tracker=study)
+    library.warning("between the trials")
+    with experiment_context("trial", parent=study) as trial:
+        library.warning("in a trial")
+    handler.close()
+    for tracker in (other, study):
+        tracker.end_run()
+
+    def lines_of(tracker: ExperimentTracker) -> list[str]:
+        return [entry.message for entry in Run.open(tracker.folder).entries() if entry.level == "WARNING"]  # type: ignore[arg-type]
+
+    assert [lines_of(tracker) for tracker in (study, trial, other)] == [["between the trials"], ["in a trial"], []]

@@ -13,8 +13,10 @@ PAGE = Path(__file__).parents[3] / "docs/reference/runs.md"
 
 
 @pytest.mark.parametrize(
-    ("name", "goal"), [("Val_Loss", "min"), ("test/f1-macro", "max"), ("glossary", None), ("lr", None), ("", None)]
-)
+    ("name", "goal"),
+    [("Val_Loss", "min"), ("test/f1-macro", "max"), ("val/aucpr", "max"), ("test/logloss/mean", "min"),
+     ("test/logloss/std", None), ("glossary", None), ("lr", None), ("", None)],
+)  # fmt: skip
 def test_a_word_of_the_name_says_it(name: str, goal: str | None) -> None:
     assert guessed_goal(name) == goal
 

@@ -314,6 +314,27 @@ def test_an_omegaconf_config_with_holes_in_it(require: Callable[[bool, str], Non
     assert (plain["layers"][0], plain["layers"][2], plain["nothing"]) == (64, {"a": 1}, None)
 
 
+@pytest.mark.extras
+@pytest.mark.parametrize("parsed", [True, False])
+def test_flags_of_absl_are_those_of_the_script(require: Callable[[bool, str], None], parsed: bool) -> None:
+    require(importlib.util.find_spec("absl") is not None, "pip install absl-py")
+    from absl import flags, logging  # noqa: F401  # defines flags of its own
+
+    values = flags.FlagValues()
+    values.append_flag_values(flags.FLAGS)
+    flags.DEFINE_float("lr", 0.1, "", flag_values=values)
+    flags.DEFINE_list("layers", ["64", "8"], "", flag_values=values)
+    flags.DEFINE_enum_class("colour", Colour.RED, Colour, "", flag_values=values)
+    flags.DEFINE_integer("tolist", None, "", flag_values=values)
+    if parsed:
+        values(["script", "--lr=0.2"])
+
+    assert "verbosity" in values
+    assert jsonable_mapping(values) == {
+        "lr": 0.2 if parsed else 0.1, "layers": ["64", "8"], "colour": "red", "tolist": None
+    }  # fmt: skip
+
+
 class Colour(enum.Enum):
     RED = "red"
 

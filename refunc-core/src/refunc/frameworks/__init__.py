@@ -6,13 +6,20 @@ Loggers and callbacks for ML frameworks, one module for each. Importing a module
 Each is a thin user of `refunc.logging`, and reads as an example of an adapter of your own.
 
     accelerate    a tracker for `Accelerator(log_with=...)`
+    catboost      a callback for CatBoost's `fit`
+    hydra         a callback for Hydra's config: each job is a run
+    keras         a callback for Keras' `fit` and `evaluate`
+    lightgbm      a callback for LightGBM, and its log lines
     lightning     a logger for Lightning's Trainer, and for Fabric
+    optuna        an objective whose trials are runs
+    sklearn       calls for estimators, scores and searches of scikit-learn
     training      the run of a training that a framework drives
     transformers  a callback for transformers' Trainer, and TRL's
+    xgboost       a callback for XGBoost
 """
 
 from __future__ import annotations
 
-from refunc.frameworks.training import Training, caller
+from refunc.frameworks.training import Training, caller, log_model, run_around
 
-__all__ = ["Training", "caller"]
+__all__ = ["Training", "caller", "log_model", "run_around"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, TypeVar
 
-from refunc.logging import ExperimentTracker, RunHandler, active_run, warning
+from refunc.logging import ExperimentTracker, MLLogger, RunHandler, active_run, warning
 from refunc.logging.active.opening import Resume
 from refunc.logging.active.outcome import status_of_exception
 from refunc.logging.active.run import living_run
@@ -70,7 +72,15 @@ class Training:
                 training ends the run.
             shows_metrics: False where the framework shows its metrics itself.
             lines_of: The names of loggers whose lines go into the run while the training has one.
+
+        Raises:
+            TypeError: *tracker* is something else.
         """
+        if tracker is not None and not isinstance(tracker, ExperimentTracker):
+            raise TypeError(
+                f"tracker: {tracker!r} is not an ExperimentTracker. For the run of a logger, leave it out: a training "
+                "is a part of the run around it."
+            )
         self._options: dict[str, Any] = {"experiment_name": experiment_name, "run_name": run_name, "log_dir": log_dir}
         self._resume = resume
         self._checkpoint = checkpoint
@@ -78,7 +88,7 @@ class Training:
         self._is_trial, self._goes_on = is_trial, goes_on
         self._left: Path | None = None
         self._has_end = has_end
-        self._shows_metrics = shows_metrics
+        self.shows_metrics = shows_metrics
         self._lines_of = lines_of
         self._lines: RunHandler | None = None
         self._tracker: ExperimentTracker | None = None
@@ -91,7 +101,9 @@ class Training:
         """Leave out the handler: the process that has the copy has its own loggers."""
         return {**vars(self), "_lines": None}
 
-    def begin(self, within: object = None, ended: Callable[[], None] | None = None) -> ExperimentTracker:
+    def begin(
+        self, within: object = None, ended: Callable[[], None] | None = None, *, first_step: int = 0
+    ) -> ExperimentTracker:
         """
         Return the tracker of a training that begins now.
 
@@ -103,25 +115,27 @@ class Training:
                 `caller`. If it goes before `end()` was called, the training raised, and a run of its own is `failed`.
             ended: Called instead, to end the training with the status that it finds out; for frameworks that tell
                 their callbacks of no end.
+            first_step: The step that the training begins with, if it goes on with a model. In a run that `resume`
+                continues, points that earlier attempts logged from there on no longer count.
 
         Raises:
             ValueError: `resume` cannot be continued.
         """
         self.leave()
         with _beginning:
-            self._find_run()
+            self._find_run(first_step)
         self._resume = self._checkpoint = None
         self._listen(True)
         if within is not None:
             weakref.finalize(within, self._lost, self._number, ended).atexit = False
         return self.tracker
 
-    def _find_run(self) -> None:
+    def _find_run(self, first_step: int) -> None:
         for other in tuple(_with_own_run.values()):
             if other._is_over or other._is_replaced_by(self):
                 other.leave()
         self._is_own = self._is_over = False
-        self._tracker = self._given or self._around() or self._open()
+        self._tracker = self._given or self._around() or self._open(first_step)
 
     def _is_replaced_by(self, other: Training) -> bool:
         """Whether *other* is the same training again: a notebook keeps the exception that ended it, and all with it."""
@@ -135,26 +149,26 @@ class Training:
     def _around(self) -> ExperimentTracker | None:
         """Return the run around, if the training is a part of it."""
         is_apart = self._is_trial or (self._goes_on and (self._left or self._resume) is not None)
-        around = None if is_apart else _run_around()
+        around = None if is_apart else run_around()
         if around is not None:
             for state in (self._checkpoint, self._resume):
                 if isinstance(state, Mapping) and state.get("run_id") == around.run_id:
                     around.load_state_dict(state)
-            around.shows_metrics = self._shows_metrics
+            around.shows_metrics = self.shows_metrics
         return around
 
-    def _open(self) -> ExperimentTracker:
+    def _open(self, first_step: int) -> ExperimentTracker:
         """Open a run of its own; until the training is over, the end of the process is not the end of it."""
-        tracker = self._started()
-        tracker.shows_metrics = self._shows_metrics
+        tracker = self._started(first_step)
+        tracker.shows_metrics = self.shows_metrics
         _with_own_run[tracker.run_id or ""] = self
         self._thread = threading.get_ident()
         self._tracker, self._is_own = tracker, True
         self.go_on()
         return tracker
 
-    def _started(self) -> ExperimentTracker:
-        around = _run_around()
+    def _started(self, first_step: int) -> ExperimentTracker:
+        around = run_around()
         earlier = self._checkpoint or self._left
         if earlier is not None:
             options = self._options
@@ -166,7 +180,8 @@ class Training:
                 return tracker
             except (OSError, ValueError) as error:  # it is not in this store, or still open; the disk refuses
                 warning("The earlier run cannot go on, and the training has a new one. %s", error)
-        tracker = ExperimentTracker(**self._options, resume=self._resume, parent=around)
+        step = first_step - 1 if self._resume and first_step > 0 else None
+        tracker = ExperimentTracker(**self._options, resume=self._resume, resume_step=step, parent=around)
         tracker.start_run()
         return tracker
 
@@ -203,6 +218,7 @@ class Training:
         A run of its own stays open for what comes afterwards, such as an evaluation. It ends when another training
         begins, or with the process.
         """
+        self._number += 1
         self._set_over(True)
 
     def go_on(self) -> None:
@@ -242,7 +258,7 @@ class Training:
             self._lines = RunHandler.capture(*self._lines_of, tracker=self._tracker)
 
 
-def _run_around() -> ExperimentTracker | None:
+def run_around() -> ExperimentTracker | None:
     """Return the open run that the caller is in, unless a training has opened it, or nothing but a logger's call."""
     found = active_run()
     run = living_run(found.run_id or "") if found is not None else None
@@ -250,6 +266,21 @@ def _run_around() -> ExperimentTracker | None:
         return None
     owner = _with_own_run.get(run.run_id)
     return found if owner is None or not owner.is_open else None
+
+
+def log_model(run: ExperimentTracker | MLLogger, name: str, save: Callable[[str], object]) -> None:
+    """
+    Keep the file that *save* writes, given a path, as an artifact of that name.
+
+    If it cannot be written, as on a full disk, one warning says so: the framework still has the model.
+    """
+    try:
+        with TemporaryDirectory(prefix="refunc-model-") as folder:
+            path = os.path.join(folder, name)
+            save(path)
+            run.log_artifact(path, "model", copy=True)
+    except Exception as error:
+        warning("the model is not in the run: %s could not be written: %s", name, error)
 
 
 @in_child

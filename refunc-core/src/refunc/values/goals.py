@@ -15,15 +15,19 @@ from refunc.values.definitions import Definitions
 MIN: Final = "min"
 MAX: Final = "max"
 
-_LOWER: Final = frozenset("loss error err mae mse rmse nll ppl perplexity wer cer fid divergence".split())
+_LOWER: Final = frozenset(
+    "loss logloss error err mae mape mse rmse rmsle nll ppl perplexity wer cer fid divergence".split()
+)
 _HIGHER: Final = frozenset(
-    "accuracy acc f1 auc auroc precision recall bleu rouge iou dice r2 reward score psnr ssim".split()
+    "accuracy acc f1 auc aucpr auroc precision recall ndcg bleu rouge iou dice r2 reward score psnr ssim".split()
 )
 
 
 def guessed_goal(name: str) -> str | None:
     """Return the goal that a metric's name has by convention: `min`, `max`, or None if it has none."""
     words = re.split(r"[^a-z0-9]+", name.lower())
+    if "std" in words:  # how far the values of a cross-validation are apart
+        return None
     if not _LOWER.isdisjoint(words):
         return MIN
     return MAX if not _HIGHER.isdisjoint(words) else None

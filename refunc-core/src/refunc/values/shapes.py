@@ -74,6 +74,8 @@ def pairs_of(value: Any, *, is_given: bool = False) -> Pairs | None:
 
 def _self_described(value: Any) -> Mapping[Any, Any] | None:
     """Return *value*'s description of itself as a mapping."""
+    if is_of(value, "absl.flags", "FlagValues"):
+        return _flags_of(value)
     for name in _MAPPINGS:
         if has(value, name):
             try:
@@ -83,6 +85,12 @@ def _self_described(value: Any) -> Mapping[Any, Any] | None:
             if isinstance(plain, Mapping):
                 return plain
     return None
+
+
+def _flags_of(flags: Any) -> dict[str, Any]:
+    """Return the values of absl's *flags*, without those that absl itself defines; they need not be parsed."""
+    modules = flags.flags_by_module_dict()
+    return {flag.name: flag.value for module, own in modules.items() if not module.startswith("absl.") for flag in own}
 
 
 def elements_of(value: Any) -> Iterator[Any] | None:

@@ -22,6 +22,7 @@ from refunc.values.jsonable import jsonable_mapping
 from refunc.values.texts import excerpt, text
 
 if TYPE_CHECKING:
+    from refunc.logging.active.run import ActiveRun
     from refunc.logging.tracker import ExperimentTracker
 
 
@@ -35,6 +36,8 @@ class RunHandler(logging.Handler):
     """
 
     refunc_shows = False
+    #: The tracker whose run gets the lines; None for the run that is current where a line is logged.
+    _tracker: ExperimentTracker | None = None
 
     def __init__(self, level: int | str = logging.NOTSET, *, capture: bool | str | Iterable[str] = False) -> None:
         """
@@ -51,9 +54,6 @@ class RunHandler(logging.Handler):
         self.setLevel(level_number(level))
         self._capture = Capture(self, capture) if capture is not False and capture is not None else None
 
-    #: The tracker whose run gets the lines; None for the run that is current where a line is logged.
-    _tracker: ExperimentTracker | None = None
-
     @classmethod
     def capture(
         cls, *names: str, level: int | str = logging.NOTSET, tracker: ExperimentTracker | None = None
@@ -66,8 +66,8 @@ class RunHandler(logging.Handler):
         RunHandler has taken is in the run once.
 
         Args:
-            tracker: Its run gets the lines while it is open, whatever other runs are. Default: the run that is current
-                where a line is logged.
+            tracker: Its run gets the lines while it is open, but for those from a block within that run. Default: the
+                run that is current where a line is logged.
 
         Raises:
             ValueError: Without a name, or an unknown level.
@@ -110,7 +110,7 @@ class RunHandler(logging.Handler):
         except Exception:  # arguments that do not fit, a hostile object: as stdlib handlers do
             self.handleError(record)
             return
-        run = own or current.existing_run()
+        run = current.existing_run() if own is None else _inner_block(own) or own
         if run is None and current.is_ambiguous():
             # As for refunc's own lines, the run is the implicit one; the default logger opens it.
             run = get_logger()._line_run(record.levelno)
@@ -130,6 +130,13 @@ class RunHandler(logging.Handler):
                 first = next((target for target in targets if isinstance(target, (RunHandler, Captured))), other)
                 return leads_to(first, self)
         return False
+
+
+def _inner_block(own: ActiveRun) -> ActiveRun | None:
+    """Return the run of the block that this thread or task is in, if it is within *own*, such as a study's trial."""
+    block = current.ambient_run()
+    is_inner = block is not None and (block.parent_id == own.run_id or own.run_id in block.blocks)
+    return block if is_inner else None
 
 
 def _line(record: logging.LogRecord, fields: Fields) -> dict[str, object]:
