@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from tests.public_names import assert_kept, lines_of_module
 
 import refunc.frameworks
+
+if find_spec("clu") is not None:
+    import tests.frameworks.imported_clu  # noqa: F401
 
 KEPT = Path(__file__).parent / "public_names.txt"
 ADAPTERS = [

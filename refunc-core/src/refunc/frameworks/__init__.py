@@ -7,12 +7,17 @@ Each is a thin user of `refunc.logging`, and reads as an example of an adapter o
 
     accelerate    a tracker for `Accelerator(log_with=...)`
     catboost      a callback for CatBoost's `fit`
+    clu           a metric writer of clu, for JAX and Flax
+    composer      a logger for Composer's Trainer
     hydra         a callback for Hydra's config: each job is a run
+    ignite        a logger for PyTorch-Ignite's engines
     keras         a callback for Keras' `fit` and `evaluate`
     lightgbm      a callback for LightGBM, and its log lines
     lightning     a logger for Lightning's Trainer, and for Fabric
     optuna        an objective whose trials are runs
+    ray           callbacks of Ray Tune and Ray Train
     sklearn       calls for estimators, scores and searches of scikit-learn
+    torchtune     a metric logger for torchtune's recipes
     training      the run of a training that a framework drives
     transformers  a callback for transformers' Trainer, and TRL's
     xgboost       a callback for XGBoost

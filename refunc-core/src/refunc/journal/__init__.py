@@ -11,6 +11,7 @@ Below it are outlets, which it is written through, processes and values. Writing
     encoded     the structs that are encoded as lines
     ends        how a run of several processes ended
     folder      the run's folder: making it, and the paths in it
+    held        the runs that a process of this machine has open
     holes       holes in sparse files
     kinds       the names of the kinds of line, and of the states of a run
     line        a logger's line in the queue

@@ -21,6 +21,7 @@ from refunc.outlets.foreign import own_logger
 from refunc.processes import lifetime, own_process
 from refunc.processes.forks import at_fork
 from refunc.processes.parent import at_child_end, has_parent
+from refunc.processes.starters import is_ray_worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -219,7 +220,7 @@ def rest() -> None:
 
 def is_in_child() -> bool:
     """Whether this process is another one's child, which may end it as soon as its work is done, before any round."""
-    return _pump.is_forked or has_parent()
+    return _pump.is_forked or has_parent() or is_ray_worker()
 
 
 def dismiss(outlet: Outlet) -> None:

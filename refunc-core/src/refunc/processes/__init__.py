@@ -10,4 +10,5 @@ Processes: this one, the one that started it, and starting one of our own.
     opener       the process that opened a run, and whether it can be seen from here
     own_process  starting a Python process that runs one function of refunc
     parent       the process that started this one through multiprocessing
+    starters     the processes that started this one in another way: a script's, and Ray's driver
 """

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cache
 from hashlib import blake2b
 from io import FileIO
@@ -114,6 +115,16 @@ def parent_of(pid: int) -> int | None:
 def environment_of(pid: int | str) -> list[bytes]:
     """Return the variables that the process *pid* was started with, as `NAME=value`; none if they cannot be read."""
     return [pair for pair in _read(f"/proc/{pid}/environ").split(b"\0") if pair]
+
+
+def files_of(pid: int) -> list[str]:
+    """Return the paths of the files that the process *pid* has open; none if they cannot be read."""
+    folder, paths = f"/proc/{pid}/fd", []
+    with suppress(OSError):
+        for number in os.listdir(folder):
+            with suppress(OSError):  # closed meanwhile
+                paths.append(os.readlink(f"{folder}/{number}"))
+    return paths
 
 
 def holders_of(info: os.stat_result) -> list[int]:

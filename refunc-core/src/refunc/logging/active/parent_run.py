@@ -2,8 +2,8 @@
 The runs of other processes: how a child of `multiprocessing` finds its parent's run and writes to it.
 
 A forked child inherits the run. A child that was spawned, or comes from a fork server, looks for it: first in the
-folder that its parent named, then in the stores. So does the child of a child. Other subprocesses have runs of their
-own.
+folder that its parent named, then in the stores. So does the child of a child. A script that a process has started, and
+a worker of Ray, take the run that they were told, or the one that the starter has open; see `processes/starters.py`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from refunc.journal.opening import NoDescriptorError
 from refunc.logging.active.run import START_FIELDS, ActiveRun, living_run, living_runs
 from refunc.logging.notices import warn_once
 from refunc.outlets.file import NO_DESCRIPTOR, LockProbe
-from refunc.processes import inherited
+from refunc.processes import inherited, starters
 from refunc.processes.parent import Legacy, bequeath, has_parent, legacy, own_token, parent_pid
 from refunc.values.paths import store_path
 
@@ -176,11 +176,19 @@ def run_of_parent(*, now: bool = False) -> ActiveRun | None:
         now: Look even if there was none a moment ago.
     """
     global _looked_at
-    pid = parent_pid()
     if not now and time.monotonic() - _looked_at < LOOK_AGAIN:
         return None
-    if pid is None:
-        return _run_of_starter()
+    pid = parent_pid()
+    run = _run_of_family(pid) if pid is not None else None
+    if run is None and (starters.is_ray_worker() or (pid is None and starters.has_starter())):
+        run = _run_of_starter()
+    if run is None:
+        _looked_at = time.monotonic()
+    return run
+
+
+def _run_of_family(pid: int) -> ActiveRun | None:
+    """Return the run of an ancestor of this process, whose parent is *pid*."""
     try:
         from refunc.runs.errors import RunFormatError
         from refunc.runs.run import read_birth
@@ -198,34 +206,41 @@ def run_of_parent(*, now: bool = False) -> ActiveRun | None:
             _warn_no_descriptor()
     except ImportError:  # the end of the interpreter
         pass
-    _looked_at = time.monotonic()
     return None
 
 
 def _run_of_starter() -> ActiveRun | None:
-    """Return the run that a process has announced that started this one as a script, while it is running."""
-    global _looked_at
-    told = inherited.announced()
-    if told is None:
-        return None
+    """Return the run that a process has announced that started this one, or else has open, while it is running."""
     try:
+        import platform
+
+        from refunc.journal.held import runs_of
+        from refunc.logging.active.parents import innermost_around
         from refunc.runs.errors import RunFormatError
         from refunc.runs.run import Run
     except ImportError:  # the end of the interpreter
         return None
-    try:
-        run = Run.open(Path(told.folder))
-        if run.run_id == told.run_id and _is_running(run):
+    told = inherited.announced()
+    with suppress(RunFormatError, OSError, NoDescriptorError):  # deleted meanwhile
+        run = Run.open(Path(told.folder)) if told is not None else None
+        if run is not None and told is not None and run.run_id == told.run_id and _is_running(run):
             return attach(run.folder, run.birth)
-    except (RunFormatError, OSError, NoDescriptorError):  # deleted meanwhile
-        pass
-    _looked_at = time.monotonic()
+    for pid in starters.starters():
+        with suppress(RunFormatError, OSError, NoDescriptorError):
+            held = {run.run_id: run for run in map(Run.open, runs_of(pid)) if _is_running(run)}
+            run = innermost_around([*held.values()], held.get) or max(held.values(), key=_start, default=None)
+            if run is not None:
+                return attach(run.folder, {**run.birth, "host": platform.node(), "pid": pid})
     return None
+
+
+def _start(run: Run) -> float:
+    return run.start_time
 
 
 def has_starter() -> bool:
     """Whether a process that started this one, in whatever way, may have a run for it."""
-    return has_parent() or inherited.announced() is not None
+    return has_parent() or starters.has_starter()
 
 
 def attach(folder: Path, birth: dict[str, Any]) -> ActiveRun:
@@ -309,14 +324,20 @@ def _opened_by_family(run: Run, process: tuple[object, object] | None = None) ->
     Args:
         process: The host and the pid of the only one that counts.
     """
+    from refunc.journal.held import is_held_by
     from refunc.journal.ranks import of_this_rank
     from refunc.processes.family import is_of_family
 
+    known = starters.starters() if starters.has_starter() else []
     for facts in chain([run.birth], (file.facts() for file in of_this_rank(run.folder))):
         opener = facts.get("host"), facts.get("pid")
         # A pid alone does not identify a process: in containers that share a store every training is process 1. And any
         # user may have written it.
-        if process in (None, opener) and is_of_family(run.folder, {**facts, "run_id": run.birth.get("run_id")}):
+        # Where it is none of the family's, the kernel says whether a starter of this process has it open.
+        if process in (None, opener) and (
+            is_of_family(run.folder, {**facts, "run_id": run.birth.get("run_id")})
+            or (opener[1] in known and is_held_by(opener[1], run.folder))
+        ):
             yield run.folder, dict(zip(("host", "pid"), opener, strict=True))
 
 

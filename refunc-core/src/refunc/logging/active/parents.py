@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol, TypeVar
 
 from refunc.logging.active.run import ActiveRun, living_run
 from refunc.logging.active.started import current_task
@@ -24,6 +24,16 @@ class _WithRun(Protocol):
     @property
     def run_id(self) -> str | None: ...
 
+
+class _Nested(Protocol):
+    @property
+    def run_id(self) -> str: ...
+
+    @property
+    def parent_id(self) -> str | None: ...
+
+
+_Run = TypeVar("_Run", bound=_Nested)
 
 #: The forms of a parent: the run's id, or a tracker, a context or a `refunc.runs.Run` of it.
 Parent = str | _WithRun | None
@@ -38,20 +48,29 @@ def is_in_main_thread() -> bool:
 
 def run_around(open_runs: Iterable[ActiveRun]) -> ActiveRun | None:
     """Return the innermost run that contains all of *open_runs* that do not end at once; None if there is none."""
-    known = [run for run in open_runs if run.accepts()]
+    return innermost_around([run for run in open_runs if run.accepts()], living_run)
+
+
+def innermost_around(known: Sequence[_Run], find: Callable[[str], _Run | None]) -> _Run | None:
+    """
+    Return the innermost of the *known* runs that contains all of them; None if there is none.
+
+    Args:
+        find: Returns the run with an id: one of these, or another that is between them.
+    """
+    ids = {run.run_id for run in known}
     outer = {run.parent_id for run in known}
-    innermost = [run for run in known if run.run_id not in outer]
-    lines = [_line_of(run) for run in innermost]
-    return next((run for run in lines[0] if all(run in line for line in lines)), None) if lines else None
+    lines = [_line_of(run, find) for run in known if run.run_id not in outer]
+    around = (run for run in lines[0].values() if run.run_id in ids) if lines else iter(())
+    return next((run for run in around if all(run.run_id in line for line in lines)), None)
 
 
-def _line_of(run: ActiveRun | None) -> list[ActiveRun]:
-    """Return *run* and its open ancestors, from the inside out."""
-    line: list[ActiveRun] = []
-    while run is not None and run not in line:
-        if run.accepts():
-            line.append(run)
-        run = living_run(run.parent_id) if run.parent_id is not None else None
+def _line_of(run: _Run | None, find: Callable[[str], _Run | None]) -> dict[str, _Run]:
+    """Return *run* and its ancestors by their ids, from the inside out."""
+    line: dict[str, _Run] = {}
+    while run is not None and run.run_id not in line:
+        line[run.run_id] = run
+        run = find(run.parent_id) if run.parent_id is not None else None
     return line
 
 

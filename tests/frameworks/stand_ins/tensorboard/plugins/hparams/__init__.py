@@ -1,0 +1,3 @@
+"""A stand-in, see `imported_clu`."""
+
+api = None

@@ -1,0 +1,89 @@
+"""torchtune's metric logger interface on a run: made from a config, as recipes do."""
+
+from __future__ import annotations
+
+import pickle
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+import torchtune
+from omegaconf import OmegaConf
+
+from refunc.frameworks.torchtune import RefuncLogger
+from refunc.logging import experiment_context
+from refunc.runs import Run, open_store
+
+EXAMPLES = Path(__file__).parents[2] / "examples/frameworks"
+
+
+@pytest.fixture(autouse=True)
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("REFUNC_DIR", str(tmp_path / "experiments"))
+    return tmp_path / "experiments"
+
+
+def only(store: Path) -> Run:
+    [run] = open_store(store)
+    return run
+
+
+def test_a_recipes_calls(store: Path, tmp_path: Path) -> None:
+    config = OmegaConf.create(
+        {
+            "output_dir": str(tmp_path / "out"),
+            "metric_logger": {
+                "_component_": "refunc.frameworks.torchtune.RefuncLogger",
+                "experiment_name": "tuning",
+                "tags": {"team": "text"},
+            },
+            "optimizer": {"lr": 2e-5, "fused": "${missing}"},
+        }
+    )
+    logger = torchtune.config.instantiate(config.metric_logger)
+    assert isinstance(logger, RefuncLogger)
+    logger.log_config(config)
+    for step in range(1, 4):
+        logger.log_dict({"loss": torch.tensor(1.0) / step, "lr": 2e-5}, step=step)
+    logger.log("peak_memory", 7, step=3)
+    logger.close()
+
+    run = only(store)
+    assert (run.experiment_name, run.status) == ("tuning", "completed")
+    assert list(run.metrics("loss").steps) == [1, 2, 3]
+    assert list(run.metrics("peak_memory").values) == [7.0]
+    assert run.summary.params["optimizer"]["lr"] == 2e-5
+    assert run.summary.tags == {"team": "text"}
+    assert [artifact.name for artifact in run.artifacts] == ["torchtune_config.yaml"]
+
+
+def test_a_recipe_that_raises_and_closes_has_failed(store: Path) -> None:
+    def recipe() -> None:
+        logger = RefuncLogger()
+        try:
+            raise RuntimeError("out of memory")
+        finally:
+            logger.close()
+
+    with pytest.raises(RuntimeError):
+        recipe()
+    assert (only(store).status, only(store).experiment_name) == ("failed", "torchtune")
+
+
+def test_in_a_run_it_opens_and_ends_none(store: Path) -> None:
+    with experiment_context("outer") as outer:
+        logger = RefuncLogger()
+        pickle.loads(pickle.dumps(logger)).log("loss", 1.0, step=2)
+        logger.close()
+        assert outer.status == "running"
+    assert list(only(store).metrics("loss").steps) == [2]
+
+
+def test_the_example(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path(str(EXAMPLES / "train_torchtune.py"), run_name="__main__")
+    run = only(store)
+    assert (run.experiment_name, run.run_name, run.status) == ("regression", "torchtune", "completed")
+    losses = run.metrics("loss").values
+    assert losses[-1] < losses[0] / 2
