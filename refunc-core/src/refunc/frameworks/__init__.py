@@ -6,6 +6,7 @@ Loggers and callbacks for ML frameworks, one module for each. Importing a module
 Each is a thin user of `refunc.logging`, and reads as an example of an adapter of your own.
 
     accelerate    a tracker for `Accelerator(log_with=...)`
+    callers       the objects of a framework that call an adapter
     catboost      a callback for CatBoost's `fit`
     clu           a metric writer of clu, for JAX and Flax
     composer      a logger for Composer's Trainer
@@ -14,6 +15,7 @@ Each is a thin user of `refunc.logging`, and reads as an example of an adapter o
     keras         a callback for Keras' `fit` and `evaluate`
     lightgbm      a callback for LightGBM, and its log lines
     lightning     a logger for Lightning's Trainer, and for Fabric
+    models        keeping a framework's model with a run
     optuna        an objective whose trials are runs
     ray           callbacks of Ray Tune and Ray Train
     sklearn       calls for estimators, scores and searches of scikit-learn
@@ -25,6 +27,8 @@ Each is a thin user of `refunc.logging`, and reads as an example of an adapter o
 
 from __future__ import annotations
 
-from refunc.frameworks.training import Training, caller, log_model, run_around
+from refunc.frameworks.callers import caller
+from refunc.frameworks.models import log_model
+from refunc.frameworks.training import Training, run_around
 
 __all__ = ["Training", "caller", "log_model", "run_around"]

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
-from tempfile import TemporaryDirectory
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from refunc.logging import ExperimentTracker, MLLogger, RunHandler, active_run, warning
+from refunc.logging import ExperimentTracker, RunHandler, active_run, warning
 from refunc.logging.active.opening import Resume
 from refunc.logging.active.outcome import status_of_exception
 from refunc.logging.active.run import living_run
 from refunc.processes.forks import in_child
 from refunc.processes.launchers import rank
-
-T = TypeVar("T")
 
 _UNFINISHED: Final = "The training has not come to its end: an exception ended it, which the script has caught.\n"
 
@@ -29,9 +24,6 @@ _with_own_run: dict[str, Training] = {}
 #: Held while a training looks for its run, so that it takes none that another is just opening. Re-entrant for signal
 #: handlers.
 _beginning = threading.RLock()
-
-#: Callers that `caller` looks at: a framework's own are near.
-_NEAR: Final = 30
 
 
 class Training:
@@ -268,38 +260,7 @@ def run_around() -> ExperimentTracker | None:
     return found if owner is None or not owner.is_open else None
 
 
-def log_model(run: ExperimentTracker | MLLogger, name: str, save: Callable[[str], object]) -> None:
-    """
-    Keep the file that *save* writes, given a path, as an artifact of that name.
-
-    If it cannot be written, as on a full disk, one warning says so: the framework still has the model.
-    """
-    try:
-        with TemporaryDirectory(prefix="refunc-model-") as folder:
-            path = os.path.join(folder, name)
-            save(path)
-            run.log_artifact(path, "model", copy=True)
-    except Exception as error:
-        warning("the model is not in the run: %s could not be written: %s", name, error)
-
-
 @in_child
 def _after_fork_in_child() -> None:
     global _beginning
     _beginning = threading.RLock()
-
-
-def caller(kind: type[T]) -> T | None:
-    """
-    Return the nearest object of this class in whose method this call is made, such as the list of callbacks that calls
-    an adapter; None if there is none.
-    """
-    frame = sys._getframe(1)
-    for _ in range(_NEAR):
-        found = frame.f_locals.get("self")
-        if isinstance(found, kind):
-            return found
-        if frame.f_back is None:
-            break
-        frame = frame.f_back
-    return None
