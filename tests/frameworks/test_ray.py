@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import runpy
+import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,6 +135,27 @@ def test_each_trial_is_a_run_within_the_search_and_goes_on_when_it_is_restored(s
     again = {run.run_id: run for run in runs(store, "mine")}
     assert sorted(again) == sorted(run.run_id for run in (search, good, bad))
     assert (again[search.run_id].attempt, again[good.run_id].attempt, again[bad.run_id].attempt) == (2, 1, 2)
+
+
+class CtrlC(tune.Callback):
+    def on_trial_result(self, **info: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def fit_slowly(config: dict[str, Any]) -> None:
+    fit(config)
+    time.sleep(60)
+
+
+def test_a_search_that_is_interrupted(store: Path) -> None:
+    tune.Tuner(
+        fit_slowly,
+        param_space={"rate": 0.1},
+        run_config=tune.RunConfig(
+            "stopped", storage_path=str(store.parent / "ray"), verbose=0, callbacks=[RefuncLoggerCallback(), CtrlC()]
+        ),
+    ).fit()
+    assert [run.status for run in open_store(store)] == ["interrupted", "interrupted"]
 
 
 def test_the_example_in_a_block(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pickle
 import runpy
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,9 @@ def test_the_example(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (run.experiment_name, run.run_name, run.status) == ("regression", "torchtune", "completed")
     losses = run.metrics("loss").values
     assert losses[-1] < losses[0] / 2
+
+
+def test_without_a_close_the_run_ends_with_the_process(store: Path) -> None:
+    script = "from refunc.frameworks.torchtune import RefuncLogger; RefuncLogger().log('loss', 1.0, step=1)"
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert only(store).status == "completed"

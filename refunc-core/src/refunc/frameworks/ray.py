@@ -104,7 +104,8 @@ class RefuncLoggerCallback(LoggerCallback):
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """End the runs that are still open, and that of the search."""
-        is_whole = all(trial.is_finished() for trial in trials)
+        # Tune has marked those that it has stopped here as terminated.
+        is_whole = not self._trials and all(trial.is_finished() for trial in trials)
         for training in self._trials.values():
             training.end("interrupted")
         if self._search is not None and self._block is not None:

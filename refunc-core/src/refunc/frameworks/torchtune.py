@@ -43,7 +43,9 @@ class RefuncLogger(MetricLoggerInterface):
         Raises:
             ValueError: *resume* cannot be continued.
         """
-        self._training = Training(experiment_name, run_name, log_dir, resume=resume, lines_of=("torchtune",))
+        self._training = Training(
+            experiment_name, run_name, log_dir, resume=resume, has_end=False, lines_of=("torchtune",)
+        )
         #: The tracker of the run, for calls of your own.
         self.tracker: ExperimentTracker = self._training.begin()
         if tags is not None:
