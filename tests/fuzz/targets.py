@@ -104,7 +104,7 @@ def _look_at(run: Path) -> None:
         if type(record).__name__ == "Artifact":
             info.files_of(record)  # type: ignore[arg-type]  # its name says it
     store = open_store(run.parent)
-    store.find("metrics.a < 1 or params.lr == 'x'")
+    store.find("metrics.a < 1 or params.lr == 'x'", allow_missing=True)
     store.to_rows()
     try:
         found = Run.open(run)

@@ -331,7 +331,7 @@ def test_a_mistake_exits_with_2_and_leaves_a_file_as_it_was() -> None:
     train("one")
     Path("report.html").write_text("old")
 
-    for arguments in (["nobody"], [], ["one", "-o", "report.html/report.html"]):
+    for arguments in (["nobody"], ["--experiment", "nobody"], ["one", "-o", "report.html/report.html"]):
         done = subprocess.run(
             [sys.executable, "-m", "refunc", "report", *arguments], capture_output=True, text=True, timeout=60
         )

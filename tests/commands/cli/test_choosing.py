@@ -109,7 +109,11 @@ def test_without_a_name_it_is_the_newest_run_that_fits(invoke: Invoke) -> None:
             "no run has a param 'lerning_rate'. Known params: lr, model. (column 1)",
         ),
         (["--where", "params.modell == 'vit'"], "no run has a param 'modell'. Did you mean params.model?"),
-        (["--sort", "metrics.vall/loss"], "unknown name 'loss'. A name with other characters is written in brackets"),
+        (["--sort", "metrics.vall/loss"], "no run has a metric 'vall/loss'. Did you mean metrics['val/loss']?"),
+        (
+            ["--where", "metrics.val/loss < 1"],
+            "unknown name 'loss'. A name with other characters is written in brackets",
+        ),
         (["--sort", "metrics['vall/loss'].min"], "no run has a metric 'vall/loss'. Did you mean metrics['val/loss']?"),
         (["--where", "params.acc > 0"], "no run has a param 'acc'. There is a metric of this name: metrics.acc."),
         (
