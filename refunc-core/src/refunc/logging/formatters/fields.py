@@ -42,7 +42,8 @@ class Fields(NamedTuple):
 
 
 #: The attributes of every LogRecord; anything else on one came from `extra=`. `taskName` is new in Python 3.12.
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+#: The last one is Ray's, on each record of a process that has imported it.
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "_ray_timestamp_ns"}
 
 
 def fields_of(record: logging.LogRecord) -> Fields:
