@@ -11,6 +11,7 @@ import os
 import re
 import warnings
 from collections.abc import Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -18,12 +19,17 @@ from tests.conftest import REQUIRE_ALL
 from tests.installed import missing_in
 
 HERE = Path(__file__).parent
+#: Composer has an environment of its own, `tox -e composer`: the torchvision that it needs does not load with the torch
+#: of the others. Without it, its tests are left out.
+HAS_COMPOSER = find_spec("composer") is not None
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras imports TensorFlow otherwise
 
 
-def pytest_ignore_collect(config: pytest.Config) -> bool | None:
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Leave this folder out where its marker is not wanted: to import a framework takes seconds."""
+    if collection_path.stem == "test_composer" and not HAS_COMPOSER:
+        return True
     chosen = config.option.markexpr
     return True if chosen and not re.search(r"(?<!not )\bframeworks\b", chosen) else None
 
@@ -31,6 +37,8 @@ def pytest_ignore_collect(config: pytest.Config) -> bool | None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark all that lies here, before `-m` chooses. Frameworks warn; only refunc's warnings are errors."""
+    if not HAS_COMPOSER:
+        items[:] = [item for item in items if "composer" not in item.nodeid]
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.frameworks)

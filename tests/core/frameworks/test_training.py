@@ -360,3 +360,17 @@ def test_a_training_that_rests_outlives_the_frameworks_object(store: Path) -> No
     assert tracker.status == "running"
     training.leave()
     assert tracker.status == "completed"
+
+
+def test_an_exception_that_was_handled_before_is_not_the_reason(store: Path) -> None:
+    """A script trains again, with less, where the first training has raised."""
+    training = Training("boosting")
+    try:
+        raise MemoryError
+    except MemoryError as error:
+        again = training.begin()
+        training.end(error=error)
+    training.begin()
+    training.end(error=ValueError("another"))
+    assert again.status == "completed"
+    assert sorted(run.status for run in open_store(store)) == ["completed", "failed"]

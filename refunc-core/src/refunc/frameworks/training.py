@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Mapping
@@ -85,6 +86,7 @@ class Training:
         self._lines: RunHandler | None = None
         self._tracker: ExperimentTracker | None = None
         self._is_own = False
+        self._handled = id(None)
         self._is_over = False
         self._thread = 0
         self._number = 0  # of the training, and of its end
@@ -114,6 +116,7 @@ class Training:
             ValueError: `resume` cannot be continued.
         """
         self.leave()
+        self._handled = id(sys.exc_info()[1])
         with _beginning:
             self._find_run(first_step)
         self._resume = self._checkpoint = None
@@ -229,9 +232,13 @@ class Training:
 
         Args:
             status: By default that of *error*; `completed` without one.
+            error: The exception that ended it. One that was being handled already when the training began is not the
+                reason: a script may train again in an `except`.
         """
         self._listen(False)
         self._number += 1
+        if error is not None and id(error) == self._handled:
+            error = None
         if self._tracker is not None and self._is_own:
             _with_own_run.pop(self._tracker.run_id or "", None)
             self._tracker.end_run(status or status_of_exception(error), error=error)
