@@ -67,6 +67,7 @@ class RefuncLoggerCallback(LoggerCallback):
 
     def _forget(self) -> None:
         self._search: ExperimentTracker | None = None
+        self._handled = id(None)
         self._block: AbstractContextManager[ExperimentTracker] | None = None
         self._trials: dict[str, Training] = {}
         self._states: dict[str, Any] = {}
@@ -101,6 +102,7 @@ class RefuncLoggerCallback(LoggerCallback):
     def _enter(self, name: str, resume: Mapping[str, Any] | None) -> None:
         block = experiment_context(name, log_dir=self._log_dir, resume=resume)
         self._search, self._block = block.__enter__(), block
+        self._handled = id(sys.exc_info()[1])  # a library may leave one behind, as CatBoost does
 
     def on_experiment_end(self, trials: list[Trial], **info: Any) -> None:
         """End the runs that are still open, and that of the search."""
@@ -109,7 +111,8 @@ class RefuncLoggerCallback(LoggerCallback):
         for training in self._trials.values():
             training.end("interrupted")
         if self._search is not None and self._block is not None:
-            if not is_whole and (error := sys.exc_info()[1]) is not None:
+            error = sys.exc_info()[1]
+            if not is_whole and error is not None and id(error) != self._handled:
                 self._search.end_run("failed", error=error)
             self._search.end_run("completed" if is_whole else "interrupted")
             self._block.__exit__(None, None, None)
