@@ -96,7 +96,7 @@ def test_what_checkers_see_under_refunc_is_what_is_there() -> None:
     tree = ast.parse(Path(str(refunc.__file__)).read_text())
     seen = {name.asname for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) for name in node.names}
 
-    assert seen == {*refunc.logging.__all__, *FIRST_PARTY, "logging", "plugins", "runs"}
+    assert seen == {*refunc.logging.__all__, *FIRST_PARTY, "annotations", "logging", "plugins", "runs"}
 
 
 LAZY = """

@@ -12,6 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from refunc.logging import ExperimentTracker, RunHandler, experiment_context
+from refunc.values import settings
 
 __all__ = ["RefuncCallback"]
 
@@ -99,7 +100,7 @@ class RefuncCallback(Callback):
         _job.__exit__(type(error) if error is not None else None, error, getattr(error, "__traceback__", None))
 
     def _place(self, config: DictConfig) -> dict[str, Any]:
-        store = self._log_dir or os.environ.get("REFUNC_DIR") or "experiments"
+        store = self._log_dir or settings.DIR.text() or "experiments"
         name = self._experiment_name or config.hydra.job.name
         return {"experiment_name": name, "log_dir": os.path.join(config.hydra.runtime.cwd, store)}
 

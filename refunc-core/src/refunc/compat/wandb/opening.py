@@ -17,6 +17,7 @@ from refunc.compat.wandb.problems import UsageError
 from refunc.compat.wandb.runs import Run
 from refunc.logging import ExperimentTracker, MLLogger
 from refunc.logging.notices import warn_once
+from refunc.values import settings
 from refunc.values.names import new_id
 from refunc.values.terminal import in_notebook
 
@@ -160,7 +161,7 @@ def _newest_unfinished(facts: Mapping[str, Any]) -> Earlier:
 
 def _store(folder: str | os.PathLike[str] | None) -> Path | None:
     """Return the store: `REFUNC_DIR` comes first, since *folder* was given for W&B's own files."""
-    return None if folder is None or os.environ.get("REFUNC_DIR") else Path(folder) / "experiments"
+    return None if folder is None or settings.DIR.text() else Path(folder) / "experiments"
 
 
 def _chosen(config: dict[str, Any], included: Any, excluded: Any) -> dict[str, Any]:
