@@ -422,7 +422,6 @@ def _ours(err: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ENDS)
 def test_the_process_ends_and_what_it_logged_is_there(name: str, ended: Callable[[str], Ended], journal: Any) -> None:
-    from refunc.runs.store import open_store
 
     end, (folder, returned, err) = ENDS[name], ended(name)
 
@@ -432,7 +431,7 @@ def test_the_process_ends_and_what_it_logged_is_there(name: str, ended: Callable
     logged = folder / "logs" / "train.log"
     text = logged.read_text(encoding="utf-8") if logged.exists() else ""
     assert {line: text.count(line) for line in end.lines} == dict.fromkeys(end.lines, 1)
-    runs = list(open_store(folder / "experiments"))
+    runs = list(Store(folder / "experiments"))
     records = [record for run in runs for record in journal.read(run)[0]]
     found = [record.message for record in records if isinstance(record, LogLine)]
     assert [line for line in end.run_lines if found.count(line) != 1] == []
