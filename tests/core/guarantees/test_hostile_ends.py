@@ -422,6 +422,7 @@ def _ours(err: str) -> list[str]:
 
 @pytest.mark.parametrize("name", ENDS)
 def test_the_process_ends_and_what_it_logged_is_there(name: str, ended: Callable[[str], Ended], journal: Any) -> None:
+    from refunc.runs.store import Store
 
     end, (folder, returned, err) = ENDS[name], ended(name)
 
