@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -115,6 +116,22 @@ def test_a_picture_is_the_same_for_the_same_question(ending: str, require: Any, 
     assert len(first) == len(second)
     if ending == "svg":
         assert b"cnn (2 runs)" in first
+
+
+def test_without_matplotlib_it_says_so_and_what_else_there_is(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Missing:
+        def find_spec(self, name: str, *_: Any) -> None:
+            if name.partition(".")[0] == "matplotlib":
+                raise ModuleNotFoundError(f"No module named {name!r}", name="matplotlib")
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "matplotlib"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
+    result = invoke("plot", "cnn0", "-m", "val/loss", "-o", "loss.png")
+    assert result.exit_code == 2
+    assert "plot -o needs matplotlib, which is not installed (pip install matplotlib)." in result.stderr
+    assert "`refunc plot` draws in the terminal" in result.stderr
+    assert not Path("loss.png").exists()
 
 
 def test_names_of_strangers_are_drawn_letter_by_letter(require: Any, invoke: Any) -> None:

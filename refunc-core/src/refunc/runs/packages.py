@@ -12,7 +12,7 @@ def needed(
     package: str, call: str, instead: str = "to_dict() and to_rows() return the same data as plain Python."
 ) -> Any:
     """
-    Return the module *package*.
+    Return the module *package*, which may be a part of one: `matplotlib.figure`.
 
     Args:
         instead: A sentence on the alternative without the package.
@@ -23,6 +23,7 @@ def needed(
     try:
         return importlib.import_module(package)
     except ModuleNotFoundError as error:
+        package = package.partition(".")[0]
         if error.name != package:
             raise
         raise PackageNeededError(
