@@ -61,3 +61,13 @@ def test_where_locks_work_nothing_is_said(tmp_path: Path, caplog: pytest.LogCapt
     with experiment_context("digits", log_dir=tmp_path):
         pass
     assert not told(caplog)
+
+
+def test_one_refusal_says_nothing_about_the_next_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notices._said.clear()
+    monkeypatch.setattr(file, "_without_locks", {tmp_path.stat().st_dev})
+    with experiment_context("digits", log_dir=tmp_path):
+        pass
+    assert not told(caplog)

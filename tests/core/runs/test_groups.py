@@ -6,7 +6,6 @@ import math
 import statistics
 from pathlib import Path
 
-import numpy
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -118,6 +117,9 @@ def test_a_curve_keeps_its_points_and_stays_between_its_neighbours(found: list[d
                 assert value != value
 
 
+@pytest.mark.extras
 @given(st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=30), st.floats(0, 1))
 def test_quantiles_are_numpys(values: list[float], share: float) -> None:
+    import numpy
+
     assert quantile_of(sorted(values), share) == pytest.approx(float(numpy.quantile(values, share)), rel=1e-9, abs=1e-6)

@@ -217,11 +217,14 @@ def locked(fd: int) -> bool | None:
     except OSError:
         _without_locks.add(os.fstat(fd).st_dev)
         return None
+    if _without_locks:
+        # One refusal that was a chance, as an I/O error may be, says nothing about later runs.
+        _without_locks.discard(os.fstat(fd).st_dev)
     return True
 
 
 def is_without_locks(path: str | os.PathLike[str]) -> bool:
-    """Whether the file system of *path* has refused this process a lock, as NFS without lockd does."""
+    """Whether the file system of *path* refused this process the last lock, as NFS without lockd does."""
     try:
         return bool(_without_locks) and os.stat(path).st_dev in _without_locks
     except OSError:
