@@ -43,7 +43,9 @@ def rows(path: Path, format: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()] if format == "jsonl" else list(json.loads(text))
 
 
-@pytest.mark.parametrize("format", [pytest.param("parquet", marks=[pytest.mark.once, pytest.mark.extras]), "csv", "jsonl", "json"])
+@pytest.mark.parametrize(
+    "format", [pytest.param("parquet", marks=[pytest.mark.once, pytest.mark.extras]), "csv", "jsonl", "json"]
+)
 def test_all_points_of_all_runs(store: Store, tmp_path: Path, format: str) -> None:
     path = tmp_path / f"points.{format}"
 
@@ -60,7 +62,9 @@ def test_all_points_of_all_runs(store: Store, tmp_path: Path, format: str) -> No
     assert found[0]["run_name"] == ("'=1+1" if format == "csv" else "=1+1")
 
 
-@pytest.mark.parametrize("format", [pytest.param("parquet", marks=[pytest.mark.once, pytest.mark.extras]), "csv", "jsonl", "json"])
+@pytest.mark.parametrize(
+    "format", [pytest.param("parquet", marks=[pytest.mark.once, pytest.mark.extras]), "csv", "jsonl", "json"]
+)
 def test_of_nothing_it_is_an_empty_table(tmp_path: Path, format: str) -> None:
     path = tmp_path / "points"
 
