@@ -301,8 +301,12 @@ class Watch:
             if event != "subprocess.Popen" or "refunc" not in str(args[1]):
                 self.found.append(f"{event} {args[1:2]!r}")
         elif event == "open" and isinstance(args[0], (str, bytes)):
-            if (args[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-                self._must_be_allowed(event, os.path.realpath(os.fsdecode(args[0])))
+            flags = args[2] or 0
+            if flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+                path = os.fsdecode(args[0])
+                # The event comes before the system's answer, which is an error if the name is a link.
+                real = _name_itself(path) if flags & os.O_NOFOLLOW else os.path.realpath(path)
+                self._must_be_allowed(event, real)
         elif event in ("os.truncate", "os.chmod"):
             path = f"/proc/self/fd/{args[0]}" if isinstance(args[0], int) else os.fsdecode(args[0])
             self._must_be_allowed(event, os.path.realpath(path))
@@ -310,12 +314,17 @@ class Watch:
             for path in args[:2]:
                 if isinstance(path, (str, bytes)):
                     # These act on the name itself: a link in its place is replaced or removed, and not followed.
-                    folder, name = os.path.split(os.fsdecode(path))
-                    self._must_be_allowed(event, os.path.join(os.path.realpath(folder), name))
+                    self._must_be_allowed(event, _name_itself(os.fsdecode(path)))
 
     def _must_be_allowed(self, event: str, real: str) -> None:
         if not real.startswith(self._allowed) and real not in ("/dev/null", "/dev/tty"):
             self.found.append(f"{event} {real}")
+
+
+def _name_itself(path: str) -> str:
+    """Return *path* with the links of its folder resolved, but for its own."""
+    folder, name = os.path.split(path)
+    return os.path.join(os.path.realpath(folder), name)
 
 
 def _peak() -> int:
