@@ -118,6 +118,8 @@ def clean_process() -> Iterator[None]:
     import refunc.logging
     from refunc.logging import current, named, setup, shared_loggers
     from refunc.logging import notices as report
+    from refunc.logging.active import blocks
+    from refunc.logging.active.loose_lines import loose_lines
     from refunc.logging.logfiles import shelf
     from refunc.values.secrets import given
 
@@ -127,10 +129,10 @@ def clean_process() -> Iterator[None]:
     shared_loggers._shared.clear()
     for run in reversed(list(current.open_runs())):
         current.finish(run, "completed")
-    current.loose_lines.clear()
+    loose_lines.clear()
     current.last_ended = None
-    current._left.set(None)
-    current._left_here.__dict__.clear()
+    blocks._left.set(None)
+    blocks._left_here.__dict__.clear()
     current.stores.clear()
     report._said.clear()
     report._said_of_kind.clear()

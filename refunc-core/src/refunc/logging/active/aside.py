@@ -1,7 +1,7 @@
 """
 The outlet of records that are in no run: they go to the log files and, with `experiment_tracking=False`, to memory.
 
-Lines that wait for a run come here as well as to `current.loose_lines`: their log files do not wait.
+Lines that wait for a run come here as well as to `loose_lines`: their log files do not wait.
 """
 
 from __future__ import annotations
