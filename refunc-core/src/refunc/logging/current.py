@@ -25,6 +25,7 @@ from refunc.logging import named
 from refunc.logging.active import exits, last_error
 from refunc.logging.active.aside import Aside
 from refunc.logging.active.blocks import ambient_run
+from refunc.logging.active.living import living_runs
 from refunc.logging.active.loose_lines import loose_lines, take_loose_lines
 from refunc.logging.active.outcome import after_signal
 from refunc.logging.active.parent_run import (
@@ -35,7 +36,7 @@ from refunc.logging.active.parent_run import (
     set_run_for_children,
 )
 from refunc.logging.active.parents import candidates, is_in_main_thread, run_around
-from refunc.logging.active.run import ActiveRun, living_runs
+from refunc.logging.active.run import ActiveRun
 from refunc.logging.banner import NO_LOCKS, best_line, end_line, is_quiet, start_line, unwritten_line
 from refunc.logging.delivering import deliver_to_all, is_in_hook
 from refunc.logging.notices import news, report, warn_once

@@ -14,8 +14,8 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from refunc.logging import current, named
-from refunc.logging.active.nowhere import Nowhere
-from refunc.logging.active.run import ActiveRun, is_disabled
+from refunc.logging.active.nowhere import Nowhere, is_disabled
+from refunc.logging.active.run import ActiveRun
 from refunc.logging.console.handler import set_console
 from refunc.logging.console.throttle import Echo, open_bars, show_in_open_bar
 from refunc.logging.entries import Entries

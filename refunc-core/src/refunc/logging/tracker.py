@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from refunc.journal.kinds import COMPLETED
 from refunc.logging import current
+from refunc.logging.active.nowhere import is_disabled
 from refunc.logging.active.opening import Resume, checked_id, checked_point, new_run
 from refunc.logging.active.outcome import status_of_exception, traceback_of
 from refunc.logging.active.parents import Parent, parent_id_of
-from refunc.logging.active.run import ActiveRun, is_disabled
+from refunc.logging.active.run import ActiveRun
 from refunc.logging.active.started import remember, started_here
 from refunc.logging.arguments import meant_end
 from refunc.logging.banner import shown_name

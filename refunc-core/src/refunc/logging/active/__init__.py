@@ -7,7 +7,9 @@ Active runs: those that this process writes to, from their start to their end.
     exits        whether SystemExit ended the script
     last_error   the exception that ends the interpreter
     launched     the run that all ranks of a launch find
+    living       the runs that something in this process refers to
     loose_lines  the lines that wait for the next run
+    modules      the modules that runs need, imported at the first use
     nowhere      a run that writes nothing: REFUNC_MODE=disabled
     opening      opening a run, of its own or together with others
     outcome      how a run ended, told from the exception
@@ -18,5 +20,6 @@ Active runs: those that this process writes to, from their start to their end.
     resumed      going on with an earlier run
     run          a run
     started      runs that were started without a block
+    unwritten    runs without a journal
     waiting      records that wait in memory for a run
 """

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from refunc.journal.kinds import RUNNING
 from refunc.journal.opening import NoDescriptorError
-from refunc.logging.active.run import START_FIELDS, ActiveRun, living_run, living_runs
+from refunc.logging.active.living import living_run, living_runs
+from refunc.logging.active.run import START_FIELDS, ActiveRun
 from refunc.logging.notices import warn_once
 from refunc.outlets.file import NO_DESCRIPTOR, LockProbe
 from refunc.processes import inherited, starters
