@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from refunc.journal.folder import SharedRunFolder
     from refunc.journal.roles import Role
     from refunc.journal.writer import JournalWriter
-    from refunc.logging.active.parent_run import BorrowedRun
+    from refunc.logging.active.borrowed import BorrowedRun
     from refunc.logging.artifacts.storing import Artifacts
     from refunc.runs import ExperimentContext
 
