@@ -13,6 +13,7 @@ Below it are outlets, which it is written through, processes and values. Writing
     folder      the run's folder: making it, and the paths in it
     held        the runs that a process of this machine has open
     holes       holes in sparse files
+    intake      records of lines, and an account of all else
     kinds       the names of the kinds of line, and of the states of a run
     line        a logger's line in the queue
     metric_set  metrics that are logged together
