@@ -9,6 +9,7 @@ names has to be running.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 VARIABLE: Final = "_REFUNC_RUN"
@@ -36,7 +37,8 @@ def withdraw() -> None:
     if _given is not None:
         os.environ[VARIABLE] = _given
     else:
-        os.environ.pop(VARIABLE, None)
+        with suppress(KeyError):  # none, or another thread was faster: `pop` with a default would raise then
+            del os.environ[VARIABLE]
 
 
 def announced() -> Announced | None:
