@@ -41,6 +41,15 @@ def withdraw() -> None:
             del os.environ[VARIABLE]
 
 
+def variables() -> dict[str, str]:
+    """
+    Return all variables of the environment.
+
+    `dict(os.environ)` lists the names first, and raises if a run that another thread ends takes its variable out then.
+    """
+    return {name: value for name in os.environ if (value := os.environ.get(name)) is not None}
+
+
 def announced() -> Announced | None:
     """Return the run that another process has announced to this one; None if there is none."""
     pid, _, rest = (_given or "").partition(":")
