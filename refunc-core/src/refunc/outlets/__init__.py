@@ -3,6 +3,7 @@ Outlets: queues of records for something slow, and the threads that empty them, 
 
     appender     an outlet that appends to a file
     backoff      how long to wait before the next try
+    batch_state  the file and the batch of a file outlet, as one immutable object
     count        a number that threads and signal handlers increase without a lock
     file         files that only this process writes, and locks
     foreign      other libraries' handlers and filters that raise

@@ -21,7 +21,8 @@ from refunc.logging.logfiles.rotation import predecessor, remove_left, rotate, s
 from refunc.logging.logfiles.written import Passed, record_of
 from refunc.logging.notices import warn_once
 from refunc.outlets import pump
-from refunc.outlets.appender import FileOutlet, State
+from refunc.outlets.appender import FileOutlet
+from refunc.outlets.batch_state import State
 from refunc.outlets.file import NO_DESCRIPTOR, AppendFile, lock, sync_file, write_whole
 from refunc.processes.forks import in_child
 from refunc.processes.launchers import is_launched, rank
