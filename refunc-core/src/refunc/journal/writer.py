@@ -31,8 +31,10 @@ from refunc.journal.provenance import mac_of_attach
 from refunc.journal.reached import Reached
 from refunc.journal.tap import Watch
 from refunc.journal.tapped import TappedOutlet
+from refunc.outlets.bounded_queue import HIGH_WATER
+from refunc.outlets.durability import Durability
 from refunc.outlets.file import AppendFile, sync_file
-from refunc.outlets.outlet import HIGH_WATER, Durability, report
+from refunc.outlets.foreign import own_logger
 from refunc.values.levels import ERROR, PROGRESS, RESULT
 from refunc.values.masking import mask_record, masked, masks_secrets
 from refunc.values.secrets import without_secrets
@@ -46,6 +48,8 @@ _KEPT_LEVELS = frozenset({"RESULT", "ERROR", "CRITICAL"})
 
 #: How many records are written alone before their values are read.
 _MOST_PUT_OFF = 4_096
+
+report = own_logger("refunc.journal")
 
 
 class JournalWriter(TappedOutlet):

@@ -21,7 +21,7 @@ from refunc.logging.guesses import OF_CONTEXTS, answers
 from refunc.logging.logger import MLLogger
 from refunc.logging.shared_loggers import default_logger
 from refunc.logging.tracker import ExperimentTracker
-from refunc.outlets.outlet import Durability
+from refunc.outlets.durability import Durability
 from refunc.runs.entry import ExperimentContext
 
 

@@ -29,8 +29,8 @@ from refunc.logging.logfiles.rotation import check_max_bytes, check_max_files
 from refunc.logging.logfiles.shelf import close_unused, files_for
 from refunc.logging.logfiles.written import DatedFormatter
 from refunc.logging.own_runs import OwnRuns
+from refunc.outlets.durability import Durability, check_durability
 from refunc.outlets.foreign import flush
-from refunc.outlets.outlet import Durability, check_durability
 from refunc.values.levels import EXPERIMENT, METRIC
 from refunc.values.paths import absolute
 

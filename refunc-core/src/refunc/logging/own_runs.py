@@ -19,7 +19,7 @@ from refunc.logging.banner import shown_name
 from refunc.logging.delivering import Delivering
 from refunc.logging.notices import report, warn_once
 from refunc.logging.recording import Recorder
-from refunc.outlets.outlet import Durability
+from refunc.outlets.durability import Durability
 from refunc.values.levels import ERROR
 from refunc.values.paths import store_path
 from refunc.values.texts import text_of

@@ -21,7 +21,7 @@ from refunc.logging.guesses import OF_RECORDERS, OF_TRACKERS, answers
 from refunc.logging.logger import MLLogger
 from refunc.logging.notices import report, warn_once
 from refunc.logging.run_recorder import RunRecorder
-from refunc.outlets.outlet import Durability, check_durability
+from refunc.outlets.durability import Durability, check_durability
 from refunc.processes.parent import has_parent
 from refunc.values.paths import store_path
 

@@ -16,9 +16,11 @@ from itertools import repeat
 from typing import Any
 
 from refunc.outlets.batch_state import State, new_state
+from refunc.outlets.bounded_queue import HIGH_WATER
+from refunc.outlets.durability import Durability
 from refunc.outlets.file import AppendFile
 from refunc.outlets.not_on_disk import NotOnDisk
-from refunc.outlets.outlet import HIGH_WATER, Durability, Outlet
+from refunc.outlets.outlet import Outlet
 
 #: The most records in one write; fewer if they are big.
 BATCH_RECORDS = 4_096
@@ -82,7 +84,7 @@ class FileOutlet(Outlet):
             or state.file is None
             or self._not_on_disk.suspects
             or self._deleted is not None
-            or self._retry_at
+            or self._refusal.retry_at
             or self._has_untold_drops(state)
             or self._is_full(state.size)
         ):
@@ -103,7 +105,7 @@ class FileOutlet(Outlet):
             return False
         except Exception:  # the drain reports the error
             return False
-        self._steps += 1
+        self._turn.steps += 1
         return True
 
     def _step(self) -> int:

@@ -17,7 +17,7 @@ from refunc.logging.active.nowhere import is_disabled
 from refunc.logging.active.run import ActiveRun
 from refunc.logging.active.unwritten import UntrackedRun, UnwrittenRun
 from refunc.logging.notices import warn_once
-from refunc.outlets.outlet import Durability
+from refunc.outlets.durability import Durability
 from refunc.processes.launchers import is_launched, rank
 from refunc.values.names import folder_name, new_id, unique_slug
 

@@ -22,7 +22,7 @@ from refunc.logging.active.nowhere import Nowhere
 from refunc.logging.active.place import Place
 from refunc.logging.active.results import ResultNames
 from refunc.logging.logfiles.transcript import Transcript
-from refunc.outlets.outlet import Durability
+from refunc.outlets.durability import Durability
 
 if TYPE_CHECKING:
     from refunc.journal.folder import SharedRunFolder

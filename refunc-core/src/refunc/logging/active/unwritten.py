@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from refunc.logging.active.aside import Aside
 from refunc.logging.active.nowhere import Nowhere, is_disabled
 from refunc.logging.active.run import ActiveRun
-from refunc.outlets.outlet import Durability
+from refunc.outlets.durability import Durability
 
 if TYPE_CHECKING:
     from refunc.journal.writer import JournalWriter

@@ -164,7 +164,7 @@ class LogFile(FileOutlet):
         """Relieve a queue above `high_water`; several records come at once, see `Transcript`."""
         super().relieve()
         count = len(self.queue) + 1
-        while self._bound < len(self.queue) < count and (self.failing or self._is_stalled()):
+        while self._bound < len(self.queue) < count and (self.failing or self._turn.is_stalled()):
             count = len(self.queue)
             self._shed()
 
