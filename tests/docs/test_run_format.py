@@ -101,8 +101,8 @@ def test_reader_reads_folded_files(read_run, own_folder: Path) -> None:
 def test_page_lists_every_kind_and_every_member() -> None:
     rows = dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", PAGE, re.MULTILINE))
 
-    for kind, its_class in record._CLASSES.items():
-        own = {one.name for one in attrs.fields(its_class)} - {one.name for one in attrs.fields(record.Record)}
+    for kind, row in record.KINDS.items():
+        own = {one.name for one in attrs.fields(row.record)} - {one.name for one in attrs.fields(record.Record)}
         assert {name for name in own if f"`{name}`" not in rows[kind]} == set(), kind
     assert kinds.FORMAT == 1
     assert f"(format {kinds.FORMAT})" in PAGE
