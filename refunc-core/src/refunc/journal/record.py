@@ -221,7 +221,7 @@ class Kind:
     is_noted: bool = False
 
 
-#: Every kind of line that has a record: the readers, the index and imports read this table. Lines of text and metrics
+#: Every kind of line that has a record: the readers and the index read this table. Lines of text and metrics
 #: are gathered in their own ways.
 KINDS: Final[dict[str, Kind]] = {
     kinds.LOG: Kind(LogLine),
