@@ -37,7 +37,7 @@ INNER = {
     ("hydra.py", "refunc.values"): "the variable of the store, from the one table of settings",
     ("training.py", "refunc.logging.active.opening"): "the type of `resume=`",
     ("training.py", "refunc.logging.active.outcome"): "the status that an exception gives to a run",
-    ("training.py", "refunc.logging.active.run"): "what a run is if the process ends before its training",
+    ("training.py", "refunc.logging.active.living"): "what a run is if the process ends before its training",
     ("training.py", "refunc.processes.launchers"): "whether this process is a rank",
     ("training.py", "refunc.processes.forks"): "a lock, which a forked child makes again",
     ("rows.py", "refunc_commands.importing.wandb"): "the one reader of W&B's own files, which `refunc import` has too",

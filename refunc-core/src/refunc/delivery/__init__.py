@@ -17,6 +17,7 @@ Live delivery, delivery after an outage and `refunc sync` after a crash are the 
     pipe          the training's ends of the pipes to a delivery process
     process       the delivery process
     share         the records of a run of several processes that are delivered
+    restarts      starting delivery processes that died again
     settlement    deciding by a call's error what happens to its records
     standing      whether delivery goes on, waits or is abandoned
     subscription  one run for one integration: windows and retries

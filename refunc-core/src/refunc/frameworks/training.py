@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from refunc.logging import ExperimentTracker, RunHandler, active_run, warning
+from refunc.logging.active.living import living_run
 from refunc.logging.active.opening import Resume
 from refunc.logging.active.outcome import status_of_exception
-from refunc.logging.active.run import living_run
 from refunc.processes.forks import in_child
 from refunc.processes.launchers import rank
 

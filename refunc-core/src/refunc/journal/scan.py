@@ -16,11 +16,12 @@ import msgspec
 
 from refunc.journal.codec import CRC_LENGTH, CRC_MARK, MAX_VALUES, NONFINITE
 from refunc.journal.codec_many import runs_of, sealed_text
+from refunc.journal.intake import Intake
 from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment
 from refunc.journal.reader import HEAD_BYTES, METRICS_MARK
 from refunc.journal.record import Record
-from refunc.journal.segments import Account, Intake, Lines
+from refunc.journal.segments import Account, Lines
 from refunc.values.jsonable import INT64_MAX
 
 _BLOCK_BYTES: Final = 1 << 20

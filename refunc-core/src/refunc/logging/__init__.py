@@ -36,6 +36,7 @@ it is first used (PEP 562). That includes the integrations of the installed plug
     places          the part of a logger that counts steps and epochs
     preemption      signals before the end of the process
     recording       the part of a logger that records data
+    run_recorder    the part of a tracker that records, bound to one run
     setup           setup_logging
     shared_loggers  get_logger
     tracker         ExperimentTracker

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 from refunc import __version__
 from refunc.journal import kinds
 from refunc.journal.rewinds import ResumePoint
-from refunc.logging.active.run import ActiveRun, UntrackedRun, UnwrittenRun, is_disabled, journal_modules
+from refunc.logging.active.modules import journal_modules
+from refunc.logging.active.nowhere import is_disabled
+from refunc.logging.active.run import ActiveRun
+from refunc.logging.active.unwritten import UntrackedRun, UnwrittenRun
 from refunc.logging.notices import warn_once
-from refunc.outlets.outlet import Durability
+from refunc.outlets.durability import Durability
 from refunc.processes.launchers import is_launched, rank
 from refunc.values.names import folder_name, new_id, unique_slug
 
