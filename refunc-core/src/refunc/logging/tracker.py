@@ -200,6 +200,25 @@ class ExperimentTracker(Recorder):
             self._echo = Echo() if shows_metrics else Mute()
             self._metric_set = self._echo.metric_set(())
 
+    @property
+    def is_implicit(self) -> bool:
+        """Whether a logger's data call has opened the run, where none was open."""
+        return self._run is not None and self._run.implicit
+
+    @property
+    def unfinished(self) -> str | None:
+        """
+        Text that says what has not come to its end; it may be set while the run is open, and None takes it back.
+
+        A run that is open until the process ends well is `failed` with this text as its error, instead of `completed`.
+        """
+        return self._run.unfinished if self._run is not None else None
+
+    @unfinished.setter
+    def unfinished(self, unfinished: str | None) -> None:
+        if self._run is not None:
+            self._run.unfinished = unfinished
+
     def start_run(self) -> str:
         """
         Open the run and return its id; after its end, open another with the same name. If it is open, return its id.
@@ -271,7 +290,7 @@ class ExperimentTracker(Recorder):
 
     def end_run(
         self,
-        status: str = COMPLETED,
+        status: str | None = None,
         final_metrics: Mapping[str, Any] | None = None,
         *,
         error: BaseException | None = None,
@@ -281,11 +300,12 @@ class ExperimentTracker(Recorder):
 
         Args:
             status: `completed`, `failed`, `interrupted`, or a word of your own; `running`, `crashed` and `unreadable`
-                are for runs without an end: one warning, and it ends as `completed`.
+                are for runs without an end: one warning, and it ends as `completed`. Default: that of *error*, as at
+                the end of a block, and `completed` without one.
             final_metrics: Recorded as metrics, by default at the step of the last ones, and with the end.
             error: The exception that ended it; its traceback goes into the record.
         """
-        status, final_metrics = meant_end(status, final_metrics)
+        status, final_metrics = meant_end(status_of_exception(error) if status is None else status, final_metrics)
         run = self._run
         if run is None or not run.accepts():
             return
@@ -309,7 +329,7 @@ class ExperimentTracker(Recorder):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end_run(status_of_exception(error), error=error)
+        self.end_run(error=error)
 
     def _warn_out_of_reach(self) -> None:
         lost, self._out_of_reach = self._out_of_reach, None
