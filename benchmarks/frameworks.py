@@ -5,9 +5,9 @@ What the adapters of refunc.frameworks cost: by profiles of the examples, and by
     python benchmarks/frameworks.py profile train_lightning train_keras
     python benchmarks/frameworks.py steps
 
-In the environment of `tox -e frameworks`. A profile is that of the training's thread in the second of two trainings in a
-process, so without imports: own time, with the time of the functions in C that are called. A step is the least of many
-batches, in processor time of the thread, so both stand on a busy machine too.
+In the environment of `tox -e frameworks`. All is processor time of the training's thread, so it stands on a busy machine
+too. A profile is that of the second of two trainings in a process, so without imports: each function's own time, with
+that of the functions in C that it calls. A step is the least of many batches.
 """
 
 from __future__ import annotations
@@ -41,16 +41,15 @@ PROFILED = {
 CALLS, BATCHES = 500, 30
 
 
-# -- profiles ------------------------------------------------------------------------------------------------------------
+# -- profiles --------------------------------------------------------------------------------------------------------
 
 
 def profile_of(name: str) -> tuple[float, list[tuple[float, str]]]:
     """Profile an example in a process of its own; return the whole time, and each function with its own."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, __file__, "--run", name]
-        done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-        )
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{name} has failed:\n{done.stderr}")
         stats: Any = pstats.Stats(str(Path(folder, "profile")))
@@ -72,7 +71,7 @@ def shown(function: tuple[str, int, str]) -> str:
 def run_twice(name: str) -> None:
     """Run an example twice, and leave the profile of the second time."""
     sys.argv = [name, *PROFILED.get(name, [])]
-    profile = cProfile.Profile()
+    profile = cProfile.Profile(time.thread_time_ns, 1e-9)
     for number in range(2):
         os.makedirs(str(number))
         os.chdir(str(number))
@@ -88,12 +87,14 @@ def show_profile(name: str) -> None:
     whole, functions = profile_of(name)
     ranks = [(rank, *each) for rank, each in enumerate(functions, start=1) if "refunc/" in each[1]]
     of_refunc = sum(seconds for _, seconds, _ in ranks)
-    print(f"{name}: {whole:.2f} s, of these {of_refunc * 1000:.1f} ms in refunc ({of_refunc / whole:.2%})")
+    print(
+        f"{name}: {whole:.2f} s, of these {of_refunc * 1000:.1f} ms in refunc ({of_refunc / whole:.2%}). Its first ones:"
+    )
     for rank, seconds, function in ranks[:4]:
         print(f"  {rank:4}.  {seconds * 1000:7.2f} ms  {function}")
 
 
-# -- a step --------------------------------------------------------------------------------------------------------------
+# -- a step ----------------------------------------------------------------------------------------------------------
 
 Call = Callable[[int], object]
 #: What the adapters in a case log, and the case's own calls: each takes the step.
@@ -139,10 +140,10 @@ def accelerate_step(tracker: Any) -> Call:
 def xgboost_step(tracker: Any) -> Call:
     from refunc.frameworks.xgboost import RefuncCallback
 
-    callback, scores = RefuncCallback(tracker=tracker), [0.5] * (CALLS * (BATCHES + 1) + 1)
+    callback, scores = RefuncCallback(tracker=tracker), [0.5] * (CALLS * (BATCHES + 1) + 2)
     callback._tracker, callback._columns = tracker, [("loss", scores), ("accuracy", scores)]
     results = {"valid": {"loss": scores, "accuracy": scores}}
-    return lambda step: callback.after_iteration(None, step, results)
+    return lambda step: callback.after_iteration(None, step + 1, results)  # the first one logs params
 
 
 def lightgbm_step(tracker: Any) -> Call:

@@ -99,7 +99,7 @@ class RefuncLogger(_base.Logger):
         self._callbacks: dict[str, Any] = {}
         self._kept: dict[str, float] = {}
         self._names: set[str] = set()
-        self._has_epochs = self._is_requeued = False
+        self._has_epochs = self._is_rewound = self._is_requeued = False
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the callbacks of a Trainer. Ranks that are spawned from here on go on with one run."""
@@ -154,6 +154,8 @@ class RefuncLogger(_base.Logger):
         tracker = self.experiment
         if not self._names.issuperset(values):
             self._note_names(tracker, values)
+        if self._is_rewound and step is not None:
+            self._go_back(tracker, step)
         tracker.log_metrics(values, step, epoch=epoch)
 
     @rank_zero_only
@@ -183,10 +185,14 @@ class RefuncLogger(_base.Logger):
         The run itself cannot be found by a checkpoint: Lightning wants `experiment` before it reads one.
         """
         trainer.callbacks = [each for each in trainer.callbacks if vars(each).get("on_train_start") != self._rewind]
-        # Lightning's x axis: with several optimizers, `global_step` counts each of them.
-        steps = trainer.fit_loop.epoch_loop._batches_that_stepped
-        tracker = self.experiment
-        tracker.load_state_dict({**tracker.state_dict(), "step": steps - 1})
+        if module.automatic_optimization:
+            self._go_back(self.experiment, trainer.global_step)
+        else:  # then Lightning's number of steps is that of all optimizers together
+            self._is_rewound = True
+
+    def _go_back(self, tracker: ExperimentTracker, step: int) -> None:
+        self._is_rewound = False
+        tracker.load_state_dict({**tracker.state_dict(), "step": step - 1})
 
     def save(self) -> None:
         """Do nothing: metrics are written within 50 ms, and Lightning calls this for each of them."""
