@@ -5,9 +5,9 @@ What the adapters of refunc.frameworks cost: by profiles of the examples, and by
     python benchmarks/frameworks.py profile train_lightning train_keras
     python benchmarks/frameworks.py steps
 
-In the environment of `tox -e frameworks`. All is processor time of the training's thread, so it stands on a busy machine
-too. A profile is that of the second of two trainings in a process, so without imports: each function's own time, with
-that of the functions in C that it calls. A step is the least of many batches.
+In the environment of `tox -e frameworks`. All is processor time of the training thread, so it stands on a busy machine
+too. A profile is of trainings behind a first one in the process, so without imports: the own time of each function, the
+least of several trainings. A step is the least of many batches.
 """
 
 from __future__ import annotations
@@ -39,9 +39,15 @@ PROFILED = {
 }
 #: Calls in a batch, and batches.
 CALLS, BATCHES = 500, 30
+#: Trainings that are profiled.
+TRAININGS = 3
 
 
 # -- profiles --------------------------------------------------------------------------------------------------------
+
+
+#: Its file, line and name, as cProfile has it.
+Function = tuple[str, int, str]
 
 
 def profile_of(name: str) -> tuple[float, list[tuple[float, str]]]:
@@ -52,44 +58,42 @@ def profile_of(name: str) -> tuple[float, list[tuple[float, str]]]:
         done = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
         if done.returncode:
             raise SystemExit(f"{name} has failed:\n{done.stderr}")
-        stats: Any = pstats.Stats(str(Path(folder, "profile")))
-    own: Counter[tuple[str, int, str]] = Counter()
-    for function, (_, _, seconds, _, callers) in stats.stats.items():
-        if function[0] != "~":
-            own[function] += seconds
-        for caller, (*_, of_caller, _) in callers.items():
-            if function[0] == "~":  # in C: its time is its callers'
-                own[caller] += of_caller
+        profiles = [own_times(Path(folder, f"profile{number}")) for number in range(TRAININGS)]
+    own = Counter({function: min(each[function] for each in profiles) for function in set().union(*profiles)})
     return sum(own.values()), [(seconds, shown(function)) for function, seconds in own.most_common()]
 
 
-def shown(function: tuple[str, int, str]) -> str:
+def own_times(path: Path) -> Counter[Function]:
+    stats: Any = pstats.Stats(str(path))
+    return Counter({function: seconds for function, (_, _, seconds, _, _) in stats.stats.items()})
+
+
+def shown(function: Function) -> str:
     path, line, name = function
     return f"{'/'.join(Path(path).parts[-3:])}:{line} {name}"
 
 
-def run_twice(name: str) -> None:
-    """Run an example twice, and leave the profile of the second time."""
+def run_often(name: str) -> None:
+    """Run an example, and leave a profile of each time but the first."""
     sys.argv = [name, *PROFILED.get(name, [])]
-    profile = cProfile.Profile(time.thread_time_ns, 1e-9)
-    for number in range(2):
-        os.makedirs(str(number))
-        os.chdir(str(number))
-        if number:
+    for number in range(-1, TRAININGS):
+        os.makedirs(f"training{number}")
+        os.chdir(f"training{number}")
+        profile = cProfile.Profile(time.thread_time_ns, 1e-9)
+        if number >= 0:
             profile.enable()
         runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+        profile.disable()
         os.chdir("..")
-    profile.disable()
-    profile.dump_stats("profile")
+        profile.dump_stats(f"profile{number}")
 
 
 def show_profile(name: str) -> None:
     whole, functions = profile_of(name)
     ranks = [(rank, *each) for rank, each in enumerate(functions, start=1) if "refunc/" in each[1]]
     of_refunc = sum(seconds for _, seconds, _ in ranks)
-    print(
-        f"{name}: {whole:.2f} s, of these {of_refunc * 1000:.1f} ms in refunc ({of_refunc / whole:.2%}). Its first ones:"
-    )
+    share = of_refunc / whole
+    print(f"{name}: {whole:.2f} s, of these {of_refunc * 1000:.1f} ms in refunc ({share:.1%}). Its first functions:")
     for rank, seconds, function in ranks[:4]:
         print(f"  {rank:4}.  {seconds * 1000:7.2f} ms  {function}")
 
@@ -275,7 +279,7 @@ def main() -> None:
     parser.add_argument("--cost", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.run:
-        run_twice(options.run)
+        run_often(options.run)
     elif options.cost:
         print(json.dumps(costs(options.cost)))
     else:
