@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.tools import Tools
 from tests.untrusted import Untrusted
 
