@@ -20,6 +20,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     groups        runs in groups, and a metric over each
     index         the index of a store
     keeping       keeping the facts of runs in the index
+    line_records  the records of a run besides its metrics
     listing       the rows of a list of runs
     liveness      whether a run is still running
     origin        where an imported run comes from
