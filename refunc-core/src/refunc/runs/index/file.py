@@ -146,11 +146,11 @@ class Index(Database):
 
     # -- the catalogue -----------------------------------------------------------------------------------------------
 
-    def births(self) -> dict[str, tuple[str, bytes]]:
+    def births(self) -> dict[str, catalogue.KeptBirth]:
         """Return the births that `keep_births` stored; see `catalogue.births`."""
         return self.answer(catalogue.births) or {}
 
-    def keep_births(self, found: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
+    def keep_births(self, found: Mapping[str, tuple[str, float, dict[str, Any]]]) -> None:
         """Store the births that were *found*; see `catalogue.births`."""
 
         def keep(connection: sqlite3.Connection) -> None:
@@ -159,15 +159,24 @@ class Index(Database):
 
         self.answer(keep)
 
-    def keep_facts(self, found: Mapping[str, tuple[bytes, catalogue.Facts]]) -> None:
-        """Store the signatures and facts of runs, by the folder's name; a run that cannot be stored is left out."""
+    def keep_facts(self, found: Mapping[str, tuple[bytes, catalogue.Changed | None, catalogue.Facts]]) -> None:
+        """Store what `catalogue.keep` keeps, by the folder's name; a run that cannot be stored is left out."""
 
         def keep(connection: sqlite3.Connection) -> None:
             known: dict[Any, int] = {}
             with transaction(connection):
-                for folder, (signature, facts) in found.items():
+                for folder, values in found.items():
                     with suppress(OverflowError, UnicodeEncodeError):
-                        catalogue.keep(connection, folder, signature, facts, known)
+                        catalogue.keep(connection, folder, *values, known)
+
+        self.answer(keep)
+
+    def keep_changes(self, found: Mapping[str, tuple[bytes, catalogue.Changed | None]]) -> None:
+        """Store when the folders of runs had changed; see `catalogue.keep_changes`."""
+
+        def keep(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                catalogue.keep_changes(connection, found)
 
         self.answer(keep)
 
