@@ -84,7 +84,8 @@ def replace_birth(folder: Path, count: int) -> None:
 
 
 def rename_segment(folder: Path, count: int) -> None:
-    os.replace(segment(folder), folder / "journal" / f"w.{count % 3:06}.jsonl")
+    if segment(folder).exists():
+        os.replace(segment(folder), folder / "journal" / f"w.{count % 3:06}.jsonl")
 
 
 def segment(folder: Path) -> Path:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 
+from refunc.journal.codec_many import runs_of
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.record import Record
 from refunc.journal.segments import Account, Intake, Lines, lines_backwards, logger_of
@@ -29,6 +31,8 @@ _PASSED_BYTES = 1 << 18
 #: Total bytes of the blocks of all writers, and the smallest block that is worth opening a file.
 _ALL_BLOCKS_BYTES, _LEAST_BLOCK_BYTES = 8 << 20, 1 << 12
 _NONE: Mapping[str, Stretches] = {}
+#: Lines that are decoded together when reading backwards, where a few are wanted.
+_TOGETHER = 64
 
 
 def read_journal(
@@ -141,11 +145,13 @@ def read_writer_backwards(
     failures = failures if failures is not None else []
     for segment in reversed(pieces):
         intake.logger = logger_of(segment)
-        for line in lines_backwards(segment, failures, size, pass_over, stretches.get(segment.name, ())):
-            if pass_over is not None and line.startswith(pass_over, line.find(b'"kind":', 0, HEAD_BYTES)):
-                continue
-            if only is not None and only not in line:
-                continue
-            record = intake.earlier_record(line)
-            if record is not None:
-                yield record
+        lines = lines_backwards(segment, failures, size, pass_over, stretches.get(segment.name, ()))
+        if only is not None:
+            lines = (line for line in lines if only in line)
+        if pass_over is not None:
+            lines = (
+                line for line in lines if not line.startswith(pass_over, line.find(b'"kind":', 0, HEAD_BYTES))
+            )
+        while some := list(islice(lines, _TOGETHER)):
+            for is_metrics, alike in runs_of(some):
+                yield from intake.earlier_metrics(alike) if is_metrics else intake.earlier_records(alike)

@@ -17,6 +17,7 @@ import attrs
 
 from refunc.journal import kinds
 from refunc.journal.codec import MAX_LINE_BYTES, decode_line
+from refunc.journal.codec_many import decode_metrics
 from refunc.journal.holes import NUL, data_before
 from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment, Slice
@@ -309,8 +310,25 @@ class Intake:
             self.account.dropped += record.dropped
         return record
 
+    def earlier_metrics(self, lines: list[bytes]) -> Iterator[Record]:
+        """Yield the records in *lines*, a run of metrics from `runs_of`, like `earlier_records`."""
+        records = decode_metrics(lines, self.writer, self.logger)
+        if records is None or not all(0 <= record.seq <= INT64_MAX for record in records):
+            yield from self.earlier_records(lines)
+            return
+        for record in records:
+            if self.numbers.take(-record.seq):
+                yield record
+
+    def earlier_records(self, lines: list[bytes]) -> Iterator[Record]:
+        """Yield the records in *lines* when reading backwards, where lines are not counted."""
+        for line in lines:
+            record = self.earlier_record(line)
+            if record is not None:
+                yield record
+
     def earlier_record(self, line: bytes) -> Record | None:
-        """Return the record in *line* when reading backwards, where lines are not counted."""
+        """Return the record in *line* when reading backwards."""
         fields = decode_line(line)
         if fields is None or fields.get("kind") == kinds.SEGMENT:
             return None

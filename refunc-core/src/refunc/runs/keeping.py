@@ -70,19 +70,21 @@ class Keeper:
             self._changes[run.folder.name] = state, changed
         return True
 
-    def read(self, run: Run) -> None:
-        """Read *run* and keep its facts. Raises whatever a run that cannot be read raises."""
+    def read(self, run: Run) -> Summary:
+        """Read *run*, keep its facts, and return its summary. Raises whatever a run that cannot be read raises."""
         place = os.fspath(run.folder)
         changed = changes_of(place)
         signature, annotations = signature_of(run.folder), data_of(run.folder)
-        content = run.content(cached=size_of(signature) >= _SMALL)
+        content = run.content(cached=size_of(signature) >= _SMALL, signature=signature)
+        summary = run.annotated(content.summary)
         if self._index is None or not content.is_whole:
-            return
-        facts = facts_for(_lasting(run, run.summary), run.summary)
+            return summary
+        facts = facts_for(_lasting(run, summary), summary)
         changed = changed if annotations is None and content.signature == signature else None
         self._waiting[run.folder.name] = _packed(content.signature, annotations), changed, facts
         if len(self._waiting) >= _BATCH:
             self.flush()
+        return summary
 
     def flush(self) -> None:
         """Keep all facts that have been read."""

@@ -19,7 +19,7 @@ from refunc.journal.reader import Account, read_backwards, read_journal
 from refunc.journal.record import Artifact
 from refunc.runs.ending import Ending, Glance, end_status
 from refunc.runs.errors import RunFormatError, UnknownMetricError
-from refunc.runs.gathered import Content, Stale, signature_of
+from refunc.runs.gathered import Content, Signature, Stale, signature_of
 from refunc.runs.index.catalogue import kept_birth
 from refunc.runs.liveness import status_of
 from refunc.runs.ranks import state_of
@@ -247,7 +247,11 @@ class Run:
     @property
     def summary(self) -> Summary:
         """Params, tags, results, artifacts, and a summary of each metric; updated when the run changes."""
-        logged, annotations = self.content().summary, self.annotations
+        return self.annotated(self.content().summary)
+
+    def annotated(self, logged: Summary) -> Summary:
+        """Return the summary *logged* of the journal with the annotations applied."""
+        annotations = self.annotations
         if not annotations.tags:
             return logged
         known = self._summary
@@ -413,9 +417,14 @@ class Run:
             **(state_of(self) if content.is_shared else {}),
         }
 
-    def content(self, *, cached: bool = True) -> Content:
-        """Return the current content of the journal, cached until its files change; see `read_content` for *cached*."""
-        signature = signature_of(self.folder)
+    def content(self, *, cached: bool = True, signature: Signature | None = None) -> Content:
+        """
+        Return the current content of the journal, cached until its files change; see `read_content` for *cached*.
+
+        Args:
+            signature: The state of the files, if it was just asked for.
+        """
+        signature = signature_of(self.folder) if signature is None else signature
         if self._content is None or self._content.signature != signature:
             self._content = read_content(self.folder, signature, cached=cached)
         return self._content

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -26,6 +27,8 @@ from refunc.runs.summary import STATISTICS
 from refunc.runs.unreadable import fault_of
 
 _NOTHING: Final[Mapping[int, Any]] = {}
+#: Runs that were read ahead whose values are asked for together.
+_TOGETHER: Final = 50
 #: From a run's number in the catalogue to its value.
 Column: TypeAlias = Callable[[int], Any]
 
@@ -69,18 +72,15 @@ def _values_of(runs: Sequence[Run], paths: frozenset[Path], index: Index | None,
         return others
 
     new = take_kept(list(enumerate(runs)), _rows(index, paths))
-    numbers = {id(run): number for number, run in new}
     with read_ahead([run for _, run in new], processes, for_facts=True) as in_turn:
-        for run in in_turn:
-            number = numbers[id(run)]
-            rows = _rows(index, paths, run.folder.name) if processes > 1 else None
-            if not take_kept([(number, run)], rows):
-                continue
-            try:
-                keeper.read(run)
-                values[number] = facts_of(run, paths)
-            except Exception as error:
-                unreadable.append(fault_of(run.folder, error))
+        waiting = zip((number for number, _ in new), in_turn, strict=True)
+        while several := list(islice(waiting, _TOGETHER if processes > 1 else 1)):
+            names = [run.folder.name for _, run in several]
+            for number, run in take_kept(several, _rows(index, paths, names) if processes > 1 else None):
+                try:
+                    values[number] = facts_of(run, paths, keeper.read(run))
+                except Exception as error:
+                    unreadable.append(fault_of(run.folder, error))
     keeper.flush()
     return Found([(run, values[number]) for number, run in enumerate(runs) if number in values], unreadable)
 
@@ -113,11 +113,11 @@ def names_in(runs: Sequence[Run], space: str) -> list[str]:
 # -- the catalogue -----------------------------------------------------------------------------------------------------
 
 
-def _rows(index: Index | None, paths: frozenset[Path], folder: str | None = None) -> Rows | None:
-    """Return the rows of all runs, or of the one in *folder*; None if they cannot be read."""
+def _rows(index: Index | None, paths: frozenset[Path], folders: Sequence[str] | None = None) -> Rows | None:
+    """Return the rows of all runs, or of those in *folders*; None if they cannot be read."""
     if index is None or any(len(".".join(path[1:])) > catalogue.LONGEST_NAME for path in paths):
         return None
-    return index.answer(lambda connection: Rows.read(connection, paths, folder))
+    return index.answer(lambda connection: Rows.read(connection, paths, folders))
 
 
 @attrs.frozen
@@ -130,20 +130,20 @@ class Rows:
     single: Sequence[str]
 
     @classmethod
-    def read(cls, connection: sqlite3.Connection, paths: frozenset[Path], folder: str | None) -> Rows:
-        """Return the rows of all runs, or of the one in *folder*."""
-        entries = catalogue.entries(connection, folder)
-        number = next((entry[0] for entry in entries.values()), None) if folder is not None else None
+    def read(cls, connection: sqlite3.Connection, paths: frozenset[Path], folders: Sequence[str] | None) -> Rows:
+        """Return the rows of all runs, or of those in *folders*."""
+        entries = catalogue.entries(connection, folders)
+        numbers = [entry[0] for entry in entries.values()] if folders is not None else None
 
         def column(space: str, name: str) -> Mapping[int, Any]:
-            return catalogue.column(connection, space, name, number) if entries else _NOTHING
+            return catalogue.column(connection, space, name, numbers) if entries else _NOTHING
 
         columns: dict[Path, list[tuple[Mapping[int, Any], int | None]]] = {}
         for path in paths:
             space, *names = path
             whole = ".".join(names)
             if path == ("params",):
-                columns[path] = [(catalogue.params(connection, number), None)]
+                columns[path] = [(catalogue.params(connection, numbers), None)]
             elif space == "metrics":
                 columns[path] = [(column(space, whole), STATISTICS.index("last"))]
                 if len(names) > 1 and names[-1] in STATISTICS:

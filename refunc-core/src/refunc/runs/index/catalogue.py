@@ -11,7 +11,7 @@ import math
 import os
 import sqlite3
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -129,22 +129,29 @@ def keep_births(connection: sqlite3.Connection, found: Mapping[str, tuple[str, f
 Entry: TypeAlias = tuple[int, bytes, "int | None", "int | None", bytes]
 
 
-def entries(connection: sqlite3.Connection, folder: str | None = None) -> dict[str, Entry]:
-    """Return by the folder's name the entry of each run that was read, or of one."""
+def entries(connection: sqlite3.Connection, folders: Sequence[str] | None = None) -> dict[str, Entry]:
+    """Return by the folder's name the entry of each run that was read, or of those in *folders*."""
     query = "SELECT folder, id, signature, run_changed, journal_changed, single FROM entry WHERE signature IS NOT NULL"
-    if folder is None:
+    if folders is None:
         rows = connection.execute(query)
     else:
-        rows = connection.execute(f"{query} AND folder = ?", (os.fsencode(folder),))
+        rows = connection.execute(f"{query} AND folder IN ({_places(folders)})", [*map(os.fsencode, folders)])
     return {os.fsdecode(row[0]): row[1:] for row in rows}
 
 
-def column(connection: sqlite3.Connection, space: str, name: str, number: int | None = None) -> dict[int, Any]:
-    """Return the values under one name by the numbers of all runs, or of the one with *number*; packed or not."""
+def _places(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
+
+
+def column(
+    connection: sqlite3.Connection, space: str, name: str, numbers: Sequence[int] | None = None
+) -> dict[int, Any]:
+    """Return the values under one name by the numbers of all runs, or of those with *numbers*; packed or not."""
     query = "SELECT entry, value FROM fact WHERE name = (SELECT id FROM name WHERE space = ? AND name = ?)"
-    if number is None:
+    if numbers is None:
         return dict(connection.execute(query, (space, name)).fetchall())
-    return dict(connection.execute(f"{query} AND entry = ?", (space, name, number)).fetchall())
+    query += f" AND entry IN ({_places(numbers)})"
+    return dict(connection.execute(query, (space, name, *numbers)).fetchall())
 
 
 def unpacked(data: bytes) -> Any:
@@ -230,10 +237,12 @@ def _number(connection: sqlite3.Connection, key: tuple[str, str], known: dict[An
     return known[key]
 
 
-def params(connection: sqlite3.Connection, number: int | None = None) -> dict[int, Any]:
-    """Return the packed params of all runs, or of the one with *number*, by the runs' numbers."""
+def params(connection: sqlite3.Connection, numbers: Sequence[int] | None = None) -> dict[int, Any]:
+    """Return the packed params of all runs, or of those with *numbers*, by the runs' numbers."""
     query = "SELECT id, params FROM entry WHERE signature IS NOT NULL"
-    return dict(connection.execute(query if number is None else f"{query} AND id = {number:d}").fetchall())
+    if numbers is None:
+        return dict(connection.execute(query).fetchall())
+    return dict(connection.execute(f"{query} AND id IN ({_places(numbers)})", numbers).fetchall())
 
 
 def _kept(value: Any, longest: int = _LONGEST) -> Any:
