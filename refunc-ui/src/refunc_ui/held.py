@@ -57,6 +57,31 @@ class Held:
                 known = self._listing = time.monotonic(), listing
             return known[1]
 
+    def expire(self) -> None:
+        """Have the next `listing` read the store again."""
+        with self._lock:
+            if self._listing is not None:
+                self._listing = (-_FRESH, self._listing[1])
+
+    def ids(self) -> list[str]:
+        """Return the names in addresses of all runs that are not removed, as of a new look at the store."""
+        self.expire()
+        return [self.id_of(run) for run in self.listing().runs]
+
+    def run(self, name: str) -> Run:
+        """
+        Return the run *name*, without what is known of its contents.
+
+        Raises:
+            AskedWronglyError: There is no such run.
+        """
+        if name not in self._ids:
+            self.listing()
+        run = self._ids.get(name)
+        if run is None:
+            raise AskedWronglyError(f"There is no run {name!r} in {self.store.path}.", 404)
+        return run
+
     def id_of(self, run: Run) -> str:
         """Return the name of *run* in addresses: its id, or its folder's name where two folders have one id."""
         return self._names.get(run.folder.name, run.run_id)
@@ -74,12 +99,8 @@ class Held:
             yield opened.run
 
     def _take(self, name: str) -> _Opened:
-        if name not in self._ids:
-            self.listing()
+        run = self.run(name)
         with self._lock:
-            run = self._ids.get(name)
-            if run is None:
-                raise AskedWronglyError(f"There is no run {name!r} in {self.store.path}.", 404)
             found = self._opened.get(name)
             if found is None or found.run.folder != run.folder:
                 found = self._opened[name] = _Opened(Run(run.folder, run.birth))
