@@ -23,7 +23,8 @@ seed, points, metrics = map(int, sys.argv[1:])
 rng = random.Random(seed)
 logger = MLLogger("training")
 with experiment_context("bench", f"base-{seed}"):
-    logger.log_hyperparams({"lr": 10.0 ** -rng.randint(1, 4), "model": rng.choice(["resnet", "vit", "mlp"]), "seed": seed})
+    model = rng.choice(["resnet", "vit", "mlp"])
+    logger.log_hyperparams({"lr": 10.0 ** -rng.randint(1, 4), "model": model, "seed": seed})
     logger.set_tag("team", rng.choice(["red", "blue"]))
     for step in range(points):
         loss = math.exp(-3 * step / points) + rng.gauss(0, 0.03)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import quote
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,11 +16,11 @@ from starlette.types import Receive, Scope, Send
 from refunc.journal.opening import NoDescriptorError
 from refunc.runs.errors import RunError
 from refunc.runs.store import Store
-from refunc_ui import curves, listing, names
+from refunc_ui import artifacts, curves, listing, log_lines, names, one_run
 from refunc_ui.answers import AskedWronglyError, as_json, error_of
 from refunc_ui.asked import Asked
-from refunc_ui.guard import Gate, Guard
 from refunc_ui.events import Streams
+from refunc_ui.guard import Gate, Guard
 from refunc_ui.held import Held
 from refunc_ui.static import StaticFiles
 from refunc_ui.watching import Watch
@@ -57,6 +58,10 @@ class _Pages:
                 Route("/api/names", self._json(lambda held, asked: names.names(held))),
                 Route("/api/metrics", self._json(names.metrics)),
                 Route("/api/curves", self._curves),
+                Route("/api/run", self._json(one_run.one_run)),
+                Route("/api/lines", self._json(log_lines.lines)),
+                Route("/api/artifacts", self._json(artifacts.artifacts)),
+                Route("/api/artifact", self._artifact),
                 Route("/api/events", self._events),
                 Route("/{path:path}", self._file),
             ],
@@ -89,13 +94,28 @@ class _Pages:
         try:
             return made(await self.workers.run(work, self.held, Asked(request.query_params)))
         except AskedWronglyError as error:
-            return error_of(str(error), error.status, error.at)
+            return error_of(str(error), error.status, error.at, error.name)
         except (BusyError, NoDescriptorError) as error:
             return error_of(str(error), 503)
         except RunError as error:
             return error_of(error.problem, 404)
         except OSError as error:
             return error_of(f"The store cannot be read: {error}.", 503)
+
+    async def _artifact(self, request: Request) -> Response:
+        def sent(file: artifacts.Sent) -> Response:
+            headers = {"content-length": str(file.size), "content-security-policy": "sandbox; default-src 'none'"}
+            if file.name is not None:
+                headers["content-disposition"] = f"attachment; filename*=UTF-8''{quote(file.name, safe='')}"
+            return StreamingResponse(self._chunks(file), media_type=file.kind, headers=headers)
+
+        return await self._answered(request, artifacts.artifact, sent)
+
+    async def _chunks(self, file: artifacts.Sent) -> AsyncIterator[bytes]:
+        with file.file:
+            chunks = file.chunks()
+            while (data := await self.workers.run(next, chunks, b"")) != b"":
+                yield data
 
     async def _events(self, request: Request) -> Response:
         client = request.client.host if request.client is not None else ""

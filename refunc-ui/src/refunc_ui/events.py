@@ -12,8 +12,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from fnmatch import fnmatchcase
 from typing import Any, Final
 
-import attrs
-
 from refunc_ui.answers import AskedWronglyError, json_bytes
 from refunc_ui.asked import Asked
 from refunc_ui.watching import Change, Listener, Watch, Watched

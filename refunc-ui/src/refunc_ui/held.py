@@ -11,6 +11,7 @@ from typing import Final
 
 import attrs
 
+from refunc.runs.lines import RunLines
 from refunc.runs.run import Run
 from refunc.runs.store import Listing, Store
 from refunc_ui.answers import AskedWronglyError
@@ -19,6 +20,8 @@ from refunc_ui.answers import AskedWronglyError
 _FRESH: Final = 0.5
 #: The most runs that are kept with their contents.
 _MOST_OPENED: Final = 128
+#: The most lines of all runs whose places are kept in mind.
+_MOST_LINES: Final = 800_000
 
 
 @attrs.define
@@ -36,6 +39,7 @@ class Held:
         self._listing: tuple[float, Listing] | None = None
         self._ids: dict[str, Run] = {}
         self._names: dict[str, str] = {}
+        self._lines: OrderedDict[str, RunLines] = OrderedDict()
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
 
     def listing(self) -> Listing:
@@ -85,6 +89,19 @@ class Held:
     def id_of(self, run: Run) -> str:
         """Return the name of *run* in addresses: its id, or its folder's name where two folders have one id."""
         return self._names.get(run.folder.name, run.run_id)
+
+    @contextmanager
+    def lines(self, run: Run) -> Iterator[RunLines]:
+        """Yield the lines of *run*, which the caller holds opened, as they are now."""
+        with self._lock:
+            known = self._lines.pop(run.folder.name, None)
+            if known is None or known.folder != run.folder:
+                known = RunLines(run.folder, experiment_id=run.experiment_id, run_id=run.run_id)
+            self._lines[run.folder.name] = known
+            while len(self._lines) > 1 and sum(map(len, self._lines.values())) > _MOST_LINES:
+                self._lines.popitem(last=False)
+        known.read_on()
+        yield known
 
     @contextmanager
     def opened(self, name: str) -> Iterator[Run]:

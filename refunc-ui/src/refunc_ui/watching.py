@@ -1,9 +1,9 @@
 """
 What changes in the store, seen by one thread for all clients.
 
-The thread looks only while a client listens. It looks at the runs that clients have chosen each quarter of a second, and
-at a part of the others, and takes at most a fifth of a core. What it sees is a state, not a queue: each fact has the
-number of its last change, so a client that was away, or is slow, gets each fact once, as it is now.
+The thread looks only while a client listens. It looks at the runs that clients have chosen each quarter of a second,
+and at a part of the others, and takes at most a fifth of a core. What it sees is a state, not a queue: each fact has
+the number of its last change, so a client that was away, or is slow, gets each fact once, as it is now.
 """
 
 from __future__ import annotations
