@@ -20,7 +20,7 @@ _MOST_BEST: Final = 50
 
 def names(held: Held) -> dict[str, Any]:
     """Return the names of params, tags, metrics, results and experiments that any run has."""
-    runs = held.listing().runs
+    runs = [entry.run for entry in held.entries().runs]
     found = {space: sorted(names_in(runs, space)) for space in ("params", "tags", "metrics", "results")}
     found["experiments"] = sorted({run.experiment_name for run in runs})
     more = {space: len(each) - _MOST_NAMES for space, each in found.items() if len(each) > _MOST_NAMES}
