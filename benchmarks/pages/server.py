@@ -13,6 +13,7 @@ import argparse
 import http.client
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -254,11 +255,8 @@ def _read_for(stream: http.client.HTTPResponse, seconds: float) -> bytes:
     until = time.monotonic() + seconds
     socket = stream.fp.raw._sock  # type: ignore[attr-defined]  # to wait no longer than that
     while (left := until - time.monotonic()) > 0:
-        socket.settimeout(left)
-        try:
+        if select.select([socket], [], [], left)[0]:
             found += stream.read1(65536)
-        except TimeoutError:
-            break
     return found
 
 

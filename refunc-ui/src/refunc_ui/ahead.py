@@ -11,6 +11,8 @@ from refunc_ui.held import Entry, Held
 
 #: Runs that are read before the tables are told.
 _BATCH: Final = 20
+#: Runs that are looked up in the index at a time.
+_LOOKED_UP: Final = 1_000
 #: Seconds of rest at the start, which belong to the first requests.
 _REST: Final = 1.0
 
@@ -51,7 +53,7 @@ class Ahead:
     def _read_on(self) -> None:
         self._woken.wait(_REST)
         try:
-            self._held.notice_ends(self._held.entries().runs)
+            self._find_unread()
         except Exception:  # the next table says so
             pass
         while not self._is_over:
@@ -63,6 +65,16 @@ class Ahead:
                     continue
             if not self._is_over:
                 self._read(batch)
+
+    def _find_unread(self) -> None:
+        """Have all runs read that the index does not know, the newest first."""
+        entries = self._held.entries().runs
+        self._held.notice_ends(entries)
+        over = [entry for entry in entries if entry.is_over]
+        for begin in range(0, len(over), _LOOKED_UP):
+            if self._is_over:
+                return
+            self.read(self._held.values(over[begin : begin + _LOOKED_UP], frozenset([("tags",)]))[1])
 
     def _read(self, batch: Sequence[Entry]) -> None:
         over = [entry for entry in batch if entry.is_over]
