@@ -21,6 +21,8 @@ from refunc.logging import ExperimentTracker, MLLogger
 from refunc.runs import ExpressionError, open_store
 
 WriteRun = Callable[..., Path]
+
+
 @pytest.mark.once
 @given(runs=RUNS, questions=st.lists(QUESTIONS, min_size=1, max_size=4), more=st.integers(0, 4))
 @settings(

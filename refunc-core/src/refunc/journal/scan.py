@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Final, Literal
 
 import attrs
@@ -72,6 +73,10 @@ class Place:
     is_whole: bool = True
     #: The stretches of each segment, by its name.
     stretches: dict[str, Found] = attrs.Factory(dict)
+
+    def copied(self) -> Place:
+        """Return the same place as an object of its own."""
+        return attrs.evolve(self, numbers=deepcopy(self.numbers), counted=attrs.evolve(self.counted))
 
     @property
     def account(self) -> Account:
