@@ -19,6 +19,7 @@ import attrs
 
 from refunc.journal.codec import decode_line
 from refunc.journal.intake import Intake, record_in
+from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.reader import METRICS_MARK
 from refunc.journal.record import Gap, LogLine, Record
@@ -135,8 +136,8 @@ class RunLines:
             if segment.name < state.segment:
                 continue
             if segment.name != state.segment or state.intake is None:
-                numbers = state.intake.numbers if state.intake is not None else None
-                state.intake = Intake(writer, **({"numbers": numbers} if numbers is not None else {}))
+                numbers = state.intake.numbers if state.intake is not None else Numbers()
+                state.intake = Intake(writer, numbers=numbers)
                 state.segment, state.offset = segment.name, 0
             place = self._place_of(writer, segment.name)
             lines = Lines(segment, state.offset, Account(), _BLOCK_BYTES, METRICS_MARK)
