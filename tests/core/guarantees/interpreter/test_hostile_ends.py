@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from tests.core.guarantees.hostile_ends import ENDS, HEAD, End
+from tests.core.guarantees.interpreter.hostile_ends import ENDS, HEAD, End
 
 from refunc.journal.record import LogLine, Metrics
 
