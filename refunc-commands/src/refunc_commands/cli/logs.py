@@ -11,12 +11,13 @@ import click
 from click.shell_completion import CompletionItem
 
 from refunc.journal.kinds import CRASHED, RUNNING
-from refunc.journal.reader import METRICS_MARK, read_backwards, read_journal
+from refunc.journal.reader import read_backwards, read_journal
 from refunc.journal.record import Gap, LogLine, Record
 from refunc.journal.tail import Tail
 from refunc.runs.around import Where
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.entry_filter import Query, newest
+from refunc.runs.line_records import records_without_metrics
 from refunc.runs.run import Run
 from refunc.values.levels import LEVEL_NAMES, level_number
 from refunc.values.quantities import duration
@@ -210,15 +211,13 @@ class _Lines:
 
     def oldest_first(self) -> Iterator[Record]:
         """Return the run's records; without metrics, which most records are, if they are not selected."""
-        return read_journal(self.run.folder, pass_over=self._mark)
+        return read_journal(self.run.folder) if self.all_kinds else records_without_metrics(self.run.folder)
 
     def newest_first(self) -> Iterator[Record]:
         """Return the same, newest first."""
-        return read_backwards(self.run.folder, pass_over=self._mark)
-
-    @property
-    def _mark(self) -> bytes | None:
-        return None if self.all_kinds else METRICS_MARK
+        if self.all_kinds:
+            return read_backwards(self.run.folder)
+        return records_without_metrics(self.run.folder, newest_first=True)
 
     def around(self, metric: str, where: Where, steps: int | None) -> Iterator[LogEntry]:
         """Yield the selected entries around a point; see `Run.around`."""

@@ -30,6 +30,7 @@ Below it are outlets, which it is written through, processes and values. Writing
     roles         the role of a process: its rank and attempt, in the name of its writer
     scan          one writer's records, block by block, for the index
     segments      the lines of one segment
+    stretches     ranges of a segment that have metrics only
     tail          records since a position, for delivery
     tap           watching the records of a writer as they are written
     tapped        a file outlet with taps

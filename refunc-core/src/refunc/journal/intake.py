@@ -6,12 +6,14 @@ Every reader uses this, so all agree on the records, also of damaged files.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import attrs
 
 from refunc.journal import kinds
 from refunc.journal.codec import decode_line
+from refunc.journal.codec_many import decode_metrics
 from refunc.journal.numbers import Numbers
 from refunc.journal.record import Gap, Record, record_of
 from refunc.journal.segments import Account
@@ -51,8 +53,25 @@ class Intake:
             self.account.dropped += record.dropped
         return record
 
+    def earlier_metrics(self, lines: list[bytes]) -> Iterator[Record]:
+        """Yield the records in *lines*, a run of metrics from `runs_of`, like `earlier_records`."""
+        records = decode_metrics(lines, self.writer, self.logger)
+        if records is None or not all(0 <= record.seq <= INT64_MAX for record in records):
+            yield from self.earlier_records(lines)
+            return
+        for record in records:
+            if self.numbers.take(-record.seq):
+                yield record
+
+    def earlier_records(self, lines: list[bytes]) -> Iterator[Record]:
+        """Yield the records in *lines* when reading backwards, where lines are not counted."""
+        for line in lines:
+            record = self.earlier_record(line)
+            if record is not None:
+                yield record
+
     def earlier_record(self, line: bytes) -> Record | None:
-        """Return the record in *line* when reading backwards, where lines are not counted."""
+        """Return the record in *line* when reading backwards."""
         fields = decode_line(line)
         if fields is None or fields.get("kind") == kinds.SEGMENT:
             return None

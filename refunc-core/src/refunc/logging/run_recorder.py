@@ -93,6 +93,25 @@ class RunRecorder(Recorder):
             self._echo = Echo() if shows_metrics else Mute()
             self._metric_set = self._echo.metric_set(())
 
+    @property
+    def is_implicit(self) -> bool:
+        """Whether a logger's data call has opened the run, where none was open."""
+        return self._run is not None and self._run.implicit
+
+    @property
+    def unfinished(self) -> str | None:
+        """
+        Text that says what has not come to its end; it may be set while the run is open, and None takes it back.
+
+        A run that is open until the process ends well is `failed` with this text as its error, instead of `completed`.
+        """
+        return self._run.unfinished if self._run is not None else None
+
+    @unfinished.setter
+    def unfinished(self, unfinished: str | None) -> None:
+        if self._run is not None:
+            self._run.unfinished = unfinished
+
     def flush(self, *, sync: bool = False) -> bool:
         """Write everything recorded before this call; with *sync*, force it to disk. False if that failed."""
         return self._run is None or self._run.writer.flush(sync=sync)

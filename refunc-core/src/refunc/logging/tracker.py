@@ -196,7 +196,7 @@ class ExperimentTracker(RunRecorder):
 
     def end_run(
         self,
-        status: str = COMPLETED,
+        status: str | None = None,
         final_metrics: Mapping[str, Any] | None = None,
         *,
         error: BaseException | None = None,
@@ -206,11 +206,12 @@ class ExperimentTracker(RunRecorder):
 
         Args:
             status: `completed`, `failed`, `interrupted`, or a word of your own; `running`, `crashed` and `unreadable`
-                are for runs without an end: one warning, and it ends as `completed`.
+                are for runs without an end: one warning, and it ends as `completed`. Default: that of *error*, as at
+                the end of a block, and `completed` without one.
             final_metrics: Recorded as metrics, by default at the step of the last ones, and with the end.
             error: The exception that ended it; its traceback goes into the record.
         """
-        status, final_metrics = meant_end(status, final_metrics)
+        status, final_metrics = meant_end(status_of_exception(error) if status is None else status, final_metrics)
         run = self._run
         if run is None or not run.accepts():
             return
@@ -230,7 +231,7 @@ class ExperimentTracker(RunRecorder):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end_run(status_of_exception(error), error=error)
+        self.end_run(error=error)
 
     def _warn_out_of_reach(self) -> None:
         lost, self._out_of_reach = self._out_of_reach, None

@@ -25,7 +25,7 @@ from refunc.outlets.appender import FileOutlet
 from refunc.outlets.batch_state import State
 from refunc.outlets.file import NO_DESCRIPTOR, AppendFile, lock, sync_file, write_whole
 from refunc.processes.forks import in_child
-from refunc.processes.launchers import is_launched, rank
+from refunc.processes.launchers import is_launched, launch_rank
 from refunc.values.levels import ERROR
 
 #: Log files that are open at once in a process; beyond that, the one that was written longest ago is closed.
@@ -93,7 +93,7 @@ class LogFile(FileOutlet):
 
     def _own_path(self) -> Path:
         """Return the path that belongs to this process's rank; without ranks, the first process to open it has it."""
-        number = rank() if is_launched() else None
+        number = launch_rank() if is_launched() else None
         mark = f".rank{number}" if number else ""
         return self.folder / f"{self._stem}{mark}{self._suffix}"
 

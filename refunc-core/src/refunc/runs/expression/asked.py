@@ -33,7 +33,7 @@ ROOTS: Final = frozenset(NAMES)
 SPACES: Final = frozenset(NAMES[:4])
 
 _NOUNS: Final = {"params": "param", "metrics": "metric", "tags": "tag", "results": "result"}
-_STATUSES: Final = (
+STATUSES: Final = (
     *(kinds.COMPLETED, kinds.FAILED, kinds.RUNNING, kinds.CRASHED, kinds.INTERRUPTED, kinds.PREEMPTED),
     *(kinds.PRUNED, kinds.EXITED, kinds.UNREADABLE),
 )
@@ -119,8 +119,12 @@ def unfit_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> l
     """Return a sentence for each comparison for which some runs have a value that has no order with the given one."""
     told = []
     for site in sites:
-        unfit = [value for facts in runs if (value := facts[site.path]) is not MISSING and not site.fits(value)]
-        if unfit and site.operator in ORDERS:
+        if site.operator not in ORDERS:
+            continue
+        fits_all = [kind for kind in (int, float) if site.fits(kind())]  # a number has an order with each number
+        there = [value for facts in runs if type(value := facts[site.path]) not in fits_all and value is not MISSING]
+        unfit = [value for value in there if not site.fits(value)]
+        if unfit:
             runs_have = "1 run has" if len(unfit) == 1 else f"{len(unfit):,} runs have"
             told.append(
                 f"{runs_have} {_kind(unfit[0])} as {written(site.path)}, such as {short_repr(unfit[0], repr)}, "
@@ -166,7 +170,7 @@ def _path_text(space: str, name: str) -> str:
 
 
 def _check_status(text: str, site: Site, there: Iterable[Any]) -> None:
-    known = list(dict.fromkeys((*_STATUSES, *map(str, there))))
+    known = list(dict.fromkeys((*STATUSES, *map(str, there))))
     for word in site.given:
         if word in known:
             continue
