@@ -206,7 +206,7 @@ def _locked(path: Path, deadline: float) -> int | None:
 
 def _opened(path: Path) -> int:
     try:
-        return no_links(path, os.O_RDWR)  # NFS locks only what may be written
+        return no_links(path, os.O_RDWR)  # NFS locks only files that may be written
     except PermissionError:  # another user's file, which may be replaced all the same
         return no_links(path, os.O_RDONLY)
 

@@ -119,7 +119,7 @@ def sync(
     return settled
 
 
-#: Couriers by what they are made from: a foreign record must not replace one of this user, even with the same key.
+#: Couriers by their names and options: a foreign record must not replace one of this user, even with the same key.
 _Couriers = dict[tuple[Any, ...], Courier]
 
 

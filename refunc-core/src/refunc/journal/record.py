@@ -185,8 +185,8 @@ class RunEnd(Record):
 @attrs.frozen(kw_only=True)
 class Rewind(Record):
     """
-    The attempt of this writer went on from *step*, in *epoch* if that is known: what earlier attempts logged beyond it
-    no longer counts.
+    The attempt of this writer went on from *step*, in *epoch* if that is known: values that earlier attempts logged
+    beyond it no longer count.
     """
 
     step: int | float

@@ -67,8 +67,8 @@ class ExperimentTracker(RunRecorder):
             resume: Go on with an earlier run, as its next attempt: its id, its name, its folder, or the result of
                 `state_dict()`; True for the newest run of the experiment, and "auto" for the newest that is not
                 completed, or a new one.
-            resume_step: The step that a resumed run goes on from, by default that of the state. Curves drop what
-                earlier attempts logged beyond it; nothing is deleted.
+            resume_step: The step that a resumed run goes on from, by default that of the state. Curves drop the
+                values that earlier attempts logged beyond it; nothing is deleted.
 
         Raises:
             ValueError: An unknown durability; a parent that is not started, or not an id; a step that is not a number;
@@ -162,7 +162,7 @@ class ExperimentTracker(RunRecorder):
 
     def state_dict(self) -> dict[str, Any]:
         """
-        Return what a checkpoint needs to go on with this run: its id, and the step and epoch of the last metrics.
+        Return the state for a checkpoint, to go on with this run: its id, and the step and epoch of the last metrics.
 
         Plain values, for `torch.save` and for JSON. Save it with the model, and give it as `resume=`; see also
         `load_state_dict`.
@@ -174,7 +174,7 @@ class ExperimentTracker(RunRecorder):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """
-        Go on from a checkpoint's step: of what was logged beyond it, the values that come now count.
+        Go on from a checkpoint's step: beyond it, values that come now replace those of earlier attempts.
 
         Args:
             state: The result of `state_dict()`. Before the run's start, the run that it names is continued.

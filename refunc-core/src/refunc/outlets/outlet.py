@@ -191,7 +191,7 @@ class Outlet(BoundedQueue):
         """Finish the process's work, once everything is drained and synced."""
 
     def rest(self) -> None:
-        """Expect the writer thread no more; the next record starts it again. What waits is written here."""
+        """Expect the writer thread no more; the next record starts it again. Waiting records are written here."""
         self.high_water = 0
         self._served = False
         self.flush()

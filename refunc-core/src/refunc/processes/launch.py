@@ -111,7 +111,7 @@ def _run_id_in(environ: Mapping[str, str]) -> str | None:
 
 
 def _names(environ: Mapping[str, str], place: Place, job: str, pod: str) -> Iterator[str]:
-    """Yield the parts of the key: what a restart keeps, by the first that knows of one."""
+    """Yield the parts of the key, which a restart keeps, by the first that knows of one."""
     elastic = _elastic_id(environ)
     if job:
         # An array's tasks have jobs of their own. A step's number counts the steps of the script, so it comes again.

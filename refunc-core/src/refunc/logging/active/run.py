@@ -173,7 +173,7 @@ class ActiveRun:
         self._resume_point = point
 
     def rewind(self, point: ResumePoint) -> None:
-        """Note that this attempt goes on from *point*: what earlier ones logged beyond it no longer counts."""
+        """Note that this attempt goes on from *point*: values that earlier ones logged beyond it no longer count."""
         self.put_through(kinds.REWIND, self._rewind_fields(point))
 
     def _rewind_fields(self, point: ResumePoint) -> dict[str, Any]:
