@@ -39,6 +39,16 @@ INNER = {
     ("rows.py", "refunc_commands.importing.wandb"): "the one reader of W&B's own files, which `refunc import` has too",
 }
 
+#: What `refunc.compat` imports beside public modules. It is a part of the core, whose warnings and values are its own.
+INNER_OF_COMPAT = {
+    "refunc.logging.notices": "its warnings are refunc's, each given once",
+    "refunc.runs.packages": "the sentence for an optional package that is missing",
+    "refunc.values": "settings are read there alone",
+    "refunc.values.names": "the id of a run that is not written",
+    "refunc.values.terminal": "what a notebook's cell does when it is run again",
+    "refunc.values.texts": "the text of a user's value, which never raises",
+}
+
 
 def imported_modules(path: Path) -> Iterator[tuple[int, str]]:
     """Yield the line and module of each import of refunc in *path*; of `from refunc import x`, `refunc.x`."""
@@ -75,6 +85,15 @@ def test_plugins_adapters_and_examples_of_this_repository_import_public_modules_
 
     assert sources
     assert inner == []
+
+
+def test_names_of_other_libraries_stand_on_public_modules_and_on_those_that_are_said() -> None:
+    sources = sorted((ROOT / "refunc-core/src/refunc/compat").rglob("*.py"))
+    used = {module for path in sources for _, module in imported_modules(path)}
+
+    assert {module for module in used if not is_public(module) and not module.startswith("refunc.compat.")} == set(
+        INNER_OF_COMPAT
+    )
 
 
 def test_the_page_of_public_names_has_the_public_modules() -> None:
