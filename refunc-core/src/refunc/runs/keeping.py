@@ -10,6 +10,7 @@ import msgspec
 
 from refunc.annotations.file import data_of, is_annotated
 from refunc.journal.kinds import RUNNING, UNREADABLE
+from refunc.runs.failure import failure_of
 from refunc.runs.gathered import Signature, signature_of
 from refunc.runs.index.catalogue import Changed, Entry, Facts, facts_for
 from refunc.runs.index.file import Index
@@ -97,7 +98,7 @@ class Keeper:
 
 def _lasting(run: Run, summary: Summary) -> dict[str, object]:
     """Return the single facts that hold until a file of the run changes; a process may end without changing one."""
-    facts = {**run.facts(summary), **origin_of(run)}
+    facts = {**run.facts(summary), **origin_of(run), **failure_of(run, summary)}
     if facts["status"] in (RUNNING, UNREADABLE):
         del facts["status"], facts["duration"]
     return facts
