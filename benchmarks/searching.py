@@ -58,7 +58,8 @@ def _copy(database: Path, tables: tuple[str, ...], key: str, count: int) -> None
                 values["value"] = "value + number / 1e9"
             columns, picked = ", ".join(names), ", ".join(values.get(name, name) for name in names)
             connection.execute(
-                f"WITH RECURSIVE numbers(number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers LIMIT {count - 1})"
+                "WITH RECURSIVE numbers(number) AS"
+                f" (SELECT 1 UNION ALL SELECT number + 1 FROM numbers LIMIT {count - 1})"
                 f" INSERT INTO {table} ({columns}) SELECT {picked} FROM {table}, numbers"
             )
 

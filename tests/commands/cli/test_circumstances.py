@@ -39,9 +39,7 @@ def train(name: str, *, fails: bool = False, **params: Any) -> None:
             raise ValueError("no such layer")
 
 
-def test_which_runs_failed_of_what_and_where_is_one_question(
-    invoke: Any, launched: Callable[..., Any]
-) -> None:
+def test_which_runs_failed_of_what_and_where_is_one_question(invoke: Any, launched: Callable[..., Any]) -> None:
     train("fine")
     train("broken", fails=True)
     launched(RANK, 2)

@@ -216,7 +216,9 @@ def test_a_shell_is_offered_what_its_script_brings_into_the_line(
 
 
 def test_the_table_of_own_commands_is_that_of_the_entry_points() -> None:
-    found = {entry.name: entry.value for entry in entry_points(group=root.GROUP) if entry.dist.name == "refunc-commands"}  # type: ignore[union-attr]
+    found = {
+        entry.name: entry.value for entry in entry_points(group=root.GROUP) if entry.dist.name == "refunc-commands"
+    }  # type: ignore[union-attr]
 
     assert found == root._OWN
 

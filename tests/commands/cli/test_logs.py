@@ -289,7 +289,7 @@ def test_a_run_that_has_not_begun_yet_can_be_waited_for(
     some_run("soon")
 
     out, _ = follower.communicate(timeout=30)
-    assert [json.loads(line)["message"] for line in out.splitlines()][0] == "hello"
+    assert json.loads(out.splitlines()[0])["message"] == "hello"
     assert follower.returncode == 0
 
 

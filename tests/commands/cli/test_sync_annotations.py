@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixture_types import Calls, MakeWaiting, OneLine
 
 from refunc.runs import Run
-from tests.fixture_types import Calls, MakeWaiting, OneLine
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 

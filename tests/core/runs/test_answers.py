@@ -10,18 +10,19 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.questions import QUESTIONS, RUNS, Holds, Row, lines_of
 
 from refunc.annotations.annotate import annotate
 from refunc.logging import ExperimentTracker, MLLogger
 from refunc.runs import ExpressionError, open_store
-from tests.questions import QUESTIONS, RUNS, Holds, Row, lines_of
 
 WriteRun = Callable[..., Path]
+
+
 @pytest.mark.once
 @given(runs=RUNS, questions=st.lists(QUESTIONS, min_size=1, max_size=4), more=st.integers(0, 4))
 @settings(

@@ -105,9 +105,9 @@ def swap(folder: Path, count: int) -> None:
 CHANGES: dict[str, Callable[[Path, int], object]] = {
     **{kind: lambda folder, count, kind=kind: append(segment(folder), kind, count) for kind in LINES},
     "new segment": lambda folder, count: append(folder / "journal" / f"x.{count % 2:06}.jsonl", "loss", count),
-    "cut": lambda folder, count: os.truncate(segment(folder), segment(folder).stat().st_size // 2)
-    if segment(folder).exists()
-    else None,
+    "cut": lambda folder, count: (
+        os.truncate(segment(folder), segment(folder).stat().st_size // 2) if segment(folder).exists() else None
+    ),
     "in place": lambda folder, count: rewrite_in_place(segment(folder)) if segment(folder).exists() else None,
     "no segment": lambda folder, count: segment(folder).unlink(missing_ok=True),
     "other segment": rename_segment,
@@ -119,9 +119,9 @@ CHANGES: dict[str, Callable[[Path, int], object]] = {
     "rm": lambda folder, count: remove(Run.open(folder)),
     "restore": lambda folder, count: restore(Run.open(folder)),
     "gone": lambda folder, count: shutil.rmtree(folder),
-    "new": lambda folder, count: make(folder.parent / f"new{count}", count)
-    if not (folder.parent / f"new{count}").exists()
-    else None,
+    "new": lambda folder, count: (
+        make(folder.parent / f"new{count}", count) if not (folder.parent / f"new{count}").exists() else None
+    ),
 }
 
 

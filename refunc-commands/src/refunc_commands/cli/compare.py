@@ -51,7 +51,9 @@ Examples:
 
 @click.command(short_help="Show runs side by side.", epilog=_EXAMPLES)
 @choosing()
-@click.option("--diff", "only_different", is_flag=True, help="Only the environment, params, tags and results that differ.")
+@click.option(
+    "--diff", "only_different", is_flag=True, help="Only the environment, params, tags and results that differ."
+)
 @json_option()
 @store_option
 @click.pass_context

@@ -118,8 +118,9 @@ def _lines(run: Run, facts: dict[str, Any], rank: Ranks, width: int | None, *, e
         )
     if facts["error"]:
         failure = failure_of(run, run.summary)
-        of_rank = f"rank {failure['error_rank']}, " if failure["error_rank"] is not None else ""
-        yield from _section("error", f"{of_rank}on {shown(failure['host'])}" if failure["host"] else "")
+        where = [f"rank {failure['error_rank']}"] * (failure["error_rank"] is not None)
+        where += [f"on {shown(failure['host'])}"] * bool(failure["host"])
+        yield from _section("error", ", ".join(where))
         yield Text("  " + printable(facts["error"].rstrip("\n"), indent="  "))
     left_out = list(run.summary.left_out.told())
     if left_out:

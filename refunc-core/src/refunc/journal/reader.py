@@ -149,9 +149,7 @@ def read_writer_backwards(
         if only is not None:
             lines = (line for line in lines if only in line)
         if pass_over is not None:
-            lines = (
-                line for line in lines if not line.startswith(pass_over, line.find(b'"kind":', 0, HEAD_BYTES))
-            )
+            lines = (line for line in lines if not line.startswith(pass_over, line.find(b'"kind":', 0, HEAD_BYTES)))
         while some := list(islice(lines, _TOGETHER)):
             for is_metrics, alike in runs_of(some):
                 yield from intake.earlier_metrics(alike) if is_metrics else intake.earlier_records(alike)

@@ -14,7 +14,7 @@ _RANK: Final = re.compile(r"rank (\d{1,7}):\n")
 
 
 def failure_of(run: Run, summary: Summary) -> dict[str, Any]:
-    """Return the host of *run*, or of the rank that failed; the error's last line, and the rank. None if there is none."""
+    """Return the host of *run*, or of the rank that failed, the error's last line, and that rank; None for none."""
     said = (summary.end.error if summary.end is not None else None) or ""
     of_rank = _RANK.match(said)
     lines = [line for line in said.splitlines() if line.strip()]

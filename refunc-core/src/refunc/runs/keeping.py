@@ -61,9 +61,12 @@ class Keeper:
         """Whether what the catalogue keeps of *run*, in the folder *place*, still holds."""
         _, state, run_changed, journal_changed, _ = entry
         look = run.looked()
-        if run_changed is not None and journal_changed is not None:
-            if is_unchanged(place, run_changed, journal_changed, state, look):
-                return True
+        if (
+            run_changed is not None
+            and journal_changed is not None
+            and is_unchanged(place, run_changed, journal_changed, state, look)
+        ):
+            return True
         changed = changes_of(place)
         if state != _state_of(run):
             return False

@@ -41,7 +41,9 @@ def stretches_of(folder: Path) -> dict[str, Stretches]:
     before = {name: tuple(rest) for name, *rest in signature}
     now = {name: tuple(rest) for name, *rest in signature_of(folder)}
     there = [segment for pieces in segments(folder).values() for segment in pieces]
-    return {segment.name: found[segment.name] for segment in there if segment.name in found and _holds(segment, before, now)}
+    return {
+        segment.name: found[segment.name] for segment in there if segment.name in found and _holds(segment, before, now)
+    }
 
 
 def _holds(segment: Segment, before: dict[str, tuple[int, ...]], now: dict[str, tuple[int, ...]]) -> bool:

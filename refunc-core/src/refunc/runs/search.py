@@ -65,9 +65,7 @@ def _values_of(runs: Sequence[Run], paths: frozenset[Path], index: Index | None,
         kept, others = rows.values_of(several, keeper) if rows is not None else ({}, list(several))
         for number, run in several if kept else ():
             found = kept.get(number)
-            if found is not None and (
-                len(found) == len(paths) or _is_completed(run, found, paths, unreadable)
-            ):
+            if found is not None and (len(found) == len(paths) or _is_completed(run, found, paths, unreadable)):
                 values[number] = found
         return others
 
