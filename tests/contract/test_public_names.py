@@ -34,10 +34,7 @@ def test_a_public_name_is_there_and_has_a_docstring(module: str) -> None:
 #: Where a plugin or an adapter imports an inner module, and why.
 INNER = {
     ("__init__.py", "refunc.frameworks.training"): "what its package exports",
-    ("training.py", "refunc.logging.active.opening"): "the type of `resume=`",
-    ("training.py", "refunc.logging.active.outcome"): "the status that an exception gives to a run",
-    ("training.py", "refunc.logging.active.run"): "what a run is if the process ends before its training",
-    ("training.py", "refunc.processes.launchers"): "whether this process is a rank",
+    ("boosting.py", "refunc.frameworks.training"): "a part of the package that exports it",
     ("training.py", "refunc.processes.forks"): "a lock, which a forked child makes again",
     ("rows.py", "refunc_commands.importing.wandb"): "the one reader of W&B's own files, which `refunc import` has too",
 }

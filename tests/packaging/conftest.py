@@ -1,4 +1,4 @@
-"""The seven distributions, as their pyproject files describe them."""
+"""The eight distributions, as their pyproject files describe them."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,8 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = (".", "refunc-core", "refunc-commands", "refunc-mlflow", "refunc-wandb", "refunc-prometheus", "refunc-slack")
+OWN = ("refunc-core", "refunc-commands", "refunc-ui")
+FOLDERS = (".", *OWN, "refunc-mlflow", "refunc-wandb", "refunc-prometheus", "refunc-slack")
 
 
 @pytest.fixture(scope="session")
@@ -30,8 +31,4 @@ def projects() -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="session")
 def plugins(projects: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The plugins' tables, by the key that names extra, entry point and package alike."""
-    return {
-        name.removeprefix("refunc-"): table
-        for name, table in projects.items()
-        if name not in ("refunc", "refunc-core", "refunc-commands")
-    }
+    return {name.removeprefix("refunc-"): table for name, table in projects.items() if name not in ("refunc", *OWN)}

@@ -122,6 +122,7 @@ def test_rows(store: Store) -> None:
     assert (empty["status"], empty["duration"]) == ("crashed", None)
 
 
+@pytest.mark.once
 @pytest.mark.extras
 @pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
 def test_tables_of_other_libraries_have_a_row_a_run(store: Store, library: str) -> None:
@@ -133,6 +134,7 @@ def test_tables_of_other_libraries_have_a_row_a_run(store: Store, library: str) 
     assert {"params.lr", "params.big", "params.opt", "metrics.accuracy.max", "status", "duration"} <= set(names)
 
 
+@pytest.mark.once
 @pytest.mark.extras
 def test_whole_numbers_stay_whole_where_some_are_missing() -> None:
     frame = to_pandas([{"params.size": 32, "params.seed": 1}, {"params.seed": 2}])

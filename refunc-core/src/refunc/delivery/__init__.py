@@ -18,6 +18,7 @@ Live delivery, delivery after an outage and `refunc sync` after a crash are the 
     process       the delivery process
     said_later    the annotations of a run, for trackers
     share         the records of a run of several processes that are delivered
+    restarts      starting delivery processes that died again
     settlement    deciding by a call's error what happens to its records
     standing      whether delivery goes on, waits or is abandoned
     subscription  one run for one integration: windows and retries

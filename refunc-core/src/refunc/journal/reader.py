@@ -14,9 +14,10 @@ from operator import attrgetter
 from pathlib import Path
 
 from refunc.journal.codec_many import runs_of
+from refunc.journal.intake import Intake
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.record import Record
-from refunc.journal.segments import Account, Intake, Lines, lines_backwards, logger_of
+from refunc.journal.segments import Account, Lines, lines_backwards, logger_of
 from refunc.journal.stretches import Stretches
 
 __all__ = ["HEAD_BYTES", "METRICS_MARK", "Account", "read_backwards", "read_journal", "read_writer_backwards"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Final, Literal
 
 import attrs
@@ -16,11 +17,12 @@ import msgspec
 
 from refunc.journal.codec import CRC_LENGTH, CRC_MARK, MAX_VALUES, NONFINITE
 from refunc.journal.codec_many import runs_of, sealed_text
+from refunc.journal.intake import Intake
 from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment
 from refunc.journal.reader import HEAD_BYTES, METRICS_MARK
 from refunc.journal.record import Record
-from refunc.journal.segments import Account, Intake, Lines
+from refunc.journal.segments import Account, Lines
 from refunc.journal.stretches import Found
 from refunc.values.jsonable import INT64_MAX
 
@@ -71,6 +73,10 @@ class Place:
     is_whole: bool = True
     #: The stretches of each segment, by its name.
     stretches: dict[str, Found] = attrs.Factory(dict)
+
+    def copied(self) -> Place:
+        """Return the same place as an object of its own."""
+        return attrs.evolve(self, numbers=deepcopy(self.numbers), counted=attrs.evolve(self.counted))
 
     @property
     def account(self) -> Account:

@@ -1,6 +1,6 @@
 """
-The content of a segment: its bytes become whole lines, and each line a record or an entry in the account. Every reader
-uses this.
+The lines of a segment: its bytes become whole lines, forwards or backwards. Every reader takes them from here;
+`intake` makes records of them.
 
 A line ends with a newline; the bytes after the last one are *torn*, and not written yet. A line is damaged if it has
 `MAX_LINE_BYTES` or more, or a zero byte, as in a hole. It is skipped, however long it is, and the lines after its
@@ -17,13 +17,9 @@ import attrs
 
 from refunc.journal import kinds
 from refunc.journal.codec import MAX_LINE_BYTES, decode_line
-from refunc.journal.codec_many import decode_metrics
 from refunc.journal.holes import NUL, data_before
-from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment, Slice
-from refunc.journal.record import Gap, Record, record_of
 from refunc.journal.stretches import Stretches, first_after, last_before
-from refunc.values.jsonable import INT64_MAX
 
 #: The most that is read at once of a line that began in an earlier block: the earlier part is copied each time.
 _MAX_BLOCK_BYTES = 4 << 20
@@ -48,9 +44,6 @@ class Account:
     def __add__(self, other: Account) -> Account:
         """Return both accounts as one."""
         return Account(*(getattr(self, field.name) + getattr(other, field.name) for field in attrs.fields(Account)))
-
-
-# -- from bytes to lines -----------------------------------------------------------------------------------------------
 
 
 class Lines:
@@ -272,78 +265,6 @@ def count_lines(segment: Segment, offset: int) -> int:
             count += block.count(b"\n")
             offset = begin + len(block)
     return count
-
-
-# -- from lines to records ---------------------------------------------------------------------------------------------
-
-
-@attrs.define
-class Intake:
-    """
-    The records in one writer's lines, from all its segments, each once, and an account of the rest.
-
-    `logger` is the logger of records that do not name one; it comes from the header of their segment.
-    """
-
-    writer: str
-    logger: str = ""
-    numbers: Numbers = attrs.Factory(Numbers)
-    account: Account = attrs.Factory(Account)
-
-    def record(self, line: bytes) -> Record | None:
-        """Return the record in *line*; None if there is none, or it was read before."""
-        fields = decode_line(line)
-        if fields is None:
-            self.account.damaged += 1
-            return None
-        if fields.get("kind") == kinds.SEGMENT:
-            self.logger = str(fields.get("logger", ""))
-            return None
-        record = record_in(fields, self.writer, self.logger)
-        if record is None:
-            self.account.damaged += 1
-            return None
-        if not self.numbers.take(record.seq):
-            self.account.duplicates += 1
-            return None
-        if isinstance(record, Gap):
-            self.account.dropped += record.dropped
-        return record
-
-    def earlier_metrics(self, lines: list[bytes]) -> Iterator[Record]:
-        """Yield the records in *lines*, a run of metrics from `runs_of`, like `earlier_records`."""
-        records = decode_metrics(lines, self.writer, self.logger)
-        if records is None or not all(0 <= record.seq <= INT64_MAX for record in records):
-            yield from self.earlier_records(lines)
-            return
-        for record in records:
-            if self.numbers.take(-record.seq):
-                yield record
-
-    def earlier_records(self, lines: list[bytes]) -> Iterator[Record]:
-        """Yield the records in *lines* when reading backwards, where lines are not counted."""
-        for line in lines:
-            record = self.earlier_record(line)
-            if record is not None:
-                yield record
-
-    def earlier_record(self, line: bytes) -> Record | None:
-        """Return the record in *line* when reading backwards."""
-        fields = decode_line(line)
-        if fields is None or fields.get("kind") == kinds.SEGMENT:
-            return None
-        record = record_in(fields, self.writer, self.logger)
-        # Negated, numbers rise backwards too.
-        return record if record is not None and self.numbers.take(-record.seq) else None
-
-
-def record_in(fields: dict[str, Any], writer: str, logger: str) -> Record | None:
-    """Return the record in a decoded line of *writer*, in a segment whose lines come from *logger* by default."""
-    fields["writer"] = writer
-    fields.setdefault("logger", logger)
-    record = record_of(fields)
-    # A writer counts from 0, and without a number it is unknown whether a record was read before.
-    return record if record is not None and 0 <= record.seq <= INT64_MAX else None
 
 
 def header_of(segment: Segment) -> dict[str, Any]:

@@ -6,6 +6,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     births        the births of a store's runs, from the index
     column        a column of steps or epochs
     columns       one writer's points as columns
+    curve         a series as it is drawn: an axis, and the part that a chart shows
     dataclass     attrs classes that `dataclasses` accepts, too
     ending        how a run ended, and its newest metrics
     entries_file  log entries as a file
@@ -22,6 +23,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     index         the index of a store
     keeping       keeping the facts of runs in the index
     line_records  the records of a run besides its metrics
+    lines         the log lines of a run, page by page
     listing       the rows of a list of runs
     liveness      whether a run is still running
     origin        where an imported run comes from
@@ -38,6 +40,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     search        the values that expressions read, of all runs
     selection     which ranks' and attempts' points make up a curve
     series        one metric's points as arrays and tables
+    showing       the page of a store in a notebook
     store         a folder of runs
     summary       params, tags, results, artifacts, and values of metrics
     table         runs as a table
@@ -53,6 +56,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from refunc.runs.bands import Band
+    from refunc.runs.curve import Curve, Window
     from refunc.runs.entry import ExperimentContext, LogEntry
     from refunc.runs.errors import (
         ExpressionError,
@@ -68,12 +72,14 @@ if TYPE_CHECKING:
     from refunc.runs.groups import Groups, Runs
     from refunc.runs.run import Run
     from refunc.runs.series import Series
+    from refunc.runs.showing import show
     from refunc.runs.store import Listing, Store, open_store
     from refunc.runs.summary import MetricSummary
     from refunc.runs.writers import Writer
 
 __all__ = [
     "Band",
+    "Curve",
     "ExperimentContext",
     "ExpressionError",
     "Groups",
@@ -92,13 +98,16 @@ __all__ = [
     "Store",
     "StrangeStoreError",
     "UnknownMetricError",
+    "Window",
     "Writer",
     "open_store",
+    "show",
 ]
 
 #: The module of each public name, which is loaded when the name is first used (PEP 562): a list needs no curves.
 _HOMES = {
     "Band": "bands",
+    "Curve": "curve",
     "ExperimentContext": "entry",
     "ExpressionError": "errors",
     "Groups": "groups",
@@ -117,8 +126,10 @@ _HOMES = {
     "Store": "store",
     "StrangeStoreError": "errors",
     "UnknownMetricError": "errors",
+    "Window": "curve",
     "Writer": "writers",
     "open_store": "store",
+    "show": "showing",
 }
 
 

@@ -16,14 +16,14 @@ from refunc.runs.summary import STATISTICS, MetricSummary, Summary
 
 def facts_of(run: Run, paths: Iterable[Path], summary: Summary | None = None) -> dict[Path, Any]:
     """
-    Return the values of *run* at *paths*; at `("params",)` all of them, nested.
+    Return the values of *run* at *paths*; at `("params",)` or `("tags",)` all of them.
 
     Args:
         summary: That of the run, if it was just read.
     """
     summary = run.summary if summary is None else summary
     single = {**run.facts(summary), **origin_of(run), **failure_of(run, summary)}
-    nested = {"params": summary.params, "results": summary.results}
+    nested = {"params": summary.params, "results": summary.results, "tags": summary.tags}
     found: dict[Path, Any] = {}
     for path in paths:
         space, *names = path

@@ -6,6 +6,7 @@ import heapq
 import math
 import os
 import stat
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -31,8 +32,6 @@ from refunc.runs.selection import AGGREGATES, Selection, lowest_rank, selected
 from refunc.runs.series import Series
 from refunc.runs.summary import MetricSummary, Statistics, Summary, summed_up
 
-#: Kinds of records for a summary; of text lines only results.
-_NOTED = (records.Params, records.Tags, records.Define, records.Artifact, records.Rewind, records.RunEnd)
 #: For each file: name, size in bytes, time of its last change in nanoseconds, and inode number.
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -43,6 +42,7 @@ class WriterContent:
 
     place: Place = attrs.Factory(Place)
     notes: list[Note] = attrs.Factory(list)
+    #: Of the points in the index.
     statistics: dict[str, Statistics] = attrs.Factory(dict)
     columns: Columns = attrs.Factory(Columns)
     points: int = 0
@@ -50,6 +50,10 @@ class WriterContent:
     last_time: float | None = None
     #: The number of records that were left out for lack of room.
     left_out: int = 0
+
+    def copied(self) -> WriterContent:
+        """Return the same as an object of its own, which can be read on."""
+        return attrs.evolve(self, place=self.place.copied(), notes=list(self.notes), columns=self.columns.copied())
 
     def read_on(self, writer: str, pieces: list[Segment], room: Room) -> Iterator[None]:
         """
@@ -77,12 +81,12 @@ class WriterContent:
                 self.lines += 1
                 if record.points:
                     self.columns.add(record.time, record.step, record.epoch, record.points)
-                if record.level == "RESULT":
+                if record.level == "RESULT":  # of lines of text, the summary needs only results
                     self._keep(note)
             case records.Metrics():
                 self.points += 1
                 self.columns.add(record.time, record.step, record.epoch, record.metrics)
-            case _ if isinstance(record, _NOTED):
+            case _ if records.is_noted(record):
                 self._keep(note)
 
     def _keep(self, note: Note) -> None:
@@ -208,17 +212,18 @@ class Content:
 
     def _statistics(self) -> dict[str, Statistics]:
         """Return the statistics of the curve of each metric."""
-        names = {name: None for writer in self.writers.values() for name in writer.statistics}
+        of_writers = {name: writer.columns.statistics(writer.statistics) for name, writer in self.writers.items()}
+        names = {name: None for known in of_writers.values() for name in known}
         if len({role.attempt for role in self.roles.values()}) > 1:
             with self._opened() as source:
                 return {name: statistics_of(self._points(source, name, Selection())) for name in names}
         found: dict[str, Statistics] = {}
         for name in names:
-            writers = [writer for writer, content in self.writers.items() if name in content.statistics]
+            writers = [writer for writer, known in of_writers.items() if name in known]
             rank = lowest_rank(self.roles[writer] for writer in writers)
             for writer in writers:
                 if (self.roles[writer].rank or 0) == rank:
-                    of_writer = self.writers[writer].statistics[name]
+                    of_writer = of_writers[writer][name]
                     found[name] = found[name].joined(of_writer) if name in found else of_writer
         return found
 
@@ -283,7 +288,8 @@ def _points(source: Source | None, writer: str, group: Group, column: int, *, al
             raise Stale
         parts.append(source.points(writer, group, column, rows=not alone))
     if group.rows:
-        parts.append(group.points(column))
+        in_memory = group.points(column)
+        parts.append(attrs.evolve(in_memory, rows=array("q")) if alone else in_memory)
     return appended(parts)
 
 

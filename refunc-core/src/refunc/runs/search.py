@@ -6,6 +6,7 @@ They come from the catalogue of the index, column by column. Only runs that are 
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
@@ -18,14 +19,19 @@ from refunc.runs.errors import RunFormatError
 from refunc.runs.expression.asked import SPACES, Path
 from refunc.runs.expression.values import MISSING
 from refunc.runs.facts import facts_of, names_of
+from refunc.runs.gathered import signature_of
 from refunc.runs.index import catalogue
 from refunc.runs.index.file import Index, index_of
-from refunc.runs.keeping import Keeper
+from refunc.runs.keeping import Keeper, size_of
 from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
 from refunc.runs.summary import STATISTICS
 from refunc.runs.unreadable import fault_of
 
+#: So few runs are looked up one by one, of however many the index has.
+_FEW: Final = 200
+#: The bytes of journals that are read for a page that is shown at once.
+_AT_ONCE: Final = 1 << 20
 _NOTHING: Final[Mapping[int, Any]] = {}
 #: Runs that were read ahead whose values are asked for together.
 _TOGETHER: Final = 50
@@ -39,6 +45,8 @@ class Found:
 
     runs: list[tuple[Run, dict[Path, Any]]]
     unreadable: list[RunFormatError]
+    #: Runs that would have to be read first; see `kept_values_of`.
+    unread: list[Run] = attrs.Factory(list)
 
 
 def values_of(runs: Sequence[Run], paths: frozenset[Path], processes: int = 0) -> Found:
@@ -55,7 +63,22 @@ def values_of(runs: Sequence[Run], paths: frozenset[Path], processes: int = 0) -
         return _values_of(runs, paths, index, processes)
 
 
-def _values_of(runs: Sequence[Run], paths: frozenset[Path], index: Index | None, processes: int) -> Found:
+def kept_values_of(runs: Sequence[Run], paths: frozenset[Path]) -> Found:
+    """
+    Return the same without reading a run whose journal is not small: those are listed as unread.
+
+    For a page, which is shown at once, and again when `values_of` has read them.
+    """
+    index = index_of(runs[0].folder) if runs else None
+    if index is None:
+        return _values_of(runs, paths, None, 0)
+    with index.held_open():
+        return _values_of(runs, paths, index, 0, most_bytes=_AT_ONCE)
+
+
+def _values_of(
+    runs: Sequence[Run], paths: frozenset[Path], index: Index | None, processes: int, *, most_bytes: float = math.inf
+) -> Found:
     values: dict[int, dict[Path, Any]] = {}
     unreadable: list[RunFormatError] = []
     keeper = Keeper(index)
@@ -69,7 +92,10 @@ def _values_of(runs: Sequence[Run], paths: frozenset[Path], index: Index | None,
                 values[number] = found
         return others
 
-    new = take_kept(list(enumerate(runs)), _rows(index, paths))
+    numbered = list(enumerate(runs))
+    names = [run.folder.name for run in runs] if len(runs) <= _FEW else None
+    new = take_kept(numbered, _rows(index, paths, names))
+    new, unread = _parted(new, most_bytes)
     with read_ahead([run for _, run in new], processes, for_facts=True) as in_turn:
         waiting = zip((number for number, _ in new), in_turn, strict=True)
         while several := list(islice(waiting, _TOGETHER if processes > 1 else 1)):
@@ -80,7 +106,23 @@ def _values_of(runs: Sequence[Run], paths: frozenset[Path], index: Index | None,
                 except Exception as error:
                     unreadable.append(fault_of(run.folder, error))
     keeper.flush()
-    return Found([(run, values[number]) for number, run in enumerate(runs) if number in values], unreadable)
+    return Found([(run, values[number]) for number, run in numbered if number in values], unreadable, unread)
+
+
+def _parted(runs: list[tuple[int, Run]], most_bytes: float) -> tuple[list[tuple[int, Run]], list[Run]]:
+    """Return the first of *runs* whose journals have *most_bytes* together, and the others."""
+    if most_bytes == math.inf:
+        return runs, []
+    read: list[tuple[int, Run]] = []
+    unread: list[Run] = []
+    left = most_bytes
+    for number, run in runs:
+        left -= size_of(signature_of(run.folder))
+        if left < 0:
+            unread.append(run)
+        else:
+            read.append((number, run))
+    return read, unread
 
 
 def _is_completed(run: Run, found: dict[Path, Any], paths: frozenset[Path], unreadable: list[RunFormatError]) -> bool:
@@ -142,6 +184,8 @@ class Rows:
             whole = ".".join(names)
             if path == ("params",):
                 columns[path] = [(catalogue.params(connection, numbers), None)]
+            elif path == ("tags",):
+                columns[path] = [(catalogue.tags(connection, entries.values(), numbers), None)]
             elif space == "metrics":
                 columns[path] = [(column(space, whole), STATISTICS.index("last"))]
                 if len(names) > 1 and names[-1] in STATISTICS:

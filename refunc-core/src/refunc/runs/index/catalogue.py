@@ -245,6 +245,21 @@ def params(connection: sqlite3.Connection, numbers: Sequence[int] | None = None)
     return dict(connection.execute(f"{query} AND id IN ({_places(numbers)})", numbers).fetchall())
 
 
+def tags(connection: sqlite3.Connection, rows: Iterable[Entry], numbers: Sequence[int] | None = None) -> dict[int, Any]:
+    """Return all tags of each of *rows*, or of those with *numbers*, by the runs' numbers."""
+    query = "SELECT entry, name.name, value FROM name JOIN fact ON fact.name = name.id WHERE space = 'tags'"
+    found: dict[int, Any] = {row[0]: {} for row in rows}
+    chosen = "" if numbers is None else f" AND entry IN ({_places(numbers)})"
+    for entry, name, value in connection.execute(query + chosen, numbers or ()):
+        known = found.get(entry)
+        if isinstance(known, dict):
+            if value == ELSEWHERE:
+                found[entry] = ELSEWHERE
+            else:
+                known[name] = unpacked(value) if isinstance(value, bytes) else value
+    return found
+
+
 def _kept(value: Any, longest: int = _LONGEST) -> Any:
     """Return *value* for a column: as it is if SQLite keeps it exactly, else packed, or ELSEWHERE."""
     kind = type(value)

@@ -1,0 +1,242 @@
+"""
+What changes in the store, seen by one thread for all clients.
+
+The thread looks only while a client listens. It looks at the runs that clients have chosen each quarter of a second,
+and at the list of all runs, and takes at most a fifth of a core. What it sees is a state, not a queue: each fact has
+the number of its last change, so a client that was away, or is slow, gets each fact once, as it is now.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import attrs
+
+from refunc.annotations.file import data_of
+from refunc.journal.alive import is_alive
+from refunc.journal.kinds import CRASHED, RUNNING
+from refunc.runs.gathered import signature_of
+from refunc_ui.held import Entry, Held
+
+#: Seconds between two looks, at least, and how much longer than a look itself the pause after it is.
+_INTERVAL: Final = 0.25
+_PAUSE: Final = 4.0
+#: How many times as long as a look at the list of all runs the pause after it is.
+_TIMES: Final = 10.0
+#: Seconds after which the row of a running run is told to be another again.
+_GROWN: Final = 5.0
+#: The most runs whose counts are remembered for clients that come back, and the most changes of the table.
+_MOST_WATCHED: Final = 1_000
+_MOST_CHANGES: Final = 2_000
+
+
+@attrs.define
+class Watched:
+    """What is known of a run that a client has chosen; each fact with the number of its last change."""
+
+    signature: object = None
+    points: dict[str, int] = attrs.Factory(dict)
+    changed: dict[str, int] = attrs.Factory(dict)
+    lines: int = 0
+    lines_changed: int = 0
+    status: str = ""
+    status_changed: int = 0
+    #: The number of the last change of all.
+    last: int = 0
+
+
+@attrs.frozen
+class Change:
+    """A change of the table: runs that are other, new or gone."""
+
+    number: int
+    changed: tuple[str, ...]
+    new: int
+    gone: int
+
+
+@attrs.define(eq=False)
+class Listener:
+    """A client that wants to know of changes in some runs; `wake` is called from the watching thread."""
+
+    runs: tuple[str, ...]
+    wake: Callable[[], None]
+
+
+class Watch:
+    """The thread, and what it has seen. Methods may be called from any thread."""
+
+    def __init__(self, held: Held) -> None:
+        self._held = held
+        #: Numbers of one server mean nothing to the next one.
+        self.name = secrets.token_hex(4)
+        self._number = 0
+        self._lock = threading.Lock()
+        self._listeners: list[Listener] = []
+        self._watched: dict[str, Watched] = {}
+        self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
+        self._known: dict[str, Entry] | None = None
+        self._told: dict[str, float] = {}
+        #: When the list is looked at next.
+        self._next = 0.0
+        self._is_needed = threading.Event()
+        self._is_over = False
+        self._thread = threading.Thread(target=self._look_on, name="refunc-ui-watch", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the thread end, and wait for it a moment."""
+        self._is_over = True
+        self._is_needed.set()
+        if self._thread.is_alive():
+            self._thread.join(1.0)
+
+    @property
+    def number(self) -> int:
+        """The number of the last change."""
+        return self._number
+
+    def add(self, listener: Listener) -> None:
+        """Look for *listener* from now on."""
+        with self._lock:
+            self._listeners.append(listener)
+        self._is_needed.set()
+
+    def remove(self, listener: Listener) -> None:
+        """Look no longer for *listener*."""
+        with self._lock:
+            self._listeners = [each for each in self._listeners if each is not listener]
+            if not self._listeners:
+                self._is_needed.clear()
+
+    def since(self, number: int, runs: Iterable[str]) -> tuple[int, list[Change], dict[str, Watched]]:
+        """Return the number of the last change, the changes of the table after *number*, and those of *runs*."""
+        with self._lock:
+            changes = [change for change in self._changes if change.number > number]
+            found = {run: each for run in runs if (each := self._watched.get(run)) is not None and each.last > number}
+            return self._number, changes, {run: _copied(each) for run, each in found.items()}
+
+    # -- looking ---------------------------------------------------------------------------------------------------
+
+    def _look_on(self) -> None:
+        while not self._is_over:
+            self._is_needed.wait()
+            began = time.monotonic()
+            with self._lock:
+                listeners = list(self._listeners)
+            before = self._number
+            if listeners and not self._is_over:
+                try:
+                    self._look(listeners)
+                except Exception:  # the store is gone for a moment, or a run is hostile; the next look may work
+                    pass
+            if self._number != before:
+                for listener in listeners:
+                    listener.wake()
+            time.sleep(max(_INTERVAL, _PAUSE * (time.monotonic() - began)))
+
+    def _look(self, listeners: list[Listener]) -> None:
+        chosen = dict.fromkeys(name for listener in listeners for name in listener.runs)
+        for name in chosen:
+            if self._is_over:
+                return
+            try:
+                self._look_at(name)
+            except Exception:  # a damaged run; its request says so
+                continue
+        self._look_at_list()
+
+    def _look_at_list(self) -> None:
+        """Look at the list of all runs: which are new, gone, or other."""
+        now = time.monotonic()
+        if now < self._next:
+            return
+        known = self._held.entries(again=True)
+        self._held.notice_ends(known.runs)
+        self._next = now + max(_INTERVAL, _TIMES * known.took)
+        there = {entry.name: entry for entry in known.runs}
+        before, self._known = self._known, there
+        if before is None:
+            return
+        new, gone = there.keys() - before.keys(), before.keys() - there.keys()
+        other = [name for name, entry in there.items() if name in before and before[name] is not entry]
+        other += self._crashed(there.values())
+        # A running run changes all the time: its row is told from time to time, and the end at once.
+        told = [name for name in other if there[name].is_over or self._is_due(name, now)]
+        if new or gone or told:
+            self.tell([*new, *told], new=len(new), gone=len(gone))
+
+    def _is_due(self, name: str, now: float) -> bool:
+        if now - self._told.get(name, 0.0) < _GROWN:
+            return False
+        self._told[name] = now
+        return True
+
+    def _crashed(self, entries: Iterable[Entry]) -> list[str]:
+        """Return the running runs whose processes are gone, which no file says."""
+        found = [entry for entry in entries if entry.is_over is False and is_alive(entry.run.folder) is False]
+        for entry in found:
+            entry.is_over, entry.state, entry.values = None, None, {}
+        return [entry.name for entry in found]
+
+    def tell(self, changed: Sequence[str], *, new: int = 0, gone: int = 0) -> None:
+        """Tell all clients that the rows of some runs are others."""
+        with self._lock:
+            self._number += 1
+            self._changes.append(Change(self._number, tuple(changed), new, gone))
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener.wake()
+
+    def _look_at(self, name: str) -> None:
+        """Look at a run that a client has chosen."""
+        run = self._held.run(name)
+        known = self._watched.get(name)
+        signature = signature_of(run.folder), data_of(run.folder)
+        if known is not None and known.signature == signature:
+            if known.status == RUNNING and run.status == CRASHED:  # its process is gone, and no file says so
+                self._keep(name, attrs.evolve(known, status=CRASHED), is_other=True)
+            return
+        self._held.follow(name)
+        with self._held.opened(name) as opened:
+            summary = opened.content().summary
+            points = {metric: each.count for metric, each in summary.metrics.items()}
+            status = opened.outcome(summary)[0]
+        found = Watched(signature, points, lines=summary.lines, status=status)
+        is_other = known is not None and (known.status != status or self._annotations(known) != signature[1])
+        self._keep(name, found, is_other=is_other)
+
+    @staticmethod
+    def _annotations(known: Watched) -> object:
+        return known.signature[1] if isinstance(known.signature, tuple) else None
+
+    def _keep(self, name: str, found: Watched, *, is_other: bool) -> None:
+        """Keep what was found of a run, with the number of this change at each fact that is another."""
+        with self._lock:
+            before = self._watched.pop(name, Watched())
+            self._number += 1
+            number = self._number
+            found.changed = {
+                metric: before.changed[metric] if before.points.get(metric) == count else number
+                for metric, count in found.points.items()
+            }
+            found.lines_changed = before.lines_changed if before.lines == found.lines else number
+            found.status_changed = before.status_changed if before.status == found.status else number
+            found.last = max((*found.changed.values(), found.lines_changed, found.status_changed), default=number)
+            self._watched[name] = found
+            while len(self._watched) > _MOST_WATCHED:
+                del self._watched[next(iter(self._watched))]
+            if is_other:
+                self._changes.append(Change(number, (name,), 0, 0))
+
+
+def _copied(watched: Watched) -> Watched:
+    return attrs.evolve(watched, points=dict(watched.points), changed=dict(watched.changed))
