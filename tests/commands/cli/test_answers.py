@@ -60,10 +60,17 @@ def test_the_command_answers_as_everything_else(
         assert {run.run_id for run in found} == expected
 
     strict = invoke(*asked)
-    try:
-        found = store.find(text, order_by=order)
-    except ExpressionError as error:
+    found, problem = _strictly(place, text, order)
+    if problem is not None:
         assert strict.exit_code == 2
-        assert error.problem.split("\n", maxsplit=1)[0] in strict.stderr
+        assert problem.split("\n", maxsplit=1)[0] in strict.stderr
     else:
-        assert [row["run_id"] for row in json.loads(strict.stdout)] == [run.run_id for run in found]
+        assert [row["run_id"] for row in json.loads(strict.stdout)] == found
+
+
+def _strictly(place: Path, text: str, order: str | None) -> tuple[list[str], str | None]:
+    """Return the ids that `find` returns, or the error that it raises."""
+    try:
+        return [run.run_id for run in open_store(place).find(text, order_by=order)], None
+    except ExpressionError as error:
+        return [], error.problem

@@ -221,3 +221,9 @@ def test_the_table_of_own_commands_is_that_of_the_entry_points() -> None:
     }  # type: ignore[union-attr]
 
     assert found == root._OWN
+
+
+def test_help_is_a_word_as_well(invoke: Any) -> None:
+    assert invoke("help").stdout == invoke("--help").stdout
+    assert invoke("help", "ls").stdout == invoke("ls", "--help").stdout
+    assert "no command 'lss'. Did you mean ls?" in invoke("help", "lss").stderr

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from refunc.runs import Store, open_store
 from refunc.runs.errors import ExpressionError
 from refunc.runs.flat import flat
-from refunc.runs.table import columns_of
+from refunc.runs.table import columns_of, to_pandas
 
 WriteRun = Callable[..., Path]
 END = {"kind": "end", "status": "completed", "duration": 12.5}
@@ -135,6 +135,14 @@ def test_tables_of_other_libraries_have_a_row_a_run(store: Store, library: str) 
 
 
 @pytest.mark.once
+@pytest.mark.extras
+def test_whole_numbers_stay_whole_where_some_are_missing() -> None:
+    frame = to_pandas([{"params.size": 32, "params.seed": 1}, {"params.seed": 2}])
+
+    assert (str(frame["params.size"].dtype), str(frame["params.seed"].dtype)) == ("Int64", "int64")
+    assert (frame["params.size"][0], frame["params.size"].isna().tolist()) == (32, [False, True])
+
+
 @pytest.mark.extras
 @pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
 def test_a_name_that_is_no_text_does_not_cost_the_table(library: str, write_run: Callable[..., Path]) -> None:

@@ -17,6 +17,7 @@ from refunc.journal.tail import Tail
 from refunc.runs.around import Where
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.entry_filter import Query, newest
+from refunc.runs.errors import RunNotFoundError
 from refunc.runs.line_records import records_without_metrics
 from refunc.runs.run import Run
 from refunc.values.levels import LEVEL_NAMES, level_number
@@ -42,6 +43,7 @@ Examples:
 _TAIL_EXAMPLES = """\b
 Examples:
   refunc tail -f resnet_v1
+  refunc tail -f --wait resnet_v2
   refunc tail -n 50 resnet_v1
   refunc tail -f resnet_v1 --all --json"""
 
@@ -136,6 +138,7 @@ def logs(
 @click.command(short_help="Print a run's last lines, and follow it.", epilog=_TAIL_EXAMPLES)
 @choosing(one=True, without=("count", "since", "until"))
 @click.option("-f", "--follow", is_flag=True, help="Continue with new lines until the run ends.")
+@click.option("--wait", "waits", is_flag=True, help="Wait for RUN, if it has not begun yet.")
 @click.option(
     "-n",
     "--number",
@@ -148,14 +151,19 @@ def logs(
 )
 @_line_options
 @click.pass_context
-def tail(ctx: click.Context, /, choice: Choice, follow: bool, count: int, store: str | None, **options: Any) -> None:
+def tail(
+    ctx: click.Context, /, choice: Choice, follow: bool, waits: bool, count: int, store: str | None, **options: Any
+) -> None:
     """
     Print the last log lines of a run; with -f, continue with new ones. Without RUN, it is the newest run.
 
     A line appears within a second of its call, from any process of the run. When the run ends or its process is gone,
     a line on stderr says so, and the command exits with 0; Ctrl-C exits with 130.
     """
-    found = the_one(ctx, store, choice)
+    try:
+        found = _awaited(ctx, store, choice) if waits else the_one(ctx, store, choice)
+    except KeyboardInterrupt:
+        ctx.exit(130)
     if not follow:  # a rank may come late
         refuse_missing([found], options["rank"])
     lines = _Lines.of(found, **options)
@@ -175,6 +183,21 @@ def tail(ctx: click.Context, /, choice: Choice, follow: bool, count: int, store:
             error_line(_end_of(found))
     except KeyboardInterrupt:
         ctx.exit(130)
+
+
+def _awaited(ctx: click.Context, store: str | None, choice: Choice) -> Run:
+    """Return the run that *choice* names as soon as there is one."""
+    if not choice.names:
+        raise Failure("--wait needs the name of the run to wait for, as in `refunc tail -f --wait resnet_v1`.")
+    is_told = False
+    while True:
+        try:
+            return the_one(ctx, store, choice)
+        except (RunNotFoundError, FileNotFoundError):
+            if not is_told:
+                error_line(f"waiting for a run {choice.names[0]}; Ctrl-C ends that")
+                is_told = True
+        time.sleep(_INTERVAL)
 
 
 @attrs.frozen(kw_only=True)

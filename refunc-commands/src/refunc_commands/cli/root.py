@@ -77,6 +77,11 @@ class Commands(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that *args* begin with; the error for an unknown one lists the commands."""
+        if args[0] == "help" and not ctx.resilient_parsing:  # as git has it: `refunc help ls`
+            if len(args) == 1:
+                click.echo(ctx.get_help())
+                ctx.exit()
+            args = [args[1], "--help"]
         if ctx.resilient_parsing or self.get_command(ctx, args[0]) is not None:
             return super().resolve_command(ctx, args)
         known = self.list_commands(ctx)

@@ -16,6 +16,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     exporting     several runs as one file
     expression    the language of `find` and `--where`
     facts         the facts of a run for expressions
+    failure       where a run failed, and of what
     flat          nested values under joined names
     gathered      a run's journal, gathered writer by writer
     groups        runs in groups, and a metric over each

@@ -7,6 +7,7 @@ from typing import Any
 
 from refunc.runs.expression.asked import SPACES, Path
 from refunc.runs.expression.values import MISSING
+from refunc.runs.failure import failure_of
 from refunc.runs.flat import flat
 from refunc.runs.origin import origin_of
 from refunc.runs.run import Run
@@ -21,7 +22,7 @@ def facts_of(run: Run, paths: Iterable[Path], summary: Summary | None = None) ->
         summary: That of the run, if it was just read.
     """
     summary = run.summary if summary is None else summary
-    single = {**run.facts(summary), **origin_of(run)}
+    single = {**run.facts(summary), **origin_of(run), **failure_of(run, summary)}
     nested = {"params": summary.params, "results": summary.results, "tags": summary.tags}
     found: dict[Path, Any] = {}
     for path in paths:

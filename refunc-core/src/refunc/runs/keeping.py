@@ -10,6 +10,7 @@ import msgspec
 
 from refunc.annotations.file import data_of, is_annotated
 from refunc.journal.kinds import RUNNING, UNREADABLE
+from refunc.runs.failure import failure_of
 from refunc.runs.gathered import Signature, signature_of
 from refunc.runs.index.catalogue import Changed, Entry, Facts, facts_for
 from refunc.runs.index.file import Index
@@ -60,9 +61,12 @@ class Keeper:
         """Whether what the catalogue keeps of *run*, in the folder *place*, still holds."""
         _, state, run_changed, journal_changed, _ = entry
         look = run.looked()
-        if run_changed is not None and journal_changed is not None:
-            if is_unchanged(place, run_changed, journal_changed, state, look):
-                return True
+        if (
+            run_changed is not None
+            and journal_changed is not None
+            and is_unchanged(place, run_changed, journal_changed, state, look)
+        ):
+            return True
         changed = changes_of(place)
         if state != _state_of(run):
             return False
@@ -97,7 +101,7 @@ class Keeper:
 
 def _lasting(run: Run, summary: Summary) -> dict[str, object]:
     """Return the single facts that hold until a file of the run changes; a process may end without changing one."""
-    facts = {**run.facts(summary), **origin_of(run)}
+    facts = {**run.facts(summary), **origin_of(run), **failure_of(run, summary)}
     if facts["status"] in (RUNNING, UNREADABLE):
         del facts["status"], facts["duration"]
     return facts

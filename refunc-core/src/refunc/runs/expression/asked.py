@@ -27,7 +27,7 @@ Path = tuple[str, ...]
 NAMES: Final = (
     *("params", "metrics", "tags", "results"),
     *("status", "duration", "start_time", "run_id", "run_name", "experiment_id", "experiment_name", "parent_id"),
-    *("imported_from", "imported_id"),
+    *("imported_from", "imported_id", "host", "error", "error_rank"),
 )
 ROOTS: Final = frozenset(NAMES)
 SPACES: Final = frozenset(NAMES[:4])
