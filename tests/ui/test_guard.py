@@ -20,7 +20,15 @@ def server(tmp_path_factory: pytest.TempPathFactory, start: Callable[..., Any], 
     return start(store)
 
 
-ADDRESSES = ["/", "/static/main.js", "/api/runs", "/api/names", "/api/curves?metric=loss", "/api/events", "/api/nothing"]
+ADDRESSES = [
+    "/",
+    "/static/main.js",
+    "/api/runs",
+    "/api/names",
+    "/api/curves?metric=loss",
+    "/api/events",
+    "/api/nothing",
+]
 
 
 @pytest.mark.parametrize("path", ADDRESSES)
