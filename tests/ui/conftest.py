@@ -67,13 +67,14 @@ class Server:
         """Its port."""
         return int(self.address.split(":")[2].partition("/")[0])
 
-    def get(self, path: str, headers: dict[str, str] | None = None, method: str = "GET", **params: Any) -> Answer:
+    def get(self, address: str, headers: dict[str, str] | None = None, method: str = "GET", **params: Any) -> Answer:
         """Return the answer to a request, which has the token unless *headers* are given."""
         pairs = [(name, each) for name, value in params.items() for each in _each(value)]
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=DEADLINE)
         try:
             given = {"authorization": f"Bearer {TOKEN}"} if headers is None else headers
-            connection.putrequest(method, f"{path}?{urlencode(pairs)}" if pairs else path, skip_host="host" in given)
+            target = f"{address}?{urlencode(pairs)}" if pairs else address
+            connection.putrequest(method, target, skip_host="host" in given)
             for name, value in given.items():
                 connection.putheader(name, value)
             connection.endheaders()
@@ -82,9 +83,9 @@ class Server:
         finally:
             connection.close()
 
-    def json(self, path: str, **params: Any) -> Any:
+    def json(self, address: str, **params: Any) -> Any:
         """Return the JSON of an answer, which must be one."""
-        answer = self.get(path, **params)
+        answer = self.get(address, **params)
         assert answer.status == 200, answer.body
         return answer.json
 
@@ -147,7 +148,7 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], Non
     prelude = """
         import math, os, random, sys, time
         from refunc.logging import *
-        logger = MLLogger("training", level="ERROR")
+        logger = MLLogger("training")
         def run(name, experiment="digits", **options):
             return experiment_context(experiment, name, logger=logger, **options)
     """
@@ -215,7 +216,10 @@ def live() -> Iterator[Callable[..., Live]]:
     yield start
     for training in started:
         training.process.kill()
-        training.process.communicate()
+        training.process.wait()
+        for pipe in (training.process.stdin, training.process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 @attrs.frozen

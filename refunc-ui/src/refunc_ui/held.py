@@ -194,7 +194,7 @@ class Held:
             if entry.is_over:  # else they change from one moment to the next
                 entry.values |= values
         now.update({run.folder: values for run, values in found.runs})
-        rows = []
+        rows: list[tuple[Run, dict[Name, Any]]] = []
         for entry in entries:
             known = now.get(entry.run.folder)
             if known is None and paths <= entry.values.keys():
