@@ -28,6 +28,7 @@ from refunc.runs.read_on import read_content
 from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import Series
 from refunc.runs.summary import LAST, MetricSummary, Summary
+from refunc.runs.thinning import Thinned
 from refunc.runs.unreadable import SEE_RIGHTS, fault_of
 from refunc.runs.writers import Writer, writers_of
 
@@ -273,14 +274,34 @@ class Run:
     ) -> dict[str, Series]:
         """Return the points of several metrics, which the summary must have; see `metrics`."""
         names, selection = list(names), selection or Selection()
-        try:
-            found = self.content().series(names, selection)
-        except Stale:
-            self._content = read_content(self.folder, cached=False)
-            found = self._content.series(names, selection)
         if max_points is not None:
-            found = {name: series.downsample(max_points) for name, series in found.items()}
-        return found
+            found = zip(names, self.thinned(names, max_points, selection=selection), strict=True)
+            return {name: each.series for name, each in found}
+        try:
+            return self.content().series(names, selection)
+        except Stale:
+            return self._read_again().series(names, selection)
+
+    def thinned(
+        self, names: Iterable[str], max_points: int, *, selection: Selection | None = None
+    ) -> Iterator[Thinned]:
+        """
+        Yield the points of each metric, which the summary must have, thinned out; see `Series.downsample`.
+
+        One metric after another is read, part by part, so that memory does not grow with the points.
+
+        Raises:
+            ValueError: *max_points* is less than five.
+        """
+        for name in names:
+            try:
+                yield from self.content().thinned([name], max_points, selection or Selection())
+            except Stale:
+                yield from self._read_again().thinned([name], max_points, selection or Selection())
+
+    def _read_again(self) -> Content:
+        self._content = read_content(self.folder, cached=False)
+        return self._content
 
     def metric_summaries(self, *, rank: Ranks = None, attempts: Attempts = "newest") -> dict[str, MetricSummary]:
         """
@@ -295,8 +316,7 @@ class Run:
         try:
             return self.content().summaries(selection)
         except Stale:
-            self._content = read_content(self.folder, cached=False)
-            return self._content.summaries(selection)
+            return self._read_again().summaries(selection)
 
     def around(self, metric: str, where: Where = "nan", *, steps: int = 50) -> list[LogEntry]:
         """

@@ -1,0 +1,406 @@
+// One chart: several curves over one x axis, in uPlot's frame. It knows neither server nor report: it is given columns
+// (see curves.js). Which part is looked at stands in its link (see link.js), so that its owner can bring a finer one.
+
+import { colourName, described, extent, firstFrom, isOrdered, nearest, smoothed } from "./curves.js";
+import { handleKeys, handlePointer } from "./handling.js";
+import { Link } from "./link.js";
+import { counted, duration, moment, shown } from "./numbers.js";
+import { paint } from "./painting.js";
+import { element, fillTip } from "./tip.js";
+
+const uPlot = globalThis.uPlot;
+const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
+const KEYS = "Arrow keys move the cursor, + and - zoom, 0 shows everything, Shift and arrow keys move, L changes the scale.";
+
+export class Chart {
+  /**
+   * @param options `title`; `link`, shared with other charts; `xName`, "step", "epoch", "time", "relative" or another
+   *   metric; `isLog` and `isLogX`; `smoothing`, 0 to 0.999; `onLog`, called when the scale is
+   *   changed; `onPoint`, called with the x of a click or of Enter.
+   */
+  constructor(options) {
+    this.options = { xName: "step", smoothing: 0, ...options };
+    this.link = options.link ?? new Link();
+    this.isLog = Boolean(options.isLog);
+    this.curves = [];
+    this.detail = null;
+    this.build();
+    this.onCursor = () => this.showCursor();
+    this.onLook = () => this.redraw();
+    this.onScheme = () => this.restyle();
+    this.link.addEventListener("cursor", this.onCursor);
+    this.link.addEventListener("view", this.onLook);
+    this.scheme = matchMedia("(prefers-color-scheme: dark)");
+    this.scheme.addEventListener("change", this.onScheme);
+    this.sizes = new ResizeObserver(() => this.resize());
+    this.sizes.observe(this.place);
+  }
+
+  build() {
+    const title = this.options.title;
+    const button = (text, name, action) => {
+      const made = element("button", "chart-button", text, { type: "button", title: name });
+      made.setAttribute("aria-label", `${name}: ${title}`);
+      made.addEventListener("click", action);
+      return made;
+    };
+    this.logButton = button("log", "Logarithmic scale", () => this.setLog(!this.isLog));
+    this.logButton.setAttribute("aria-pressed", String(this.isLog));
+    this.wholeButton = button("all", "Show everything (double click)", () => this.whole());
+    const closer = button("+", "Zoom in", () => this.zoom(0.5));
+    const farther = button("−", "Zoom out", () => this.zoom(2));
+    this.tools = element("div", "chart-tools");
+    this.tools.append(this.wholeButton, farther, closer, this.logButton);
+    const head = element("header", "");
+    head.append(element("h3", "", title, { title }), this.tools);
+    this.place = element("div", "chart-plot", "", { tabIndex: 0 });
+    this.place.setAttribute("role", "img");
+    this.tip = element("div", "chart-tip", "", { hidden: true });
+    this.caption = element("figcaption", "");
+    this.spoken = element("div", "unseen");
+    this.spoken.setAttribute("aria-live", "polite");
+    this.figure = element("figure", "chart");
+    const body = element("div", "chart-body");
+    body.append(this.place, this.tip);
+    this.figure.append(head, body, this.caption, this.spoken);
+    handleKeys(this.place, this);
+    this.place.addEventListener("blur", () => this.isByKey && this.leave());
+  }
+
+  /** Draw other curves. *notes* are said in the caption. */
+  show(curves, notes = []) {
+    this.curves = curves.map((curve) => this.prepared(curve));
+    this.notes = notes;
+    this.detail = null;
+    this.logButton.disabled = !this.curves.some((curve) => extent(curve.y, (value) => value > 0));
+    this.redraw(true);
+  }
+
+  /** Draw finer *curves* of the part from *from* to *to*, as long as that part is looked at. */
+  refine(curves, [from, to]) {
+    this.detail = { curves: curves.map((curve) => this.prepared(curve)), from, to };
+    this.redraw();
+  }
+
+  prepared(curve) {
+    const weight = this.options.smoothing, per = (curve.of ?? curve.x.length) / (curve.x.length || 1);
+    const smooth = weight > 0 && !curve.low ? curve.given ?? smoothed(curve.y, weight, per) : null;
+    return { ...curve, smooth, isOrdered: isOrdered(curve.x) };
+  }
+
+  /** Change `smoothing`, `isLogX` or `xName`, and draw again. */
+  set(changes) {
+    const isOther = Object.keys(changes).some((name) => name !== "smoothing");
+    Object.assign(this.options, changes);
+    this.curves = this.curves.map((curve) => this.prepared(curve));
+    if (this.detail) this.detail.curves = this.detail.curves.map((curve) => this.prepared(curve));
+    this.redraw(isOther);
+  }
+
+  setLog(isLog, isTold = true) {
+    if (isLog === this.isLog || (isLog && this.logButton.disabled)) return;
+    this.isLog = isLog;
+    this.logButton.setAttribute("aria-pressed", String(isLog));
+    if (isTold) this.options.onLog?.(isLog);
+    this.redraw(true);
+  }
+
+  /** Tell the owner that the place of the cursor was chosen. */
+  choose() {
+    if (this.link.cursor !== null) this.options.onPoint?.(this.link.cursor);
+  }
+
+  /** Make one curve stand out, by its label; null for none. */
+  highlight(label) {
+    if (label === this.highlighted) return;
+    this.highlighted = label;
+    this.plot?.redraw(false, false);
+  }
+
+  // -- the part in view ----------------------------------------------------------------------------------------------
+
+  get whole_() {
+    const ranges = this.curves.map((curve) => extent(curve.x, this.takesX)).filter(Boolean);
+    if (!ranges.length) return [0, 1];
+    const low = Math.min(...ranges.map(([first]) => first)), high = Math.max(...ranges.map(([, last]) => last));
+    return low < high ? [low, high] : [low - (Math.abs(low) / 2 || 1), high + (Math.abs(high) / 2 || 1)];
+  }
+
+  takesX = (value) => !this.options.isLogX || value > 0;
+
+  get isZoomed() {
+    return this.link.view !== null;
+  }
+
+  get view() {
+    return this.link.view ?? this.whole_;
+  }
+
+  whole() {
+    if (this.isZoomed) this.look(null);
+  }
+
+  look(view) {
+    this.link.look(view, this);
+  }
+
+  lookBetween(one, other) {
+    const ends = [this.valueAt(Math.min(one, other)), this.valueAt(Math.max(one, other))];
+    if (ends[1] > ends[0]) this.look(ends);
+  }
+
+  zoom(factor, around = this.link.cursor) {
+    const [low, high] = this.view.map(this.flat);
+    const middle = around === null ? (low + high) / 2 : Math.min(high, Math.max(low, this.flat(around)));
+    this.lookAt(middle - (middle - low) * factor, middle + (high - middle) * factor);
+  }
+
+  pan(share) {
+    const [low, high] = this.view.map(this.flat);
+    this.lookAt(low + (high - low) * share, high + (high - low) * share);
+  }
+
+  drag(view, pixels) {
+    const [low, high] = view.map(this.flat), far = (pixels / this.plot.over.clientWidth) * (high - low);
+    this.lookAt(low - far, high - far);
+  }
+
+  /** Look at a part within everything, of the size that is asked for as far as it fits. */
+  lookAt(low, high) {
+    const [first, last] = this.whole_.map(this.flat), size = high - low;
+    if (size >= last - first) return this.whole();
+    if (size < (last - first) * 1e-9) return undefined;
+    if (low < first) [low, high] = [first, first + size];
+    if (high > last) [low, high] = [last - size, last];
+    return this.look([low, high].map(this.raised));
+  }
+
+  // Along a logarithmic axis, halves and shares are those of the logarithm.
+  flat = (x) => (this.options.isLogX ? Math.log10(x) : x);
+  raised = (x) => (this.options.isLogX ? 10 ** x : x);
+
+  // -- drawing -------------------------------------------------------------------------------------------------------
+
+  /** The curves to draw: the finer ones where they hold all that is in view. */
+  get drawn() {
+    const { detail } = this, [low, high] = this.view;
+    return this.isZoomed && detail && detail.from <= low && detail.to >= high ? detail.curves : this.curves;
+  }
+
+  /** Draw at the next frame; *isOther* if the axes are of another kind. */
+  redraw(isOther = false) {
+    this.mustRebuild ||= isOther;
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = undefined;
+      this.draw();
+    });
+  }
+
+  draw() {
+    const width = this.place.clientWidth, height = this.place.clientHeight;
+    if (!width || !height) return;
+    if (this.mustRebuild || !this.plot) this.rebuild(width, height);
+    const [min, max] = this.view, [low, high] = this.heights();
+    this.scales = { x: [min, max], y: [low, high] };
+    this.plot.batch(() => {
+      this.plot.setScale("x", { min, max });
+      this.plot.setScale("y", { min: low, max: high });
+    });
+    this.wholeButton.hidden = !this.isZoomed;
+    this.say();
+    this.showCursor();
+  }
+
+  rebuild(width, height) {
+    this.mustRebuild = false;
+    this.plot?.destroy();
+    this.colours = new Map();
+    const style = getComputedStyle(this.figure);
+    const colour = (name) => style.getPropertyValue(name).trim();
+    const axis = (more) => ({
+      stroke: () => colour("--chart-text"), font: '11px system-ui, "Segoe UI", sans-serif',
+      grid: { stroke: () => colour("--chart-grid"), width: 1 }, ticks: { show: false }, gap: 4, ...more,
+    });
+    const range = (name) => () => this.scales?.[name] ?? [0, 1];
+    const isTime = this.options.xName === "time";
+    this.plot = new uPlot({
+      width, height, padding: [8, 10, 0, 0], legend: { show: false },
+      scales: {
+        x: { time: isTime, distr: this.options.isLogX ? 3 : 1, range: range("x"), auto: false },
+        y: { distr: this.isLog ? 3 : 1, range: range("y"), auto: false },
+      },
+      axes: [axis({ size: isTime ? 36 : 22, space: 70, ...this.acrossAxis() }), axis({ size: (plot, values) => widthOf(plot, values), values: (plot, splits) => splits.map(tick) })],
+      series: [{}, { paths: () => null, points: { show: false } }],
+      cursor: { y: false, points: { show: false }, drag: { x: false, y: false, setScale: false }, bind: unbound() },
+      hooks: { draw: [() => this.paint()] },
+    }, [[0, 1], [null, null]], this.place);
+    // The chart has a sentence of its own for people who do not see it.
+    this.plot.root.setAttribute("aria-hidden", "true");
+    handlePointer(this.plot.over, this);
+  }
+
+  acrossAxis() {
+    if (this.options.xName === "time") return {};
+    if (this.options.xName === "relative") return { incrs: SECONDS, values: (plot, splits) => splits.map((at) => (at === null ? "" : duration(at))) };
+    return { values: (plot, splits) => splits.map(tick) };
+  }
+
+  paint() {
+    const style = getComputedStyle(this.figure);
+    const colours = (slot) => style.getPropertyValue(colourName(slot)).trim() || "#888";
+    const faint = (curve) => ({ ...curve, isFaint: curve.label !== this.highlighted, isBold: curve.label === this.highlighted });
+    const known = this.highlighted != null && this.curves.some((curve) => curve.label === this.highlighted);
+    const curves = known ? this.drawn.map(faint).sort((one, other) => one.isBold - other.isBold) : this.drawn;
+    paint(this.plot, curves, colours);
+  }
+
+  /** The y axis: what is in view, with a little room; extremes always included. */
+  heights() {
+    const [low, high] = this.view, takes = this.isLog ? (value) => value > 0 : undefined;
+    const ranges = this.drawn.flatMap((curve) => {
+      const [from, to] = curve.isOrdered ? [firstFrom(curve.x, low), firstFrom(curve.x, high) + 1] : [0, curve.x.length];
+      const columns = curve.low ? [curve.low, curve.high, curve.y] : [curve.y];
+      return columns.map((column) => extent(column, takes, from, Math.min(to, column.length)));
+    }).filter(Boolean);
+    if (!ranges.length) return this.isLog ? [0.1, 1] : [0, 1];
+    const bottom = Math.min(...ranges.map(([least]) => least)), top = Math.max(...ranges.map(([, most]) => most));
+    if (this.isLog) return bottom < top ? [bottom / (top / bottom) ** 0.04, top * (top / bottom) ** 0.04] : [bottom / 2, top * 2];
+    const room = (top - bottom) * 0.04 || Math.abs(top) / 2 || 1;
+    return [bottom - room, top + room];
+  }
+
+  resize() {
+    const width = this.place.clientWidth, height = this.place.clientHeight;
+    if (!this.plot) this.redraw(true);
+    else if (width && height && (width !== this.plot.width || height !== this.plot.height)) this.plot.setSize({ width, height });
+  }
+
+  restyle() {
+    this.redraw(true);
+  }
+
+  // -- words ---------------------------------------------------------------------------------------------------------
+
+  say() {
+    const curves = this.drawn, [low, high] = this.view;
+    const count = (curve) => (this.isZoomed && curve.isOrdered ? Math.max(0, firstFrom(curve.x, high) - firstFrom(curve.x, low)) : curve.x.length);
+    const points = curves.reduce((sum, curve) => sum + count(curve), 0);
+    const of = curves.reduce((sum, curve) => sum + Math.max(count(curve), curve.of ?? curve.x.length), 0);
+    const isPart = curves.some((curve) => (curve.of ?? curve.x.length) > curve.x.length);
+    const odd = curves.reduce((sum, curve) => sum + (curve.oddCount ?? curve.odd?.length ?? 0), 0);
+    const parts = [`by ${this.axisName}`];
+    if (isPart) parts.push(`${points.toLocaleString("en")} of ${of.toLocaleString("en")} points drawn, lowest and highest kept`);
+    else if (points) parts.push(counted(points, "point"));
+    if (odd) parts.push(`${odd.toLocaleString("en")} NaN or infinite: marked at the edge`);
+    const hidden = this.isLog && curves.some((curve) => curve.y.some((value) => value <= 0));
+    if (hidden) parts.push("values up to 0 have no place on this scale");
+    this.caption.textContent = [...parts, ...(this.notes ?? [])].join(" · ");
+    const lines = this.curves.slice(0, 20).map((curve) => described(curve, shown, this.axisName));
+    this.place.setAttribute("aria-label", `${this.options.title}: ${counted(this.curves.length, "curve")}. ${lines.join(". ")}. ${KEYS}`);
+  }
+
+  get axisName() {
+    return { relative: "time since the start", time: "time" }[this.options.xName] ?? this.options.xName;
+  }
+
+  placeText(x) {
+    if (this.options.xName === "time") return moment(x);
+    if (this.options.xName === "relative") return duration(x);
+    return `${this.options.xName} ${shown(x)}`;
+  }
+
+  // -- cursor --------------------------------------------------------------------------------------------------------
+
+  valueAt(left) {
+    return this.plot.posToVal(Math.max(0, Math.min(left, this.plot.over.clientWidth)), "x");
+  }
+
+  pointAt(left, top) {
+    this.isByKey = false;
+    this.hasTip = true;
+    this.top = top;
+    const x = this.valueAt(left);
+    if (x === this.link.cursor) this.showCursor();
+    else this.link.point(x, this);
+  }
+
+  /** Move the cursor by so many points of the longest curve in view. */
+  step(count) {
+    const curve = this.drawn.reduce((most, each) => (each.x.length > (most?.x.length ?? 0) ? each : most), null);
+    if (!curve) return;
+    const [low, high] = this.view;
+    const from = curve.isOrdered ? firstFrom(curve.x, low) : 0;
+    const to = curve.isOrdered ? Math.min(curve.x.length, firstFrom(curve.x, high) + 1) - 1 : curve.x.length - 1;
+    const at = this.link.cursor === null ? (count < 0 ? to + 1 : from - 1) : nearest(curve, this.link.cursor);
+    const next = Math.max(from, Math.min(to, at + count));
+    this.isByKey = this.hasTip = true;
+    this.top = undefined;
+    this.link.point(curve.x[Math.min(next, curve.x.length - 1)], this);
+    this.spoken.textContent = this.values().map(({ curve: { label }, x, y }) => `${label ?? ""} ${this.placeText(x)}: ${shown(y)}`).join("; ");
+  }
+
+  leave() {
+    this.hasTip = this.isByKey = false;
+    this.link.point(null, this);
+    this.showCursor();
+  }
+
+  /** The curves' points next to the cursor. */
+  values() {
+    const place = this.link.cursor, [low, high] = this.view;
+    const reach = (high - low) / 50;
+    return this.drawn.flatMap((curve) => {
+      const at = nearest(curve, place);
+      if (at < 0 || !curve.x.length) return [];
+      const x = curve.x[at];
+      const isBeyond = curve.isOrdered && (place < curve.x[0] - reach || place > curve.x[curve.x.length - 1] + reach);
+      return isBeyond ? [] : [{ curve, x, y: curve.y[at], at }];
+    });
+  }
+
+  showCursor() {
+    if (!this.plot) return;
+    const place = this.link.cursor, [low, high] = this.view;
+    const isSeen = place !== null && place >= low && place <= high;
+    this.plot.setCursor(isSeen ? { left: this.plot.valToPos(place, "x"), top: 10 } : { left: -10, top: -10 });
+    const rows = isSeen && this.hasTip ? this.values() : [];
+    this.tip.hidden = !rows.length;
+    if (rows.length) fillTip(this, rows, this.plot.valToPos(place, "x"));
+  }
+
+  /** Show the part of the x axis between two pixels as chosen; null for none. */
+  mark(from, to) {
+    const height = this.plot.over.clientHeight;
+    const left = from === null ? 0 : Math.min(from, to), width = from === null ? 0 : Math.abs(to - from);
+    this.plot.setSelect({ left, top: 0, width, height: width ? height : 0 }, false);
+  }
+
+  destroy() {
+    this.link.removeEventListener("cursor", this.onCursor);
+    this.link.removeEventListener("view", this.onLook);
+    this.scheme.removeEventListener("change", this.onScheme);
+    this.sizes.disconnect();
+    cancelAnimationFrame(this.frame);
+    this.plot?.destroy();
+    this.figure.remove();
+  }
+}
+
+/** uPlot's own handling of the mouse is not used. */
+function unbound() {
+  const names = ["mousedown", "mouseup", "click", "dblclick", "mousemove", "mouseleave", "mouseenter"];
+  return Object.fromEntries(names.map((name) => [name, () => null]));
+}
+
+function tick(value) {
+  if (value === null) return "";
+  const size = Math.abs(value);
+  if (size >= 1e6 || (size < 1e-4 && size > 0)) return value.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
+  return Number(value.toPrecision(6)).toLocaleString("en", { maximumFractionDigits: 6 });
+}
+
+/** The width of the y axis: that of its longest text. */
+function widthOf(plot, values) {
+  const longest = (values ?? []).reduce((most, text) => (String(text).length > most.length ? String(text) : most), "");
+  return Math.max(34, Math.ceil(longest.length * 6.3) + 10);
+}
