@@ -65,6 +65,8 @@ class Source:
     def parts(self, writer: str, group: Group, column: int) -> Iterator[Points]:
         """Yield these points part by part, without the rows' numbers, and keep none. Raises Stale."""
         left = group.stored
+        # Pages of a mapped file count as memory of the process, and here each is read once.
+        self.connection.execute("PRAGMA mmap_size = 0")
         for part, count, stepless, forms in self._parts_of(writer, group):
             if not left:
                 break
