@@ -56,10 +56,11 @@ def named_columns(ctx: click.Context, param: click.Parameter, text: str | None) 
     Raises:
         ExpressionError, click.BadParameter: One of them is not a name.
     """
-    return None if text is None else tuple(_named(part.strip()) for part in _COLUMN.findall(text))
+    return None if text is None else tuple(named_column(part.strip()) for part in _COLUMN.findall(text))
 
 
-def _named(word: str) -> Asked:
+def named_column(word: str) -> Asked:
+    """Return one name of `--columns`. Raises as `named_columns` does."""
     root, _, rest = word.partition(".")
     if not rest or "[" in word:
         asked = compiled(word).asks

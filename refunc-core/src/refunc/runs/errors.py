@@ -96,13 +96,14 @@ class PointNotFoundError(RunError, LookupError):
 
 class ExpressionError(RunError, ValueError):
     """
-    An expression that is not valid. `column` is the place of the error, counted from 1.
+    An expression that is not valid. `column` is the place of the error in `text`, counted from 1.
 
     The text shows the expression with a caret below it.
     """
 
     def __init__(self, text: str, column: int, problem: str) -> None:
         column = max(1, min(column, len(text) + 1))
+        self.text = text
         self.column = column
         self._problem = f"{problem} (column {column})"
         line = text.replace("\n", " ").replace("\t", " ")

@@ -33,7 +33,7 @@ ROOTS: Final = frozenset(NAMES)
 SPACES: Final = frozenset(NAMES[:4])
 
 _NOUNS: Final = {"params": "param", "metrics": "metric", "tags": "tag", "results": "result"}
-_STATUSES: Final = (
+STATUSES: Final = (
     *(kinds.COMPLETED, kinds.FAILED, kinds.RUNNING, kinds.CRASHED, kinds.INTERRUPTED, kinds.PREEMPTED),
     *(kinds.PRUNED, kinds.EXITED, kinds.UNREADABLE),
 )
@@ -166,7 +166,7 @@ def _path_text(space: str, name: str) -> str:
 
 
 def _check_status(text: str, site: Site, there: Iterable[Any]) -> None:
-    known = list(dict.fromkeys((*_STATUSES, *map(str, there))))
+    known = list(dict.fromkeys((*STATUSES, *map(str, there))))
     for word in site.given:
         if word in known:
             continue

@@ -1,0 +1,129 @@
+"""The table: rows of runs that match an expression, in an order, with the columns that were asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import attrs
+import click
+
+from refunc.journal.ranks import newest, rank_files
+from refunc.runs.ending import Glance
+from refunc.runs.errors import ExpressionError
+from refunc.runs.expression.asked import Asked as Name
+from refunc.runs.expression.asked import Path
+from refunc.runs.expression.values import MISSING
+from refunc.runs.listing import glances
+from refunc.runs.prefetch import cores
+from refunc.runs.query import Answer, Query, answer
+from refunc.runs.run import Run
+from refunc_commands.cli.columns import named_column
+from refunc_ui.answers import AskedWronglyError
+from refunc_ui.asked import Asked, place_in
+from refunc_ui.held import Held
+
+#: The most rows of one answer, and the rows of one that does not say.
+MOST_ROWS: Final = 1_000
+_ROWS: Final = 100
+_MOST_COLUMNS: Final = 50
+#: The most folders that cannot be read and are listed.
+_MOST_UNREADABLE: Final = 50
+
+_KINDS: Final = {"status": "status", "duration": "duration", "start_time": "time"}
+
+
+@attrs.frozen
+class Wanted:
+    """What a table is asked for."""
+
+    where: str | None
+    sort: str | None
+    columns: tuple[Name, ...]
+    groups: tuple[str, ...]
+    offset: int
+    limit: int
+    removed: bool
+
+    @classmethod
+    def of(cls, asked: Asked) -> Wanted:
+        """Return what a request asks for. Raises AskedWronglyError."""
+        return cls(
+            where=asked.text("where"),
+            sort=asked.text("sort"),
+            columns=tuple(_column(word) for word in asked.texts("columns", _MOST_COLUMNS)),
+            groups=tuple(asked.texts("group", 5)),
+            offset=asked.whole("offset", 0, 0, 10_000_000),
+            limit=asked.whole("limit", _ROWS, 0, MOST_ROWS),
+            removed=asked.is_on("removed"),
+        )
+
+
+def table(held: Held, wanted: Wanted) -> dict[str, Any]:
+    """Return the table. Raises AskedWronglyError for an expression that is not valid."""
+    listing = held.listing()
+    there = listing.removed if wanted.removed else listing.runs
+    found = _answered(there, wanted)
+    rows = found.runs if wanted.sort is not None else found.runs[::-1]
+    shown = rows[wanted.offset : wanted.offset + wanted.limit]
+    values = {run.folder: each for run, each in shown}
+    made = [_row(held, run, glance, wanted, values[run.folder]) for run, glance in glances(run for run, _ in shown)]
+    unreadable = [*listing.unreadable, *found.unreadable]
+    return {
+        "total": len(there),
+        "matched": len(rows),
+        "store": str(held.store.path),
+        "columns": [_title(column, [each[column.path] for _, each in shown]) for column in wanted.columns],
+        "rows": made,
+        "notes": found.notes,
+        "unreadable": [
+            {"folder": error.folder.name, "error": error.problem} for error in unreadable[:_MOST_UNREADABLE]
+        ],
+    }
+
+
+def _answered(runs: Sequence[Run], wanted: Wanted) -> Answer:
+    try:
+        query = Query.of(wanted.where, wanted.sort, extra=frozenset(column.path for column in wanted.columns))
+        return answer(runs, query, cores())
+    except ExpressionError as error:
+        raise AskedWronglyError(error.problem, 400, place_in(error)) from error
+
+
+def _column(word: str) -> Name:
+    try:
+        return named_column(word)
+    except (ExpressionError, click.ClickException) as error:
+        problem = error.problem if isinstance(error, ExpressionError) else error.format_message()
+        raise AskedWronglyError(f"columns: {problem}") from error
+
+
+def _row(held: Held, run: Run, glance: Glance, wanted: Wanted, values: dict[Path, Any]) -> dict[str, Any]:
+    try:
+        files = rank_files(run.folder)
+    except OSError:
+        files = []
+    return {
+        "id": held.id_of(run),
+        "name": run.run_name,
+        "experiment": run.experiment_name,
+        "status": glance.status,
+        "start_time": run.start_time,
+        "duration": glance.duration,
+        "attempt": files[-1].role.attempt if files else 1,
+        "ranks": len(newest(files)) if files else 0,
+        "tags": {},
+        "values": [None if (value := values[column.path]) is MISSING else value for column in wanted.columns],
+        "damaged": False,
+    }
+
+
+def _title(column: Name, values: Sequence[Any]) -> dict[str, str]:
+    key = ".".join(column.path)
+    kind = _KINDS.get(key)
+    if kind is None:
+        known = [value for value in values if value is not MISSING and value is not None]
+        is_number = known and all(isinstance(value, (int, float)) and not isinstance(value, bool) for value in known)
+        kind = "number" if is_number or (not known and column.path[0] == "metrics") else "text"
+    title = ".".join(column.path[1:]) or key
+    return {"key": key, "title": title, "kind": kind}
