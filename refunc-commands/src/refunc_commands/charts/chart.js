@@ -59,12 +59,17 @@ export class Chart {
     this.caption = element("figcaption", "");
     this.spoken = element("div", "unseen");
     this.spoken.setAttribute("aria-live", "polite");
-    this.figure = element("figure", "chart");
+    this.figure = Object.assign(element("figure", "chart"), { chart: this });
     const body = element("div", "chart-body");
     body.append(this.place, this.tip);
     this.figure.append(head, body, this.caption, this.spoken);
     handleKeys(this.place, this);
     this.place.addEventListener("blur", () => this.isByKey && this.leave());
+  }
+
+  /** What the chart is made of, for those that check it. */
+  get parts() {
+    return { smoothed };
   }
 
   /** Draw other curves. *notes* are said in the caption. */

@@ -12,8 +12,9 @@ from refunc.runs.bands import Band, Center, Spread
 from refunc.runs.groups import Groups, Runs
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks, Selection
-from refunc.runs.series import FEWEST, Series
+from refunc.runs.series import FEWEST
 from refunc.runs.summary import MetricSummary
+from refunc.runs.thinning import Thinned
 from refunc_commands.report.room import Room
 
 #: The most points drawn, of all curves together; and the share that each curve has at least.
@@ -25,7 +26,12 @@ _CURVES: Final = 400
 _MOST_RANKS: Final = 64
 #: The most points of a band: three columns.
 _BAND_POINTS: Final = 500
+#: Characters of the name of a metric, and of a group.
+_LONG: Final = 2_000
 _FACT: Final = 200
+
+#: Makes a text of a user one that can be shown, of at most so many characters.
+Short = Callable[[str, int], str]
 
 
 @attrs.frozen
@@ -56,12 +62,9 @@ class Of:
         return dict(sorted(found.items(), key=lambda item: (item[0].startswith("system/"), item[0])))
 
 
-def charts_of(of: Of, drawing: Drawing, room: Room, short: Callable[[str, int], str]) -> dict[str, Any]:
+def charts_of(of: Of, drawing: Drawing, room: Room, short: Short) -> dict[str, Any]:
     """
     Return a chart for each metric, as many as there is room for, and the number of those that are left out.
-
-    Args:
-        short: Makes a text of a user one that can be shown, of at most so many characters.
 
     Raises:
         ExpressionError: A name to group by is not valid, or no run has it.
@@ -75,7 +78,7 @@ def charts_of(of: Of, drawing: Drawing, room: Room, short: Callable[[str, int], 
         shown.append(name)
         count += len(numbers)
     curves = _curves_of(of, drawing, {name: having[name] for name in shown}, short)
-    charts = ({"name": short(name, 2_000), "curves": list(curves(name))} for name in shown)
+    charts = ({"name": short(name, _LONG), "curves": list(curves(name))} for name in shown)
     drawn = room.kept(charts, room.left)
     return {"left_out": len(having) - len(drawn), "list": drawn, "bands": _said(drawing)}
 
@@ -89,7 +92,7 @@ def _said(drawing: Drawing) -> str:
 
 
 def _curves_of(
-    of: Of, drawing: Drawing, having: dict[str, list[int]], short: Callable[[str, int], str]
+    of: Of, drawing: Drawing, having: dict[str, list[int]], short: Short
 ) -> Callable[[str], Iterator[dict[str, Any]]]:
     """Return a function of a metric's name, which yields its curves."""
     if drawing.groups:
@@ -97,35 +100,37 @@ def _curves_of(
         return lambda name: _bands(groups, name, drawing, short)
     if drawing.rank == "all":
         slots: dict[tuple[int, int], int] = {}
-        return lambda name: _ranks(of, having[name], name, slots, len(having), drawing.max_points)
+        return lambda name: _ranks(of, having[name], name, slots, drawing.max_points // len(having), short)
     lengths = [of.metrics[number][name].count for name, numbers in having.items() for number in numbers]
     most = _fair_share(lengths, drawing.max_points)
-    return lambda name: _single(of, having[name], name, most, Selection(drawing.rank))
+    return lambda name: _single(of, having[name], name, most, Selection(drawing.rank), short)
 
 
-def _single(of: Of, numbers: list[int], name: str, most: int, selection: Selection) -> Iterator[dict[str, Any]]:
+def _single(
+    of: Of, numbers: list[int], name: str, most: int, selection: Selection, short: Short
+) -> Iterator[dict[str, Any]]:
     for number in numbers:
-        [thinned] = of.runs[number].thinned([name], most, selection=selection)
-        curve = _curve(thinned.series, thinned.of, thinned.odd)
+        [thinned] = of.runs[number].thinned([name], most, selection=selection, is_numbered=True)
+        curve = _curve(thinned, short)
         yield {"run": number, "slot": number, **curve, **_best(of.metrics[number][name], curve)}
 
 
 def _ranks(
-    of: Of, numbers: list[int], name: str, slots: dict[tuple[int, int], int], charts: int, max_points: int
+    of: Of, numbers: list[int], name: str, slots: dict[tuple[int, int], int], max_points: int, short: Short
 ) -> Iterator[dict[str, Any]]:
     for number in numbers:
         run = of.runs[number]
         ranks = sorted({int(rank) for rank in run.metrics(name, rank="all").ranks if rank is not None})[:_MOST_RANKS]
-        most = max(FEWEST, min(MAX_CURVE, max_points // (charts * len(ranks) * len(numbers) or 1)))
+        most = max(FEWEST, min(MAX_CURVE, max_points // (len(ranks) * len(numbers) or 1)))
         for rank in ranks:
             slot = slots.setdefault((number, rank), len(slots))
-            [thinned] = run.thinned([name], most, selection=Selection(rank))
-            curve = _curve(thinned.series, thinned.of, thinned.odd)
+            [thinned] = run.thinned([name], most, selection=Selection(rank), is_numbered=True)
+            curve = _curve(thinned, short)
             yield {"run": number, "slot": slot, "rank": rank, **curve}
 
 
 def _bands(
-    groups: Groups, name: str, drawing: Drawing, short: Callable[[str, int], str]
+    groups: Groups, name: str, drawing: Drawing, short: Short
 ) -> Iterator[dict[str, Any]]:
     slots = {id(group.key): slot for slot, group in enumerate(groups)}
     sizes = {id(group.key): len(group.runs) for group in groups}
@@ -138,11 +143,11 @@ def _bands(
         )
 
 
-def _band(band: Band, short: Callable[[str, int], str]) -> dict[str, Any]:
+def _band(band: Band, short: Short) -> dict[str, Any]:
     columns = {"x": (band.x, 12), "y": (band.center, 7), "low": (band.low, 7), "high": (band.high, 7)}
     numbers = {name: [_digits(value, digits) for value in column] for name, (column, digits) in columns.items()}
     odd = sum(not math.isfinite(value) for value in band.center)
-    return {"of": len(band), "odd": odd, "x_name": short(band.x_name, 2_000), **numbers, "n": list(band.n)}
+    return {"of": len(band), "odd": odd, "x_name": short(band.x_name, _LONG), **numbers, "n": list(band.n)}
 
 
 def _fair_share(lengths: list[int], max_points: int) -> int:
@@ -156,14 +161,14 @@ def _fair_share(lengths: list[int], max_points: int) -> int:
     return max(FEWEST, min(MAX_CURVE, share))
 
 
-def _curve(series: Series, of: int, odd: int) -> dict[str, Any]:
-    drawn = series.numbered()
+def _curve(thinned: Thinned, short: Short) -> dict[str, Any]:
+    series = thinned.series
     return {
-        "of": of,
-        "odd": odd,
-        "x_name": drawn.x_name,
-        "x": [None if value is None or value != value else _digits(value, 12) for value in drawn.x],
-        "y": [_digits(value, 7) for value in drawn.values],
+        "of": thinned.of,
+        "odd": thinned.odd,
+        "x_name": short(series.x_name, _LONG),
+        "x": [None if value is None or value != value else _digits(value, 12) for value in series.x],
+        "y": [_digits(value, 7) for value in series.values],
     }
 
 

@@ -241,27 +241,26 @@ class Content:
         with self._opened() as source:
             return {name: self._against_axis(source, name, selection) for name in names}
 
-    def thinned(self, names: Iterable[str], max_points: int, selection: Selection = _USUAL) -> Iterator[Thinned]:
+    def thinned(self, name: str, max_points: int, selection: Selection = _USUAL, *, is_numbered: bool) -> Thinned:
         """
-        Yield the points of each of the metrics *names*, at most *max_points*; see `series`.
+        Return at most *max_points* of the points of one of the metrics; see `Run.thinned`.
 
         Raises:
             Stale: The index no longer has the expected contents.
             ValueError: *max_points* is less than five.
         """
         checked(max_points)
+        alone = self._only_group(name, selection)
         with self._opened() as source:
-            for name in names:
-                alone = self._only_group(name, selection)
-                if source is None or alone is None:
-                    yield thinned(self._against_axis(source, name, selection), max_points)
-                    continue
-                writer, group, column = alone
-                count = group.stored + len(group.rows)
-                rest = [group.points(column)] if len(group.rows) else []
-                parts = chain(source.parts(writer, group, column), rest)
-                points, odd = thinned_parts(parts, count, max_points)
-                yield Thinned(_series_of(name, points), count, odd)
+            if source is None or alone is None:
+                series = self._against_axis(source, name, selection)
+                return thinned(series.numbered() if is_numbered else series, max_points)
+            writer, group, column = alone
+            count = group.stored + len(group.rows)
+            rest = [group.points(column)] if len(group.rows) else []
+            parts = chain(source.parts(writer, group, column), rest)
+            points, odd = thinned_parts(parts, count, max_points)
+        return Thinned(_series_of(name, points), count, odd)
 
     def _only_group(self, name: str, selection: Selection) -> tuple[str, Group, int] | None:
         """Return where the points of *name* lie, if that is one group, whose rows need no other order and no axis."""

@@ -283,21 +283,25 @@ class Run:
             return self._read_again().series(names, selection)
 
     def thinned(
-        self, names: Iterable[str], max_points: int, *, selection: Selection | None = None
+        self, names: Iterable[str], max_points: int, *, selection: Selection | None = None, is_numbered: bool = False
     ) -> Iterator[Thinned]:
         """
         Yield the points of each metric, which the summary must have, thinned out; see `Series.downsample`.
 
         One metric after another is read, part by part, so that memory does not grow with the points.
 
+        Args:
+            is_numbered: Give points the numbers that they have among all if none of them has an x.
+
         Raises:
             ValueError: *max_points* is less than five.
         """
         for name in names:
             try:
-                yield from self.content().thinned([name], max_points, selection or Selection())
+                yield self.content().thinned(name, max_points, selection or Selection(), is_numbered=is_numbered)
             except Stale:
-                yield from self._read_again().thinned([name], max_points, selection or Selection())
+                again = self._read_again()
+                yield again.thinned(name, max_points, selection or Selection(), is_numbered=is_numbered)
 
     def _read_again(self) -> Content:
         self._content = read_content(self.folder, cached=False)
