@@ -16,10 +16,17 @@ _encode = msgspec.json.Encoder().encode
 class AskedWronglyError(Exception):
     """A request asks for something that does not exist or is not allowed; `status` is that of HTTP."""
 
-    def __init__(self, problem: str, status: int = 400, at: tuple[int, int] | None = None) -> None:
+    def __init__(
+        self, problem: str, status: int = 400, at: tuple[int, int] | None = None, name: str | None = None
+    ) -> None:
+        """
+        Args:
+            at: The place of the mistake in the parameter *name*.
+        """
         super().__init__(problem)
         self.status = status
         self.at = at
+        self.name = name
 
 
 def spelled(value: Any) -> Any:
@@ -59,9 +66,9 @@ def as_json(value: Any, status: int = 200) -> Response:
     return Response(json_bytes(value), status, media_type="application/json")
 
 
-def error_of(problem: str, status: int, at: tuple[int, int] | None = None) -> Response:
-    """Return an error as an answer; *at* is its place in the expression that was sent."""
-    return as_json({"error": problem, "at": list(at) if at is not None else None}, status)
+def error_of(problem: str, status: int, at: tuple[int, int] | None = None, name: str | None = None) -> Response:
+    """Return an error as an answer; *at* is its place in the parameter *name*, which has an expression."""
+    return as_json({"error": problem, "at": list(at) if at is not None else None, "in": name}, status)
 
 
 def framed(header: dict[str, Any], columns: Iterable[Sequence[float]]) -> bytes:

@@ -6,9 +6,12 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import click
 from starlette.datastructures import QueryParams
 
 from refunc.runs.errors import ExpressionError
+from refunc.runs.expression.asked import Asked as Name
+from refunc_commands.cli.columns import named_column
 from refunc_ui.answers import AskedWronglyError
 
 _Word = TypeVar("_Word", bound=str)
@@ -73,3 +76,12 @@ def place_in(error: ExpressionError) -> tuple[int, int]:
     while end < len(text) and (text[end].isalnum() or text[end] in "_./"):
         end += 1
     return begin, max(end, min(begin + 1, len(text)))
+
+
+def column_named(word: str) -> Name:
+    """Return a name as one writes it for a column, such as `params.lr`. Raises AskedWronglyError."""
+    try:
+        return named_column(word)
+    except (ExpressionError, click.ClickException) as error:
+        problem = error.problem if isinstance(error, ExpressionError) else error.format_message()
+        raise AskedWronglyError(f"{word!r}: {problem}") from error

@@ -26,9 +26,7 @@ Examples:
 @click.option("--no-open", is_flag=True, help="Do not open the browser.")
 @store_option
 @click.pass_context
-def ui(
-    ctx: click.Context, host: str, port: int | None, token: str | None, no_open: bool, store: str | None
-) -> None:
+def ui(ctx: click.Context, host: str, port: int | None, token: str | None, no_open: bool, store: str | None) -> None:
     """
     Show the runs of the store in the browser, and update them while they run, until Ctrl-C.
 

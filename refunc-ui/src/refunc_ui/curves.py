@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import struct
 from array import array
 from collections.abc import Sequence
 from typing import Any, Final
@@ -9,11 +11,16 @@ from typing import Any, Final
 import attrs
 
 from refunc.journal.kinds import RUNNING
-from refunc.runs.curve import Curve
+from refunc.journal.opening import NoDescriptorError
+from refunc.runs.bands import band_of
+from refunc.runs.curve import FEWEST, Curve
+from refunc.runs.expression.values import MISSING
 from refunc.runs.run import Run
+from refunc.runs.search import values_of
 from refunc.runs.selection import Selection
+from refunc.runs.series import Series
 from refunc_ui.answers import AskedWronglyError, framed
-from refunc_ui.asked import Asked
+from refunc_ui.asked import Asked, column_named
 from refunc_ui.held import Held
 
 AXES: Final = ("own", "step", "epoch", "time", "relative")
@@ -24,6 +31,8 @@ _RANK_WORDS: Final = ("all", "mean", "min", "max")
 MOST_RUNS: Final = 1_000
 _MOST_POINTS: Final = 20_000
 _ALL_POINTS: Final = 400_000
+#: The most curves of one run: its ranks and attempts.
+_MOST_PARTS: Final = 256
 
 
 @attrs.frozen
@@ -58,7 +67,7 @@ class Wanted:
             axis=asked.word("x", AXES, "own"),
             start=asked.number("from"),
             end=asked.number("to"),
-            points=asked.whole("points", 800, 8, _MOST_POINTS),
+            points=asked.whole("points", 800, FEWEST, _MOST_POINTS),
             selection=selection_of(asked),
             smooth=smooth,
             groups=tuple(asked.texts("group", 5)),
@@ -79,58 +88,219 @@ def selection_of(asked: Asked) -> Selection:
 
 def curves(held: Held, wanted: Wanted) -> bytes:
     """Return the curves as a header and columns; see `answers.framed`."""
-    headers: list[dict[str, Any]] = []
-    columns: list[Sequence[float]] = []
-    problems: list[dict[str, str]] = []
-    x_names: dict[str, None] = {}
-    points = max(8, min(wanted.points, _ALL_POINTS // max(1, len(wanted.runs))))
+    if wanted.groups:
+        return grouped(held, wanted)
+    made = _Made(wanted)
     for name in wanted.runs:
         with held.opened(name) as run:
             try:
-                known = run.content().summary.metrics
-                if wanted.metric not in known:
+                if wanted.metric in run.content().summary.metrics:
+                    made.add_run(name, run)
+            except NoDescriptorError:
+                raise
+            except Exception as error:  # one damaged run must not hide the others
+                made.problems.append({"run": name, "error": str(error)})
+    return made.framed()
+
+
+class _Made:
+    """The curves of an answer, as they are made."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        self.wanted = wanted
+        self.headers: list[dict[str, Any]] = []
+        self.columns: list[Sequence[float]] = []
+        self.problems: list[dict[str, str]] = []
+        self.x_name: str | None = None
+        self.again = False
+        self._points = max(FEWEST, min(wanted.points, _ALL_POINTS // max(1, len(wanted.runs))))
+
+    def framed(self) -> bytes:
+        head: dict[str, Any] = {
+            "metric": self.wanted.metric,
+            "x": self.x_name or ("step" if self.wanted.axis == "own" else self.wanted.axis),
+            "curves": self.headers,
+            "problems": self.problems,
+        }
+        if self.wanted.after is not None:
+            head["again"] = self.again
+        return framed(head, self.columns)
+
+    def add(self, x_name: str, header: dict[str, Any], columns: dict[str, Sequence[float]]) -> None:
+        self.x_name = self.x_name or x_name
+        count = len(next(iter(columns.values())))
+        own = {} if x_name == self.x_name else {"x": x_name}
+        self.headers.append({**header, **own, "columns": list(columns), "count": count})
+        self.columns += columns.values()
+
+    def add_run(self, name: str, run: Run) -> None:
+        """Add the curve of a run, or one for each of its ranks and attempts."""
+        wanted = self.wanted
+        series = run.series_of([wanted.metric], selection=wanted.selection)[wanted.metric]
+        parts = _parts(series) if len(series.ranks) or len(series.attempts) else [(None, None, series)]
+        metric = run.content().summary.metrics[wanted.metric]
+        facts = {
+            "run": name,
+            "key": None,
+            "best": [metric.best_step, metric.best] if metric.best is not None else None,
+            "is_running": run.status == RUNNING,
+        }
+        points = max(FEWEST, self._points // len(parts))
+        for rank, attempt, part in parts[:_MOST_PARTS]:
+            begin = _begin(part, wanted.after)
+            if begin is None:
+                self.again = True
+                begin = 0
+            curve = Curve.of(part, wanted.axis, start_time=run.start_time)
+            cursor = _cursor(part) if len(parts) == 1 else None
+            self._add_curve({**facts, "rank": rank, "attempt": attempt, "cursor": cursor}, curve, part, begin, points)
+
+    def _add_curve(self, facts: dict[str, Any], curve: Curve, series: Series, begin: int, points: int) -> None:
+        wanted = self.wanted
+        if begin and (len(series) - begin > points or not _is_behind(curve, series, begin)):
+            self.again, begin = True, 0  # what is new has to be thinned out, or put in order, with the rest
+        window = curve.tail(begin) if begin else curve.window(wanted.start, wanted.end, points)
+        columns = {"x": window.x, "y": window.y}
+        if wanted.smooth:
+            columns["smooth"] = window.taken(curve.smoothed(wanted.smooth))
+        nans, infinite, odd = window.odd()
+        low_high = window.low_high
+        header = {
+            **facts,
+            "n": len(window),
+            "of": window.count,
+            "all": len(series),
+            "range": list(low_high) if low_high is not None else None,
+            "last": series.last,
+            "nan": nans,
+            "inf": infinite,
+            "odd": odd,
+        }
+        self.add(curve.x_name, header, columns)
+
+
+def _parts(series: Series) -> list[tuple[int | None, int | None, Series]]:
+    """Return the points of each rank and attempt that a series has marked."""
+    ranks = series.ranks or [None] * len(series)
+    attempts = series.attempts or [None] * len(series)
+    places: dict[Any, list[int]] = {}
+    for at, key in enumerate(zip(ranks, attempts, strict=True)):
+        places.setdefault(key, []).append(at)
+    return [(rank, attempt, series.take(places[rank, attempt])) for rank, attempt in sorted(places, key=str)]
+
+
+def _cursor(series: Series) -> str:
+    """Return the place behind the last point: its number, and what it is, so that another order is noticed."""
+    if not len(series):
+        return "0"
+    return f"{len(series)}.{_point(series, len(series) - 1)}"
+
+
+def _point(series: Series, at: int) -> str:
+    return struct.pack("<dd", series.times[at], series.values[at]).hex()
+
+
+def _begin(series: Series, after: str | None) -> int | None:
+    """Return the number of the first point behind the place *after*; None if that is not a place in this series."""
+    if after is None or after == "0":
+        return 0
+    number, _, rest = after.partition(".")
+    if not (number.isascii() and number.isdecimal() and len(number) < 15 and 0 < int(number) <= len(series)):
+        return None
+    at = int(number) - 1
+    return at + 1 if _point(series, at) == rest else None
+
+
+def _is_behind(curve: Curve, series: Series, begin: int) -> bool:
+    """Whether the points from *begin* on, as they were logged, are the last ones of the curve, too."""
+    if len(curve) != len(series):
+        return False
+    ends = [memoryview(column)[begin - 1 :].tobytes() for column in (curve.y, series.values)]  # type: ignore[arg-type]
+    return ends[0] == ends[1]
+
+
+def grouped(held: Held, wanted: Wanted) -> bytes:
+    """Return a curve with a band for each group of runs; see `refunc.runs.bands`."""
+    made = _Made(wanted)
+    groups = _groups(held, wanted)
+    points = max(FEWEST, min(wanted.points, _ALL_POINTS // max(1, len(groups))))
+    for key, names in groups.items():
+        curves: dict[str, list[Curve]] = {}
+        count = 0
+        for name in names:
+            with held.opened(name) as run:
+                try:
+                    if wanted.metric not in run.content().summary.metrics:
+                        continue
+                    series = run.series_of([wanted.metric], selection=wanted.selection)[wanted.metric]
+                    curve = Curve.of(series, wanted.axis, start_time=run.start_time)
+                except Exception as error:
+                    made.problems.append({"run": name, "error": str(error)})
                     continue
-                header, found = _of_run(name, run, wanted, points)
-            except Exception as error:
-                problems.append({"run": name, "error": str(error)})
-                continue
-        x_names[header.pop("x")] = None
-        headers.append(header)
-        columns += found
-    head = {"metric": wanted.metric, "x": next(iter(x_names), wanted.axis), "curves": headers, "problems": problems}
-    return framed(head, columns)
+            curves.setdefault(curve.x_name, []).append(curve)
+            count += len(series)
+        for x_name, found in curves.items():
+            _add_band(made, key, names, x_name, found, points, count)
+    return made.framed()
 
 
-def _of_run(name: str, run: Run, wanted: Wanted, points: int) -> tuple[dict[str, Any], list[array[float]]]:
-    series = run.series_of([wanted.metric], selection=wanted.selection)[wanted.metric]
-    curve = Curve.of(series, wanted.axis, start_time=run.start_time)
-    window = curve.window(wanted.start, wanted.end, points)
-    columns = [window.x, window.y]
-    titles = ["x", "y"]
+def _add_band(
+    made: _Made, key: tuple[Any, ...], names: list[str], x_name: str, curves: list[Curve], points: int, count: int
+) -> None:
+    wanted = made.wanted
+    band = band_of(
+        key,
+        wanted.metric,
+        x_name,
+        curves,
+        center=wanted.center,
+        spread=wanted.spread,
+        max_points=points,
+        start=-math.inf if wanted.start is None else wanted.start,
+        end=math.inf if wanted.end is None else wanted.end,
+    )
+    columns: dict[str, Sequence[float]] = {
+        "x": band.x,
+        "center": band.center,
+        "low": band.low,
+        "high": band.high,
+        "n": band.n,
+    }
     if wanted.smooth:
-        columns.append(window.taken(curve.smoothed(wanted.smooth)))
-        titles.append("smooth")
-    nans, infinite, odd = window.odd()
-    metric = run.content().summary.metrics[wanted.metric]
-    low_high = window.low_high
-    status = run.status
-    return {
-        "x": curve.x_name,
-        "run": name,
-        "key": None,
+        columns["smooth"] = Curve(x_name, array("d", band.x), band.center, has_odd=True).smoothed(wanted.smooth)
+    ends = [value for column in (band.low, band.high) for value in column if math.isfinite(value)]
+    header = {
+        "run": None,
+        "key": list(key),
+        "runs": names,
         "rank": None,
         "attempt": None,
-        "n": len(window),
-        "of": window.count,
-        "all": len(series),
-        "columns": titles,
-        "count": len(window),
-        "range": list(low_high) if low_high is not None else None,
-        "last": series.last,
-        "nan": nans,
-        "inf": infinite,
-        "odd": odd,
-        "best": [metric.best_step, metric.best] if metric.best is not None else None,
-        "is_running": status == RUNNING,
-        "cursor": str(len(series)),
-    }, columns
+        "n": len(band),
+        "of": count,
+        "all": count,
+        "range": [min(ends), max(ends)] if ends else None,
+        "last": band.center[-1] if len(band) else None,
+        "nan": 0,
+        "inf": 0,
+        "odd": [],
+        "best": None,
+        "is_running": False,
+        "cursor": None,
+    }
+    made.add(x_name, header, columns)
+
+
+def _groups(held: Held, wanted: Wanted) -> dict[tuple[Any, ...], list[str]]:
+    """Return the names of runs by the values that they are grouped by. Raises AskedWronglyError."""
+    runs = {run.folder: (name, run) for name in wanted.runs for run in [held.run(name)]}
+    columns = [column_named(word) for word in wanted.groups]
+    found = values_of([run for _, run in runs.values()], frozenset(column.path for column in columns))
+    groups: dict[Any, tuple[tuple[Any, ...], list[str]]] = {}
+    for run, values in found.runs:
+        key = tuple(None if (value := values[column.path]) is MISSING else value for column in columns)
+        groups.setdefault(repr(key), (key, []))[1].append(runs[run.folder][0])
+    return dict(_hashable(key, names) for key, names in groups.values())
+
+
+def _hashable(key: tuple[Any, ...], names: list[str]) -> tuple[tuple[Any, ...], list[str]]:
+    return tuple(value if isinstance(value, (str, int, float, type(None))) else repr(value) for value in key), names

@@ -143,7 +143,9 @@ class Guard:
             return None if self._gate.is_token(framed_token) else _forbidden(path)
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         if not path.startswith(("/api/", "/static/")) and "token" in query:
-            return self._admitted(scope, query["token"], host) if self._gate.is_token(query["token"]) else _forbidden(path)
+            return (
+                self._admitted(scope, query["token"], host) if self._gate.is_token(query["token"]) else _forbidden(path)
+            )
         return None if self._is_authorized(headers, host) else _forbidden(path)
 
     def _is_authorized(self, headers: Headers, host: str) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from statistics import fmean, stdev
 from typing import Any, Final
 
 import attrs
-import click
 
 from refunc.journal.ranks import newest, rank_files
 from refunc.runs.ending import Glance
@@ -18,15 +19,17 @@ from refunc.runs.listing import glances
 from refunc.runs.prefetch import cores
 from refunc.runs.query import Answer, Query, answer
 from refunc.runs.run import Run
-from refunc_commands.cli.columns import named_column
 from refunc_ui.answers import AskedWronglyError
-from refunc_ui.asked import Asked, place_in
+from refunc_ui.asked import Asked, column_named, place_in
 from refunc_ui.held import Held
 
 #: The most rows of one answer, and the rows of one that does not say.
 MOST_ROWS: Final = 1_000
 _ROWS: Final = 100
 _MOST_COLUMNS: Final = 50
+#: The most groups, and the most runs that are named of each.
+_MOST_GROUPS: Final = 1_000
+_MOST_MEMBERS: Final = 1_000
 #: The most folders that cannot be read and are listed.
 _MOST_UNREADABLE: Final = 50
 
@@ -40,10 +43,15 @@ class Wanted:
     where: str | None
     sort: str | None
     columns: tuple[Name, ...]
-    groups: tuple[str, ...]
+    groups: tuple[Name, ...]
     offset: int
     limit: int
     removed: bool
+
+    @property
+    def paths(self) -> frozenset[Path]:
+        """The values that the columns and groups need of each run."""
+        return frozenset(name.path for name in (*self.columns, *self.groups))
 
     @classmethod
     def of(cls, asked: Asked) -> Wanted:
@@ -51,8 +59,8 @@ class Wanted:
         return cls(
             where=asked.text("where"),
             sort=asked.text("sort"),
-            columns=tuple(_column(word) for word in asked.texts("columns", _MOST_COLUMNS)),
-            groups=tuple(asked.texts("group", 5)),
+            columns=tuple(column_named(word) for word in asked.texts("columns", _MOST_COLUMNS)),
+            groups=tuple(column_named(word) for word in asked.texts("group", 5)),
             offset=asked.whole("offset", 0, 0, 10_000_000),
             limit=asked.whole("limit", _ROWS, 0, MOST_ROWS),
             removed=asked.is_on("removed"),
@@ -75,6 +83,7 @@ def table(held: Held, wanted: Wanted) -> dict[str, Any]:
         "store": str(held.store.path),
         "columns": [_title(column, [each[column.path] for _, each in shown]) for column in wanted.columns],
         "rows": made,
+        **({"groups": _groups(held, wanted, found.runs)} if wanted.groups else {}),
         "notes": found.notes,
         "unreadable": [
             {"folder": error.folder.name, "error": error.problem} for error in unreadable[:_MOST_UNREADABLE]
@@ -84,18 +93,37 @@ def table(held: Held, wanted: Wanted) -> dict[str, Any]:
 
 def _answered(runs: Sequence[Run], wanted: Wanted) -> Answer:
     try:
-        query = Query.of(wanted.where, wanted.sort, extra=frozenset(column.path for column in wanted.columns))
+        query = Query.of(wanted.where, wanted.sort, extra=wanted.paths)
         return answer(runs, query, cores())
     except ExpressionError as error:
-        raise AskedWronglyError(error.problem, 400, place_in(error)) from error
+        where = "sort" if error.text == wanted.sort and error.text != wanted.where else "where"
+        raise AskedWronglyError(error.problem, 400, place_in(error), where) from error
 
 
-def _column(word: str) -> Name:
-    try:
-        return named_column(word)
-    except (ExpressionError, click.ClickException) as error:
-        problem = error.problem if isinstance(error, ExpressionError) else error.format_message()
-        raise AskedWronglyError(f"columns: {problem}") from error
+def _groups(held: Held, wanted: Wanted, found: Sequence[tuple[Run, dict[Path, Any]]]) -> list[dict[str, Any]]:
+    """Return the groups of runs with equal values, in the order in which they first occur."""
+    groups: dict[str, tuple[list[Any], list[tuple[Run, dict[Path, Any]]]]] = {}
+    for run, values in found:
+        key = [None if (value := values[name.path]) is MISSING else value for name in wanted.groups]
+        groups.setdefault(repr(key), (key, []))[1].append((run, values))
+    return [
+        {
+            "key": key,
+            "n": len(members),
+            "runs": [held.id_of(run) for run, _ in members[:_MOST_MEMBERS]],
+            "values": [_spread([values[column.path] for _, values in members]) for column in wanted.columns],
+        }
+        for key, members in list(groups.values())[:_MOST_GROUPS]
+    ]
+
+
+def _spread(values: Sequence[Any]) -> list[float | None] | None:
+    """Return mean, standard deviation, lowest and highest of the finite numbers in *values*; None without any."""
+    numbers = [float(each) for each in values if isinstance(each, (int, float)) and not isinstance(each, bool)]
+    numbers = list(filter(math.isfinite, numbers))
+    if not numbers:
+        return None
+    return [fmean(numbers), stdev(numbers) if len(numbers) > 1 else None, min(numbers), max(numbers)]
 
 
 def _row(held: Held, run: Run, glance: Glance, wanted: Wanted, values: dict[Path, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import attrs
 import uvicorn
 
 from refunc.runs.store import Store
-from refunc_ui.app import application
+from refunc_ui.app import Application
 from refunc_ui.guard import gate_for
 
 #: The port that is tried first, and how many after it.
@@ -66,7 +66,9 @@ def place(host: str = "127.0.0.1", port: int | None = None, token: str | None = 
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise
-            raise PortTakenError(error.errno, f"port {port} of {host} is taken. Choose another, or leave --port out") from None
+            raise PortTakenError(
+                error.errno, f"port {port} of {host} is taken. Choose another, or leave --port out"
+            ) from None
         return Place(host, listener.getsockname()[1], token, listener)
     for number in range(FIRST_PORT, FIRST_PORT + _PORTS):
         try:
@@ -99,8 +101,9 @@ class Server(uvicorn.Server):
 
     def __init__(self, store: Store, place: Place) -> None:
         self.place = place
+        self._application = Application(store, gate_for(place.token, place.host))
         config = uvicorn.Config(
-            application(store, gate_for(place.token, place.host)),
+            self._application,
             loop="asyncio",
             http="h11",
             ws="none",
@@ -114,6 +117,11 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=2,
         )
         super().__init__(config)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End the streams of events first: uvicorn waits for each answer to end."""
+        self._application.end_streams()
+        await super().shutdown(sockets)
 
     def serve_here(self) -> None:
         """Serve until Ctrl-C or SIGTERM."""

@@ -1,8 +1,8 @@
 """
 The threads that read runs, two of them, and the queue before them.
 
-The event loop only moves bytes. A request that would wait too long is refused, with a sentence that says so: a page that
-asks on later is better off than a queue that grows.
+The event loop only moves bytes. A request that would wait too long is refused, with a sentence that says so: a page
+that asks on later is better off than a queue that grows.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from refunc.logging import ExperimentTracker
 from refunc.runs import ExpressionError, Runs, Store, open_store
-from refunc.runs.bands import _axis, _Curve, _read, quantile_of
+from refunc.runs.bands import _axis, _read, quantile_of
 
 pytestmark = pytest.mark.once
 
@@ -106,7 +106,7 @@ def test_a_curve_keeps_its_points_and_stays_between_its_neighbours(found: list[d
     assert len(axis) <= most or len(axis) == len({x for each in places for x in each})
     assert {axis[0], axis[-1]} == {min(min(each) for each in places), max(max(each) for each in places)}
     for curve, x in zip(found, places, strict=True):
-        values = _read(_Curve(x, [curve[place] for place in x]), axis)
+        values = _read(x, [curve[place] for place in x], axis)
         for place, value in zip(axis, values, strict=True):
             if place in curve:
                 assert value == curve[int(place)]

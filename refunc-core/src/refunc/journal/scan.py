@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Final, Literal
 
 import attrs
@@ -68,6 +69,10 @@ class Place:
     unfinished: str = ""
     #: Whether every file could be read; if one could not, the next reading starts over.
     is_whole: bool = True
+
+    def copied(self) -> Place:
+        """Return the same place as an object of its own."""
+        return attrs.evolve(self, numbers=deepcopy(self.numbers), counted=attrs.evolve(self.counted))
 
     @property
     def account(self) -> Account:

@@ -6,6 +6,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     births        the births of a store's runs, from the index
     column        a column of steps or epochs
     columns       one writer's points as columns
+    curve         a series as it is drawn: an axis, and the part that a chart shows
     dataclass     attrs classes that `dataclasses` accepts, too
     ending        how a run ended, and its newest metrics
     entries_file  log entries as a file
@@ -20,6 +21,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     groups        runs in groups, and a metric over each
     index         the index of a store
     keeping       keeping the facts of runs in the index
+    lines         the log lines of a run, page by page
     listing       the rows of a list of runs
     liveness      whether a run is still running
     origin        where an imported run comes from

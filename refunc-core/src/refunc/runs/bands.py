@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import math
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from operator import lt
 from statistics import fmean, median
 from typing import Any, Final, Literal
 
 import attrs
 
+from refunc.runs.curve import Curve
 from refunc.runs.errors import UnknownMetricError
 from refunc.runs.run import Run
-from refunc.runs.series import Series
 
 Center = Literal["mean", "median"]
 Spread = Literal["std", "quartiles", "minmax"]
+#: Places that are joined to an axis; of more, each curve's are thinned out first.
+_MOST_JOINED: Final = 100_000
 
 
 @attrs.frozen(eq=False)
@@ -62,59 +65,92 @@ def bands(
     Raises:
         ValueError: A word that is not known.
     """
-    middle, ends = _chosen("center", center, _CENTERS), _chosen("spread", spread, _SPREADS)
-    by_axis: dict[str, list[_Curve]] = {}
+    _chosen("center", center, _CENTERS), _chosen("spread", spread, _SPREADS)
+    by_axis: dict[str, list[Curve]] = {}
     for run in runs:
         try:
             series = run.metrics(name)
         except UnknownMetricError:
             continue
-        if isinstance(series, Series) and (curve := _curve(series)).x:
+        curve = Curve.of(series)
+        if curve.x_name == series.x_name:  # else no point has a place
             by_axis.setdefault(series.x_name, []).append(curve)
     for x_name, curves in by_axis.items():
-        axis = _axis([curve.x for curve in curves], max_points)
-        read = [_read(curve, axis) for curve in curves]
-        centers, lows, highs, counts = array("d"), array("d"), array("d"), array("q")
-        for values in zip(*read, strict=True):
-            known = sorted(value for value in values if value == value)
-            at = middle(known) if known else math.nan
-            low, high = ends(known, at) if len(known) > 1 else (at, at)
-            centers.append(at)
-            lows.append(low)
-            highs.append(high)
-            counts.append(len(known))
-        yield Band(key, name, x_name, axis, centers, lows, highs, counts)
+        found = band_of(key, name, x_name, curves, center=center, spread=spread, max_points=max_points)
+        if len(found):
+            yield found
 
 
-@attrs.frozen
-class _Curve:
-    x: Sequence[float]
-    y: Sequence[float]
+def band_of(
+    key: tuple[Any, ...],
+    name: str,
+    x_name: str,
+    curves: Iterable[Curve],
+    *,
+    center: Center,
+    spread: Spread,
+    max_points: int,
+    start: float = -math.inf,
+    end: float = math.inf,
+) -> Band:
+    """
+    Return *curves* as one with a band, from *start* to *end* on their axis.
+
+    Raises:
+        ValueError: A word that is not known.
+    """
+    middle, ends = _chosen("center", center, _CENTERS), _chosen("spread", spread, _SPREADS)
+    plain = [each for each in map(_plain, curves) if len(each[0])]
+    axis = _axis([_within(x, start, end) for x, _ in plain], max_points)
+    read = [_read(x, y, axis) for x, y in plain]
+    centers, lows, highs, counts = array("d"), array("d"), array("d"), array("q")
+    for values in zip(*read, strict=True):
+        known = sorted(value for value in values if value == value)
+        at = middle(known) if known else math.nan
+        low, high = ends(known, at) if len(known) > 1 else (at, at)
+        centers.append(at)
+        lows.append(low)
+        highs.append(high)
+        counts.append(len(known))
+    return Band(key, name, x_name, axis, centers, lows, highs, counts)
 
 
-def _curve(series: Series) -> _Curve:
-    """Return the points with a place and a value, by their places; of several at one place, the last."""
-    places: Any = series.x
-    values = series.values
-    if isinstance(places, memoryview) and all(map(lt, places, places[1:])) and sum(values) == sum(values):
-        return _Curve(places, values)  # nearly always
-    points = {x: y for x, y in zip(places, values, strict=True) if x is not None and x == x and y == y}
-    order = sorted(points)
-    return _Curve(order, [points[x] for x in order])
+def _within(places: Sequence[float], start: float, end: float) -> Sequence[float]:
+    """Return the places from *start* to *end*, with one to either side."""
+    if start == -math.inf and end == math.inf:
+        return places
+    return places[max(0, bisect_left(places, start) - 1) : bisect_right(places, end) + 1]
+
+
+def _plain(curve: Curve) -> tuple[Sequence[float], Sequence[float]]:
+    """Return the places that have a value, with it; of several at one place, the last."""
+    x, y = curve.x, curve.y
+    if all(map(lt, x, islice(x, 1, None))) and not (curve.has_odd and any(map(math.isnan, y))):
+        return x, y  # nearly always
+    points = {place: value for place, value in zip(x, y, strict=True) if value == value}
+    return list(points), list(points.values())
 
 
 def _axis(places: list[Sequence[float]], most: int) -> Sequence[float]:
     """Return all places that occur; if there are more than *most*, that many of them, evenly chosen, with both ends."""
+    if not places:
+        return []
     first = places[0]
-    every = first if all(other == first for other in places[1:]) else sorted(set().union(*places))
-    if len(every) <= most:
-        return list(every)
-    return [every[round(at * (len(every) - 1) / (most - 1))] for at in range(most)]
+    if all(other == first for other in places[1:]):
+        return _even(first, most)
+    if sum(map(len, places)) > _MOST_JOINED:  # times, which no two runs share
+        places = [_even(each, max(most, _MOST_JOINED // len(places))) for each in places]
+    return _even(sorted(set().union(*places)), most)
 
 
-def _read(curve: _Curve, axis: Sequence[float]) -> Sequence[float]:
-    """Return the curve's value at each place of *axis*; NaN beyond its ends."""
-    x, y = curve.x, curve.y
+def _even(places: Sequence[float], most: int) -> Sequence[float]:
+    if len(places) <= most:
+        return list(places)
+    return [places[round(at * (len(places) - 1) / (most - 1))] for at in range(most)]
+
+
+def _read(x: Sequence[float], y: Sequence[float], axis: Sequence[float]) -> Sequence[float]:
+    """Return the value of a curve at each place of *axis*; NaN beyond its ends."""
     found = array("d")
     at = 0
     for place in axis:

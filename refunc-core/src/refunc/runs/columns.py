@@ -52,6 +52,11 @@ class Group:
     #: Whether a row has no step.
     stepless: bool = False
 
+    def copied(self) -> Group:
+        """Return the same with arrays of its own."""
+        columns = {name: getattr(self, name)[:] for name in ("rows", "steps", "times", "epochs")}
+        return attrs.evolve(self, values=[column[:] for column in self.values], **columns)
+
     def points(self, column: int) -> Points:
         """Return the points of one of the metrics that are not in the index."""
         return Points(self.steps, self.values[column], self.times, self.epochs, self.rows, self.stepless)
@@ -118,6 +123,11 @@ class Columns:
     #: The groups of each metric, as of a number of groups.
     _places: dict[str, list[tuple[Group, int]]] = attrs.field(factory=dict, init=False, eq=False, repr=False)
     _placed: int = attrs.field(default=0, init=False, eq=False, repr=False)
+
+    def copied(self) -> Columns:
+        """Return the same with groups of its own."""
+        groups = {names: group.copied() for names, group in self.groups.items()}
+        return Columns(self.count, groups, self.size, left_out=self.left_out)
 
     def add(self, time: float, step: Step, epoch: Step, metrics: Mapping[str, float | None]) -> None:
         """Append the points of one record, as far as the run has room for their metrics."""

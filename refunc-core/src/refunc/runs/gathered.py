@@ -45,6 +45,7 @@ class WriterContent:
 
     place: Place = attrs.Factory(Place)
     notes: list[Note] = attrs.Factory(list)
+    #: Of the points in the index.
     statistics: dict[str, Statistics] = attrs.Factory(dict)
     columns: Columns = attrs.Factory(Columns)
     points: int = 0
@@ -52,6 +53,10 @@ class WriterContent:
     last_time: float | None = None
     #: The number of records that were left out for lack of room.
     left_out: int = 0
+
+    def copied(self) -> WriterContent:
+        """Return the same as an object of its own, which can be read on."""
+        return attrs.evolve(self, place=self.place.copied(), notes=list(self.notes), columns=self.columns.copied())
 
     def read_on(self, writer: str, pieces: list[Segment], room: Room) -> Iterator[None]:
         """
@@ -214,17 +219,18 @@ class Content:
 
     def _statistics(self) -> dict[str, Statistics]:
         """Return the statistics of the curve of each metric."""
-        names = {name: None for writer in self.writers.values() for name in writer.statistics}
+        of_writers = {name: writer.columns.statistics(writer.statistics) for name, writer in self.writers.items()}
+        names = {name: None for known in of_writers.values() for name in known}
         if len({role.attempt for role in self.roles.values()}) > 1:
             with self._opened() as source:
                 return {name: statistics_of(self._points(source, name, Selection())) for name in names}
         found: dict[str, Statistics] = {}
         for name in names:
-            writers = [writer for writer, content in self.writers.items() if name in content.statistics]
+            writers = [writer for writer, known in of_writers.items() if name in known]
             rank = lowest_rank(self.roles[writer] for writer in writers)
             for writer in writers:
                 if (self.roles[writer].rank or 0) == rank:
-                    of_writer = self.writers[writer].statistics[name]
+                    of_writer = of_writers[writer][name]
                     found[name] = found[name].joined(of_writer) if name in found else of_writer
         return found
 

@@ -8,14 +8,19 @@ from typing import Final
 
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.pieces import Segment, is_folded_name, segments, writer_of
+from refunc.journal.record import RunEnd
 from refunc.runs.gathered import Content, Signature, WriterContent, signature_of
-from refunc.runs.index.file import index_of
+from refunc.runs.index.file import Index, index_of
 
 #: Of a file in a signature: its size, when it was changed, and its number in the file system.
 _Entry = tuple[int, int, int]
 
 #: The number of values in memory at which they are moved to the index, if there is one.
 _FULL: Final = 1_000_000
+
+
+#: Values in memory at which a reader that follows a run moves them to the index, so that others need not read them.
+_ENOUGH: Final = 50_000
 
 
 def read_content(folder: Path, signature: Signature | None = None, *, cached: bool = True) -> Content:
@@ -34,6 +39,32 @@ def read_content(folder: Path, signature: Signature | None = None, *, cached: bo
     if content is None or not _still_holds(content, signature, files):
         content = Content(folder, signature, stored=content.stored if content is not None else None)
     content.signature, content.is_whole = signature, False
+    _read_on(content, files, index)
+    return content
+
+
+def continued(known: Content, signature: Signature, *, cached: bool = True) -> Content | None:
+    """
+    Return *known* with the records that its run has got meanwhile; None if its files have changed otherwise.
+
+    What is new stays in memory until it is worth a transaction: a reader that looks at many running runs each second
+    would else write all of their newest points again each second. *known* is unchanged.
+
+    Args:
+        cached: Whether to use and update the index.
+    """
+    files = segments(known.folder)
+    if not known.is_whole or not _still_holds(known, signature, files):
+        return None
+    content = Content(known.folder, signature, stored=known.stored)
+    content.writers = {name: writer.copied() for name, writer in known.writers.items()}
+    index = index_of(known.folder) if cached else None
+    _read_on(content, files, index, enough=_ENOUGH)
+    return content
+
+
+def _read_on(content: Content, files: dict[str, list[Segment]], index: Index | None, *, enough: int = 0) -> None:
+    """Add what comes after the content's places, and store it if *enough* values or the run's end are new."""
     content.writers = {name: content.writers.get(name) or WriterContent() for name in files}
     room = content.room()
     for name, pieces in files.items():
@@ -42,10 +73,13 @@ def read_content(folder: Path, signature: Signature | None = None, *, cached: bo
             if index is not None and writer.columns.size >= _FULL and not index.save(content):
                 index = None
     content.is_whole = True
-    if index is None or not index.save(content):
-        for writer in content.writers.values():
-            writer.statistics = writer.columns.statistics(writer.statistics)
-    return content
+    size = sum(writer.columns.size for writer in content.writers.values())
+    if index is not None and (size >= enough or _has_end(content)):
+        index.save(content)
+
+
+def _has_end(content: Content) -> bool:
+    return any(isinstance(note.record, RunEnd) for writer in content.writers.values() for note in writer.notes[-1:])
 
 
 def _still_holds(content: Content, now: Signature, files: dict[str, list[Segment]]) -> bool:

@@ -24,7 +24,7 @@ from refunc.runs.errors import RunFormatError, UnknownMetricError
 from refunc.runs.gathered import Content, Stale, signature_of
 from refunc.runs.liveness import status_of
 from refunc.runs.ranks import state_of
-from refunc.runs.read_on import read_content
+from refunc.runs.read_on import continued, read_content
 from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import Series
 from refunc.runs.summary import LAST, MetricSummary, Summary
@@ -393,9 +393,11 @@ class Run:
     def content(self, *, cached: bool = True) -> Content:
         """Return the current content of the journal, cached until its files change; see `read_content` for *cached*."""
         signature = signature_of(self.folder)
-        if self._content is None or self._content.signature != signature:
-            self._content = read_content(self.folder, signature, cached=cached)
-        return self._content
+        known = self._content
+        if known is None or known.signature != signature:
+            grown = continued(known, signature, cached=cached) if known is not None else None
+            known = self._content = grown or read_content(self.folder, signature, cached=cached)
+        return known
 
 
 def read_birth(folder: Path) -> dict[str, Any]:
