@@ -72,13 +72,13 @@ export class Chart {
     return { smoothed };
   }
 
-  /** Draw other curves. *notes* are said in the caption. */
-  show(curves, notes = []) {
+  /** Draw other curves. *notes* are said in the caption; *isSame* if they are those before, with points added. */
+  show(curves, notes = [], { isSame = false } = {}) {
     this.curves = curves.map((curve) => this.prepared(curve));
     this.notes = notes;
-    this.detail = null;
+    if (!isSame) this.detail = null;
     this.logButton.disabled = !this.curves.some((curve) => extent(curve.y, (value) => value > 0));
-    this.redraw(true);
+    this.redraw();
   }
 
   /** Draw finer *curves* of the part from *from* to *to*, as long as that part is looked at. */
@@ -89,13 +89,15 @@ export class Chart {
 
   prepared(curve) {
     const weight = this.options.smoothing, per = (curve.of ?? curve.x.length) / (curve.x.length || 1);
-    const smooth = weight > 0 && !curve.low ? curve.given ?? smoothed(curve.y, weight, per) : null;
+    const smooth = weight > 0 ? curve.given ?? smoothed(curve.y, weight, per) : null;
     return { ...curve, smooth, isOrdered: isOrdered(curve.x) };
   }
 
   /** Change `smoothing`, `isLogX` or `xName`, and draw again. */
   set(changes) {
-    const isOther = Object.keys(changes).some((name) => name !== "smoothing");
+    const changed = Object.keys(changes).filter((name) => changes[name] !== this.options[name]);
+    if (!changed.length) return;
+    const isOther = changed.some((name) => name !== "smoothing");
     Object.assign(this.options, changes);
     this.curves = this.curves.map((curve) => this.prepared(curve));
     if (this.detail) this.detail.curves = this.detail.curves.map((curve) => this.prepared(curve));
@@ -146,7 +148,7 @@ export class Chart {
   }
 
   look(view) {
-    this.link.look(view, this);
+    this.link.look(view && rounded(view), this);
   }
 
   lookBetween(one, other) {
@@ -290,11 +292,13 @@ export class Chart {
     const curves = this.drawn, [low, high] = this.view;
     const count = (curve) => (this.isZoomed && curve.isOrdered ? Math.max(0, firstFrom(curve.x, high) - firstFrom(curve.x, low)) : curve.x.length);
     const points = curves.reduce((sum, curve) => sum + count(curve), 0);
-    const of = curves.reduce((sum, curve) => sum + Math.max(count(curve), curve.of ?? curve.x.length), 0);
     const isPart = curves.some((curve) => (curve.of ?? curve.x.length) > curve.x.length);
+    // How many points a part of the first curves stands for is known when the finer ones are there.
+    const of = this.isZoomed && curves === this.curves ? 0 : curves.reduce((sum, curve) => sum + (curve.of ?? curve.x.length), 0);
     const odd = curves.reduce((sum, curve) => sum + (curve.oddCount ?? curve.odd?.length ?? 0), 0);
     const parts = [`by ${this.axisName}`];
-    if (isPart) parts.push(`${points.toLocaleString("en")} of ${of.toLocaleString("en")} points drawn, lowest and highest kept`);
+    if (isPart && of) parts.push(`${Math.min(points, of).toLocaleString("en")} of ${of.toLocaleString("en")} points drawn, lowest and highest kept`);
+    else if (isPart) parts.push(`${counted(points, "point")} drawn, lowest and highest kept`);
     else if (points) parts.push(counted(points, "point"));
     if (odd) parts.push(`${odd.toLocaleString("en")} NaN or infinite: marked at the edge`);
     const hidden = this.isLog && curves.some((curve) => curve.y.some((value) => value <= 0));
@@ -389,6 +393,13 @@ export class Chart {
     this.plot?.destroy();
     this.figure.remove();
   }
+}
+
+/** The ends of a part, to a thousandth of its size: an address with them is short. */
+function rounded([low, high]) {
+  const power = Math.floor(Math.log10((high - low) / 1000));
+  const to = (value) => (power < 0 ? Number(value.toFixed(Math.min(20, -power))) : Math.round(value / 10 ** power) * 10 ** power);
+  return [to(low), to(high)];
 }
 
 /** uPlot's own handling of the mouse is not used. */

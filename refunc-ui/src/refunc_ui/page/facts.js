@@ -52,23 +52,23 @@ function metricsOf(run) {
 }
 
 function delivery(run) {
-  const states = Array.isArray(run.delivery) ? run.delivery : Object.entries(run.delivery ?? {}).map(([name, said]) => ({ name, ...(typeof said === "object" ? said : { state: said }) }));
-  if (!states.length) return null;
-  const rows = states.map(({ name, state: word, ...rest }) => {
-    const more = Object.entries(rest).filter(([, value]) => value !== null && value !== "" && typeof value !== "object").map(([key, value]) => `${key} ${value}`).join(", ");
-    return make("tr", {}, make("th", { scope: "row", textContent: name ?? "" }), make("td", {}, word ?? "", more ? make("span", { className: "quiet", textContent: ` ${more}` }) : null));
+  if (!run.delivery?.length) return null;
+  const rows = run.delivery.map(({ name, state: word, delivered, waiting, dead, last_error: error }) => {
+    const counts = [[delivered, "delivered"], [waiting, "waiting"], [dead, "given up"]].filter(([count]) => count);
+    const more = counts.map(([count, said]) => `${count.toLocaleString("en")} ${said}`).join(", ");
+    const failure = error ? make("div", { className: "bad", textContent: error }) : null;
+    return make("tr", {}, make("th", { scope: "row", textContent: name }), make("td", {}, `${word}${more ? `: ${more}` : ""}`, failure));
   });
   return section("Delivery", make("table", {}, make("tbody", {}, ...rows)));
 }
 
 function environment(run) {
-  const birth = run.birth ?? {};
-  const known = { ...Object.fromEntries(["host", "pid", "script", "python", "refunc"].map((name) => [name, run[name] ?? birth[name]])), folder: run.folder, parent: run.parent_id, ...flatText(run.environment) };
-  const links = Object.entries(run.links ?? {});
-  return pairs("Environment", [...Object.entries(known), ...links].filter(([, value]) => value !== null && value !== undefined && value !== ""));
+  const own = ["script", "host", "pid", "python", "refunc", "folder"].map((name) => [name, run[name]]);
+  const { children, ...links } = run.links ?? {};
+  const more = [...flat(run.environment), ...Object.entries(links), ["children", children?.length ? children.map((child) => child.name ?? child).join(", ") : null]];
+  const known = [...own, ...more].filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return pairs("Environment", known.map(([name, value]) => [name.replaceAll("_", " "), name === "pid" ? String(value) : value]));
 }
-
-const flatText = (values) => Object.fromEntries(flat(values).map(([name, value]) => [name, valueText(value)]));
 
 /** The sections of a run; *other* is a run whose params and tags stand beside. */
 export function factsOf(run, other) {
@@ -76,14 +76,14 @@ export function factsOf(run, other) {
   const of = (part) => (other ? flat(other[part]) : null);
   const failed = run.error ? section("Error", make("pre", { textContent: run.error, tabIndex: 0 })) : null;
   failed?.classList.add("wide");
-  const notes = (run.notes ?? []).map((note) => [moment(note.time), note.text]);
-  return [failed, pairs("Params", flat(run.params), of("params"), names), pairs("Tags", flat(run.tags), of("tags"), names), pairs("Results", flat(run.results), of("results"), names), pairs("Notes", notes), delivery(run), environment(run), metricsOf(run)].filter(Boolean);
+  const notes = run.notes.map((note) => [moment(note.time), note.text]);
+  const leftOut = run.left_out_told?.length ? section("Left out", ...run.left_out_told.map((textContent) => make("p", { textContent }))) : null;
+  return [failed, leftOut, pairs("Params", flat(run.params), of("params"), names), pairs("Tags", flat(run.tags), of("tags"), names), pairs("Results", flat(run.results), of("results"), names), pairs("Notes", notes), delivery(run), environment(run), metricsOf(run)].filter(Boolean);
 }
 
 /** The artifacts, with pictures, and texts on demand. */
 export async function artifactsOf(run) {
-  const found = await ask("artifacts", { run });
-  const list = Array.isArray(found) ? found : found.artifacts ?? [];
+  const { artifacts: list } = await ask("artifacts", { run });
   if (!list.length) return null;
   const pictures = make("div", { className: "pictures" }), preview = make("div");
   const rows = list.flatMap((artifact) => rowsOf(run, artifact, pictures, preview));
@@ -94,7 +94,7 @@ export async function artifactsOf(run) {
 }
 
 function rowsOf(run, artifact, pictures, preview) {
-  const files = artifact.stored === null || artifact.stored === undefined || artifact.reference ? [] : artifact.files?.length ? artifact.files : [{ path: "", size: artifact.size }];
+  const files = artifact.reference ? [] : artifact.is_folder ? artifact.files.filter((file) => file.stored) : [{ path: "", size: artifact.size }];
   if (!files.length) {
     return [make("tr", {}, make("th", { scope: "row", textContent: artifact.name }), make("td", { textContent: bytes(artifact.size) }), make("td", { textContent: artifact.type ?? "" }), make("td", { className: "quiet", textContent: `not copied: ${artifact.source ?? ""}` }))];
   }

@@ -18,15 +18,18 @@ export function groupRows(groups, columns, runs) {
       make("td", { className: "pick" }, make("div", {}, pick)),
       make("th", { scope: "row", className: "name", textContent: name, title: name }),
       make("td", { className: "number", textContent: group.n.toLocaleString("en") }),
-      ...columns.map((column, at) => make("td", { className: "number", textContent: ofGroup(group.values[at]), title: ends(group.values[at]) })),
+      ...columns.flatMap((column, at) => (column.kind === "number" ? [make("td", { className: "number", textContent: ofGroup(group.values[at]), title: ends(group.values[at]) })] : [])),
     );
   });
 }
 
+/** Mean and standard deviation, with as many digits as the deviation makes sense of. */
 function ofGroup(values) {
   if (!values) return "–";
   const [mean, std] = values;
-  return std === null || std === undefined ? shown(mean) : `${shown(mean)} ± ${shown(Number(Number(std).toPrecision(2)))}`;
+  if (!(std > 0)) return shown(mean);
+  const digits = Math.min(6, Math.max(0, 1 - Math.floor(Math.log10(std))));
+  return std >= 1e6 || std < 1e-5 ? `${shown(mean)} ± ${shown(std)}` : `${mean.toFixed(digits)} ± ${std.toFixed(digits)}`;
 }
 
 function ends(values) {

@@ -124,13 +124,14 @@ export class Lines {
 
   row(line, at) {
     const kind = KINDS[line.level] ?? "";
-    const place = line.step === null || line.step === undefined ? "" : `${line.step}`;
+    const step = line.step ?? line.at_step ?? null, place = step === null ? "" : String(step);
     const rank = line.rank ? `[rank ${line.rank}] ` : "";
     return make(
       "div", { className: `line${kind === "bad" ? " is-bad" : ""}`, data: { at } },
-      make("span", { className: "step", textContent: place || moment(line.time, false), title: `${moment(line.time)}${place ? `, step ${place}` : ""}` }),
-      make("span", { className: kind, textContent: line.level, title: line.logger }),
-      make("span", { textContent: rank + line.message }),
+      make("span", { className: "step", textContent: moment(line.time, false), title: `${moment(line.time)}${place ? `, step ${place}` : ""}, ${line.logger}` }),
+      make("span", { className: "step at", textContent: place }),
+      make("span", { className: kind, textContent: line.level }),
+      make("span", { textContent: rank + line.message + (line.trace ? `\n${line.trace}` : "") }),
     );
   }
 
@@ -145,7 +146,7 @@ export class Lines {
     const axis = this.xName ?? "step";
     if (axis === "time") return line.time;
     if (axis === "relative") return line.time - this.start;
-    return axis === "step" && line.step !== null && line.step !== undefined ? line.step : null;
+    return axis === "step" ? line.step ?? line.at_step ?? null : null;
   }
 
   point(element) {

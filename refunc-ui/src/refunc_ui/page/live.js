@@ -32,7 +32,7 @@ class Live extends EventTarget {
     clearTimeout(this.#timer);
     this.#source?.close();
     if (document.hidden || !this.#asked) return;
-    const source = (this.#source = new EventSource(streamAddress({ ...this.#asked, last: this.#last })));
+    const source = (this.#source = new EventSource(streamAddress({ ...this.#asked, last_id: this.#last })));
     source.addEventListener("open", () => {
       this.#wait = FIRST_WAIT;
       tellGone(false);

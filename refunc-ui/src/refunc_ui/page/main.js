@@ -28,7 +28,7 @@ import { table } from "./table.js";
 const AT_START = 5;
 
 let view = null;
-let isChosen = false;
+let isFirst = true, isChosen = false;
 
 function open() {
   const id = state.get("view");
@@ -56,8 +56,9 @@ function tellChosen() {
 
 table.onLoad = ({ rows }) => {
   keepRuns(rows);
-  if (isChosen || !state.isUnset("run") || state.get("view") || state.get("where")) return;
-  if (!rows.length || table.isGrouped) return;
+  if (isFirst && rows.length) isFirst = false;
+  else return;
+  if (selected().size || state.get("view") || table.isGrouped) return;
   isChosen = true;
   select(rows.slice(0, AT_START).map((row) => row.id));
   tellChosen();

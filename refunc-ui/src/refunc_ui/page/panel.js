@@ -52,7 +52,7 @@ export class Panel {
     const points = Math.max(60, Math.min(POINTS, Math.floor(ALL_POINTS / Math.max(1, this.runs.size * this.metrics.length))));
     const group = state.list("group");
     return {
-      metric, run: [...this.runs.keys()], x: state.get("x"), points, smooth: group.length ? "" : Number(state.get("smooth")) || "", rank: state.get("rank"),
+      metric, run: [...this.runs.keys()], x: state.get("x"), points, smooth: Number(state.get("smooth")) || "", rank: state.get("rank"),
       attempts: state.get("attempts") === "newest" ? "" : state.get("attempts"), group,
       ...(group.length ? { center: state.get("center"), spread: state.get("spread") } : {}), ...more,
     };
@@ -83,7 +83,7 @@ export class Panel {
   async refine() {
     const { view } = this.link;
     this.refining?.abort();
-    if (!view || !this.isSeen || !this.heads || state.list("group").length) return;
+    if (!view || !this.isSeen || !this.heads) return;
     const isWhole = (head) => head.curves.every((curve) => curve.count >= curve.of);
     if (this.heads.every(isWhole)) return;
     const refining = (this.refining = new AbortController());
@@ -120,21 +120,16 @@ export class Panel {
 
   async addTo(head, run, count) {
     const curve = head.curves.find((each) => each.run === run);
-    if (!curve) return this.renew();
+    if (!curve?.cursor) return this.renew();
     if (count <= curve.all) return undefined;
     const more = await askCurves({ ...this.question(head.metric), run: [run], after: curve.cursor, smooth: "" }, this.loading?.signal);
     const [news] = more.curves;
     if (!news) return undefined;
     this.added += news.count;
-    const last = curve.columns.x[curve.count - 1];
-    if (more.again || news.again || this.added > MOST_ADDED || news.columns.x[0] < last) return this.renew();
-    const { x, y } = news.columns;
-    curve.columns = { x: joined(curve.columns.x, x), y: joined(curve.columns.y, y) };
-    curve.count += news.count;
-    curve.of += news.count;
-    curve.all = news.all ?? curve.all + news.count;
-    Object.assign(curve, { cursor: news.cursor, last: news.last, best: news.best ?? curve.best, odd: [...curve.odd, ...news.odd], nan: curve.nan + news.nan, inf: curve.inf + news.inf });
-    this.chart.show(this.drawn(this.heads), this.notes());
+    if (more.again) Object.assign(curve, news);
+    else if (this.added > MOST_ADDED) return this.renew();
+    else append(curve, news);
+    this.chart.show(this.drawn(this.heads), this.notes(), { isSame: true });
     return undefined;
   }
 
@@ -152,7 +147,7 @@ export class Panel {
       const best = curve.best && x.length && curve.best[0] >= x[0] && curve.best[0] <= x[x.length - 1] ? curve.best : null;
       return {
         label: parts.filter(Boolean).join("  "), slot: slotOf(own, number, others, { isMany, isAlone, at }), x, y: y ?? center, low, high, n, given: smooth,
-        of: curve.of, odd: curve.odd ?? [], oddCount: (curve.nan ?? 0) + (curve.inf ?? 0), best: curve.key ? null : best, last: curve.last, run: curve.run,
+        of: curve.key ? undefined : curve.of, odd: curve.odd ?? [], oddCount: (curve.nan ?? 0) + (curve.inf ?? 0), best: curve.key ? null : best, last: curve.last, run: curve.run,
       };
     });
   }
@@ -188,6 +183,14 @@ function slotOf(own, number, other, { isMany, isAlone, at }) {
 }
 
 const keyText = (key) => key.map((value) => (value === null ? "none" : String(value))).join(", ");
+
+/** Put the points behind those of a curve; what is said of all of its points is newer as well. */
+function append(curve, news) {
+  const columns = { x: joined(curve.columns.x, news.columns.x), y: joined(curve.columns.y, news.columns.y) };
+  const sums = Object.fromEntries(["count", "of", "nan", "inf"].map((name) => [name, curve[name] + news[name]]));
+  Object.assign(curve, { columns, ...sums, odd: [...curve.odd, ...news.odd] });
+  for (const name of ["all", "cursor", "last", "best", "is_running"]) curve[name] = news[name];
+}
 
 function joined(one, other) {
   const found = new Float64Array(one.length + other.length);

@@ -151,9 +151,13 @@ class Table {
     };
     const { columns: shown } = this.head;
     const own = this.isGrouped
-      ? [make("th", { scope: "col", textContent: state.list("group").join(", ") }), make("th", { scope: "col", className: "number", textContent: "runs" })]
-      : [heading("run", SORTS.name), heading("status", SORTS.status), heading("started", SORTS.started), heading("took", SORTS.took, "number")];
-    const rest = shown.map((column) => heading(column.title, column.key, column.kind === "number" || column.kind === "duration" ? "number" : ""));
+      ? [make("th", { scope: "col", className: "name", textContent: state.list("group").join(", ") }), make("th", { scope: "col", className: "number", textContent: "runs" })]
+      : [heading("run", SORTS.name, "name"), heading("status", SORTS.status), heading("started", SORTS.started), heading("took", SORTS.took, "number")];
+    const side = (column) => (column.kind === "number" || column.kind === "duration" ? "number" : "");
+    const rest = this.isGrouped
+      ? shown.filter((column) => column.kind === "number").map((column) => make("th", { scope: "col", className: "number", textContent: column.title, title: "mean ± standard deviation" }))
+      : shown.map((column) => heading(column.title, column.key, side(column)));
+    byId("select-top").hidden = this.isGrouped;
     this.headRow.replaceChildren(make("th", { scope: "col", className: "pick" }, make("span", { className: "unseen", textContent: "Selected" })), ...own, ...rest);
   }
 
