@@ -5,6 +5,9 @@
 
 import { dashesOf, firstFrom } from "./curves.js";
 
+// Curves whose best points are marked; among more, marks hide the curves.
+const MOST_RINGS = 12;
+
 /** From a value to canvas pixels along one scale: linear in the value, or in its logarithm. */
 export function along(plot, key) {
   const scale = plot.scales[key];
@@ -54,7 +57,7 @@ export function paint(plot, curves, colours) {
     context.globalAlpha = curve.isFaint ? 0.3 : 1;
     for (const [x, y] of singles) dot(pen, x, y, 2.5);
     for (const [x, word] of curve.odd ?? []) cross(pen, across(x), word);
-    if (curve.best) ring(pen, across(curve.best[0]), up(curve.best[1]));
+    if (curve.best && curves.length <= MOST_RINGS) ring(pen, across(curve.best[0]), up(curve.best[1]));
     context.globalAlpha = 1;
   }
   context.restore();

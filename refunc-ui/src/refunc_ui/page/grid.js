@@ -60,9 +60,10 @@ export class Grid {
 
   /** The charts that the settings ask for, as titles and metrics. */
   wanted() {
-    const known = this.known.filter((metric) => metric.points > 0).map((metric) => metric.name);
-    known.sort((one, other) => one.startsWith("system/") - other.startsWith("system/") || (one < other ? -1 : 1));
     const patterns = state.list("chart");
+    const isCurve = (metric) => metric.points > 0 && (patterns.length || !this.singles.includes(metric.name));
+    const known = this.known.filter(isCurve).map((metric) => metric.name);
+    known.sort((one, other) => one.startsWith("system/") - other.startsWith("system/") || (one < other ? -1 : 1));
     if (!patterns.length) return known.slice(0, MOST_CHARTS).map((name) => ({ title: name, metrics: [name] }));
     return patterns.map((pattern) => ({ title: pattern, metrics: known.filter((name) => names(pattern, name)) }));
   }
@@ -88,11 +89,17 @@ export class Grid {
     this.say(wanted, missing);
   }
 
+  /** Metrics with one value in each run, which are no curves. */
+  get singles() {
+    return this.known.filter((metric) => metric.single).map((metric) => metric.name);
+  }
+
   say(wanted, missing) {
-    const many = this.known.length - wanted.length;
+    const { singles } = this, many = this.known.length - singles.length - wanted.length;
     const parts = [];
     if (missing.length) parts.push(`None of the selected runs has a metric ${missing.map(({ title }) => title).join(" or ")}.`);
-    if (!state.list("chart").length && many > 0) parts.push(`${counted(wanted.length, "chart")} of ${counted(this.known.length, "metric")}: name others in the field above, for example */loss.`);
+    if (!state.list("chart").length && many > 0) parts.push(`${counted(wanted.length, "chart")} of ${counted(wanted.length + many, "metric")}: name others in the field above, for example */loss.`);
+    if (!state.list("chart").length && singles.length) parts.push(`${singles.slice(0, 3).join(", ")}${singles.length > 3 ? ` and ${singles.length - 3} more` : ""}: one value in each run, for the columns of the table.`);
     const cut = wanted.filter(({ metrics }) => metrics.length > MOST_METRICS).map(({ title, metrics }) => `${title}: the first ${MOST_METRICS} of ${metrics.length} metrics.`);
     this.note.textContent = [...parts, ...cut].join(" ");
     this.note.hidden = !this.note.textContent;

@@ -11,7 +11,7 @@
 // The charts themselves are modules of refunc-commands, which `refunc report` uses as well: static/charts/.
 
 import { server } from "./api.js";
-import { findUsual } from "./columns.js";
+import { columns, findUsual } from "./columns.js";
 import { CompareView } from "./compare.js";
 import { drawControls, drawGroups } from "./controls.js";
 import { handleDivider } from "./divider.js";
@@ -56,6 +56,7 @@ function tellChosen() {
 
 table.onLoad = ({ rows }) => {
   keepRuns(rows);
+  if (rows.length && !columns().length && state.isUnset("column")) findColumns({ isOther: true });
   if (isFirst && rows.length) isFirst = false;
   else return;
   if (selected().size || state.get("view") || table.isGrouped) return;
@@ -63,6 +64,12 @@ table.onLoad = ({ rows }) => {
   select(rows.slice(0, AT_START).map((row) => row.id));
   tellChosen();
 };
+
+/** Take a few params and metrics as columns, once the names of the store are known; a new store has some later. */
+async function findColumns({ isOther = false } = {}) {
+  if (isOther) knownNames({ isOther });
+  if (await findUsual().catch(() => false)) table.load({ isSame: true });
+}
 
 const showRuns = spaced(() => view instanceof CompareView && view.show(), 100);
 
@@ -115,8 +122,7 @@ server.addEventListener("back", () => {
 handleDivider();
 drawControls();
 open();
-findUsual().catch(() => false).then(() => {
-  table.load();
-  drawGroups();
-});
+table.load();
+findColumns();
+drawGroups();
 live.listen({ run: [...selected().keys()], metric: [] });

@@ -10,7 +10,6 @@ import { keepRuns } from "./known.js";
 import { Lines } from "./lines.js";
 import { selected } from "./selection.js";
 import { state } from "./state.js";
-import { table } from "./table.js";
 
 export class RunView {
   constructor(place, id) {
@@ -51,8 +50,9 @@ export class RunView {
     this.onReady?.();
   }
 
-  fillOthers() {
-    const others = table.top(200).filter((row) => row.id !== this.id).map((row) => [row.id, row.name]);
+  async fillOthers() {
+    const { rows } = await ask("runs", { limit: 200 }).catch(() => ({ rows: [] }));
+    const others = rows.filter((row) => row.id !== this.id).map((row) => [row.id, row.name]);
     fillSelect(this.other, [["", "no other run"], ...others], state.get("other"));
   }
 

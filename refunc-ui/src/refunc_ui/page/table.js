@@ -19,6 +19,10 @@ class Table {
   rows = [];
   parts = new Set();
   head = null;
+  /** The rows that were made, by the ids of their runs, and what they say. */
+  made = new Map();
+  above = make("tr", { className: "filler", "aria-hidden": "true" }, make("td", { colSpan: 99 }));
+  below = make("tr", { className: "filler", "aria-hidden": "true" }, make("td", { colSpan: 99 }));
 
   constructor(place) {
     this.place = place;
@@ -55,6 +59,7 @@ class Table {
       this.head = answer;
       this.rows = [];
       this.parts = new Set();
+      if (this.made.size > 2000) this.made.clear();
       this.take(first, answer);
       tellError(null);
       this.said();
@@ -115,7 +120,8 @@ class Table {
     if (isOther) this.drawHead();
     const groups = this.isGrouped && this.head.groups;
     if (groups) {
-      this.body.replaceChildren(...groupRows(groups, this.head.columns, selected()));
+      this.made.clear();
+      this.put(...groupRows(groups, this.head.columns, selected()));
       return;
     }
     const count = Math.ceil(this.place.clientHeight / this.rowHeight) + 12;
@@ -124,9 +130,16 @@ class Table {
     const runs = selected(), focused = document.activeElement?.closest?.("tr")?.dataset.id;
     const rows = [];
     for (let at = from; at < to; at++) rows.push(this.row(this.rows[at], at, runs));
-    this.body.replaceChildren(filler(from * this.rowHeight), ...rows, filler((matched - to) * this.rowHeight));
+    this.put(filler(this.above, from * this.rowHeight), ...rows, filler(this.below, (matched - to) * this.rowHeight));
     this.table.setAttribute("aria-rowcount", matched + 1);
-    if (focused !== undefined) this.rowOf(focused)?.querySelector("input")?.focus({ preventScroll: true });
+    if (focused !== undefined && !this.body.contains(document.activeElement)) this.rowOf(focused)?.querySelector("input")?.focus({ preventScroll: true });
+  }
+
+  /** Have these rows and no others. A row that stays is left alone: the pointer may be on it, or the focus in it. */
+  put(...rows) {
+    const wanted = new Set(rows);
+    for (const row of [...this.body.rows]) if (!wanted.has(row)) row.remove();
+    rows.forEach((row, at) => this.body.rows[at] !== row && this.body.insertBefore(row, this.body.rows[at] ?? null));
   }
 
   rowOf(id) {
@@ -136,17 +149,22 @@ class Table {
   row(run, at, runs) {
     if (!run) return make("tr", { "aria-rowindex": at + 2 }, make("td", { className: "pick" }), make("td", { className: "quiet", textContent: "…", colSpan: 99 }));
     const slot = runs.get(run.id), isSelected = slot !== undefined;
+    const said = JSON.stringify([run, at, slot ?? null, this.head.columns]), known = this.made.get(run.id);
+    if (known?.said === said) return known.row;
     const row = make("tr", { className: isSelected ? "is-selected" : "", "aria-rowindex": at + 2, data: { id: run.id } });
     row.append(...cells(run, this.head.columns, slot));
+    this.made.set(run.id, { said, row });
     return row;
   }
 
   drawHead() {
+    const said = JSON.stringify([this.head.columns, state.get("sort"), this.isGrouped && state.list("group")]);
+    if (said === this.headSaid) return;
+    this.headSaid = said;
     const sort = state.get("sort"), isDown = sort.startsWith("-"), key = sort.replace(/^-/, "");
     const heading = (text, by, className = "") => {
       const order = key === by ? (isDown ? "descending" : "ascending") : "none";
-      const next = key === by && isDown ? by : `-${by}`;
-      const button = make("button", { type: "button", textContent: text, title: `Sort by ${by}`, onclick: () => state.set({ sort: key === by && !isDown ? "" : next }) });
+      const button = make("button", { type: "button", textContent: text, title: `Sort by ${by}`, onclick: () => sortBy(by) });
       return make("th", { scope: "col", className, "aria-sort": order }, button);
     };
     const { columns: shown } = this.head;
@@ -181,10 +199,16 @@ class Table {
   }
 }
 
-function filler(height) {
-  const cell = make("td", { colSpan: 99 });
-  cell.style.height = `${height}px`;
-  return make("tr", { className: "filler", "aria-hidden": "true", hidden: height <= 0 }, cell);
+/** Highest first, then lowest first, then as it was: newest first. */
+function sortBy(key) {
+  state.set({ sort: { [`-${key}`]: key, [key]: "" }[state.get("sort")] ?? `-${key}` });
+}
+
+/** The row in place of those that are out of view. */
+function filler(row, height) {
+  row.cells[0].style.height = `${height}px`;
+  row.hidden = height <= 0;
+  return row;
 }
 
 export const table = new Table(byId("table"));
