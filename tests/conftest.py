@@ -64,8 +64,14 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Iterator[None]:
-    """Have what a test has said be text that can be sent: pytest-xdist loses a worker over half a character."""
+    """
+    Have what a test has said be text that can be sent: pytest-xdist loses a worker over half a character.
+
+    Under `REFUNC_REQUIRE_ALL`, a test that was skipped because a package is missing has failed.
+    """
     report = yield
+    if REQUIRE_ALL and report.skipped and "could not import" in str(report.longrepr):
+        report.outcome = "failed"
     report.sections = [(name, said.encode("utf-8", "backslashreplace").decode()) for name, said in report.sections]
     return report
 

@@ -34,6 +34,7 @@ def test_a_public_name_is_there_and_has_a_docstring(module: str) -> None:
 #: Where a plugin or an adapter imports an inner module, and why.
 INNER = {
     ("__init__.py", "refunc.frameworks.training"): "what its package exports",
+    ("hydra.py", "refunc.values"): "the variable of the store, from the one table of settings",
     ("training.py", "refunc.logging.active.opening"): "the type of `resume=`",
     ("training.py", "refunc.logging.active.outcome"): "the status that an exception gives to a run",
     ("training.py", "refunc.logging.active.run"): "what a run is if the process ends before its training",

@@ -1,4 +1,4 @@
-"""The seven distributions, as their pyproject files describe them."""
+"""The eight distributions, as their pyproject files describe them."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,8 @@ else:
     import tomli as tomllib
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = (".", "refunc-core", "refunc-commands", "refunc-mlflow", "refunc-wandb", "refunc-prometheus", "refunc-slack")
+OWN = ("refunc-core", "refunc-commands", "refunc-ui")
+FOLDERS = (".", *OWN, "refunc-mlflow", "refunc-wandb", "refunc-prometheus", "refunc-slack")
 
 
 @pytest.fixture(scope="session")
@@ -33,5 +34,5 @@ def plugins(projects: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return {
         name.removeprefix("refunc-"): table
         for name, table in projects.items()
-        if name not in ("refunc", "refunc-core", "refunc-commands")
+        if name not in ("refunc", *OWN)
     }

@@ -1,5 +1,5 @@
 """
-The release, rehearsed by `tox -e wheels`: build all seven, install them offline, use them.
+The release, rehearsed by `tox -e wheels`: build all eight, install them offline, use them.
 
 Not collected by default, because it needs a package index and half a minute.
 Nothing is ever installed by the bare name `refunc` with an index in reach: that name is another project's there.
@@ -18,7 +18,9 @@ import pytest
 from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 PLUGINS = ("mlflow", "wandb", "prometheus", "slack")
-NAMES = {"refunc", "refunc-core", "refunc-commands", *(f"refunc-{key}" for key in PLUGINS)}
+NAMES = {"refunc", "refunc-core", "refunc-commands", "refunc-ui", *(f"refunc-{key}" for key in PLUGINS)}
+#: What an installation takes from others, besides what the core needs.
+OTHERS = ("click", "rich", "pytest", "starlette", "uvicorn")
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -59,7 +61,7 @@ class Environment:
 
 @pytest.fixture(scope="module")
 def dist(root, tmp_path_factory):
-    """All seven, each built as a release is: an sdist from the tree, and the wheel from that sdist."""
+    """All eight, each built as a release is: an sdist from the tree, and the wheel from that sdist."""
     out = tmp_path_factory.mktemp("dist")
     for name in sorted(NAMES):
         source = root if name == "refunc" else root / name
@@ -71,7 +73,7 @@ def dist(root, tmp_path_factory):
 def wheelhouse(dist):
     """The wheels with all that they need from others beside them, so that an installation can be offline."""
     (core,) = dist.glob("refunc_core-*.whl")
-    run(sys.executable, "-m", "pip", "download", "-q", "--dest", dist, core, "click", "rich", "pytest", cwd=dist)
+    run(sys.executable, "-m", "pip", "download", "-q", "--dest", dist, core, *OTHERS, cwd=dist)
     return dist
 
 
@@ -105,7 +107,33 @@ def test_the_commands_bring_the_template_of_a_plugin(dist, root):
         assert {f"refunc_commands/cli/template/{name}" for name in template} <= set(archive.namelist())
 
 
-def test_seven_wheels_and_seven_sdists_of_one_version(dist):
+def test_the_page_brings_its_files(dist, root):
+    page = root / "refunc-ui/src/refunc_ui/page"
+    files = {path.relative_to(page.parents[0]).as_posix() for path in page.rglob("*") if path.is_file()}
+    (wheel,) = dist.glob("refunc_ui-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        assert {f"refunc_ui/{name}" for name in files} <= set(archive.namelist())
+
+
+def test_the_page_is_served_from_wheels_and_brings_few_packages(wheelhouse, tmp_path_factory):
+    new = Environment(tmp_path_factory.mktemp("page"))
+    new.install_offline(wheelhouse, "refunc")
+    before = set(new.call("python", "-m", "pip", "list", "--format", "freeze").splitlines())
+    new.install_offline(wheelhouse, "refunc[ui]")
+    added = set(new.call("python", "-m", "pip", "list", "--format", "freeze").splitlines()) - before
+
+    assert len(added) <= 8, added
+    new.python(
+        "from refunc.runs import Store; from refunc_ui.serving import Server, place; from pathlib import Path\n"
+        "import urllib.request, time\n"
+        "Path('store').mkdir()\n"
+        "server = Server(Store(Path('store')), place(port=0)); server.serve_aside()\n"
+        "page = urllib.request.build_opener(urllib.request.HTTPCookieProcessor()).open(server.place.address)\n"
+        "assert b'<html' in page.read()"
+    )
+
+
+def test_eight_wheels_and_eight_sdists_of_one_version(dist):
     wheels = [parse_wheel_filename(path.name)[:2] for path in dist.glob("refunc*.whl")]
     sdists = [parse_sdist_filename(path.name) for path in dist.glob("refunc*.tar.gz")]
 

@@ -1,4 +1,4 @@
-"""What the seven pyproject files promise each other."""
+"""What the eight pyproject files promise each other."""
 
 import importlib
 import importlib.metadata
@@ -50,7 +50,8 @@ def test_every_plugin_has_an_extra_and_all_names_them_all(projects, plugins):
     extras = dict(projects["refunc"]["optional-dependencies"])
     everything = extras.pop("all")
 
-    assert extras == {key: [f"refunc-{key}>=2.0,<3"] for key in plugins}
+    version = projects["refunc-core"]["version"]
+    assert extras == {**{key: [f"refunc-{key}>=2.0,<3"] for key in plugins}, "ui": [f"refunc-ui=={version}"]}
     assert sorted(everything) == sorted(requirement for extra in extras.values() for requirement in extra)
 
 
@@ -75,6 +76,19 @@ def test_the_core_depends_on_the_agreed_packages_only(projects):
     commands = projects["refunc-commands"]
     assert {name_of(requirement) for requirement in commands["dependencies"]} == {"click", "refunc-core", "rich"}
     assert f"refunc-core=={core['version']}" in commands["dependencies"]
+
+
+def test_the_page_depends_on_two_packages_of_others(projects):
+    """With what these need, at most eight distributions come with the page."""
+    page, version = projects["refunc-ui"], projects["refunc-core"]["version"]
+
+    assert {name_of(requirement) for requirement in page["dependencies"]} == {
+        "refunc-core",
+        "refunc-commands",
+        "starlette",
+        "uvicorn",
+    }
+    assert {f"refunc-core=={version}", f"refunc-commands=={version}"} <= set(page["dependencies"])
 
 
 def test_the_core_sets_no_upper_bounds(projects):
@@ -105,6 +119,7 @@ def test_every_distribution_has_its_licence_and_readme(root, projects):
 
 def test_every_package_says_that_it_is_typed(root, plugins):
     assert (root / "refunc-core/src/refunc/py.typed").is_file()
+    assert (root / "refunc-ui/src/refunc_ui/py.typed").is_file()
     for key in plugins:
         assert (root / f"refunc-{key}/src/refunc_{key}/py.typed").is_file()
 

@@ -17,6 +17,7 @@ from refunc.journal.opening import NoDescriptorError
 from refunc.runs.errors import RunError
 from refunc.runs.store import Store
 from refunc_ui import artifacts, curves, listing, log_lines, names, one_run
+from refunc_ui.ahead import Ahead
 from refunc_ui.answers import AskedWronglyError, as_json, error_of
 from refunc_ui.asked import Asked
 from refunc_ui.events import Streams
@@ -51,10 +52,11 @@ class _Pages:
         self.workers = Workers()
         self.watch = Watch(self.held)
         self.streams = Streams(self.watch)
+        self.ahead = Ahead(self.held, self.watch.tell)
         self.static = StaticFiles()
         self.app = Starlette(
             routes=[
-                Route("/api/runs", self._json(lambda held, asked: listing.table(held, listing.Wanted.of(asked)))),
+                Route("/api/runs", self._json(self._table)),
                 Route("/api/names", self._json(lambda held, asked: names.names(held))),
                 Route("/api/metrics", self._json(names.metrics)),
                 Route("/api/curves", self._curves),
@@ -72,9 +74,11 @@ class _Pages:
     async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
         self.workers.start()
         self.watch.start()
+        self.ahead.start()
         try:
             yield
         finally:
+            self.ahead.stop()
             self.watch.stop()
             self.workers.stop()
 
@@ -83,6 +87,13 @@ class _Pages:
             return await self._answered(request, work, as_json)
 
         return answer
+
+    def _table(self, held: Held, asked: Asked) -> dict[str, Any]:
+        number = self.watch.number
+        table, unread = listing.table(held, listing.Wanted.of(asked))
+        if unread:
+            self.ahead.read(unread)
+        return {"version": number, **table}
 
     async def _curves(self, request: Request) -> Response:
         def work(held: Held, asked: Asked) -> bytes:

@@ -13,7 +13,7 @@ import attrs
 from refunc.journal.kinds import RUNNING
 from refunc.journal.opening import NoDescriptorError
 from refunc.runs.bands import band_of
-from refunc.runs.curve import FEWEST, Curve
+from refunc.runs.curve import FEWEST, Curve, Window
 from refunc.runs.expression.values import MISSING
 from refunc.runs.run import Run
 from refunc.runs.search import values_of
@@ -22,6 +22,7 @@ from refunc.runs.series import Series
 from refunc_ui.answers import AskedWronglyError, framed
 from refunc_ui.asked import Asked, column_named
 from refunc_ui.held import Held
+from refunc_ui.kept_curves import Part
 
 AXES: Final = ("own", "step", "epoch", "time", "relative")
 _CENTERS: Final = ("mean", "median")
@@ -95,7 +96,7 @@ def curves(held: Held, wanted: Wanted) -> bytes:
         with held.opened(name) as run:
             try:
                 if wanted.metric in run.content().summary.metrics:
-                    made.add_run(name, run)
+                    made.add_run(held, name, run)
             except NoDescriptorError:
                 raise
             except Exception as error:  # one damaged run must not hide the others
@@ -133,50 +134,78 @@ class _Made:
         self.headers.append({**header, **own, "columns": list(columns), "count": count})
         self.columns += columns.values()
 
-    def add_run(self, name: str, run: Run) -> None:
+    def add_run(self, held: Held, name: str, run: Run) -> None:
         """Add the curve of a run, or one for each of its ranks and attempts."""
         wanted = self.wanted
-        series = run.series_of([wanted.metric], selection=wanted.selection)[wanted.metric]
-        parts = _parts(series) if len(series.ranks) or len(series.attempts) else [(None, None, series)]
-        metric = run.content().summary.metrics[wanted.metric]
+        content = run.content()
+        metric = content.summary.metrics[wanted.metric]
         facts = {
             "run": name,
             "key": None,
             "best": [metric.best_step, metric.best] if metric.best is not None else None,
             "is_running": run.status == RUNNING,
         }
-        points = max(FEWEST, self._points // len(parts))
-        for rank, attempt, part in parts[:_MOST_PARTS]:
-            begin = _begin(part, wanted.after)
-            if begin is None:
-                self.again = True
-                begin = 0
-            curve = Curve.of(part, wanted.axis, start_time=run.start_time)
-            cursor = _cursor(part) if len(parts) == 1 else None
-            self._add_curve({**facts, "rank": rank, "attempt": attempt, "cursor": cursor}, curve, part, begin, points)
+        if wanted.after is not None:
+            self._add_new(run, facts)
+            return
+        parts = parts_of(held, run, wanted)
+        points = max(FEWEST, self._points // max(1, len(parts)))
+        for part in parts[:_MOST_PARTS]:
+            window = part.curve.window(wanted.start, wanted.end, points)
+            self._add_window(facts, part, window, is_only=len(parts) == 1)
 
-    def _add_curve(self, facts: dict[str, Any], curve: Curve, series: Series, begin: int, points: int) -> None:
+    def _add_new(self, run: Run, facts: dict[str, Any]) -> None:
+        """Add what is new of a run's curve; all of it where that cannot be added to what the client has."""
         wanted = self.wanted
-        if begin and (len(series) - begin > points or not _is_behind(curve, series, begin)):
-            self.again, begin = True, 0  # what is new has to be thinned out, or put in order, with the rest
-        window = curve.tail(begin) if begin else curve.window(wanted.start, wanted.end, points)
-        columns = {"x": window.x, "y": window.y}
-        if wanted.smooth:
-            columns["smooth"] = window.taken(curve.smoothed(wanted.smooth))
+        series = run.series_of([wanted.metric], selection=wanted.selection)[wanted.metric]
+        part = _part(series, run, wanted)
+        begin = _begin(series, wanted.after or "")
+        if begin is None or len(series) - begin > self._points or not _is_behind(part.curve, series, begin):
+            self.again = True
+            window = part.curve.window(wanted.start, wanted.end, self._points)
+        else:
+            window = part.curve.tail(begin)
+        self._add_window(facts, part, window, is_only=True)
+
+    def _add_window(self, facts: dict[str, Any], part: Part, window: Window, *, is_only: bool) -> None:
+        columns: dict[str, Sequence[float]] = {"x": window.x, "y": window.y}
+        if self.wanted.smooth:
+            columns["smooth"] = window.taken(part.smoothed(self.wanted.smooth))
         nans, infinite, odd = window.odd()
         low_high = window.low_high
         header = {
             **facts,
+            "rank": part.rank,
+            "attempt": part.attempt,
             "n": len(window),
             "of": window.count,
-            "all": len(series),
+            "all": part.count,
             "range": list(low_high) if low_high is not None else None,
-            "last": series.last,
+            "last": part.last,
             "nan": nans,
             "inf": infinite,
             "odd": odd,
+            "cursor": part.cursor if is_only else None,
         }
-        self.add(curve.x_name, header, columns)
+        self.add(part.curve.x_name, header, columns)
+
+
+def parts_of(held: Held, run: Run, wanted: Wanted) -> Sequence[Part]:
+    """Return the curves of a run that are asked for, which is one, or one for each rank and attempt."""
+
+    def made() -> list[Part]:
+        series = run.series_of([wanted.metric], selection=wanted.selection)[wanted.metric]
+        if len(series.ranks) or len(series.attempts):
+            return [_part(each, run, wanted, rank, attempt) for rank, attempt, each in _parts(series)]
+        return [_part(series, run, wanted)]
+
+    key = run.folder, wanted.metric, wanted.axis, wanted.selection
+    return held.curves.get(key, run.content().signature, made)
+
+
+def _part(series: Series, run: Run, wanted: Wanted, rank: int | None = None, attempt: int | None = None) -> Part:
+    curve = Curve.of(series, wanted.axis, start_time=run.start_time)
+    return Part(rank, attempt, curve, len(series), series.last, _cursor(series))
 
 
 def _parts(series: Series) -> list[tuple[int | None, int | None, Series]]:
@@ -200,9 +229,9 @@ def _point(series: Series, at: int) -> str:
     return struct.pack("<dd", series.times[at], series.values[at]).hex()
 
 
-def _begin(series: Series, after: str | None) -> int | None:
+def _begin(series: Series, after: str) -> int | None:
     """Return the number of the first point behind the place *after*; None if that is not a place in this series."""
-    if after is None or after == "0":
+    if after == "0":
         return 0
     number, _, rest = after.partition(".")
     if not (number.isascii() and number.isdecimal() and len(number) < 15 and 0 < int(number) <= len(series)):
@@ -215,7 +244,8 @@ def _is_behind(curve: Curve, series: Series, begin: int) -> bool:
     """Whether the points from *begin* on, as they were logged, are the last ones of the curve, too."""
     if len(curve) != len(series):
         return False
-    ends = [memoryview(column)[begin - 1 :].tobytes() for column in (curve.y, series.values)]  # type: ignore[arg-type]
+    before = max(0, begin - 1)
+    ends = [memoryview(column)[before:].tobytes() for column in (curve.y, series.values)]  # type: ignore[arg-type]
     return ends[0] == ends[1]
 
 
@@ -232,13 +262,13 @@ def grouped(held: Held, wanted: Wanted) -> bytes:
                 try:
                     if wanted.metric not in run.content().summary.metrics:
                         continue
-                    series = run.series_of([wanted.metric], selection=wanted.selection)[wanted.metric]
-                    curve = Curve.of(series, wanted.axis, start_time=run.start_time)
+                    parts = parts_of(held, run, wanted)
                 except Exception as error:
                     made.problems.append({"run": name, "error": str(error)})
                     continue
-            curves.setdefault(curve.x_name, []).append(curve)
-            count += len(series)
+            for part in parts:
+                curves.setdefault(part.curve.x_name, []).append(part.curve)
+                count += part.count
         for x_name, found in curves.items():
             _add_band(made, key, names, x_name, found, points, count)
     return made.framed()

@@ -52,7 +52,7 @@ class Streams:
         metrics = asked.texts("metric", _MOST_METRICS)
         if len(self._clients) >= _MOST or self._clients.count(client) >= _MOST_OF_CLIENT:
             raise AskedWronglyError("Too many pages of this server are open. Close some of them.", 503)
-        place = _place_of(last_id or asked.text("last_id"), self.watch.name)
+        place = _place_of(last_id or asked.text("last") or asked.text("last_id"), self.watch.name)
         return self._sent(client, runs, _matcher(metrics), place)
 
     async def _sent(

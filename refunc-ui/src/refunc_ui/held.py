@@ -1,33 +1,79 @@
-"""The runs of the store that the server knows: all by id, and those that were read lately with their contents."""
+"""
+The runs of the store that the server knows: all by id, with the values that tables have asked for, and those that were
+read lately with their contents.
+
+A look at the store costs two calls to the system for each run that has ended, and more only for those that may have
+changed. A run that has changed gets another object, without the values of the one before.
+"""
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
+from refunc.annotations.file import data_of
+from refunc.journal.kinds import RUNNING
+from refunc.runs.errors import RunFormatError
+from refunc.runs.expression.asked import Path as Name
+from refunc.runs.facts import facts_of
+from refunc.runs.gathered import signature_of
 from refunc.runs.lines import RunLines
+from refunc.runs.listing import glances
 from refunc.runs.run import Run
+from refunc.runs.search import Found, kept_values_of
 from refunc.runs.store import Listing, Store
 from refunc_ui.answers import AskedWronglyError
+from refunc_ui.kept_curves import KeptCurves
 
-#: Seconds for which a list of the store's runs is taken as the newest.
+#: Seconds for which a look at the store holds, and how many times as long as it took.
 _FRESH: Final = 0.5
-#: The most runs that are kept with their contents.
+_TIMES: Final = 5.0
+#: Seconds after which all is read again, in case that a change was not seen.
+_WHOLE: Final = 60.0
+#: The most runs that are kept with their contents, and the most lines of all runs whose places are kept in mind.
 _MOST_OPENED: Final = 128
-#: The most lines of all runs whose places are kept in mind.
 _MOST_LINES: Final = 800_000
+#: The most different values that are kept of each run.
+_MOST_VALUES: Final = 200
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Opened:
     run: Run
     lock: threading.Lock = attrs.Factory(threading.Lock)
+    #: Whether its contents are known.
+    is_read: bool = False
+
+
+@attrs.define(eq=False)
+class Entry:
+    """A run of the list. `is_over` says whether it has ended, None if that is not known."""
+
+    name: str
+    run: Run
+    state: object = None
+    is_over: bool | None = None
+    values: dict[Name, Any] = attrs.Factory(dict)
+
+
+@attrs.frozen
+class Entries:
+    """The runs of the store, oldest first; see `Listing`."""
+
+    runs: list[Entry]
+    removed: list[Entry]
+    unreadable: list[RunFormatError]
+    by_name: dict[str, Entry]
+    looked_at: float
+    took: float
+    read_at: float
 
 
 class Held:
@@ -36,41 +82,77 @@ class Held:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._lock = threading.Lock()
-        self._listing: tuple[float, Listing] | None = None
-        self._ids: dict[str, Run] = {}
-        self._names: dict[str, str] = {}
-        self._lines: OrderedDict[str, RunLines] = OrderedDict()
+        self._looking = threading.Lock()
+        self._entries: Entries | None = None
+        self.curves = KeptCurves()
         self._opened: OrderedDict[str, _Opened] = OrderedDict()
+        self._lines: OrderedDict[str, RunLines] = OrderedDict()
 
-    def listing(self) -> Listing:
+    # -- the list ----------------------------------------------------------------------------------------------------
+
+    def entries(self, *, again: bool = False) -> Entries:
         """
-        Return the runs of the store, oldest first, as they were at most half a second ago.
+        Return the runs as they were a moment ago: half a second, or a few times as long as a look takes.
+
+        Args:
+            again: Look again in any case.
 
         Raises:
             OSError: The store cannot be read.
         """
-        with self._lock:
-            known = self._listing
-            if known is None or time.monotonic() - known[0] > _FRESH:
-                listing = self.store.listing()
-                runs = [*listing.removed, *listing.runs]
-                counts = Counter(run.run_id for run in runs)
-                ids = [run.run_id if counts[run.run_id] == 1 else run.folder.name for run in runs]
-                self._ids = dict(zip(ids, runs, strict=True))
-                self._names = {run.folder.name: name for name, run in self._ids.items()}
-                known = self._listing = time.monotonic(), listing
-            return known[1]
+        with self._looking:
+            known, now = self._entries, time.monotonic()
+            if known is None or now - known.read_at > _WHOLE:
+                known = self._entries = self._read(known)
+            elif again or now - known.looked_at > max(_FRESH, _TIMES * known.took):
+                known = self._entries = self._look(known)
+            return known
 
-    def expire(self) -> None:
-        """Have the next `listing` read the store again."""
-        with self._lock:
-            if self._listing is not None:
-                self._listing = (-_FRESH, self._listing[1])
+    def _read(self, known: Entries | None) -> Entries:
+        """Return all runs of the store; those that are unchanged with their values."""
+        began = time.monotonic()
+        listing = self.store.listing()
+        before = {entry.run.folder: entry for entry in known.by_name.values()} if known is not None else {}
 
-    def ids(self) -> list[str]:
-        """Return the names in addresses of all runs that are not removed, as of a new look at the store."""
-        self.expire()
-        return [self.id_of(run) for run in self.listing().runs]
+        def of(run: Run) -> Entry:
+            entry = before.get(run.folder)
+            if entry is None or entry.run.birth != run.birth:
+                return Entry("", run)
+            state = _state(entry.run, is_over=entry.is_over is True)
+            return entry if entry.state == state else Entry("", run)
+
+        return _entries([of(run) for run in listing.runs], [of(run) for run in listing.removed], listing, began, began)
+
+    def _look(self, known: Entries) -> Entries:
+        """Return the runs with those that have changed since, that are new or gone."""
+        began = time.monotonic()
+        with os.scandir(self.store.path) as found:
+            names = {entry.name for entry in found}
+        expected = {entry.run.folder.name for entry in known.by_name.values()}
+        expected |= {error.folder.name for error in known.unreadable}
+        if expected - names or any(_is_run(self.store, name) for name in names - expected):
+            return self._read(known)
+        for entry in known.by_name.values():
+            state = _state(entry.run, is_over=entry.is_over is True)
+            if entry.state is None:
+                entry.state = state
+            elif entry.state != state:
+                return self._replaced(known, began)
+        return attrs.evolve(known, looked_at=time.monotonic(), took=time.monotonic() - began)
+
+    def _replaced(self, known: Entries, began: float) -> Entries:
+        def now(entry: Entry) -> Entry:
+            state = _state(entry.run, is_over=entry.is_over is True)
+            if entry.state in (None, state):
+                entry.state = state
+                return entry
+            return Entry("", Run(entry.run.folder, entry.run.birth))
+
+        every = [now(entry) for entry in (*known.removed, *known.runs)]
+        every.sort(key=lambda entry: (entry.run.start_time, entry.run.folder.name))
+        removed = [entry for entry in every if entry.run.is_removed]
+        kept = [entry for entry in every if not entry.run.is_removed]
+        return _entries(kept, removed, known, began, known.read_at)
 
     def run(self, name: str) -> Run:
         """
@@ -79,16 +161,99 @@ class Held:
         Raises:
             AskedWronglyError: There is no such run.
         """
-        if name not in self._ids:
-            self.listing()
-        run = self._ids.get(name)
-        if run is None:
+        return self.entry(name).run
+
+    def entry(self, name: str) -> Entry:
+        """Return the run *name* in the list. Raises as `run` does."""
+        known = self._entries or self.entries()
+        found = known.by_name.get(name) or self.entries().by_name.get(name)
+        if found is None:
             raise AskedWronglyError(f"There is no run {name!r} in {self.store.path}.", 404)
-        return run
+        return found
 
     def id_of(self, run: Run) -> str:
         """Return the name of *run* in addresses: its id, or its folder's name where two folders have one id."""
-        return self._names.get(run.folder.name, run.run_id)
+        known = self._entries or self.entries()
+        entry = known.by_name.get(run.run_id)
+        return run.run_id if entry is not None and entry.run.folder == run.folder else run.folder.name
+
+    def values(self, entries: Sequence[Entry], paths: frozenset[Name]) -> tuple[Found, list[Entry]]:
+        """
+        Return the values at *paths* of runs, as far as they are known, and the runs that have to be read first.
+
+        Those have no values; `Ahead` reads them.
+        """
+        now = {entry.run.folder: self._followed(entry, paths) for entry in entries if not entry.is_over}
+        lacking = [entry for entry in entries if not paths <= entry.values.keys() and now.get(entry.run.folder) is None]
+        by_folder = {entry.run.folder: entry for entry in lacking}
+        found = kept_values_of([entry.run for entry in lacking], paths) if lacking and paths else Found([], [])
+        for run, values in found.runs:
+            entry = by_folder[run.folder]
+            if len(entry.values) > _MOST_VALUES:
+                entry.values = {}
+            if entry.is_over:  # else they change from one moment to the next
+                entry.values |= values
+        now.update({run.folder: values for run, values in found.runs})
+        rows = []
+        for entry in entries:
+            values = now.get(entry.run.folder)
+            if values is None and paths <= entry.values.keys():
+                values = entry.values
+            if values is not None:
+                rows.append((entry.run, values))
+        return Found(rows, found.unreadable), [by_folder[run.folder] for run in found.unread]
+
+    def _followed(self, entry: Entry, paths: frozenset[Name]) -> dict[Name, Any] | None:
+        """Return the values of a running run that is open already, whose new records are quickly read."""
+        with self._lock:
+            found = self._opened.get(entry.name)
+        if found is None or found.run.folder != entry.run.folder or not found.is_read:
+            return None
+        try:
+            with found.lock:
+                return facts_of(found.run, paths)
+        except Exception:  # then it is read like the others, whose errors are told
+            return None
+
+    def follow(self, name: str) -> None:
+        """Read the run *name* and keep it open."""
+        with self.opened(name) as run:
+            run.content()
+            self._opened[name].is_read = True
+
+    def notice_ends(self, entries: Sequence[Entry]) -> None:
+        """Find out which of *entries* have ended, so that further looks at these are cheap."""
+        # The states first: what changes after them is seen.
+        unknown = {
+            entry.run.folder: (entry, _state(entry.run, is_over=True), _state(entry.run, is_over=False))
+            for entry in entries
+            if entry.is_over is None
+        }
+        for run, glance in glances([entry.run for entry, _, _ in unknown.values()]):
+            entry, over, running = unknown[run.folder]
+            entry.state = running if glance.status == RUNNING else over
+            entry.is_over = glance.status != RUNNING
+
+    # -- single runs -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Run]:
+        """
+        Yield the run *name* with what is known of its contents, for this thread alone.
+
+        Raises:
+            AskedWronglyError: There is no such run.
+        """
+        run = self.run(name)
+        with self._lock:
+            found = self._opened.get(name)
+            if found is None or found.run.folder != run.folder or found.run.birth != run.birth:
+                found = self._opened[name] = _Opened(Run(run.folder, run.birth))
+            self._opened.move_to_end(name)
+            while len(self._opened) > _MOST_OPENED:
+                self._opened.popitem(last=False)
+        with found.lock:
+            yield found.run
 
     @contextmanager
     def lines(self, run: Run) -> Iterator[RunLines]:
@@ -103,25 +268,32 @@ class Held:
         known.read_on()
         yield known
 
-    @contextmanager
-    def opened(self, name: str) -> Iterator[Run]:
-        """
-        Yield the run *name* with what is known of its contents, for this thread alone.
 
-        Raises:
-            AskedWronglyError: There is no such run.
-        """
-        opened = self._take(name)
-        with opened.lock:
-            yield opened.run
+def _entries(
+    runs: list[Entry], removed: list[Entry], others: Listing | Entries, began: float, read_at: float
+) -> Entries:
+    every = [*removed, *runs]
+    counts = Counter(entry.run.run_id for entry in every)
+    for entry in every:
+        entry.name = entry.run.run_id if counts[entry.run.run_id] == 1 else entry.run.folder.name
+    by_name = {entry.name: entry for entry in every}
+    now = time.monotonic()
+    return Entries(runs, removed, others.unreadable, by_name, now, now - began, read_at)
 
-    def _take(self, name: str) -> _Opened:
-        run = self.run(name)
-        with self._lock:
-            found = self._opened.get(name)
-            if found is None or found.run.folder != run.folder:
-                found = self._opened[name] = _Opened(Run(run.folder, run.birth))
-            self._opened.move_to_end(name)
-            while len(self._opened) > _MOST_OPENED:
-                self._opened.popitem(last=False)
-            return found
+
+def _is_run(store: Store, name: str) -> bool:
+    return os.path.isfile(os.path.join(store.path, name, "run.json"))
+
+
+def _state(run: Run, *, is_over: bool) -> object:
+    """Return what shows whether a run has changed; of one that has ended, only what a later change of it changes."""
+    if not is_over:
+        return signature_of(run.folder), data_of(run.folder)
+    place = os.fspath(run.folder)
+    found = []
+    for path in (place, f"{place}/journal"):
+        try:
+            found.append(os.stat(path).st_mtime_ns)
+        except OSError:
+            found.append(0)
+    return tuple(found)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import attrs
 
+from refunc.journal.kinds import UNREADABLE
 from refunc.journal.ranks import newest, rank_files
 from refunc.runs.ending import Glance
 from refunc.runs.errors import ExpressionError
@@ -16,12 +17,12 @@ from refunc.runs.expression.asked import Asked as Name
 from refunc.runs.expression.asked import Path
 from refunc.runs.expression.values import MISSING
 from refunc.runs.listing import glances
-from refunc.runs.prefetch import cores
-from refunc.runs.query import Answer, Query, answer
+from refunc.runs.query import Answer, Query, answer_in
 from refunc.runs.run import Run
+from refunc.runs.search import names_in
 from refunc_ui.answers import AskedWronglyError
 from refunc_ui.asked import Asked, column_named, place_in
-from refunc_ui.held import Held
+from refunc_ui.held import Entry, Held
 
 #: The most rows of one answer, and the rows of one that does not say.
 MOST_ROWS: Final = 1_000
@@ -33,6 +34,7 @@ _MOST_MEMBERS: Final = 1_000
 #: The most folders that cannot be read and are listed.
 _MOST_UNREADABLE: Final = 50
 
+_TAGS: Final = ("tags",)
 _KINDS: Final = {"status": "status", "duration": "duration", "start_time": "time"}
 
 
@@ -67,34 +69,56 @@ class Wanted:
         )
 
 
-def table(held: Held, wanted: Wanted) -> dict[str, Any]:
-    """Return the table. Raises AskedWronglyError for an expression that is not valid."""
-    listing = held.listing()
-    there = listing.removed if wanted.removed else listing.runs
-    found = _answered(there, wanted)
+def table(held: Held, wanted: Wanted) -> tuple[dict[str, Any], list[Entry]]:
+    """
+    Return the table, and the runs that have to be read first to know their values.
+
+    Raises:
+        AskedWronglyError: An expression is not valid.
+    """
+    known = held.entries()
+    there = known.removed if wanted.removed else known.runs
+    found, unread = _answered(held, there, wanted)
     rows = found.runs if wanted.sort is not None else found.runs[::-1]
     shown = rows[wanted.offset : wanted.offset + wanted.limit]
-    values = {run.folder: each for run, each in shown}
-    made = [_row(held, run, glance, wanted, values[run.folder]) for run, glance in glances(run for run, _ in shown)]
-    unreadable = [*listing.unreadable, *found.unreadable]
+    values, missing = held.values([held.entry(held.id_of(run)) for run, _ in shown], wanted.paths | {_TAGS})
+    by_folder = {run.folder: each for run, each in values.runs}
+    of_rows = [by_folder.get(run.folder, {}) for run, _ in shown]
+    unreadable = [*known.unreadable, *found.unreadable]
+    made = glances(run for run, _ in shown)
     return {
         "total": len(there),
         "matched": len(rows),
         "store": str(held.store.path),
-        "columns": [_title(column, [each[column.path] for _, each in shown]) for column in wanted.columns],
-        "rows": made,
-        **({"groups": _groups(held, wanted, found.runs)} if wanted.groups else {}),
-        "notes": found.notes,
+        "columns": [_title(column, [each.get(column.path) for each in of_rows]) for column in wanted.columns],
+        "rows": [_row(held, run, glance, wanted, by_folder.get(run.folder)) for run, glance in made],
+        **({"groups": _groups(held, wanted, rows)} if wanted.groups else {}),
+        "notes": [*found.notes, *_told(len(unread))],
         "unreadable": [
             {"folder": error.folder.name, "error": error.problem} for error in unreadable[:_MOST_UNREADABLE]
         ],
-    }
+    }, list({entry.name: entry for entry in (*unread, *missing)}.values())
 
 
-def _answered(runs: Sequence[Run], wanted: Wanted) -> Answer:
+def _told(unread: int) -> list[str]:
+    if not unread:
+        return []
+    return [f"{unread:,} runs are being read for the first time; the table has them when they are."]
+
+
+def _answered(held: Held, entries: Sequence[Entry], wanted: Wanted) -> tuple[Answer, list[Entry]]:
+    """Return the runs that match, with the values of groups, and the runs that have to be read first."""
     try:
-        query = Query.of(wanted.where, wanted.sort, extra=wanted.paths)
-        return answer(runs, query, cores())
+        query = Query.of(wanted.where, wanted.sort, extra=frozenset(name.path for name in wanted.groups))
+        if wanted.groups:
+            query = attrs.evolve(query, extra=wanted.paths)
+        if not query.paths and query.where is query.order is None:
+            return Answer([(entry.run, {}) for entry in entries], []), []
+        found, unread = held.values(entries, query.paths)
+        # What runs that are not read yet have, no error can know.
+        query = attrs.evolve(query, allow_missing=bool(unread))
+        runs = [entry.run for entry in entries]
+        return answer_in(found, query, lambda space: names_in(runs, space)), unread
     except ExpressionError as error:
         where = "sort" if error.text == wanted.sort and error.text != wanted.where else "where"
         raise AskedWronglyError(error.problem, 400, place_in(error), where) from error
@@ -126,7 +150,7 @@ def _spread(values: Sequence[Any]) -> list[float | None] | None:
     return [fmean(numbers), stdev(numbers) if len(numbers) > 1 else None, min(numbers), max(numbers)]
 
 
-def _row(held: Held, run: Run, glance: Glance, wanted: Wanted, values: dict[Path, Any]) -> dict[str, Any]:
+def _row(held: Held, run: Run, glance: Glance, wanted: Wanted, values: dict[Path, Any] | None) -> dict[str, Any]:
     try:
         files = rank_files(run.folder)
     except OSError:
@@ -140,10 +164,15 @@ def _row(held: Held, run: Run, glance: Glance, wanted: Wanted, values: dict[Path
         "duration": glance.duration,
         "attempt": files[-1].role.attempt if files else 1,
         "ranks": len(newest(files)) if files else 0,
-        "tags": {},
-        "values": [None if (value := values[column.path]) is MISSING else value for column in wanted.columns],
-        "damaged": False,
+        "tags": _known((values or {}).get(_TAGS)) or {},
+        "values": [_known((values or {}).get(column.path)) for column in wanted.columns],
+        "damaged": glance.status == UNREADABLE,
+        "pending": values is None and glance.status != UNREADABLE,
     }
+
+
+def _known(value: Any) -> Any:
+    return None if value is MISSING else value
 
 
 def _title(column: Name, values: Sequence[Any]) -> dict[str, str]:

@@ -12,6 +12,7 @@ from refunc_ui.asked import Asked
 from refunc_ui.held import Held
 
 _MOST_NAMES: Final = 5_000
+_LOOKED_UP: Final = 20
 _MOST_METRICS: Final = 2_000
 _MOST_RUNS: Final = 1_000
 #: The most runs of which a metric's best value is listed.
@@ -20,7 +21,10 @@ _MOST_BEST: Final = 50
 
 def names(held: Held) -> dict[str, Any]:
     """Return the names of params, tags, metrics, results and experiments that any run has."""
-    runs = held.listing().runs
+    entries = held.entries().runs
+    runs = [entry.run for entry in entries]
+    # Of a store that is new to the index, some of the newest are read at once.
+    held.values(entries[-_LOOKED_UP:], frozenset([("tags",)]))
     found = {space: sorted(names_in(runs, space)) for space in ("params", "tags", "metrics", "results")}
     found["experiments"] = sorted({run.experiment_name for run in runs})
     more = {space: len(each) - _MOST_NAMES for space, each in found.items() if len(each) > _MOST_NAMES}

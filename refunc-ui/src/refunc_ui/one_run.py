@@ -40,7 +40,7 @@ def one_run(held: Held, asked: Asked) -> dict[str, Any]:
         found["links"] = {
             **origin_of(run),
             "parent": _link(held, run.parent_id),
-            "children": [held.id_of(each) for each in held.listing().runs if each.parent_id == run.run_id][
+            "children": [each.name for each in held.entries().runs if each.run.parent_id == run.run_id][
                 :_MOST_CHILDREN
             ],
         }

@@ -2,35 +2,33 @@
 What changes in the store, seen by one thread for all clients.
 
 The thread looks only while a client listens. It looks at the runs that clients have chosen each quarter of a second,
-and at a part of the others, and takes at most a fifth of a core. What it sees is a state, not a queue: each fact has
+and at the list of all runs, and takes at most a fifth of a core. What it sees is a state, not a queue: each fact has
 the number of its last change, so a client that was away, or is slow, gets each fact once, as it is now.
 """
 
 from __future__ import annotations
 
-import os
 import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import attrs
 
 from refunc.annotations.file import data_of
+from refunc.journal.alive import is_alive
 from refunc.journal.kinds import CRASHED, RUNNING
 from refunc.runs.gathered import signature_of
-from refunc.runs.run import Run
-from refunc_ui.held import Held
+from refunc_ui.held import Entry, Held
 
 #: Seconds between two looks, at least, and how much longer than a look itself the pause after it is.
 _INTERVAL: Final = 0.25
 _PAUSE: Final = 4.0
-#: Seconds between two looks at the list of all runs where its folder has not changed.
-_LISTING: Final = 5.0
-#: Seconds that a look at the runs that no client has chosen takes, and after which a growing run counts as changed.
-_SWEEP: Final = 0.01
+#: How many times as long as a look at the list of all runs the pause after it is.
+_TIMES: Final = 10.0
+#: Seconds after which the row of a running run is told to be another again.
 _GROWN: Final = 5.0
 #: The most runs whose counts are remembered for clients that come back, and the most changes of the table.
 _MOST_WATCHED: Final = 1_000
@@ -82,10 +80,10 @@ class Watch:
         self._listeners: list[Listener] = []
         self._watched: dict[str, Watched] = {}
         self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
-        self._others: dict[str, tuple[object, str, float]] = {}
-        self._sweeping: deque[str] = deque()
-        self._known: set[str] | None = None
-        self._listed = (0.0, 0)
+        self._known: dict[str, Entry] | None = None
+        self._told: dict[str, float] = {}
+        #: When the list is looked at next.
+        self._next = 0.0
         self._is_needed = threading.Event()
         self._is_over = False
         self._thread = threading.Thread(target=self._look_on, name="refunc-ui-watch", daemon=True)
@@ -146,7 +144,6 @@ class Watch:
             time.sleep(max(_INTERVAL, _PAUSE * (time.monotonic() - began)))
 
     def _look(self, listeners: list[Listener]) -> None:
-        self._look_at_list()
         chosen = dict.fromkeys(name for listener in listeners for name in listener.runs)
         for name in chosen:
             if self._is_over:
@@ -155,33 +152,49 @@ class Watch:
                 self._look_at(name)
             except Exception:  # a damaged run; its request says so
                 continue
-        self._sweep(chosen)
+        self._look_at_list()
 
     def _look_at_list(self) -> None:
+        """Look at the list of all runs: which are new, gone, or other."""
         now = time.monotonic()
-        try:
-            changed = os.stat(self._held.store.path).st_mtime_ns
-        except OSError:
-            changed = 0
-        if self._known is not None and changed == self._listed[1] and now - self._listed[0] < _LISTING:
+        if now < self._next:
             return
-        # A folder is made before its run.json: it is looked at again a little later.
-        self._listed = (now if changed == self._listed[1] else now - _LISTING + 2 * _INTERVAL, changed)
-        there = set(self._held.ids())
-        if self._known is None:
-            self._known = there
-            self._sweeping = deque(there)
+        known = self._held.entries(again=True)
+        self._held.notice_ends(known.runs)
+        self._next = now + max(_INTERVAL, _TIMES * known.took)
+        there = {entry.name: entry for entry in known.runs}
+        before, self._known = self._known, there
+        if before is None:
             return
-        new, gone = there - self._known, self._known - there
-        self._known = there
-        if new or gone:
-            self._add(Change(0, tuple(sorted(new))[:_MOST_CHANGES], len(new), len(gone)))
-            self._sweeping.extend(new)
+        new, gone = there.keys() - before.keys(), before.keys() - there.keys()
+        other = [name for name, entry in there.items() if name in before and before[name] is not entry]
+        other += self._crashed(there.values())
+        # A running run changes all the time: its row is told from time to time, and the end at once.
+        told = [name for name in other if there[name].is_over or self._is_due(name, now)]
+        if new or gone or told:
+            self.tell([*new, *told], new=len(new), gone=len(gone))
 
-    def _add(self, change: Change) -> None:
+    def _is_due(self, name: str, now: float) -> bool:
+        if now - self._told.get(name, 0.0) < _GROWN:
+            return False
+        self._told[name] = now
+        return True
+
+    def _crashed(self, entries: Iterable[Entry]) -> list[str]:
+        """Return the running runs whose processes are gone, which no file says."""
+        found = [entry for entry in entries if entry.is_over is False and is_alive(entry.run.folder) is False]
+        for entry in found:
+            entry.is_over, entry.state, entry.values = None, None, {}
+        return [entry.name for entry in found]
+
+    def tell(self, changed: Sequence[str], *, new: int = 0, gone: int = 0) -> None:
+        """Tell all clients that the rows of some runs are others."""
         with self._lock:
             self._number += 1
-            self._changes.append(attrs.evolve(change, number=self._number))
+            self._changes.append(Change(self._number, tuple(changed), new, gone))
+            listeners = list(self._listeners)
+        for listener in listeners:
+            listener.wake()
 
     def _look_at(self, name: str) -> None:
         """Look at a run that a client has chosen."""
@@ -192,6 +205,7 @@ class Watch:
             if known.status == RUNNING and run.status == CRASHED:  # its process is gone, and no file says so
                 self._keep(name, attrs.evolve(known, status=CRASHED), is_other=True)
             return
+        self._held.follow(name)
         with self._held.opened(name) as opened:
             summary = opened.content().summary
             points = {metric: each.count for metric, each in summary.metrics.items()}
@@ -222,55 +236,6 @@ class Watch:
                 del self._watched[next(iter(self._watched))]
             if is_other:
                 self._changes.append(Change(number, (name,), 0, 0))
-
-    def _sweep(self, chosen: Iterable[str]) -> None:
-        """Look at some of the runs that no client has chosen: whether their rows in the table are others."""
-        until = time.monotonic() + _SWEEP
-        changed: list[str] = []
-        skipped = set(chosen)
-        for _ in range(len(self._sweeping)):
-            if time.monotonic() > until:
-                break
-            name = self._sweeping.popleft()
-            if self._known is None or name not in self._known:
-                self._others.pop(name, None)
-                continue
-            self._sweeping.append(name)
-            if name not in skipped and self._is_other(name):
-                changed.append(name)
-        if changed:
-            self._held.expire()
-            self._add(Change(0, tuple(changed), 0, 0))
-
-    def _is_other(self, name: str) -> bool:
-        try:
-            run = self._held.run(name)
-            known = self._others.get(name)
-            is_running = known is None or known[1] == RUNNING
-            state = _state(run, is_running=is_running)
-            now = time.monotonic()
-            if known is not None and known[0] == state and not (is_running and run.status != RUNNING):
-                return False
-            if known is not None and is_running and now - known[2] < _GROWN and run.status == RUNNING:
-                return False
-            status = run.status if is_running or known is None or known[0] != state else known[1]
-            self._others[name] = _state(run, is_running=status == RUNNING), status, now
-        except Exception:
-            return False
-        return known is not None
-
-
-def _state(run: Run, *, is_running: bool) -> object:
-    """Return what shows whether a run has changed; of one that has ended, only what a later change of it changes."""
-    if is_running:
-        return signature_of(run.folder), data_of(run.folder)
-    found = []
-    for place in (run.folder, run.folder / "journal"):
-        try:
-            found.append(os.stat(place).st_mtime_ns)
-        except OSError:
-            found.append(0)
-    return tuple(found)
 
 
 def _copied(watched: Watched) -> Watched:

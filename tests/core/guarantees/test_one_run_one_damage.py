@@ -176,7 +176,13 @@ def commands(store: Path) -> dict[str, list[str]]:
     return {
         "ls": ["ls"],
         "ls --json": ["ls", "--json"],
-        "ls --where": ["ls", "--json", "--where", "metrics.loss < 100 or params.lr or tags.a or results.x"],
+        "ls --where": [
+            "ls",
+            "--json",
+            "--allow-missing",
+            "--where",
+            "metrics.loss < 100 or params.lr or tags.a or results.x",
+        ],
         "ls --sort": ["ls", "--json", "--sort=-metrics.loss.min"],
         "show good": ["show", "gggggggg"],
         "show": ["show", evil],

@@ -114,6 +114,7 @@ def test_a_missing_value_keeps_its_name_and_draws_no_point(warnings: Callable[[]
     assert ["missing" in warning for warning in warnings()] == [True]
 
 
+@pytest.mark.once
 @pytest.mark.extras
 def test_values_that_pandas_and_numpy_call_missing_are_missing() -> None:
     np, pd = pytest.importorskip("numpy"), pytest.importorskip("pandas")
@@ -124,6 +125,7 @@ def test_values_that_pandas_and_numpy_call_missing_are_missing() -> None:
     assert entry.metrics == {"masked": None, "na": None, "nat": None, "time": None, "ok": 1.0}
 
 
+@pytest.mark.once
 @pytest.mark.extras
 def test_a_table_row_is_metrics_and_an_array_is_kept_beside_them(warnings: Callable[[], list[str]]) -> None:
     np, pd = pytest.importorskip("numpy"), pytest.importorskip("pandas")

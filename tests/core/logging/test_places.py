@@ -139,6 +139,7 @@ def in_notebook(require: Callable[[bool, str], None], own_folder: Path) -> Calla
     return execute
 
 
+@pytest.mark.once
 @pytest.mark.extras
 @pytest.mark.slow
 def test_a_notebook_has_tqdms_widgets_and_calm_lines(in_notebook: Callable[..., dict[str, Any]]) -> None:
@@ -156,6 +157,7 @@ def test_a_notebook_has_tqdms_widgets_and_calm_lines(in_notebook: Callable[..., 
     assert any("1000000/1000000" in text for text in texts)
 
 
+@pytest.mark.once
 @pytest.mark.extras
 @pytest.mark.slow
 def test_a_notebook_without_widgets_has_a_line_of_text_for_each_bar(in_notebook: Callable[..., dict[str, Any]]) -> None:

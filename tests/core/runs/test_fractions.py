@@ -117,7 +117,9 @@ def test_an_epoch_tracker_counts_on_from_a_fraction() -> None:
     assert list(open_store()["tracked"].metrics("loss").epochs) == [0.5, 1.5]
 
 
-@pytest.mark.parametrize("format", ["csv", "jsonl", pytest.param("parquet", marks=pytest.mark.extras)])
+@pytest.mark.parametrize(
+    "format", ["csv", "jsonl", pytest.param("parquet", marks=[pytest.mark.once, pytest.mark.extras])]
+)
 @pytest.mark.parametrize("first", ["whole", "fractions"])
 def test_an_export_has_them(format: str, first: str, write_run: WriteRun, tmp_path: Path) -> None:
     def point(step: float) -> dict[str, Any]:
@@ -142,6 +144,7 @@ def test_an_export_has_them(format: str, first: str, write_run: WriteRun, tmp_pa
     assert sorted(map(float, steps)) == [0.5, 1, 2, 3]
 
 
+@pytest.mark.once
 @pytest.mark.extras
 def test_other_libraries_get_floats_where_there_is_a_fraction() -> None:
     pytest.importorskip("pandas")

@@ -43,7 +43,9 @@ def rows(path: Path, format: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in text.splitlines()] if format == "jsonl" else list(json.loads(text))
 
 
-@pytest.mark.parametrize("format", [pytest.param("parquet", marks=pytest.mark.extras), "csv", "jsonl", "json"])
+@pytest.mark.parametrize(
+    "format", [pytest.param("parquet", marks=[pytest.mark.once, pytest.mark.extras]), "csv", "jsonl", "json"]
+)
 def test_all_points_of_all_runs(store: Store, tmp_path: Path, format: str) -> None:
     path = tmp_path / f"points.{format}"
 
@@ -60,7 +62,9 @@ def test_all_points_of_all_runs(store: Store, tmp_path: Path, format: str) -> No
     assert found[0]["run_name"] == ("'=1+1" if format == "csv" else "=1+1")
 
 
-@pytest.mark.parametrize("format", [pytest.param("parquet", marks=pytest.mark.extras), "csv", "jsonl", "json"])
+@pytest.mark.parametrize(
+    "format", [pytest.param("parquet", marks=[pytest.mark.once, pytest.mark.extras]), "csv", "jsonl", "json"]
+)
 def test_of_nothing_it_is_an_empty_table(tmp_path: Path, format: str) -> None:
     path = tmp_path / "points"
 
@@ -73,6 +77,7 @@ def test_metrics_and_points_can_be_chosen(store: Store) -> None:
     assert max(len(series) for _, series in curves(store, max_points=5)) == 4
 
 
+@pytest.mark.once
 @pytest.mark.extras
 def test_parquet_has_row_groups_of_bounded_size(
     write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

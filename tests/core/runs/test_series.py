@@ -174,6 +174,7 @@ def test_plain_columns() -> None:
     assert repr(series([])) == "Series('loss', no points)"
 
 
+@pytest.mark.once
 @pytest.mark.extras
 @pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
 @pytest.mark.parametrize("steps", [[0, 1, 2], [None, 1, 2]])

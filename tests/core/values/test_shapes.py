@@ -285,6 +285,7 @@ def test_numbers_of_numpy_and_what_is_missing_in_it() -> None:
     assert number(np.ma.array([1.0], mask=[True])) is None
 
 
+@pytest.mark.once
 @pytest.mark.extras
 def test_pandas_values(require: Callable[[bool, str], None]) -> None:
     require(importlib.util.find_spec("pandas") is not None, "pip install pandas")

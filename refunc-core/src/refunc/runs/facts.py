@@ -14,10 +14,10 @@ from refunc.runs.summary import STATISTICS, MetricSummary, Summary
 
 
 def facts_of(run: Run, paths: Iterable[Path]) -> dict[Path, Any]:
-    """Return the values of *run* at *paths*; at `("params",)` all of them, nested."""
+    """Return the values of *run* at *paths*; at `("params",)` or `("tags",)` all of them."""
     summary = run.summary
     single = {**run.facts(summary), **origin_of(run)}
-    nested = {"params": summary.params, "results": summary.results}
+    nested = {"params": summary.params, "results": summary.results, "tags": summary.tags}
     found: dict[Path, Any] = {}
     for path in paths:
         space, *names = path

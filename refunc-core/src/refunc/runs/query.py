@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import attrs
@@ -12,7 +12,7 @@ from refunc.runs.expression.asked import Asked, Path, refuse_unanswerable, unfit
 from refunc.runs.expression.compiler import Expression, compiled, compiled_value
 from refunc.runs.expression.values import MISSING, NO_ORDER, sorting_key
 from refunc.runs.run import Run
-from refunc.runs.search import names_in, values_of
+from refunc.runs.search import Found, names_in, values_of
 
 
 @attrs.frozen
@@ -75,17 +75,29 @@ def answer(runs: Sequence[Run], query: Query, processes: int = 0) -> Answer:
     paths = query.paths
     if not paths and query.where is query.order is None:
         return Answer([(run, {}) for run in runs], [])
-    found = values_of(runs, paths, processes)
+    return answer_in(values_of(runs, paths, processes), query, lambda space: names_in(runs, space))
+
+
+def answer_in(found: Found, query: Query, names: Callable[[str], list[str]]) -> Answer:
+    """
+    Return those of the runs that were *found* that match; they have the values at the query's paths.
+
+    Args:
+        names: Returns the names in one of the expression's spaces that any run has, for errors.
+
+    Raises:
+        ExpressionError: No run has something that the query asks for.
+    """
     rows = [values for _, values in found.runs]
     notes: list[str] = []
     for each in (query.where, query.order):
         if each is not None:
             if not query.allow_missing:
-                refuse_unanswerable(each.text, each.asks, each.sites, rows, lambda space: names_in(runs, space))
+                refuse_unanswerable(each.text, each.asks, each.sites, rows, names)
             notes += unfit_values(each.sites, rows)
     if query.columns and not query.allow_missing:
         for asked in query.columns:
-            refuse_unanswerable(asked.written, [asked], [], rows, lambda space: names_in(runs, space))
+            refuse_unanswerable(asked.written, [asked], [], rows, names)
     holds = query.where
     matching = [(run, values) for run, values in found.runs if holds is None or holds(values)]
     return Answer(_in_order(matching, query), found.unreadable, notes)

@@ -6,6 +6,7 @@ They come from the catalogue of the index, column by column. Only runs that are 
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -17,14 +18,19 @@ from refunc.runs.errors import RunFormatError
 from refunc.runs.expression.asked import SPACES, Path
 from refunc.runs.expression.values import MISSING
 from refunc.runs.facts import facts_of, names_of
+from refunc.runs.gathered import signature_of
 from refunc.runs.index import catalogue
 from refunc.runs.index.file import Index, index_of
-from refunc.runs.keeping import Keeper, state_of
+from refunc.runs.keeping import Keeper, size_of, state_of
 from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
 from refunc.runs.summary import STATISTICS
 from refunc.runs.unreadable import fault_of
 
+#: So few runs are looked up one by one, of however many the index has.
+_FEW: Final = 200
+#: The bytes of journals that are read for a page that is shown at once.
+_AT_ONCE: Final = 1 << 20
 _NOTHING: Final[Mapping[int, Any]] = {}
 
 
@@ -34,6 +40,8 @@ class Found:
 
     runs: list[tuple[Run, dict[Path, Any]]]
     unreadable: list[RunFormatError]
+    #: Runs that would have to be read first; see `kept_values_of`.
+    unread: list[Run] = attrs.Factory(list)
 
 
 def values_of(runs: Sequence[Run], paths: frozenset[Path], processes: int = 0) -> Found:
@@ -50,7 +58,22 @@ def values_of(runs: Sequence[Run], paths: frozenset[Path], processes: int = 0) -
         return _values_of(runs, paths, index, processes)
 
 
-def _values_of(runs: Sequence[Run], paths: frozenset[Path], index: Index | None, processes: int) -> Found:
+def kept_values_of(runs: Sequence[Run], paths: frozenset[Path]) -> Found:
+    """
+    Return the same without reading a run whose journal is not small: those are listed as unread.
+
+    For a page, which is shown at once, and again when `values_of` has read them.
+    """
+    index = index_of(runs[0].folder) if runs else None
+    if index is None:
+        return _values_of(runs, paths, None, 0)
+    with index.held_open():
+        return _values_of(runs, paths, index, 0, most_bytes=_AT_ONCE)
+
+
+def _values_of(
+    runs: Sequence[Run], paths: frozenset[Path], index: Index | None, processes: int, *, most_bytes: float = math.inf
+) -> Found:
     signatures = {run.folder: state_of(run) for run in runs}
     values: dict[Any, dict[Path, Any]] = {}
     unreadable: list[RunFormatError] = []
@@ -66,7 +89,18 @@ def _values_of(runs: Sequence[Run], paths: frozenset[Path], index: Index | None,
                 values[run.folder] = found
         return others
 
-    new = take_kept(runs, _rows(index, paths))
+    if len(runs) <= _FEW:
+        new = [run for run in runs if take_kept([run], _rows(index, paths, run.folder.name))]
+    else:
+        new = take_kept(runs, _rows(index, paths))
+    unread = []
+    if most_bytes < math.inf:
+        left = most_bytes
+        for run in new:
+            left -= size_of(signature_of(run.folder))
+            if left < 0:
+                unread.append(run)
+        new = [run for run in new if run not in unread]
     keeper = Keeper(index)
     with read_ahead(new, processes, for_facts=True) as in_turn:
         for run in in_turn:
@@ -78,7 +112,7 @@ def _values_of(runs: Sequence[Run], paths: frozenset[Path], index: Index | None,
             except Exception as error:
                 unreadable.append(fault_of(run.folder, error))
     keeper.flush()
-    return Found([(run, values[run.folder]) for run in runs if run.folder in values], unreadable)
+    return Found([(run, values[run.folder]) for run in runs if run.folder in values], unreadable, unread)
 
 
 def _is_completed(run: Run, found: dict[Path, Any], paths: frozenset[Path], unreadable: list[RunFormatError]) -> bool:
@@ -140,6 +174,8 @@ class Rows:
             whole = ".".join(names)
             if path == ("params",):
                 columns[path] = [(catalogue.params(connection, number), None)]
+            elif path == ("tags",):
+                columns[path] = [(catalogue.tags(connection, entries.values(), number), None)]
             elif space == "metrics":
                 columns[path] = [(column(space, whole), STATISTICS.index("last"))]
                 if len(names) > 1 and names[-1] in STATISTICS:

@@ -201,6 +201,22 @@ def params(connection: sqlite3.Connection, number: int | None = None) -> dict[in
     return dict(connection.execute(query if number is None else f"{query} AND id = {number:d}").fetchall())
 
 
+def tags(
+    connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, bytes]], number: int | None = None
+) -> dict[int, Any]:
+    """Return all tags of each of *rows*, or of the one with *number*, by the runs' numbers."""
+    query = "SELECT entry, name.name, value FROM name JOIN fact ON fact.name = name.id WHERE space = 'tags'"
+    found: dict[int, Any] = {row[0]: {} for row in rows}
+    for entry, name, value in connection.execute(query if number is None else f"{query} AND entry = {number:d}"):
+        known = found.get(entry)
+        if isinstance(known, dict):
+            if value == ELSEWHERE:
+                found[entry] = ELSEWHERE
+            else:
+                known[name] = unpacked(value) if isinstance(value, bytes) else value
+    return found
+
+
 def _kept(value: Any, longest: int = _LONGEST) -> Any:
     """Return *value* for a column: as it is if SQLite keeps it exactly, else packed, or ELSEWHERE."""
     kind = type(value)

@@ -159,11 +159,20 @@ class Index(Database):
 
     # -- endings of runs, for lists -----------------------------------------------------------------------------------
 
-    def endings(self) -> dict[str, tuple[bytes, bytes]]:
-        """Return the signatures and endings that `keep_endings` stored, by the name of the run's folder."""
+    def endings(self, names: Sequence[str] | None = None) -> dict[str, tuple[bytes, bytes]]:
+        """
+        Return the signatures and endings that `keep_endings` stored, by the name of the run's folder.
+
+        Args:
+            names: Those that are wanted, some hundreds at most; by default all.
+        """
+        query = "SELECT folder, signature, ending FROM ending"
+        if names is not None:
+            query += f" WHERE folder IN ({','.join('?' * len(names))})"
+        wanted = [os.fsencode(name) for name in names or ()]
 
         def ask(connection: sqlite3.Connection) -> dict[str, tuple[bytes, bytes]]:
-            rows = connection.execute("SELECT folder, signature, ending FROM ending")
+            rows = connection.execute(query, wanted)
             return {os.fsdecode(name): (signature, ending) for name, signature, ending in rows}
 
         return self.answer(ask) or {}
