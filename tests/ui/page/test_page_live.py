@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,11 +62,10 @@ def test_an_empty_store_says_what_to_do_and_a_training_appears_by_itself(
 
 def test_only_new_points_and_lines_come_and_none_twice(page: Any, server: Server, training: Training) -> None:
     process = training(server.store, SCRIPT.replace('"live"', '"counted"'))
-    page.open(server)
-    page.until("document.querySelector('#table tbody .name a')?.textContent", "counted")
+    until_logged(server, "counted", 1)
     page.open(server, f"view={server.ids()['counted']}")
     page.until(f"{CHARTS}[0]?.curves[0]?.y.length", 1)
-    page.until("document.querySelector('#live').textContent", "live")
+    until_listening(page)
 
     for count in (2, 3, 4):
         tell(process)
@@ -81,11 +81,10 @@ def test_only_new_points_and_lines_come_and_none_twice(page: Any, server: Server
 
 def test_nothing_is_asked_for_while_the_tab_is_hidden(page: Any, server: Server, training: Training) -> None:
     process = training(server.store, SCRIPT.replace('"live"', '"hidden"'))
-    page.open(server)
-    page.until("document.querySelector('#table tbody .name a')?.textContent", "hidden")
+    until_logged(server, "hidden", 1)
     page.open(server, f"view={server.ids()['hidden']}")
     page.until(f"{CHARTS}[0]?.curves[0]?.y.length", 1)
-    page.until("document.querySelector('#live').textContent", "live")
+    until_listening(page)
 
     hide(page, True)
     page.until("document.querySelector('#live').textContent", "paused")
@@ -102,6 +101,15 @@ def test_nothing_is_asked_for_while_the_tab_is_hidden(page: Any, server: Server,
     assert not any("api/curves" in url and "after=" not in url for url in later)
 
 
+def until_listening(page: Any) -> None:
+    """Wait until the page follows the chart that is on screen."""
+    deadline = time.monotonic() + 30
+    while not any("api/events" in url and "metric=loss" in url for url in page.requests()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    page.until("document.querySelector('#live').textContent", "live")
+
+
 def hide(page: Any, is_hidden: bool) -> None:
     page.driver.execute_script(
         "Object.defineProperty(document, 'hidden', {value: arguments[0], configurable: true});"
@@ -112,11 +120,12 @@ def hide(page: Any, is_hidden: bool) -> None:
 
 def until_logged(server: Server, name: str, count: int) -> None:
     """Wait until the server knows so many points of a run."""
-    import time
+    def points() -> int:
+        metrics = server.ask(f"api/metrics?run={run}")["metrics"] if (run := server.ids().get(name)) else []
+        return metrics[0]["points"] if metrics else 0
 
-    run = server.ids()[name]
     deadline = time.monotonic() + 30
-    while server.ask(f"api/metrics?run={run}")["metrics"][0]["points"] < count:
+    while points() < count:
         assert time.monotonic() < deadline
         time.sleep(0.05)
 
@@ -140,8 +149,9 @@ def test_a_server_that_is_gone_is_told_and_the_page_goes_on_when_it_is_back(
     page: Any, server: Server, training: Training
 ) -> None:
     process = training(server.store, SCRIPT.replace('"live"', '"lasting"'))
+    until_logged(server, "lasting", 1)
     page.open(server)
-    page.until("document.querySelector('#table tbody .name a')?.textContent", "lasting")
+    page.until(f"{CHARTS}[0]?.curves.find(curve => curve.label === 'lasting')?.y.length", 1)
     page.until("document.querySelector('#live').textContent", "live")
 
     server.stop()

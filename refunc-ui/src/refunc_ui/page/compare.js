@@ -11,7 +11,7 @@ import { state } from "./state.js";
 export class CompareView {
   constructor(place) {
     this.place = place;
-    this.legend = make("ul", { className: "legend", "aria-label": "Selected runs" });
+    this.legend = make("ul", { className: "legend", "aria-label": "Selected runs", tabIndex: 0 });
     this.said = make("p", { className: "quiet", hidden: true });
     this.charts = make("div");
     place.replaceChildren(this.said, this.legend, this.charts);

@@ -4,7 +4,7 @@ import { Link } from "./charts/link.js";
 import { counted } from "./charts/numbers.js";
 import { ask } from "./api.js";
 import { showRanks, suggestMetrics } from "./controls.js";
-import { make } from "./dom.js";
+import { make, spaced } from "./dom.js";
 import { noMetrics } from "./empty.js";
 import { runOf } from "./known.js";
 import { Panel } from "./panel.js";
@@ -31,6 +31,7 @@ export class Grid {
     });
     this.seen = new IntersectionObserver((entries) => {
       for (const entry of entries) this.panels.get(entry.target.dataset.title)?.see(entry.isIntersecting);
+      this.onSeen?.();
     }, { root: null, rootMargin: "250px 0px" });
     place.append(this.note, this.element);
   }
@@ -57,6 +58,9 @@ export class Grid {
       if (error.name !== "AbortError") this.note.textContent = error.message;
     }
   }
+
+  /** A run has changed: it may have new metrics. Those on screen are followed by themselves. */
+  changed = spaced(() => this.show(this.runs), 10_000);
 
   /** The charts that the settings ask for, as titles and metrics. */
   wanted() {
@@ -89,8 +93,9 @@ export class Grid {
     this.say(wanted, missing);
   }
 
-  /** Metrics with one value in each run, which are no curves. */
+  /** Metrics with one value in each run, which are no curves; while a run goes on, they may become some. */
   get singles() {
+    if ([...this.runs.keys()].some((id) => runOf(id)?.status === "running")) return [];
     return this.known.filter((metric) => metric.single).map((metric) => metric.name);
   }
 
@@ -156,6 +161,7 @@ export class Grid {
   }
 
   destroy() {
+    this.changed = () => {};
     this.asking?.abort();
     this.seen.disconnect();
     for (const [title, panel] of this.panels) this.remove(title, panel);

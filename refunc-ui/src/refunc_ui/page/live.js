@@ -25,6 +25,7 @@ class Live extends EventTarget {
   listen = settled((asked) => {
     if (JSON.stringify(asked) === JSON.stringify(this.#asked)) return;
     this.#asked = asked;
+    this.#last = ""; // what changed of the new ones before this is not known yet
     this.#open();
   }, 150);
 

@@ -35,7 +35,10 @@ function open() {
   view?.destroy();
   document.body.classList.toggle("is-run", Boolean(id));
   view = id ? new RunView(byId("view"), id) : new CompareView(byId("view"));
-  view.onReady = listen;
+  view.onReady = () => {
+    if (view.grid) view.grid.onSeen = listen;
+    listen();
+  };
   if (!id) {
     table.draw(true);
     if (isChosen) tellChosen();
@@ -79,7 +82,7 @@ onChange(["run"], () => {
   if (!(view instanceof CompareView)) return;
   if (isChosen && selected().size !== AT_START) view.say("");
 });
-onChange(["chart"], () => view?.grid?.known && (view.grid.arrange(false), setTimeout(listen, 300)));
+onChange(["chart"], () => view?.grid?.known && view.grid.arrange(false));
 onChange(["group", "center", "spread", "rank", "attempts", "logx"], () => {
   view?.grid?.renew();
   if (view instanceof CompareView) view.drawLegend(selected());
@@ -100,12 +103,15 @@ live.addEventListener("store", ({ detail }) => {
   if (detail.new || detail.gone) knownNames({ isOther: true }).catch(() => {});
   const isSeen = detail.new || detail.gone || detail.changed.some((id) => table.rowOf(id));
   if (isSeen && !state.get("view")) table.again();
+  const { grid } = view ?? {};
+  if (grid?.known && detail.changed.some((id) => grid.runs.has(id))) {
+    if (grid.known.length) grid.changed();
+    else grid.show(grid.runs);
+  }
 });
 live.addEventListener("points", ({ detail }) => view?.grid?.points(detail.run, detail.metrics));
 live.addEventListener("lines", ({ detail }) => view instanceof RunView && detail.run === view.id && view.lines?.news());
 live.addEventListener("status", ({ detail }) => view instanceof RunView && detail.run === view.id && view.status(detail.status));
-// Charts that scroll into view are listened to as well.
-setInterval(listen, 2000);
 
 server.addEventListener("gone", () => {
   byId("gone").textContent = "The server does not answer. If you ended `refunc ui`, start it again: the page goes on by itself as soon as it is back.";
