@@ -5,7 +5,7 @@ The charts of `refunc report` and `refunc ui`: ES modules and a style, files of 
 whose files are those of its npm package; `VENDORED` says which.
 
 - `uplot.js`, `uplot.css`: uPlot.
-- `chart.js`: one chart.
+- `chart.js`: one chart; `frame.js`: its axes, which uPlot draws; `view.js`: the part that is looked at.
 - `curves.js`: columns of a curve, smoothing, colours; `painting.js`: curves onto the canvas.
 - `handling.js`: mouse, touch and keys; `link.js`: cursor and zoom that charts share; `tip.js`: values at the cursor.
 - `numbers.js`: numbers and times as text.
@@ -19,7 +19,9 @@ from importlib.resources import files
 from typing import Final
 
 #: The modules, each after those that it imports.
-MODULES: Final = ("numbers.js", "curves.js", "painting.js", "link.js", "tip.js", "handling.js", "chart.js")
+MODULES: Final = (
+    *("numbers.js", "curves.js", "view.js", "painting.js", "link.js", "tip.js", "handling.js", "frame.js", "chart.js"),
+)
 
 _IMPORT: Final = re.compile(r"^import \{[^}]*\} from \"\./[\w.]+\";\n", re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:function|class|const) )", re.MULTILINE)

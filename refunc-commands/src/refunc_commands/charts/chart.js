@@ -2,14 +2,16 @@
 // (see curves.js). Which part is looked at stands in its link (see link.js), so that its owner can bring a finer one.
 
 import { colourName, described, extent, firstFrom, isOrdered, nearest, smoothed } from "./curves.js";
+import { frameOf } from "./frame.js";
 import { handleKeys, handlePointer } from "./handling.js";
 import { Link } from "./link.js";
 import { counted, duration, moment, shown } from "./numbers.js";
 import { paint } from "./painting.js";
 import { element, fillTip } from "./tip.js";
+import { heightsOf, rounded, wholeOf } from "./view.js";
 
-const uPlot = globalThis.uPlot;
-const SECONDS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 604800];
+// Milliseconds without a change after which a chart is still.
+const STILL = 120;
 const KEYS = "Arrow keys move the cursor, + and - zoom, 0 shows everything, Shift and arrow keys move, L changes the scale.";
 
 export class Chart {
@@ -126,21 +128,16 @@ export class Chart {
 
   // -- the part in view ----------------------------------------------------------------------------------------------
 
-  get whole_() {
-    const ranges = this.curves.map((curve) => extent(curve.x, this.takesX)).filter(Boolean);
-    if (!ranges.length) return [0, 1];
-    const low = Math.min(...ranges.map(([first]) => first)), high = Math.max(...ranges.map(([, last]) => last));
-    return low < high ? [low, high] : [low - (Math.abs(low) / 2 || 1), high + (Math.abs(high) / 2 || 1)];
-  }
-
-  takesX = (value) => !this.options.isLogX || value > 0;
-
   get isZoomed() {
     return this.link.view !== null;
   }
 
+  get everything() {
+    return wholeOf(this.curves, this.options.isLogX);
+  }
+
   get view() {
-    return this.link.view ?? this.whole_;
+    return this.link.view ?? this.everything;
   }
 
   whole() {
@@ -174,7 +171,7 @@ export class Chart {
 
   /** Look at a part within everything, of the size that is asked for as far as it fits. */
   lookAt(low, high) {
-    const [first, last] = this.whole_.map(this.flat), size = high - low;
+    const [first, last] = this.everything.map(this.flat), size = high - low;
     if (size >= last - first) return this.whole();
     if (size < (last - first) * 1e-9) return undefined;
     if (low < first) [low, high] = [first, first + size];
@@ -194,9 +191,23 @@ export class Chart {
     return this.isZoomed && detail && detail.from <= low && detail.to >= high ? detail.curves : this.curves;
   }
 
-  /** Draw at the next frame; *isOther* if the axes are of another kind. */
+  /**
+   * Draw at the next frame; *isOther* if the axes are of another kind.
+   *
+   * In a row of frames, as while the part in view is moved, only the last one has everything: thick lines, and words.
+   */
   redraw(isOther = false) {
     this.mustRebuild ||= isOther;
+    const now = performance.now();
+    this.isMoving = now - (this.asked ?? 0) < STILL && !isOther;
+    this.asked = now;
+    clearTimeout(this.stilling);
+    if (this.isMoving) {
+      this.stilling = setTimeout(() => {
+        this.isMoving = false;
+        this.draw();
+      }, STILL);
+    }
     this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;
       this.draw();
@@ -207,49 +218,22 @@ export class Chart {
     const width = this.place.clientWidth, height = this.place.clientHeight;
     if (!width || !height) return;
     if (this.mustRebuild || !this.plot) this.rebuild(width, height);
-    const [min, max] = this.view, [low, high] = this.heights();
+    const [min, max] = this.view, [low, high] = heightsOf(this.drawn, this.view, this.isLog);
     this.scales = { x: [min, max], y: [low, high] };
     this.plot.batch(() => {
       this.plot.setScale("x", { min, max });
       this.plot.setScale("y", { min: low, max: high });
     });
     this.wholeButton.hidden = !this.isZoomed;
-    this.say();
     this.showCursor();
+    if (!this.isMoving) this.say();
   }
 
   rebuild(width, height) {
     this.mustRebuild = false;
     this.plot?.destroy();
-    this.colours = new Map();
-    const style = getComputedStyle(this.figure);
-    const colour = (name) => style.getPropertyValue(name).trim();
-    const axis = (more) => ({
-      stroke: () => colour("--chart-text"), font: '11px system-ui, "Segoe UI", sans-serif',
-      grid: { stroke: () => colour("--chart-grid"), width: 1 }, ticks: { show: false }, gap: 4, ...more,
-    });
-    const range = (name) => () => this.scales?.[name] ?? [0, 1];
-    const isTime = this.options.xName === "time";
-    this.plot = new uPlot({
-      width, height, padding: [8, 10, 0, 0], legend: { show: false },
-      scales: {
-        x: { time: isTime, distr: this.options.isLogX ? 3 : 1, range: range("x"), auto: false },
-        y: { distr: this.isLog ? 3 : 1, range: range("y"), auto: false },
-      },
-      axes: [axis({ size: isTime ? 36 : 22, space: 70, ...this.acrossAxis() }), axis({ size: (plot, values) => widthOf(plot, values), values: (plot, splits) => splits.map(tick) })],
-      series: [{}, { paths: () => null, points: { show: false } }],
-      cursor: { y: false, points: { show: false }, drag: { x: false, y: false, setScale: false }, bind: unbound() },
-      hooks: { draw: [() => this.paint()] },
-    }, [[0, 1], [null, null]], this.place);
-    // The chart has a sentence of its own for people who do not see it.
-    this.plot.root.setAttribute("aria-hidden", "true");
+    this.plot = frameOf(this, width, height);
     handlePointer(this.plot.over, this);
-  }
-
-  acrossAxis() {
-    if (this.options.xName === "time") return {};
-    if (this.options.xName === "relative") return { incrs: SECONDS, values: (plot, splits) => splits.map((at) => (at === null ? "" : duration(at))) };
-    return { values: (plot, splits) => splits.map(tick) };
   }
 
   paint() {
@@ -258,22 +242,7 @@ export class Chart {
     const faint = (curve) => ({ ...curve, isFaint: curve.label !== this.highlighted, isBold: curve.label === this.highlighted });
     const known = this.highlighted != null && this.curves.some((curve) => curve.label === this.highlighted);
     const curves = known ? this.drawn.map(faint).sort((one, other) => one.isBold - other.isBold) : this.drawn;
-    paint(this.plot, curves, colours);
-  }
-
-  /** The y axis: what is in view, with a little room; extremes always included. */
-  heights() {
-    const [low, high] = this.view, takes = this.isLog ? (value) => value > 0 : undefined;
-    const ranges = this.drawn.flatMap((curve) => {
-      const [from, to] = curve.isOrdered ? [firstFrom(curve.x, low), firstFrom(curve.x, high) + 1] : [0, curve.x.length];
-      const columns = curve.low ? [curve.low, curve.high, curve.y] : [curve.y];
-      return columns.map((column) => extent(column, takes, from, Math.min(to, column.length)));
-    }).filter(Boolean);
-    if (!ranges.length) return this.isLog ? [0.1, 1] : [0, 1];
-    const bottom = Math.min(...ranges.map(([least]) => least)), top = Math.max(...ranges.map(([, most]) => most));
-    if (this.isLog) return bottom < top ? [bottom / (top / bottom) ** 0.04, top * (top / bottom) ** 0.04] : [bottom / 2, top * 2];
-    const room = (top - bottom) * 0.04 || Math.abs(top) / 2 || 1;
-    return [bottom - room, top + room];
+    paint(this.plot, curves, colours, this.isMoving);
   }
 
   resize() {
@@ -390,33 +359,8 @@ export class Chart {
     this.scheme.removeEventListener("change", this.onScheme);
     this.sizes.disconnect();
     cancelAnimationFrame(this.frame);
+    clearTimeout(this.stilling);
     this.plot?.destroy();
     this.figure.remove();
   }
-}
-
-/** The ends of a part, to a thousandth of its size: an address with them is short. */
-function rounded([low, high]) {
-  const power = Math.floor(Math.log10((high - low) / 1000));
-  const to = (value) => (power < 0 ? Number(value.toFixed(Math.min(20, -power))) : Math.round(value / 10 ** power) * 10 ** power);
-  return [to(low), to(high)];
-}
-
-/** uPlot's own handling of the mouse is not used. */
-function unbound() {
-  const names = ["mousedown", "mouseup", "click", "dblclick", "mousemove", "mouseleave", "mouseenter"];
-  return Object.fromEntries(names.map((name) => [name, () => null]));
-}
-
-function tick(value) {
-  if (value === null) return "";
-  const size = Math.abs(value);
-  if (size >= 1e6 || (size < 1e-4 && size > 0)) return value.toExponential(2).replace(/\.?0+e/, "e").replace("e+", "e");
-  return Number(value.toPrecision(6)).toLocaleString("en", { maximumFractionDigits: 6 });
-}
-
-/** The width of the y axis: that of its longest text. */
-function widthOf(plot, values) {
-  const longest = (values ?? []).reduce((most, text) => (String(text).length > most.length ? String(text) : most), "");
-  return Math.max(34, Math.ceil(longest.length * 6.3) + 10);
 }

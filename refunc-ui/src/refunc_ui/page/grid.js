@@ -4,7 +4,7 @@ import { Link } from "./charts/link.js";
 import { counted } from "./charts/numbers.js";
 import { ask } from "./api.js";
 import { showRanks, suggestMetrics } from "./controls.js";
-import { make, spaced } from "./dom.js";
+import { make, settled, spaced } from "./dom.js";
 import { noMetrics } from "./empty.js";
 import { runOf } from "./known.js";
 import { Panel } from "./panel.js";
@@ -25,10 +25,12 @@ export class Grid {
     this.runs = new Map();
     const [from, to] = [state.get("from"), state.get("to")];
     if (from !== "" && to !== "") this.link.view = [Number(from), Number(to)];
-    this.link.addEventListener("view", () => {
+    // Browsers refuse an address that changes with each frame.
+    this.link.addEventListener("view", settled(() => {
+      if (this.isGone) return;
       const [low, high] = this.link.view ?? ["", ""];
       state.set({ from: low, to: high });
-    });
+    }, 150));
     this.seen = new IntersectionObserver((entries) => {
       for (const entry of entries) this.panels.get(entry.target.dataset.title)?.see(entry.isIntersecting);
       this.onSeen?.();
@@ -162,6 +164,7 @@ export class Grid {
 
   destroy() {
     this.changed = () => {};
+    this.isGone = true;
     this.asking?.abort();
     this.seen.disconnect();
     for (const [title, panel] of this.panels) this.remove(title, panel);
