@@ -31,8 +31,4 @@ def projects() -> dict[str, dict[str, Any]]:
 @pytest.fixture(scope="session")
 def plugins(projects: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The plugins' tables, by the key that names extra, entry point and package alike."""
-    return {
-        name.removeprefix("refunc-"): table
-        for name, table in projects.items()
-        if name not in ("refunc", *OWN)
-    }
+    return {name.removeprefix("refunc-"): table for name, table in projects.items() if name not in ("refunc", *OWN)}

@@ -15,6 +15,7 @@ The page of refunc: a server that reads a store of runs, and the page that it se
     listing      the table of runs
     log_lines    pages of log lines
     names        names for expressions, columns and charts
+    notebook     the page in a notebook
     one_run      the facts of one run
     serving      the port, the start and the end of a server
     static       the files of the page

@@ -21,7 +21,7 @@ Examples:
 
 @click.command(short_help="Show the runs in the browser, live.", epilog=_EXAMPLES)
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="NAME", help="The address to listen on.")
-@click.option("--port", type=Number(0), metavar="N", help=f"The port; by default the first free one from {FIRST_PORT}.")
+@click.option("--port", type=Number(0, 65_535), metavar="N", help=f"The port; by default the first free one from {FIRST_PORT}.")
 @click.option("--token", metavar="TEXT", help="The token in the address; by default a random one.")
 @click.option("--no-open", is_flag=True, help="Do not open the browser.")
 @store_option
@@ -37,9 +37,11 @@ def ui(ctx: click.Context, host: str, port: int | None, token: str | None, no_op
         where = place(host, port, token)
     except PortTakenError as error:
         raise Failure(f"{error.strerror}.") from error
+    except OSError as error:
+        raise Failure(f"cannot listen on {host}: {error.strerror or error}.") from error
     server = Server(found, where)
     if where.is_moved:
-        error_line(f"Port {FIRST_PORT} is taken; the page is at {where.port}.")
+        error_line(f"port {FIRST_PORT} is taken; the page is at {where.port}.")
     if hint := _hint_for_ssh(where):
         error_line(hint)
     click.echo(where.address)
@@ -59,7 +61,7 @@ def _hint_for_ssh(where: Place) -> str | None:
         return None
     import socket
 
-    return f"On your own machine: ssh -L {where.port}:localhost:{where.port} {socket.gethostname()}"
+    return f"on your own machine: ssh -L {where.port}:localhost:{where.port} {socket.gethostname()}"
 
 
 def _has_desktop() -> bool:

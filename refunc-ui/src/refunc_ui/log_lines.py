@@ -8,7 +8,7 @@ from typing import Any, Final
 from refunc.runs.column import place_of
 from refunc.runs.curve import Curve
 from refunc.runs.entry import LogEntry
-from refunc.runs.lines import LineFilter, Page, RunLines
+from refunc.runs.lines import LineFilter, LinePage, RunLines
 from refunc.runs.run import Run
 from refunc.values.levels import level_number
 from refunc_ui.answers import AskedWronglyError
@@ -55,7 +55,7 @@ def _filter(asked: Asked) -> LineFilter:
     )
 
 
-def _page(run: Run, held: Held, known: RunLines, asked: Asked, limit: int, wanted: LineFilter) -> Page:
+def _page(run: Run, held: Held, known: RunLines, asked: Asked, limit: int, wanted: LineFilter) -> LinePage:
     if asked.text("after") is not None:
         return known.after(asked.whole("after", 0, 0, _MOST_NUMBER), limit, wanted)
     if asked.text("before") is not None:

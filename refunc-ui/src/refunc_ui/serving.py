@@ -101,6 +101,7 @@ class Server(uvicorn.Server):
 
     def __init__(self, store: Store, place: Place) -> None:
         self.place = place
+        self._thread: threading.Thread | None = None
         self._application = Application(store, gate_for(place.token, place.host))
         config = uvicorn.Config(
             self._application,
@@ -127,8 +128,12 @@ class Server(uvicorn.Server):
         """Serve until Ctrl-C or SIGTERM."""
         self.run(sockets=[self.place.listener])
 
-    def serve_aside(self) -> threading.Thread:
-        """Serve in a thread that ends with the process, and return it."""
-        thread = threading.Thread(target=self.serve_here, name="refunc-ui", daemon=True)
-        thread.start()
-        return thread
+    def serve_aside(self) -> None:
+        """Serve in a thread that ends with the process."""
+        self._thread = threading.Thread(target=self.serve_here, name="refunc-ui", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether `serve_aside` has started it, and it has not ended, as in the child of a fork."""
+        return self._thread is not None and self._thread.is_alive()

@@ -58,25 +58,40 @@ growths = st.lists(
 
 
 @settings(max_examples=30)
-@given(growths=growths, full=st.sampled_from([1, 5, 1_000_000]), small=st.sampled_from([2, 16_384]))
+@given(
+    growths=growths,
+    full=st.sampled_from([1, 5, 1_000_000]),
+    small=st.sampled_from([2, 16_384]),
+    enough=st.sampled_from([0, 4, 50_000]),
+)
 def test_whatever_is_written_and_however_it_grows(
-    growths: list[Any], full: int, small: int, tmp_path_factory: pytest.TempPathFactory, indexing: Any
+    growths: list[Any], full: int, small: int, enough: int, tmp_path_factory: pytest.TempPathFactory, indexing: Any
 ) -> None:
     folder = tmp_path_factory.mktemp("store") / "run"
     (folder / "journal").mkdir(parents=True)
     (folder / "run.json").write_text("{}")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reading, "_FULL", full)
+        patch.setattr(reading, "_ENOUGH", enough)
         patch.setattr(parts, "_SMALL", small)
         patch.setattr("refunc.journal.scan._BLOCK_BYTES", 300)
         indexing.check(folder)
+        followed = Run(folder, {})
+        before: list[tuple[Any, Any]] = []
         for segment, lines in growths:
             path = folder / "journal" / f"{segment}.jsonl"
             with open(path, "ab") as file:
                 if not file.tell():
                     file.write(HEADER)
                 file.writelines(LINES[kind](seq, float(time)) for kind, seq, time in lines)
+            content = followed.content()
+            answers = indexing.answers(content)
+            assert answers == indexing.answers(read_content(folder, cached=False))
+            before.append((content, answers))
             indexing.check(folder)
+        # What was read before is not changed by reading on.
+        if enough > 50:
+            assert [indexing.answers(content) for content, _ in before] == [answers for _, answers in before]
     assert indexing.is_indexed(folder)
 
 

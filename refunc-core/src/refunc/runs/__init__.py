@@ -38,6 +38,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     search        the values that expressions read, of all runs
     selection     which ranks' and attempts' points make up a curve
     series        one metric's points as arrays and tables
+    showing       the page of a store in a notebook
     store         a folder of runs
     summary       params, tags, results, artifacts, and values of metrics
     table         runs as a table
@@ -49,6 +50,7 @@ The reading side: reading runs from their folders, whether they are live or ende
 from __future__ import annotations
 
 from refunc.runs.bands import Band
+from refunc.runs.curve import Curve, Window
 from refunc.runs.entry import ExperimentContext, LogEntry
 from refunc.runs.errors import (
     ExpressionError,
@@ -64,12 +66,14 @@ from refunc.runs.errors import (
 from refunc.runs.groups import Groups, Runs
 from refunc.runs.run import Run
 from refunc.runs.series import Series
+from refunc.runs.showing import show
 from refunc.runs.store import Listing, Store, open_store
 from refunc.runs.summary import MetricSummary
 from refunc.runs.writers import Writer
 
 __all__ = [
     "Band",
+    "Curve",
     "ExperimentContext",
     "ExpressionError",
     "Groups",
@@ -88,6 +92,8 @@ __all__ = [
     "Store",
     "StrangeStoreError",
     "UnknownMetricError",
+    "Window",
     "Writer",
     "open_store",
+    "show",
 ]

@@ -6,6 +6,7 @@ import heapq
 import math
 import os
 import stat
+from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -326,7 +327,8 @@ def _points(source: Source | None, writer: str, group: Group, column: int, *, al
             raise Stale
         parts.append(source.points(writer, group, column, rows=not alone))
     if group.rows:
-        parts.append(group.points(column))
+        in_memory = group.points(column)
+        parts.append(attrs.evolve(in_memory, rows=array("q")) if alone else in_memory)
     return appended(parts)
 
 

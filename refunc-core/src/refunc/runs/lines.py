@@ -43,7 +43,7 @@ class Line:
 
 
 @attrs.frozen
-class Page:
+class LinePage:
     """
     Lines in the order in which they were written.
 
@@ -165,33 +165,33 @@ class RunLines:
 
     # -- pages -------------------------------------------------------------------------------------------------------
 
-    def newest(self, limit: int, wanted: LineFilter = _ALL) -> Page:
+    def newest(self, limit: int, wanted: LineFilter = _ALL) -> LinePage:
         """Return the last *limit* lines."""
         return self.before(len(self), limit, wanted)
 
-    def before(self, number: int, limit: int, wanted: LineFilter = _ALL) -> Page:
+    def before(self, number: int, limit: int, wanted: LineFilter = _ALL) -> LinePage:
         """Return the last *limit* lines before the one with this *number*."""
         found, reached = self._found(range(min(number, len(self)) - 1, self._first - 1, -1), limit, wanted)
         found.reverse()
         first = found[0].number if found else reached + 1
         is_done = reached < self._first
         searched = reached + 1 if not is_done and len(found) < limit else None
-        return Page(found, None if is_done else first, self._after(found, number - 1), searched)
+        return LinePage(found, None if is_done else first, self._after(found, number - 1), searched)
 
-    def after(self, number: int, limit: int, wanted: LineFilter = _ALL) -> Page:
+    def after(self, number: int, limit: int, wanted: LineFilter = _ALL) -> LinePage:
         """Return the first *limit* lines after the one with this *number*."""
         begin = max(number + 1, self._first)
         found, reached = self._found(range(begin, len(self)), limit, wanted)
         is_done = reached >= len(self)
         searched = reached - 1 if not is_done and len(found) < limit else None
         last = found[-1].number if found else reached - 1
-        return Page(found, begin if begin > self._first else None, None if is_done else last, searched)
+        return LinePage(found, begin if begin > self._first else None, None if is_done else last, searched)
 
-    def around(self, number: int, limit: int, wanted: LineFilter = _ALL) -> Page:
+    def around(self, number: int, limit: int, wanted: LineFilter = _ALL) -> LinePage:
         """Return lines before and after the one with this *number*, which is among them if it is wanted."""
         before = self.before(number, limit // 2, wanted)
         after = self.after(number - 1, limit - len(before.lines), wanted)
-        return Page([*before.lines, *after.lines], before.before, after.after, after.searched_to)
+        return LinePage([*before.lines, *after.lines], before.before, after.after, after.searched_to)
 
     def at_time(self, moment: float) -> int:
         """Return the number of the first line that was written at *moment*, in seconds since 1970, or later."""
