@@ -28,7 +28,8 @@ export class Chart {
     this.detail = null;
     this.build();
     this.onCursor = () => this.showCursor();
-    this.onLook = () => this.redraw();
+    this.onLook = () => this.redraw(false, true);
+    this.looked = -Infinity;
     this.onScheme = () => this.restyle();
     this.link.addEventListener("cursor", this.onCursor);
     this.link.addEventListener("view", this.onLook);
@@ -192,15 +193,17 @@ export class Chart {
   }
 
   /**
-   * Draw at the next frame; *isOther* if the axes are of another kind.
+   * Draw at the next frame.
    *
-   * In a row of frames, as while the part in view is moved, only the last one has everything: thick lines, and words.
+   * @param isOther Whether the axes are of another kind.
+   * @param isLook Whether only another part is looked at. While that changes with each frame, only the last drawing
+   *   has everything: thick lines, and words.
    */
-  redraw(isOther = false) {
+  redraw(isOther = false, isLook = false) {
     this.mustRebuild ||= isOther;
     const now = performance.now();
-    this.isMoving = now - (this.asked ?? 0) < STILL && !isOther;
-    this.asked = now;
+    this.isMoving = isLook && now - this.looked < STILL;
+    if (isLook) this.looked = now;
     clearTimeout(this.stilling);
     if (this.isMoving) {
       this.stilling = setTimeout(() => {

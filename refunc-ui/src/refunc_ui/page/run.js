@@ -66,7 +66,7 @@ export class RunView {
 
   /** The run has changed: its status and its facts are asked for again. */
   async status(status) {
-    if (!this.run) return;
+    if (!this.run || status === this.run.status) return;
     this.mark.replaceChildren(statusMark(status));
     this.run = await ask("run", { run: this.id }).catch(() => this.run);
     this.took.textContent = times(this.run);
