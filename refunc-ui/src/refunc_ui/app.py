@@ -125,7 +125,7 @@ class _Pages:
     async def _chunks(self, file: artifacts.Sent) -> AsyncIterator[bytes]:
         with file.file:
             chunks = file.chunks()
-            while (data := await self.workers.run(next, chunks, b"")) != b"":
+            while data := await self.workers.run(lambda: next(chunks, b"")):
                 yield data
 
     async def _events(self, request: Request) -> Response:

@@ -21,7 +21,9 @@ Examples:
 
 @click.command(short_help="Show the runs in the browser, live.", epilog=_EXAMPLES)
 @click.option("--host", default="127.0.0.1", show_default=True, metavar="NAME", help="The address to listen on.")
-@click.option("--port", type=Number(0, 65_535), metavar="N", help=f"The port; by default the first free one from {FIRST_PORT}.")
+@click.option(
+    "--port", type=Number(0, 65_535), metavar="N", help=f"The port; by default the first free one from {FIRST_PORT}."
+)
 @click.option("--token", metavar="TEXT", help="The token in the address; by default a random one.")
 @click.option("--no-open", is_flag=True, help="Do not open the browser.")
 @store_option

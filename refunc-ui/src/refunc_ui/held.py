@@ -194,13 +194,13 @@ class Held:
             if entry.is_over:  # else they change from one moment to the next
                 entry.values |= values
         now.update({run.folder: values for run, values in found.runs})
-        rows = []
+        rows: list[tuple[Run, dict[Name, Any]]] = []
         for entry in entries:
-            values = now.get(entry.run.folder)
-            if values is None and paths <= entry.values.keys():
-                values = entry.values
-            if values is not None:
-                rows.append((entry.run, values))
+            known = now.get(entry.run.folder)
+            if known is None and paths <= entry.values.keys():
+                known = entry.values
+            if known is not None:
+                rows.append((entry.run, known))
         return Found(rows, found.unreadable), [by_folder[run.folder] for run in found.unread]
 
     def _followed(self, entry: Entry, paths: frozenset[Name]) -> dict[Name, Any] | None:

@@ -65,7 +65,8 @@ def bands(
     Raises:
         ValueError: A word that is not known.
     """
-    _chosen("center", center, _CENTERS), _chosen("spread", spread, _SPREADS)
+    _chosen("center", center, _CENTERS)
+    _chosen("spread", spread, _SPREADS)
     by_axis: dict[str, list[Curve]] = {}
     for run in runs:
         try:

@@ -18,6 +18,7 @@ from typing import Final
 import attrs
 
 from refunc.journal.codec import decode_line
+from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.reader import METRICS_MARK
 from refunc.journal.record import Gap, LogLine, Record
@@ -134,8 +135,7 @@ class RunLines:
             if segment.name < state.segment:
                 continue
             if segment.name != state.segment or state.intake is None:
-                numbers = state.intake.numbers if state.intake is not None else None
-                state.intake = Intake(writer, **({"numbers": numbers} if numbers is not None else {}))
+                state.intake = Intake(writer, numbers=state.intake.numbers if state.intake is not None else Numbers())
                 state.segment, state.offset = segment.name, 0
             place = self._place_of(writer, segment.name)
             lines = Lines(segment, state.offset, Account(), _BLOCK_BYTES, METRICS_MARK)
