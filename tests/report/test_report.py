@@ -139,7 +139,8 @@ def test_values_are_told_where_the_pointer_is(browser: Any) -> None:
 
     browser.move_mouse(x + width - 1, y + 60)
 
-    tip = "(e => e.hidden ? '' : [...e.children].map(line => line.textContent).join('; '))(document.querySelector('.chart-tip'))"
+    lines = "(e => e.hidden ? '' : [...e.children].map(line => line.textContent).join('; '))"
+    tip = f"{lines}(document.querySelector('.chart-tip'))"
     assert browser.ask(tip) == "step 99; one0.01; two0.51"
     assert browser.ask(f"{CHARTS}.map(chart => chart.link.cursor > 98)") == [True, True]
     browser.move_mouse(2, 2)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from tests.ui.page.conftest import CHARTS, Server
 
 pytestmark = [pytest.mark.once, pytest.mark.ui]
@@ -90,7 +89,9 @@ def test_the_view_of_a_run_shows_it_as_text(page: Any, server: Server) -> None:
 
 
 def test_an_address_that_lies_changes_nothing_else(page: Any, server: Server) -> None:
-    page.open(server, "run=0:%3Cimg%20src%3Dx%3E&run=nonsense&chart=%3Cb%3E&where=%27%3E&sort=)(&from=a&to=b&smooth=x&x=y")
+    page.open(
+        server, "run=0:%3Cimg%20src%3Dx%3E&run=nonsense&chart=%3Cb%3E&where=%27%3E&sort=)(&from=a&to=b&smooth=x&x=y"
+    )
     page.until("document.querySelector('#where').getAttribute('aria-invalid')", "true")
     assert page.ask("document.querySelectorAll('img').length") == 0
     page.open(server, "view=%3Cimg%20src%3Dx%3E")

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from tests.ui.page.conftest import CHARTS, Server
 
 pytestmark = [pytest.mark.once, pytest.mark.ui]
@@ -31,7 +30,9 @@ def server(serving: Callable[[str], Server], write: Callable[..., None]) -> Serv
     return server
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark"), (2560, "light")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(390, "light"), (390, "dark"), (1280, "light"), (1280, "dark"), (2560, "light")]
+)
 def test_the_page_fits_and_can_be_read(page: Any, server: Server, width: int, scheme: str) -> None:
     page.open(server, width=width, scheme=scheme)
     page.until(f"{CHARTS}.filter(chart => chart.plot).length > 0")
@@ -40,7 +41,9 @@ def test_the_page_fits_and_can_be_read(page: Any, server: Server, width: int, sc
     page.until("document.querySelectorAll('#columns .names label').length > 3")
 
     assert page.ask("document.documentElement.scrollWidth") <= width
-    assert page.ask("[...document.querySelectorAll('.chart')].every(e => e.getBoundingClientRect().right <= innerWidth)")
+    assert page.ask(
+        "[...document.querySelectorAll('.chart')].every(e => e.getBoundingClientRect().right <= innerWidth)"
+    )
     is_dark = page.ask("getComputedStyle(document.body).backgroundColor") == "rgb(20, 23, 27)"
     assert is_dark == (scheme == "dark")
     assert page.faults() == []
@@ -68,7 +71,9 @@ def test_a_chart_is_a_sentence_for_people_who_do_not_see_it(page: Any, server: S
 
     said = page.ask("document.querySelector('.chart-plot').getAttribute('aria-label')")
 
-    assert said.startswith("train/loss: 5 curves. a_run_with_a_rather_long_name_8: from 0.02 to 1, last 0.02 at step 49")
+    assert said.startswith(
+        "train/loss: 5 curves. a_run_with_a_rather_long_name_8: from 0.02 to 1, last 0.02 at step 49"
+    )
     assert "Arrow keys move the cursor" in said
 
 
@@ -79,7 +84,9 @@ def test_the_first_load_is_small(server: Server) -> None:
 
     def size(path: str) -> tuple[int, str]:
         headers = {"Authorization": "Bearer t0ken", "Accept-Encoding": "gzip"}
-        with urllib.request.urlopen(urllib.request.Request(server.address + path, headers=headers), timeout=30) as answer:
+        with urllib.request.urlopen(
+            urllib.request.Request(server.address + path, headers=headers), timeout=30
+        ) as answer:
             data = answer.read()
         import gzip
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.ui.page.conftest import CHARTS, Server
 
 pytestmark = [pytest.mark.once, pytest.mark.ui]
@@ -120,6 +119,7 @@ def hide(page: Any, is_hidden: bool) -> None:
 
 def until_logged(server: Server, name: str, count: int) -> None:
     """Wait until the server knows so many points of a run."""
+
     def points() -> int:
         metrics = server.ask(f"api/metrics?run={run}")["metrics"] if (run := server.ids().get(name)) else []
         return metrics[0]["points"] if metrics else 0
@@ -130,9 +130,7 @@ def until_logged(server: Server, name: str, count: int) -> None:
         time.sleep(0.05)
 
 
-def test_new_runs_change_neither_selection_nor_colours(
-    page: Any, server: Server, write: Callable[..., None]
-) -> None:
+def test_new_runs_change_neither_selection_nor_colours(page: Any, server: Server, write: Callable[..., None]) -> None:
     page.open(server)
     page.until(f"{CHARTS}[0]?.curves.length > 0")
     before = page.driver.current_url

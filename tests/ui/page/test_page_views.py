@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-
 from tests.ui.page.conftest import CHARTS, Server
 
 pytestmark = [pytest.mark.once, pytest.mark.ui]
@@ -16,7 +15,8 @@ Path("plot.png").write_bytes(bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63f8cfc0000003010100c9fe92ef"
     "0000000049454e44ae426082"))
 Path("notes.txt").write_text("first line of the notes")
-for number, (model, lr) in enumerate([("resnet", 0.1), ("resnet", 0.2), ("vit", 0.01), ("vit", 0.02), ("vit", 0.03), ("mlp", 0.5)]):
+models = [("resnet", 0.1), ("resnet", 0.2), ("vit", 0.01), ("vit", 0.02), ("vit", 0.03), ("mlp", 0.5)]
+for number, (model, lr) in enumerate(models):
     with experiment_context("digits", f"{model}-{number}"):
         define_metric("val/loss", goal="min")
         logger.log_hyperparams({"model": model, "lr": lr, "optimizer": {"name": "adam"}})
@@ -158,8 +158,12 @@ def test_groups_are_rows_and_bands(quiet: Any, server: Server) -> None:
     quiet.drawn(1)
     quiet.until("document.querySelectorAll('#group option').length > 3")
 
-    quiet.ask("(e => { e.value = 'params.model'; e.dispatchEvent(new Event('change')); })(document.querySelector('#group'))")
-    quiet.until("[...document.querySelectorAll('#table tbody th')].map(e => e.textContent).sort()", ["mlp", "resnet", "vit"])
+    quiet.ask(
+        "(e => { e.value = 'params.model'; e.dispatchEvent(new Event('change')); })(document.querySelector('#group'))"
+    )
+    quiet.until(
+        "[...document.querySelectorAll('#table tbody th')].map(e => e.textContent).sort()", ["mlp", "resnet", "vit"]
+    )
     quiet.until(f"{CHARTS}[0].curves.map(curve => curve.label).sort()", ["mlp", "vit"])
 
     assert quiet.ask(f"{CHARTS}[0].curves.every(curve => curve.low && curve.high)") is True
@@ -199,8 +203,10 @@ def test_a_run_has_lines_facts_and_its_error(quiet: Any, server: Server) -> None
     quiet.open(server, f"view={ids['broken']}&other={ids['vit-4']}")
 
     quiet.until("document.querySelector('.facts pre')?.textContent.includes('ZeroDivisionError: by zero')")
-    quiet.until("[...document.querySelectorAll('.facts .differs th')].map(e => e.textContent).slice(0, 3)",
-                ["model", "lr", "optimizer.name"])
+    quiet.until(
+        "[...document.querySelectorAll('.facts .differs th')].map(e => e.textContent).slice(0, 3)",
+        ["model", "lr", "optimizer.name"],
+    )
     assert quiet.texts(".run-head h2 + span") == ["failed"]
     quiet.drawn(1)
     assert quiet.ask(f"{CHARTS}[0].curves[0].odd") == [[0, "nan"]]
@@ -224,8 +230,10 @@ def test_lines_and_cursor_are_linked_in_both_directions(quiet: Any, server: Serv
     quiet.until("document.querySelectorAll('.line').length", 31)
 
     quiet.point(".u-over", 0.5)
-    quiet.until("document.querySelector('.line.is-here')?.textContent.includes('at step 1400') || "
-                "document.querySelector('.line.is-here')?.textContent.includes('at step 1500')")
+    quiet.until(
+        "document.querySelector('.line.is-here')?.textContent.includes('at step 1400') || "
+        "document.querySelector('.line.is-here')?.textContent.includes('at step 1500')"
+    )
 
     quiet.ask("document.querySelectorAll('.line')[20].dispatchEvent(new PointerEvent('pointerover', {bubbles: true}))")
     quiet.until(f"{CHARTS}[0].link.cursor", 2000)

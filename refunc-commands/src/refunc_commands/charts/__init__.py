@@ -1,8 +1,8 @@
 """
 The charts of `refunc report` and `refunc ui`: ES modules and a style, files of this package.
 
-`chart.js` has one chart, which is given columns of numbers and knows neither of the two. It draws in the frame of uPlot,
-whose files are those of its npm package; `VENDORED` says which.
+`chart.js` has one chart, which is given columns of numbers and knows neither of the two. It draws in the frame of
+uPlot, whose files are those of its npm package; `VENDORED` says which.
 
 - `uplot.js`, `uplot.css`: uPlot.
 - `chart.js`: one chart; `frame.js`: its axes, which uPlot draws; `view.js`: the part that is looked at.

@@ -40,7 +40,8 @@ export function paint(plot, curves, colours, isMoving = false) {
   const { min, max } = plot.scales.x;
   context.save();
   context.beginPath();
-  context.rect(bbox.left - 2 * ratio, bbox.top - 2 * ratio, bbox.width + 4 * ratio, bbox.height + 4 * ratio);
+  // With room for marks at the edges.
+  context.rect(bbox.left - 2 * ratio, bbox.top - 6 * ratio, bbox.width + 8 * ratio, bbox.height + 8 * ratio);
   context.clip();
   context.lineJoin = "bevel";
   const pen = { context, across, up, bbox, ratio, isMoving };
@@ -92,7 +93,7 @@ function line({ context, across, up, ratio, isMoving }, curve, column, [from, to
 }
 
 function area({ context, across, up }, { x, low, high }, [from, to]) {
-  context.globalAlpha = 0.16;
+  context.globalAlpha = 0.22;
   let start = from;
   const fill = (end) => {
     if (end - start > 1) {

@@ -17,10 +17,14 @@ export function fillTip(chart, rows, left) {
   if (isAlone) found.unshift(element("div", "chart-where", chart.placeText(rows[0].x)));
   if (rows.length > MOST_ROWS) found.push(element("div", "chart-where", `and ${rows.length - MOST_ROWS} more`));
   chart.tip.replaceChildren(...found);
-  const { offsetLeft, offsetWidth } = chart.plot.over, place = offsetLeft + left;
-  const isOnRight = left > offsetWidth / 2;
-  chart.tip.style.left = isOnRight ? "" : `${place + 14}px`;
-  chart.tip.style.right = isOnRight ? `${chart.place.clientWidth - place + 14}px` : "";
+  chart.tip.style.left = `${placeOf(chart.plot.over.offsetLeft + left, chart.tip.offsetWidth, chart.place.clientWidth)}px`;
+}
+
+/** The left end of a tip: to the right of the cursor, else to its left, else as far to the right as it fits. */
+function placeOf(cursor, width, room) {
+  const right = cursor + 14, left = cursor - 14 - width;
+  if (right + width <= room) return right;
+  return left >= 0 ? left : Math.max(0, room - width);
 }
 
 /** The row whose curve is nearest to the pointer; null if a key moved the cursor. */
@@ -44,10 +48,11 @@ function rowOf(chart, { curve, x, y, at }, isAlone, isNear) {
   const made = element("div", isNear ? "chart-near" : "");
   const members = curve.n ? `, n ${curve.n[at]}` : "";
   const band = curve.low ? ` (${shown(curve.low[at])} to ${shown(curve.high[at])}${members})` : "";
-  const smooth = curve.smooth ? `${shown(curve.smooth[at])} smoothed, ` : "";
   const where = isAlone ? "" : `${chart.placeText(x)}: `;
-  const value = `${where}${smooth}${oddOf(curve, at) ?? shown(y)}${band}`;
-  made.append(swatch(curve.slot), element("span", "chart-label", curve.label ?? ""), element("span", "chart-value", value));
+  const raw = `${oddOf(curve, at) ?? shown(y)}${band}`;
+  const value = element("span", "chart-value", where + (curve.smooth ? shown(curve.smooth[at]) : raw));
+  if (curve.smooth) value.append(element("span", "chart-where", `  raw ${raw}`));
+  made.append(swatch(curve.slot), element("span", "chart-label", curve.label ?? ""), value);
   return made;
 }
 

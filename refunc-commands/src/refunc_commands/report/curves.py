@@ -36,7 +36,11 @@ Short = Callable[[str, int], str]
 
 @attrs.frozen
 class Drawing:
-    """Which curves are drawn: those of a rank, of each rank ("all"), or bands of the runs with equal values of names."""
+    """
+    Which curves are drawn.
+
+    They are those of a rank, those of each rank ("all"), or bands of the runs with equal values of *groups*.
+    """
 
     rank: Ranks = None
     groups: tuple[str, ...] = ()
@@ -129,9 +133,7 @@ def _ranks(
             yield {"run": number, "slot": slot, "rank": rank, **curve}
 
 
-def _bands(
-    groups: Groups, name: str, drawing: Drawing, short: Short
-) -> Iterator[dict[str, Any]]:
+def _bands(groups: Groups, name: str, drawing: Drawing, short: Short) -> Iterator[dict[str, Any]]:
     slots = {id(group.key): slot for slot, group in enumerate(groups)}
     sizes = {id(group.key): len(group.runs) for group in groups}
     points = max(FEWEST, min(_BAND_POINTS, drawing.max_points // (3 * len(groups))))

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from typing import Any
 
 import attrs
 
+from refunc.runs.column import form_of
 from refunc.runs.points import COLUMNS, Points, appended
 from refunc.runs.series import FEWEST, Series, extremes
 
@@ -58,10 +60,10 @@ def _odd(values: Iterable[float]) -> int:
 
 
 def _taken(points: Points, indices: list[int]) -> Points:
-    def taken(name: str) -> Iterator[tuple[str, object]]:
-        column = getattr(points, name)
-        if len(column):
-            form = column.format if isinstance(column, memoryview) else column.typecode
-            yield name, array(form, map(column.__getitem__, indices))
-
-    return attrs.evolve(points, **dict(pair for name in COLUMNS for pair in taken(name)))
+    columns: dict[str, Any] = {name: getattr(points, name) for name in COLUMNS}
+    taken: dict[str, Any] = {
+        name: array(form_of(column), map(column.__getitem__, indices))
+        for name, column in columns.items()
+        if len(column)
+    }
+    return attrs.evolve(points, **taken)

@@ -54,7 +54,7 @@ export function cells(run, columns, slot) {
     make("td", { className: "quiet", textContent: ago(run.start_time), title: moment(run.start_time) }),
     make("td", { className: "number", textContent: duration(run.duration) }),
     ...columns.map((column, at) => {
-      const text = valueText(run.values[at], column.kind);
+      const text = run.pending ? "…" : valueText(run.values[at], column.kind);
       return make("td", { className: ["number", "duration"].includes(column.kind) ? "number" : "", textContent: text, title: text });
     }),
   ];

@@ -38,15 +38,20 @@ export class CompareView {
     if (unknown.length) this.say(`${unknown.length === 1 ? `The run ${unknown[0]} is` : `${unknown.length} selected runs are`} not in this store any more.`);
     if (!this.grid) this.charts.replaceChildren();
     this.grid ??= new Grid(this.charts);
+    this.grid.onDrawn = () => this.drawLegend(selected());
     this.drawLegend(runs);
     await this.grid.show(runs);
     this.onReady?.();
   }
 
   drawLegend(runs) {
-    this.legend.hidden = state.list("group").length > 0;
-    this.legend.replaceChildren(...[...runs].map(([id, slot]) => {
-      const name = nameOf(id), item = make("li", { title: name }, swatch(slot), make("span", { textContent: name }));
+    const isGrouped = state.list("group").length > 0;
+    const named = isGrouped ? [...(this.grid?.groups ?? [])] : [...runs].map(([id, slot]) => [nameOf(id), slot]);
+    const said = JSON.stringify(named);
+    if (said === this.legendSaid) return;
+    this.legendSaid = said;
+    this.legend.replaceChildren(...named.map(([name, slot]) => {
+      const item = make("li", { title: name }, swatch(slot), make("span", { textContent: name }));
       item.addEventListener("pointerenter", () => this.grid?.highlight(name));
       item.addEventListener("pointerleave", () => this.grid?.highlight(null));
       return item;

@@ -23,6 +23,7 @@ export class Grid {
     this.panels = new Map();
     this.link = new Link();
     this.runs = new Map();
+    this.groups = new Map();
     const [from, to] = [state.get("from"), state.get("to")];
     if (from !== "" && to !== "") this.link.view = [Number(from), Number(to)];
     // Browsers refuse an address that changes with each frame.
@@ -116,7 +117,8 @@ export class Grid {
   }
 
   add(chart) {
-    const panel = new Panel(chart, this.runs, this.link);
+    const panel = new Panel(chart, this.runs, this.link, this.groups);
+    panel.onDrawn = () => this.onDrawn?.();
     panel.onPoint = (x, xName) => this.onPoint?.(x, xName);
     this.panels.set(chart.title, panel);
     this.element.append(panel.chart.figure);
@@ -129,8 +131,9 @@ export class Grid {
     panel.destroy();
   }
 
-  /** Take settings that change the curves, or only how they are drawn. */
-  renew() {
+  /** Take settings that change the curves, or only how they are drawn; *isOther* if the groups are others. */
+  renew(isOther = false) {
+    if (isOther) this.groups.clear();
     for (const panel of this.panels.values()) panel.renew();
   }
 

@@ -2,6 +2,8 @@
 
 import { ask } from "./api.js";
 
+// Runs that are asked for one by one.
+const MOST_ASKED = 40;
 const known = new Map();
 
 /** Keep the rows of an answer. */
@@ -20,5 +22,16 @@ export async function knowRuns(ids) {
     const where = `run_id in (${part.map((id) => `'${id.replace(/[\\']/g, "\\$&")}'`).join(", ")},)`;
     keepRuns((await ask("runs", { where, limit: 1000 })).rows);
   }
+  // A run that the index does not know yet is in no answer to a question; the run itself says that it is there.
+  await Promise.all(ids.filter((id) => !known.has(id)).slice(0, MOST_ASKED).map(knowRun));
   return ids.filter((id) => !known.has(id));
+}
+
+async function knowRun(id) {
+  try {
+    const run = await ask("run", { run: id });
+    keepRuns([{ id, name: run.run_name ?? id, status: run.status, attempt: run.attempt ?? 1, ranks: run.ranks?.length ?? 0 }]);
+  } catch (error) {
+    if (error.status !== 404) throw error;
+  }
 }

@@ -59,6 +59,7 @@ function tellChosen() {
 
 table.onLoad = ({ rows }) => {
   keepRuns(rows);
+  if (view instanceof CompareView) view.drawLegend(selected());
   if (rows.length && !columns().length && state.isUnset("column")) findColumns({ isOther: true });
   if (isFirst && rows.length) isFirst = false;
   else return;
@@ -83,8 +84,8 @@ onChange(["run"], () => {
   if (isChosen && selected().size !== AT_START) view.say("");
 });
 onChange(["chart"], () => view?.grid?.known && view.grid.arrange(false));
-onChange(["group", "center", "spread", "rank", "attempts", "logx"], () => {
-  view?.grid?.renew();
+onChange(["group", "center", "spread", "rank", "attempts", "logx"], (changed) => {
+  view?.grid?.renew(changed.has("group"));
   if (view instanceof CompareView) view.drawLegend(selected());
 });
 onChange(["x"], () => {

@@ -17,9 +17,10 @@ export class Panel {
   /**
    * @param chart `title` and `metrics`, the names of what it draws.
    * @param runs From the id of each run to its slot.
+   * @param groups From the key of each group to its slot, the same for all charts.
    */
-  constructor({ title, metrics }, runs, link) {
-    Object.assign(this, { title, metrics, runs, link, isSeen: false, isStale: true });
+  constructor({ title, metrics }, runs, link, groups) {
+    Object.assign(this, { title, metrics, runs, link, groups, isSeen: false, isStale: true });
     this.chart = new Chart({
       title, link, xName: this.axis(), isLog: state.list("log").includes(title), isLogX: state.get("logx") === "1", smoothing: Number(state.get("smooth")),
       onLog: (isLog) => state.set({ log: isLog ? [...state.list("log"), title] : state.list("log").filter((name) => name !== title) }),
@@ -69,6 +70,7 @@ export class Panel {
       this.xName = this.heads[0]?.x ?? "step";
       this.chart.set({ xName: { own: "step" }[this.xName] ?? this.xName, smoothing: Number(state.get("smooth")), isLogX: state.get("logx") === "1" });
       this.chart.show(this.drawn(this.heads), this.notes());
+      this.onDrawn?.();
       if (this.link.view) this.refine();
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -138,11 +140,12 @@ export class Panel {
   drawn(heads) {
     const isMany = heads.length > 1, isAlone = this.runs.size === 1;
     const found = heads.flatMap((head, number) => head.curves.map((curve) => ({ curve, head, number })));
-    const keys = [...new Set(found.filter(({ curve }) => curve.key).map(({ curve }) => JSON.stringify(curve.key)))].sort();
+    const keys = found.filter(({ curve }) => curve.key).map(({ curve }) => keyText(curve.key)).sort();
+    for (const key of keys) if (!this.groups.has(key)) this.groups.set(key, this.groups.size);
     return found.map(({ curve, head, number }, at) => {
       const { x, y, smooth, center, low, high, n } = curve.columns;
       const parts = [curve.key ? keyText(curve.key) : isAlone && (isMany || curve.rank !== null) ? "" : nameOf(curve.run), isMany ? head.metric : "", curve.rank === null ? "" : `rank ${curve.rank}`, curve.attempt === null ? "" : `attempt ${curve.attempt}`];
-      const own = curve.key ? keys.indexOf(JSON.stringify(curve.key)) : this.runs.get(curve.run) ?? 0;
+      const own = curve.key ? this.groups.get(keyText(curve.key)) : this.runs.get(curve.run) ?? 0;
       const others = curve.rank ?? (curve.attempt === null ? null : curve.attempt - 1);
       const best = curve.best && x.length && curve.best[0] >= x[0] && curve.best[0] <= x[x.length - 1] ? curve.best : null;
       return {
