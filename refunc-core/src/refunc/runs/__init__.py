@@ -44,6 +44,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     store         a folder of runs
     summary       params, tags, results, artifacts, and values of metrics
     table         runs as a table
+    thinning      curves that are thinned out while they are read
     unchanged     whether a run's files are those that were read
     unreadable    isolating runs that cannot be read
     writers       the processes that wrote a run's records

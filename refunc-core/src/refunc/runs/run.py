@@ -27,6 +27,7 @@ from refunc.runs.read_on import continued, read_content
 from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import Series
 from refunc.runs.summary import LAST, MetricSummary, Summary
+from refunc.runs.thinning import Thinned
 from refunc.runs.unreadable import SEE_RIGHTS, fault_of
 from refunc.runs.writers import Writer, writers_of
 
@@ -322,14 +323,38 @@ class Run:
     ) -> dict[str, Series]:
         """Return the points of several metrics, which the summary must have; see `metrics`."""
         names, selection = list(names), selection or Selection()
-        try:
-            found = self.content().series(names, selection)
-        except Stale:
-            self._content = read_content(self.folder, cached=False)
-            found = self._content.series(names, selection)
         if max_points is not None:
-            found = {name: series.downsample(max_points) for name, series in found.items()}
-        return found
+            found = zip(names, self.thinned(names, max_points, selection=selection), strict=True)
+            return {name: each.series for name, each in found}
+        try:
+            return self.content().series(names, selection)
+        except Stale:
+            return self._read_again().series(names, selection)
+
+    def thinned(
+        self, names: Iterable[str], max_points: int, *, selection: Selection | None = None, is_numbered: bool = False
+    ) -> Iterator[Thinned]:
+        """
+        Yield the points of each metric, which the summary must have, thinned out; see `Series.downsample`.
+
+        One metric after another is read, part by part, so that memory does not grow with the points.
+
+        Args:
+            is_numbered: Give points the numbers that they have among all if none of them has an x.
+
+        Raises:
+            ValueError: *max_points* is less than five.
+        """
+        for name in names:
+            try:
+                yield self.content().thinned(name, max_points, selection or Selection(), is_numbered=is_numbered)
+            except Stale:
+                again = self._read_again()
+                yield again.thinned(name, max_points, selection or Selection(), is_numbered=is_numbered)
+
+    def _read_again(self) -> Content:
+        self._content = read_content(self.folder, cached=False)
+        return self._content
 
     def metric_summaries(self, *, rank: Ranks = None, attempts: Attempts = "newest") -> dict[str, MetricSummary]:
         """
@@ -344,8 +369,7 @@ class Run:
         try:
             return self.content().summaries(selection)
         except Stale:
-            self._content = read_content(self.folder, cached=False)
-            return self._content.summaries(selection)
+            return self._read_again().summaries(selection)
 
     def around(self, metric: str, where: Where = "nan", *, steps: int = 50) -> list[LogEntry]:
         """
