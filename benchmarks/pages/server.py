@@ -188,7 +188,11 @@ def idle(store: Path, cache: Path, runs: int = 50, seconds: float = 10.0) -> Non
     environment = {**os.environ, "REFUNC_DIR": str(store)}
     live = [
         subprocess.Popen(
-            [sys.executable, "-c", _LIVE, str(number), "3600"], env=environment, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", _LIVE, str(number), "3600"],
+            env=environment,
+            cwd=store.parent,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         for number in range(runs)
     ]
@@ -216,7 +220,7 @@ def arrival(store: Path, cache: Path, records: int = 20) -> None:
     """Measure the seconds from a call in a training to its event in a stream."""
     environment = {**os.environ, "REFUNC_DIR": str(store)}
     command = [sys.executable, "-c", _LIVE, "99", "0.5"]
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, env=environment, cwd=store.parent, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         process.stdout.readline()

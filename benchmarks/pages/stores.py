@@ -36,10 +36,12 @@ with experiment_context("bench", f"base-{seed}"):
 
 def train(store: Path, seed: int, points: int, metrics: int = 1) -> Path:
     """Return the folder of a run that a process of its own has written into *store*."""
+    store = store.absolute()
     before = set(store.iterdir()) if store.is_dir() else set()
     environment = {**os.environ, "REFUNC_DIR": str(store)}
     command = [sys.executable, "-c", _TRAINING, str(seed), str(points), str(metrics)]
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    nothing = subprocess.DEVNULL
+    subprocess.run(command, env=environment, cwd=store.parent, check=True, stdout=nothing, stderr=nothing)
     return next(path for path in sorted(set(store.iterdir()) - before) if (path / "run.json").exists())
 
 

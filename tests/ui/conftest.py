@@ -217,6 +217,9 @@ def live() -> Iterator[Callable[..., Live]]:
     for training in started:
         training.process.kill()
         training.process.wait()
+        for pipe in (training.process.stdin, training.process.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 @attrs.frozen

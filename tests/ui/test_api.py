@@ -426,6 +426,7 @@ def test_two_folders_with_one_id_are_told_apart_by_their_names(
     assert {server.json("/api/run", run=name)["folder"] for name in ids} == {str(folder), str(store / "copy")}
 
 
+@pytest.mark.slow
 def test_ten_thousand_runs(tmp_path: Path, start: Callable[..., Any], train: Callable[..., None]) -> None:
     store = tmp_path / "experiments"
     train(store, "with run('base', tags={'a': 'b'}): logger.log_metrics({'loss': 1.0}, step=1)")

@@ -184,6 +184,43 @@ def test_a_client_that_reads_nothing_costs_no_memory_and_stops_no_other(
         each.close()
 
 
+def test_clients_that_do_not_read_their_curves_cost_bounded_memory(
+    store: Path, start: Callable[..., Any], train: Callable[..., None]
+) -> None:
+    psutil = pytest.importorskip("psutil")
+    train(
+        store,
+        """
+        for n in range(20):
+            with run(f"run-{n}"):
+                for step in range(20_000):
+                    logger.log_metrics({"loss": float(step % 7)}, step=step)
+        """,
+    )
+    server = start(store)
+    ids = list(server.ids().values())
+    query = "&".join(["metric=loss", "points=20000", *(f"run={name}" for name in ids)])
+    size = len(server.get(f"/api/curves?{query}").body)
+    assert size > 6_000_000
+    process = psutil.Process(server.process.pid)
+    before = process.memory_info().rss
+    deaf = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(10)]
+    for each in deaf:
+        each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        request = f"GET /api/curves?{query} HTTP/1.1\r\nhost: localhost\r\n"
+        each.sendall(f"{request}authorization: Bearer {TOKEN}\r\n\r\n".encode())
+
+    # Further ones are not made: they are told so, and other questions are answered.
+    small = {"metric": "loss", "points": 8, "run": ids[0]}
+    refused = wait_for(lambda: (answer := server.get("/api/curves", **small)).status == 503 and answer)
+    assert refused.json["error"] == "The server is busy reading other runs. Ask again in a few seconds."
+    assert len(server.ids()) == 20
+    assert process.memory_info().rss - before < 10 * size
+    for each in deaf:
+        each.close()
+    wait_for(lambda: server.get("/api/curves", **small).status == 200)
+
+
 def test_streams_are_bounded_and_those_that_hang_up_make_room(
     store: Path, start: Callable[..., Any], listen: Callable[..., Any]
 ) -> None:

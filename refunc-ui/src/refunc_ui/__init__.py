@@ -17,6 +17,7 @@ The page of refunc: a server that reads a store of runs, and the page that it se
     names        names for expressions, columns and charts
     notebook     the page in a notebook
     one_run      the facts of one run
+    sending      bounds on answers on their way
     serving      the port, the start and the end of a server
     static       the files of the page
     watching     the thread that sees what changes in the store

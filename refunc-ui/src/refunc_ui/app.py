@@ -23,6 +23,7 @@ from refunc_ui.asked import Asked
 from refunc_ui.events import Streams
 from refunc_ui.guard import Gate, Guard
 from refunc_ui.held import Held
+from refunc_ui.sending import LargeResponse, Sending
 from refunc_ui.static import StaticFiles
 from refunc_ui.watching import Watch
 from refunc_ui.workers import BusyError, Workers
@@ -54,6 +55,7 @@ class _Pages:
         self.streams = Streams(self.watch)
         self.ahead = Ahead(self.held, self.watch.tell)
         self.static = StaticFiles()
+        self.sending = Sending()
         self.app = Starlette(
             routes=[
                 Route("/api/runs", self._json(self._table)),
@@ -99,7 +101,11 @@ class _Pages:
         def work(held: Held, asked: Asked) -> bytes:
             return curves.curves(held, curves.Wanted.of(asked))
 
-        return await self._answered(request, work, lambda data: Response(data, media_type="application/octet-stream"))
+        try:
+            await self.sending.wait()
+        except BusyError as error:
+            return error_of(str(error), 503)
+        return await self._answered(request, work, lambda data: LargeResponse(data, self.sending))
 
     async def _answered(self, request: Request, work: Work, made: Callable[[Any], Response]) -> Response:
         try:

@@ -1,4 +1,4 @@
-"""A series as it is drawn: every extreme of the visible part is there, and single points where there is room for all."""
+"""A series as it is drawn: every extreme of the visible part, and single points where there is room for all."""
 
 from __future__ import annotations
 
@@ -115,9 +115,9 @@ def test_the_axes() -> None:
     assert list(Curve.of(given, "epoch").x) == [0, 1]
     assert list(Curve.of(given, "time").x) == [1000.0, 1001.0]
     assert list(Curve.of(given, "relative", start_time=999.0).x) == [1.0, 2.0]
-    with pytest.raises(ValueError, match="axis: 'steps' is not known. Allowed: own, step, epoch, time, relative"):
+    with pytest.raises(ValueError, match="axis: 'steps' is not known"):
         Curve.of(given, "steps")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="max_points: 7 is too small. Expected: at least 8"):
+    with pytest.raises(ValueError, match="max_points: 7 is too small"):
         Curve.of(given).window(max_points=7)
     with pytest.raises(ValueError, match="weight: 1 is not allowed"):
         Curve.of(given).smoothed(1)
