@@ -34,8 +34,6 @@ from refunc.runs.series import Series
 from refunc.runs.summary import MetricSummary, Statistics, Summary, summed_up
 from refunc.runs.thinning import Thinned, checked, thinned, thinned_parts
 
-#: Kinds of records for a summary; of text lines only results.
-_NOTED = (records.Params, records.Tags, records.Define, records.Artifact, records.Rewind, records.RunEnd)
 #: For each file: name, size in bytes, time of its last change in nanoseconds, and inode number.
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -85,12 +83,12 @@ class WriterContent:
                 self.lines += 1
                 if record.points:
                     self.columns.add(record.time, record.step, record.epoch, record.points)
-                if record.level == "RESULT":
+                if record.level == "RESULT":  # of lines of text, the summary needs only results
                     self._keep(note)
             case records.Metrics():
                 self.points += 1
                 self.columns.add(record.time, record.step, record.epoch, record.metrics)
-            case _ if isinstance(record, _NOTED):
+            case _ if records.is_noted(record):
                 self._keep(note)
 
     def _keep(self, note: Note) -> None:
