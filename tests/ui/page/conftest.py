@@ -140,7 +140,8 @@ class Page:
 
     def drawn(self, count: int) -> None:
         """Wait until so many charts have curves."""
-        self.until(f"{CHARTS}.filter(chart => chart.curves.length && chart.plot).length", count)
+        is_drawn = "chart.curves.length && chart.plot && chart.caption.textContent.includes('point')"
+        self.until(f"{CHARTS}.filter(chart => {is_drawn}).length", count)
 
     def drag(self, selector: str, share: float, to: float) -> None:
         """Drag within an element, from one share of its width to another."""

@@ -84,17 +84,19 @@ def test_nothing_is_asked_for_while_the_tab_is_hidden(page: Any, server: Server,
     page.open(server, f"view={server.ids()['hidden']}")
     page.until(f"{CHARTS}[0]?.curves[0]?.y.length", 1)
     until_listening(page)
+    tell(process)
+    page.until(f"{CHARTS}[0].curves[0].y.length", 2)
 
     hide(page, True)
     page.until("document.querySelector('#live').textContent", "paused")
     before = len(page.requests())
     tell(process, 5)
-    until_logged(server, "hidden", 6)
+    until_logged(server, "hidden", 7)
     assert page.requests()[before:] == []
-    assert page.ask(f"{CHARTS}[0].curves[0].y.length") == 1
+    assert page.ask(f"{CHARTS}[0].curves[0].y.length") == 2
 
     hide(page, False)
-    page.until(f"{CHARTS}[0].curves[0].y.length", 6)
+    page.until(f"{CHARTS}[0].curves[0].y.length", 7)
     later = page.requests()[before:]
     assert any("api/events" in url and "last_id=" in url for url in later)
     assert not any("api/curves" in url and "after=" not in url for url in later)
