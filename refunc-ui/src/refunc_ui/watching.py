@@ -23,7 +23,7 @@ from refunc.journal.kinds import CRASHED, RUNNING
 from refunc.runs.gathered import signature_of
 from refunc_ui.held import Entry, Held
 
-#: Seconds between two looks, at least, and how much longer than a look itself the pause after it is.
+#: Seconds between two looks, at least, and how many times as long as what a look costs the pause after it is.
 _INTERVAL: Final = 0.25
 _PAUSE: Final = 4.0
 #: How many times as long as a look at the list of all runs the pause after it is.
@@ -104,6 +104,11 @@ class Watch:
         """The number of the last change."""
         return self._number
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether there was a look at the list of all runs, with which further ones are compared."""
+        return self._known is not None
+
     def add(self, listener: Listener) -> None:
         """Look for *listener* from now on."""
         with self._lock:
@@ -129,21 +134,18 @@ class Watch:
     def _look_on(self) -> None:
         while not self._is_over:
             self._is_needed.wait()
-            began = time.monotonic()
+            began = time.thread_time()  # not a clock's: on a busy machine, a look takes long and costs little
             with self._lock:
                 listeners = list(self._listeners)
-            before = self._number
             if listeners and not self._is_over:
                 try:
                     self._look(listeners)
                 except Exception:  # the store is gone for a moment, or a run is hostile; the next look may work
                     pass
-            if self._number != before:
-                for listener in listeners:
-                    listener.wake()
-            time.sleep(max(_INTERVAL, _PAUSE * (time.monotonic() - began)))
+            time.sleep(max(_INTERVAL, _PAUSE * (time.thread_time() - began)))
 
     def _look(self, listeners: list[Listener]) -> None:
+        self._look_at_list()
         chosen = dict.fromkeys(name for listener in listeners for name in listener.runs)
         for name in chosen:
             if self._is_over:
@@ -152,7 +154,6 @@ class Watch:
                 self._look_at(name)
             except Exception:  # a damaged run; its request says so
                 continue
-        self._look_at_list()
 
     def _look_at_list(self) -> None:
         """Look at the list of all runs: which are new, gone, or other."""
@@ -165,6 +166,10 @@ class Watch:
         there = {entry.name: entry for entry in known.runs}
         before, self._known = self._known, there
         if before is None:
+            with self._lock:
+                listeners = list(self._listeners)
+            for listener in listeners:
+                listener.wake()
             return
         new, gone = there.keys() - before.keys(), before.keys() - there.keys()
         other = [name for name, entry in there.items() if name in before and before[name] is not entry]
@@ -236,6 +241,9 @@ class Watch:
                 del self._watched[next(iter(self._watched))]
             if is_other:
                 self._changes.append(Change(number, (name,), 0, 0))
+            listeners = [listener for listener in self._listeners if is_other or name in listener.runs]
+        for listener in listeners:
+            listener.wake()
 
 
 def _copied(watched: Watched) -> Watched:
