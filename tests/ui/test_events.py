@@ -271,3 +271,18 @@ def test_a_client_comes_back_after_the_server_was_killed_and_started_again(
     again = start(store, "--port", str(server.port))
 
     listen(again, last, run=training.id, metric="loss").until(has_points(2))
+
+
+def test_a_client_that_asks_for_other_metrics_gets_their_counts(
+    store: Path, start: Callable[..., Any], live: Callable[..., Any], listen: Callable[..., Any]
+) -> None:
+    training = live(store)
+    training.tell("tracker.log_metrics({'loss': 0.5, 'other': 1.0}, step=0); tracker.flush()")
+    server = start(store)
+    listen(server, run=training.id, metric="loss").until(has_points(1))
+
+    events = listen(server, run=training.id, metric="o*").until(
+        lambda event: event.kind == "points" and "other" in event.data["metrics"]
+    )
+
+    assert events[-1].data == {"run": training.id, "metrics": {"other": 1}}

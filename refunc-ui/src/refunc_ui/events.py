@@ -62,7 +62,7 @@ class Streams:
     ) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         woken, end = asyncio.Event(), asyncio.Event()
-        listener = Listener(runs, lambda: _call(loop, woken.set))
+        listener = Listener(runs, is_wanted, lambda: _call(loop, woken.set))
         self._clients.append(client)
         self._ends.add(end)
         self.watch.add(listener)
