@@ -105,12 +105,13 @@ class _Pages:
             free = await self.places.take()
         except BusyError as error:
             return error_of(str(error), 503)
-        answer: Response | None = None
         try:
             answer = await self._answered(request, work, lambda data: LargeResponse(data, free))
-        finally:
-            if not isinstance(answer, LargeResponse):
-                free()
+        except BaseException:
+            free()
+            raise
+        if not isinstance(answer, LargeResponse):  # an error; else it does so when it is sent
+            free()
         return answer
 
     async def _answered(self, request: Request, work: Work, made: Callable[[Any], Response]) -> Response:
