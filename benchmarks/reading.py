@@ -15,15 +15,19 @@ is other people's work. `first` is without an index, which it makes on the way, 
 cores; otherwise the index is there.
 
 With `--growth`, it shows how the answers grow instead: the same commands on stores of 1,000 to 10,000 runs, on one run
-of 1 to 10 million points, and on one of 5,000 to 50,000 names of metrics.
+of 1 to 10 million points, and on one of 5,000 to 50,000 names of metrics; for the runs beside MLflow's `search_runs` on
+SQLite, and trackio, as far as they are installed. These figures are seconds of the processor, so that a busy machine
+disturbs them less; refunc's are of the whole command with all its processes, the others' of the answer alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import os
 import platform
+import resource
 import shutil
 import sqlite3
 import subprocess
@@ -33,6 +37,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import searching
 
 LONG, WIDE, SERIES = 1_000_000, 100_000, 10
 
@@ -190,7 +196,7 @@ def measure(place: Path, rounds: int, runs: int, points: int, *, mlflow: bool) -
 QUESTIONS = {
     "runs": (
         ("ls", "-n", "20"),
-        ("ls", "--where", "params.lr < 0.01 and status == 'completed'", "-n", "20"),
+        ("ls", "--where", "metrics.metric0 < 0.05 and status == 'completed'", "-n", "20"),
         ("ls", "--sort=-metrics.metric0.max", "-n", "20"),
     ),
     "points": (("show",), ("logs",), ("tail",)),
@@ -220,8 +226,38 @@ def write_names(store: Path, count: int) -> None:
             tracker.log_metrics({f"example/{number}": 1.0}, step=number)
 
 
+def processor(*arguments: str) -> float:
+    """Return the seconds of the processor that a command line takes, with those of all its processes."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, *arguments], stdout=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def ask_others(place: Path, count: int, rounds: int) -> dict[str, list[str]]:
+    """Return what the questions take other trackers that are installed, by tracker, with *count* runs."""
+    found: dict[str, list[str]] = {}
+    for name, write in {"mlflow": searching.write_mlflow, "trackio": searching.write_trackio}.items():
+        folder = place / f"{name}{count}"
+        folder.mkdir()
+        if importlib.util.find_spec(name) is None:
+            found[name] = ["–"] * len(searching.QUESTIONS)
+            continue
+        print(f"writing {count:,} runs of {name} …", file=sys.stderr)
+        write(folder, count)
+        asked = [sys.executable, searching.__file__, name, str(folder)]
+        found[name] = [
+            _time(min(float(subprocess.check_output([*asked, question])) for _ in range(rounds)))
+            for question in searching.QUESTIONS
+        ]
+    return found
+
+
 def measure_growth(place: Path, rounds: int) -> list[list[str]]:
-    rows = [["store", "command", "first", "then"]]
+    rows = [["store", "command", "first", "then", "MLflow", "trackio"]]
+    others: dict[str, list[str]] = {}
+    start = min(processor("-m", "refunc", "--version") for _ in range(rounds))
+    rows.append(["–", "refunc --version", "–", _time(start), "–", "–"])
     for noun, counts in (("runs", (1_000, 10_000)), ("points", (1_000_000, 10_000_000)), ("names", (5_000, 50_000))):
         for count in counts:
             store = place / f"{noun}{count}"
@@ -231,12 +267,14 @@ def measure_growth(place: Path, rounds: int) -> list[list[str]]:
                 write_run(store, "run", 1, count if noun == "points" else 100)
             if noun == "runs":
                 copy_runs(store, count)
-            for question in QUESTIONS[noun]:
+                others = ask_others(place, count, rounds)
+            for number, question in enumerate(QUESTIONS[noun]):
                 given = [str(place / part) if part.startswith(("all.", "page.")) else part for part in question]
                 forget_index()
-                first = command("-m", "refunc", "--store", str(store), *given)
-                then = min(command("-m", "refunc", "--store", str(store), *given) for _ in range(rounds))
-                rows.append([f"{count:,} {noun}", " ".join(question), _time(first), _time(then)])
+                first = processor("-m", "refunc", "--store", str(store), *given)
+                then = min(processor("-m", "refunc", "--store", str(store), *given) for _ in range(rounds))
+                beside = [times[number] for times in others.values()] if noun == "runs" else ["–", "–"]
+                rows.append([f"{count:,} {noun}", " ".join(question), _time(first), _time(then), *beside])
                 print("   ".join(rows[-1]), file=sys.stderr)
             shutil.rmtree(store)
     return rows

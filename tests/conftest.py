@@ -11,26 +11,24 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
-import http.server
 import importlib
 import json
 import logging
 import os
 import shutil
 import signal
-import socket
-import ssl
 import subprocess
 import sys
 import tempfile
 import textwrap
-import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
+
+from tests.tools import Tools
+from tests.untrusted import Untrusted
 
 with contextlib.suppress(ImportError):  # what rehearses the release has no need of it
     import hypothesis
@@ -124,6 +122,8 @@ def clean_process() -> Iterator[None]:
     import refunc.logging
     from refunc.logging import current, named, setup, shared_loggers
     from refunc.logging import notices as report
+    from refunc.logging.active import blocks
+    from refunc.logging.active.loose_lines import loose_lines
     from refunc.logging.logfiles import shelf
     from refunc.values.secrets import given
 
@@ -133,10 +133,10 @@ def clean_process() -> Iterator[None]:
     shared_loggers._shared.clear()
     for run in reversed(list(current.open_runs())):
         current.finish(run, "completed")
-    current.loose_lines.clear()
+    loose_lines.clear()
     current.last_ended = None
-    current._left.set(None)
-    current._left_here.__dict__.clear()
+    blocks._left.set(None)
+    blocks._left_here.__dict__.clear()
     current.stores.clear()
     report._said.clear()
     report._said_of_kind.clear()
@@ -155,115 +155,9 @@ def clean_process() -> Iterator[None]:
         vars(refunc.logging).pop(name, None)
 
 
-class Tools:
-    """What tests of several processes share."""
-
-    _ports: ClassVar[set[int]] = set()
-
-    @staticmethod
-    def until(condition: Callable[[], Any], deadline: float = 30.0) -> Any:
-        """Come back with what *condition* gives as soon as that is true; fail after *deadline* seconds."""
-        end = time.monotonic() + deadline
-        while not (value := condition()):
-            assert time.monotonic() < end, "the condition did not come true in time"
-            time.sleep(0.01)
-        return value
-
-    @classmethod
-    def free_port(cls) -> int:
-        """Return a port that nobody listens at, and that was not given before."""
-        while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = int(probe.getsockname()[1])
-            if port not in cls._ports:
-                cls._ports.add(port)
-                return port
-
-    @staticmethod
-    def shown_on(terminal: int) -> bytes:
-        """Return all that is sent to our side of a *terminal* until the other side is closed; then close it."""
-        sent = b""
-        try:
-            while data := os.read(terminal, 65_536):
-                sent += data
-        except OSError:  # Linux: the other side is closed
-            pass
-        os.close(terminal)
-        return sent
-
-    @staticmethod
-    def delivery_pids(folder: Path) -> list[int]:
-        """Return the delivery processes that work for *folder*, by their working folder and their program."""
-        found = []
-        for entry in Path("/proc").glob("[0-9]*"):
-            try:
-                # One that has just begun has no command line yet; of one that is gone the folder cannot be told either.
-                command = (entry / "cmdline").read_bytes()
-                is_delivery = not command or b"refunc.delivery.process" in command
-                if is_delivery and os.readlink(entry / "cwd") == str(folder.resolve()):
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-        return found
-
-    @classmethod
-    def kill_delivery(cls, folder: Path) -> int:
-        """Kill the delivery processes that work for *folder*; return how many there were."""
-        pids = cls.delivery_pids(folder)
-        for pid in pids:
-            with contextlib.suppress(ProcessLookupError):  # it has just ended
-                os.kill(pid, signal.SIGKILL)
-        return len(pids)
-
-    @classmethod
-    def left_in(cls, folder: Path) -> dict[Path, bytes]:
-        """
-        Kill the delivery processes that work for *folder*; return every file that is left there, with its content.
-
-        While one works, a file that it writes aside is listed and gone before it is opened.
-        """
-        cls.kill_delivery(folder)
-        cls.until(lambda: not cls.delivery_pids(folder))
-        return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 @pytest.fixture(scope="session")
 def tools() -> type[Tools]:
     return Tools
-
-
-class Untrusted:
-    """An HTTPS server with a certificate that only it vouches for. It takes everything, and notes what was asked."""
-
-    def __init__(self, folder: Path) -> None:
-        key, certificate = folder / "untrusted.key", folder / "untrusted.pem"
-        made = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout".split()
-        subprocess.run([*made, str(key), "-out", str(certificate)], check=True, capture_output=True)
-        self.asked = asked = list[str]()
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                asked.append(f"{self.command} {self.path} {self.headers}")
-                self.send_response(200)
-                self.end_headers()
-
-            do_POST = do_PUT = do_HEAD = do_GET  # noqa: N815
-
-            def log_message(self, *args: Any) -> None:
-                """Say nothing."""
-
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificate, key)
-        self.server = _Quiet(("127.0.0.1", 0), Handler)
-        self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
-        self.url = f"https://localhost:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-
-class _Quiet(http.server.ThreadingHTTPServer):
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of clients that hang up at the certificate."""
 
 
 @pytest.fixture

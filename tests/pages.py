@@ -32,10 +32,16 @@ def script_of(page: Path) -> str:
     return script
 
 
-def run_page(page: Path, folder: Path) -> str:
-    """Run the blocks of *page* in a process of their own; return what it said on stderr."""
+def written(page: Path, folder: Path) -> Path:
+    """Write the blocks of *page* as a script to *folder*."""
     script = folder / f"page_{page.stem.replace('-', '_')}.py"  # not the name of the framework, which it would shadow
     script.write_text(script_of(page), "utf-8")
+    return script
+
+
+def run_page(page: Path, folder: Path) -> str:
+    """Run the blocks of *page* in a process of their own; return what it said on stderr."""
+    script = written(page, folder)
     done = subprocess.run([sys.executable, script.name], cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{page_name(page)}:\n{done.stderr}"
     return done.stderr

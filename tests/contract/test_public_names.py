@@ -34,13 +34,19 @@ def test_a_public_name_is_there_and_has_a_docstring(module: str) -> None:
 #: Where a plugin or an adapter imports an inner module, and why.
 INNER = {
     ("__init__.py", "refunc.frameworks.training"): "what its package exports",
-    ("hydra.py", "refunc.values"): "the variable of the store, from the one table of settings",
-    ("training.py", "refunc.logging.active.opening"): "the type of `resume=`",
-    ("training.py", "refunc.logging.active.outcome"): "the status that an exception gives to a run",
-    ("training.py", "refunc.logging.active.run"): "what a run is if the process ends before its training",
-    ("training.py", "refunc.processes.launchers"): "whether this process is a rank",
+    ("boosting.py", "refunc.frameworks.training"): "a part of the package that exports it",
     ("training.py", "refunc.processes.forks"): "a lock, which a forked child makes again",
     ("rows.py", "refunc_commands.importing.wandb"): "the one reader of W&B's own files, which `refunc import` has too",
+}
+
+#: What `refunc.compat` imports beside public modules. It is a part of the core, whose warnings and values are its own.
+INNER_OF_COMPAT = {
+    "refunc.logging.notices": "its warnings are refunc's, each given once",
+    "refunc.runs.packages": "the sentence for an optional package that is missing",
+    "refunc.values": "settings are read there alone",
+    "refunc.values.names": "the id of a run that is not written",
+    "refunc.values.terminal": "what a notebook's cell does when it is run again",
+    "refunc.values.texts": "the text of a user's value, which never raises",
 }
 
 
@@ -79,6 +85,15 @@ def test_plugins_adapters_and_examples_of_this_repository_import_public_modules_
 
     assert sources
     assert inner == []
+
+
+def test_names_of_other_libraries_stand_on_public_modules_and_on_those_that_are_said() -> None:
+    sources = sorted((ROOT / "refunc-core/src/refunc/compat").rglob("*.py"))
+    used = {module for path in sources for _, module in imported_modules(path)}
+
+    assert {module for module in used if not is_public(module) and not module.startswith("refunc.compat.")} == set(
+        INNER_OF_COMPAT
+    )
 
 
 def test_the_page_of_public_names_has_the_public_modules() -> None:

@@ -1,9 +1,9 @@
 """
 The documentation is true where it can be run: each page's Python blocks run in order, in a fresh process and folder.
 
-A comment before a block exempts it: `<!-- needs: polars -->` (test_run_format.py runs it) or `<!-- not run: why -->`.
-What a page says to save as a file is no such block: test_pages_by_hand.py runs it. tests/frameworks runs the pages in
-docs/how-to/frameworks.
+A comment before a block exempts it: `<!-- needs: polars -->` (test_run_format_queries.py runs it), or
+`<!-- not run: why -->`. What a page says to save as a file is no such block: test_pages_by_hand.py runs it.
+tests/frameworks runs the pages in docs/how-to/frameworks.
 """
 
 from __future__ import annotations

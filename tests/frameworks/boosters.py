@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import catboost
@@ -14,8 +13,6 @@ import xgboost
 from refunc.frameworks.catboost import RefuncCallback as OfCatBoost
 from refunc.frameworks.lightgbm import RefuncCallback as OfLightGBM
 from refunc.frameworks.xgboost import RefuncCallback as OfXGBoost
-from refunc.runs import open_store
-from refunc.runs.run import Run
 
 _random = numpy.random.default_rng(0)
 X = _random.random((300, 4))
@@ -93,7 +90,3 @@ BOOSTERS: dict[str, tuple[Callable[..., Any], Callable[..., Any], str, str]] = {
 def best_iteration(model: Any) -> int:
     """Return the number that the framework itself has for the best iteration."""
     return int(model.get_best_iteration() if isinstance(model, catboost.CatBoost) else model.best_iteration)
-
-
-def runs() -> list[Run]:
-    return sorted(open_store(Path("experiments")).runs(), key=lambda run: run.start_time)

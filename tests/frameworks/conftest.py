@@ -24,6 +24,7 @@ HERE = Path(__file__).parent
 HAS_COMPOSER = find_spec("composer") is not None
 
 os.environ.setdefault("KERAS_BACKEND", "torch")  # Keras imports TensorFlow otherwise
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # two workers on two cores: more threads wait for each other
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -12,7 +12,8 @@ from threading import Barrier
 from typing import Any
 
 import pytest
-from tests.frameworks.boosters import BOOSTERS, Mistake, best_iteration, runs
+from tests.frameworks.boosters import BOOSTERS, Mistake, best_iteration
+from tests.frameworks.stored import runs
 
 from refunc.logging import ExperimentTracker, MLLogger, experiment_context
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import catboost
 import pytest
-from tests.frameworks.boosters import TRAIN, VALID, Mistake, X, Y, runs
+from tests.frameworks.boosters import TRAIN, VALID, Mistake, X, Y
+from tests.frameworks.stored import runs
 
 from refunc.frameworks.catboost import RefuncCallback
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import runpy
 from pathlib import Path
 
 import clu  # noqa: F401  # without it, the file is skipped
@@ -11,26 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from tests.frameworks.imported_clu import metric_writers, values
+from tests.frameworks.stored import only_run, run_example, runs
 
 from refunc.frameworks.clu import RefuncWriter
 from refunc.logging import experiment_context
-from refunc.runs import Run, open_store
-
-EXAMPLES = Path(__file__).parents[2] / "examples/frameworks"
 
 
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("REFUNC_DIR", str(tmp_path / "experiments"))
-    return tmp_path / "experiments"
-
-
-def only(store: Path) -> Run:
-    [run] = open_store(store)
-    return run
-
-
-def test_scalars_texts_and_hyperparameters_through_an_asynchronous_writer(store: Path) -> None:
+def test_scalars_texts_and_hyperparameters_through_an_asynchronous_writer() -> None:
     writer = metric_writers.AsyncMultiWriter([RefuncWriter("vision", "baseline"), metric_writers.LoggingWriter()])
     with metric_writers.ensure_flushes(writer):
         writer.write_hparams({"lr": 0.1, "model.depth": 3})
@@ -39,7 +25,7 @@ def test_scalars_texts_and_hyperparameters_through_an_asynchronous_writer(store:
         writer.write_texts(3, {"sample": "a cat"})
     writer.close()
 
-    run = only(store)
+    run = only_run()
     assert (run.status, run.run_name, run.summary.params) == ("completed", "baseline", {"lr": 0.1, "model.depth": 3})
     assert list(run.metrics("loss").steps) == [1, 2, 3]
     assert list(run.metrics("loss").values) == pytest.approx([1, 0.5, 1 / 3])
@@ -47,7 +33,7 @@ def test_scalars_texts_and_hyperparameters_through_an_asynchronous_writer(store:
     assert line.step == 3
 
 
-def test_what_is_left_out_is_said_once_for_each_kind(store: Path) -> None:
+def test_what_is_left_out_is_said_once_for_each_kind() -> None:
     writer = RefuncWriter()
     image = np.zeros((2, 2, 3))
     for step in (1, 2):
@@ -65,7 +51,7 @@ def test_what_is_left_out_is_said_once_for_each_kind(store: Path) -> None:
         writer.write_videos(step, {"film": image[None]})
     writer.close()
 
-    run = only(store)
+    run = only_run()
     assert list(run.summary.metrics) == ["loss"]
     warnings = [entry.message for entry in run.entries() if entry.level == "WARNING"]
     for kind in ("images", "videos", "audio", "histograms", "summaries"):
@@ -73,13 +59,13 @@ def test_what_is_left_out_is_said_once_for_each_kind(store: Path) -> None:
     assert len(warnings) == 5
 
 
-def test_a_run_around_stays_open_and_an_exception_fails_a_run_of_its_own(store: Path) -> None:
+def test_a_run_around_stays_open_and_an_exception_fails_a_run_of_its_own() -> None:
     with experiment_context("outer") as outer:
         writer = RefuncWriter()
         pickle.loads(pickle.dumps(writer)).write_scalars(4, {"loss": 1.0})
         writer.close()
         assert outer.status == "running"
-    assert list(only(store).metrics("loss").steps) == [4]
+    assert list(only_run().metrics("loss").steps) == [4]
 
     def train() -> None:
         writer = RefuncWriter("vision")
@@ -90,13 +76,13 @@ def test_a_run_around_stays_open_and_an_exception_fails_a_run_of_its_own(store: 
 
     with pytest.raises(FloatingPointError):
         train()
-    assert [run.status for run in open_store(store)] == ["completed", "failed"]
+    assert [run.status for run in runs()] == ["completed", "failed"]
 
 
-def test_the_example(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(EXAMPLES / "train_clu.py"), run_name="__main__")
-    run = only(store)
+    run_example("train_clu")
+    run = only_run()
     assert (run.experiment_name, run.run_name, run.status) == ("regression", "clu", "completed")
     losses = run.metrics("train/loss").values
     assert losses[-1] < losses[0] / 2

@@ -22,10 +22,11 @@ import pytest
 import torch
 import transformers
 from accelerate.tracking import WandBTracker
+from tests.frameworks.stored import only_run
 from torch.utils.data import DataLoader
 
 import refunc.compat.wandb
-from refunc.runs import Run, open_store
+from refunc.runs import open_store
 
 #: verl's tables: one that is logged as a whole, and one of which the rows that are new are.
 TABLES = ("val/generations", "training/filter_groups/filtered_reward_counts")
@@ -59,11 +60,6 @@ def module_of(package: str, path: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return module
 
 
-def only() -> Run:
-    [run] = open_store()
-    return run
-
-
 def test_verl_tracks(wandb: Any, require: Require, monkeypatch: pytest.MonkeyPatch) -> None:
     module = module_of("verl", "utils/tracking.py", monkeypatch)
     require(module is not None, "pip install --no-deps verl")
@@ -77,7 +73,7 @@ def test_verl_tracks(wandb: Any, require: Require, monkeypatch: pytest.MonkeyPat
         samples.log(["wandb"], [("question", "answer", 0.5)], step)
     tracking.finish(exit_code=0)
 
-    run = only()
+    run = only_run()
     assert (run.experiment_name, run.run_name, run.status, run.params) == ("verl", "grpo", "completed", config)
     assert list(run.metrics("actor/loss").steps) == [1, 2, 3]
     rows = {name: [a.metadata["rows"] for a in run.artifacts if a.metadata["key"] == name] for name in TABLES}
@@ -114,7 +110,7 @@ def test_accelerate_tracks(wandb: Any) -> None:
         accelerator.log({"loss": 1.0}, step=step)
     accelerator.end_training()
 
-    run = only()
+    run = only_run()
     assert (run.experiment_name, run.run_name, run.status, run.params) == ("vision", "a run", "completed", {"lr": 0.1})
     assert list(run.metrics("loss").steps) == [0, 1, 2]
 
@@ -154,7 +150,7 @@ def test_transformers_reports(wandb: Any, monkeypatch: pytest.MonkeyPatch) -> No
     transformers.Trainer(Tiny(TinyConfig()), arguments, train_dataset=rows, eval_dataset=rows).train()
     wandb.finish()
 
-    run = only()
+    run = only_run()
     assert (run.experiment_name, run.run_name, run.status) == ("huggingface", "a run", "completed")
     assert (run.params["learning_rate"], run.params["model/num_parameters"]) == (5e-05, 5)
     assert list(run.metrics("train/loss").x) == list(run.metrics("eval/loss").x) == [4, 8]
@@ -191,7 +187,7 @@ def test_lightning_logs_if_it_takes_wandb_for_installed(wandb: Any, monkeypatch:
     logger.log_image("images", [torch.rand(3, 4, 4)])
     wandb.finish()
 
-    run = only()
+    run = only_run()
     assert (run.experiment_name, run.run_name, run.status, run.params) == ("vision", "a run", "completed", {"lr": 0.1})
     assert (list(run.metrics("loss").x), list(run.metrics("loss").epochs)) == ([1, 3, 5, 7], [0, 0, 1, 1])
     kept = {artifact.type: artifact for artifact in run.artifacts}

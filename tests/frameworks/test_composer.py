@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import runpy
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +11,11 @@ import numpy as np
 import pytest
 import torch
 from composer import Callback, ComposerModel, Trainer
+from tests.frameworks.stored import error_of, only_run, run_example
 from torch.utils.data import DataLoader, TensorDataset
 
 from refunc.frameworks.composer import RefuncLogger
-from refunc.journal.record import RunEnd
 from refunc.logging import experiment_context
-from refunc.runs import Run, open_store
-
-EXAMPLES = Path(__file__).parents[2] / "examples/frameworks"
-
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("REFUNC_DIR", str(tmp_path / "experiments"))
-    return tmp_path / "experiments"
-
-
-def only(store: Path) -> Run:
-    [run] = open_store(store)
-    return run
-
-
-def error_of(run: Run) -> str:
-    [end] = [record for record in run.records() if isinstance(record, RunEnd)]
-    return end.error or ""
 
 
 class Line(ComposerModel):
@@ -71,7 +51,7 @@ def trainer_of(logger: RefuncLogger, *callbacks: Callback, epochs: int = 2, **op
     )
 
 
-def test_a_training_has_its_batches_epochs_params_and_files(store: Path, tmp_path: Path) -> None:
+def test_a_training_has_its_batches_epochs_params_and_files(tmp_path: Path) -> None:
     logger = RefuncLogger("vision", tags={"team": "vision"})
     trainer = trainer_of(logger, run_name="baseline")
     trainer.fit()
@@ -84,7 +64,7 @@ def test_a_training_has_its_batches_epochs_params_and_files(store: Path, tmp_pat
         trainer.logger.log_table(["a"], [[1]], name="table")
     trainer.close()
 
-    run = only(store)
+    run = only_run()
     assert (run.experiment_name, run.run_name, run.status) == ("vision", "baseline", "completed")
     loss = run.metrics("loss/train/total")
     assert list(loss.steps) == [0, 1, 2, 3, 4, 5]
@@ -99,7 +79,7 @@ def test_a_training_has_its_batches_epochs_params_and_files(store: Path, tmp_pat
     ]
 
 
-def test_an_exception_in_the_loop_fails_the_run_of_its_own(store: Path) -> None:
+def test_an_exception_in_the_loop_fails_the_run_of_its_own() -> None:
     def train() -> None:
         trainer = trainer_of(RefuncLogger("vision"), Broken())
         try:
@@ -109,11 +89,11 @@ def test_an_exception_in_the_loop_fails_the_run_of_its_own(store: Path) -> None:
 
     with pytest.raises(ValueError, match="no data"):
         train()
-    assert only(store).status == "failed"
-    assert "no data" in error_of(only(store))
+    assert only_run().status == "failed"
+    assert "no data" in error_of(only_run())
 
 
-def test_a_training_that_loads_a_checkpoint_goes_on_with_its_run(store: Path, tmp_path: Path) -> None:
+def test_a_training_that_loads_a_checkpoint_goes_on_with_its_run(tmp_path: Path) -> None:
     folder = str(tmp_path / "checkpoints")
     first = trainer_of(RefuncLogger("vision"), save_folder=folder, run_name="baseline")
     first.fit()
@@ -122,14 +102,14 @@ def test_a_training_that_loads_a_checkpoint_goes_on_with_its_run(store: Path, tm
     again.fit()
     again.close()
 
-    run = only(store)
+    run = only_run()
     assert (run.attempt, run.status, run.run_name) == (2, "completed", "baseline")
     loss = run.metrics("loss/train/total")
     assert list(loss.steps) == [0, 1, 2, 3, 4, 5]
     assert len(run.metrics("loss/train/total", attempts="all")) == 9
 
 
-def test_a_run_around_stays_open_and_copies_log_to_it(store: Path) -> None:
+def test_a_run_around_stays_open_and_copies_log_to_it() -> None:
     logger = RefuncLogger("vision")
     assert pickle.loads(pickle.dumps(logger)).tracker is None
     with experiment_context("outer") as outer:
@@ -139,13 +119,13 @@ def test_a_run_around_stays_open_and_copies_log_to_it(store: Path) -> None:
             copied.log_metrics({"late": 1.0}, step=9)
         trainer.close()
         assert outer.status == "running"
-    assert list(only(store).metrics("late").steps) == [9, 9]
+    assert list(only_run().metrics("late").steps) == [9, 9]
 
 
-def test_the_example(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(EXAMPLES / "train_composer.py"), run_name="__main__")
-    run = only(store)
+    run_example("train_composer")
+    run = only_run()
     assert (run.experiment_name, run.run_name, run.status) == ("regression", "composer", "completed")
     losses = run.metrics("loss/train/total").values
     assert losses[-1] < losses[0] / 2

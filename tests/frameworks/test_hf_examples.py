@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import os
-import runpy
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.frameworks.stored import EXAMPLES, only_run, run_example
 from tests.launched import variables
 
-from refunc.runs import open_store
-from refunc.runs.run import Run
-
-EXAMPLES = Path(__file__).parents[2] / "examples/frameworks"
 FOR_GLOO = {"GLOO_SOCKET_IFNAME": "lo", "OMP_NUM_THREADS": "1"}
 OF_LAUNCHERS = ("RANK", "LOCAL_", "WORLD_", "MASTER_", "TORCHELASTIC", "SLURM")
 
 
-def only_run() -> Run:
-    (run,) = open_store(Path("experiments")).runs()
-    return run
-
-
 @pytest.mark.usefixtures("clean_process")
 @pytest.mark.parametrize("name", ["train_transformers", "train_accelerate"])
-def test_on_one_process_and_resumed(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_one_process_and_resumed(name: str) -> None:
     for arguments in (["--epochs", "1"], ["--epochs", "2", "--resume"]):
-        monkeypatch.setattr(sys, "argv", [name, *arguments])
-        runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+        run_example(name, *arguments)
     run = only_run()
     assert run.attempt == 2
     steps = list(run.metrics("train/loss").steps)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ import torch
 from ignite.engine import Engine, Events
 from ignite.handlers import Checkpoint, global_step_from_engine
 from ignite.metrics import Average
+from tests.frameworks.stored import EXAMPLES, only_run, run_example
 from tests.launched import variables
 
 from refunc.frameworks.ignite import (
@@ -24,20 +24,6 @@ from refunc.frameworks.ignite import (
     WeightsScalarHandler,
 )
 from refunc.logging import experiment_context
-from refunc.runs import Run, open_store
-
-EXAMPLES = Path(__file__).parents[2] / "examples/frameworks"
-
-
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("REFUNC_DIR", str(tmp_path / "experiments"))
-    return tmp_path / "experiments"
-
-
-def only(store: Path) -> Run:
-    [run] = open_store(store)
-    return run
 
 
 def trainer_of(update: Any = lambda engine, batch: batch / 10) -> Engine:
@@ -54,7 +40,7 @@ class Net(torch.nn.Module):
         self.layer = torch.nn.Linear(2, 1)
 
 
-def test_outputs_metrics_attributes_and_params_have_their_steps_and_epochs(store: Path) -> None:
+def test_outputs_metrics_attributes_and_params_have_their_steps_and_epochs() -> None:
     trainer, evaluator, net = trainer_of(), trainer_of(), Net()
     net.layer(torch.ones(1, 2)).sum().backward()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.5)
@@ -79,7 +65,7 @@ def test_outputs_metrics_attributes_and_params_have_their_steps_and_epochs(store
         trainer.add_event_handler(Events.EPOCH_COMPLETED, lambda: evaluator.run([1, 2]))
         trainer.run([1, 2, 3], max_epochs=2)
 
-    run = only(store)
+    run = only_run()
     assert (run.status, run.run_name, run.summary.params) == ("completed", "baseline", {"lr": 0.5})
     loss = run.metrics("train/loss")
     assert list(zip(loss.steps, loss.epochs, loss.values, strict=True)) == [
@@ -93,13 +79,13 @@ def test_outputs_metrics_attributes_and_params_have_their_steps_and_epochs(store
     }
 
 
-def test_an_exception_in_the_block_fails_the_run_and_a_run_around_is_left_open(store: Path) -> None:
+def test_an_exception_in_the_block_fails_the_run_and_a_run_around_is_left_open() -> None:
     def broken(engine: Engine, batch: int) -> None:
         raise ValueError("no data")
 
     with pytest.raises(ValueError, match="no data"), RefuncLogger("vision"):
         trainer_of(broken).run([1])
-    assert only(store).status == "failed"
+    assert only_run().status == "failed"
 
     with experiment_context("outer") as outer:
         with RefuncLogger("vision") as logger:
@@ -107,25 +93,25 @@ def test_an_exception_in_the_block_fails_the_run_and_a_run_around_is_left_open(s
         assert outer.status == "running"
 
 
-def test_close_ends_the_run_and_lines_of_ignite_are_in_it(store: Path) -> None:
+def test_close_ends_the_run_and_lines_of_ignite_are_in_it() -> None:
     logger = RefuncLogger("vision")
     trainer = trainer_of()
     trainer.logger.info("the engine's own line")
     logger.close()
     logger.close()
-    assert only(store).status == "completed"
+    assert only_run().status == "completed"
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda logger: pickle.loads(pickle.dumps(logger))])
-def test_a_copy_logs_to_the_same_run(store: Path, copied: Any) -> None:
+def test_a_copy_logs_to_the_same_run(copied: Any) -> None:
     logger = RefuncLogger("vision")
     copied(logger).log_metrics({"loss": 1.0}, step=3)
     logger.close()
-    assert list(only(store).metrics("loss").steps) == [3]
-    assert copied(logger).tracker.run_id == only(store).run_id
+    assert list(only_run().metrics("loss").steps) == [3]
+    assert copied(logger).tracker.run_id == only_run().run_id
 
 
-def test_a_checkpoint_of_ignite_goes_on_with_the_run(store: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_of_ignite_goes_on_with_the_run(tmp_path: Path) -> None:
     logger = RefuncLogger("vision")
     for step in range(4):
         logger.log_metrics({"loss": 1.0}, step=step)
@@ -136,11 +122,11 @@ def test_a_checkpoint_of_ignite_goes_on_with_the_run(store: Path, tmp_path: Path
     [path] = (tmp_path / "checkpoints").iterdir()
     with RefuncLogger("vision", resume=torch.load(path)) as again:
         again.log_metrics({"loss": 2.0}, step=2)
-    run = only(store)
+    run = only_run()
     assert (run.attempt, list(run.metrics("loss").values)) == (2, [1.0, 1.0, 2.0])
 
 
-def test_wrong_uses_are_told(store: Path) -> None:
+def test_wrong_uses_are_told() -> None:
     logger = RefuncLogger("vision")
     with pytest.raises(AttributeError, match="log_metrik"):
         logger.log_metrik  # noqa: B018
@@ -151,16 +137,16 @@ def test_wrong_uses_are_told(store: Path) -> None:
         RefuncLogger("vision", resume="nothing of this name")
 
 
-def test_the_example(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(EXAMPLES / "train_ignite.py"), run_name="__main__")
-    run = only(store)
+    run_example("train_ignite")
+    run = only_run()
     assert (run.experiment_name, run.run_name, run.status) == ("regression", "ignite", "completed")
     losses = run.metrics("train/loss").values
     assert losses[-1] < losses[0] / 2
 
 
-def test_two_ranks_are_one_run(store: Path, tmp_path: Path) -> None:
+def test_two_ranks_are_one_run(tmp_path: Path) -> None:
     script = [sys.executable, str(EXAMPLES / "train_ignite.py")]
     ranks = [
         subprocess.Popen(script, env=variables(rank, 2), cwd=tmp_path, stderr=subprocess.PIPE, text=True)
@@ -168,7 +154,7 @@ def test_two_ranks_are_one_run(store: Path, tmp_path: Path) -> None:
     ]
     said = [rank.communicate(timeout=100)[1] for rank in ranks]
     assert [rank.returncode for rank in ranks] == [0, 0], said
-    run = only(store)
+    run = only_run()
     assert (run.status, run.ranks) == ("completed", [0, 1])
     assert len(run.metrics("train/loss", rank=1)) == len(run.metrics("train/loss")) == 12
     assert [shown.count("started: ") for shown in said] == [1, 0]

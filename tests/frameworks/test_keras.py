@@ -13,11 +13,10 @@ import keras
 import numpy
 import pytest
 from keras.callbacks import CallbackList
+from tests.frameworks.stored import runs
 
 from refunc.frameworks.keras import RefuncCallback
 from refunc.logging import ExperimentTracker, MLLogger, experiment_context
-from refunc.runs import open_store
-from refunc.runs.run import Run
 
 pytestmark = pytest.mark.usefixtures("clean_process")
 
@@ -33,10 +32,6 @@ class Mistake(Exception):
 class Fault(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         raise Mistake
-
-
-def runs() -> list[Run]:
-    return sorted(open_store(Path("experiments")).runs(), key=lambda run: run.start_time)
 
 
 def model(rate: float = 0.001) -> Any:

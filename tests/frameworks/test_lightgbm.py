@@ -9,7 +9,8 @@ from typing import Any
 import lightgbm
 import lightgbm.basic
 import pytest
-from tests.frameworks.boosters import TRAIN, VALID, X, Y, runs
+from tests.frameworks.boosters import TRAIN, VALID, X, Y
+from tests.frameworks.stored import runs
 
 from refunc.frameworks.lightgbm import RefuncCallback, register_logger
 from refunc.logging import experiment_context

@@ -15,17 +15,13 @@ from lightning.fabric import Fabric
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger
 from tests.frameworks.lightning_trainings import Module, trainer_with
+from tests.frameworks.stored import only_run
 
 from refunc.frameworks.lightning import RefuncLogger
 from refunc.logging import ExperimentTracker, MLLogger, RunHandler, experiment_context
-from refunc.runs import Run, open_store
+from refunc.runs import open_store
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.usefixtures("clean_process")]
-
-
-def only_run() -> Run:
-    [run] = open_store().runs()
-    return run
 
 
 def test_a_training_and_its_test_are_one_run_with_steps_and_epochs() -> None:
@@ -134,20 +130,22 @@ def test_a_checkpoint_takes_the_run_back_to_its_step(is_new_process: bool) -> No
     logger = RefuncLogger(name="vision")
     trainer_with(logger, every, max_epochs=3).fit(Module())
     [run] = open_store().runs()
-    [checkpoint] = Path(logger.log_dir or "").rglob("*step=6.ckpt")
+    [checkpoint] = Path(logger.log_dir or "").rglob("*step=4.ckpt")
     before = list(run.metrics("loss_step").values)
 
     if is_new_process:
         logger = RefuncLogger(name="vision", resume=checkpoint)
-    trainer = trainer_with(logger, max_epochs=3, max_steps=8)
+    trainer = trainer_with(logger, max_epochs=3, max_steps=8, log_every_n_steps=4)
+    callbacks = len(trainer.callbacks)
     trainer.fit(Module(), ckpt_path=checkpoint)
 
     run = only_run()
     assert run.attempt == 2
     loss = run.metrics("loss_step")
-    assert list(loss.steps) == [1, 3, 5, 7], "the earlier attempt went on to step 11"
-    assert list(loss.values)[:3] == before[:3]
+    assert list(loss.steps) == [1, 3, 7], "the earlier attempt went on to step 11, and this one logs no step 5"
+    assert list(loss.values)[:2] == before[:2]
     assert list(run.metrics("loss_step", attempts="all").steps) == [1, 3, 5, 7, 9, 11, 7]
+    assert len(trainer.callbacks) == callbacks
 
 
 def test_a_disabled_refunc_trains_and_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,9 +21,10 @@ import lightning.pytorch as pl
 import pytest
 from lightning.pytorch.loggers.logger import DummyExperiment
 from tests.frameworks.lightning_trainings import Module, trainer_with
+from tests.frameworks.stored import only_run
 
 from refunc.frameworks.lightning import RefuncLogger
-from refunc.runs import Run, open_store
+from refunc.runs import open_store
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.usefixtures("clean_process")]
 
@@ -45,11 +46,6 @@ def nothing_left() -> Iterator[None]:
         thread.stop()  # type: ignore[attr-defined]
         assert not thread.is_alive()
     assert left == set()
-
-
-def only_run() -> Run:
-    [run] = open_store().runs()
-    return run
 
 
 class Remembering(RefuncLogger):

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 from tests.frameworks.lightning_trainings import At, Module, trainer_with
+from tests.frameworks.stored import only_run
 
 from refunc.frameworks.lightning import RefuncLogger
 from refunc.logging import experiment_context
-from refunc.runs import Run, open_store
 
 pytestmark = [pytest.mark.frameworks, pytest.mark.usefixtures("clean_process", "handlers")]
 
@@ -24,11 +24,6 @@ def handlers() -> object:
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
-
-
-def only_run() -> Run:
-    [run] = open_store().runs()
-    return run
 
 
 def send(number: int) -> Callable[[], None]:

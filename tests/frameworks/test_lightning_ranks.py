@@ -7,9 +7,8 @@ from pathlib import Path
 
 import lightning
 import pytest
+from tests.frameworks.stored import only_run
 from tests.launchers.conftest import Launcher, environment
-
-from refunc.runs import Run, open_store
 
 pytestmark = pytest.mark.frameworks
 
@@ -29,11 +28,6 @@ def run_example(folder: Path, *arguments: str, launcher: tuple[str, ...] = ()) -
         started.kill_all()
     assert done.returncode == 0, done.err
     return done.err
-
-
-def only_run() -> Run:
-    [run] = open_store().runs()
-    return run
 
 
 @pytest.mark.timeout(2 * DEADLINE)

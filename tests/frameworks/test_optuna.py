@@ -195,6 +195,34 @@ def test_a_study_of_a_storage_goes_on_in_its_run() -> None:
     assert parent.results["best_value"] == study.best_value
 
 
+class CountingStorage(optuna.storages.InMemoryStorage):
+    """Counts the trials that are read."""
+
+    read = 0
+
+    def get_all_trials(self, *args: Any, **kwargs: Any) -> Any:
+        trials = super().get_all_trials(*args, **kwargs)
+        self.read += len(trials)
+        return trials
+
+    def get_trial(self, *args: Any) -> Any:
+        self.read += 1
+        return super().get_trial(*args)
+
+
+def trials_read(objective: Any, trials: int) -> int:
+    storage = CountingStorage()
+    study = optuna.create_study(storage=storage, sampler=optuna.samplers.RandomSampler(0), study_name=f"of {trials}")
+    study.optimize(objective, n_trials=trials)
+    return storage.read
+
+
+def test_the_cost_of_a_trial_does_not_grow_with_the_trials_before_it() -> None:
+    few, many = (trials_read(RefuncObjective(square), trials) - trials_read(square, trials) for trials in (5, 40))
+    assert 0 < few < 40
+    assert (many - few) / 35 == pytest.approx(few / 5, abs=0.5), "each trial reads itself"
+
+
 def test_another_process_of_a_study_makes_its_trials_children_of_the_same_run() -> None:
     study = optuna.create_study(storage="sqlite:///study.db", study_name="shared")
     first = RefuncObjective(square)

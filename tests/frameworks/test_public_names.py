@@ -19,7 +19,7 @@ KEPT = Path(__file__).parent / "public_names.txt"
 ADAPTERS = [
     f"refunc.frameworks.{path.stem}"
     for path in sorted(Path(refunc.frameworks.__file__).parent.glob("*.py"))
-    if path.stem not in ("__init__", "callers", "models", "training")
+    if path.stem not in ("__init__", "boosting", "callers", "models", "packages", "training")
 ]
 
 

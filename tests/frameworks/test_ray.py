@@ -16,15 +16,13 @@ from typing import Any
 import pytest
 import ray
 from ray import cloudpickle, tune
+from tests.frameworks.stored import EXAMPLES, error_of
 
 from refunc.frameworks.ray import RefuncLoggerCallback, RefuncTrainCallback
-from refunc.journal.record import RunEnd
 from refunc.logging import ExperimentTracker, MLLogger, experiment_context
 from refunc.runs import Run, open_store
 
 pytestmark = pytest.mark.timeout(600)  # processes of Ray start slowly where the machine is busy
-
-EXAMPLES = Path(__file__).parents[2] / "examples/frameworks"
 
 logger = MLLogger("fit", level="WARNING")
 
@@ -73,11 +71,6 @@ class Actor:
 
     def log(self, number: int) -> None:
         self.tracker.log_metrics({"actor": float(number)}, step=number)
-
-
-def error_of(run: Run) -> str:
-    [end] = [record for record in run.records() if isinstance(record, RunEnd)]
-    return end.error or ""
 
 
 def runs(store: Path, experiment: str) -> list[Run]:

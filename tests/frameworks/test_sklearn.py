@@ -16,21 +16,16 @@ from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
+from tests.frameworks.stored import runs
 
 from refunc.frameworks.sklearn import log_estimator, log_search
 from refunc.logging import ExperimentTracker, experiment_context
-from refunc.runs import open_store
-from refunc.runs.run import Run
 
 pytestmark = pytest.mark.usefixtures("clean_process")
 
 _random = numpy.random.default_rng(0)
 X = _random.random((80, 3))
 Y = (X[:, 0] + 0.4 * _random.random(80) > 0.7).astype(int)
-
-
-def runs() -> list[Run]:
-    return sorted(open_store(Path("experiments")).runs(), key=lambda run: run.start_time)
 
 
 def pipeline() -> Pipeline:

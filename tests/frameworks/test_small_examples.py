@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import runpy
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from tests.frameworks.boosters import runs
-
-EXAMPLES = Path(__file__).parents[2] / "examples/frameworks"
+from tests.frameworks.stored import EXAMPLES, run_example, runs
 
 
 @pytest.mark.usefixtures("clean_process")
@@ -25,9 +21,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples/frameworks"
         ("train_keras", {"network": "test/accuracy"}),
     ],
 )
-def test_an_example_leaves_its_runs(name: str, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", [name])
-    runpy.run_path(str(EXAMPLES / f"{name}.py"), run_name="__main__")
+def test_an_example_leaves_its_runs(name: str, expected: dict[str, str]) -> None:
+    run_example(name)
 
     found = {run.run_name: run for run in runs()}
     assert {run.status for run in found.values()} <= {"completed", "pruned", "running"}

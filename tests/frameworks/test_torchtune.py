@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -12,26 +11,13 @@ import pytest
 import torch
 import torchtune
 from omegaconf import OmegaConf
+from tests.frameworks.stored import only_run, run_example
 
 from refunc.frameworks.torchtune import RefuncLogger
 from refunc.logging import experiment_context
-from refunc.runs import Run, open_store
-
-EXAMPLES = Path(__file__).parents[2] / "examples/frameworks"
 
 
-@pytest.fixture(autouse=True)
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("REFUNC_DIR", str(tmp_path / "experiments"))
-    return tmp_path / "experiments"
-
-
-def only(store: Path) -> Run:
-    [run] = open_store(store)
-    return run
-
-
-def test_a_recipes_calls(store: Path, tmp_path: Path) -> None:
+def test_a_recipes_calls(tmp_path: Path) -> None:
     config = OmegaConf.create(
         {
             "output_dir": str(tmp_path / "out"),
@@ -51,7 +37,7 @@ def test_a_recipes_calls(store: Path, tmp_path: Path) -> None:
     logger.log("peak_memory", 7, step=3)
     logger.close()
 
-    run = only(store)
+    run = only_run()
     assert (run.experiment_name, run.status) == ("tuning", "completed")
     assert list(run.metrics("loss").steps) == [1, 2, 3]
     assert list(run.metrics("peak_memory").values) == [7.0]
@@ -60,7 +46,7 @@ def test_a_recipes_calls(store: Path, tmp_path: Path) -> None:
     assert [artifact.name for artifact in run.artifacts] == ["torchtune_config.yaml"]
 
 
-def test_a_recipe_that_raises_and_closes_has_failed(store: Path) -> None:
+def test_a_recipe_that_raises_and_closes_has_failed() -> None:
     def recipe() -> None:
         logger = RefuncLogger()
         try:
@@ -70,28 +56,28 @@ def test_a_recipe_that_raises_and_closes_has_failed(store: Path) -> None:
 
     with pytest.raises(RuntimeError):
         recipe()
-    assert (only(store).status, only(store).experiment_name) == ("failed", "torchtune")
+    assert (only_run().status, only_run().experiment_name) == ("failed", "torchtune")
 
 
-def test_in_a_run_it_opens_and_ends_none(store: Path) -> None:
+def test_in_a_run_it_opens_and_ends_none() -> None:
     with experiment_context("outer") as outer:
         logger = RefuncLogger()
         pickle.loads(pickle.dumps(logger)).log("loss", 1.0, step=2)
         logger.close()
         assert outer.status == "running"
-    assert list(only(store).metrics("loss").steps) == [2]
+    assert list(only_run().metrics("loss").steps) == [2]
 
 
-def test_the_example(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(EXAMPLES / "train_torchtune.py"), run_name="__main__")
-    run = only(store)
+    run_example("train_torchtune")
+    run = only_run()
     assert (run.experiment_name, run.run_name, run.status) == ("regression", "torchtune", "completed")
     losses = run.metrics("loss").values
     assert losses[-1] < losses[0] / 2
 
 
-def test_without_a_close_the_run_ends_with_the_process(store: Path) -> None:
+def test_without_a_close_the_run_ends_with_the_process() -> None:
     script = "from refunc.frameworks.torchtune import RefuncLogger; RefuncLogger().log('loss', 1.0, step=1)"
     subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
-    assert only(store).status == "completed"
+    assert only_run().status == "completed"

@@ -10,20 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.frameworks.stored import runs
 from tests.frameworks.trainings import trainer_with
 from transformers import EarlyStoppingCallback, Seq2SeqTrainer, Seq2SeqTrainingArguments, TrainerCallback
 from transformers.integrations import integration_utils
 
 from refunc.frameworks.transformers import RefuncCallback
 from refunc.logging import experiment_context, log_metrics
-from refunc.runs import open_store
-from refunc.runs.run import Run
 
 pytestmark = pytest.mark.usefixtures("clean_process")
-
-
-def runs() -> list[Run]:
-    return list(open_store(Path("experiments")).runs())
 
 
 def test_a_training_is_a_run_with_params_metrics_and_checkpoints() -> None:

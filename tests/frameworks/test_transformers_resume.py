@@ -7,18 +7,14 @@ from pathlib import Path
 
 import optuna
 import pytest
+from tests.frameworks.stored import runs
 from tests.frameworks.trainings import trainer_with
 
 from refunc.frameworks.transformers import RefuncCallback
 from refunc.logging import ExperimentTracker, experiment_context
 from refunc.runs import open_store
-from refunc.runs.run import Run
 
 pytestmark = pytest.mark.usefixtures("clean_process")
-
-
-def runs() -> list[Run]:
-    return list(open_store(Path("experiments")).runs())
 
 
 def train_two_epochs(callback: RefuncCallback) -> None:

@@ -10,7 +10,8 @@ import pytest
 import xgboost
 from sklearn.base import clone
 from sklearn.model_selection import GridSearchCV
-from tests.frameworks.boosters import TRAIN, VALID, X, Y, runs, train_xgboost
+from tests.frameworks.boosters import TRAIN, VALID, X, Y, train_xgboost
+from tests.frameworks.stored import runs
 
 from refunc.frameworks.xgboost import RefuncCallback
 from refunc.logging import experiment_context

@@ -89,7 +89,7 @@ def without_plugins(wheelhouse, tmp_path_factory):
 def with_plugins(wheelhouse, tmp_path_factory):
     """--no-deps: the trackers' own packages weigh hundreds of megabytes, and importing a plugin needs none of them."""
     new = Environment(tmp_path_factory.mktemp("with"))
-    new.install_offline(wheelhouse, "refunc")
+    new.install_offline(wheelhouse, "refunc[ui]")
     new.install_offline(wheelhouse, "--no-deps", *(f"refunc-{key}" for key in PLUGINS))
     return new
 

@@ -73,6 +73,14 @@ class Page:
         for kind in ("mousePressed", "mouseReleased"):
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def drag(self, x: float, y: float, to_x: float, to_y: float) -> None:
+        """Press the button at one place, and release it at another."""
+        self._call("Input.dispatchMouseEvent", type="mousePressed", x=x, y=y, button="left", clickCount=1)
+        for share in (0.3, 0.7, 1):
+            place = {"x": x + (to_x - x) * share, "y": y + (to_y - y) * share}
+            self._call("Input.dispatchMouseEvent", type="mouseMoved", button="left", buttons=1, **place)
+        self._call("Input.dispatchMouseEvent", type="mouseReleased", x=to_x, y=to_y, button="left", clickCount=1)
+
     def picture(self, path: Path) -> None:
         """Write a screenshot of the whole page."""
         answer = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=True)

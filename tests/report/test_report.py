@@ -17,6 +17,7 @@ import pytest
 from refunc.logging import MLLogger, define_metric, experiment_context
 from refunc.runs import open_store
 from refunc_commands.report.content import content_of
+from refunc_commands.report.curves import Drawing
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 
@@ -30,6 +31,16 @@ HOSTILE = (
     "{{content}}{{script}}",
     "' onmouseover='alert(1)",
     "javascript:alert(1)",
+)
+
+
+#: The charts that a page has.
+CHARTS = "[...document.querySelectorAll('figure')].flatMap(figure => figure.chart ?? [])"
+#: Whether curves were drawn: some pixel of the canvas has another colour than grid and text.
+INKED = (
+    "(c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, at, all) => at % 4 === 0 && "
+    "all[at + 3] > 200 && Math.max(v, all[at + 1], all[at + 2]) - Math.min(v, all[at + 1], all[at + 2]) > 60))"
+    "(chart.plot.ctx.canvas)"
 )
 
 
@@ -81,8 +92,8 @@ def test_charts_are_drawn_at_every_width_in_both_schemes(browser: Any, width: in
 
     assert is_quiet(browser, file)
     assert browser.ask("[...document.querySelectorAll('figure h3')].map(e => e.textContent)") == ["loss", "val/acc"]
-    curves = browser.ask("[...document.querySelectorAll('svg path.curve')].map(e => e.getAttribute('d'))")
-    assert [len(re.findall("[ML]", curve)) for curve in curves] == [100] * 4
+    assert browser.ask(f"{CHARTS}.flatMap(chart => chart.drawn.map(curve => curve.y.length))") == [100] * 4
+    assert all(browser.ask(f"{CHARTS}.map(chart => {INKED})"))
     assert browser.ask("document.documentElement.scrollWidth") <= width
     colours = browser.ask("(s => [s.color, s.backgroundColor])(getComputedStyle(document.body))")
     assert min(contrast(*colours), *(contrast(c, colours[1]) for c in drawn_colours(browser))) >= 4.5
@@ -90,8 +101,9 @@ def test_charts_are_drawn_at_every_width_in_both_schemes(browser: Any, width: in
 
 def drawn_colours(browser: Any) -> list[str]:
     found: list[str] = browser.ask(
-        "[...document.querySelectorAll('svg path.curve')].map(e => getComputedStyle(e).stroke)"
-        ".concat([...document.querySelectorAll('.quiet, .warn, .good, th')].map(e => getComputedStyle(e).color))"
+        "[...document.querySelectorAll('.legend .swatch')].map(e => getComputedStyle(e).backgroundColor)"
+        ".concat([...document.querySelectorAll('.quiet, .warn, .good, th, figcaption, .chart-button')]"
+        ".map(e => getComputedStyle(e).color))"
     )
     return sorted(set(found))
 
@@ -108,32 +120,142 @@ def contrast(one: str, other: str) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
+def place_of(browser: Any) -> tuple[float, float, float, float]:
+    """Return left, top, width and height of the first chart's area."""
+    found = "(r => [r.x, r.y, r.width, r.height])(document.querySelector('.u-over').getBoundingClientRect())"
+    return tuple(browser.ask(found))  # type: ignore[return-value]
+
+
+def frames(browser: Any) -> None:
+    """Wait until what was asked for is drawn."""
+    browser.ask("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
+
+
 def test_values_are_told_where_the_pointer_is(browser: Any) -> None:
     train("one")
     train("two", offset=0.5)
     browser.open(write("one", "two"))
-    x, y, width, _ = browser.ask(
-        "(r => [r.x, r.y, r.width, r.height])(document.querySelector('svg').getBoundingClientRect())"
-    )
+    x, y, width, _ = place_of(browser)
 
-    browser.move_mouse(x + width - 14, y + 60)
+    browser.move_mouse(x + width - 1, y + 60)
 
-    tip = browser.ask("(e => e.hidden ? '' : e.textContent)(document.querySelector('.tip'))")
-    assert tip == "one  step 99: 0.01two  step 99: 0.51"
+    lines = "(e => e.hidden ? '' : [...e.children].map(line => line.textContent).join('; '))"
+    tip = f"{lines}(document.querySelector('.chart-tip'))"
+    assert browser.ask(tip) == "step 99; one0.01; two0.51"
+    assert browser.ask(f"{CHARTS}.map(chart => chart.link.cursor > 98)") == [True, True]
     browser.move_mouse(2, 2)
-    assert browser.ask("document.querySelector('.tip').hidden")
+    assert browser.ask(tip) == ""
+
+
+def test_a_drag_zooms_all_charts_and_a_double_click_shows_everything(browser: Any) -> None:
+    train("one")
+    file = write("one")
+    browser.open(file)
+    x, y, width, _ = place_of(browser)
+    views = f"{CHARTS}.map(chart => chart.view.map(Math.round))"
+    assert browser.ask(views) == [[0, 99], [0, 99]]
+
+    browser.drag(x + width * 20 / 99, y + 40, x + width * 60 / 99, y + 50)
+    frames(browser)
+
+    assert browser.ask(views) == [[20, 60], [20, 60]]
+    assert browser.ask("document.querySelector('figcaption').textContent") == "by step · 40 points"
+    browser.ask("document.querySelector('.u-over').dispatchEvent(new MouseEvent('dblclick', {bubbles: true}))")
+    assert browser.ask(views) == [[0, 99], [0, 99]]
+    assert is_quiet(browser, file)
+
+
+def test_keys_move_the_cursor_and_zoom_and_a_chart_is_described(browser: Any) -> None:
+    train("one")
+    browser.open(write("one"))
+
+    def press(key: str) -> None:
+        browser.ask(f"document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {{key: {key!r}}}))")
+
+    plot = "document.querySelector('.chart-plot')"
+    browser.ask(f"{plot}.focus()")
+    press("End")
+    press("ArrowLeft")
+    assert browser.ask(f"{CHARTS}[0].link.cursor") == 98
+    assert browser.ask("document.querySelector('[aria-live]').textContent").endswith("step 98: 0.010101")
+    press("+")
+    low, high = browser.ask(f"{CHARTS}[0].view")
+    assert 0 < low < 98 < high <= 99
+    press("0")
+    assert browser.ask(f"{CHARTS}[0].view") == [0, 99]
+    label = browser.ask(f"{plot}.getAttribute('aria-label')")
+    assert label.startswith("loss: 1 curve. from 0.01 to 1, last 0.01 at step 99, best 0.01 at step 99.")
 
 
 def test_a_logarithmic_scale_at_a_click(browser: Any) -> None:
     train("one")
     file = write("one")
     browser.open(file)
-    before = browser.ask("document.querySelector('path.curve').getAttribute('d')")
+    assert browser.ask(f"{CHARTS}[0].plot.scales.y.distr") == 1
 
-    browser.click(*browser.ask("(r => [r.x + 5, r.y + 5])(document.querySelector('button').getBoundingClientRect())"))
+    button = "document.querySelector('[aria-label^=Logarithmic]')"
+    browser.click(*browser.ask(f"(r => [r.x + 5, r.y + 5])({button}.getBoundingClientRect())"))
+    frames(browser)
 
-    assert browser.ask("document.querySelector('path.curve').getAttribute('d')") != before
+    assert browser.ask(f"{CHARTS}[0].plot.scales.y.distr") == 3
+    assert browser.ask(f"{button}.getAttribute('aria-pressed')") == "true"
     assert is_quiet(browser, file)
+
+
+def test_a_pattern_draws_several_metrics_in_one_chart(browser: Any) -> None:
+    train("one")
+    train("two", offset=0.5)
+    file = write("one", "two")
+    browser.open(file)
+
+    set_value(browser, "#together", "*a* none")
+
+    titles = "[...document.querySelectorAll('figure h3')].map(e => e.textContent)"
+    assert browser.ask(titles) == ["*a*"]
+    assert browser.ask("document.querySelector('#charts [role=status]').textContent") == "No metric is called none."
+    set_value(browser, "#together", "*")
+    frames(browser)
+    frames(browser)
+    labels = f"{CHARTS}[0].drawn.map(curve => curve.label)"
+    assert browser.ask(labels) == ["one  loss", "two  loss", "one  val/acc", "two  val/acc"]
+    assert len(set(browser.ask(f"{CHARTS}[0].drawn.map(curve => curve.slot)"))) == 4
+    assert is_quiet(browser, file)
+
+
+def set_value(browser: Any, field: str, text: str) -> None:
+    browser.ask(
+        f"(e => {{ e.value = {text!r}; e.dispatchEvent(new Event('change')); }})(document.querySelector('{field}'))"
+    )
+
+
+def test_smoothing_has_no_bias_and_does_not_depend_on_the_number_of_points_drawn(browser: Any) -> None:
+    train("one")
+    browser.open(write("one"))
+
+    constant = "(c => Math.max(...smoothed(c, 0.9).map((v, at) => Math.abs(v - c[at]))))(new Float64Array(50).fill(7))"
+    assert browser.ask(f"(({{smoothed}}) => {constant})(document.querySelector('figure').chart.parts)") < 1e-12
+    halves = (
+        "(({smoothed}) => { const all = Float64Array.from({length: 2000}, (_, at) => at); "
+        "const some = all.filter((_, at) => at % 10 === 9); "
+        "return [smoothed(all, 0.99)[1999], smoothed(some, 0.99, 10)[199]]; })"
+    )
+    every, some = browser.ask(f"{halves}(document.querySelector('figure').chart.parts)")
+    assert abs(every - some) < 6
+
+
+def test_groups_are_bands_and_ranks_are_curves(browser: Any) -> None:
+    for seed in range(3):
+        train(f"a{seed}", lr=0.1, offset=seed)
+        train(f"b{seed}", lr=0.2, offset=seed)
+    every = [f"{model}{seed}" for model in "ab" for seed in range(3)]
+    file = write(*every, "--group", "params.lr", "--spread", "minmax")
+
+    browser.open(file)
+
+    assert is_quiet(browser, file)
+    curves = browser.ask(f"{CHARTS}[0].drawn.map(c => [c.label, c.low[0], c.y[0], c.high[0], c.n[0]])")
+    assert curves == [["0.1 (3 runs)", 1, 2, 3, 3], ["0.2 (3 runs)", 1, 2, 3, 3]]
+    assert "mean of the runs with equal params.lr" in browser.ask("document.querySelector('#charts p').textContent")
 
 
 def test_what_differs_is_marked_and_can_be_shown_alone(browser: Any) -> None:
@@ -183,7 +305,7 @@ def test_everything_that_a_user_has_written_stays_text(browser: Any, own_folder:
     assert is_quiet(browser, file)
     assert browser.ask("document.title") == SCRIPT
     assert browser.ask("document.querySelector('h1').textContent") == SCRIPT
-    assert browser.ask("document.querySelectorAll('script').length") == 2
+    assert browser.ask("document.querySelectorAll('script').length") == 3
     assert browser.ask("document.querySelectorAll('img, iframe, a, link, object, embed').length") == 0
     assert (
         browser.ask("[...document.querySelectorAll('*')].some(e => [...e.attributes].some(a => /^on/.test(a.name)))")
@@ -285,7 +407,7 @@ def test_points_without_an_x_are_drawn_by_their_numbers_however_few_are_drawn() 
         for step in range(3_000):
             tracker.log_metrics({"loss": 1 / (1 + step)}, step=step)
 
-    [chart] = content_of(list(open_store()), title="t", made="now", max_points=100)["charts"]["list"]
+    [chart] = content_of(list(open_store()), title="t", made="now", drawing=Drawing(max_points=100))["charts"]["list"]
 
     [curve] = chart["curves"]
     assert (curve["x_name"], curve["x"][0], curve["x"][-1], len(curve["x"]) <= 100) == ("point", 0, 2_999, True)

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from refunc.logging import get_logger as get_logger
     from refunc.logging import info as info
     from refunc.logging import integration_context as integration_context
+    from refunc.logging import launch_rank as launch_rank
     from refunc.logging import log as log
     from refunc.logging import log_artifact as log_artifact
     from refunc.logging import log_artifacts as log_artifacts

@@ -56,6 +56,8 @@ KEPT_ROWS = 20_000
 MAX_ORIGINALS = 500
 #: Fewer seconds than any program needs to log a row: the client takes three times as long.
 ROW_SECONDS = 1e-4
+#: The states of a run whose process has not ended well.
+FAILED = ("failed", "interrupted", "preempted", "crashed")
 
 
 class WandBIntegration(Integration):
@@ -119,7 +121,9 @@ class WandBIntegration(Integration):
     def close(self) -> None:
         """Finish the open runs, within the time limit."""
         for run_id in list(getattr(self, "_runs", {})):
-            self._runs.pop(run_id).finish()
+            ours = self._runs.pop(run_id)
+            # Opened again after its end, by a tag that came later, it must not count as finished if it had failed.
+            ours.finish(exit_code=1 if ours.summary.get("refunc/status") in FAILED else None)
 
     @hookimpl
     def on_run_start(self, run: RunInfo) -> None:
@@ -193,7 +197,7 @@ class WandBIntegration(Integration):
         self._ask(ours.summary.update, {**summary_of(record.metrics), "refunc/status": text_of(record.status)})
         if record.error:
             ours.summary["refunc/error"] = text_of(record.error[-4_000:])
-        exit_code = 1 if record.status in ("failed", "interrupted", "preempted", "crashed") else 0
+        exit_code = 1 if record.status in FAILED else 0
         self._ask(ours.finish, exit_code=exit_code)
         said = self._uploads[run.run_id].refusal()
         self._leave(run, forget=said is not None)

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from refunc.logging import ExperimentTracker
+from refunc_commands.cli import root
 
 pytestmark = pytest.mark.extras
 
@@ -211,3 +213,17 @@ def test_a_shell_is_offered_what_its_script_brings_into_the_line(
     names = {"two words", "a,b", "*", "-x", "\x1b[2J", "loss"}
     words = {word for line in done.stdout.splitlines() for word in (line, line.partition(",")[2])}
     assert words & names == {*offered, "loss"}
+
+
+def test_the_table_of_own_commands_is_that_of_the_entry_points() -> None:
+    found = {
+        entry.name: entry.value for entry in entry_points(group=root.GROUP) if entry.dist.name == "refunc-commands"
+    }  # type: ignore[union-attr]
+
+    assert found == root._OWN
+
+
+def test_help_is_a_word_as_well(invoke: Any) -> None:
+    assert invoke("help").stdout == invoke("--help").stdout
+    assert invoke("help", "ls").stdout == invoke("ls", "--help").stdout
+    assert "no command 'lss'. Did you mean ls?" in invoke("help", "lss").stderr

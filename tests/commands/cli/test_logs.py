@@ -279,6 +279,28 @@ def test_following_takes_each_line_once_from_every_writer_that_comes(
         assert [line for line in seen if line.startswith(who)] == [f"{who} {number}" for number in range(50)]
 
 
+def test_a_run_that_has_not_begun_yet_can_be_waited_for(
+    running: Callable[..., subprocess.Popen[str]], own_folder: Path
+) -> None:
+    follower = running("tail", "--wait", "soon", "--json")
+    assert follower.stderr is not None
+    assert follower.stderr.readline() == "refunc: waiting for a run soon; Ctrl-C ends that\n"
+
+    some_run("soon")
+
+    out, _ = follower.communicate(timeout=30)
+    assert json.loads(out.splitlines()[0])["message"] == "hello"
+    assert follower.returncode == 0
+
+
+def test_a_wait_needs_a_name(invoke: Any) -> None:
+    some_run()
+
+    result = invoke("tail", "--wait")
+
+    assert (result.exit_code, "--wait needs the name" in result.stderr) == (2, True)
+
+
 def test_following_says_when_the_run_crashed(
     training: subprocess.Popen[str], running: Callable[..., subprocess.Popen[str]]
 ) -> None:

@@ -17,8 +17,9 @@ import pytest
 from refunc.journal.reader import Account, read_journal
 from refunc.journal.record import Gap
 from refunc.logging import ExperimentTracker, MLLogger
-from refunc.outlets import appender, outlet, pump
+from refunc.outlets import appender, pump
 from refunc.outlets import not_on_disk as unsynced
+from refunc.outlets.bounded_queue import HIGH_WATER
 from refunc.runs.run import Run
 from refunc.runs.store import open_store
 
@@ -150,13 +151,13 @@ def test_drops_are_counted_exactly(
         return write(fd, data)
 
     monkeypatch.setattr(os, "write", refuse)
-    total = outlet.HIGH_WATER + 20_000
+    total = HIGH_WATER + 20_000
     for n in range(total):
         tracker.log_metrics({"n": n})
     assert tracker.flush() is False
     dropped = run.writer.dropped
     assert dropped > 0
-    assert run.writer.waiting <= outlet.HIGH_WATER + appender.BATCH_RECORDS
+    assert run.writer.waiting <= HIGH_WATER + appender.BATCH_RECORDS
     broken.clear()
     assert tracker.flush()
     tracker.end_run()
@@ -190,7 +191,7 @@ def test_a_stalled_disk_bounds_every_wait_and_the_memory(
     began = time.monotonic()
     assert tracker.flush() is False
     waited = time.monotonic() - began
-    for n in range(1, outlet.HIGH_WATER + 5_000):
+    for n in range(1, HIGH_WATER + 5_000):
         tracker.log_metrics({"n": n})
     took = time.monotonic() - began
     dropped = run.writer.dropped
@@ -202,10 +203,10 @@ def test_a_stalled_disk_bounds_every_wait_and_the_memory(
     assert 0.9 < waited < 3
     assert took < 15
     assert 0 < dropped <= 5_000
-    assert waiting <= outlet.HIGH_WATER + appender.BATCH_RECORDS
+    assert waiting <= HIGH_WATER + appender.BATCH_RECORDS
     records, account = journal.read(Run.open(run.folder))
     assert account == Account(dropped=dropped)
-    assert len(journal.values(records, "n")) + dropped == outlet.HIGH_WATER + 5_000
+    assert len(journal.values(records, "n")) + dropped == HIGH_WATER + 5_000
 
 
 def test_back_pressure_begins_at_the_bound_and_drops_nothing(tracker: ExperimentTracker, journal: Any) -> None:
@@ -217,7 +218,7 @@ def test_back_pressure_begins_at_the_bound_and_drops_nothing(tracker: Experiment
         most = max(most, len(run.writer.queue))
     tracker.end_run()
 
-    assert most <= outlet.HIGH_WATER
+    assert most <= HIGH_WATER
     records, account = journal.read(Run.open(run.folder))
     assert journal.values(records, "n") == list(range(100_000))
     assert account == Account()

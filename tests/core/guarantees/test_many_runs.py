@@ -22,7 +22,7 @@ import atexit, gc, shutil, tracemalloc, weakref
 from multiprocessing import util
 import refunc
 from refunc.processes import parent; from refunc.outlets import pump
-from refunc.logging.active.run import living_runs
+from refunc.logging.active.living import living_runs
 
 OURS = [tracemalloc.Filter(True, os.path.join(folder, "*")) for folder in refunc.__path__]
 RUNS, WARM = 200, 50

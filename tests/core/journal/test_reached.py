@@ -9,7 +9,8 @@ import pytest
 from refunc.journal.encoded import MetricsRow
 from refunc.journal.line import QueuedLine
 from refunc.journal.reached import Reached
-from refunc.logging import MLLogger, current, experiment_context
+from refunc.logging import MLLogger, experiment_context
+from refunc.logging.active.loose_lines import loose_lines
 
 
 def rows(*places: tuple[str | None, Any, Any]) -> list[MetricsRow]:
@@ -82,7 +83,7 @@ def test_a_call_queues_a_line_in_the_order_that_its_reader_has() -> None:
         "text", step=3, epoch=2, metrics={"loss": 0.5, "word": "w"}, tags={"a": "b"}, artifacts=["m"], extra={"k": 1}
     )
 
-    line = QueuedLine._make(current.loose_lines.items[-1])
+    line = QueuedLine._make(loose_lines.items[-1])
 
     assert (line.kind, line.level, line.message, line.step, line.epoch) == ("log", 30, "text", 3, 2)
     assert (line.metrics, line.other, line.tags, line.artifacts) == ({"loss": 0.5}, {"word": "w"}, {"a": "b"}, ("m",))

@@ -17,7 +17,7 @@ import pytest
 from refunc.logging import MLLogger
 from refunc.logging.console.handler import ConsoleHandler
 from refunc.logging.formatters import ColoredFormatter
-from refunc.outlets.outlet import Durability
+from refunc.outlets.durability import Durability
 
 
 @pytest.fixture(autouse=True)

@@ -171,10 +171,10 @@ def test_a_tracker_whose_run_is_out_of_reach_says_so_and_loses_nothing(caplog: p
 def _forget_runs() -> None:
     """Be a process that has never heard of the runs of this one."""
     from refunc.logging import copies, current
-    from refunc.logging.active import run
+    from refunc.logging.active import living
 
     current.last_ended = None
-    run._living.clear()
+    living._living.clear()
     copies._trackers.clear()
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 ASK = """
-import threading, time
+import os, threading, time
 from refunc.logging import MLLogger
 log = MLLogger("train", colored_output=False)
 is_over = threading.Event()
@@ -27,7 +28,7 @@ def test(ask):
         while work.completed < 30: time.sleep(0.01)
         answer = ask()
         print("answer:", str(answer).strip())
-        time.sleep(0.25)
+        while not os.path.exists("seen"): time.sleep(0.01)  # until the test has seen the bars
         is_over.set()
     print("end")
 """
@@ -87,7 +88,9 @@ def test_a_prompt_stands_alone_until_it_is_answered(
         terminal.type(keys)
         tools.until(lambda: any(f"answer: {answer}" in line for line in terminal.lines))
         # They are drawn again, and not only at their end.
-        tools.until(lambda: terminal.last_has("Inner: ") and b"end" not in terminal.sent)
+        tools.until(lambda: terminal.last_has("Inner: "))
+        assert b"end" not in terminal.sent
+        Path("seen").touch()
         lines = terminal.end()
         echoed = "" if "secret" in keys or "hidden" in way else keys.strip()
         begin = next(i for i, line in enumerate(lines) if prompt in line)
@@ -110,6 +113,7 @@ def test_a_line_that_comes_meanwhile_stands_whole_below_the_prompt(session: Call
 
         assert [line[-7:] for line in terminal.lines] == ["Go on?", "in  one", "in  two"]
         terminal.type("yes\n")
+        Path("seen").touch()
         assert terminal.end()[3:5] == ["yes", "answer: yes"]
 
 

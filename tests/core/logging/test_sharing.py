@@ -283,7 +283,7 @@ def test_several_lines_without_the_last_end_are_shown_at_a_flush_and_go_on(sessi
     code = (
         'with progress_context("Work", total=2):\n'
         "    sys.stdout.write('one\\ntwo'); sys.stdout.flush()\n"
-        "    held = list(bars._screen._terminal._held.values())\n"
+        "    held = list(bars._screen._terminal._held._texts.values())\n"
         "    print(' and more')\n"
         "print(held)\n"
     )

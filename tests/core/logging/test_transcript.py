@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from refunc.journal.writer import JournalWriter
-from refunc.logging import MLLogger, RunHandler, current, experiment_context
+from refunc.logging import MLLogger, RunHandler, experiment_context
+from refunc.logging.active.loose_lines import loose_lines
 from refunc.logging.console.thinning import FREE
 from refunc.outlets.count import Count
 from refunc.runs import open_store
@@ -187,7 +188,7 @@ def test_lines_that_a_run_takes_as_its_head_are_written_once() -> None:
 
 
 def test_lines_that_another_run_takes_meanwhile_are_written_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    loose = current.loose_lines
+    loose = loose_lines
     before = loose._appended
     first, second = quiet(json_logging=True), quiet("other", json_logging=True)
 

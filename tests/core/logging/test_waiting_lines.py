@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from refunc.logging import MLLogger
+from refunc.logging.active.loose_lines import loose_lines
 from refunc.logging.active.waiting import MAX_BYTES
-from refunc.logging.current import loose_lines
 from refunc.runs import Run, open_store
 
 

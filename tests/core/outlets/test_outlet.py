@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from refunc.outlets import pump
-from refunc.outlets.outlet import Outlet, check_durability
+from refunc.outlets.durability import check_durability
+from refunc.outlets.outlet import Outlet
 
 
 class Slow(Outlet):

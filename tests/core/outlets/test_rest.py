@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from refunc.logging import ExperimentTracker, MLLogger, current, experiment_context
+from refunc.logging import ExperimentTracker, MLLogger, experiment_context
+from refunc.logging.active.blocks import ambient
 from refunc.outlets import pump
 from refunc.outlets.outlet import Outlet
 from refunc.runs import open_store
@@ -90,7 +91,7 @@ def test_records_wait_for_no_exit_while_another_thread_ends_the_threads_all_the_
             with experiment_context(f"run {number}") as run:
                 for step in range(5):
                     run.log_metrics({"loss": 1.0}, step=step)
-                writer = current.ambient.get().writer  # type: ignore[union-attr]
+                writer = ambient.get().writer  # type: ignore[union-attr]
                 wait_for(lambda writer=writer: not writer.waiting)  # type: ignore[misc]
     finally:
         stop.set()

@@ -16,8 +16,10 @@ import attrs
 import pytest
 
 from refunc.journal.codec import encode_line
+from refunc.journal.reader import METRICS_MARK, read_backwards, read_journal
 from refunc.runs.gathered import Content
 from refunc.runs.index.file import index_of
+from refunc.runs.line_records import records_without_metrics
 from refunc.runs.read_on import read_content
 
 #: Opens a run, says where, and then does what it is told until it is killed or its stdin ends.
@@ -142,6 +144,9 @@ class Indexing:
         """Return the content of *folder* after comparing what the index says with what the journal says."""
         found = read_content(folder)
         assert Indexing.answers(found) == Indexing.answers(read_content(folder, cached=False))
+        for read, newest_first in ((read_journal, False), (read_backwards, True)):
+            others = [*read(folder, pass_over=METRICS_MARK)]
+            assert repr([*records_without_metrics(folder, newest_first=newest_first)]) == repr(others)
         return found
 
     @staticmethod

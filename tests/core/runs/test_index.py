@@ -75,6 +75,7 @@ def test_whatever_is_written_and_however_it_grows(
         patch.setattr(reading, "_ENOUGH", enough)
         patch.setattr(parts, "_SMALL", small)
         patch.setattr("refunc.journal.scan._BLOCK_BYTES", 300)
+        patch.setattr("refunc.journal.stretches._LEAST", 1)
         indexing.check(folder)
         followed = Run(folder, {})
         before: list[tuple[Any, Any]] = []

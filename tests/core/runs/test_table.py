@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from refunc.runs import Store, open_store
 from refunc.runs.errors import ExpressionError
 from refunc.runs.flat import flat
-from refunc.runs.table import columns_of
+from refunc.runs.table import columns_of, to_pandas
 
 WriteRun = Callable[..., Path]
 END = {"kind": "end", "status": "completed", "duration": 12.5}
@@ -122,6 +122,7 @@ def test_rows(store: Store) -> None:
     assert (empty["status"], empty["duration"]) == ("crashed", None)
 
 
+@pytest.mark.once
 @pytest.mark.extras
 @pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
 def test_tables_of_other_libraries_have_a_row_a_run(store: Store, library: str) -> None:
@@ -131,6 +132,15 @@ def test_tables_of_other_libraries_have_a_row_a_run(store: Store, library: str) 
     assert [str(name) for name in table["run_name"]] == ["slow", "fast", "dead", "empty"]
     names = table.column_names if library == "arrow" else list(table.columns)
     assert {"params.lr", "params.big", "params.opt", "metrics.accuracy.max", "status", "duration"} <= set(names)
+
+
+@pytest.mark.once
+@pytest.mark.extras
+def test_whole_numbers_stay_whole_where_some_are_missing() -> None:
+    frame = to_pandas([{"params.size": 32, "params.seed": 1}, {"params.seed": 2}])
+
+    assert (str(frame["params.size"].dtype), str(frame["params.seed"].dtype)) == ("Int64", "int64")
+    assert (frame["params.size"][0], frame["params.size"].isna().tolist()) == (32, [False, True])
 
 
 @pytest.mark.extras

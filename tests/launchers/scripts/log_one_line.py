@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from refunc.logging import experiment_context, get_logger
-from refunc.processes.launchers import rank
+from refunc.logging import experiment_context, get_logger, launch_rank
 
-log, own = get_logger("train"), rank() or 0
+log, own = get_logger("train"), launch_rank() or 0
 for number in range(int(sys.argv[1])):
     with experiment_context("line") as run:
         run.log_metrics({"number": number, "rank": own}, step=number)

@@ -161,9 +161,11 @@ def answered(
         found = answer(runs_there, query, cores())
         unreadable = [*listing.unreadable, *found.unreadable]
         found = attrs.evolve(found, unreadable=unreadable, hidden=len(listing.removed))
-        if query.where is query.order is None and not query.columns:  # nothing depends on what cannot be read
+        is_of_all = query.where is query.order is None and not query.columns
+        if is_of_all and query.paths:  # nothing depends on what cannot be read
+            missing = dict.fromkeys(query.paths)
             values = {run.folder: each for run, each in found.runs}
-            kept = [(run, values.get(run.folder, dict.fromkeys(query.paths))) for run in runs_there]
+            kept = [(run, values.get(run.folder, missing)) for run in runs_there]
             found = attrs.evolve(found, runs=kept, unreadable=listing.unreadable)
     runs = [each for each in found.runs if _fits(choice, each[0])]
     if choice.count is not None:

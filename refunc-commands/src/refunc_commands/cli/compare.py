@@ -11,6 +11,7 @@ import click
 from rich.cells import cell_len
 from rich.text import Text
 
+from refunc.journal.ranks import newest, rank_files
 from refunc.runs.flat import flat
 from refunc.runs.run import Run
 from refunc.runs.summary import LAST, MetricSummary, Summary
@@ -36,6 +37,8 @@ from refunc_commands.cli.screen import (
 #: Follows a name whose values differ.
 _DIFFERS: Final = "≠"
 _NARROWEST: Final = 10
+#: The members of `run.json` that say where and with what a run was made.
+_CIRCUMSTANCES: Final = ("host", "script", "python", "refunc")
 _WIDEST_NAME: Final = 32
 
 _EXAMPLES = """\b
@@ -48,13 +51,15 @@ Examples:
 
 @click.command(short_help="Show runs side by side.", epilog=_EXAMPLES)
 @choosing()
-@click.option("--diff", "only_different", is_flag=True, help="Only params, tags and results that differ.")
+@click.option(
+    "--diff", "only_different", is_flag=True, help="Only the environment, params, tags and results that differ."
+)
 @json_option()
 @store_option
 @click.pass_context
 def compare(ctx: click.Context, choice: Choice, only_different: bool, as_json: bool, store: str | None) -> None:
     """
-    Show runs side by side: status, params, tags, results, and a value of each metric.
+    Show runs side by side: status, environment, params, tags, results, and a value of each metric.
 
     RUN is an id, a name or a folder; without RUN and options, the newest two runs are compared. ≠ marks names whose
     values differ. A metric is shown with its last value, or with the summary that `define_metric` selects, as acc.max.
@@ -62,7 +67,7 @@ def compare(ctx: click.Context, choice: Choice, only_different: bool, as_json: b
     fit the window follow below.
     """
     found = chosen(ctx, store, choice, newest=2).runs
-    parts = _parts(found)
+    parts = _parts(found) if as_json else _told_once(_parts(found))
     if only_different:
         parts = {title: [row for row in rows if row.differs or title == "metrics"] for title, rows in parts.items()}
     if as_json:
@@ -91,11 +96,31 @@ _MISSING: Final = object()
 def _parts(runs: list[Run]) -> dict[str, list[_Row]]:
     summaries = [run.summary for run in runs]
     return {
+        "environment": _rows([_environment(run) for run in runs]),
         "params": _rows([dict(flat(summary.params)) for summary in summaries]),
         "tags": _rows([dict(summary.tags) for summary in summaries]),
         "results": _rows([dict(flat(summary.results)) for summary in summaries]),
         "metrics": _metric_rows(summaries),
     }
+
+
+def _told_once(parts: dict[str, list[_Row]]) -> dict[str, list[_Row]]:
+    """Return *parts* with each result that is a metric of the same values as a result alone, with its best marked."""
+    metrics = {row.name: row for row in parts["metrics"]}
+    results = []
+    for row in parts["results"]:
+        metric = metrics.get(row.name)
+        if metric is not None and list(map(_exactly, metric.values)) == list(map(_exactly, row.values)):
+            row = attrs.evolve(row, best=metrics.pop(row.name).best, mark=metric.mark)
+        results.append(row)
+    return {**parts, "results": results, "metrics": list(metrics.values())}
+
+
+def _environment(run: Run) -> dict[str, Any]:
+    """Return the circumstances of *run* that its record of the start has."""
+    facts = {name: run.birth.get(name) for name in _CIRCUMSTANCES}
+    facts["ranks"] = len(newest(rank_files(run.folder))) or None
+    return {name: value for name, value in facts.items() if value is not None}
 
 
 def _rows(values: list[dict[str, Any]]) -> list[_Row]:
@@ -182,7 +207,7 @@ def _blocks(runs: list[Run], parts: dict[str, list[_Row]], width: int | None) ->
     """Yield a table of as many runs as fit the window, and tables of the others below it."""
     names = [shown(row.name + row.part) for rows in parts.values() for row in rows]
     first = min(_WIDEST_NAME, max((cell_len(name) for name in names), default=8) + 2)
-    first = max(first, 10)
+    first = max(first, len("metrics (last)"))
     room = len(runs) if width is None else max(1, (width - first) // (_NARROWEST + 2))
     for begin in range(0, len(runs), room):
         if begin:
@@ -232,7 +257,7 @@ def _lines(parts: dict[str, list[_Row]], chosen: range, first: int) -> Iterator[
     for title, rows in parts.items():
         if rows:
             yield _Line("", "", [])
-            yield _Line(title, "bold", [])
+            yield _Line("metrics (last)" if title == "metrics" else title, "bold", [])
         for row in rows:
             yield _line(row, chosen, first, marks_difference=row.differs and title != "metrics")
 

@@ -11,12 +11,14 @@ import click
 from click.shell_completion import CompletionItem
 
 from refunc.journal.kinds import CRASHED, RUNNING
-from refunc.journal.reader import METRICS_MARK, read_backwards, read_journal
+from refunc.journal.reader import read_backwards, read_journal
 from refunc.journal.record import Gap, LogLine, Record
 from refunc.journal.tail import Tail
 from refunc.runs.around import Where
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.entry_filter import Query, newest
+from refunc.runs.errors import RunNotFoundError
+from refunc.runs.line_records import records_without_metrics
 from refunc.runs.run import Run
 from refunc.values.levels import LEVEL_NAMES, level_number
 from refunc.values.quantities import duration
@@ -41,6 +43,7 @@ Examples:
 _TAIL_EXAMPLES = """\b
 Examples:
   refunc tail -f resnet_v1
+  refunc tail -f --wait resnet_v2
   refunc tail -n 50 resnet_v1
   refunc tail -f resnet_v1 --all --json"""
 
@@ -135,6 +138,7 @@ def logs(
 @click.command(short_help="Print a run's last lines, and follow it.", epilog=_TAIL_EXAMPLES)
 @choosing(one=True, without=("count", "since", "until"))
 @click.option("-f", "--follow", is_flag=True, help="Continue with new lines until the run ends.")
+@click.option("--wait", "waits", is_flag=True, help="Wait for RUN, if it has not begun yet.")
 @click.option(
     "-n",
     "--number",
@@ -147,14 +151,19 @@ def logs(
 )
 @_line_options
 @click.pass_context
-def tail(ctx: click.Context, /, choice: Choice, follow: bool, count: int, store: str | None, **options: Any) -> None:
+def tail(
+    ctx: click.Context, /, choice: Choice, follow: bool, waits: bool, count: int, store: str | None, **options: Any
+) -> None:
     """
     Print the last log lines of a run; with -f, continue with new ones. Without RUN, it is the newest run.
 
     A line appears within a second of its call, from any process of the run. When the run ends or its process is gone,
     a line on stderr says so, and the command exits with 0; Ctrl-C exits with 130.
     """
-    found = the_one(ctx, store, choice)
+    try:
+        found = _awaited(ctx, store, choice) if waits else the_one(ctx, store, choice)
+    except KeyboardInterrupt:
+        ctx.exit(130)
     if not follow:  # a rank may come late
         refuse_missing([found], options["rank"])
     lines = _Lines.of(found, **options)
@@ -174,6 +183,21 @@ def tail(ctx: click.Context, /, choice: Choice, follow: bool, count: int, store:
             error_line(_end_of(found))
     except KeyboardInterrupt:
         ctx.exit(130)
+
+
+def _awaited(ctx: click.Context, store: str | None, choice: Choice) -> Run:
+    """Return the run that *choice* names as soon as there is one."""
+    if not choice.names:
+        raise Failure("--wait needs the name of the run to wait for, as in `refunc tail -f --wait resnet_v1`.")
+    is_told = False
+    while True:
+        try:
+            return the_one(ctx, store, choice)
+        except (RunNotFoundError, FileNotFoundError):
+            if not is_told:
+                error_line(f"waiting for a run {choice.names[0]}; Ctrl-C ends that")
+                is_told = True
+        time.sleep(_INTERVAL)
 
 
 @attrs.frozen(kw_only=True)
@@ -210,15 +234,13 @@ class _Lines:
 
     def oldest_first(self) -> Iterator[Record]:
         """Return the run's records; without metrics, which most records are, if they are not selected."""
-        return read_journal(self.run.folder, pass_over=self._mark)
+        return read_journal(self.run.folder) if self.all_kinds else records_without_metrics(self.run.folder)
 
     def newest_first(self) -> Iterator[Record]:
         """Return the same, newest first."""
-        return read_backwards(self.run.folder, pass_over=self._mark)
-
-    @property
-    def _mark(self) -> bytes | None:
-        return None if self.all_kinds else METRICS_MARK
+        if self.all_kinds:
+            return read_backwards(self.run.folder)
+        return records_without_metrics(self.run.folder, newest_first=True)
 
     def around(self, metric: str, where: Where, steps: int | None) -> Iterator[LogEntry]:
         """Yield the selected entries around a point; see `Run.around`."""

@@ -24,7 +24,6 @@ from refunc_commands.cli.choosing import Choice, answered, choosing, complete_na
 from refunc_commands.cli.columns import Column, named_columns, wanted_columns
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import json_option, metrics_option, store_option, the_store
-from refunc_commands.cli.grouped import print_groups
 from refunc_commands.cli.screen import (
     STATUS_STYLES,
     ago,
@@ -127,6 +126,8 @@ def ls(
     rows = [_Row(run, glance, values[run.folder]) for run, glance in glances(run for run, _ in found.runs)]
     unreadable = found.unreadable
     if groups and found.runs:
+        from refunc_commands.cli.grouped import print_groups
+
         print_groups([run for run, _ in found.runs], groups, metrics, as_json=as_json)
     elif as_json:
         print_json([_fields(row, named) for row in rows])

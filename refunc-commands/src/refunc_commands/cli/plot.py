@@ -51,7 +51,7 @@ Examples:
 
 @attrs.frozen
 class _Question:
-    """What to draw of the runs, and how."""
+    """The choice of runs, metrics and axes for a plot."""
 
     rank: Ranks
     groups: tuple[str, ...]

@@ -9,11 +9,12 @@ import time
 import click
 from rich.text import Text
 
+from refunc.runs.bands import Center, Spread
 from refunc.runs.entries_file import whole_file
 from refunc.runs.selection import Ranks
 from refunc.values.quantities import amount
-from refunc_commands.cli.choosing import Choice, choosing, chosen
-from refunc_commands.cli.failure import Number
+from refunc_commands.cli.choosing import Choice, choosing, chosen, complete_names
+from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import (
     json_option,
     output_option,
@@ -22,7 +23,8 @@ from refunc_commands.cli.finding import (
     store_option,
 )
 from refunc_commands.cli.screen import of_rank, print_json, print_lines, shown
-from refunc_commands.report.content import MAX_POINTS, content_of
+from refunc_commands.report.content import content_of
+from refunc_commands.report.curves import MAX_POINTS, Drawing
 from refunc_commands.report.page import page
 
 _EXAMPLES = """\b
@@ -30,13 +32,24 @@ Examples:
   refunc report resnet_v1
   refunc report resnet_v1 resnet_v2 -o comparison.html
   refunc report --where "tags.team == 'vision'" -n 20
+  refunc report --experiment digits --group params.model
   refunc report k3f9 -o - | gzip > report.html.gz"""
 
 
 @click.command(short_help="Write runs to one HTML file.", epilog=_EXAMPLES)
 @choosing()
 @output_option("The file to write; `-` is stdout. An existing file is replaced.", default="report.html")
-@rank_option("Curves and values of this rank, or the mean, min or max of all ranks.", words=("mean", "min", "max"))
+@rank_option("Curves and values of this rank; all, one curve a rank; or the mean, min or max of all ranks.")
+@click.option(
+    "--group",
+    "groups",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=complete_names,
+    help="One band for all runs with the same value, such as params.model.",
+)
+@click.option("--center", type=click.Choice(("mean", "median")), default="mean", help="The curve of a group.")
+@click.option("--spread", type=click.Choice(("std", "quartiles", "minmax")), default="std", help="The band of a group.")
 @click.option("--title", metavar="TEXT", help="The heading; by default the names of the runs.")
 @click.option(
     "--max-points",
@@ -55,6 +68,9 @@ def report(
     choice: Choice,
     output: str,
     rank: Ranks,
+    groups: tuple[str, ...],
+    center: Center,
+    spread: Spread,
     title: str | None,
     max_points: int,
     as_json: bool,
@@ -67,13 +83,20 @@ def report(
 
     It is one self-contained HTML file: it opens offline, and loads and sends nothing. Long curves are reduced to their
     lowest and highest points, and the report says so. Curves are those of rank 0 unless --rank is given; log lines are
-    those of all ranks, marked.
+    those of all ranks, marked. With --group, runs with the same value, such as the seeds of a model, are one curve with
+    a band.
     """
+    if groups and rank is not None:
+        raise Failure("--rank chooses curves of single runs: leave it out with --group.")
     found = chosen(ctx, store, choice, newest=1).runs
     refuse_missing(found, rank)
     heading = title or ", ".join(run.run_name for run in found) + (f" ({of_rank(rank)})" if rank is not None else "")
     made = time.strftime("%Y-%m-%d %H:%M %Z")
-    content = content_of(found, title=shown(heading)[:300], made=made, max_points=max_points, rank=rank)
+    drawing = Drawing(rank, groups, center, spread, max_points)
+    try:
+        content = content_of(found, title=shown(heading)[:300], made=made, drawing=drawing)
+    except ValueError as error:
+        raise Failure(str(error)) from error
     document = page(content["title"], content).encode()
     if output == "-":
         sys.stdout.buffer.write(document)

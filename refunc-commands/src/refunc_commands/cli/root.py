@@ -12,8 +12,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -25,16 +25,34 @@ from refunc_commands.cli.failure import Failure, Fault, misused
 from refunc_commands.cli.finding import NAMED_RUN, store_option
 from refunc_commands.cli.screen import replace_unencodable, shown
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
 GROUP: Final = "refunc.commands"
 
-#: The distribution whose commands come first, and whose names others cannot take.
-_OWN: Final = "refunc-commands"
-#: The order of the help: the most used commands first, commands not named here last.
-_ORDER: Final = (
-    *("ls", "show", "compare", "plot", "export", "logs", "tail", "report"),
-    *("tag", "note", "rename", "rm", "restore"),
-    *("import", "merge", "sync", "plugins", "doctor", "gc"),
-)
+#: refunc's own commands, the most used ones first. Others cannot take their names. They are entry points like those of
+#: other distributions, but looking for these takes as long as a short command does.
+_OWN: Final = {
+    "ls": "refunc_commands.cli.ls:ls",
+    "show": "refunc_commands.cli.show:show",
+    "compare": "refunc_commands.cli.compare:compare",
+    "plot": "refunc_commands.cli.plot:plot",
+    "export": "refunc_commands.cli.export:export",
+    "logs": "refunc_commands.cli.logs:logs",
+    "tail": "refunc_commands.cli.logs:tail",
+    "report": "refunc_commands.cli.report:report",
+    "tag": "refunc_commands.cli.annotating:tag",
+    "note": "refunc_commands.cli.annotating:note",
+    "rename": "refunc_commands.cli.annotating:rename",
+    "rm": "refunc_commands.cli.removing:rm_command",
+    "restore": "refunc_commands.cli.removing:restore_command",
+    "import": "refunc_commands.cli.importing:import_command",
+    "merge": "refunc_commands.cli.merge:merge_command",
+    "sync": "refunc_commands.cli.sync:sync_command",
+    "plugins": "refunc_commands.cli.plugins:plugins",
+    "doctor": "refunc_commands.cli.doctor:doctor",
+    "gc": "refunc_commands.cli.gc:gc",
+}
 
 #: System errors that naming another path fixes; others, such as a full disk, are not errors of the command line.
 _WRONG_PATHS: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
@@ -45,19 +63,25 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names: refunc's own, then those of others."""
-        return list(_entries(ctx))
+        return [*_OWN, *_foreign(ctx)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load the command; one of another distribution that cannot be loaded is replaced by one that reports it."""
-        entry = _entries(ctx).get(cmd_name)
-        if entry is None:
-            return None
-        return with_help(entry.load()) if _is_own(entry) else _loaded(entry)
+        if cmd_name in _OWN:
+            module, _, name = _OWN[cmd_name].partition(":")
+            return with_help(getattr(import_module(module), name))
+        entry = _foreign(ctx).get(cmd_name)
+        return _loaded(entry) if entry is not None else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Return the command that *args* begin with; the error for an unknown one lists the commands."""
+        if args[0] == "help" and not ctx.resilient_parsing:  # as git has it: `refunc help ls`
+            if len(args) == 1:
+                click.echo(ctx.get_help())
+                ctx.exit()
+            args = [args[1], "--help"]
         if ctx.resilient_parsing or self.get_command(ctx, args[0]) is not None:
             return super().resolve_command(ctx, args)
         known = self.list_commands(ctx)
@@ -76,22 +100,15 @@ class Commands(click.Group):
             return super().invoke(ctx)
 
 
-def _entries(ctx: click.Context) -> dict[str, EntryPoint]:
-    """Return the commands by name: refunc's own, then those of other distributions, sorted."""
+def _foreign(ctx: click.Context) -> dict[str, EntryPoint]:
+    """Return the commands of other distributions by name, sorted."""
     known: dict[str, EntryPoint] | None = ctx.meta.get(GROUP)
     if known is None:
-        found = sorted(entry_points(group=GROUP), key=_order)
-        own = {entry.name: entry for entry in found if _is_own(entry)}
-        known = ctx.meta[GROUP] = {**own, **{entry.name: entry for entry in found if entry.name not in own}}
+        from importlib.metadata import entry_points
+
+        found = sorted(entry_points(group=GROUP), key=lambda entry: entry.name)
+        known = ctx.meta[GROUP] = {entry.name: entry for entry in found if entry.name not in _OWN}
     return known
-
-
-def _order(entry: EntryPoint) -> tuple[int, str]:
-    return _ORDER.index(entry.name) if entry.name in _ORDER else len(_ORDER), entry.name
-
-
-def _is_own(entry: EntryPoint) -> bool:
-    return entry.dist is not None and entry.dist.name == _OWN
 
 
 def _loaded(entry: EntryPoint) -> click.Command:

@@ -22,7 +22,6 @@ from typing import Any, TextIO
 
 import click
 from rich.cells import cell_len, set_cell_size
-from rich.console import Console
 from rich.text import Text
 
 from refunc.values.jsonable import spell_nonfinite
@@ -109,6 +108,8 @@ def print_lines(lines: Iterable[Text]) -> None:
     """Print *lines*, coloured if enabled, and wrapped at words to the width of the window."""
     # The same rule for NO_COLOR, FORCE_COLOR and pipes as for the lines of a training.
     colored = wants_color(sys.stdout)
+    from rich.console import Console  # it takes longer to load than a list takes to print
+
     console = (
         Console(color_system="standard", force_terminal=True, no_color=False, highlight=False) if colored else None
     )

@@ -15,6 +15,7 @@ from refunc.annotations import Annotations, Change, Note
 from refunc.journal.kinds import RUNNING
 from refunc.journal.reader import Account
 from refunc.journal.record import Artifact
+from refunc.runs.failure import failure_of
 from refunc.runs.flat import flat
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
@@ -116,7 +117,10 @@ def _lines(run: Run, facts: dict[str, Any], rank: Ranks, width: int | None, *, e
             for item in run.artifacts
         )
     if facts["error"]:
-        yield from _section("error")
+        failure = failure_of(run, run.summary)
+        where = [f"rank {failure['error_rank']}"] * (failure["error_rank"] is not None)
+        where += [f"on {shown(failure['host'])}"] * bool(failure["host"])
+        yield from _section("error", ", ".join(where))
         yield Text("  " + printable(facts["error"].rstrip("\n"), indent="  "))
     left_out = list(run.summary.left_out.told())
     if left_out:

@@ -82,6 +82,7 @@ def sync_command(
 ) -> None:
     """
     Deliver the remaining records of runs to their integrations: after an outage, a crash, or on another machine.
+    Trackers with tags also get what `refunc tag`, `note`, `rename` and `rm` have said about a run since its end.
 
     RUN is an id, a name or a folder; without RUN, all runs of the store are delivered. Secrets, such as a token or a
     webhook, are not in the run: they come from the environment variables that `refunc plugins` lists. A run that its
@@ -226,7 +227,8 @@ def _lines(settled: list[Target], count: int) -> Iterator[Text]:
         elif target.is_done:
             mark, said = Text("done", "green"), f"{health.delivered:,} records delivered"
         else:
-            mark, said = Text("left", "red"), f"{health.waiting:,} records wait ({health.state}): {_reason(target)}"
+            what = f"{health.waiting:,} records wait" if health.waiting or health.state == "ok" else "annotations wait"
+            mark, said = Text("left", "red"), f"{what} ({health.state}): {_reason(target)}"
         if target.dead_letters is not None:
             kinds = [f"{health.dead:,} dead letter{'s' * (health.dead != 1)}"] * bool(health.dead or not health.aside)
             kinds += [f"{health.aside:,} set aside ({health.last_error})"] * bool(health.aside)

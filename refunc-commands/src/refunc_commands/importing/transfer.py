@@ -184,32 +184,21 @@ def _birth(run: SourceRun, run_id: str, parent_id: str | None) -> dict[str, Any]
     }
 
 
+#: The records that sources have, beside artifacts.
+_IMPORTED = (records.Metrics, records.Params, records.Tags, records.Define, records.LogLine)
+
+
 def _put(active: ActiveRun, record: records.Record, run: SourceRun, problems: Problems) -> None:
     """Queue *record* for the run's journal; an artifact is stored first."""
     moment, logger = record.time, record.logger or active.birth["logger"]
-    match record:
-        case records.Metrics():
-            place = {"step": record.step, "epoch": record.epoch, "other": record.other}
-            fields = {key: value for key, value in place.items() if value is not None and value != {}}
-            active.put(kinds.METRICS, {**fields, "metrics": record.metrics, "logger": logger}, moment)
-        case records.Params():
-            active.put(kinds.PARAMS, {"params": record.params, "logger": logger}, moment)
-        case records.Tags():
-            active.put(kinds.TAGS, {"tags": record.tags, "logger": logger}, moment)
-        case records.Define():
-            words = {"goal": record.goal, "step_metric": record.step_metric, "summary": record.summary}
-            known = {key: value for key, value in words.items() if value is not None}
-            active.put(kinds.DEFINE, {"name": record.name, **known, "logger": logger}, moment)
-            active.is_defined = True
-        case records.LogLine():
-            line: dict[str, Any] = {"level": record.level, "message": record.message, "logger": logger}
-            values = {"step": record.step, "metrics": record.metrics, "other": record.other, "extra": record.extra}
-            line.update((key, value) for key, value in values.items() if value is not None and value != {})
-            active.put(kinds.LOG, line, moment)
-        case records.Artifact():
-            active.put(kinds.ARTIFACT, {**_stored(active, record, run, problems), "logger": logger}, moment)
-        case _:
-            raise TypeError(f"records of the type {type(record).__name__} cannot be imported.")
+    if isinstance(record, records.Artifact):
+        members = _stored(active, record, run, problems)
+    elif isinstance(record, _IMPORTED):
+        members = records.members_of(record)
+    else:
+        raise TypeError(f"records of the type {type(record).__name__} cannot be imported.")
+    active.put(records.KIND_NAMES[type(record)], {**members, "logger": logger}, moment)
+    active.is_defined |= isinstance(record, records.Define)
 
 
 def _stored(active: ActiveRun, record: records.Artifact, run: SourceRun, problems: Problems) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class Message:
         while at < end:
             tag = data[at]
             at += 1
-            if tag > 0x7F:  # a number of two bytes: rare, and this loop is most of what reading a file takes
+            if tag > 0x7F:  # a number of two bytes: rare, and this loop takes most of the time of reading a file
                 tag, at = varint(data, at - 1)
             kind = tag & 7
             value: Value

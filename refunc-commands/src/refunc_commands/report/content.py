@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -14,24 +13,21 @@ import attrs
 
 from refunc import __version__
 from refunc.journal.opening import opened
+from refunc.journal.reader import METRICS_MARK, read_backwards
 from refunc.journal.record import Artifact, LogLine
 from refunc.journal.roles import role_of
 from refunc.runs.flat import flat
 from refunc.runs.run import Run
-from refunc.runs.selection import Ranks, Selection
-from refunc.runs.series import FEWEST, Series
 from refunc.runs.summary import MetricSummary
 from refunc.values.jsonable import spell_nonfinite
 from refunc.values.levels import WARNING, written_level
 from refunc.values.printable import printable
 from refunc.values.quantities import amount, duration
+from refunc_commands.report.curves import Drawing, Of, charts_of
 from refunc_commands.report.room import Room, encoded
 
-#: The most points drawn, of all curves together; and the share that each curve has at least.
-MAX_POINTS = 24_000
-MAX_CURVE = 1_200
-#: The most curves drawn; the values of further metrics are only in the table.
-_CURVES = 400
+_USUAL = Drawing()
+
 #: Log lines of all runs together, and characters of each.
 _LINES = 1_000
 _LINE = 1_000
@@ -49,18 +45,19 @@ _PICTURE_BYTES = 300_000
 _ALL_PICTURES_BYTES = 600_000
 
 
-def content_of(
-    runs: list[Run], *, title: str, made: str, max_points: int = MAX_POINTS, rank: Ranks = None
-) -> dict[str, Any]:
+def content_of(runs: list[Run], *, title: str, made: str, drawing: Drawing = _USUAL) -> dict[str, Any]:
     """
     Return the data of a report of *runs*.
 
     Args:
         made: When the report was made, as text.
-        max_points: The most points that are drawn, of all curves together. Of longer curves the lowest and highest of
-            equal parts stay, both ends, and NaN.
-        rank: Whose curves and values they are; see `Run.metrics`.
+        drawing: Which curves are drawn, and of how many points together. Of longer curves the lowest and highest of
+            equal parts stay, both ends, and NaN. Values are those of its rank; see `Run.metrics`.
+
+    Raises:
+        ExpressionError: A name to group by is not valid, or no run has it.
     """
+    rank = drawing.rank
     room = Room(_PAGE)
     metrics = [run.summary.metrics if rank is None else run.metric_summaries(rank=rank) for run in runs]
     found = [_run(run, each, room, len(runs)) for run, each in zip(runs, metrics, strict=True)]
@@ -73,7 +70,7 @@ def content_of(
         "title": title,
         "made": f"{made} by refunc {__version__}",
         "runs": found,
-        "charts": _charts(runs, metrics, max_points, room, Selection(rank)),
+        "charts": charts_of(Of(runs, metrics), drawing, room, _short),
     }
 
 
@@ -155,82 +152,23 @@ def _environment(run: Run, facts: dict[str, Any]) -> dict[str, str]:
     return {name: _short(_text(value), _FACT) for name, value in known.items() if value is not None}
 
 
-def _charts(
-    runs: list[Run], metrics: list[dict[str, MetricSummary]], max_points: int, room: Room, selection: Selection
-) -> dict[str, Any]:
-    having: dict[str, list[int]] = {}
-    for number, each in enumerate(metrics):
-        for name, metric in each.items():
-            if metric.count:
-                having.setdefault(name, []).append(number)
-    names = sorted(having, key=lambda name: (name.startswith("system/"), name))
-    shown: list[str] = []
-    count = 0
-    for name in names:
-        if count + len(having[name]) > _CURVES:
-            break
-        shown.append(name)
-        count += len(having[name])
-    found = [
-        run.series_of([name for name in shown if at in having[name]], selection=selection)
-        for at, run in enumerate(runs)
-    ]
-    most = _fair_share([len(series) for each in found for series in each.values()], max_points)
-    charts = (
-        {"name": _short(name), "curves": [_curve(number, found[number][name], most) for number in having[name]]}
-        for name in shown
-    )
-    drawn = room.kept(charts, room.left)
-    return {"left_out": len(names) - len(drawn), "list": drawn}
-
-
-def _fair_share(lengths: list[int], max_points: int) -> int:
-    """Return the most points of one curve so that all have *max_points* in total; short ones leave room for others."""
-    room, share = max_points, max_points
-    for place, length in enumerate(sorted(lengths)):
-        share = room // (len(lengths) - place)
-        if length > share:
-            break
-        room -= length
-    return max(FEWEST, min(MAX_CURVE, share))
-
-
-def _curve(run: int, series: Series, most: int) -> dict[str, Any]:
-    drawn = series.numbered().downsample(most)
-    return {
-        "run": run,
-        "of": len(series),
-        "odd": sum(not math.isfinite(value) for value in series.values),
-        "x_name": _short(drawn.x_name),
-        "x": [None if value is None or value != value else _digits(value, 12) for value in drawn.x],
-        "y": [_digits(value, 7) for value in drawn.values],
-    }
-
-
-def _digits(value: float, digits: int) -> float | int:
-    """Return *value* rounded to *digits* significant digits."""
-    if not math.isfinite(value):
-        return value
-    rounded = float(f"{value:.{digits}g}")
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
-
-
 def _log(run: Run, most: int) -> dict[str, Any]:
     """Return the newest lines: half of any level, then older warnings and errors."""
-    count = 0
+    count = run.summary.lines
     kept: list[LogLine] = []
     grave: list[LogLine] = []
-    for record in run.records():
-        if not isinstance(record, LogLine):
-            continue
-        count += 1
-        kept.append(record)
-        if len(kept) > most:
-            gone = kept[: most // 2]
-            del kept[: most // 2]
-            grave = [*grave, *(line for line in gone if written_level(line.level) >= WARNING)][-most // 2 :]
-    kept = kept[-most // 2 :] if len(kept) + len(grave) > most else kept
-    lines = [*grave, *kept]
+    seen = 0
+    # Backwards and without metrics, so that the beginning of a long run is seldom read.
+    for record in read_backwards(run.folder, pass_over=METRICS_MARK) if count else ():
+        if isinstance(record, LogLine):
+            seen += 1
+            if count <= most or len(kept) < most // 2:
+                kept.append(record)
+            elif written_level(record.level) >= WARNING:
+                grave.append(record)
+        if seen >= count or len(grave) >= most // 2:
+            break
+    lines = [*grave[::-1], *kept[::-1]]
     return {"lines_of": count, "lines": [_line(line) for line in lines]}
 
 

@@ -1,44 +1,15 @@
 // Draws the report. Everything that a user has written becomes text (textContent), never markup.
-"use strict";
 const content = JSON.parse(document.getElementById("content").textContent);
 const runs = content.runs;
-const WORDS = { NaN: NaN, Infinity: Infinity, "-Infinity": -Infinity };
 const STATUS = { completed: "good", failed: "bad", crashed: "bad", interrupted: "warn", exited: "warn", running: "busy" };
+const ODD = { NaN: "nan", Infinity: "inf", "-Infinity": "-inf" };
 const LEVEL = { ERROR: "bad", CRITICAL: "bad", WARNING: "warn", RESULT: "good", TRACE: "quiet", DEBUG: "quiet" };
-const DASHES = ["", "6 3", "2 2", "8 3 2 3"];
 
 function make(tag, properties = {}, ...children) {
   const element = document.createElement(tag);
   Object.assign(element, properties);
   element.append(...children);
   return element;
-}
-
-function draw(tag, attributes = {}, text = "") {
-  const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.textContent = text;
-  return element;
-}
-
-const number = (value) => (value === null ? NaN : typeof value === "string" ? WORDS[value] : value);
-
-function shown(value) {
-  if (value === null || value === undefined) return "–";
-  value = number(value);
-  if (!Number.isFinite(value)) return Number.isNaN(value) ? "NaN" : value > 0 ? "Infinity" : "-Infinity";
-  if (Number.isInteger(value) && Math.abs(value) < 1e15) return value.toLocaleString("en");
-  const size = Math.abs(value);
-  return size !== 0 && (size < 1e-4 || size >= 1e9) ? value.toExponential(3) : String(Number(value.toPrecision(5)));
-}
-
-const colour = (run) => `var(--c${run % 8})`;
-const dash = (run) => DASHES[Math.floor(run / 8) % DASHES.length];
-
-function swatch(run) {
-  const line = make("span", { className: "swatch" });
-  line.style.background = colour(run);
-  return line;
 }
 
 // -- tables ------------------------------------------------------------------------------------------------------------
@@ -86,169 +57,107 @@ function sideBySide(id, first, part, { marked = true, cell = (value) => value } 
 
 // -- charts ------------------------------------------------------------------------------------------------------------
 
-const WIDTH = 640, HEIGHT = 240, LEFT = 62, RIGHT = 12, TOP = 10, BOTTOM = 24;
+const drawnCharts = [];
+// A chart is drawn when it comes into view; a report may have hundreds.
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries) if (entry.isIntersecting) drawNow(entry.target);
+}, { rootMargin: "300px" });
 
-function ticks(low, high, count) {
-  const rough = (high - low) / count || 1;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= rough) || rough;
-  const found = [];
-  for (let at = Math.ceil(low / step); at * step <= high + step * 1e-9 && found.length < 20; at++) found.push(at * step);
-  return found;
+function drawNow(figure) {
+  const { chart, curves } = drawnCharts.find((each) => each.chart.figure === figure);
+  seen.unobserve(figure);
+  chart.show(curves);
 }
 
-function bounds(values) {
-  let low = Infinity, high = -Infinity;
-  for (const value of values) {
-    if (Number.isFinite(value)) {
-      if (value < low) low = value;
-      if (value > high) high = value;
-    }
-  }
-  if (low > high) return [0, 1];
-  if (low === high) return [low - (Math.abs(low) / 2 || 1), high + (Math.abs(high) / 2 || 1)];
-  return [low, high];
+function columns(curve, name) {
+  const column = Object.fromEntries(["x", "y", "low", "high"].filter((each) => curve[each]).map((each) => [each, Float64Array.from(curve[each], number)]));
+  const odd = curve.y.flatMap((value, at) => (typeof value === "string" ? [[number(curve.x[at]), ODD[value]]] : []));
+  const parts = [curve.label ?? (runs.length > 1 ? runs[curve.run].name : ""), name ?? "", curve.rank === undefined ? "" : `rank ${curve.rank}`];
+  const y = column.y.map((value) => (Number.isFinite(value) ? value : NaN));
+  return { ...curve, ...column, y, odd, oddCount: curve.odd, label: parts.filter(Boolean).join("  ") };
 }
 
-class Chart {
-  constructor(chart) {
-    this.curves = chart.curves.map((curve) => ({ ...curve, x: curve.x.map(number), y: curve.y.map(number) }));
-    this.isLog = false;
-    this.svg = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", preserveAspectRatio: "none" });
-    this.svg.setAttribute("aria-label", chart.name);
-    this.tip = make("div", { className: "tip", hidden: true });
-    const canLog = this.curves.some((curve) => curve.y.some((value) => value > 0));
-    const log = make("button", { type: "button", textContent: "log", title: "logarithmic scale", disabled: !canLog });
-    log.setAttribute("aria-pressed", "false");
-    log.addEventListener("click", () => {
-      this.isLog = !this.isLog;
-      log.setAttribute("aria-pressed", String(this.isLog));
-      this.render();
-    });
-    const head = make("header", {}, make("h3", { textContent: chart.name }), log);
-    this.figure = make("figure", {}, head, this.svg, this.tip, make("figcaption", { textContent: this.caption() }));
-    this.svg.addEventListener("pointermove", (event) => this.point(event));
-    this.svg.addEventListener("pointerdown", (event) => this.point(event));
-    this.svg.addEventListener("pointerleave", () => this.leave());
-    // One unit is one pixel, so that letters keep their shape at every width.
-    new ResizeObserver(() => this.render()).observe(this.svg);
-  }
+/** The patterns, such as `*\/loss`, as tests of a metric's name. */
+function matching(pattern) {
+  const parts = pattern.split(/([*?])/).map((part) => ({ "*": ".*", "?": "." })[part] ?? part.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  const found = new RegExp(`^${parts.join("")}$`, "s");
+  return (name) => name === pattern || found.test(name);
+}
 
-  caption() {
-    const of = this.curves.reduce((sum, curve) => sum + curve.of, 0);
-    const drawn = this.curves.reduce((sum, curve) => sum + curve.y.length, 0);
-    const odd = this.curves.reduce((sum, curve) => sum + curve.odd, 0);
-    const parts = [`by ${[...new Set(this.curves.map((curve) => curve.x_name))].join(", ")}`];
-    if (drawn < of) parts.push(`${drawn.toLocaleString("en")} of ${of.toLocaleString("en")} points drawn, lowest and highest kept`);
-    if (odd) parts.push(`${odd.toLocaleString("en")} NaN or infinite: marked at the edge`);
-    return parts.join(" · ");
-  }
+/** The charts to draw: one a metric; with patterns, one a pattern, with the curves of every metric that it names. */
+function chosen(patterns) {
+  const { list } = content.charts;
+  if (!patterns.length) return list.map((chart) => ({ name: chart.name, curves: chart.curves.map((curve) => columns(curve)) }));
+  return patterns.map((pattern) => {
+    const charts = list.filter((chart) => matching(pattern)(chart.name));
+    const width = Math.max(1, ...charts.flatMap((chart) => chart.curves.map((curve) => curve.slot + 1)));
+    const isMany = charts.length > 1;
+    const curves = charts.flatMap((chart, at) => chart.curves.map((curve) => ({ ...columns(curve, isMany && chart.name), slot: at * width + curve.slot })));
+    return { name: pattern, curves };
+  });
+}
 
-  height(value) {
-    return this.isLog ? (value > 0 ? Math.log10(value) : NaN) : value;
+/** Charts with the same x axis share cursor and zoom. Curves with other axes have a chart of their own. */
+function drawCharts(grid, patterns, smoothing) {
+  for (const { chart } of drawnCharts.splice(0)) {
+    seen.unobserve(chart.figure);
+    chart.destroy();
   }
-
-  render() {
-    const width = Math.max(200, this.svg.clientWidth || WIDTH), height = this.svg.clientHeight || HEIGHT;
-    this.svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-    this.svg.replaceChildren();
-    const [left, right] = bounds(this.curves.flatMap((curve) => curve.x));
-    const [low, high] = bounds(this.curves.flatMap((curve) => curve.y.map((value) => this.height(value))));
-    const across = (x) => LEFT + ((x - left) / (right - left)) * (width - LEFT - RIGHT);
-    const up = (y) => height - BOTTOM - ((y - low) / (high - low)) * (height - TOP - BOTTOM);
-    this.scale = { across, up, width, height };
-    for (const at of ticks(low, high, 5)) {
-      const y = up(at);
-      this.svg.append(draw("line", { class: "rule", x1: LEFT, x2: width - RIGHT, y1: y, y2: y }));
-      this.svg.append(draw("text", { x: LEFT - 6, y: y + 4, "text-anchor": "end" }, shown(this.isLog ? 10 ** at : at)));
+  const links = {}, found = chosen(patterns);
+  for (const { name, curves } of found) {
+    for (const xName of new Set(curves.map((curve) => curve.x_name))) {
+      links[xName] ??= new Link();
+      const chart = new Chart({ title: name, xName, smoothing, link: links[xName] });
+      drawnCharts.push({ chart, curves: curves.filter((curve) => curve.x_name === xName) });
+      grid.append(chart.figure);
+      seen.observe(chart.figure);
     }
-    for (const at of ticks(left, right, Math.max(2, Math.floor(width / 110)))) {
-      this.svg.append(draw("text", { x: across(at), y: height - 6, "text-anchor": "middle" }, shown(at)));
-    }
-    for (const curve of this.curves) this.curve(curve);
-    this.cursor = draw("line", { class: "cursor", y1: TOP, y2: height - BOTTOM, visibility: "hidden" });
-    this.svg.append(this.cursor);
   }
+  return found.filter((each) => !each.curves.length).map((each) => each.name);
+}
 
-  curve(curve) {
-    const { across, up, height } = this.scale;
-    let path = "", isDown = false, single = null;
-    const marks = [];
-    const dot = () => single && marks.push(draw("circle", { cx: single[0], cy: single[1], r: 2.5 }));
-    curve.y.forEach((value, at) => {
-      const x = across(curve.x[at]), y = up(this.height(value));
-      if (!Number.isFinite(x)) return;
-      if (!Number.isFinite(y)) {
-        dot();
-        single = null;
-        isDown = false;
-        const edge = value === Infinity ? TOP + 4 : height - BOTTOM - 4;
-        if (!Number.isFinite(value)) marks.push(draw("path", { d: `M${x - 4} ${edge - 4}l8 8m0 -8l-8 8`, class: "curve" }));
-        return;
-      }
-      path += `${isDown ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`;
-      single = isDown ? null : [x, y];
-      isDown = true;
-    });
-    dot();
-    const line = draw("path", { d: path, class: "curve", "stroke-dasharray": dash(curve.run) });
-    for (const element of [line, ...marks]) {
-      element.style.stroke = colour(curve.run);
-      if (element.tagName === "circle") element.style.fill = colour(curve.run);
-    }
-    this.svg.append(line, ...marks);
+function legend() {
+  const list = make("ul", { className: "legend" }), curves = content.charts.list.flatMap((chart) => chart.curves);
+  const named = new Map(curves.map((curve) => [curve.slot, columns(curve).label]).sort(([one], [other]) => one - other));
+  if (named.size < 2) return [];
+  for (const [slot, label] of named) {
+    const item = make("li", {}, swatch(slot), label);
+    item.addEventListener("pointerenter", () => drawnCharts.forEach(({ chart }) => chart.highlight(label)));
+    item.addEventListener("pointerleave", () => drawnCharts.forEach(({ chart }) => chart.highlight(null)));
+    list.append(item);
   }
-
-  point(event) {
-    const box = this.svg.getBoundingClientRect();
-    const at = event.clientX - box.left;
-    const lines = [];
-    let place = null;
-    for (const curve of this.curves) {
-      let best = -1, least = Infinity;
-      curve.x.forEach((x, index) => {
-        const far = Math.abs(this.scale.across(x) - at);
-        if (far <= least) [best, least] = [index, far];
-      });
-      if (best < 0) continue; // none of its points has a place
-      place ??= this.scale.across(curve.x[best]);
-      const text = `${curve.x_name} ${shown(curve.x[best])}: ${shown(curve.y[best])}`;
-      lines.push(make("div", {}, swatch(curve.run), runs.length > 1 ? `${runs[curve.run].name}  ${text}` : text));
-    }
-    if (place === null) return;
-    this.cursor.setAttribute("x1", place);
-    this.cursor.setAttribute("x2", place);
-    this.cursor.setAttribute("visibility", "visible");
-    this.tip.replaceChildren(...lines);
-    this.tip.hidden = false;
-    this.tip.style.top = `${this.svg.offsetTop + 8}px`;
-    const onRight = place < this.scale.width / 2;
-    this.tip.style.left = onRight ? `${this.svg.offsetLeft + place + 12}px` : "";
-    this.tip.style.right = onRight ? "" : `${this.scale.width - place + 24}px`;
-  }
-
-  leave() {
-    this.tip.hidden = true;
-    this.cursor.setAttribute("visibility", "hidden");
-  }
+  return [list];
 }
 
 function charts() {
   const notices = runs.flatMap((run) => run.left_out.map((text) => (runs.length > 1 ? `${run.name}: ${text}` : text)));
   if (!content.charts.list.length && !content.charts.left_out && !notices.length) return section("charts");
   const grid = make("div", { className: "grid" });
-  const parts = [grid];
-  if (runs.length > 1) {
-    const legend = make("ul", { className: "legend" });
-    runs.forEach((run, at) => legend.append(make("li", {}, swatch(at), run.name)));
-    parts.unshift(legend);
-  }
+  const said = make("p", { className: "quiet", role: "status" });
+  const together = make("input", { type: "search", id: "together", placeholder: "*/loss train/*", size: 24 });
+  const smoothing = make("input", { type: "range", id: "smoothing", min: 0, max: 0.99, step: 0.01, value: 0 });
+  const again = () => {
+    const missing = drawCharts(grid, together.value.split(/\s+/).filter(Boolean), Number(smoothing.value));
+    said.textContent = missing.length ? `No metric is called ${missing.join(" or ")}.` : "";
+  };
+  together.addEventListener("change", again);
+  smoothing.addEventListener("input", () => drawnCharts.forEach(({ chart }) => chart.set({ smoothing: Number(smoothing.value) })));
+  const label = (text, input) => make("label", {}, `${text} `, input);
+  const hint = make("span", { className: "quiet", textContent: "Drag to zoom, double click for everything; Ctrl and the wheel, too." });
+  const parts = [...legend(), make("div", { className: "controls" }, label("One chart for", together), label("Smoothing", smoothing), hint), said, grid];
+  if (content.charts.bands) parts.unshift(make("p", { className: "quiet", textContent: `Curves are the ${content.charts.bands}.` }));
   for (const text of notices) parts.push(make("p", { className: "notice", textContent: text }));
   if (content.charts.left_out) {
     parts.push(make("p", { className: "notice", textContent: `${content.charts.left_out} more metrics are not drawn; their values stand below.` }));
   }
   section("charts", ...parts);
-  for (const chart of content.charts.list) grid.append(new Chart(chart).figure);
+  again();
+  addEventListener("beforeprint", () => {
+    for (const { chart } of drawnCharts) {
+      drawNow(chart.figure);
+      chart.draw();
+    }
+  });
 }
 
 // -- the rest ----------------------------------------------------------------------------------------------------------
@@ -378,4 +287,5 @@ errors();
 log();
 artifacts();
 sideBySide("environment", "", (run) => run.environment);
-document.documentElement.dataset.drawn = "yes";
+// Charts in view are drawn with the second frame.
+requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(() => (document.documentElement.dataset.drawn = "yes"))));

@@ -8,6 +8,8 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
+from refunc_commands.charts import one_script, part
+from refunc_commands.charts import style as style_of_charts
 from refunc_commands.report.room import encoded
 
 
@@ -15,9 +17,11 @@ def page(title: str, content: dict[str, Any]) -> str:
     """
     Return the report as one document of HTML.
 
-    Its content security policy lets the browser load nothing and run only this script, identified by its hash.
+    Its content security policy lets the browser load nothing and run only these scripts, identified by their hashes:
+    uPlot, and the modules of charts with the page's own script behind them, in a scope of its own.
     """
-    style, script = _part("page.css"), _part("page.js")
+    style = style_of_charts() + _part("page.css")
+    library, script = part("uplot.js"), f"{one_script()}\n{{\n{_part('page.js')}}}\n"
     data = encoded(content)
     parts = {
         "{{title}}": escape(title),
@@ -25,7 +29,7 @@ def page(title: str, content: dict[str, Any]) -> str:
             (
                 "default-src 'none'",
                 f"style-src {_hash(style)}",
-                f"script-src {_hash(script)}",
+                f"script-src {_hash(library)} {_hash(script)}",
                 "img-src data:",
                 "base-uri 'none'",
                 "form-action 'none'",
@@ -33,6 +37,7 @@ def page(title: str, content: dict[str, Any]) -> str:
         ),
         "{{style}}": style,
         "{{content}}": data,
+        "{{library}}": library,
         "{{script}}": script,
     }
     return "".join(_filled(_part("page.html"), parts))

@@ -248,12 +248,15 @@ def _run(run: Run) -> Iterator[Finding]:
             text = f"{name}: another user's run, or a copy, asks to be delivered to {asked_by(target.passport)}"
             yield Finding("delivery", "note", text, f"refunc sync {shlex.quote(run.run_id)} shows how to deliver it.")
         elif not target.is_done:
-            text = f"{name}: {health.waiting - health.aside:,} records wait for {target.passport.name}"
+            waiting = health.waiting - health.aside
+            said = "1 record waits" if waiting == 1 else f"{waiting:,} records wait" if waiting else "annotations wait"
+            text = f"{name}: {said} for {target.passport.name}"
             yield Finding(
                 "delivery", "problem", text + _because(health.last_error), f"refunc sync {shlex.quote(run.run_id)}"
             )
         if health.aside:
-            text = f"{name}: {health.aside:,} records were set aside by {target.passport.name}, which accepted others"
+            said = "1 record was" if health.aside == 1 else f"{health.aside:,} records were"
+            text = f"{name}: {said} set aside by {target.passport.name}, which accepted others"
             yield Finding(
                 "delivery", "problem", text + _because(health.last_error), f"refunc sync {shlex.quote(run.run_id)}"
             )

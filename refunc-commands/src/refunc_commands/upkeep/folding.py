@@ -122,7 +122,7 @@ def fold(folder: Path, *, dry_run: bool = False) -> Plan:
         return Plan(len(files), sum(file.info.st_size for file in files), left)
 
 
-# -- what is left alone ------------------------------------------------------------------------------------------------
+# -- the files that are left alone -------------------------------------------------------------------------------------
 
 
 def must_be_own(folder: Path) -> None:

@@ -65,7 +65,7 @@ def merge(folders: list[Path], target: Path, *, even_if_open: bool = False, dry_
     Bring the files of *folders*, which are of one run, into the folder *target*, which may be one of them.
 
     Args:
-        even_if_open: Also if a process may still write to one of them: what it has so far.
+        even_if_open: Also if a process may still write to one of them: its files as they are now.
         dry_run: Only return the plan.
 
     Raises:
@@ -139,7 +139,7 @@ def _check_birth(folders: list[Path]) -> None:
                 )
 
 
-# -- what is copied ----------------------------------------------------------------------------------------------------
+# -- the files that are copied -----------------------------------------------------------------------------------------
 
 
 def _wanted(folders: list[Path], target: Path) -> Iterator[tuple[_File, _File | None]]:

@@ -1,14 +1,14 @@
 """
 Annotations: the tags, notes, names and marks that people give a run later, in a file beside its journal.
 
-They are changes, oldest first, in `annotations.json`; what they come to follows from all of them. Reading a run applies
+They are changes, oldest first, in `annotations.json`; the result follows from all of them. Reading a run applies
 them, and only the functions here write them, so code that changes runs shows it by this import.
 
     annotate  the functions that change annotations
     change    one change, and checking it
     errors    the error of annotations
     file      reading and replacing the file
-    state     what the changes of a run come to
+    state     the result of a run's changes: tags, name, notes
 """
 
 from __future__ import annotations

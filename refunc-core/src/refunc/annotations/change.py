@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import platform
 import time
 from collections.abc import Iterable, Mapping
@@ -136,6 +135,8 @@ def without_superseded(changes: Iterable[Change]) -> list[Change]:
 
 
 def _user() -> str | None:
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # a container's user without a name

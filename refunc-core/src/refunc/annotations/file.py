@@ -45,15 +45,24 @@ def data_of(folder: Path) -> bytes | str | None:
     Raises:
         NoDescriptorError: Too many files are open.
     """
-    path = os.path.join(folder, ANNOTATIONS)
-    if not os.path.lexists(path):  # of most runs, and asked of every run in a list
+    place = os.fspath(folder)
+    if not is_annotated(place):  # of most runs, and asked of every run in a list
         return None
     try:
-        return read_whole(path, _MOST_BYTES)
+        return read_whole(f"{place}/{ANNOTATIONS}", _MOST_BYTES)
     except FileNotFoundError:
         return None
     except OSError as error:
         return error.strerror or str(error)
+
+
+def is_annotated(folder: str) -> bool:
+    """Whether there is a file of annotations in *folder*."""
+    try:
+        os.lstat(f"{folder}/{ANNOTATIONS}")
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def parsed(data: bytes | str | None) -> Annotations:
@@ -197,7 +206,7 @@ def _locked(path: Path, deadline: float) -> int | None:
 
 def _opened(path: Path) -> int:
     try:
-        return no_links(path, os.O_RDWR)  # NFS locks only what may be written
+        return no_links(path, os.O_RDWR)  # NFS locks only files that may be written
     except PermissionError:  # another user's file, which may be replaced all the same
         return no_links(path, os.O_RDONLY)
 

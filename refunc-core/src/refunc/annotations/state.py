@@ -1,4 +1,4 @@
-"""What the changes of a run come to."""
+"""The result of a run's changes: its tags, name and notes, and whether it is removed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Note:
 @attrs.frozen
 class Annotations:
     """
-    The annotations of a run: its `changes`, oldest first, and what they come to.
+    The annotations of a run: its `changes`, oldest first, and their result.
 
     Of two changes of one tag or of the name, the later one counts. `problem` says why the file could not be read; then
     there are no changes.

@@ -16,7 +16,9 @@ Live delivery, delivery after an outage and `refunc sync` after a crash are the 
     patience      how long the exit of a training waits
     pipe          the training's ends of the pipes to a delivery process
     process       the delivery process
+    said_later    the annotations of a run, for trackers
     share         the records of a run of several processes that are delivered
+    restarts      starting delivery processes that died again
     settlement    deciding by a call's error what happens to its records
     standing      whether delivery goes on, waits or is abandoned
     subscription  one run for one integration: windows and retries

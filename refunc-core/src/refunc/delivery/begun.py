@@ -1,5 +1,5 @@
 """
-Whether this process delivers, for code that must not import what delivers.
+Whether this process delivers, for code that must not import the modules that deliver.
 
 The handover notes itself here with the first integration of the process. A script without one never loads it.
 """

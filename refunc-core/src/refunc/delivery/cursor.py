@@ -50,6 +50,8 @@ class Cursor:
     dead: Count = 0
     #: Records that were set aside, to be tried again when nothing else is left.
     aside: Count = 0
+    #: The digest of the annotations that were delivered.
+    said: str = ""
     state: str = "ok"
     last_error: str | None = None
 

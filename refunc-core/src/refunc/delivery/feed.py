@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import attrs
 import msgspec
 
 from refunc.delivery.cursor import Cursor
+from refunc.delivery.said_later import said_of
 from refunc.delivery.share import Share
 from refunc.delivery.window import Call, Window, calls_of
 from refunc.journal.alive import is_alive
@@ -22,7 +24,7 @@ from refunc.journal.pieces import last_change
 from refunc.journal.ranks import rank_files
 from refunc.journal.record import Params, Record, RunEnd, Tags
 from refunc.journal.tail import Position, Tail
-from refunc.plugins.hooks import RUN_END, RUN_START
+from refunc.plugins.hooks import RUN_END, RUN_START, TAKERS
 from refunc.plugins.run import RunInfo
 
 WINDOW_RECORDS = 1_000
@@ -99,7 +101,7 @@ class Feed:
                 case _:
                     pass
         if not read:
-            return window if cursor.ended else self._end(cursor)
+            return self._said_later(cursor) if cursor.ended else self._end(cursor)
         if not cursor.started:
             window.calls.appendleft(Call(RUN_START, []))
         return window
@@ -133,6 +135,16 @@ class Feed:
             return Window()
         end = {**end, "dropped": max(end.get("dropped", 0), cursor.dropped)}
         return Window([Call(RUN_END, [msgspec.convert(end, RunEnd)])])
+
+    def _said_later(self, cursor: Cursor) -> Window:
+        """Return the annotations of a run that has ended, if they are not delivered yet."""
+        said = said_of(self.folder)
+        if said.digest == cursor.said:
+            return Window()
+        cursor.tags.update(said.tags)
+        for name in said.taken:
+            cursor.tags.pop(name, None)
+        return Window([Call(TAKERS[Tags], [Tags(time=time.time(), tags=said.tags)], said=said.digest)])
 
     def run(self, cursor: Cursor) -> RunInfo:
         """Return the run as hooks see it when delivery is at *cursor*."""

@@ -21,6 +21,7 @@ from typing import Any
 from refunc.delivery import begun, patience
 from refunc.delivery.courier import Courier
 from refunc.delivery.pipe import Attachment, Process
+from refunc.delivery.restarts import FIRST_RESTART, LAST_RESTART, Restarts
 from refunc.delivery.trouble import Trouble
 from refunc.delivery.waiting import health_at
 from refunc.outlets.backoff import Backoff
@@ -32,8 +33,6 @@ from refunc.values import settings
 
 #: Seconds between two checks for processes that died or are due to start; new attachments are handed over at once.
 _TICK = 0.25
-#: Seconds before a process that died without progress is restarted: the first time, and the most.
-FIRST_RESTART, LAST_RESTART = 0.5, 60.0
 #: Seconds for Python to start in a process; and the number of failed starts in a row after which threads deliver.
 BEGIN, MOST_NOT_BEGUN = 60.0, 3
 #: Seconds between two checks of the state of delivery.
@@ -50,10 +49,7 @@ class _Handover:
         self.queue: deque[Attachment] = deque()
         self.processes: list[Process] = []
         self.couriers: dict[str, Courier] = {}
-        #: By key: the positions of the cursors at the last death, and the number of deaths there.
-        self.deaths: dict[str, tuple[Any, int]] = {}
-        #: By key: when a process is restarted, and its attachments.
-        self.restarts: dict[str, tuple[float, list[Attachment]]] = {}
+        self.restarts = Restarts()
         self.trouble = Trouble()
         #: By key, for couriers.
         self.integrations: dict[str, Any] = {}
@@ -134,9 +130,7 @@ class _Handover:
             elif not process.has_begun and time.monotonic() - process.started_at > BEGIN:
                 process.kill()
                 self._bury(process, is_foreign=True)
-        for key, (due, attachments) in tuple(self.restarts.items()):
-            if (time.monotonic() >= due or self.is_closed) and self._start(attachments):
-                del self.restarts[key]
+        self.restarts.start_due(self._start, at_once=self.is_closed)
 
     def _place(self, attachment: Attachment) -> bool:
         """Give *attachment* to the process or courier of its integration; False if it has to be tried again."""
@@ -148,12 +142,11 @@ class _Handover:
                 self.couriers[key].start()
             self.couriers[key].deliver(attachment.folder)
             return True
-        if key in self.restarts:
-            self.restarts[key][1].append(attachment)
+        if self.restarts.join(attachment):
             return True
         own = [process for process in self.processes if any(a.passport.key == key for a in process.attachments)]
         # After a death, integrations do not share a process: a new one starts with its own.
-        process = own[0] if own else next((p for p in self.processes if not self.deaths), None)
+        process = own[0] if own else next((p for p in self.processes if not self.restarts.has_deaths), None)
         if process is None:
             return self._start([attachment])
         process.give(attachment)
@@ -194,24 +187,7 @@ class _Handover:
         if is_foreign or self.not_begun >= MOST_NOT_BEGUN:
             self._deliver_here(dead)
             return
-        by_key: dict[str, list[Attachment]] = {}
-        for attachment in dead.attachments:
-            by_key.setdefault(attachment.passport.key, []).append(attachment)
-        for key, attachments in by_key.items():
-            # Not the delivered records: with at-most-once, the cursor moves although a dying process delivers nothing.
-            reached = [attachment.cursor().positions for attachment in attachments]
-            before, count = self.deaths.get(key, (None, 0))
-            count = count + 1 if reached == before else 0
-            self.deaths[key] = (reached, count)
-            delay = min(LAST_RESTART, FIRST_RESTART * 2**count) if count else 0.0
-            self.restarts[key] = (time.monotonic() + delay, attachments)
-            if count == 1:
-                report.warning(
-                    "%s: its delivery process keeps dying (%s) and delivers nothing. The training is not affected. "
-                    "It is restarted from time to time. Records stay in the run; `refunc sync` can deliver them.",
-                    attachments[0].passport.name,
-                    dead.manner(),
-                )
+        self.restarts.plan(dead)
 
     def _deliver_here(self, dead: Process) -> None:
         """Deliver by threads from now on, because the started program is not Python, or Python does not start in it."""
@@ -222,9 +198,7 @@ class _Handover:
             f"{sys.executable} ended with {dead.manner()} before Python had started in it",
         )
         self.queue.extend(dead.attachments)
-        for _, attachments in self.restarts.values():
-            self.queue.extend(attachments)
-        self.restarts.clear()
+        self.queue.extend(self.restarts.take_all())
 
     def goes_on(self, attachment: Attachment) -> bool:
         """Whether, as far as known, a process that outlives this one delivers to *attachment*."""

@@ -72,6 +72,7 @@ class Settlement(Standing):
             window.claim()
             self._move()
             self.cursor.ended |= window.calls[0].hook == RUN_END
+            self.cursor.said = window.calls[0].said or self.cursor.said
             self._custody.save(sync=True)
 
     def finish_window(self) -> None:
@@ -244,6 +245,9 @@ class Settlement(Standing):
         self._settled()
         if call.hook == RUN_START:
             self.cursor.started = True
+        elif call.said is not None:
+            self.cursor.said = call.said
+            self._custody.save()
         elif call.hook == RUN_END:
             self.cursor.end = None
             self.cursor.delivered += is_taken

@@ -1,5 +1,5 @@
 """
-The records of a run of several processes that are delivered: rank 0's, and of other ranks what people need to see.
+The records that are delivered of a run of several processes: those of rank 0, and warnings and artifacts of others.
 
 Trackers get the curves, params and tags of rank 0. Of other ranks they get artifacts and lines from WARNING on; with
 `REFUNC_RANK_METRICS=all`, their metrics as well, as `rank_3/loss`. Points that an attempt logged beyond the step that a

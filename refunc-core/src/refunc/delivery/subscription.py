@@ -16,6 +16,7 @@ from refunc.delivery.cursor import Cursor
 from refunc.delivery.custody import Custody
 from refunc.delivery.dead_letters import DeadLetters, is_aside
 from refunc.delivery.feed import Feed
+from refunc.delivery.said_later import is_owed
 from refunc.delivery.settlement import Settlement
 from refunc.delivery.waiting import is_done_at
 from refunc.delivery.window import Call, State, Window
@@ -92,7 +93,8 @@ class Subscription:
         if self.is_abandoned or self._feed.is_gone:
             return True
         is_left = self.revives or (self.cursor.aside and self._tries)
-        return self._settlement.window.is_settled and not is_left and is_done_at(self.cursor)
+        is_settled = self._settlement.window.is_settled and not is_left
+        return is_settled and is_done_at(self.cursor) and not is_owed(self.cursor)
 
     @property
     def is_ours(self) -> bool:

@@ -21,9 +21,12 @@ from refunc.delivery.custody import load_cursor
 from refunc.delivery.dead_letters import DeadLetters
 from refunc.delivery.lock import DeliveryLock
 from refunc.delivery.origin import asked_for, kind_of, remake
+from refunc.delivery.said_later import is_owed
 from refunc.delivery.subscription import Subscription
 from refunc.delivery.waiting import health_at, is_done_at
 from refunc.journal.alive import is_alive
+from refunc.journal.record import Tags
+from refunc.plugins.hooks import TAKERS, hooks_of
 from refunc.plugins.integration import DELIVERIES, Health, Passport, passport_of
 
 _TICK = 0.02
@@ -66,7 +69,16 @@ def targets_of(folder: Path) -> list[Target]:
 def target_of(folder: Path, passport: Passport, *, is_own: bool = True, integration: Any = None) -> Target:
     """Return the target with the progress of delivering *folder* to one integration."""
     cursor = load_cursor(folder, passport.key, passport.name)
-    return Target(folder, passport, health_at(cursor), is_done_at(cursor), is_own=is_own, integration=integration)
+    is_done = is_done_at(cursor) and not (is_owed(cursor) and _takes_tags(passport, integration))
+    return Target(folder, passport, health_at(cursor), is_done, is_own=is_own, integration=integration)
+
+
+def _takes_tags(passport: Passport, integration: Any) -> bool:
+    """Whether an integration has the hook by which annotations are delivered; if it cannot be imported, it may."""
+    try:
+        return TAKERS[Tags] in hooks_of(type(integration) if integration is not None else kind_of(passport))
+    except BaseException:  # a plugin's module may do anything
+        return True
 
 
 def target_at(folder: Path, integration: Any) -> Target:
@@ -119,7 +131,7 @@ def sync(
     return settled
 
 
-#: Couriers by what they are made from: a foreign record must not replace one of this user, even with the same key.
+#: Couriers by their names and options: a foreign record must not replace one of this user, even with the same key.
 _Couriers = dict[tuple[Any, ...], Courier]
 
 
@@ -154,7 +166,9 @@ def _as_it_stands(target: Target, couriers: _Couriers) -> Target:
     if not subscription.is_ours:
         now = target_of(target.folder, target.passport)
         return attrs.evolve(target, health=now.health, is_done=now.is_done)
-    return attrs.evolve(target, health=health_at(subscription.cursor), is_done=is_done_at(subscription.cursor))
+    cursor = subscription.cursor
+    is_done = is_done_at(cursor) and not is_owed(cursor)
+    return attrs.evolve(target, health=health_at(cursor), is_done=is_done)
 
 
 def _as_counted(target: Target, couriers: _Couriers) -> Target:

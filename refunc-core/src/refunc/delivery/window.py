@@ -37,6 +37,8 @@ class Call:
     failures: int = 0
     #: The line of the dead letter that is tried again.
     letter: bytes | None = None
+    #: The digest of the annotations that it says; None for records of the journal.
+    said: str | None = None
     #: When it first failed as in an outage, how often, and the time of its next try, by the monotonic clock.
     since: float | None = None
     absences: int = 0
@@ -192,7 +194,7 @@ class Window:
         """Drop *call*, which is single: it becomes a dead letter; with *is_aside*, one that is tried again."""
         self.settled(call)
         self._given_up.append(GivenUp(call, error, is_aside))
-        if call.hook != RUN_END:
+        if call.hook != RUN_END and call.said is None:
             self._missed.update((each.writer, each.seq) for each in call.records)
 
     def take_given_up(self) -> list[GivenUp]:

@@ -6,6 +6,7 @@ Loggers and callbacks for ML frameworks, one module for each. Importing a module
 Each is a thin user of `refunc.logging`, and reads as an example of an adapter of your own.
 
     accelerate    a tracker for `Accelerator(log_with=...)`
+    boosting      the callbacks of XGBoost, LightGBM and CatBoost: what is the same
     callers       the objects of a framework that call an adapter
     catboost      a callback for CatBoost's `fit`
     clu           a metric writer of clu, for JAX and Flax
@@ -17,6 +18,7 @@ Each is a thin user of `refunc.logging`, and reads as an example of an adapter o
     lightning     a logger for Lightning's Trainer, and for Fabric
     models        keeping a framework's model with a run
     optuna        an objective whose trials are runs
+    packages      what to install, where a framework is missing or too old
     ray           callbacks of Ray Tune and Ray Train
     sklearn       calls for estimators, scores and searches of scikit-learn
     torchtune     a metric logger for torchtune's recipes
@@ -29,6 +31,6 @@ from __future__ import annotations
 
 from refunc.frameworks.callers import caller
 from refunc.frameworks.models import log_model
-from refunc.frameworks.training import Training, run_around
+from refunc.frameworks.training import Resume, Training, run_around
 
-__all__ = ["Training", "caller", "log_model", "run_around"]
+__all__ = ["Resume", "Training", "caller", "log_model", "run_around"]

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from accelerate.tracking import GeneralTracker, on_main_process
-
-from refunc.frameworks import Training
+from refunc.frameworks import Resume, Training
+from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker
+
+with imported_for(__name__, "accelerate>=1.0"):
+    from accelerate.tracking import GeneralTracker, on_main_process
 
 __all__ = ["RefuncTracker"]
 
@@ -38,7 +40,7 @@ class RefuncTracker(GeneralTracker):
         logging_dir: str | PathLike[str] | None = None,
         *,
         run_name: str | None = None,
-        resume: bool | str | PathLike[str] | Mapping[str, Any] | None = None,
+        resume: Resume = None,
     ) -> None:
         """
         Prepare; `init_trackers` opens the run.

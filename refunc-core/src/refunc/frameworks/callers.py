@@ -15,6 +15,9 @@ def caller(kind: type[T]) -> T | None:
     """
     Return the nearest object of this class in whose method this call is made, such as the list of callbacks that calls
     an adapter; None if there is none.
+
+    For frameworks that tell a callback neither of the other callbacks nor of an end by an exception: XGBoost, CatBoost
+    and Keras. The list of callbacks goes with the training, however that ends.
     """
     frame = sys._getframe(1)
     for _ in range(_NEAR):

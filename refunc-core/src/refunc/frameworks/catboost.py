@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from os import PathLike
 from types import SimpleNamespace
 from typing import Any
 
-from catboost.core import CatBoost, _TrainCallbacksWrapper
+from refunc.frameworks import caller
+from refunc.frameworks.boosting import BoostingCallback
+from refunc.frameworks.packages import imported_for
 
-from refunc.frameworks import Training, caller, log_model
-from refunc.logging import ExperimentTracker
+with imported_for(__name__, "catboost>=1.2"):
+    from catboost.core import CatBoost, _TrainCallbacksWrapper
 
 __all__ = ["RefuncCallback"]
 
 
-class RefuncCallback:
+class RefuncCallback(BoostingCallback):
     """
     Logs a training: `model.fit(data, callbacks=[RefuncCallback()])`.
 
@@ -27,27 +28,9 @@ class RefuncCallback:
     CatBoost, unless the model has `verbose=False`. CatBoost takes no callbacks for trainings on GPUs.
     """
 
-    def __init__(
-        self,
-        experiment_name: str = "catboost",
-        run_name: str | None = None,
-        log_dir: str | PathLike[str] | None = None,
-        *,
-        tracker: ExperimentTracker | None = None,
-        resume: Any = None,
-        prefix: str = "",
-        log_model: bool = False,
-    ) -> None:
-        """
-        Args:
-            experiment_name: Of a run of its own; see ExperimentTracker for this, `run_name`, `log_dir` and `resume`.
-            tracker: The run to log to, if not the one that is open.
-            prefix: Stands before each metric's name, for several trainings in one run.
-            log_model: Keep the trained model as the artifact `model.cbm`.
-        """
-        self._training = Training(experiment_name, run_name, log_dir, tracker=tracker, resume=resume)
-        self._prefix = prefix
-        self._is_model_kept = log_model
+    _framework, _model_file = "catboost", "model.cbm"
+
+    def _prepare(self) -> None:
         self._model: Any = None
         self._iterations = 0
         self._names: list[str] = []
@@ -95,11 +78,7 @@ class RefuncCallback:
             return
         self._log(results, self._iterations)  # if a callback before this one has stopped the training
         best = model.get_best_iteration()
-        if best is not None:
-            scores = {"best_iteration": best, "best": model.get_best_score()}
-            self._tracker.log_result(f"{self._prefix}best", scores, step=best)
-        if self._is_model_kept:
-            log_model(self._tracker, "model.cbm", model.save_model)
+        self._log_end(self._tracker, best, model.get_best_score(), model.save_model)
         self._training.end()
 
     def _is_of_this_training(self, results: dict[str, dict[str, list[float]]]) -> bool:

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from clu.metric_writers import MetricWriter
-
-from refunc.frameworks import Training
+from refunc.frameworks import Resume, Training
+from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker
+
+with imported_for(__name__, "clu"):
+    from clu.metric_writers import MetricWriter
 
 __all__ = ["RefuncWriter"]
 
@@ -32,7 +34,7 @@ class RefuncWriter(MetricWriter):
         log_dir: str | PathLike[str] | None = None,
         *,
         tracker: ExperimentTracker | None = None,
-        resume: bool | str | PathLike[str] | Mapping[str, Any] | None = None,
+        resume: Resume = None,
     ) -> None:
         """
         Open the run, if none is open around.

@@ -9,12 +9,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from composer.core import State
-from composer.loggers import Logger, LoggerDestination
-from composer.utils import dist
-
-from refunc.frameworks import Training
+from refunc.frameworks import Resume, Training
+from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker, warning
+
+with imported_for(__name__, "mosaicml>=0.32", "composer"):
+    from composer.core import State
+    from composer.loggers import Logger, LoggerDestination
+    from composer.utils import dist
 
 __all__ = ["RefuncLogger"]
 
@@ -39,7 +41,7 @@ class RefuncLogger(LoggerDestination):
         log_dir: str | PathLike[str] | None = None,
         *,
         tags: Mapping[str, Any] | None = None,
-        resume: bool | str | PathLike[str] | Mapping[str, Any] | None = None,
+        resume: Resume = None,
     ) -> None:
         """
         Prepare; nothing is opened before the Trainer is made.

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
-from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
-
+from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker, RunHandler, experiment_context
-from refunc.values import settings
+from refunc.runs import open_store
+
+with imported_for(__name__, "hydra-core>=1.3", "hydra", "omegaconf"):
+    from hydra.core.utils import JobReturn, JobStatus
+    from hydra.experimental.callback import Callback
+    from omegaconf import DictConfig, OmegaConf
 
 __all__ = ["RefuncCallback"]
 
@@ -48,7 +49,8 @@ class RefuncCallback(Callback):
             log_dir: The store; default `REFUNC_DIR`, else `experiments`. Hydra's first working folder counts.
             capture: Whether the lines of all loggers go into the run.
         """
-        self._experiment_name, self._run_name, self._log_dir = experiment_name, run_name, log_dir
+        self._experiment_name, self._run_name = experiment_name, run_name
+        self._store = open_store(log_dir).path  # by the folder in which Hydra makes its callbacks, before it changes it
         self._capture = capture
         self._parent_id: str | None = None
         self._parent: ExperimentTracker | None = None
@@ -100,9 +102,8 @@ class RefuncCallback(Callback):
         _job.__exit__(type(error) if error is not None else None, error, getattr(error, "__traceback__", None))
 
     def _place(self, config: DictConfig) -> dict[str, Any]:
-        store = self._log_dir or settings.DIR.text() or "experiments"
         name = self._experiment_name or config.hydra.job.name
-        return {"experiment_name": name, "log_dir": os.path.join(config.hydra.runtime.cwd, store)}
+        return {"experiment_name": name, "log_dir": self._store}
 
 
 def _params_of(config: DictConfig) -> DictConfig:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from os import PathLike
 from types import TracebackType
 from typing import Any
 
-from ignite.engine import Engine, Events
-from ignite.handlers.base_logger import (
-    BaseLogger,
-    BaseOptimizerParamsHandler,
-    BaseOutputHandler,
-    BaseWeightsScalarHandler,
-)
-
-from refunc.frameworks import Training
+from refunc.frameworks import Resume, Training
+from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker
+
+with imported_for(__name__, "pytorch-ignite>=0.5", "ignite"):
+    from ignite.engine import Engine, Events
+    from ignite.handlers.base_logger import (
+        BaseLogger,
+        BaseOptimizerParamsHandler,
+        BaseOutputHandler,
+        BaseWeightsScalarHandler,
+    )
 
 __all__ = [
     "GradsScalarHandler",
@@ -44,7 +46,7 @@ class RefuncLogger(BaseLogger):
         log_dir: str | PathLike[str] | None = None,
         *,
         tracker: ExperimentTracker | None = None,
-        resume: bool | str | PathLike[str] | Mapping[str, Any] | None = None,
+        resume: Resume = None,
     ) -> None:
         """
         Open the run, if none is open around.

@@ -9,12 +9,14 @@ from contextlib import suppress
 from os import PathLike
 from typing import Any, Literal
 
-import keras
-import numpy
-from keras.callbacks import CallbackList, ModelCheckpoint
-
-from refunc.frameworks import Training, caller, log_model
+from refunc.frameworks import Resume, Training, caller, log_model
+from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker
+
+with imported_for(__name__, "keras>=3.5"):
+    import keras
+    import numpy
+    from keras.callbacks import CallbackList, ModelCheckpoint
 
 __all__ = ["RefuncCallback"]
 
@@ -43,7 +45,7 @@ class RefuncCallback(keras.callbacks.Callback):
         log_dir: str | PathLike[str] | None = None,
         *,
         tracker: ExperimentTracker | None = None,
-        resume: Any = None,
+        resume: Resume = None,
         log_every: int | None = None,
         log_model: Literal[False, "end", "checkpoint"] = False,
     ) -> None:

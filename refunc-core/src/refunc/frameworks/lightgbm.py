@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import logging
 import sys
-from os import PathLike
 from typing import Any
 
-import lightgbm.basic
-from lightgbm.basic import Booster
-from lightgbm.callback import CallbackEnv
+from refunc.frameworks.boosting import BoostingCallback
+from refunc.frameworks.packages import imported_for
+from refunc.logging import MLLogger
 
-from refunc.frameworks import Training, log_model
-from refunc.logging import ExperimentTracker, MLLogger
+with imported_for(__name__, "lightgbm>=4.4"):
+    import lightgbm.basic
+    from lightgbm.basic import Booster
+    from lightgbm.callback import CallbackEnv
 
 __all__ = ["RefuncCallback", "register_logger"]
 
 
-class RefuncCallback:
+class RefuncCallback(BoostingCallback):
     """
     Logs a training: `lightgbm.train(params, data, valid_sets=[valid], callbacks=[RefuncCallback()])`.
 
@@ -30,31 +31,13 @@ class RefuncCallback:
     `completed`, also by early stopping, and `failed` if the training raised.
     """
 
-    def __init__(
-        self,
-        experiment_name: str = "lightgbm",
-        run_name: str | None = None,
-        log_dir: str | PathLike[str] | None = None,
-        *,
-        tracker: ExperimentTracker | None = None,
-        resume: Any = None,
-        prefix: str = "",
-        log_model: bool = False,
-    ) -> None:
-        """
-        Args:
-            experiment_name: Of a run of its own; see ExperimentTracker for this, `run_name`, `log_dir` and `resume`.
-            tracker: The run to log to, if not the one that is open.
-            prefix: Stands before each metric's name, for several trainings in one run.
-            log_model: Keep the trained model as the artifact `model.txt`.
-        """
+    _framework, _model_file = "lightgbm", "model.txt"
+
+    def _prepare(self) -> None:
         # LightGBM reads both from the instance. Before early stopping, whose exception keeps later callbacks from the
         # last iteration.
         self.order = 25
         self.before_iteration = False
-        self._training = Training(experiment_name, run_name, log_dir, tracker=tracker, resume=resume)
-        self._prefix = prefix
-        self._is_model_kept = log_model
         self._model: Any = None
         self._names: list[str] = []
         self._first = 0
@@ -99,12 +82,9 @@ class RefuncCallback:
     def _end(self) -> None:
         model, self._model = self._model, None
         best = model.best_iteration  # counted from 1; not above 0 without early stopping
-        if best > 0:
-            scores = self._history[best - 1 - self._first]
-            results = {"best_iteration": best, "best": scores}
-            self._tracker.log_result(f"{self._prefix}early stopping", results, step=best - 1)
-        if self._is_model_kept and isinstance(model, Booster):
-            log_model(self._tracker, "model.txt", model.save_model)
+        scores = self._history[best - 1 - self._first] if best > 0 else None
+        save = model.save_model if isinstance(model, Booster) else None
+        self._log_end(self._tracker, best if best > 0 else None, scores, save, step=best - 1)
         self._training.end("completed" if best > 0 or self._is_last else "failed")
 
 

@@ -13,11 +13,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from lightning_utilities.core.rank_zero import rank_zero_only
-
-from refunc.frameworks import Training
+from refunc.frameworks import Resume, Training
+from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker
-from refunc.runs import Run, open_store
+from refunc.runs import open_store
+
+with imported_for(__name__, "lightning>=2.5", "lightning_utilities", "lightning"):
+    from lightning_utilities.core.rank_zero import rank_zero_only
 
 __all__ = ["RefuncLogger"]
 
@@ -53,7 +55,7 @@ class RefuncLogger(_base.Logger):
         log_model: Literal["all"] | bool = False,
         *,
         experiment: ExperimentTracker | None = None,
-        resume: bool | str | PathLike[str] | Run | Mapping[str, Any] | None = None,
+        resume: Resume = None,
         tags: Mapping[str, Any] | None = None,
     ) -> None:
         """
@@ -153,8 +155,7 @@ class RefuncLogger(_base.Logger):
         if not self._names.issuperset(values):
             self._note_names(tracker, values)
         if self._is_rewound and step is not None:
-            self._is_rewound = False
-            tracker.load_state_dict({**tracker.state_dict(), "step": step - 1})
+            self._go_back(tracker, step)
         tracker.log_metrics(values, step, epoch=epoch)
 
     @rank_zero_only
@@ -171,8 +172,27 @@ class RefuncLogger(_base.Logger):
         """Note how the Trainer of *model* trains. The graph itself is not recorded."""
         trainer = getattr(model, "_trainer", None)
         if trainer is not None and trainer.state.fn == "fit":
-            self._is_rewound = trainer.ckpt_path is not None
             self._has_epochs = trainer.val_check_interval == 1.0 and trainer.check_val_every_n_epoch is not None
+            if trainer.ckpt_path is not None:  # which is read behind this call
+                callbacks = importlib.import_module(f"{_package}.callbacks")
+                trainer.callbacks = [*trainer.callbacks, callbacks.LambdaCallback(on_train_start=self._rewind)]
+
+    @rank_zero_only
+    def _rewind(self, trainer: Any, module: Any) -> None:
+        """
+        Go back to the step of the checkpoint that the Trainer has read.
+
+        The run itself cannot be found by a checkpoint: Lightning wants `experiment` before it reads one.
+        """
+        trainer.callbacks = [each for each in trainer.callbacks if vars(each).get("on_train_start") != self._rewind]
+        if module.automatic_optimization:
+            self._go_back(self.experiment, trainer.global_step)
+        else:  # then Lightning's number of steps is that of all optimizers together
+            self._is_rewound = True
+
+    def _go_back(self, tracker: ExperimentTracker, step: int) -> None:
+        self._is_rewound = False
+        tracker.load_state_dict({**tracker.state_dict(), "step": step - 1})
 
     def save(self) -> None:
         """Do nothing: metrics are written within 50 ms, and Lightning calls this for each of them."""

@@ -12,13 +12,15 @@ from functools import cache
 from os import PathLike
 from typing import Any
 
-from optuna.exceptions import TrialPruned
-from optuna.study import Study, StudyDirection
-from optuna.trial import Trial
-
 from refunc.frameworks import Training, run_around
+from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker, MLLogger, experiment_context
 from refunc.runs import open_store
+
+with imported_for(__name__, "optuna>=4"):
+    from optuna.exceptions import TrialPruned
+    from optuna.study import Study, StudyDirection
+    from optuna.trial import Trial
 
 __all__ = ["RefuncObjective"]
 
@@ -77,7 +79,9 @@ class RefuncObjective:
         with self._lock:
             study = self._study_run(trial.study)
             study.enter()
-        may_fail = sys._getframe(1).f_locals.get("catch", ())  # of `optimize`: then the study goes on
+        # The exceptions with which the study goes on. Optuna tells them to no one: they are an argument of `optimize`,
+        # which is passed on to the function that calls this one.
+        may_fail = sys._getframe(1).f_locals.get("catch", ())
         is_over = False
         try:
             with experiment_context(**study.options, run_name=f"trial_{trial.number}", logger=_quiet()) as run:
@@ -192,9 +196,9 @@ def _log_trial(run: ExperimentTracker, trial: Trial) -> None:
     attributes = {name: value for name, value in trial.user_attrs.items() if name != _RUN}
     if attributes:
         run.add_tags(attributes)
-    trials = reversed(trial.study.get_trials(deepcopy=False))
-    frozen = next((each for each in trials if each.number == trial.number), None)
-    for step, value in (frozen.intermediate_values if frozen is not None else {}).items():
+    # By its id, of which Optuna has only the private name: the study would return all of its trials.
+    frozen = trial.storage.get_trial(trial._trial_id)
+    for step, value in frozen.intermediate_values.items():
         run.log_metrics({"intermediate_value": value}, step=step)
 
 

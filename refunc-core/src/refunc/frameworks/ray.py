@@ -9,22 +9,24 @@ from contextlib import AbstractContextManager
 from os import PathLike
 from typing import Any, Final
 
-import ray.cloudpickle as cloudpickle
-from ray.train import Checkpoint, UserCallback
-from ray.tune.experiment import Trial
-from ray.tune.logger import LoggerCallback
-from ray.tune.result import (
-    AUTO_RESULT_KEYS,
-    DEBUG_METRICS,
-    DONE,
-    EXPERIMENT_TAG,
-    SHOULD_CHECKPOINT,
-    TRAINING_ITERATION,
-    TRIAL_ID,
-)
-
-from refunc.frameworks import Training
+from refunc.frameworks import Resume, Training
+from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker, active_run, experiment_context, get_logger, warning
+
+with imported_for(__name__, "ray[train,tune]>=2.50"):
+    import ray.cloudpickle as cloudpickle
+    from ray.train import Checkpoint, UserCallback
+    from ray.tune.experiment import Trial
+    from ray.tune.logger import LoggerCallback
+    from ray.tune.result import (
+        AUTO_RESULT_KEYS,
+        DEBUG_METRICS,
+        DONE,
+        EXPERIMENT_TAG,
+        SHOULD_CHECKPOINT,
+        TRAINING_ITERATION,
+        TRIAL_ID,
+    )
 
 __all__ = ["RefuncLoggerCallback", "RefuncTrainCallback"]
 
@@ -176,7 +178,7 @@ class RefuncTrainCallback(UserCallback):
         *,
         all_ranks: bool = True,
         copy_checkpoints: bool = False,
-        resume: bool | str | PathLike[str] | Mapping[str, Any] | None = None,
+        resume: Resume = None,
     ) -> None:
         """
         Open the run, if none is open around: Ray calls the other methods in a process of its own.

@@ -5,19 +5,21 @@ from __future__ import annotations
 import csv
 from typing import Any
 
-import joblib
-import numpy
-from sklearn.base import is_classifier, is_regressor
-from sklearn.metrics import (
-    accuracy_score,
-    mean_absolute_error,
-    mean_squared_error,
-    precision_recall_fscore_support,
-    r2_score,
-)
-
 from refunc import frameworks
+from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker, MLLogger, active_run, experiment_context, get_logger, warning
+
+with imported_for(__name__, "scikit-learn>=1.5", "sklearn", "joblib", "numpy"):
+    import joblib
+    import numpy
+    from sklearn.base import is_classifier, is_regressor
+    from sklearn.metrics import (
+        accuracy_score,
+        mean_absolute_error,
+        mean_squared_error,
+        precision_recall_fscore_support,
+        r2_score,
+    )
 
 __all__ = ["log_estimator", "log_search"]
 

@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from os import PathLike
 from typing import Any
 
-from omegaconf import DictConfig
-from torchtune.training.metric_logging import MetricLoggerInterface, Scalar, save_config
-
-from refunc.frameworks import Training
+from refunc.frameworks import Resume, Training
+from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker
+
+with imported_for(__name__, "torchtune>=0.6", "torchtune", "omegaconf"):
+    from omegaconf import DictConfig
+    from torchtune.training.metric_logging import MetricLoggerInterface, Scalar, save_config
 
 __all__ = ["RefuncLogger"]
 
@@ -32,7 +34,7 @@ class RefuncLogger(MetricLoggerInterface):
         log_dir: str | PathLike[str] | None = None,
         *,
         tags: Mapping[str, Any] | None = None,
-        resume: bool | str | PathLike[str] | Mapping[str, Any] | None = None,
+        resume: Resume = None,
     ) -> None:
         """
         Open the run, if none is open around. Recipes do so on rank 0.

@@ -8,14 +8,14 @@ import weakref
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from refunc.logging import ExperimentTracker, RunHandler, active_run, warning
-from refunc.logging.active.opening import Resume
-from refunc.logging.active.outcome import status_of_exception
-from refunc.logging.active.run import living_run
+from refunc.logging import ExperimentTracker, RunHandler, active_run, launch_rank, warning
 from refunc.processes.forks import in_child
-from refunc.processes.launchers import rank
+from refunc.runs import Run
+
+#: The run to go on with, as ExperimentTracker takes it.
+Resume: TypeAlias = bool | str | PathLike[str] | Run | Mapping[str, Any] | None
 
 _UNFINISHED: Final = "The training has not come to its end: an exception ended it, which the script has caught.\n"
 
@@ -186,7 +186,7 @@ class Training:
 
         Does nothing unless a launcher tells this process its rank: it would have a run of its own.
         """
-        if rank():
+        if launch_rank():
             self.begin()
 
     @property
@@ -223,8 +223,8 @@ class Training:
     def _set_over(self, is_over: bool) -> None:
         self._is_over = is_over
         self._listen(self._is_own or not is_over)
-        if self._is_own and self._tracker is not None and (run := living_run(self._tracker.run_id or "")) is not None:
-            run.unfinished = None if is_over or not self._has_end else _UNFINISHED
+        if self._is_own and self._tracker is not None:
+            self._tracker.unfinished = None if is_over or not self._has_end else _UNFINISHED
 
     def end(self, status: str | None = None, error: BaseException | None = None) -> None:
         """
@@ -241,7 +241,7 @@ class Training:
             error = None
         if self._tracker is not None and self._is_own:
             _with_own_run.pop(self._tracker.run_id or "", None)
-            self._tracker.end_run(status or status_of_exception(error), error=error)
+            self._tracker.end_run(status, error=error)
             self._left = self._tracker.folder if self._goes_on else None
 
     def leave(self) -> None:
@@ -260,10 +260,9 @@ class Training:
 def run_around() -> ExperimentTracker | None:
     """Return the open run that the caller is in, unless a training has opened it, or nothing but a logger's call."""
     found = active_run()
-    run = living_run(found.run_id or "") if found is not None else None
-    if run is None or run.implicit:
+    if found is None or found.is_implicit:
         return None
-    owner = _with_own_run.get(run.run_id)
+    owner = _with_own_run.get(found.run_id or "")
     return found if owner is None or not owner.is_open else None
 
 

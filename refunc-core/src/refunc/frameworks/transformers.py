@@ -9,11 +9,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from transformers.trainer_callback import ExportableState, TrainerCallback, TrainerControl, TrainerState
-from transformers.training_args import TrainingArguments
-
 from refunc.frameworks import Training
+from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker, warning
+
+with imported_for(__name__, "transformers>=5"):
+    from transformers.trainer_callback import ExportableState, TrainerCallback, TrainerControl, TrainerState
+    from transformers.training_args import TrainingArguments
 
 __all__ = ["RefuncCallback"]
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from os import PathLike
 from typing import Any
 
-import numpy
-from xgboost.callback import CallbackContainer, EvaluationMonitor, TrainingCallback
-from xgboost.collective import get_rank
-from xgboost.core import Booster
-
-from refunc.frameworks import Training, caller, log_model
+from refunc.frameworks import caller
+from refunc.frameworks.boosting import BoostingCallback
+from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker
+
+with imported_for(__name__, "xgboost>=3", "xgboost", "numpy"):
+    import numpy
+    from xgboost.callback import CallbackContainer, EvaluationMonitor, TrainingCallback
+    from xgboost.collective import get_rank
+    from xgboost.core import Booster
 
 __all__ = ["RefuncCallback"]
 
@@ -21,7 +23,7 @@ __all__ = ["RefuncCallback"]
 _LEFT_OUT = frozenset({"eta", "alpha", "lambda", "min_split_loss", "nthread", "seed", "updater_seq", "rng_state"})
 
 
-class RefuncCallback(TrainingCallback):
+class RefuncCallback(BoostingCallback, TrainingCallback):
     """
     Logs a training: `xgboost.train(params, data, evals=evals, callbacks=[RefuncCallback()])`.
 
@@ -34,28 +36,9 @@ class RefuncCallback(TrainingCallback):
     XGBoost, unless its `verbose_eval` is off.
     """
 
-    def __init__(
-        self,
-        experiment_name: str = "xgboost",
-        run_name: str | None = None,
-        log_dir: str | PathLike[str] | None = None,
-        *,
-        tracker: ExperimentTracker | None = None,
-        resume: Any = None,
-        prefix: str = "",
-        log_model: bool = False,
-    ) -> None:
-        """
-        Args:
-            experiment_name: Of a run of its own; see ExperimentTracker for this, `run_name`, `log_dir` and `resume`.
-            tracker: The run to log to, if not the one that is open.
-            prefix: Stands before each metric's name, for several trainings in one run.
-            log_model: Keep the trained model as the artifact `model.ubj`.
-        """
-        super().__init__()
-        self._training = Training(experiment_name, run_name, log_dir, tracker=tracker, resume=resume)
-        self._prefix = prefix
-        self._is_model_kept = log_model
+    _framework, _model_file = "xgboost", "model.ubj"
+
+    def _prepare(self) -> None:
         self._tracker: ExperimentTracker | None = None
         self._logged = self._first_round = 0
         self._columns: list[tuple[str, list[Any]]] = []
@@ -100,17 +83,14 @@ class RefuncCallback(TrainingCallback):
         """End, with the best iteration."""
         tracker, self._tracker = self._tracker, None
         if tracker is not None:
-            for at in range(
-                self._logged, len(self._columns[0][1]) if self._columns else 0
-            ):  # the last one, if a callback before this one stopped the training
+            rounds = len(self._columns[0][1]) if self._columns else 0
+            for at in range(self._logged, rounds):  # the last one, if a callback before this one stopped the training
                 self._log_round(tracker, at)
             booster = _booster_of(model)
-            best = booster.attr("best_iteration")
-            if best is not None:
-                results = {"best_iteration": int(best), "best": self._scores(int(best) - self._first_round)}
-                tracker.log_result(f"{self._prefix}early stopping", results, step=int(best))
-            if self._is_model_kept and model is booster:
-                log_model(tracker, "model.ubj", booster.save_model)
+            found = booster.attr("best_iteration")
+            best = int(found) if found is not None else None
+            scores = self._scores(best - self._first_round) if best is not None else None
+            self._log_end(tracker, best, scores, booster.save_model if model is booster else None)
             self._columns = []
             self._training.end()
         return model

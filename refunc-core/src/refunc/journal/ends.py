@@ -47,7 +47,7 @@ def _last(found: dict[tuple[int, int], RunEnd]) -> list[tuple[int, int]]:
 
 
 def _joined(of_ranks: dict[int, RunEnd], deciding: int) -> RunEnd:
-    """Return one end, with the status and error of the *deciding* rank, and what all of them count."""
+    """Return one end, with the status and error of the *deciding* rank, and the sums of all."""
     first, end = of_ranks[min(of_ranks)], of_ranks[deciding]
     error = end.error
     if error is not None and len(of_ranks) > 1:

@@ -23,7 +23,7 @@ from refunc.journal.opening import NoDescriptorError, first_files_in, read_whole
 from refunc.journal.roles import Role
 from refunc.outlets.file import write_whole
 from refunc.outlets.replaced import Draft
-from refunc.processes.launchers import rank
+from refunc.processes.launchers import launch_rank
 from refunc.processes.opener import OPENED_BY, facts_of_this_process
 
 RANKS: Final = "ranks"
@@ -38,7 +38,7 @@ _UNSETTLED: Final = 2.0
 
 def role_here(folder: Path) -> Role | None:
     """Return the role of this process as a worker in the run in *folder*; None without a launch or attempts."""
-    number = rank()
+    number = launch_rank()
     with suppress(OSError, NoDescriptorError):
         files = rank_files(folder)
         if files or number is not None:
@@ -101,7 +101,7 @@ def newest(files: list[RankFile]) -> list[RankFile]:
 
 def of_this_rank(folder: Path) -> list[RankFile]:
     """Return the files of this process's rank, or of the rank whose worker it is, of the newest attempt first."""
-    number = rank() or 0
+    number = launch_rank() or 0
     return [file for file in reversed(rank_files(folder)) if file.role.rank == number]
 
 

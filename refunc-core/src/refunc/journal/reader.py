@@ -8,13 +8,17 @@ is skipped and counted, and everything after the damage is read.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 
+from refunc.journal.codec_many import runs_of
+from refunc.journal.intake import Intake
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.record import Record
-from refunc.journal.segments import Account, Intake, Lines, lines_backwards, logger_of
+from refunc.journal.segments import Account, Lines, lines_backwards, logger_of
+from refunc.journal.stretches import Stretches
 
 __all__ = ["HEAD_BYTES", "METRICS_MARK", "Account", "read_backwards", "read_journal", "read_writer_backwards"]
 
@@ -27,9 +31,18 @@ _BLOCK_BYTES = 1 << 16
 _PASSED_BYTES = 1 << 18
 #: Total bytes of the blocks of all writers, and the smallest block that is worth opening a file.
 _ALL_BLOCKS_BYTES, _LEAST_BLOCK_BYTES = 8 << 20, 1 << 12
+_NONE: Mapping[str, Stretches] = {}
+#: Lines that are decoded together when reading backwards, where a few are wanted.
+_TOGETHER = 64
 
 
-def read_journal(folder: Path, account: Account | None = None, *, pass_over: bytes | None = None) -> Iterator[Record]:
+def read_journal(
+    folder: Path,
+    account: Account | None = None,
+    *,
+    pass_over: bytes | None = None,
+    stretches: Mapping[str, Stretches] = _NONE,
+) -> Iterator[Record]:
     """
     Yield the records of the run in *folder*: each writer's in the order of its numbers, writers merged by time.
 
@@ -39,6 +52,7 @@ def read_journal(folder: Path, account: Account | None = None, *, pass_over: byt
         account: Filled while reading.
         pass_over: The mark of a kind to leave out, `METRICS_MARK`: its lines are skipped without decoding, at a
             fraction of the cost. The account then counts them as missing.
+        stretches: By the name of a segment, the stretches of it that are not even read.
 
     Raises:
         OSError: The segments cannot be listed; see `pieces.segments`.
@@ -47,23 +61,28 @@ def read_journal(folder: Path, account: Account | None = None, *, pass_over: byt
     account = account if account is not None else Account()
     found = segments(folder)
     size = _block_size(len(found), pass_over)
-    streams = [_read_writer(writer, pieces, account, pass_over, size) for writer, pieces in found.items()]
+    streams = [_read_writer(writer, pieces, account, pass_over, size, stretches) for writer, pieces in found.items()]
     if len(streams) == 1:
         return streams[0]
     return heapq.merge(*streams, key=attrgetter("time"))
 
 
-def read_backwards(folder: Path, *, pass_over: bytes | None = None) -> Iterator[Record]:
+def read_backwards(
+    folder: Path, *, pass_over: bytes | None = None, stretches: Mapping[str, Stretches] = _NONE
+) -> Iterator[Record]:
     """
     Yield the records of the run in *folder* newest first, reading only as much of the files as is needed.
 
     Args:
         pass_over: See `read_journal`, which raises the same errors.
+        stretches: See `read_journal`.
     """
     found = segments(folder)
     size = _block_size(len(found), pass_over)
     # The last writer first: of records of the same time, the merge takes the one of the earlier stream.
-    streams = [read_writer_backwards(*writer, pass_over, size=size) for writer in reversed(found.items())]
+    streams = [
+        read_writer_backwards(*writer, pass_over, size=size, stretches=stretches) for writer in reversed(found.items())
+    ]
     if len(streams) == 1:
         return streams[0]
     return heapq.merge(*streams, key=attrgetter("time"), reverse=True)
@@ -76,12 +95,17 @@ def _block_size(writers: int, pass_over: bytes | None) -> int:
 
 
 def _read_writer(
-    writer: str, pieces: list[Segment], account: Account, pass_over: bytes | None, size: int
+    writer: str,
+    pieces: list[Segment],
+    account: Account,
+    pass_over: bytes | None,
+    size: int,
+    stretches: Mapping[str, Stretches],
 ) -> Iterator[Record]:
     intake = Intake(writer, account=account)
     for segment in pieces:
         intake.logger = ""
-        lines = Lines(segment, 0, account, size, pass_over)
+        lines = Lines(segment, 0, account, size, pass_over, stretches.get(segment.name, ()))
         try:
             for block in lines:
                 for line in block:
@@ -105,6 +129,7 @@ def read_writer_backwards(
     *,
     only: bytes | None = None,
     size: int = _BLOCK_BYTES,
+    stretches: Mapping[str, Stretches] = _NONE,
 ) -> Iterator[Record]:
     """
     Yield the records of one writer, newest first.
@@ -115,16 +140,17 @@ def read_writer_backwards(
         failures: Filled with the errors of segments that cannot be read; the others are still read.
         only: Text that a line must contain; other lines are not decoded, which takes a fifteenth of the time.
         size: Bytes that are read at a time.
+        stretches: See `read_journal`.
     """
     intake = Intake(writer)
     failures = failures if failures is not None else []
     for segment in reversed(pieces):
         intake.logger = logger_of(segment)
-        for line in lines_backwards(segment, failures, size, pass_over):
-            if pass_over is not None and line.startswith(pass_over, line.find(b'"kind":', 0, HEAD_BYTES)):
-                continue
-            if only is not None and only not in line:
-                continue
-            record = intake.earlier_record(line)
-            if record is not None:
-                yield record
+        lines = lines_backwards(segment, failures, size, pass_over, stretches.get(segment.name, ()))
+        if only is not None:
+            lines = (line for line in lines if only in line)
+        if pass_over is not None:
+            lines = (line for line in lines if not line.startswith(pass_over, line.find(b'"kind":', 0, HEAD_BYTES)))
+        while some := list(islice(lines, _TOGETHER)):
+            for is_metrics, alike in runs_of(some):
+                yield from intake.earlier_metrics(alike) if is_metrics else intake.earlier_records(alike)

@@ -7,7 +7,7 @@ this version does not know reads as `Unknown`, so an older reader gets through a
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import attrs
 import msgspec
@@ -185,8 +185,8 @@ class RunEnd(Record):
 @attrs.frozen(kw_only=True)
 class Rewind(Record):
     """
-    The attempt of this writer went on from *step*, in *epoch* if that is known: what earlier attempts logged beyond it
-    no longer counts.
+    The attempt of this writer went on from *step*, in *epoch* if that is known: values that earlier attempts logged
+    beyond it no longer count.
     """
 
     step: int | float
@@ -212,19 +212,50 @@ class Unknown(Record):
 #: As a list, because a line's value may be of a type that a set cannot look up.
 _NO_ENDS = list(kinds.NO_ENDS)
 
-_CLASSES: dict[str, type[Record]] = {
-    kinds.LOG: LogLine,
-    kinds.METRICS: Metrics,
-    kinds.PARAMS: Params,
-    kinds.TAGS: Tags,
-    kinds.DEFINE: Define,
-    kinds.ARTIFACT: Artifact,
-    kinds.ATTACH: Attach,
-    kinds.START: RunStart,
-    kinds.END: RunEnd,
-    kinds.REWIND: Rewind,
-    kinds.GAP: Gap,
+
+@attrs.frozen
+class Kind:
+    """How lines of a kind are read: their class, and whether each of them is kept for the summary of a run."""
+
+    record: type[Record]
+    is_noted: bool = False
+
+
+#: Every kind of line that has a record: the readers and the index read this table. Lines of text and metrics
+#: are gathered in their own ways.
+KINDS: Final[dict[str, Kind]] = {
+    kinds.LOG: Kind(LogLine),
+    kinds.METRICS: Kind(Metrics),
+    kinds.PARAMS: Kind(Params, is_noted=True),
+    kinds.TAGS: Kind(Tags, is_noted=True),
+    kinds.DEFINE: Kind(Define, is_noted=True),
+    kinds.ARTIFACT: Kind(Artifact, is_noted=True),
+    kinds.ATTACH: Kind(Attach),
+    kinds.START: Kind(RunStart),
+    kinds.END: Kind(RunEnd, is_noted=True),
+    kinds.REWIND: Kind(Rewind, is_noted=True),
+    kinds.GAP: Kind(Gap),
 }
+#: The names of the kinds by their classes.
+KIND_NAMES: Final[dict[type[Record], str]] = {kind.record: name for name, kind in KINDS.items()}
+
+
+def is_noted(record: Record) -> bool:
+    """Whether *record* is of a kind that is kept for the summary of a run."""
+    name = KIND_NAMES.get(type(record))
+    return name is not None and KINDS[name].is_noted
+
+
+def members_of(record: Record) -> dict[str, Any]:
+    """Return the members that a line of *record* has beside those of every record, without those that say nothing."""
+    own = attrs.fields(type(record))[len(attrs.fields(Record)) :]
+    members = {field.name: (getattr(record, field.name), _default_of(field)) for field in own}
+    return {name: value for name, (value, default) in members.items() if value != default}
+
+
+def _default_of(field: Any) -> Any:
+    """Return the default of *field*; a member without one always says something."""
+    return field.default.factory() if isinstance(field.default, attrs.Factory) else field.default  # type: ignore[arg-type]
 
 
 def record_of(fields: dict[str, Any]) -> Record | None:
@@ -235,10 +266,10 @@ def record_of(fields: dict[str, Any]) -> Record | None:
     such as `running`. It is None if it has no number or time.
     """
     kind = fields.get("kind")
-    known = _CLASSES.get(kind) if isinstance(kind, str) else None
-    if known is not None and not (known is RunEnd and fields.get("status") in _NO_ENDS):
+    known = KINDS.get(kind) if isinstance(kind, str) else None
+    if known is not None and not (known.record is RunEnd and fields.get("status") in _NO_ENDS):
         try:
-            return msgspec.convert(fields, known)
+            return msgspec.convert(fields, known.record)
         except msgspec.ValidationError:  # its checksum is right, so it is not damage: it was written like that
             pass
     try:

@@ -17,11 +17,13 @@ import msgspec
 
 from refunc.journal.codec import CRC_LENGTH, CRC_MARK, MAX_VALUES, NONFINITE
 from refunc.journal.codec_many import runs_of, sealed_text
+from refunc.journal.intake import Intake
 from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment
 from refunc.journal.reader import HEAD_BYTES, METRICS_MARK
 from refunc.journal.record import Record
-from refunc.journal.segments import Account, Intake, Lines
+from refunc.journal.segments import Account, Lines
+from refunc.journal.stretches import Found
 from refunc.values.jsonable import INT64_MAX
 
 _BLOCK_BYTES: Final = 1 << 20
@@ -69,6 +71,8 @@ class Place:
     unfinished: str = ""
     #: Whether every file could be read; if one could not, the next reading starts over.
     is_whole: bool = True
+    #: The stretches of each segment, by its name.
+    stretches: dict[str, Found] = attrs.Factory(dict)
 
     def copied(self) -> Place:
         """Return the same place as an object of its own."""
@@ -111,7 +115,8 @@ def scan(writer: str, pieces: list[Segment], place: Place) -> Iterator[Block]:
         lines = Lines(segment, place.offset, place.counted, _BLOCK_BYTES)
         try:
             for block in lines:
-                found = _decode(block, intake)
+                stretches = place.stretches.setdefault(segment.name, Found())
+                found = _decode(block, intake, stretches, lines.begin, lines.offset)
                 place.offset, place.logger = lines.offset, intake.logger
                 if found:
                     yield found
@@ -127,10 +132,15 @@ def _leave(place: Place) -> None:
     place.unfinished = ""
 
 
-def _decode(lines: list[bytes], intake: Intake) -> Block:
+def _decode(lines: list[bytes], intake: Intake, stretches: Found, begin: int, end: int) -> Block:
+    """Return the content of *lines*, which lie between *begin* and *end* of their segment, and find its stretches."""
     found: Block = []
+    at = begin
     for is_metrics, some in runs_of(lines):
         points = _points_in(some) if is_metrics else None
+        before, at = at, end if len(some) == len(lines) else at + sum(map(len, some)) + len(some)
+        if points is not None:
+            stretches.add(before, at)
         if points is not None and intake.numbers.take_next([point.seq for point in points]):
             found.append(points)
         else:

@@ -1,6 +1,6 @@
 """
-The content of a segment: its bytes become whole lines, and each line a record or an entry in the account. Every reader
-uses this.
+The lines of a segment: its bytes become whole lines, forwards or backwards. Every reader takes them from here;
+`intake` makes records of them.
 
 A line ends with a newline; the bytes after the last one are *torn*, and not written yet. A line is damaged if it has
 `MAX_LINE_BYTES` or more, or a zero byte, as in a hole. It is skipped, however long it is, and the lines after its
@@ -18,10 +18,8 @@ import attrs
 from refunc.journal import kinds
 from refunc.journal.codec import MAX_LINE_BYTES, decode_line
 from refunc.journal.holes import NUL, data_before
-from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment, Slice
-from refunc.journal.record import Gap, Record, record_of
-from refunc.values.jsonable import INT64_MAX
+from refunc.journal.stretches import Stretches, first_after, last_before
 
 #: The most that is read at once of a line that began in an earlier block: the earlier part is copied each time.
 _MAX_BLOCK_BYTES = 4 << 20
@@ -48,9 +46,6 @@ class Account:
         return Account(*(getattr(self, field.name) + getattr(other, field.name) for field in attrs.fields(Account)))
 
 
-# -- from bytes to lines -----------------------------------------------------------------------------------------------
-
-
 class Lines:
     """
     The whole lines of a segment from an offset on, without their newlines, a block at a time.
@@ -59,7 +54,13 @@ class Lines:
     """
 
     def __init__(
-        self, segment: Segment, offset: int, account: Account, size: int, pass_over: bytes | None = None
+        self,
+        segment: Segment,
+        offset: int,
+        account: Account,
+        size: int,
+        pass_over: bytes | None = None,
+        stretches: Stretches = (),
     ) -> None:
         """
         Args:
@@ -67,8 +68,10 @@ class Lines:
             account: Counts each line that is skipped.
             size: Bytes that are read at a time; more for a longer line.
             pass_over: The mark of a kind: blocks that have lines of this kind only are left out.
+            stretches: Ranges that are left out without being read.
         """
         self._segment, self._account, self._size, self._pass_over = segment, account, size, pass_over
+        self._stretches = stretches
         #: The start and end of the lines that were yielded last.
         self.begin = self.offset = offset
         #: The bytes after `offset`, which are not a line yet: "torn", or "long" if they are damaged already.
@@ -90,9 +93,13 @@ class Lines:
                 if is_within and not self._pass_line(file, self.offset):
                     return
                 is_first = False
-                block = file.read(self.offset, size)
+                wanted = min(size, self._before_stretch(file.size) or size)
+                block = file.read(self.offset, wanted)
                 end = block.rfind(b"\n") + 1
-                is_last = len(block) < size or self.offset + len(block) >= file.size
+                is_last = len(block) < wanted or self.offset + len(block) >= file.size
+                if not end and wanted < size and not is_last:  # they are of another file
+                    self._stretches = ()
+                    continue
                 if not end:
                     if len(block) >= MAX_LINE_BYTES or (NUL in block and not is_last):
                         if not self._pass_line(file, self.offset + len(block), is_long=len(block) >= MAX_LINE_BYTES):
@@ -111,6 +118,18 @@ class Lines:
                 yield from self._given(block[: end - 1].split(b"\n"), end)
             if is_last and end == len(block) and not file.is_cut:
                 return
+
+    def _before_stretch(self, size: int) -> int:
+        """
+        Pass over a stretch at the offset, of a file with *size* bytes.
+
+        Returns the number of bytes before the next stretch; 0 if there is none.
+        """
+        while (stretch := first_after(self._stretches, self.offset)) is not None and stretch[1] <= size:
+            if self.offset < stretch[0]:
+                return stretch[0] - self.offset
+            self.begin = self.offset = stretch[1]
+        return 0
 
     def _given(self, lines: list[bytes], size: int) -> Iterator[list[bytes]]:
         """Yield *lines*, *size* bytes with their newlines, except those that are too long."""
@@ -154,7 +173,11 @@ def has_only(block: bytes, end: int, mark: bytes) -> bool:
 
 
 def lines_backwards(
-    segment: Segment, failures: list[OSError], size: int, pass_over: bytes | None = None
+    segment: Segment,
+    failures: list[OSError],
+    size: int,
+    pass_over: bytes | None = None,
+    stretches: Stretches = (),
 ) -> Iterator[bytes]:
     """
     Yield the whole lines of *segment*, last first. Between two blocks of it no file is open.
@@ -163,6 +186,7 @@ def lines_backwards(
         failures: Filled with the errors of the segment, or of a part of it.
         size: Bytes that are read at a time.
         pass_over: See `Lines`.
+        stretches: See `Lines`.
     """
     position, tail = -1, b""
     pieces: list[tuple[int, int]] = []
@@ -172,7 +196,15 @@ def lines_backwards(
                 if position < 0:
                     position = file.size
                     failures += _fault_of(file)
-                wanted = min(max(size, len(tail)), _MAX_BLOCK_BYTES, position)
+                    if stretches and stretches[-1][1] > position:  # they are of another file
+                        stretches = ()
+                stretch = last_before(stretches, position)
+                if stretch is not None and stretch[1] >= position:
+                    if tail.endswith(b"\n"):
+                        yield tail[:-1]
+                    position, tail = stretch[0], b""
+                    continue
+                wanted = min(max(size, len(tail)), _MAX_BLOCK_BYTES, position - (stretch[1] if stretch else 0))
                 position -= wanted
                 block = file.read(position, wanted)
                 has_hole = NUL in block
@@ -233,61 +265,6 @@ def count_lines(segment: Segment, offset: int) -> int:
             count += block.count(b"\n")
             offset = begin + len(block)
     return count
-
-
-# -- from lines to records ---------------------------------------------------------------------------------------------
-
-
-@attrs.define
-class Intake:
-    """
-    The records in one writer's lines, from all its segments, each once, and an account of the rest.
-
-    `logger` is the logger of records that do not name one; it comes from the header of their segment.
-    """
-
-    writer: str
-    logger: str = ""
-    numbers: Numbers = attrs.Factory(Numbers)
-    account: Account = attrs.Factory(Account)
-
-    def record(self, line: bytes) -> Record | None:
-        """Return the record in *line*; None if there is none, or it was read before."""
-        fields = decode_line(line)
-        if fields is None:
-            self.account.damaged += 1
-            return None
-        if fields.get("kind") == kinds.SEGMENT:
-            self.logger = str(fields.get("logger", ""))
-            return None
-        record = record_in(fields, self.writer, self.logger)
-        if record is None:
-            self.account.damaged += 1
-            return None
-        if not self.numbers.take(record.seq):
-            self.account.duplicates += 1
-            return None
-        if isinstance(record, Gap):
-            self.account.dropped += record.dropped
-        return record
-
-    def earlier_record(self, line: bytes) -> Record | None:
-        """Return the record in *line* when reading backwards, where lines are not counted."""
-        fields = decode_line(line)
-        if fields is None or fields.get("kind") == kinds.SEGMENT:
-            return None
-        record = record_in(fields, self.writer, self.logger)
-        # Negated, numbers rise backwards too.
-        return record if record is not None and self.numbers.take(-record.seq) else None
-
-
-def record_in(fields: dict[str, Any], writer: str, logger: str) -> Record | None:
-    """Return the record in a decoded line of *writer*, in a segment whose lines come from *logger* by default."""
-    fields["writer"] = writer
-    fields.setdefault("logger", logger)
-    record = record_of(fields)
-    # A writer counts from 0, and without a number it is unknown whether a record was read before.
-    return record if record is not None and 0 <= record.seq <= INT64_MAX else None
 
 
 def header_of(segment: Segment) -> dict[str, Any]:

@@ -15,10 +15,11 @@ from pathlib import Path
 import attrs
 
 from refunc.journal.codec_many import decode_metrics, runs_of
+from refunc.journal.intake import Intake
 from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.record import Count, Record
-from refunc.journal.segments import Intake, Lines, count_lines, end_of_lines, logger_of
+from refunc.journal.segments import Lines, count_lines, end_of_lines, logger_of
 
 #: Bytes that are read at a time.
 _BLOCK_BYTES = 1 << 17

@@ -14,7 +14,11 @@ from typing import Any
 from refunc.journal.encoded import MetricsRow
 from refunc.journal.tap import Tap, number_of
 from refunc.outlets.appender import FileOutlet
-from refunc.outlets.outlet import HIGH_WATER, Durability, report
+from refunc.outlets.bounded_queue import HIGH_WATER
+from refunc.outlets.durability import Durability
+from refunc.outlets.foreign import own_logger
+
+report = own_logger("refunc.journal")
 
 
 class TappedOutlet(FileOutlet):

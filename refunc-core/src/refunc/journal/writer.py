@@ -12,7 +12,6 @@ The writer's thread numbers them, encodes them all at once, and puts them into t
 
 from __future__ import annotations
 
-import platform
 import time
 from collections import defaultdict, deque
 from contextlib import suppress
@@ -25,17 +24,19 @@ from msgspec.structs import astuple
 from refunc.journal import kinds
 from refunc.journal.codec import MAX_VALUES, encode_line, encode_lines
 from refunc.journal.encoded import MetricsRow, column, line_row
-from refunc.journal.folder import JOURNAL, SEGMENT_BYTES, SEGMENT_SUFFIX, RunFolder, refuse_link
+from refunc.journal.folder import SEGMENT_BYTES, RunFolder
 from refunc.journal.line import EPOCH, LEVEL, LINE_ITEM, LOGGER, MESSAGE, METRICS, STEP, TIME
+from refunc.journal.own_segments import OwnSegments
 from refunc.journal.provenance import mac_of_attach
 from refunc.journal.reached import Reached
 from refunc.journal.tap import Watch
 from refunc.journal.tapped import TappedOutlet
+from refunc.outlets.bounded_queue import HIGH_WATER
+from refunc.outlets.durability import Durability
 from refunc.outlets.file import AppendFile, sync_file
-from refunc.outlets.outlet import HIGH_WATER, Durability, report
+from refunc.outlets.foreign import own_logger
 from refunc.values.levels import ERROR, PROGRESS, RESULT
 from refunc.values.masking import mask_record, masked, masks_secrets
-from refunc.values.names import writer_id
 from refunc.values.secrets import without_secrets
 from refunc.values.texts import short_repr
 
@@ -47,6 +48,8 @@ _KEPT_LEVELS = frozenset({"RESULT", "ERROR", "CRITICAL"})
 
 #: How many records are written alone before their values are read.
 _MOST_PUT_OFF = 4_096
+
+report = own_logger("refunc.journal")
 
 
 class JournalWriter(TappedOutlet):
@@ -84,8 +87,8 @@ class JournalWriter(TappedOutlet):
 
     def _reset(self) -> None:
         super()._reset()
-        self.name = writer_id(platform.node()) + self.folder.role.suffix()
-        self._segment = 0
+        self._segments = OwnSegments(self.folder, self.logger)
+        self.name = self._segments.name
         self._has_lost = False  # whether files that were written before have been deleted
 
     def after_fork_in_child(self) -> None:
@@ -115,15 +118,7 @@ class JournalWriter(TappedOutlet):
         return super().is_idle and not self._put_off
 
     def _open_next(self) -> AppendFile:
-        self.folder.create()
-        refuse_link(self.folder.path / JOURNAL)
-        while True:
-            path = self._path(self._segment)
-            self._segment += 1
-            try:
-                return AppendFile(path, new=True)
-            except FileExistsError:  # an attempt that was interrupted right after the open
-                continue
+        return self._segments.open_next()
 
     def _leave_deleted(self, state: Any) -> None:
         """Write the content of the deleted file, which can still be read, to a new one."""
@@ -133,31 +128,13 @@ class JournalWriter(TappedOutlet):
             self,
         )
         self._not_on_disk.suspects[state.file] = (0, state.size)
-        self._has_lost = not all(self._path(segment).exists() for segment in range(self._segment - 1))
-
-    def _path(self, segment: int) -> Path:
-        return self.folder.path / JOURNAL / f"{self.name}.{segment:06d}{SEGMENT_SUFFIX}"
+        self._has_lost = not self._segments.are_earlier_there()
 
     def _is_full(self, size: int) -> bool:
         return size >= SEGMENT_BYTES
 
     def _header(self) -> bytes:
-        writer, pid = self.name, int(self.name.split("-")[-3])
-        return encode_line(
-            {
-                "kind": kinds.SEGMENT,
-                "format": kinds.FORMAT,
-                "run": self.folder.birth["run_id"],
-                "writer": writer,
-                "segment": self._segment - 1,
-                "time": time.time(),
-                "monotonic": time.monotonic(),
-                "host": platform.node(),
-                "pid": pid,
-                "logger": self.logger,
-                **self.folder.role.members(),
-            }
-        )
+        return self._segments.header()
 
     def _encode(self, batch: list[Any], seq: int, drops: int) -> bytes:
         if len(batch) == 1 and type(batch[0]) is MetricsRow and not drops:

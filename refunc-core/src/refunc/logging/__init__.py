@@ -36,6 +36,7 @@ it is first used (PEP 562). That includes the integrations of the installed plug
     places          the part of a logger that counts steps and epochs
     preemption      signals before the end of the process
     recording       the part of a logger that records data
+    run_recorder    the part of a tracker that records, bound to one run
     setup           setup_logging
     shared_loggers  get_logger
     tracker         ExperimentTracker
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from refunc.logging.handlers.run_handler import RunHandler
     from refunc.logging.integrations import IntegrationsManager, auto_configure_integrations, integration_context
     from refunc.logging.tracker import ExperimentTracker
+    from refunc.processes.launchers import launch_rank
     from refunc.runs.entry import ExperimentContext, LogEntry
     from refunc_mlflow import MLflowIntegration as MLflowIntegration
     from refunc_prometheus import PrometheusIntegration as PrometheusIntegration
@@ -108,6 +110,7 @@ __all__ = [
     "get_logger",
     "info",
     "integration_context",
+    "launch_rank",
     "log",
     "log_artifact",
     "log_artifacts",
@@ -147,6 +150,7 @@ _HOMES = {
     "epoch_context": "refunc.logging.bars.epochs",
     "experiment_context": "refunc.logging.contexts",
     "integration_context": "refunc.logging.integrations",
+    "launch_rank": "refunc.processes.launchers",
     "progress_context": "refunc.logging.bars.loops",
 }
 

@@ -13,6 +13,7 @@ import attrs
 
 from refunc.journal.kinds import INTERRUPTED
 from refunc.logging import current
+from refunc.logging.active.blocks import enter_block, leave_block
 from refunc.logging.active.opening import Resume
 from refunc.logging.active.parents import Parent
 from refunc.logging.active.run import ActiveRun
@@ -20,7 +21,7 @@ from refunc.logging.guesses import OF_CONTEXTS, answers
 from refunc.logging.logger import MLLogger
 from refunc.logging.shared_loggers import default_logger
 from refunc.logging.tracker import ExperimentTracker
-from refunc.outlets.outlet import Durability
+from refunc.outlets.durability import Durability
 from refunc.runs.entry import ExperimentContext
 
 
@@ -105,7 +106,7 @@ def experiment_context(
     tracker._is_block = True
     with tracker:
         run = tracker._open()
-        outer = current.enter_block(run)
+        outer = enter_block(run)
         try:
             if parameters is not None:
                 tracker.log_hyperparams(parameters)
@@ -117,7 +118,7 @@ def experiment_context(
                 tracker.end_run(INTERRUPTED)
             raise
         finally:
-            current.leave_block(run, outer)
+            leave_block(run, outer)
 
 
 def active_run() -> ExperimentTracker | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakValueDictionary
 
 from refunc.logging import named
-from refunc.logging.active import parent_run
+from refunc.logging.active.borrowed import run_in
 from refunc.logging.active.run import ActiveRun
 from refunc.logging.notices import report
 from refunc.processes.parent import has_parent
@@ -52,7 +52,7 @@ def run_of(reference: RunReference) -> ActiveRun | None:
     Return this process's own object for the run, the same one for all pickles that name it; None if it is out of
     reach.
     """
-    run = parent_run.run_in(Path(reference.folder), reference.birth, is_over=reference.is_over)
+    run = run_in(Path(reference.folder), reference.birth, is_over=reference.is_over)
     if run is not None and not run.is_own:
         run.params = {**reference.params, **run.params}
         run.tags = {**reference.tags, **run.tags}

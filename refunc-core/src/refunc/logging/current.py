@@ -13,23 +13,21 @@ from __future__ import annotations
 import atexit
 import sys
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Iterable
-from contextvars import ContextVar
 from functools import partial
-from itertools import chain, count, repeat, tee
+from itertools import count
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 from refunc.delivery.begun import wait_at_exit
-from refunc.journal.kinds import COMPLETED, FAILED, LOG
-from refunc.journal.line import LINE_ITEM, LOGGER
+from refunc.journal.kinds import COMPLETED, FAILED
 from refunc.logging import named
-from refunc.logging.active import exits
+from refunc.logging.active import exits, last_error
 from refunc.logging.active.aside import Aside
-from refunc.logging.active.outcome import after_signal, status_of_exception, traceback_of
+from refunc.logging.active.blocks import ambient_run
+from refunc.logging.active.living import living_runs
+from refunc.logging.active.loose_lines import loose_lines, take_loose_lines
+from refunc.logging.active.outcome import after_signal
 from refunc.logging.active.parent_run import (
     adopt_after_fork,
     has_starter,
@@ -38,30 +36,19 @@ from refunc.logging.active.parent_run import (
     set_run_for_children,
 )
 from refunc.logging.active.parents import candidates, is_in_main_thread, run_around
-from refunc.logging.active.run import ActiveRun, living_runs
-from refunc.logging.active.waiting import Waiting
+from refunc.logging.active.run import ActiveRun
 from refunc.logging.banner import NO_LOCKS, best_line, end_line, is_quiet, start_line, unwritten_line
 from refunc.logging.delivering import deliver_to_all, is_in_hook
 from refunc.logging.notices import news, report, warn_once
 from refunc.outlets.file import is_without_locks
 from refunc.outlets.pump import at_exit, rest
 from refunc.processes.forks import in_child
-from refunc.processes.parent import at_child_end, has_parent, watch_child_error
-
-#: The run of `experiment_context` in this thread or task.
-ambient: ContextVar[ActiveRun | None] = ContextVar("refunc_run", default=None)
-
-#: The run whose block this thread or task has left last; and the same by thread, because a task's value is lost with
-#: the task.
-_left: ContextVar[ActiveRun | None] = ContextVar("refunc_left", default=None)
-_left_here = threading.local()
+from refunc.processes.parent import at_child_end
 
 #: The stores that this process has written runs to.
 stores: dict[Path, None] = {}
 
-#: The last lines that were logged outside any run: the head of the next one.
-loose_lines = Waiting()
-#: Passes them on to the log files meanwhile.
+#: Passes the records that are in no run on to the log files, and also the lines that wait for one.
 aside = Aside()
 
 _open_runs: dict[str, ActiveRun] = {}
@@ -72,21 +59,12 @@ joining = threading.RLock()
 #: The run that ended last in this process.
 last_ended: ActiveRun | None = None
 _endings = count(1)
-_ending_error: list[tuple[str, str | None]] = []
-_is_hooked = False
-_own_hook: Callable[..., None] | None = None
 _is_exiting = False
 #: The signal that said that the process is about to end, "" if none did; see `preemption`.
 preempted_by = ""
 _late_run: ActiveRun | None = None
 #: The same for records that integrations log in their hooks.
 _late_hook_run: ActiveRun | None = None
-
-
-def ambient_run() -> ActiveRun | None:
-    """Return the open run whose context this thread or task is in."""
-    run = ambient.get()
-    return run if run is not None and run.accepts() else None
 
 
 def enclosing_id() -> str | None:
@@ -112,33 +90,6 @@ def _tell_children() -> None:
     known = [run for run in tuple(_open_runs.values()) if run.accepts()]
     asked_for = [run for run in known if not run.implicit]
     set_run_for_children(run_around(asked_for) or next(reversed(asked_for or known), None))
-
-
-def enter_block(run: ActiveRun) -> ActiveRun | None:
-    """Enter the block of *run* in this thread or task; return the run of the block around it, for `leave_block`."""
-    outer = ambient.get()
-    ambient.set(run)
-    return outer
-
-
-def leave_block(run: ActiveRun, outer: ActiveRun | None) -> None:
-    """Return to the block of *outer*."""
-    # Not a token's reset(): a generator or a fixture may leave the block in another context.
-    ambient.set(outer)
-    _left.set(run)
-    _left_here.run = run
-
-
-def left_run() -> ActiveRun | None:
-    """Return the run whose block this task, or else this thread, has left last."""
-    run = _left.get()
-    return run if run is not None else getattr(_left_here, "run", None)
-
-
-def block_before(run: ActiveRun) -> ActiveRun | None:
-    """Return the run of the block that this thread or task is in, unless *run* was opened inside of it."""
-    block = ambient_run()
-    return None if block is None or block is run or block.run_id in run.blocks else block
 
 
 def may_be_passed_over(run: ActiveRun) -> bool:
@@ -225,7 +176,7 @@ def register(run: ActiveRun, tell: Callable[[str], None], *, is_block: bool = Fa
     if run.is_own:
         run.start()
     _add(run)
-    for name in _take_loose_lines(run):
+    for name in take_loose_lines(run):
         logger = named.latest(name)
         if logger is not None and logger._last_run is None:
             logger._last_run = run  # where its lines can be read
@@ -243,24 +194,6 @@ def register(run: ActiveRun, tell: Callable[[str], None], *, is_block: bool = Fa
         else:
             _late_run = run
         finish(run, COMPLETED)
-
-
-def _take_loose_lines(run: ActiveRun) -> set[str]:
-    """Write the lines that were logged before *run* to its head; return the names of their loggers."""
-    # By identity. All of it is C, see `write_all`: exactly the lines that are taken are noted.
-    taken: dict[int, Any] = {}
-    lines, identified = tee(map(deque.popleft, repeat(loose_lines.items, len(loose_lines.items))))
-    lines = map(taken.setdefault, map(id, identified), lines)
-    head: list[Any] = []
-    if lost := loose_lines.fallen_out():
-        text = f"{lost:,} lines before these are not in the run: too many were logged before it"
-        head.append((LOG, time.time(), {"level": "INFO", "message": text, "logger": run.birth["logger"]}))
-    try:
-        # Their log files have refunc's own lines already.
-        run.writer.write_all(chain(head, run.writer.known_to_tap(lines, LINE_ITEM)))
-    except IndexError:  # another thread's run took lines meanwhile
-        run.writer.write_all(())
-    return {line[LOGGER] if len(line) == LINE_ITEM else str(line[2].get("logger")) for line in taken.values()}
 
 
 def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None, error: str | None = None) -> None:
@@ -321,16 +254,10 @@ def _attach(look: bool) -> ActiveRun | None:
 
 def _install_hooks() -> None:
     """Watch for the end of the process and of its children, from the first run on."""
-    global _is_hooked
     if sys.is_finalizing():  # too late to watch anything
         return
     at_child_end(_end_open_runs, priority=-999)  # before the journals are closed
-    watch_child_error(_note_ending)
-    exits.watch()
-    if not _is_hooked:
-        _is_hooked = True
-        if not hasattr(sys, "ps1"):  # at a prompt an exception ends nothing
-            _chain_excepthook()
+    last_error.watch()
 
 
 @in_child
@@ -339,7 +266,7 @@ def _after_fork_in_child() -> None:
     _opening, joining = threading.RLock(), threading.RLock()
     preempted_by = ""
     loose_lines.clear()
-    _ending_error.clear()
+    last_error.forget()
     exits.forget()
     note_fork()
     for run in living_runs():
@@ -348,45 +275,10 @@ def _after_fork_in_child() -> None:
     _tell_children()
 
 
-def _chain_excepthook() -> None:
-    """Remember the exception that ends the interpreter, then call the previous hook to show it."""
-    global _own_hook
-    previous = sys.excepthook
-
-    def excepthook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        try:
-            _note_ending(error, trace)
-        finally:
-            previous(kind, error, trace)
-
-    sys.excepthook = _own_hook = excepthook
-
-
-def _note_ending(error: BaseException, trace: TracebackType | None = None) -> None:
-    status = status_of_exception(error)
-    if status != COMPLETED:
-        _ending_error.append((status, None))  # at once: a second Ctrl-C may interrupt formatting
-        _ending_error.append((status, traceback_of(error, status, trace)))
-
-
-def _status_at_exit() -> tuple[str, str | None]:
-    """Return the status and traceback of the runs that end with the process."""
-    if _ending_error:
-        return _ending_error[-1]
-    if has_parent():
-        return COMPLETED, None
-    # Another hook replaced ours, as `rich.traceback.install()` does. Python keeps the exception that a hook is given.
-    error = getattr(sys, "last_value", None)
-    if _own_hook is not None and sys.excepthook is not _own_hook and isinstance(error, BaseException):
-        status = status_of_exception(error)
-        return status, traceback_of(error, status)
-    return exits.ending() or (COMPLETED, None)
-
-
 def _end_open_runs() -> None:
     """End the open runs. A record that is logged later still goes after the end of the newest run."""
     global _is_exiting, _late_run
-    status, error = _status_at_exit()
+    status, error = last_error.ending()
     exits.forget()
     _is_exiting = True
     for run in reversed(tuple(_open_runs.values())):

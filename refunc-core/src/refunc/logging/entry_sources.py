@@ -14,6 +14,7 @@ from refunc.journal.encoded import line_row
 from refunc.journal.line import LINE_ITEM
 from refunc.journal.record import record_of
 from refunc.logging import current
+from refunc.logging.active.loose_lines import loose_lines
 from refunc.logging.active.run import ActiveRun
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.entry_filter import Query, RunTags, select
@@ -72,7 +73,7 @@ def _named_runs(run: ActiveRun | None, query: Query, *, newest_first: bool) -> l
 
 def _loose_entries() -> Iterator[LogEntry]:
     """Yield the lines that wait for a run, oldest first."""
-    return (_entry(item, None) for item in current.loose_lines.items.copy())
+    return (_entry(item, None) for item in loose_lines.items.copy())
 
 
 def _entry(item: Any, run: ActiveRun | None) -> LogEntry:

@@ -14,8 +14,8 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from refunc.logging import current, named
-from refunc.logging.active.nowhere import Nowhere
-from refunc.logging.active.run import ActiveRun, is_disabled
+from refunc.logging.active.nowhere import Nowhere, is_disabled
+from refunc.logging.active.run import ActiveRun
 from refunc.logging.console.handler import set_console
 from refunc.logging.console.throttle import Echo, open_bars, show_in_open_bar
 from refunc.logging.entries import Entries
@@ -29,8 +29,8 @@ from refunc.logging.logfiles.rotation import check_max_bytes, check_max_files
 from refunc.logging.logfiles.shelf import close_unused, files_for
 from refunc.logging.logfiles.written import DatedFormatter
 from refunc.logging.own_runs import OwnRuns
+from refunc.outlets.durability import Durability, check_durability
 from refunc.outlets.foreign import flush
-from refunc.outlets.outlet import Durability, check_durability
 from refunc.values.levels import EXPERIMENT, METRIC
 from refunc.values.paths import absolute
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 from refunc.journal.kinds import COMPLETED
 from refunc.logging import current
 from refunc.logging.active.aside import Aside
+from refunc.logging.active.blocks import block_before, left_run
 from refunc.logging.active.opening import new_run
 from refunc.logging.active.parents import Parent, parent_id_of
 from refunc.logging.active.run import ActiveRun
@@ -18,7 +19,7 @@ from refunc.logging.banner import shown_name
 from refunc.logging.delivering import Delivering
 from refunc.logging.notices import report, warn_once
 from refunc.logging.recording import Recorder
-from refunc.outlets.outlet import Durability
+from refunc.outlets.durability import Durability
 from refunc.values.levels import ERROR
 from refunc.values.paths import store_path
 from refunc.values.texts import text_of
@@ -60,7 +61,7 @@ class OwnRuns(Delivering, Recorder):
     def _own_run(self) -> ActiveRun | None:
         """Return the open run that this logger started, unless the call is in a block that takes precedence."""
         run = self._open_run()
-        return None if run is None or (self._is_tracking and current.block_before(run) is not None) else run
+        return None if run is None or (self._is_tracking and block_before(run) is not None) else run
 
     def _current_run(self) -> ActiveRun | None:
         return self._own_run() or (current.existing_run() if self._is_tracking else self._untracked)
@@ -99,7 +100,7 @@ class OwnRuns(Delivering, Recorder):
     def _joined(self, run: ActiveRun) -> None:
         super()._joined(run)
         own = self._open_run() if run.is_block else None
-        if own is not None and current.block_before(own) is run:
+        if own is not None and block_before(own) is run:
             warn_once(
                 f"beside {own.run_id}",
                 "logger %s: run %s, which it started, is still open. Inside this block its calls go to run %s, and "
@@ -236,7 +237,7 @@ class OwnRuns(Delivering, Recorder):
         run = self._current_run()
         if run is not None:
             return run
-        known = [run for run in (self._last_run, current.left_run()) if run is not None]
+        known = [run for run in (self._last_run, left_run()) if run is not None]
         return max(known, key=_ended_as, default=current.last_ended)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from refunc.logging.console.handler import ConsoleHandler
 from refunc.logging.logger import MLLogger
 from refunc.logging.shared_loggers import configure_all
-from refunc.outlets.outlet import Durability
+from refunc.outlets.durability import Durability
 
 # The changes of `capture_warnings`, so that switching it off undoes these and no others.
 _warning_handlers: list[logging.Handler] = []

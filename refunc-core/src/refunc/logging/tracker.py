@@ -4,32 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from os import PathLike
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from refunc.journal.kinds import COMPLETED
 from refunc.logging import current
+from refunc.logging.active.nowhere import is_disabled
 from refunc.logging.active.opening import Resume, checked_id, checked_point, new_run
 from refunc.logging.active.outcome import status_of_exception, traceback_of
 from refunc.logging.active.parents import Parent, parent_id_of
-from refunc.logging.active.run import ActiveRun, is_disabled
+from refunc.logging.active.run import ActiveRun
 from refunc.logging.active.started import remember, started_here
 from refunc.logging.arguments import meant_end
 from refunc.logging.banner import shown_name
-from refunc.logging.console.throttle import Echo, Mute
-from refunc.logging.formatters.fields import EMPTY
 from refunc.logging.guesses import OF_RECORDERS, OF_TRACKERS, answers
-from refunc.logging.levels import LogLevel
 from refunc.logging.logger import MLLogger
 from refunc.logging.notices import report, warn_once
-from refunc.logging.recording import Recorder
-from refunc.logging.shared_loggers import are_runs_announced, default_logger
-from refunc.outlets.outlet import Durability, check_durability
+from refunc.logging.run_recorder import RunRecorder
+from refunc.outlets.durability import Durability, check_durability
 from refunc.processes.parent import has_parent
-from refunc.runs.entry import ExperimentContext
 from refunc.values.paths import store_path
-from refunc.values.texts import text_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -38,7 +32,7 @@ if TYPE_CHECKING:
 
 
 @answers(OF_RECORDERS, OF_TRACKERS)
-class ExperimentTracker(Recorder):
+class ExperimentTracker(RunRecorder):
     """
     One run of an experiment, started and ended by hand, or by `with`.
 
@@ -73,25 +67,22 @@ class ExperimentTracker(Recorder):
             resume: Go on with an earlier run, as its next attempt: its id, its name, its folder, or the result of
                 `state_dict()`; True for the newest run of the experiment, and "auto" for the newest that is not
                 completed, or a new one.
-            resume_step: The step that a resumed run goes on from, by default that of the state. Curves drop what
-                earlier attempts logged beyond it; nothing is deleted.
+            resume_step: The step that a resumed run goes on from, by default that of the state. Curves drop the
+                values that earlier attempts logged beyond it; nothing is deleted.
 
         Raises:
             ValueError: An unknown durability; a parent that is not started, or not an id; a step that is not a number;
                 a text that cannot be an id, or one beside *resume*.
             TypeError: A parent that is not a run.
         """
-        super().__init__()
+        super().__init__(experiment_name, run_name, logger)
         self._given_id = checked_id(run_id, resume)
         self._resume = resume
         self._resume_point = checked_point(resume, resume_step)
-        self.experiment_name = text_of(experiment_name)
-        self._name = text_of(run_name) if run_name is not None else None
         self._store = store_path(log_dir)
         self._is_block = False
         self._is_default_store = log_dir is None
         self._parent_id = parent_id_of(parent)
-        self._logger = logger
         self._durability: Durability = check_durability(durability)
         self._logger_name = logger.name if logger is not None else "refunc"
 
@@ -134,72 +125,6 @@ class ExperimentTracker(Recorder):
     def __repr__(self) -> str:
         return f"<ExperimentTracker {self.experiment_name!r} {self._run.run_id if self._run else 'not started'}>"
 
-    @property
-    def logger(self) -> MLLogger:
-        """The logger that shows this run's lines."""
-        return self._logger if self._logger is not None else default_logger()
-
-    @property
-    def run_id(self) -> str | None:
-        """The run's id; None before its start."""
-        return self._run.run_id if self._run is not None else None
-
-    @property
-    def run_name(self) -> str | None:
-        """The run's name as given."""
-        return self._name
-
-    @property
-    def id(self) -> str | None:
-        """The run's id; the same as `run_id`."""
-        return self.run_id
-
-    @property
-    def name(self) -> str:
-        """The run's name for people: its own name, or its experiment's name with its id, if it has one by now."""
-        if self._run is not None:
-            return shown_name(self._run)
-        return self._name or self.experiment_name
-
-    @property
-    def status(self) -> str | None:
-        """`running`, or how the run has ended; None before its start."""
-        return self._run.status if self._run is not None else None
-
-    @property
-    def params(self) -> dict[str, Any]:
-        """A copy of the params that this process has recorded in the run."""
-        return dict(self._run.params) if self._run is not None else {}
-
-    @property
-    def tags(self) -> dict[str, str]:
-        """A copy of the tags that this process has recorded in the run."""
-        return dict(self._run.tags) if self._run is not None else {}
-
-    @property
-    def folder(self) -> Path | None:
-        """The run's folder; None before its start, and if the run is in memory only."""
-        return self._run.folder if self._run is not None and self._run.is_written else None
-
-    @property
-    def context(self) -> ExperimentContext | None:
-        """A snapshot of the run; None before its start."""
-        if self._run is None:
-            return None
-        step, epoch = self._place_in(self._run).reached()
-        return self._run.context(step=step, epoch=epoch)
-
-    @property
-    def shows_metrics(self) -> bool:
-        """Whether its metrics are shown on the console; set it to False where something else shows them."""
-        return not isinstance(self._echo, Mute)
-
-    @shows_metrics.setter
-    def shows_metrics(self, shows_metrics: bool) -> None:
-        if shows_metrics is not self.shows_metrics:
-            self._echo = Echo() if shows_metrics else Mute()
-            self._metric_set = self._echo.metric_set(())
-
     def start_run(self) -> str:
         """
         Open the run and return its id; after its end, open another with the same name. If it is open, return its id.
@@ -237,7 +162,7 @@ class ExperimentTracker(Recorder):
 
     def state_dict(self) -> dict[str, Any]:
         """
-        Return what a checkpoint needs to go on with this run: its id, and the step and epoch of the last metrics.
+        Return the state for a checkpoint, to go on with this run: its id, and the step and epoch of the last metrics.
 
         Plain values, for `torch.save` and for JSON. Save it with the model, and give it as `resume=`; see also
         `load_state_dict`.
@@ -249,7 +174,7 @@ class ExperimentTracker(Recorder):
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """
-        Go on from a checkpoint's step: of what was logged beyond it, the values that come now count.
+        Go on from a checkpoint's step: beyond it, values that come now replace those of earlier attempts.
 
         Args:
             state: The result of `state_dict()`. Before the run's start, the run that it names is continued.
@@ -271,7 +196,7 @@ class ExperimentTracker(Recorder):
 
     def end_run(
         self,
-        status: str = COMPLETED,
+        status: str | None = None,
         final_metrics: Mapping[str, Any] | None = None,
         *,
         error: BaseException | None = None,
@@ -281,11 +206,12 @@ class ExperimentTracker(Recorder):
 
         Args:
             status: `completed`, `failed`, `interrupted`, or a word of your own; `running`, `crashed` and `unreadable`
-                are for runs without an end: one warning, and it ends as `completed`.
+                are for runs without an end: one warning, and it ends as `completed`. Default: that of *error*, as at
+                the end of a block, and `completed` without one.
             final_metrics: Recorded as metrics, by default at the step of the last ones, and with the end.
             error: The exception that ended it; its traceback goes into the record.
         """
-        status, final_metrics = meant_end(status, final_metrics)
+        status, final_metrics = meant_end(status_of_exception(error) if status is None else status, final_metrics)
         run = self._run
         if run is None or not run.accepts():
             return
@@ -298,10 +224,6 @@ class ExperimentTracker(Recorder):
         trace = traceback_of(error, status) if error is not None else None
         current.finish(run, status, metrics=final, error=trace)
 
-    def flush(self, *, sync: bool = False) -> bool:
-        """Write everything recorded before this call; with *sync*, force it to disk. False if that failed."""
-        return self._run is None or self._run.writer.flush(sync=sync)
-
     def __enter__(self) -> Self:
         self._open()  # the block ends it, not a cell that is run again
         return self
@@ -309,7 +231,7 @@ class ExperimentTracker(Recorder):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.end_run(status_of_exception(error), error=error)
+        self.end_run(error=error)
 
     def _warn_out_of_reach(self) -> None:
         lost, self._out_of_reach = self._out_of_reach, None
@@ -319,10 +241,6 @@ class ExperimentTracker(Recorder):
                 lost.birth["run_id"],
                 lost.folder,
             )
-
-    def _tell(self, line: str) -> None:
-        if self._logger is not None or are_runs_announced():
-            self.logger._say(LogLevel.EXPERIMENT, line)
 
     def _data_run(self) -> ActiveRun | None:
         if self._run is None:
@@ -334,24 +252,3 @@ class ExperimentTracker(Recorder):
                 shown_name(self._run),
             )
         return self._run
-
-    def _current_run(self) -> ActiveRun | None:
-        return self._run
-
-    def _joined(self, run: ActiveRun) -> None:
-        self.logger._joined(run)
-
-    def _show(
-        self,
-        level: int,
-        message: str,
-        metrics: Mapping[str, Any],
-        step: Any,
-        epoch: Any,
-        run: ActiveRun,
-        members: Mapping[str, Any] = EMPTY,
-    ) -> None:
-        self.logger._show(level, message, metrics, step, epoch, run, members)
-
-    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun) -> None:
-        self.logger._show_metrics(metrics, step, epoch, run)

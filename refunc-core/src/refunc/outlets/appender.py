@@ -13,11 +13,14 @@ import errno
 import os
 from collections import deque
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any
 
+from refunc.outlets.batch_state import State, new_state
+from refunc.outlets.bounded_queue import HIGH_WATER
+from refunc.outlets.durability import Durability
 from refunc.outlets.file import AppendFile
 from refunc.outlets.not_on_disk import NotOnDisk
-from refunc.outlets.outlet import HIGH_WATER, Durability, Outlet
+from refunc.outlets.outlet import Outlet
 
 #: The most records in one write; fewer if they are big.
 BATCH_RECORDS = 4_096
@@ -25,24 +28,6 @@ BATCH_BYTES = 1 << 20
 
 #: Errors after which the same bytes can go to the same file later. Any other makes the file suspect.
 _REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EAGAIN, errno.EINTR})
-
-
-class State(NamedTuple):
-    """The outlet's state. `batch` and `data` are empty between two steps."""
-
-    file: AppendFile | None = None
-    size: int = 0  # bytes of the file that belong to finished batches
-    seq: int = 0  # the number of the first record in `batch`, or of the next one
-    drops_told: int = 0  # how many drops finished batches have reported
-    batch: list[Any] | None = None
-    drops: int = 0  # how many drops this batch reports
-    data: bytes | None = None  # the encoded batch, after any bytes that are written again; or only these bytes
-    tried: bool = False  # whether a write of `data` was begun
-    again: tuple[AppendFile, int, int] | None = None  # the file and the range of its bytes that `data` copies
-
-
-#: `State(…)` at a third of its cost, for steps in each call: saves a microsecond in a call that writes.
-_new_state = tuple.__new__
 
 
 class FileOutlet(Outlet):
@@ -99,7 +84,7 @@ class FileOutlet(Outlet):
             or state.file is None
             or self._not_on_disk.suspects
             or self._deleted is not None
-            or self._retry_at
+            or self._refusal.retry_at
             or self._has_untold_drops(state)
             or self._is_full(state.size)
         ):
@@ -109,18 +94,18 @@ class FileOutlet(Outlet):
             data = self._encode([item], state.seq, 0)
             file, size, seq, told = state.file, state.size, state.seq, state.drops_told
             # Set before the record leaves the queue: `_step` recognises it, wherever this is interrupted.
-            self._state = _new_state(State, (file, size, seq, told, [item], 0, data, True, None))
+            self._state = new_state(State, (file, size, seq, told, [item], 0, data, True, None))
             self.queue.popleft()
             if os.write(file.fd, data) != len(data):
                 return False
-            self._state = _new_state(State, (file, size + len(data), seq + 1, told, None, 0, None, False, None))
+            self._state = new_state(State, (file, size + len(data), seq + 1, told, None, 0, None, False, None))
         except OSError as error:
             if error.errno not in _REFUSALS:
                 self._leave_file(self._state)
             return False
         except Exception:  # the drain reports the error
             return False
-        self._steps += 1
+        self._turn.steps += 1
         return True
 
     def _step(self) -> int:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 
 from refunc.outlets.file import NO_DESCRIPTOR, AppendFile
-from refunc.outlets.outlet import report
+from refunc.outlets.foreign import own_logger
 from refunc.outlets.turn import Turn
 
 #: After this many failed syncs in a row, the same records are not copied to yet another file until one succeeds.
@@ -19,6 +19,8 @@ MAX_UNSYNCED = 8
 
 #: Returns the current file, and how many of its bytes belong to finished batches.
 _Current = Callable[[], tuple[AppendFile | None, int]]
+
+report = own_logger("refunc.journal")
 
 
 class NotOnDisk:

@@ -15,25 +15,18 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 from refunc.outlets import pump
-from refunc.outlets.backoff import Backoff
-from refunc.outlets.count import Count
-from refunc.outlets.foreign import own_logger
+from refunc.outlets.bounded_queue import HIGH_WATER, BoundedQueue
+from refunc.outlets.durability import Durability
+from refunc.outlets.refusal import Refusal
 from refunc.outlets.turn import WAIT, Turn
-
-#: Records in memory before the calling thread drains a batch itself.
-HIGH_WATER = 32_768
 
 #: Seconds for which a thread whose last drain was interrupted leaves draining to others: two rounds of the pump.
 STEP_BACK = 2 * pump.POLL
-
-#: Seconds before a failed write is tried again: the first time, and at most.
-FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 
 #: Records between two rounds of the thread that a child process writes in their calls, at some microseconds each.
 MOST_IN_CALLS = 50
@@ -41,55 +34,30 @@ MOST_IN_CALLS = 50
 #: How often a drain begins again because its own thread logged within it, although the writer thread would drain too.
 LOOKS = 8
 
-Durability = Literal["async", "process", "disk"]
-DURABILITIES = ("async", "process", "disk")
 
-report = own_logger("refunc.journal")
-
-
-def check_durability(durability: str) -> Durability:
-    """Return *durability*, or raise the ValueError that names the allowed values."""
-    if durability not in DURABILITIES:
-        raise ValueError(f"durability: {durability!r} is not known. Allowed: {', '.join(DURABILITIES)}.")
-    return durability  # type: ignore[return-value]  # checked above
-
-
-class Outlet:
+class Outlet(BoundedQueue):
     """
     The shared half of everything that is written in the background: journals and log files.
 
     A subclass defines in `_step` how a batch is written. Attributes without an underscore are read on the hot path.
     """
 
-    # The hot path reads these two: a slot is found at once, in a class with any number of other attributes.
-    __slots__ = ("__dict__", "__weakref__", "high_water", "queue")
-
     #: Seconds between two drains by the writer thread.
     interval = 0.05
 
     def __init__(self, *, bound: int = HIGH_WATER, durability: Durability = "async") -> None:
-        self.queue: deque[Any] = deque()
-        self.high_water = 0
         self.drain_due = 0.0
-        self._bound = bound
         self._durability = durability
-        self._reset()
+        super().__init__(bound)
 
     def _reset(self) -> None:
-        """Start empty, in the constructor and in a forked child, where the queued records belong to the parent."""
-        self.queue = deque()
-        self.high_water = 0
+        super()._reset()
         self._turn = Turn()
         self._served = False
         self._flushing: set[int] = set()  # threads that wait for a drain of their own; only a hint
         self._interrupted = 0  # the thread whose last drain was cut short by a signal handler that raised
-        self._paced = 0  # `_steps` at the last `keep_pace`
-        self._steps = 0  # batches tried so far: while it grows, the disk makes progress
-        self._stalled_at = -1  # `_steps` when a thread waited in vain
-        self._retry_at = 0.0
-        self._backoff = Backoff(FIRST_RETRY, LAST_RETRY)
-        self._dropped = Count()
-        self._has_dropped = False
+        self._paced = 0  # batches tried at the last `keep_pace`
+        self._refusal = Refusal()
 
     # -- the calling thread ------------------------------------------------------------------------------------------
 
@@ -109,7 +77,7 @@ class Outlet:
         if not self._served:
             self.relieve()
         written = self.flush(sync=self._durability == "disk")
-        if not written and len(self.queue) > self._bound and (self.failing or self._is_stalled()):
+        if not written and len(self.queue) > self._bound and (self.failing or self._turn.is_stalled()):
             self._shed()
         return written
 
@@ -128,7 +96,7 @@ class Outlet:
             alone = not turn.lock.locked() and turn.take(self._write_alone) and not turn.again
             if (alone or self.drain()) and self._durability == "disk":
                 self.fsync()
-            if len(self.queue) > self._bound and (self.failing or self._is_stalled()):
+            if len(self.queue) > self._bound and (self.failing or self._turn.is_stalled()):
                 self._shed()
 
     def keep_pace(self) -> None:
@@ -138,8 +106,8 @@ class Outlet:
         Such a process may be terminated as soon as its work is done, as the workers of `with Pool(...)` are. So its
         records are written in their calls, as long as they are few; if there are many, they wait for the next round.
         """
-        steps, self._paced = self._steps - self._paced, self._steps
-        if max(steps, len(self.queue)) > MOST_IN_CALLS or self.failing or self._is_stalled():
+        steps, self._paced = self._turn.steps - self._paced, self._turn.steps
+        if max(steps, len(self.queue)) > MOST_IN_CALLS or self.failing or self._turn.is_stalled():
             self._leave_to_thread()
         else:
             self.high_water = 0
@@ -180,7 +148,7 @@ class Outlet:
         if turn.is_mine():
             turn.again = True
             return False
-        if not force and (self._is_stalled() or time.monotonic() < self._retry_at):
+        if not force and (turn.is_stalled() or not self._refusal.is_due()):
             return False
         begun = turn.begun
         if self._interrupted == threading.get_ident() and self._left_to_others(begun):
@@ -188,10 +156,7 @@ class Outlet:
         looks = 0
         while True:
             looks += 1
-            steps = self._steps
             if not turn.wait(begun):
-                if steps == self._steps:
-                    self._stalled_at = steps
                 return False
             if turn.covered > begun:  # another thread's drain, begun after this call, wrote for this one as well
                 return True
@@ -226,7 +191,7 @@ class Outlet:
         """Finish the process's work, once everything is drained and synced."""
 
     def rest(self) -> None:
-        """Expect the writer thread no more; the next record starts it again. What waits is written here."""
+        """Expect the writer thread no more; the next record starts it again. Waiting records are written here."""
         self.high_water = 0
         self._served = False
         self.flush()
@@ -255,30 +220,17 @@ class Outlet:
 
         A signal handler in the middle of a drain cannot write: the drain goes on only when the handler returns.
         """
-        if not self._turn.is_mine():
-            return False
-        self._turn.after = call
-        return True
-
-    @property
-    def dropped(self) -> int:
-        """The number of records dropped so far."""
-        return self._dropped.value
-
-    @property
-    def waiting(self) -> int:
-        """The number of records that are only in memory."""
-        return len(self.queue)
+        return self._turn.and_then(call)
 
     @property
     def failing(self) -> bool:
         """Whether the last attempt to write failed."""
-        return self._retry_at > 0
+        return self._refusal.retry_at > 0
 
     @property
     def refused(self) -> int:
         """The number of records that are only in memory because the disk refuses them, or hangs."""
-        return self.waiting if self.failing or self._is_stalled() else 0
+        return self.waiting if self.failing or self._turn.is_stalled() else 0
 
     def _apply_back_pressure(self) -> None:
         """
@@ -286,13 +238,13 @@ class Outlet:
         progress.
         """
         turn = self._turn
-        steps, deadline = self._steps, time.monotonic() + WAIT
+        steps, deadline = turn.steps, time.monotonic() + WAIT
         polite = bool(self._flushing)
         while len(self.queue) > self._bound:
             if turn.is_mine():
                 turn.again = True  # this is a signal handler within the drain, which goes on afterwards
                 return
-            if self._is_stalled() or time.monotonic() < self._retry_at:
+            if turn.is_stalled() or not self._refusal.is_due():
                 self._shed()
                 return
             if not (polite or turn.lock.locked()):
@@ -300,15 +252,11 @@ class Outlet:
                     return
                 continue
             polite = False
-            if steps != self._steps:
-                steps, deadline = self._steps, time.monotonic() + WAIT
+            if steps != turn.steps:
+                steps, deadline = turn.steps, time.monotonic() + WAIT
             elif time.monotonic() > deadline:
-                self._stalled_at = steps
+                turn.note_stalled(steps)
             time.sleep(0.0005)
-
-    def _is_stalled(self) -> bool:
-        """Whether the current write takes so long that a thread gave up waiting for it."""
-        return self._stalled_at == self._steps and self._turn.lock.locked()
 
     # -- within the turn --------------------------------------------------------------------------------------------
 
@@ -318,17 +266,17 @@ class Outlet:
         self._interrupted = threading.get_ident()
         try:
             while count := self._step():
-                self._steps += 1
-                if self._retry_at:
-                    self._recovered()
+                self._turn.steps += 1
+                if self.failing:
+                    self._refusal.ended(self, self.dropped)
                 remaining -= count
                 steps += 1
                 if steps == limit or remaining <= 0:
                     break
             self._settle()
         except Exception as error:  # an invalid path, no memory: a logging call may not raise any of it
-            self._steps += 1
-            self._failed(error)
+            self._turn.steps += 1
+            self._refusal.failed(self, error, self._bound)
             done = False
         else:
             done = True
@@ -349,41 +297,4 @@ class Outlet:
 
     def _write_alone(self) -> bool:
         """Write the only queued record, if that needs no whole drain; False leaves it, or the rest of it, to one."""
-        return False
-
-    def _failed(self, error: Exception) -> None:
-        first = not self._retry_at
-        self._retry_at = time.monotonic() + self._backoff.failed()
-        if first:
-            report.warning(
-                "%s cannot be written: %s. The training goes on; %s records are kept in memory, later ones are dropped "
-                "and counted until it can be written again.",
-                self,
-                error,
-                f"{self._bound:,}",
-            )
-
-    def _recovered(self) -> None:
-        self._retry_at = 0.0
-        self._backoff.reset()
-        report.info("%s is written again; %d records were dropped.", self, self.dropped)
-
-    def _shed(self) -> None:
-        """Drop the newest record that may be dropped: the disk takes none, and memory is bounded."""
-        try:
-            item = self.queue.pop()
-        except IndexError:  # another thread drained it
-            return
-        if self._is_kept(item) and len(self.queue) < 2 * self._bound:
-            self.queue.append(item)
-        else:
-            self._drop(item)
-
-    def _drop(self, item: Any) -> None:
-        """Count *item*, which does not fit into memory."""
-        self._has_dropped = True
-        self._dropped.add()
-
-    def _is_kept(self, item: Any) -> bool:
-        """Whether *item* is worth more than the bound: rare records, such as params and a run's end."""
         return False

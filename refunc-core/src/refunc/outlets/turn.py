@@ -30,21 +30,31 @@ class Turn:
     `is_mine` first.
     """
 
-    __slots__ = ("after", "again", "begun", "covered", "lock", "owner")
+    __slots__ = ("_after", "_stalled_at", "again", "begun", "covered", "lock", "owner", "steps")
 
     def __init__(self) -> None:
         self.lock = threading.Lock()  # others only look whether it is taken
         self.owner = 0
         #: Set within the work by its own thread: there is more to do since.
         self.again = False
-        #: Called once by its own thread when the work is done, for a signal handler that cannot wait for that.
-        self.after: Callable[[], None] | None = None
+        #: See `and_then`: for a signal handler, which cannot wait for the end of the work.
+        self._after: Callable[[], None] | None = None
         #: The number of the last work that was begun, and of the last that covers everything before it.
         self.begun = self.covered = 0
+        #: The number of parts of the work that were tried so far: while it grows, the work makes progress.
+        self.steps = 0
+        self._stalled_at = -1  # `steps` when a thread waited in vain
 
     def is_mine(self) -> bool:
         """Whether the calling thread is within this work."""
         return self.owner == threading.get_ident() and self.lock.locked()
+
+    def and_then(self, call: Callable[[], None]) -> bool:
+        """Have *call* made as soon as this thread's work is done; False if it is not within it."""
+        if not self.is_mine():
+            return False
+        self._after = call
+        return True
 
     def wait(self, since: int) -> bool:
         """
@@ -53,17 +63,27 @@ class Turn:
         The second matters: one of two threads that write in every call would find the lock taken nearly always.
 
         Returns:
-            False if neither came within a second.
+            False if neither came within a second. Without a step in it, the work is stalled from then on.
         """
-        deadline = time.monotonic() + WAIT
+        steps, deadline = self.steps, time.monotonic() + WAIT
         looks = 0
         while self.lock.locked() and self.covered <= since:
             if time.monotonic() > deadline:
+                self.note_stalled(steps)
                 return False
             # One record is written in some microseconds, so at first this thread only yields.
             looks += 1
             time.sleep(0 if looks <= _YIELDS else 0.0005)
         return True
+
+    def note_stalled(self, steps: int) -> None:
+        """Note that a thread gave up waiting for this work, if that is still at *steps*."""
+        if steps == self.steps:
+            self._stalled_at = steps
+
+    def is_stalled(self) -> bool:
+        """Whether the current step takes so long that a thread gave up waiting for it."""
+        return self._stalled_at == self.steps and self.lock.locked()
 
     def take(self, work: Callable[[], bool], *, covers: bool = False) -> bool:
         """
@@ -83,7 +103,7 @@ class Turn:
                     self.covered = number
             finally:
                 self.owner = 0
-        if self.after is not None:
-            after, self.after = self.after, None
+        if self._after is not None:
+            after, self._after = self._after, None
             after()
         return done

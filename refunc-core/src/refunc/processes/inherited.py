@@ -9,6 +9,7 @@ names has to be running.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 VARIABLE: Final = "_REFUNC_RUN"
@@ -36,7 +37,17 @@ def withdraw() -> None:
     if _given is not None:
         os.environ[VARIABLE] = _given
     else:
-        os.environ.pop(VARIABLE, None)
+        with suppress(KeyError):  # none, or another thread was faster: `pop` with a default would raise then
+            del os.environ[VARIABLE]
+
+
+def variables() -> dict[str, str]:
+    """
+    Return all variables of the environment.
+
+    `dict(os.environ)` lists the names first, and raises if a run that another thread ends takes its variable out then.
+    """
+    return {name: value for name in os.environ if (value := os.environ.get(name)) is not None}
 
 
 def announced() -> Announced | None:

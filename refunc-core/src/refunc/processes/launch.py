@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any, Final, NamedTuple
 
+from refunc.processes import inherited
 from refunc.processes.forks import in_child
 from refunc.processes.launchers import LAUNCHERS, LaunchError, Place, count_in, place_in, step_in
 from refunc.processes.parent import has_parent, parent_pid
@@ -59,7 +60,7 @@ def launch() -> Launch | None:
 
 def launch_of(run_id: str) -> Launch | None:
     """Return this process's place in the launch of the run *run_id*, as `REFUNC_RUN_ID` names one."""
-    return launch_in({**os.environ, settings.RUN_ID.name: run_id})
+    return launch_in({**inherited.variables(), settings.RUN_ID.name: run_id})
 
 
 def is_run_id(text: object) -> bool:
@@ -110,7 +111,7 @@ def _run_id_in(environ: Mapping[str, str]) -> str | None:
 
 
 def _names(environ: Mapping[str, str], place: Place, job: str, pod: str) -> Iterator[str]:
-    """Yield the parts of the key: what a restart keeps, by the first that knows of one."""
+    """Yield the parts of the key, which a restart keeps, by the first that knows of one."""
     elastic = _elastic_id(environ)
     if job:
         # An array's tasks have jobs of their own. A step's number counts the steps of the script, so it comes again.
@@ -210,7 +211,7 @@ def _given_environment() -> dict[str, str]:
 
     pairs = environment_of("self")
     if not pairs:
-        return dict(os.environ)  # unknown: no variable counts as set since
+        return inherited.variables()  # unknown: no variable counts as set since
     return {os.fsdecode(name): os.fsdecode(value) for name, _, value in (pair.partition(b"=") for pair in pairs)}
 
 

@@ -66,8 +66,12 @@ def is_launched() -> bool:
     return any(os.environ.get(variable) for variable in _ANY)
 
 
-def rank() -> int | None:
-    """Return the rank of this process, or of the process whose worker it is; None if there is none or it is unclear."""
+def launch_rank() -> int | None:
+    """
+    Return the rank that a launcher gave to this process, or to the process whose worker it is.
+
+    None if it was not launched, or if the launcher's variables contradict each other.
+    """
     try:
         found = place_in(os.environ)
     except LaunchError:

@@ -73,7 +73,7 @@ def environment(answer: int | None = None) -> dict[str, str]:
     Args:
         answer: The descriptor of a pipe, to which it writes when Python has begun with *function*.
     """
-    environ = {name: value for name, value in os.environ.items() if name != inherited.VARIABLE}
+    environ = {name: value for name, value in inherited.variables().items() if name != inherited.VARIABLE}
     return {**environ, _MARK: "" if answer is None else str(answer)}
 
 

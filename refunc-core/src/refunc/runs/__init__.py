@@ -16,11 +16,13 @@ The reading side: reading runs from their folders, whether they are live or ende
     exporting     several runs as one file
     expression    the language of `find` and `--where`
     facts         the facts of a run for expressions
+    failure       where a run failed, and of what
     flat          nested values under joined names
     gathered      a run's journal, gathered writer by writer
     groups        runs in groups, and a metric over each
     index         the index of a store
     keeping       keeping the facts of runs in the index
+    line_records  the records of a run besides its metrics
     lines         the log lines of a run, page by page
     listing       the rows of a list of runs
     liveness      whether a run is still running
@@ -42,33 +44,39 @@ The reading side: reading runs from their folders, whether they are live or ende
     store         a folder of runs
     summary       params, tags, results, artifacts, and values of metrics
     table         runs as a table
+    thinning      curves that are thinned out while they are read
+    unchanged     whether a run's files are those that were read
     unreadable    isolating runs that cannot be read
     writers       the processes that wrote a run's records
 """
 
 from __future__ import annotations
 
-from refunc.runs.bands import Band
-from refunc.runs.curve import Curve, Window
-from refunc.runs.entry import ExperimentContext, LogEntry
-from refunc.runs.errors import (
-    ExpressionError,
-    NoDescriptorError,
-    PackageNeededError,
-    PointNotFoundError,
-    RunError,
-    RunFormatError,
-    RunNotFoundError,
-    StrangeStoreError,
-    UnknownMetricError,
-)
-from refunc.runs.groups import Groups, Runs
-from refunc.runs.run import Run
-from refunc.runs.series import Series
-from refunc.runs.showing import show
-from refunc.runs.store import Listing, Store, open_store
-from refunc.runs.summary import MetricSummary
-from refunc.runs.writers import Writer
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from refunc.runs.bands import Band
+    from refunc.runs.curve import Curve, Window
+    from refunc.runs.entry import ExperimentContext, LogEntry
+    from refunc.runs.errors import (
+        ExpressionError,
+        NoDescriptorError,
+        PackageNeededError,
+        PointNotFoundError,
+        RunError,
+        RunFormatError,
+        RunNotFoundError,
+        StrangeStoreError,
+        UnknownMetricError,
+    )
+    from refunc.runs.groups import Groups, Runs
+    from refunc.runs.run import Run
+    from refunc.runs.series import Series
+    from refunc.runs.showing import show
+    from refunc.runs.store import Listing, Store, open_store
+    from refunc.runs.summary import MetricSummary
+    from refunc.runs.writers import Writer
 
 __all__ = [
     "Band",
@@ -96,3 +104,43 @@ __all__ = [
     "open_store",
     "show",
 ]
+
+#: The module of each public name, which is loaded when the name is first used (PEP 562): a list needs no curves.
+_HOMES = {
+    "Band": "bands",
+    "Curve": "curve",
+    "ExperimentContext": "entry",
+    "ExpressionError": "errors",
+    "Groups": "groups",
+    "Listing": "store",
+    "LogEntry": "entry",
+    "MetricSummary": "summary",
+    "NoDescriptorError": "errors",
+    "PackageNeededError": "errors",
+    "PointNotFoundError": "errors",
+    "Run": "run",
+    "RunError": "errors",
+    "RunFormatError": "errors",
+    "RunNotFoundError": "errors",
+    "Runs": "groups",
+    "Series": "series",
+    "Store": "store",
+    "StrangeStoreError": "errors",
+    "UnknownMetricError": "errors",
+    "Window": "curve",
+    "Writer": "writers",
+    "open_store": "store",
+    "show": "showing",
+}
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

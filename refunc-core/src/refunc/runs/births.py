@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import attrs
-import msgspec
 
-from refunc.journal.folder import RUN_JSON
-from refunc.runs.index import catalogue
+from refunc.annotations.file import is_annotated
+from refunc.runs.index.catalogue import KeptBirth
 from refunc.runs.index.file import Index, index_in
-from refunc.runs.run import Run
+from refunc.runs.run import Look, Run
 
 #: The fewest runs for which the index is worth opening.
 _MANY: Final = 100
@@ -24,8 +23,8 @@ class Births:
 
     _store: str
     _index: Index | None
-    _kept: dict[str, tuple[str, bytes]]
-    _new: dict[str, tuple[str, dict[str, Any]]] = attrs.Factory(dict)
+    _kept: dict[str, KeptBirth]
+    _new: dict[str, tuple[str, float, dict[str, Any]]] = attrs.Factory(dict)
 
     @classmethod
     def of(cls, store: Path, count: int) -> Births:
@@ -34,20 +33,31 @@ class Births:
         index = index_in(place) if count >= _MANY else None
         return cls(os.fspath(store), index, index.births() if index is not None else {})
 
-    def opened(self, folder: Path) -> Run:
-        """Return the run in *folder*. Raises RunFormatError or OSError; see `Run.open`."""
-        if self._index is None or os.path.dirname(folder) != self._store:
-            return Run.open(folder)
-        state = _state_of(folder)
-        known = self._kept.get(folder.name)
-        if known is not None and known[0] == state:
-            try:
-                return Run(folder, catalogue.birth_of(known[1]))
-            except msgspec.MsgspecError:  # of another version
-                pass
-        run = Run.open(folder)
-        self._new[folder.name] = (state, run.birth)
-        return run
+    def opened(self, path: str, status: os.stat_result | None) -> tuple[float, Run, bool]:
+        """
+        Return the start of the run in the folder *path*, the run, and whether it was removed.
+
+        Args:
+            status: The state of its `run.json`; None if that cannot be known.
+
+        Raises:
+            RunFormatError, OSError: See `Run.open`.
+        """
+        folder, _, name = path.rpartition("/")
+        if self._index is None or status is None or folder != self._store:
+            run = Run.open(Path(path))
+            return run.start_time, run, _is_removed(run, path)
+        state = f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+        known = self._kept.get(name)
+        if known is None or known[0] != state:
+            run = Run.open(Path(path))
+            self._new[name] = (state, run.start_time, run.birth)
+            return run.start_time, run, _is_removed(run, path)
+        _, start, birth, changed = known
+        if changed is not None and os.stat(path).st_ctime_ns == changed:  # it had no annotations, so it has none
+            return start, Run.kept(path, birth, Look(state, changed)), False
+        run = Run.kept(path, birth, None)
+        return start, run, _is_removed(run, path)
 
     def keep(self) -> None:
         """Put the births that were read into the index."""
@@ -55,6 +65,5 @@ class Births:
             self._index.keep_births(self._new)
 
 
-def _state_of(folder: Path) -> str:
-    status = os.stat(f"{folder}/{RUN_JSON}")
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+def _is_removed(run: Run, path: str) -> bool:
+    return is_annotated(path) and run.is_removed

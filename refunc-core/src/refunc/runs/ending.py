@@ -197,44 +197,50 @@ class _Newest:
     is_defined: bool = False
     #: The number of the last attempt.
     attempts: int = 1
-    #: By name: the rank of the value, its age, its place, and itself.
-    _seen: dict[str, tuple[int, float, int, Any]] = attrs.Factory(dict)
+    #: By name: the rank of the value, its age and its place; and the value.
+    _seen: dict[str, tuple[tuple[int, float, int], Any]] = attrs.Factory(dict)
+    #: By writer.
+    _ranks: dict[str, int] = attrs.Factory(dict)
     _results: dict[str, tuple[int, float, int]] = attrs.Factory(dict)
     _count: int = 0
 
     def take(self, record: Record) -> None:
         if self.last_time is None or record.time > self.last_time:
             self.last_time = record.time
-        if isinstance(record, RunEnd):
-            self.ends.append(record)
-        self.is_defined |= isinstance(record, Define)
-        self.attempts = max(self.attempts, role_of(record.writer).attempt)
-        if isinstance(record, LogLine) and record.level == "RESULT":
+        if record.writer not in self._ranks:
+            role = role_of(record.writer)
+            self._ranks[record.writer] = role.rank or 0
+            self.attempts = max(self.attempts, role.attempt)
+        if isinstance(record, Metrics):
+            self._see(record, record.metrics)
+        elif isinstance(record, LogLine) and record.level == "RESULT":
             self._see(record, record.metrics, is_result=True)
         elif isinstance(record, LogLine):
             self._see(record, record.points)
-        elif isinstance(record, Metrics):
-            self._see(record, record.metrics)
+        elif isinstance(record, RunEnd):
+            self.ends.append(record)
+        self.is_defined |= isinstance(record, Define)
 
     def _see(self, record: Record, values: Mapping[str, Any], *, is_result: bool = False) -> None:
-        rank = role_of(record.writer).rank or 0 if values else 0
+        rank, age = self._ranks[record.writer], -record.time
         for name, value in values.items():
             self._count += 1
-            place = (rank, -record.time, self._count)
-            if name not in self._seen or place < self._seen[name][:3]:
-                self._seen[name] = (*place, value)
+            place = (rank, age, self._count)
+            known = self._seen.get(name)
+            if known is None or place < known[0]:
+                self._seen[name] = place, value
             if is_result and (name not in self._results or place < self._results[name]):
                 self._results[name] = place
         if len(self._seen) > 2 * _MOST_METRICS:
-            kept = sorted(self._seen, key=lambda name: (name not in self._results, self._seen[name][:3]))
+            kept = sorted(self._seen, key=lambda name: (name not in self._results, self._seen[name][0]))
             self._seen = {name: self._seen[name] for name in kept[:_MOST_METRICS]}
             self._results = {name: place for name, place in self._results.items() if name in self._seen}
 
     def metrics(self, end: RunEnd | None) -> dict[str, Any]:
         """Return the final values of *end*, then results, then the others, each newest first."""
         names = [*sorted(self._results, key=self._results.__getitem__)]
-        names += sorted(self._seen.keys() - self._results.keys(), key=lambda name: self._seen[name][:3])
-        found = {name: self._seen[name][3] for name in names[:_MOST_METRICS]}
+        names += sorted(self._seen.keys() - self._results.keys(), key=lambda name: self._seen[name][0])
+        found = {name: self._seen[name][1] for name in names[:_MOST_METRICS]}
         return (
             {**end.metrics, **{name: value for name, value in found.items() if name not in end.metrics}}
             if end

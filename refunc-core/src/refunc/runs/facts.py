@@ -7,16 +7,22 @@ from typing import Any
 
 from refunc.runs.expression.asked import SPACES, Path
 from refunc.runs.expression.values import MISSING
+from refunc.runs.failure import failure_of
 from refunc.runs.flat import flat
 from refunc.runs.origin import origin_of
 from refunc.runs.run import Run
 from refunc.runs.summary import STATISTICS, MetricSummary, Summary
 
 
-def facts_of(run: Run, paths: Iterable[Path]) -> dict[Path, Any]:
-    """Return the values of *run* at *paths*; at `("params",)` or `("tags",)` all of them."""
-    summary = run.summary
-    single = {**run.facts(summary), **origin_of(run)}
+def facts_of(run: Run, paths: Iterable[Path], summary: Summary | None = None) -> dict[Path, Any]:
+    """
+    Return the values of *run* at *paths*; at `("params",)` or `("tags",)` all of them.
+
+    Args:
+        summary: That of the run, if it was just read.
+    """
+    summary = run.summary if summary is None else summary
+    single = {**run.facts(summary), **origin_of(run), **failure_of(run, summary)}
     nested = {"params": summary.params, "results": summary.results, "tags": summary.tags}
     found: dict[Path, Any] = {}
     for path in paths:

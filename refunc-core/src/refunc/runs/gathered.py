@@ -10,6 +10,7 @@ from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,9 +32,8 @@ from refunc.runs.room import LeftOut, Room
 from refunc.runs.selection import AGGREGATES, Selection, lowest_rank, selected
 from refunc.runs.series import Series
 from refunc.runs.summary import MetricSummary, Statistics, Summary, summed_up
+from refunc.runs.thinning import Thinned, checked, thinned, thinned_parts
 
-#: Kinds of records for a summary; of text lines only results.
-_NOTED = (records.Params, records.Tags, records.Define, records.Artifact, records.Rewind, records.RunEnd)
 #: For each file: name, size in bytes, time of its last change in nanoseconds, and inode number.
 Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -83,12 +83,12 @@ class WriterContent:
                 self.lines += 1
                 if record.points:
                     self.columns.add(record.time, record.step, record.epoch, record.points)
-                if record.level == "RESULT":
+                if record.level == "RESULT":  # of lines of text, the summary needs only results
                     self._keep(note)
             case records.Metrics():
                 self.points += 1
                 self.columns.add(record.time, record.step, record.epoch, record.metrics)
-            case _ if isinstance(record, _NOTED):
+            case _ if records.is_noted(record):
                 self._keep(note)
 
     def _keep(self, note: Note) -> None:
@@ -115,6 +115,10 @@ class Source(Protocol):
 
     def points(self, writer: str, group: Group, column: int, *, rows: bool) -> Points:
         """Return the points of one of the metrics in the first `stored` rows of *group*. Raises Stale."""
+        ...
+
+    def parts(self, writer: str, group: Group, column: int) -> Iterator[Points]:
+        """Yield these points part by part, without the rows' numbers, and keep none. Raises Stale."""
         ...
 
 
@@ -241,6 +245,35 @@ class Content:
         """
         with self._opened() as source:
             return {name: self._against_axis(source, name, selection) for name in names}
+
+    def thinned(self, name: str, max_points: int, selection: Selection = _USUAL, *, is_numbered: bool) -> Thinned:
+        """
+        Return at most *max_points* of the points of one of the metrics; see `Run.thinned`.
+
+        Raises:
+            Stale: The index no longer has the expected contents.
+            ValueError: *max_points* is less than five.
+        """
+        checked(max_points)
+        alone = self._only_group(name, selection)
+        with self._opened() as source:
+            if source is None or alone is None:
+                series = self._against_axis(source, name, selection)
+                return thinned(series.numbered() if is_numbered else series, max_points)
+            writer, group, column = alone
+            count = group.stored + len(group.rows)
+            rest = [group.points(column)] if len(group.rows) else []
+            parts = chain(source.parts(writer, group, column), rest)
+            points, odd = thinned_parts(parts, count, max_points)
+        return Thinned(_series_of(name, points), count, odd)
+
+    def _only_group(self, name: str, selection: Selection) -> tuple[str, Group, int] | None:
+        """Return where the points of *name* lie, if that is one group, whose rows need no other order and no axis."""
+        if self.is_shared or selection != _USUAL or self.summary.metrics[name].step_metric is not None:
+            return None
+        found = [(writer, *place) for writer, content in self.writers.items() for place in content.columns.of(name)]
+        # Without steps, a metric may have its epochs as its axis, which shows only in all of its points.
+        return found[0] if len(found) == 1 and found[0][1].stored and not found[0][1].stepless else None
 
     def summaries(self, selection: Selection) -> dict[str, MetricSummary]:
         """

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from hashlib import sha256
 from typing import Final
 
 import msgspec
 
-from refunc.annotations.file import data_of
+from refunc.annotations.file import data_of, is_annotated
 from refunc.journal.kinds import RUNNING, UNREADABLE
+from refunc.runs.failure import failure_of
 from refunc.runs.gathered import Signature, signature_of
-from refunc.runs.index.catalogue import Facts, facts_for
+from refunc.runs.index.catalogue import Changed, Entry, Facts, facts_for
 from refunc.runs.index.file import Index
 from refunc.runs.origin import origin_of
 from refunc.runs.run import Run
 from refunc.runs.summary import Summary
+from refunc.runs.unchanged import changes_of, is_unchanged
 
 #: Bytes of a journal that is read as quickly as its points are found in the index: only its facts are kept.
 _SMALL: Final = 256 << 10
@@ -24,7 +27,7 @@ _BATCH: Final = 200
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def state_of(run: Run) -> bytes:
+def _state_of(run: Run) -> bytes:
     """Return the state of the run's files, with its annotations, which shows whether its facts still hold."""
     return _packed(signature_of(run.folder), data_of(run.folder))
 
@@ -51,29 +54,54 @@ class Keeper:
             index: None if it cannot be used; then nothing is kept.
         """
         self._index = index
-        self._waiting: dict[str, tuple[bytes, Facts]] = {}
+        self._waiting: dict[str, tuple[bytes, Changed | None, Facts]] = {}
+        self._changes: dict[str, tuple[bytes, Changed | None]] = {}
 
-    def read(self, run: Run) -> None:
-        """Read *run* and keep its facts. Raises whatever a run that cannot be read raises."""
+    def holds(self, run: Run, place: str, entry: Entry) -> bool:
+        """Whether what the catalogue keeps of *run*, in the folder *place*, still holds."""
+        _, state, run_changed, journal_changed, _ = entry
+        look = run.looked()
+        if (
+            run_changed is not None
+            and journal_changed is not None
+            and is_unchanged(place, run_changed, journal_changed, state, look)
+        ):
+            return True
+        changed = changes_of(place)
+        if state != _state_of(run):
+            return False
+        if changed is not None and not is_annotated(place):  # so that the next answer is quick
+            self._changes[run.folder.name] = state, changed
+        return True
+
+    def read(self, run: Run) -> Summary:
+        """Read *run*, keep its facts, and return its summary. Raises whatever a run that cannot be read raises."""
+        place = os.fspath(run.folder)
+        changed = changes_of(place)
         signature, annotations = signature_of(run.folder), data_of(run.folder)
-        content = run.content(cached=size_of(signature) >= _SMALL)
+        content = run.content(cached=size_of(signature) >= _SMALL, signature=signature)
+        summary = run.annotated(content.summary)
         if self._index is None or not content.is_whole:
-            return
-        facts = facts_for(_lasting(run, run.summary), run.summary)
-        self._waiting[run.folder.name] = _packed(content.signature, annotations), facts
+            return summary
+        facts = facts_for(_lasting(run, summary), summary)
+        changed = changed if annotations is None and content.signature == signature else None
+        self._waiting[run.folder.name] = _packed(content.signature, annotations), changed, facts
         if len(self._waiting) >= _BATCH:
             self.flush()
+        return summary
 
     def flush(self) -> None:
         """Keep all facts that have been read."""
         if self._index is not None and self._waiting:
             self._index.keep_facts(self._waiting)
-        self._waiting = {}
+        if self._index is not None and self._changes:
+            self._index.keep_changes(self._changes)
+        self._waiting, self._changes = {}, {}
 
 
 def _lasting(run: Run, summary: Summary) -> dict[str, object]:
     """Return the single facts that hold until a file of the run changes; a process may end without changing one."""
-    facts = {**run.facts(summary), **origin_of(run)}
+    facts = {**run.facts(summary), **origin_of(run), **failure_of(run, summary)}
     if facts["status"] in (RUNNING, UNREADABLE):
         del facts["status"], facts["duration"]
     return facts

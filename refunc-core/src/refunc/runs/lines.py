@@ -18,12 +18,13 @@ from typing import Final
 import attrs
 
 from refunc.journal.codec import decode_line
+from refunc.journal.intake import Intake, record_in
 from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.reader import METRICS_MARK
 from refunc.journal.record import Gap, LogLine, Record
 from refunc.journal.roles import role_of
-from refunc.journal.segments import Account, Intake, Lines, logger_of, record_in
+from refunc.journal.segments import Account, Lines, logger_of
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.values.levels import WARNING, written_level
 
@@ -135,7 +136,8 @@ class RunLines:
             if segment.name < state.segment:
                 continue
             if segment.name != state.segment or state.intake is None:
-                state.intake = Intake(writer, numbers=state.intake.numbers if state.intake is not None else Numbers())
+                numbers = state.intake.numbers if state.intake is not None else Numbers()
+                state.intake = Intake(writer, numbers=numbers)
                 state.segment, state.offset = segment.name, 0
             place = self._place_of(writer, segment.name)
             lines = Lines(segment, state.offset, Account(), _BLOCK_BYTES, METRICS_MARK)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +20,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Event, Thread
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -31,6 +30,9 @@ from refunc.runs.index.file import index_of
 from refunc.runs.keeping import Keeper, size_of
 from refunc.runs.read_on import read_content
 from refunc.runs.run import Run
+
+if TYPE_CHECKING:
+    import subprocess
 
 #: Bytes of journals for which starting a process is worthwhile.
 _SHARE: Final = 32 << 20
@@ -106,6 +108,8 @@ def _in_turn(runs: Sequence[Run], read: dict[Path, Event], threads: list[Thread]
 @contextmanager
 def _reading(waiting: deque[_Portion], *, for_facts: bool) -> Iterator[Thread]:
     """Make a process read the *waiting* runs, and kill it at the end."""
+    import subprocess
+
     try:
         process = subprocess.Popen(
             command(f"refunc.runs.prefetch:{'serve_facts' if for_facts else 'serve'}"),

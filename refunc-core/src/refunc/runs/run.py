@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import attrs
 
@@ -17,32 +17,45 @@ from refunc.journal.kinds import CRASHED, FORMAT, UNREADABLE
 from refunc.journal.ranks import rank_files
 from refunc.journal.reader import Account, read_backwards, read_journal
 from refunc.journal.record import Artifact
-from refunc.runs.around import Where, entries_around, point_in
 from refunc.runs.ending import Ending, Glance, end_status
-from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.errors import RunFormatError, UnknownMetricError
-from refunc.runs.gathered import Content, Stale, signature_of
+from refunc.runs.gathered import Content, Signature, Stale, signature_of
+from refunc.runs.index.catalogue import kept_birth
 from refunc.runs.liveness import status_of
 from refunc.runs.ranks import state_of
 from refunc.runs.read_on import continued, read_content
 from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import Series
 from refunc.runs.summary import LAST, MetricSummary, Summary
+from refunc.runs.thinning import Thinned
 from refunc.runs.unreadable import SEE_RIGHTS, fault_of
 from refunc.runs.writers import Writer, writers_of
+
+if TYPE_CHECKING:
+    from refunc.runs.around import Where
+    from refunc.runs.entry import LogEntry
+
+
+class Look(NamedTuple):
+    """What a list has seen of a run: the state of its `run.json`, and when its folder had changed."""
+
+    birth: str
+    changed: int
 
 
 @attrs.define(eq=False, repr=False)
 class Run:
     """A run on disk, live or ended, with its annotations applied. Reading never changes it."""
 
-    folder: Path
-    birth: dict[str, Any]
+    _folder: Path | str
+    #: The contents of `run.json`, or these as the index has them: a list of thousands of runs shows a few.
+    _birth: dict[str, Any] | bytes
     _content: Content | None = attrs.field(default=None, init=False)
     #: The bytes of the file of annotations, and what they say.
     _annotated: tuple[bytes | str | None, Annotations] = attrs.field(default=(None, Annotations()), init=False)
     #: A summary of the journal, the annotations, and the summary with these applied.
     _summary: tuple[Summary, Annotations, Summary] | None = attrs.field(default=None, init=False)
+    _look: Look | None = attrs.field(default=None, init=False)
 
     @classmethod
     def open(cls, folder: Path) -> Run:
@@ -54,12 +67,43 @@ class Run:
         """
         return cls(folder, read_birth(folder))
 
+    @classmethod
+    def kept(cls, place: str, birth: bytes, look: Look | None) -> Run:
+        """Return the run in the folder *place* with the *birth* that the index has, and what was just seen of it."""
+        run = cls(place, birth)
+        run._look = look
+        return run
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        if isinstance(self._folder, str):
+            self._folder = Path(self._folder)
+        return self._folder
+
+    @property
+    def place(self) -> str:
+        """The same as a text, which costs less."""
+        return self._folder if isinstance(self._folder, str) else str(self._folder)
+
+    def looked(self) -> Look | None:
+        """Return what was seen of it when its store was listed, once: later it may be otherwise."""
+        look, self._look = self._look, None
+        return look
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy the folder alone; its records are read again."""
         return type(self), (self.folder, self.birth)
 
     def __repr__(self) -> str:
         return f"Run({self.run_name!r}, {self.run_id!r}, experiment={self.experiment_name!r})"
+
+    @property
+    def birth(self) -> dict[str, Any]:
+        """The contents of `run.json`."""
+        if isinstance(self._birth, bytes):
+            self._birth = kept_birth(self._birth) or read_birth(self.folder)
+        return self._birth
 
     @property
     def run_id(self) -> str:
@@ -176,6 +220,8 @@ class Run:
 
     def entries(self, *, newest_first: bool = False) -> Iterator[LogEntry]:
         """Yield every record as a LogEntry, oldest first unless *newest_first*."""
+        from refunc.runs.entry import entry_of
+
         source = read_backwards(self.folder) if newest_first else read_journal(self.folder)
         for record in source:
             yield entry_of(record, experiment_id=self.experiment_id, run_id=self.run_id)
@@ -202,7 +248,11 @@ class Run:
     @property
     def summary(self) -> Summary:
         """Params, tags, results, artifacts, and a summary of each metric; updated when the run changes."""
-        logged, annotations = self.content().summary, self.annotations
+        return self.annotated(self.content().summary)
+
+    def annotated(self, logged: Summary) -> Summary:
+        """Return the summary *logged* of the journal with the annotations applied."""
+        annotations = self.annotations
         if not annotations.tags:
             return logged
         known = self._summary
@@ -273,14 +323,38 @@ class Run:
     ) -> dict[str, Series]:
         """Return the points of several metrics, which the summary must have; see `metrics`."""
         names, selection = list(names), selection or Selection()
-        try:
-            found = self.content().series(names, selection)
-        except Stale:
-            self._content = read_content(self.folder, cached=False)
-            found = self._content.series(names, selection)
         if max_points is not None:
-            found = {name: series.downsample(max_points) for name, series in found.items()}
-        return found
+            found = zip(names, self.thinned(names, max_points, selection=selection), strict=True)
+            return {name: each.series for name, each in found}
+        try:
+            return self.content().series(names, selection)
+        except Stale:
+            return self._read_again().series(names, selection)
+
+    def thinned(
+        self, names: Iterable[str], max_points: int, *, selection: Selection | None = None, is_numbered: bool = False
+    ) -> Iterator[Thinned]:
+        """
+        Yield the points of each metric, which the summary must have, thinned out; see `Series.downsample`.
+
+        One metric after another is read, part by part, so that memory does not grow with the points.
+
+        Args:
+            is_numbered: Give points the numbers that they have among all if none of them has an x.
+
+        Raises:
+            ValueError: *max_points* is less than five.
+        """
+        for name in names:
+            try:
+                yield self.content().thinned(name, max_points, selection or Selection(), is_numbered=is_numbered)
+            except Stale:
+                again = self._read_again()
+                yield again.thinned(name, max_points, selection or Selection(), is_numbered=is_numbered)
+
+    def _read_again(self) -> Content:
+        self._content = read_content(self.folder, cached=False)
+        return self._content
 
     def metric_summaries(self, *, rank: Ranks = None, attempts: Attempts = "newest") -> dict[str, MetricSummary]:
         """
@@ -295,8 +369,7 @@ class Run:
         try:
             return self.content().summaries(selection)
         except Stale:
-            self._content = read_content(self.folder, cached=False)
-            return self._content.summaries(selection)
+            return self._read_again().summaries(selection)
 
     def around(self, metric: str, where: Where = "nan", *, steps: int = 50) -> list[LogEntry]:
         """
@@ -313,6 +386,8 @@ class Run:
             UnknownMetricError: The run has no such metric.
             PointNotFoundError: It has no such point.
         """
+        from refunc.runs.around import entries_around, point_in
+
         known = self.content().summary.metrics
         if metric not in known:
             raise UnknownMetricError(metric, self.run_name, known)
@@ -366,9 +441,14 @@ class Run:
             **(state_of(self) if content.is_shared else {}),
         }
 
-    def content(self, *, cached: bool = True) -> Content:
-        """Return the current content of the journal, cached until its files change; see `read_content` for *cached*."""
-        signature = signature_of(self.folder)
+    def content(self, *, cached: bool = True, signature: Signature | None = None) -> Content:
+        """
+        Return the current content of the journal, cached until its files change; see `read_content` for *cached*.
+
+        Args:
+            signature: The state of the files, if it was just asked for.
+        """
+        signature = signature_of(self.folder) if signature is None else signature
         known = self._content
         if known is None or known.signature != signature:
             grown = continued(known, signature, cached=cached) if known is not None else None

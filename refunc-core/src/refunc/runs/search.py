@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final, TypeAlias
 
 import attrs
 import msgspec
@@ -21,7 +22,7 @@ from refunc.runs.facts import facts_of, names_of
 from refunc.runs.gathered import signature_of
 from refunc.runs.index import catalogue
 from refunc.runs.index.file import Index, index_of
-from refunc.runs.keeping import Keeper, size_of, state_of
+from refunc.runs.keeping import Keeper, size_of
 from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
 from refunc.runs.summary import STATISTICS
@@ -32,6 +33,10 @@ _FEW: Final = 200
 #: The bytes of journals that are read for a page that is shown at once.
 _AT_ONCE: Final = 1 << 20
 _NOTHING: Final[Mapping[int, Any]] = {}
+#: Runs that were read ahead whose values are asked for together.
+_TOGETHER: Final = 50
+#: From a run's number in the catalogue to its value.
+Column: TypeAlias = Callable[[int], Any]
 
 
 @attrs.frozen
@@ -74,45 +79,50 @@ def kept_values_of(runs: Sequence[Run], paths: frozenset[Path]) -> Found:
 def _values_of(
     runs: Sequence[Run], paths: frozenset[Path], index: Index | None, processes: int, *, most_bytes: float = math.inf
 ) -> Found:
-    signatures = {run.folder: state_of(run) for run in runs}
-    values: dict[Any, dict[Path, Any]] = {}
+    values: dict[int, dict[Path, Any]] = {}
     unreadable: list[RunFormatError] = []
+    keeper = Keeper(index)
 
-    def take_kept(several: Sequence[Run], rows: Rows | None) -> list[Run]:
+    def take_kept(several: Sequence[tuple[int, Run]], rows: Rows | None) -> list[tuple[int, Run]]:
         """Take the values of the runs that *rows* has; return the other runs."""
-        others = []
-        for run in several:
-            found = rows.values_of(run.folder.name, signatures[run.folder]) if rows is not None else None
-            if found is None:
-                others.append(run)
-            elif len(found) == len(paths) or _is_completed(run, found, paths, unreadable):
-                values[run.folder] = found
+        kept, others = rows.values_of(several, keeper) if rows is not None else ({}, list(several))
+        for number, run in several if kept else ():
+            found = kept.get(number)
+            if found is not None and (len(found) == len(paths) or _is_completed(run, found, paths, unreadable)):
+                values[number] = found
         return others
 
-    if len(runs) <= _FEW:
-        new = [run for run in runs if take_kept([run], _rows(index, paths, run.folder.name))]
-    else:
-        new = take_kept(runs, _rows(index, paths))
-    unread = []
-    if most_bytes < math.inf:
-        left = most_bytes
-        for run in new:
-            left -= size_of(signature_of(run.folder))
-            if left < 0:
-                unread.append(run)
-        new = [run for run in new if run not in unread]
-    keeper = Keeper(index)
-    with read_ahead(new, processes, for_facts=True) as in_turn:
-        for run in in_turn:
-            if not take_kept([run], _rows(index, paths, run.folder.name) if processes > 1 else None):
-                continue
-            try:
-                keeper.read(run)
-                values[run.folder] = facts_of(run, paths)
-            except Exception as error:
-                unreadable.append(fault_of(run.folder, error))
+    numbered = list(enumerate(runs))
+    names = [run.folder.name for run in runs] if len(runs) <= _FEW else None
+    new = take_kept(numbered, _rows(index, paths, names))
+    new, unread = _parted(new, most_bytes)
+    with read_ahead([run for _, run in new], processes, for_facts=True) as in_turn:
+        waiting = zip((number for number, _ in new), in_turn, strict=True)
+        while several := list(islice(waiting, _TOGETHER if processes > 1 else 1)):
+            names = [run.folder.name for _, run in several]
+            for number, run in take_kept(several, _rows(index, paths, names) if processes > 1 else None):
+                try:
+                    values[number] = facts_of(run, paths, keeper.read(run))
+                except Exception as error:
+                    unreadable.append(fault_of(run.folder, error))
     keeper.flush()
-    return Found([(run, values[run.folder]) for run in runs if run.folder in values], unreadable, unread)
+    return Found([(run, values[number]) for number, run in numbered if number in values], unreadable, unread)
+
+
+def _parted(runs: list[tuple[int, Run]], most_bytes: float) -> tuple[list[tuple[int, Run]], list[Run]]:
+    """Return the first of *runs* whose journals have *most_bytes* together, and the others."""
+    if most_bytes == math.inf:
+        return runs, []
+    read: list[tuple[int, Run]] = []
+    unread: list[Run] = []
+    left = most_bytes
+    for number, run in runs:
+        left -= size_of(signature_of(run.folder))
+        if left < 0:
+            unread.append(run)
+        else:
+            read.append((number, run))
+    return read, unread
 
 
 def _is_completed(run: Run, found: dict[Path, Any], paths: frozenset[Path], unreadable: list[RunFormatError]) -> bool:
@@ -143,39 +153,39 @@ def names_in(runs: Sequence[Run], space: str) -> list[str]:
 # -- the catalogue -----------------------------------------------------------------------------------------------------
 
 
-def _rows(index: Index | None, paths: frozenset[Path], folder: str | None = None) -> Rows | None:
-    """Return the rows of all runs, or of the one in *folder*; None if they cannot be read."""
+def _rows(index: Index | None, paths: frozenset[Path], folders: Sequence[str] | None = None) -> Rows | None:
+    """Return the rows of all runs, or of those in *folders*; None if they cannot be read."""
     if index is None or any(len(".".join(path[1:])) > catalogue.LONGEST_NAME for path in paths):
         return None
-    return index.answer(lambda connection: Rows.read(connection, paths, folder))
+    return index.answer(lambda connection: Rows.read(connection, paths, folders))
 
 
 @attrs.frozen
 class Rows:
     """Rows of the catalogue with the columns that were asked for."""
 
-    entries: Mapping[str, tuple[int, bytes, bytes]]
+    entries: Mapping[str, catalogue.Entry]
     #: By path: columns, each with the place of the statistic in it if it is of a metric.
     columns: Mapping[Path, Sequence[tuple[Mapping[int, Any], int | None]]]
     single: Sequence[str]
 
     @classmethod
-    def read(cls, connection: sqlite3.Connection, paths: frozenset[Path], folder: str | None) -> Rows:
-        """Return the rows of all runs, or of the one in *folder*."""
-        entries = catalogue.entries(connection, folder)
-        number = next((entry[0] for entry in entries.values()), None) if folder is not None else None
+    def read(cls, connection: sqlite3.Connection, paths: frozenset[Path], folders: Sequence[str] | None) -> Rows:
+        """Return the rows of all runs, or of those in *folders*."""
+        entries = catalogue.entries(connection, folders)
+        numbers = [entry[0] for entry in entries.values()] if folders is not None else None
 
         def column(space: str, name: str) -> Mapping[int, Any]:
-            return catalogue.column(connection, space, name, number) if entries else _NOTHING
+            return catalogue.column(connection, space, name, numbers) if entries else _NOTHING
 
         columns: dict[Path, list[tuple[Mapping[int, Any], int | None]]] = {}
         for path in paths:
             space, *names = path
             whole = ".".join(names)
             if path == ("params",):
-                columns[path] = [(catalogue.params(connection, number), None)]
+                columns[path] = [(catalogue.params(connection, numbers), None)]
             elif path == ("tags",):
-                columns[path] = [(catalogue.tags(connection, entries.values(), number), None)]
+                columns[path] = [(catalogue.tags(connection, entries.values(), numbers), None)]
             elif space == "metrics":
                 columns[path] = [(column(space, whole), STATISTICS.index("last"))]
                 if len(names) > 1 and names[-1] in STATISTICS:
@@ -184,35 +194,60 @@ class Rows:
                 columns[path] = [(column(space, whole), None)]
         return cls(entries, columns, [path[0] for path in paths if path not in columns])
 
-    def values_of(self, folder: str, signature: bytes) -> dict[Path, Any] | None:
-        """Return the values of a run that the catalogue keeps; None if it is not there, or has changed."""
-        entry = self.entries.get(folder)
-        if entry is None or entry[1] != signature:
-            return None
+    def values_of(
+        self, runs: Sequence[tuple[int, Run]], keeper: Keeper
+    ) -> tuple[dict[int, dict[Path, Any]], list[tuple[int, Run]]]:
+        """
+        Return the values of *runs* that the catalogue keeps, by the numbers of the runs.
+
+        Besides, the runs that are not there, or have changed. A value that is not kept is missing in the first.
+        """
+        found: dict[int, dict[Path, Any]] = {}
+        others: list[tuple[int, Run]] = []
+        columns = [(path, _column(columns)) for path, columns in self.columns.items()]
+        for number, run in runs:
+            place = run.place
+            entry = self.entries.get(place.rpartition("/")[2])
+            values = self._values(entry, columns) if entry is not None and keeper.holds(run, place, entry) else None
+            if values is None:
+                others.append((number, run))
+            else:
+                found[number] = values
+        return found, others
+
+    def _values(self, entry: catalogue.Entry, columns: list[tuple[Path, Column]]) -> dict[Path, Any] | None:
         try:
-            single = catalogue.unpacked(entry[2]) if self.single else {}
-            found: dict[Path, Any] = {
-                (name,): MISSING if (value := single[name]) is None else value for name in self.single if name in single
-            }
-            for path, columns in self.columns.items():
-                value = _value(columns, entry[0])
+            values: dict[Path, Any] = {}
+            if self.single:
+                single = catalogue.unpacked(entry[4])
+                for name in self.single:
+                    if name in single:
+                        values[name,] = MISSING if (value := single[name]) is None else value
+            for path, value_of in columns:
+                value = value_of(entry[0])
                 if value is not catalogue.ELSEWHERE:
-                    found[path] = value
+                    values[path] = value
         except (msgspec.MsgspecError, TypeError, IndexError):  # of another version
             return None
-        return found
+        return values
 
 
-def _value(columns: Sequence[tuple[Mapping[int, Any], int | None]], number: int) -> Any:
-    for column, part in columns:
-        value = column.get(number, MISSING)
-        if value is MISSING:
-            continue
-        if value == catalogue.ELSEWHERE:
-            return catalogue.ELSEWHERE
-        if isinstance(value, bytes):
-            value = catalogue.unpacked(value)
-        if part is not None:
-            value = value[part]
-        return MISSING if part is not None and value is None else value
-    return MISSING
+def _column(columns: Sequence[tuple[Mapping[int, Any], int | None]]) -> Column:
+    """Return the function from a run's number to its value in the first of *columns* that has one."""
+
+    def value_of(number: int) -> Any:
+        for column, part in columns:
+            value = column.get(number, MISSING)
+            if value is MISSING:
+                continue
+            if isinstance(value, bytes):
+                if value == catalogue.ELSEWHERE:
+                    return catalogue.ELSEWHERE
+                value = catalogue.unpacked(value)
+            if part is not None:
+                value = value[part]
+                return MISSING if value is None else value
+            return value
+        return MISSING
+
+    return value_of

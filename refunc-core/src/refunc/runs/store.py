@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -14,13 +15,15 @@ from refunc.journal.folder import RUN_JSON
 from refunc.journal.pieces import segments
 from refunc.runs.births import Births
 from refunc.runs.errors import RunFormatError, RunNotFoundError
-from refunc.runs.groups import Groups, Runs
 from refunc.runs.origin import origins_of
 from refunc.runs.place import missing, near
 from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
 from refunc.values.names import may_be_folder_name
 from refunc.values.paths import store_path
+
+if TYPE_CHECKING:
+    from refunc.runs.groups import Groups, Runs
 
 
 @attrs.frozen
@@ -82,7 +85,7 @@ class Store:
             RunFormatError: The run *name* cannot be read.
             OSError: The store cannot be read.
         """
-        if name == os.path.basename(name) and name not in ("", ".", "..") and _has_birth(self.path / name):
+        if name == os.path.basename(name) and name not in ("", ".", "..") and any(_births([f"{self.path}/{name}"])):
             return Run.open(self.path / name)
         try:
             listing = self.listing()
@@ -119,22 +122,23 @@ class Store:
         Raises:
             OSError: The store cannot be read.
         """
-        runs: list[Run] = []
+        runs: list[tuple[float, str, Run, bool]] = []
         unreadable: list[RunFormatError] = []
         folders = self._folders()
         known = Births.of(self.path, len(folders))
-        for folder in folders:
+        for path, status in folders:
             try:
-                runs.append(known.opened(folder))
+                start, run, is_removed = known.opened(path, status)
+                runs.append((start, path, run, is_removed))
             except Exception as error:
-                unreadable.append(fault_of(folder, error))
+                unreadable.append(fault_of(Path(path), error))
         known.keep()
         # Not sorted by the folders' names: those have local time, which jumps, and users rename folders.
-        runs.sort(key=lambda run: (run.start_time, run.folder.name))
+        runs.sort(key=itemgetter(0, 1))
         kept: list[Run] = []
         removed: list[Run] = []
-        for run in runs:
-            (removed if run.is_removed else kept).append(run)
+        for _, _, run, is_removed in runs:
+            (removed if is_removed else kept).append(run)
         return Listing(kept, unreadable, removed)
 
     def find(
@@ -163,11 +167,15 @@ class Store:
                 where.
             OSError: The store cannot be read.
         """
+        from refunc.runs.groups import Runs
+
         found = self.search(expression, order_by=order_by, allow_missing=allow_missing, processes=processes)
         return Runs(found.runs[:limit])
 
     def group_by(self, *names: str) -> Groups:
         """Return all readable runs in groups; see `Runs.group_by`."""
+        from refunc.runs.groups import Runs
+
         return Runs(self.runs()).group_by(*names)
 
     def search(
@@ -230,7 +238,8 @@ class Store:
 
         return to_arrow(self.to_rows())
 
-    def _folders(self) -> list[Path]:
+    def _folders(self) -> list[tuple[str, os.stat_result | None]]:
+        """Return the folders that may be runs, each with the state of its `run.json` as far as it is known."""
         try:
             with os.scandir(self.path) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
@@ -238,12 +247,14 @@ class Store:
             if self.is_named:
                 raise FileNotFoundError(f"no store at {self.path}: {missing(self.path)}.{near(self.path)}") from None
             return []
+        links = [entry for entry in found if entry.is_symlink()]
+        if not links:
+            return list(_births(entry.path for entry in found))
         here = os.path.realpath(self.path)
-        folders = {os.path.join(here, entry.name): entry.path for entry in found if not entry.is_symlink()}
-        for entry in found:
-            if entry.is_symlink():
-                folders.setdefault(os.path.realpath(entry.path), entry.path)
-        return [Path(path) for path in folders.values() if _has_birth(path)]
+        folders = {f"{here}/{entry.name}": entry.path for entry in found if not entry.is_symlink()}
+        for entry in links:
+            folders.setdefault(os.path.realpath(entry.path), entry.path)
+        return list(_births(folders.values()))
 
 
 def open_store(path: str | os.PathLike[str] | None = None) -> Store:
@@ -255,13 +266,19 @@ def open_store(path: str | os.PathLike[str] | None = None) -> Store:
     return Store(store_path(path), is_named=path is not None)
 
 
-def _has_birth(folder: str | os.PathLike[str]) -> bool:
-    try:
-        return stat.S_ISREG(os.stat(os.path.join(folder, RUN_JSON)).st_mode)
-    except PermissionError:  # `lost+found` is not a run; a folder that is named like a run may be one
-        return may_be_folder_name(os.path.basename(folder))
-    except (OSError, ValueError):
-        return False
+def _births(folders: Iterable[str]) -> Iterator[tuple[str, os.stat_result | None]]:
+    """Yield those of *folders* that may be runs, each with the state of its `run.json`; None if that is not allowed."""
+    for folder in folders:
+        try:
+            status = os.stat(f"{folder}/{RUN_JSON}")
+        except PermissionError:  # `lost+found` is not a run; a folder that is named like a run may be one
+            if may_be_folder_name(os.path.basename(folder)):
+                yield folder, None
+        except (OSError, ValueError):
+            continue
+        else:
+            if stat.S_ISREG(status.st_mode):
+                yield folder, status
 
 
 def _ambiguous(name: str, runs: list[Run]) -> RunNotFoundError:

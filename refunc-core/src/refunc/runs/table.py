@@ -79,8 +79,13 @@ def _as_numbers(values: list[Any]) -> list[Any]:
 
 
 def to_pandas(rows: Iterable[Row]) -> Any:
-    """Return *rows* as a pandas DataFrame."""
-    return needed("pandas", "to_pandas()").DataFrame(columns_of(rows))
+    """Return *rows* as a pandas DataFrame; whole numbers of which some are missing stay whole, as `Int64`."""
+    pandas = needed("pandas", "to_pandas()")
+    columns: dict[str, Any] = columns_of(rows)
+    for name, values in columns.items():
+        if None in values and {type(value) for value in values} == {int, type(None)}:
+            columns[name] = pandas.array(values, dtype="Int64")
+    return pandas.DataFrame(columns)
 
 
 def to_polars(rows: Iterable[Row]) -> Any:

@@ -20,7 +20,8 @@ SEE_RIGHTS = "Check its permissions, and whether its disk is mounted."
 
 
 class _InFolder(Protocol):
-    folder: Path
+    @property
+    def folder(self) -> Path: ...
 
 
 _Run = TypeVar("_Run", bound=_InFolder)

@@ -1,8 +1,8 @@
 """
 W&B's names for code that was written for W&B: `import refunc.compat.wandb as wandb`.
 
-Nothing is patched, and nothing is sent. Other names raise an AttributeError that says what there is instead. Each name
-is loaded when it is first used.
+Nothing is patched, and nothing is sent. Other names raise an AttributeError that gives a replacement. Each name is
+loaded when it is first used.
 
     alerts          `alert`
     arrays          arrays and tensors, for media
@@ -11,9 +11,9 @@ is loaded when it is first used.
     configs         `config`
     current         the run that is meant, and the functions
     definitions     `define_metric`
-    earlier         what earlier attempts of a run have recorded
+    earlier         the values of a run's earlier attempts
     environment     `Settings`, and the variables `WANDB_...`
-    errors          what `from wandb.errors import ...` finds
+    errors          the names for `from wandb.errors import ...`
     files           files of a run, and `save`
     history         `log`
     media           images, sounds, videos, pages, histograms
@@ -25,11 +25,11 @@ is loaded when it is first used.
     problems        the errors
     runs            `Run`
     scratch         folders for files on their way into a run
-    sdk             what frameworks import from inside of W&B's client
+    sdk             the inner names of W&B's client that frameworks import
     stored          artifacts that were logged, and their versions
     summaries       `summary`
     table           `Table`
-    wandb_run       what `from wandb.wandb_run import Run` finds
+    wandb_run       the name for `from wandb.wandb_run import Run`
 """
 
 from __future__ import annotations

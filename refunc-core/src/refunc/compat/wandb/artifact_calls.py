@@ -16,7 +16,7 @@ _versions = Versions()
 
 
 class ArtifactCalls:
-    """What a run does with artifacts. None of these calls but `use_artifact` raises because of a file or a disk."""
+    """The artifacts of a run. None of these calls but `use_artifact` raises because of a file or a disk."""
 
     def __init__(self, tracker: ExperimentTracker | NoTracker, facts: Mapping[str, Any]) -> None:
         self._tracker = tracker

@@ -11,7 +11,7 @@ from typing import Any, Final
 from refunc.compat.wandb.problems import ConfigError
 from refunc.values.terminal import in_notebook
 
-#: What W&B's own files have for each setting.
+#: The members for each setting in W&B's own files.
 _OF_OWN: Final = frozenset({"desc", "value"})
 
 
@@ -27,7 +27,7 @@ class Config:
         """
         Args:
             record: Records the params that are new or have changed.
-            known: What an earlier attempt of the run has recorded.
+            known: The config of an earlier attempt of the run.
             is_free: Whether values may change.
         """
         vars(self).update(_record=record, _items=dict(known), _is_free=is_free or in_notebook())
@@ -165,7 +165,7 @@ def _parsed_yaml(text: str, path: Path) -> Any:
 def _same(old: Any, new: Any) -> bool:
     try:
         return old is new or bool(old == new) or _text(old) == _text(new)
-    except Exception:  # arrays, and what raises by itself
+    except Exception:  # arrays, and values whose comparison raises
         return False
 
 

@@ -42,7 +42,7 @@ def _settle_at_exit() -> None:
 
 
 def _settle() -> None:
-    """Write what waits for the end of each run. refunc ends the runs after this, with the script's own outcome."""
+    """Write the records that wait for a run's end. refunc ends the runs after this, with the script's own outcome."""
     for each in list(_open):
         each._settle()
 

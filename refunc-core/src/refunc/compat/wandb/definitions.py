@@ -63,7 +63,7 @@ def metric_of(
 
 
 class Definitions:
-    """The definitions of a run; of several that match a metric, a later one overrides what it says."""
+    """The definitions of a run; of several that match a metric, a later one overrides the members that it has."""
 
     def __init__(self) -> None:
         self._all: list[Metric] = []

@@ -1,4 +1,4 @@
-"""What earlier attempts of a run have recorded: `resume=` goes on from there."""
+"""The values that earlier attempts of a run have recorded: `resume=` goes on from there."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Earlier:
-    """What a new attempt takes from those before."""
+    """The values that a new attempt takes from those before."""
 
     is_there: bool = False
     next_step: int = 0
@@ -22,7 +22,7 @@ class Earlier:
 
     @classmethod
     def of(cls, run: Run, rewound_to: int | None) -> Earlier:
-        """Return what *run* has by now; its rows after the step *rewound_to* do not count."""
+        """Return the values that *run* has by now; its rows after the step *rewound_to* do not count."""
         summary = run.summary
         steps = [int(metric.last_step) for metric in summary.metrics.values() if metric.last_step is not None]
         last = max(steps, default=-1) if rewound_to is None else rewound_to

@@ -1,4 +1,4 @@
-"""What `init` takes from its settings and from W&B's environment variables."""
+"""The options that `init` takes from its settings and from W&B's environment variables."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ class Files:
 
     def keep(self, name: str, media: Media, step: int, place: str = "") -> dict[str, Any]:
         """
-        Keep a medium that was logged as *name* at a step, and return what stands for it in the summary.
+        Keep a medium that was logged as *name* at a step, and return its entry for the summary.
 
         Never raises: a file that cannot be kept is one warning.
         """
@@ -110,7 +110,7 @@ class Files:
             self._tracker.log_artifact(path, "file", name=name, copy=copy)
 
     def settle(self) -> None:
-        """Keep what has changed since it was saved, and the files in the run's folder for files. Never raises."""
+        """Keep the saved files that have changed since, and the files in the run's folder for files. Never raises."""
         try:
             for pattern, top in self._watched:
                 self._keep_matching(pattern, top)

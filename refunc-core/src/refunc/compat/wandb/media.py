@@ -174,7 +174,7 @@ def as_media(value: Any) -> Sequence[Media] | None:
 
 
 def _content_of(data: Any, suffix: str, read: Any) -> tuple[bytes | Path, str]:
-    """Return the content, or the file, and the suffix of *data*. What cannot be read is kept as text."""
+    """Return the content, or the file, and the suffix of *data*. Data that cannot be read are kept as text."""
     if isinstance(data, (str, os.PathLike)):
         path = Path(os.fspath(data))
         return path, path.suffix or suffix

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class NoTracker:
-    """What a run uses of an `ExperimentTracker`, without a run beneath."""
+    """The calls of an `ExperimentTracker` that a run uses, without a run beneath."""
 
     folder = None
     status = "running"

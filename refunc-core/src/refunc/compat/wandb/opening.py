@@ -122,7 +122,7 @@ def _opened(facts: dict[str, Any], resume_from: str | None, silent: bool) -> Run
 
 
 def _meant_run(facts: dict[str, Any], resume_from: str | None) -> tuple[Earlier, dict[str, Any]]:
-    """Return what an earlier attempt has recorded, and the options of ExperimentTracker for the run that is meant."""
+    """Return the values of an earlier attempt, and the options of ExperimentTracker for the run that is meant."""
     run_id, resume, store, step = facts["id"], facts["resume"], facts["store"], None
     if resume_from:
         moment = _MOMENT.fullmatch(resume_from)
@@ -150,7 +150,7 @@ def _meant_run(facts: dict[str, Any], resume_from: str | None) -> tuple[Earlier,
 
 
 def _newest_unfinished(facts: Mapping[str, Any]) -> Earlier:
-    """Return what the run has that `resume="auto"` goes on with."""
+    """Return the values of the run that `resume="auto"` goes on with."""
     name = facts["name"]
     for run in reversed(runs_in(facts["store"])):
         is_meant = run.experiment_name == facts["project"] and name in (None, run.birth.get("run_name"))

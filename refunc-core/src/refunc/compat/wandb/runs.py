@@ -47,7 +47,7 @@ class Run(ArtifactCalls):
         Args:
             tracker: The run beneath, which is open.
             facts: The arguments of `init`.
-            earlier: What earlier attempts of the run have recorded.
+            earlier: The values of the run's earlier attempts.
         """
         super().__init__(tracker, facts)
         self._is_preempting = False
@@ -241,7 +241,7 @@ class Run(ArtifactCalls):
             self._tracker.__exit__(kind, error, trace)
 
     def _settle(self) -> None:
-        """Write what waits for the end: values of `commit=False`, and files that have changed since `save`."""
+        """Write the values of `commit=False` that wait for the end, and files that have changed since `save`."""
         if self._is_open:
             self._history.flush()
             self._files.settle()

@@ -16,7 +16,7 @@ class Summary:
     """
     The values that describe the run, by attribute and by item.
 
-    A value that is assigned is a result of the run. Reading writes what was logged so far to the run first; it keeps
+    A value that is assigned is a result of the run. Reading first writes all values that were logged so far; it keeps
     nothing in memory, so that `log` costs nothing for it. A statistic that `define_metric` chose, such as
     `summary["acc"]["max"]`, is read from the run's files.
     """
@@ -34,7 +34,7 @@ class Summary:
             record: Records a result.
             latest: Returns the last value of each metric that this process logged.
             statistics: Returns the statistics of each metric.
-            known: What an earlier attempt of the run has come to.
+            known: The summary of an earlier attempt of the run.
         """
         vars(self).update(
             _record=record,

@@ -102,7 +102,7 @@ class Table(Media):
         yield from enumerate(self.data)
 
     def document(self, keep: Callable[[Media], Any]) -> dict[str, Any]:
-        """Return what the file has; *keep* returns what stands for a medium. Counts as a log of the table."""
+        """Return the content of the file; *keep* returns the entry for a medium. Counts as a log of the table."""
         rows = self.data[self._logged :] if self.log_mode == "INCREMENTAL" else self.data
         self._logged = len(self.data)
         cells = [[keep(cell) if isinstance(cell, Media) else plain(cell) for cell in row] for row in rows]
@@ -128,7 +128,7 @@ class Chart(Table):
         Take a table.
 
         Args:
-            facts: What the plot is: its kind, its title, and the columns of its axes.
+            facts: The facts of the plot: its kind, its title, and the columns of its axes.
         """
         super().__init__(columns=table.columns, data=table.data)
         self.suffix = ".chart.json"
@@ -136,5 +136,5 @@ class Chart(Table):
         self.drawn = {name: value for name, value in facts.items() if value is not None}
 
     def document(self, keep: Callable[[Media], Any]) -> dict[str, Any]:
-        """Return what the file has."""
+        """Return the content of the file."""
         return {**self.drawn, **super().document(keep)}

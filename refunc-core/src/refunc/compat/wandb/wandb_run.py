@@ -1,4 +1,4 @@
-"""What `from wandb.wandb_run import Run` finds, which Lightning asks for."""
+"""The name for `from wandb.wandb_run import Run`, which Lightning asks for."""
 
 from refunc.compat.wandb.runs import Run
 

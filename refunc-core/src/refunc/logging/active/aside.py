@@ -1,7 +1,7 @@
 """
 The outlet of records that are in no run: they go to the log files and, with `experiment_tracking=False`, to memory.
 
-Lines that wait for a run come here as well as to `current.loose_lines`: their log files do not wait.
+Lines that wait for a run come here as well as to `loose_lines`: their log files do not wait.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from refunc.journal.reached import Reached
 from refunc.logging.active.waiting import Waiting
 from refunc.logging.logfiles.transcript import Transcript
 from refunc.logging.logfiles.written import values_of
-from refunc.outlets.outlet import Outlet, report
+from refunc.outlets.foreign import own_logger
+from refunc.outlets.outlet import Outlet
 from refunc.values.levels import PROGRESS
 from refunc.values.masking import mask_record, masked, masks_secrets
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from refunc.logging.active.run import ActiveRun
 
 _BATCH = 4_096
+
+report = own_logger("refunc.journal")
 
 
 class Aside(Outlet):

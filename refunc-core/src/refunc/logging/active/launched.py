@@ -93,7 +93,7 @@ def _joined(place: Launch, store: Path, birth: dict[str, Any]) -> Joined | None:
             shared = SharedRunFolder(folder, own, role, {**facts_of(place), **facts_here()})
             try:
                 shared.create()
-            except FileExistsError:  # this rank was in it before: what it opens now is the next one
+            except FileExistsError:  # this rank was in it before: the run that it opens now is the next one
                 break
             if refused:
                 warn_once(f"refused {run_id}", "%s This start's records go to run %s.", refused, run_id)

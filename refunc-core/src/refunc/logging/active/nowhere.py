@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from refunc.journal.reached import Reached
 from refunc.outlets.outlet import Outlet
+from refunc.values import settings
 
 if TYPE_CHECKING:
     from refunc.journal.tap import Tap, Watch
+
+
+def is_disabled() -> bool:
+    """Whether `REFUNC_MODE=disabled` switches all writing off."""
+    return settings.MODE.choice() == "disabled"
 
 
 class Nowhere(Outlet):

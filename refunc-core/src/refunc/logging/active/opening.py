@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING, Any
 from refunc import __version__
 from refunc.journal import kinds
 from refunc.journal.rewinds import ResumePoint
-from refunc.logging.active.run import ActiveRun, UntrackedRun, UnwrittenRun, is_disabled, journal_modules
+from refunc.logging.active.modules import journal_modules
+from refunc.logging.active.nowhere import is_disabled
+from refunc.logging.active.run import ActiveRun
+from refunc.logging.active.unwritten import UntrackedRun, UnwrittenRun
 from refunc.logging.notices import warn_once
-from refunc.outlets.outlet import Durability
-from refunc.processes.launchers import is_launched, rank
+from refunc.outlets.durability import Durability
+from refunc.processes.launchers import is_launched, launch_rank
 from refunc.values.names import folder_name, new_id, unique_slug
 
 if TYPE_CHECKING:
@@ -109,7 +112,7 @@ def _run_of_starter(experiment: str) -> ActiveRun | None:
 
     Lightning starts the script again for each rank but 0, which by then may have opened the run.
     """
-    if not is_launched() or not rank():
+    if not is_launched() or not launch_rank():
         return None
     from refunc.logging.active.parent_run import run_of_parent
 

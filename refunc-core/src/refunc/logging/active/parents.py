@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol, TypeVar
 
-from refunc.logging.active.run import ActiveRun, living_run
+from refunc.logging.active.living import living_run
+from refunc.logging.active.run import ActiveRun
 from refunc.logging.active.started import current_task
 from refunc.values.names import slug
 from refunc.values.paths import store_path

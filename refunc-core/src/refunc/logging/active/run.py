@@ -9,45 +9,32 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
-from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-from weakref import WeakValueDictionary
+from typing import TYPE_CHECKING, Any
 
 from refunc.journal import kinds
-from refunc.journal.metric_set import encoded_module
 from refunc.journal.rewinds import ResumePoint
 from refunc.logging.active.aside import Aside
 from refunc.logging.active.bests import Bests
+from refunc.logging.active.living import note_living
+from refunc.logging.active.modules import artifact_class, context_class, journal_modules
 from refunc.logging.active.nowhere import Nowhere
 from refunc.logging.active.place import Place
 from refunc.logging.active.results import ResultNames
 from refunc.logging.logfiles.transcript import Transcript
-from refunc.outlets.outlet import Durability
-from refunc.values import settings
+from refunc.outlets.durability import Durability
 
 if TYPE_CHECKING:
-    from refunc.journal.folder import RunFolder, SharedRunFolder
+    from refunc.journal.folder import SharedRunFolder
     from refunc.journal.roles import Role
     from refunc.journal.writer import JournalWriter
-    from refunc.logging.active.parent_run import BorrowedRun
+    from refunc.logging.active.borrowed import BorrowedRun
     from refunc.logging.artifacts.storing import Artifacts
     from refunc.runs import ExperimentContext
 
 
-#: The runs that something in this process still refers to, by their ids.
-_living: WeakValueDictionary[str, ActiveRun] = WeakValueDictionary()
-
-
-def living_run(run_id: str) -> ActiveRun | None:
-    """Return this process's object for the run of that id, the latest; None if there is none (any more)."""
-    return _living.get(run_id)
-
-
-def living_runs() -> list[ActiveRun]:
-    """Return them all, ended ones included."""
-    return [run for reference in _living.valuerefs() if (run := reference()) is not None]
+#: The members of `run.json` that the start record has too.
+START_FIELDS = ("run_id", "run_name", "experiment_id", "experiment_name", "parent_id", "attempt", "logger")
 
 
 class ActiveRun:
@@ -83,11 +70,11 @@ class ActiveRun:
         self._shared = shared
         self._role = role
         self.folder = folder
-        _living[birth["run_id"]] = self
         self.implicit = implicit
         #: Shows the lines about the run's start and end.
         self.tell: Callable[[str], None] = _say_nothing
         self.run_id: str = birth["run_id"]
+        note_living(self)
         self.run_name: str | None = birth["run_name"]
         self.experiment_id: str = birth["experiment_id"]
         self.experiment_name: str = birth["experiment_name"]
@@ -186,7 +173,7 @@ class ActiveRun:
         self._resume_point = point
 
     def rewind(self, point: ResumePoint) -> None:
-        """Note that this attempt goes on from *point*: what earlier ones logged beyond it no longer counts."""
+        """Note that this attempt goes on from *point*: values that earlier ones logged beyond it no longer count."""
         self.put_through(kinds.REWIND, self._rewind_fields(point))
 
     def _rewind_fields(self, point: ResumePoint) -> dict[str, Any]:
@@ -272,12 +259,12 @@ class ActiveRun:
     def store(self, source: Path, *, copy: bool | float | None) -> dict[str, Any]:
         """Keep the file or folder *source* with the run and return its record's fields; see `Artifacts.store`."""
         if self._artifacts is None:
-            self._artifacts = _artifacts()(self.folder, self.birth["run_id"], self.writer.unsynced)
+            self._artifacts = artifact_class()(self.folder, self.birth["run_id"], self.writer.unsynced)
         return self._artifacts.store(source, copy=copy)
 
     def context(self, *, step: int | float | None = None, epoch: int | float | None = None) -> ExperimentContext:
         """Return a snapshot of the run, for a logger at *step* and *epoch*."""
-        return _contexts()(
+        return context_class()(
             experiment_id=self.experiment_id,
             experiment_name=self.experiment_name,
             run_id=self.run_id,
@@ -305,80 +292,5 @@ class ActiveRun:
         return journal_modules().size_of(self.folder)
 
 
-class UnwrittenRun(ActiveRun):
-    """
-    A run with all calls, whose records go only to the log files.
-
-    Under `REFUNC_MODE=disabled` there are no log files either.
-    """
-
-    is_written = False
-
-    def _new_writer(self, durability: Durability) -> JournalWriter | Aside | Nowhere:
-        return Nowhere() if is_disabled() else Aside(logger=self.birth["logger"], run=self)
-
-    def store(self, source: Path, *, copy: bool | float | None) -> dict[str, Any]:
-        return {"stored": None}
-
-    @property
-    def size(self) -> int:
-        return 0
-
-
-class UntrackedRun(UnwrittenRun):
-    """The run of a logger with `experiment_tracking=False`: no other logger logs to it, and no process finds it."""
-
-    is_tracked = False
-
-
-class _Journal(NamedTuple):
-    """The modules and classes that write a run."""
-
-    RunFolder: type[RunFolder]
-    JournalWriter: type[JournalWriter]
-    size_of: Callable[[str | PathLike[str]], int]
-    host: str
-    python: str
-
-
-# The imports here and below are cached: imports fail at interpreter shutdown, where `__del__` may log.
-
-
-@cache
-def journal_modules() -> _Journal:
-    """Import encoding and folders: they cost 25 ms, and a script that only logs lines does not need them."""
-    import platform
-
-    from refunc.journal.folder import RunFolder, size_of
-    from refunc.journal.writer import JournalWriter
-
-    encoded_module()
-    return _Journal(RunFolder, JournalWriter, size_of, platform.node(), platform.python_version())
-
-
-@cache
-def _artifacts() -> type[Artifacts]:
-    """Import hashing and copying, for calls with an artifact."""
-    from refunc.logging.artifacts.storing import Artifacts
-
-    return Artifacts
-
-
-@cache
-def _contexts() -> type[ExperimentContext]:
-    """Import attrs classes, 30 ms, for scripts that ask for a context."""
-    from refunc.runs.entry import ExperimentContext
-
-    return ExperimentContext
-
-
 def _say_nothing(line: str) -> None:
     """Show nothing: another process announced the run."""
-
-
-START_FIELDS = ("run_id", "run_name", "experiment_id", "experiment_name", "parent_id", "attempt", "logger")
-
-
-def is_disabled() -> bool:
-    """Whether `REFUNC_MODE=disabled` switches all writing off."""
-    return settings.MODE.choice() == "disabled"

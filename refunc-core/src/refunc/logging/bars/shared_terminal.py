@@ -18,7 +18,9 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import partial
 from typing import Any, TextIO
 
+from refunc.logging.bars.held_lines import HeldLines
 from refunc.logging.bars.keyboard import CLEAR_BEHIND, Keyboard
+from refunc.logging.bars.shadows import Shadows
 from refunc.values.terminal import CLEAR_DOWN, is_file, is_terminal, passes_on, stream_watchers, tapped_streams
 
 #: Around bars: one that was made for a wider terminal must stay one line.
@@ -26,9 +28,6 @@ _WITHOUT_WRAP, _WITH_WRAP = "\x1b[?7l", "\x1b[?7h"
 
 #: How often output waits for a prompt that is about to be written.
 _TRIES = 3
-
-#: Characters of a line without an end that are kept for a thread; other code may draw bars of its own with `\r`.
-_LONGEST_HELD = 64 * 1024
 
 
 class SharedTerminal:
@@ -62,16 +61,15 @@ class SharedTerminal:
         # The thread that composes the current frame, and the frame's text so far; None if output is written directly.
         self._owner = 0
         self._parts: list[str] | None = None
-        self._held: dict[int, str] = {}
-        self._whole: set[int] = set()
-        self._undo: list[Callable[[], None]] = []
+        self._held = HeldLines()
+        self._shadows = Shadows()
         self._device = os.fstat(self._descriptor).st_rdev
         self._take_streams()
         stream_watchers.append(self._look_at_streams)
         for shadow in self._keyboard.shadows():
             with suppress(AttributeError, TypeError):  # stdin was replaced by another object
-                self._shadow(*shadow)
-        self._shadow(threading, "excepthook", partial(self._show_exception, threading.excepthook))
+                self._shadows.add(*shadow)
+        self._shadows.add(threading, "excepthook", partial(self._show_exception, threading.excepthook))
 
     @property
     def is_asking(self) -> bool:
@@ -112,12 +110,10 @@ class SharedTerminal:
     def close(self) -> None:
         """Restore the streams when the last bar is gone, and write the unfinished lines that were held back."""
         is_asking, self._is_closed = self.is_asking, True
-        while self._undo:
-            self._undo.pop()()
+        self._shadows.remove()
         tapped_streams.clear()
         stream_watchers.clear()
-        held, self._held = self._held, {}
-        self._write(("" if is_asking else CLEAR_DOWN) + "\n".join(held.values()))
+        self._write(("" if is_asking else CLEAR_DOWN) + "\n".join(self._held.take_all()))
         self._flush()
 
     def leave_bars_to_parent(self) -> None:
@@ -127,7 +123,7 @@ class SharedTerminal:
         """
         self._child_lock = threading.RLock()
         self._owner, self._parts = 0, None
-        self._held, self._whole = {}, set()
+        self._held = HeldLines()
         self._keyboard.forget()
 
     def take_back(self) -> None:
@@ -139,8 +135,8 @@ class SharedTerminal:
             is_taken = any(stream is tapped for tapped in tapped_streams)
             if not is_taken and is_terminal(stream) and os.fstat(stream.fileno()).st_rdev == self._device:
                 stream.flush()
-                self._shadow(stream, "write", partial(self._written, stream.write))
-                self._shadow(stream, "flush", partial(self._flushed, stream.flush))
+                self._shadows.add(stream, "write", partial(self._written, stream.write))
+                self._shadows.add(stream, "flush", partial(self._flushed, stream.flush))
                 tapped_streams.append(stream)
 
     def _look_at_streams(self) -> None:
@@ -171,7 +167,7 @@ class SharedTerminal:
             self._is_clear = True
             thread = threading.get_ident() if at_bars else threading.main_thread().ident or 0
             with suppress(Exception):  # the terminal is gone: the code that asks will notice
-                self._write(clear + self._held.pop(thread, ""))
+                self._write(clear + self._held.take(thread))
                 self._flush()
 
     def leave_prompt(self) -> None:
@@ -199,17 +195,6 @@ class SharedTerminal:
         work()
         return True
 
-    def _shadow(self, owner: Any, name: str, function: Callable[..., Any]) -> None:
-        """Replace an attribute by *function* until `close`; a later replacement by other code stays."""
-        has_own, before = name in vars(owner), getattr(owner, name)
-        setattr(owner, name, function)
-
-        def undo() -> None:
-            if vars(owner).get(name) is function:
-                setattr(owner, name, before) if has_own else delattr(owner, name)
-
-        self._undo.append(undo)
-
     def _written(self, original: Callable[[str], int], text: str) -> int:
         """Replace `write` of a stream."""
         thread = threading.get_ident()
@@ -225,18 +210,8 @@ class SharedTerminal:
         self._look_at_streams()
         if self._is_left or self._keyboard.is_asked_by(thread):
             return original(text)
-        held = self._held.pop(thread, "")
-        lines, newline, rest = (held + text).rpartition("\n")
-        # Several lines whose last has no end are the beginning of a `print`, which writes the end separately: no other
-        # thread's line may come in between.
-        is_begun = bool(newline and rest) and "\n" not in held and len(held + text) <= _LONGEST_HELD
-        if thread in self._whole or is_begun:
-            self._held[thread] = lines + newline + rest
-            return len(text)
-        if rest:
-            self._held[thread] = rest[rest.rfind("\r", 0, -1) + 1 :][-_LONGEST_HELD:]
-        if newline:
-            self._put(lines + newline)
+        if lines := self._held.add(thread, text):
+            self._put(lines)
         return len(text)
 
     def _put(self, lines: str) -> None:
@@ -275,12 +250,9 @@ class SharedTerminal:
             self._keyboard.flushed_by(sys._getframe(1))
             if thread in self._held and self._keyboard.is_echo_off():
                 self._make_way(True)
-        if thread not in self._whole and "\n" in self._held.get(thread, ""):
-            lines, newline, rest = self._held.pop(thread).rpartition("\n")
-            if rest:
-                self._held[thread] = rest
-            self._put(lines + newline)
-        if self._child_lock is not None and thread not in self._whole and (rest := self._held.pop(thread, "")):
+        if lines := self._held.take_lines(thread):
+            self._put(lines)
+        if self._child_lock is not None and not self._held.is_whole(thread) and (rest := self._held.take(thread)):
             self._put(rest + "\n")
         if self._owner != thread:
             original()
@@ -288,12 +260,11 @@ class SharedTerminal:
     def _show_exception(self, original: Callable[[Any], Any], arguments: Any) -> None:
         """Replace `threading.excepthook`: a traceback is written in pieces, and other threads write too."""
         thread = threading.get_ident()
-        self._whole.add(thread)
+        self._held.begin_whole(thread)
         try:
             original(arguments)
         finally:
-            self._whole.discard(thread)
-            if text := self._held.pop(thread, ""):
+            if text := self._held.end_whole(thread):
                 self._put(text)
 
     def _has_our_bars_only(self) -> bool:

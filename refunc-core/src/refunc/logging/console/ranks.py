@@ -11,7 +11,7 @@ import os
 import time
 from typing import Final
 
-from refunc.processes.launchers import is_launched, rank
+from refunc.processes.launchers import is_launched, launch_rank
 from refunc.values import settings
 from refunc.values.levels import WARNING, level_number
 
@@ -27,7 +27,7 @@ def rank_on_console() -> int | None:
     global _looked_at, _seen
     now, pid = time.monotonic(), os.getpid()
     if now - _looked_at >= _LOOK_AGAIN or _seen[0] != pid:
-        _looked_at, _seen = now, (pid, (rank() or None) if is_launched() else None)
+        _looked_at, _seen = now, (pid, (launch_rank() or None) if is_launched() else None)
     return _seen[1]
 
 

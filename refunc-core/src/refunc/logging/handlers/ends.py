@@ -48,7 +48,7 @@ def forget_in_children(holder: _Forgetful) -> None:
 
 
 def finish_at_exit(queue: _Hurried) -> None:
-    """Call `queue.hurry()` at exit, and then what that returns; forget the queue's records in forked children."""
+    """Call `queue.hurry()` at exit, and then its result; forget the queue's records in forked children."""
     _remember(queue, _hurried)
     forget_in_children(queue)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from refunc.journal import kinds
 from refunc.logging import current
+from refunc.logging.active.blocks import ambient_run
+from refunc.logging.active.loose_lines import loose_lines
 from refunc.logging.arguments import known
 from refunc.logging.formatters.fields import Fields, carry, fields_of, is_own
 from refunc.logging.formatters.tracebacks import exc_info_of, trace_text
@@ -115,7 +117,7 @@ class RunHandler(logging.Handler):
             # As for refunc's own lines, the run is the implicit one; the default logger opens it.
             run = get_logger()._line_run(record.levelno)
         if run is None:
-            current.loose_lines.append((kinds.LOG, record.created or time(), line))
+            loose_lines.append((kinds.LOG, record.created or time(), line))
         elif record.levelno >= logging.ERROR:
             run.put_through(kinds.LOG, line, record.created)
         else:
@@ -134,7 +136,7 @@ class RunHandler(logging.Handler):
 
 def _inner_block(own: ActiveRun) -> ActiveRun | None:
     """Return the run of the block that this thread or task is in, if it is within *own*, such as a study's trial."""
-    block = current.ambient_run()
+    block = ambient_run()
     is_inner = block is not None and (block.parent_id == own.run_id or own.run_id in block.blocks)
     return block if is_inner else None
 

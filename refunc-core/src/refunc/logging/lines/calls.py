@@ -13,7 +13,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from refunc.journal.kinds import LOG
-from refunc.logging import current
+from refunc.logging.active.loose_lines import loose_lines
 from refunc.logging.active.place import Place
 from refunc.logging.active.run import ActiveRun
 from refunc.logging.arguments import (
@@ -243,7 +243,7 @@ class Lines(Emission):
             LOG, moment, level, message, step, epoch, plain, other, texts, names, more, is_raw, at, trace, stack, name,
         )  # fmt: skip
         if run is None:
-            current.loose_lines.append(item)
+            loose_lines.append(item)
             writer: JournalWriter | Aside | Nowhere = self._aside
         else:
             writer = run.writer

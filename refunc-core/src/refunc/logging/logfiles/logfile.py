@@ -21,10 +21,11 @@ from refunc.logging.logfiles.rotation import predecessor, remove_left, rotate, s
 from refunc.logging.logfiles.written import Passed, record_of
 from refunc.logging.notices import warn_once
 from refunc.outlets import pump
-from refunc.outlets.appender import FileOutlet, State
+from refunc.outlets.appender import FileOutlet
+from refunc.outlets.batch_state import State
 from refunc.outlets.file import NO_DESCRIPTOR, AppendFile, lock, sync_file, write_whole
 from refunc.processes.forks import in_child
-from refunc.processes.launchers import is_launched, rank
+from refunc.processes.launchers import is_launched, launch_rank
 from refunc.values.levels import ERROR
 
 #: Log files that are open at once in a process; beyond that, the one that was written longest ago is closed.
@@ -92,7 +93,7 @@ class LogFile(FileOutlet):
 
     def _own_path(self) -> Path:
         """Return the path that belongs to this process's rank; without ranks, the first process to open it has it."""
-        number = rank() if is_launched() else None
+        number = launch_rank() if is_launched() else None
         mark = f".rank{number}" if number else ""
         return self.folder / f"{self._stem}{mark}{self._suffix}"
 
@@ -163,7 +164,7 @@ class LogFile(FileOutlet):
         """Relieve a queue above `high_water`; several records come at once, see `Transcript`."""
         super().relieve()
         count = len(self.queue) + 1
-        while self._bound < len(self.queue) < count and (self.failing or self._is_stalled()):
+        while self._bound < len(self.queue) < count and (self.failing or self._turn.is_stalled()):
             count = len(self.queue)
             self._shed()
 

@@ -27,7 +27,7 @@ Path = tuple[str, ...]
 NAMES: Final = (
     *("params", "metrics", "tags", "results"),
     *("status", "duration", "start_time", "run_id", "run_name", "experiment_id", "experiment_name", "parent_id"),
-    *("imported_from", "imported_id"),
+    *("imported_from", "imported_id", "host", "error", "error_rank"),
 )
 ROOTS: Final = frozenset(NAMES)
 SPACES: Final = frozenset(NAMES[:4])
@@ -119,8 +119,12 @@ def unfit_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> l
     """Return a sentence for each comparison for which some runs have a value that has no order with the given one."""
     told = []
     for site in sites:
-        unfit = [value for facts in runs if (value := facts[site.path]) is not MISSING and not site.fits(value)]
-        if unfit and site.operator in ORDERS:
+        if site.operator not in ORDERS:
+            continue
+        fits_all = [kind for kind in (int, float) if site.fits(kind())]  # a number has an order with each number
+        there = [value for facts in runs if type(value := facts[site.path]) not in fits_all and value is not MISSING]
+        unfit = [value for value in there if not site.fits(value)]
+        if unfit:
             runs_have = "1 run has" if len(unfit) == 1 else f"{len(unfit):,} runs have"
             told.append(
                 f"{runs_have} {_kind(unfit[0])} as {written(site.path)}, such as {short_repr(unfit[0], repr)}, "

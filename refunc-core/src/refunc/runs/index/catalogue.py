@@ -11,8 +11,8 @@ import math
 import os
 import sqlite3
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias
 
 import attrs
 import msgspec
@@ -23,8 +23,8 @@ from refunc.values.jsonable import INT64_MAX, INT64_MIN
 
 TABLES: Final = """
 CREATE TABLE IF NOT EXISTS entry (
-    id INTEGER PRIMARY KEY, folder BLOB UNIQUE, seen TEXT, birth BLOB,
-    signature BLOB, single BLOB, params BLOB, names BLOB
+    id INTEGER PRIMARY KEY, folder BLOB UNIQUE, seen TEXT, start REAL, birth BLOB,
+    signature BLOB, run_changed INTEGER, journal_changed INTEGER, single BLOB, params BLOB, names BLOB
 );
 CREATE TABLE IF NOT EXISTS name (id INTEGER PRIMARY KEY, space TEXT, name TEXT, UNIQUE (space, name));
 CREATE TABLE IF NOT EXISTS fact (name INTEGER, entry INTEGER, value BLOB, PRIMARY KEY (name, entry)) WITHOUT ROWID;
@@ -40,6 +40,10 @@ _BIGGEST_BIRTH: Final = 65_536
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder().decode
 _decode_birth = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+
+#: When the folder of a run and that of its journal changed, in nanoseconds.
+Changed: TypeAlias = tuple[int, int]
 
 
 @attrs.frozen(kw_only=True)
@@ -87,46 +91,67 @@ def _nodes(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, A
             yield prefix + name, value
 
 
-def births(connection: sqlite3.Connection) -> dict[str, tuple[str, bytes]]:
-    """Return by the folder's name the state of each `run.json` that was seen, and its contents."""
-    rows = connection.execute("SELECT folder, seen, birth FROM entry WHERE birth IS NOT NULL")
-    return {os.fsdecode(name): (seen, birth) for name, seen, birth in rows}
+#: The state of a `run.json` that was seen, the run's start, the contents, and when the run's folder had changed; see
+#: `keep_changes`.
+KeptBirth: TypeAlias = tuple[str, float, bytes, "int | None"]
 
 
-def birth_of(data: bytes) -> dict[str, Any]:
-    """Return a birth record that was kept. Raises msgspec.MsgspecError."""
-    return _decode_birth(data)
+def births(connection: sqlite3.Connection) -> dict[str, KeptBirth]:
+    """Return the births that were kept, by the folder's name."""
+    rows = connection.execute("SELECT folder, seen, start, birth, run_changed FROM entry WHERE birth IS NOT NULL")
+    return {os.fsdecode(row[0]): row[1:] for row in rows}
 
 
-def keep_births(connection: sqlite3.Connection, found: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
-    """Keep the contents of `run.json` of runs, by the folder's name."""
-    for folder, (seen, birth) in found.items():
+def kept_birth(data: bytes) -> dict[str, Any] | None:
+    """Return the contents of a `run.json` that were kept; None if another version did."""
+    try:
+        return _decode_birth(data)
+    except msgspec.MsgspecError:
+        return None
+
+
+def keep_births(connection: sqlite3.Connection, found: Mapping[str, tuple[str, float, dict[str, Any]]]) -> None:
+    """Keep the contents of `run.json` of runs, by the folder's name; see `births`."""
+    for folder, (seen, start, birth) in found.items():
         try:
             data = _encode(birth)
         except (OverflowError, UnicodeEncodeError):
             continue
         if len(data) <= _BIGGEST_BIRTH:
-            query = "INSERT INTO entry (folder, seen, birth) VALUES (?, ?, ?)"
-            query += " ON CONFLICT (folder) DO UPDATE SET seen = excluded.seen, birth = excluded.birth"
-            connection.execute(query, (os.fsencode(folder), seen, data))
+            query = "INSERT INTO entry (folder, seen, start, birth) VALUES (?, ?, ?, ?)"
+            query += " ON CONFLICT (folder) DO UPDATE SET"
+            query += " seen = excluded.seen, start = excluded.start, birth = excluded.birth"
+            connection.execute(query, (os.fsencode(folder), seen, start, data))
 
 
-def entries(connection: sqlite3.Connection, folder: str | None = None) -> dict[str, tuple[int, bytes, bytes]]:
-    """Return by the folder's name the number, signature and single values of each run that was read, or of one."""
-    query = "SELECT folder, id, signature, single FROM entry WHERE signature IS NOT NULL"
-    if folder is None:
+#: A run's number, its signature, when its folder and that of its journal had changed, and its packed single values. The
+#: times are None if they do not show later changes.
+Entry: TypeAlias = tuple[int, bytes, "int | None", "int | None", bytes]
+
+
+def entries(connection: sqlite3.Connection, folders: Sequence[str] | None = None) -> dict[str, Entry]:
+    """Return by the folder's name the entry of each run that was read, or of those in *folders*."""
+    query = "SELECT folder, id, signature, run_changed, journal_changed, single FROM entry WHERE signature IS NOT NULL"
+    if folders is None:
         rows = connection.execute(query)
     else:
-        rows = connection.execute(f"{query} AND folder = ?", (os.fsencode(folder),))
+        rows = connection.execute(f"{query} AND folder IN ({_places(folders)})", [*map(os.fsencode, folders)])
     return {os.fsdecode(row[0]): row[1:] for row in rows}
 
 
-def column(connection: sqlite3.Connection, space: str, name: str, number: int | None = None) -> dict[int, Any]:
-    """Return the values under one name by the numbers of all runs, or of the one with *number*; packed or not."""
+def _places(values: Sequence[object]) -> str:
+    return ",".join("?" * len(values))
+
+
+def column(
+    connection: sqlite3.Connection, space: str, name: str, numbers: Sequence[int] | None = None
+) -> dict[int, Any]:
+    """Return the values under one name by the numbers of all runs, or of those with *numbers*; packed or not."""
     query = "SELECT entry, value FROM fact WHERE name = (SELECT id FROM name WHERE space = ? AND name = ?)"
-    if number is None:
+    if numbers is None:
         return dict(connection.execute(query, (space, name)).fetchall())
-    return dict(connection.execute(f"{query} AND entry = ?", (space, name, number)).fetchall())
+    query += f" AND entry IN ({_places(numbers)})"
+    return dict(connection.execute(query, (space, name, *numbers)).fetchall())
 
 
 def unpacked(data: bytes) -> Any:
@@ -140,11 +165,19 @@ def names_in(connection: sqlite3.Connection, space: str) -> list[str]:
     return [name for (name,) in connection.execute(query, (space,))]
 
 
-def keep(connection: sqlite3.Connection, folder: str, signature: bytes, facts: Facts, known: dict[Any, int]) -> None:
+def keep(
+    connection: sqlite3.Connection,
+    folder: str,
+    signature: bytes,
+    changed: Changed | None,
+    facts: Facts,
+    known: dict[Any, int],
+) -> None:
     """
     Keep the facts of one run.
 
     Args:
+        changed: See `keep_changes`.
         known: The numbers of names, which is filled; they stay the same as long as the file does.
 
     Raises:
@@ -166,6 +199,15 @@ def keep(connection: sqlite3.Connection, folder: str, signature: bytes, facts: F
     names = array("q", [row[0] for row in rows]).tobytes()
     query = "UPDATE entry SET signature = ?, single = ?, params = ?, names = ? WHERE id = ?"
     connection.execute(query, (signature, single, _kept(facts.params, _BIGGEST_BIRTH), names, number))
+    keep_changes(connection, {folder: (signature, changed)})
+
+
+def keep_changes(connection: sqlite3.Connection, found: Mapping[str, tuple[bytes, Changed | None]]) -> None:
+    """Keep when the folders of runs had changed, unless their signatures are others now."""
+    connection.executemany(
+        "UPDATE entry SET run_changed = ?, journal_changed = ? WHERE folder = ? AND signature = ?",
+        [(*(changed or (None, None)), os.fsencode(name), signature) for name, (signature, changed) in found.items()],
+    )
 
 
 def forget_facts(connection: sqlite3.Connection, number: int) -> None:
@@ -195,19 +237,20 @@ def _number(connection: sqlite3.Connection, key: tuple[str, str], known: dict[An
     return known[key]
 
 
-def params(connection: sqlite3.Connection, number: int | None = None) -> dict[int, Any]:
-    """Return the packed params of all runs, or of the one with *number*, by the runs' numbers."""
+def params(connection: sqlite3.Connection, numbers: Sequence[int] | None = None) -> dict[int, Any]:
+    """Return the packed params of all runs, or of those with *numbers*, by the runs' numbers."""
     query = "SELECT id, params FROM entry WHERE signature IS NOT NULL"
-    return dict(connection.execute(query if number is None else f"{query} AND id = {number:d}").fetchall())
+    if numbers is None:
+        return dict(connection.execute(query).fetchall())
+    return dict(connection.execute(f"{query} AND id IN ({_places(numbers)})", numbers).fetchall())
 
 
-def tags(
-    connection: sqlite3.Connection, rows: Iterable[tuple[int, bytes, bytes]], number: int | None = None
-) -> dict[int, Any]:
-    """Return all tags of each of *rows*, or of the one with *number*, by the runs' numbers."""
+def tags(connection: sqlite3.Connection, rows: Iterable[Entry], numbers: Sequence[int] | None = None) -> dict[int, Any]:
+    """Return all tags of each of *rows*, or of those with *numbers*, by the runs' numbers."""
     query = "SELECT entry, name.name, value FROM name JOIN fact ON fact.name = name.id WHERE space = 'tags'"
     found: dict[int, Any] = {row[0]: {} for row in rows}
-    for entry, name, value in connection.execute(query if number is None else f"{query} AND entry = {number:d}"):
+    chosen = "" if numbers is None else f" AND entry IN ({_places(numbers)})"
+    for entry, name, value in connection.execute(query + chosen, numbers or ()):
         known = found.get(entry)
         if isinstance(known, dict):
             if value == ELSEWHERE:

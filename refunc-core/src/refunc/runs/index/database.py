@@ -19,7 +19,7 @@ from refunc.runs.index.location import is_ours
 from refunc.runs.index.writer_row import Damaged
 
 #: If the file has another version, it is rebuilt.
-VERSION: Final = 4
+VERSION: Final = 5
 #: Seconds to wait for a lock; then the journals are read instead.
 _PATIENCE: Final = 2.0
 
@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS store (path BLOB);
 CREATE TABLE IF NOT EXISTS ending (folder BLOB PRIMARY KEY, signature BLOB, ending BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS run (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
-    folder BLOB UNIQUE, generation INTEGER, signature BLOB, whole INTEGER, head BLOB
+    folder BLOB UNIQUE, generation INTEGER, signature BLOB, whole INTEGER, head BLOB, stretches BLOB
 );
 {points.TABLES}
 {catalogue.TABLES}

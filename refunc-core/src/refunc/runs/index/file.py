@@ -18,6 +18,8 @@ from typing import Any, Final
 import attrs
 import msgspec
 
+from refunc.journal.pieces import writer_of
+from refunc.journal.stretches import Found
 from refunc.runs.gathered import Content, Signature, Stale, WriterContent
 from refunc.runs.index import catalogue, points
 from refunc.runs.index.database import Database, transaction
@@ -31,6 +33,7 @@ _MOST_RANGES: Final = 200
 _encode = msgspec.msgpack.Encoder().encode
 _decode_heads = msgspec.msgpack.Decoder(list[Head]).decode
 _decode_signature = msgspec.msgpack.Decoder(Signature).decode
+_decode_stretches = msgspec.msgpack.Decoder(dict[str, list[tuple[int, int]]]).decode
 
 
 def index_of(folder: Path) -> Index | None:
@@ -51,7 +54,7 @@ class Index(Database):
         """Return the indexed content of the run *folder*; None if it has none."""
 
         def ask(connection: sqlite3.Connection) -> Content | None:
-            query = "SELECT id, generation, signature, whole, head FROM run WHERE folder = ?"
+            query = "SELECT id, generation, signature, whole, head, stretches FROM run WHERE folder = ?"
             row = connection.execute(query, (_key(folder),)).fetchone()
             return self._content(folder, row) if row is not None else None
 
@@ -114,29 +117,40 @@ class Index(Database):
         if found != ((stored.id, stored.generation) if stored is not None else None):
             return None
         head = _encode([Head.of(name, writer, statistics[name]) for name, writer in content.writers.items()])
-        values = (_encode(content.signature), content.is_whole, head)
+        found = {name: each.pairs for w in content.writers.values() for name, each in w.place.stretches.items()}
+        values = (_encode(content.signature), content.is_whole, head, _encode(found))
         if stored is not None and any(
             group.stored for w in content.writers.values() for group in w.columns.groups.values()
         ):
             generation = stored.generation + 1
             connection.execute(
-                "UPDATE run SET generation = ?, signature = ?, whole = ?, head = ? WHERE id = ?",
+                "UPDATE run SET generation = ?, signature = ?, whole = ?, head = ?, stretches = ? WHERE id = ?",
                 (generation, *values, stored.id),
             )
             return StoredRun(self, stored.id, generation)
         if stored is not None:  # the stored content was of other files
             _delete(connection, stored.id)
-        query = "INSERT INTO run (folder, generation, signature, whole, head) VALUES (?, 0, ?, ?, ?)"
+        query = "INSERT INTO run (folder, generation, signature, whole, head, stretches) VALUES (?, 0, ?, ?, ?, ?)"
         number = connection.execute(query, (key, *values)).lastrowid
         return StoredRun(self, number or 0, 0)
 
+    def stretches(self, folder: Path) -> tuple[Signature, dict[str, list[tuple[int, int]]]] | None:
+        """Return the stretches of each segment of the run *folder*, and the state of its files at that time."""
+
+        def ask(connection: sqlite3.Connection) -> tuple[Signature, dict[str, list[tuple[int, int]]]] | None:
+            query = "SELECT signature, stretches FROM run WHERE folder = ?"
+            row = connection.execute(query, (_key(folder),)).fetchone()
+            return (_decode_signature(row[0]), _decode_stretches(row[1])) if row is not None else None
+
+        return self.answer(ask)
+
     # -- the catalogue -----------------------------------------------------------------------------------------------
 
-    def births(self) -> dict[str, tuple[str, bytes]]:
+    def births(self) -> dict[str, catalogue.KeptBirth]:
         """Return the births that `keep_births` stored; see `catalogue.births`."""
         return self.answer(catalogue.births) or {}
 
-    def keep_births(self, found: Mapping[str, tuple[str, dict[str, Any]]]) -> None:
+    def keep_births(self, found: Mapping[str, tuple[str, float, dict[str, Any]]]) -> None:
         """Store the births that were *found*; see `catalogue.births`."""
 
         def keep(connection: sqlite3.Connection) -> None:
@@ -145,15 +159,24 @@ class Index(Database):
 
         self.answer(keep)
 
-    def keep_facts(self, found: Mapping[str, tuple[bytes, catalogue.Facts]]) -> None:
-        """Store the signatures and facts of runs, by the folder's name; a run that cannot be stored is left out."""
+    def keep_facts(self, found: Mapping[str, tuple[bytes, catalogue.Changed | None, catalogue.Facts]]) -> None:
+        """Store what `catalogue.keep` keeps, by the folder's name; a run that cannot be stored is left out."""
 
         def keep(connection: sqlite3.Connection) -> None:
             known: dict[Any, int] = {}
             with transaction(connection):
-                for folder, (signature, facts) in found.items():
+                for folder, values in found.items():
                     with suppress(OverflowError, UnicodeEncodeError):
-                        catalogue.keep(connection, folder, signature, facts, known)
+                        catalogue.keep(connection, folder, *values, known)
+
+        self.answer(keep)
+
+    def keep_changes(self, found: Mapping[str, tuple[bytes, catalogue.Changed | None]]) -> None:
+        """Store when the folders of runs had changed; see `catalogue.keep_changes`."""
+
+        def keep(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                catalogue.keep_changes(connection, found)
 
         self.answer(keep)
 
@@ -199,10 +222,13 @@ class Index(Database):
         self.answer(keep)
 
     def _content(self, folder: Path, row: Any) -> Content:
-        number, generation, signature, whole, head = row
+        number, generation, signature, whole, head, stretches = row
         content = Content(folder, _decode_signature(signature), is_whole=bool(whole))
         content.stored = StoredRun(self, number, generation)
         content.writers = {known.writer: known.content() for known in _decode_heads(head)}
+        for name, pairs in _decode_stretches(stretches).items():
+            if (writer := content.writers.get(writer_of(name) or "")) is not None:
+                writer.place.stretches[name] = Found(pairs)
         return content
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from array import array
+from collections.abc import Iterator
 from typing import Any, Final
 
 import attrs
@@ -60,6 +61,25 @@ class Source:
             if not left:
                 return appended(found)
         raise Stale
+
+    def parts(self, writer: str, group: Group, column: int) -> Iterator[Points]:
+        """Yield these points part by part, without the rows' numbers, and keep none. Raises Stale."""
+        left = group.stored
+        # Pages of a mapped file count as memory of the process, and here each is read once.
+        self.connection.execute("PRAGMA mmap_size = 0")
+        for part, count, stepless, forms in self._parts_of(writer, group):
+            if not left:
+                break
+            wanted = min(count, left)
+            left -= wanted
+            steps, times, epochs = (
+                self._blob(part, kind, form, count)[:wanted]
+                for kind, form in zip((_STEPS, _TIMES, _EPOCHS), _checked(forms), strict=True)
+            )
+            values = self._blob(part, column, "d", count)[:wanted]
+            yield Points(steps, values, times, epochs, array("q"), bool(stepless))
+        if left:
+            raise Stale
 
     def _parts_of(self, writer: str, group: Group) -> list[Any]:
         # Queried once per group, which may have as many metrics as a line.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import attrs
 
 from refunc.journal.codec import decode_line
+from refunc.journal.intake import record_in
 from refunc.journal.numbers import Numbers
 from refunc.journal.scan import Note, Place
-from refunc.journal.segments import Account, record_in
+from refunc.journal.segments import Account
 from refunc.runs.columns import Columns, Group
 from refunc.runs.gathered import WriterContent
 from refunc.runs.summary import Statistics

@@ -1,5 +1,5 @@
 """
 Names inside of W&B's client that frameworks import.
 
-    lib  what transformers and Lightning import
+    lib  the names that transformers and Lightning import
 """

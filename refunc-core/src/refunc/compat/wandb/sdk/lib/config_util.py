@@ -1,4 +1,4 @@
-"""What `from wandb.sdk.lib.config_util import ConfigError` finds, which transformers asks for."""
+"""The name for `from wandb.sdk.lib.config_util import ConfigError`, which transformers asks for."""
 
 from refunc.compat.wandb.problems import ConfigError
 

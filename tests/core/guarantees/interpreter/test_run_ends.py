@@ -16,7 +16,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-PAGE = Path(__file__).parents[3] / "docs" / "reference" / "runs.md"
+PAGE = Path(__file__).parents[4] / "docs" / "reference" / "runs.md"
 LIMIT = 30
 
 HEAD = """
