@@ -71,7 +71,7 @@ class Commands(click.Group):
             module, _, name = _OWN[cmd_name].partition(":")
             return with_help(getattr(import_module(module), name))
         entry = _foreign(ctx).get(cmd_name)
-        return _loaded(entry) if entry is not None else None
+        return with_help(_loaded(entry)) if entry is not None else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
