@@ -4,9 +4,11 @@ Stores of MLflow and of trackio with many runs, and questions to them, for the g
 Both have the same runs as refunc's: one metric of 100 points, two params. One run is logged by the tracker's own call,
 and its rows are copied within SQLite, since logging ten thousand takes hours.
 
+    python benchmarks/searching.py mlflow|trackio FOLDER 10000
     python benchmarks/searching.py mlflow|trackio FOLDER new|where|sort
 
-answers one question and prints the processor's seconds that it took, the start of Python and the import left out.
+makes such a store; answers one question and prints the processor's seconds that it took, the start of Python and the
+import left out.
 """
 
 from __future__ import annotations
@@ -98,6 +100,9 @@ def ask_trackio(place: Path) -> dict[str, Any]:
 
 def main() -> None:
     name, place, question = sys.argv[1:]
+    if question.isdecimal():
+        {"mlflow": write_mlflow, "trackio": write_trackio}[name](Path(place), int(question))
+        return
     ask = {"mlflow": ask_mlflow, "trackio": ask_trackio}[name](Path(place))[question]
     begin = time.process_time()
     found = ask()

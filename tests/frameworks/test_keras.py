@@ -85,6 +85,7 @@ def test_batches_may_be_told_from_other_threads() -> None:
         everything.on_train_batch_end(batch, {"loss": float(batch)})
     everything.on_epoch_end(0, {"loss": 1.0})
     everything.on_train_end()
+    callback._tracker.flush()
 
     loss = runs()[0].metrics("batch/loss")
     assert sorted(zip(loss.steps, loss.values, strict=True)) == [(batch + 1, batch) for batch in range(40)]

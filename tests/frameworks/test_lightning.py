@@ -267,3 +267,8 @@ def test_both_packages_take_it_for_a_logger_of_theirs() -> None:
     assert isinstance(logger, pl.loggers.logger.Logger)
     assert isinstance(logger, pytorch_lightning.loggers.logger.Logger)
     assert pytorch_lightning.Trainer(logger=logger, accelerator="cpu").logger is logger
+
+
+def test_a_checkpoint_that_is_not_there_is_told_at_once() -> None:
+    with pytest.raises(ValueError, match=r"resume: there is no checkpoint nowhere/last\.ckpt"):
+        RefuncLogger(resume="nowhere/last.ckpt")

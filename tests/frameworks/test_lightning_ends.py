@@ -80,6 +80,17 @@ def test_each_word_of_finalize(said: str, status: str) -> None:
     logger.finalize("success")
 
 
+def test_failed_is_failed_also_in_the_handling_of_an_earlier_exception() -> None:
+    """CatBoost leaves one behind, for instance."""
+    try:
+        raise KeyError("of another training")
+    except KeyError:
+        logger = RefuncLogger()
+        logger.log_metrics({"loss": 1.0}, 0)
+        logger.finalize("failed")
+    assert only_run().status == "failed"
+
+
 def test_an_end_within_a_run_around_is_no_end() -> None:
     with experiment_context("outer") as run:
         with pytest.raises(RuntimeError):

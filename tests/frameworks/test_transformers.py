@@ -119,6 +119,13 @@ def test_a_training_that_raised_is_failed_once_the_next_begins() -> None:
     assert [run.status for run in runs()] == ["failed", "running"]
 
 
+def test_the_same_callback_given_twice_is_told_at_once() -> None:
+    callback = RefuncCallback("vision")
+    with pytest.raises(ValueError, match="given twice"):
+        trainer_with(callback, callback).train()
+    assert len(runs()) == 1
+
+
 def test_early_stopping_is_completed() -> None:
     trainer = trainer_with(
         RefuncCallback(),

@@ -92,8 +92,6 @@ def test_a_reconnect_sends_only_what_is_newer(
         return known == {one.id, other.id}
 
     last = stream.until(both)[-1].id
-    # What belongs to the same look of the server may come behind it.
-    time.sleep(0.6)
     stream.close()
     one.tell("tracker.log_metrics({'loss': 0.4}, step=1); tracker.flush()")
 
@@ -145,8 +143,6 @@ def test_new_runs_are_told_and_counted(
     server = start(store)
     stream = listen(server)
     assert stream.next().data == {"version": 0, "changed": [], "new": 0, "gone": 0}
-    wait_for(server.ids)
-    time.sleep(0.6)  # the first look is what later ones are compared with
 
     train(store, "with run('two'): logger.log_metrics({'loss': 1.0}, step=1)")
     events = stream.until(lambda event: event.data["new"] == 1)
@@ -204,7 +200,7 @@ def test_clients_that_do_not_read_their_curves_cost_bounded_memory(
     assert size > 6_000_000
     process = psutil.Process(server.process.pid)
     before = process.memory_info().rss
-    deaf = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(10)]
+    deaf = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(20)]
     for each in deaf:
         each.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         request = f"GET /api/curves?{query} HTTP/1.1\r\nhost: localhost\r\n"
@@ -215,7 +211,7 @@ def test_clients_that_do_not_read_their_curves_cost_bounded_memory(
     refused = wait_for(lambda: (answer := server.get("/api/curves", **small)).status == 503 and answer)
     assert refused.json["error"] == "The server is busy reading other runs. Ask again in a few seconds."
     assert len(server.ids()) == 20
-    assert process.memory_info().rss - before < 10 * size
+    assert process.memory_info().rss - before < 15 * size
     for each in deaf:
         each.close()
     wait_for(lambda: server.get("/api/curves", **small).status == 200)
@@ -275,3 +271,18 @@ def test_a_client_comes_back_after_the_server_was_killed_and_started_again(
     again = start(store, "--port", str(server.port))
 
     listen(again, last, run=training.id, metric="loss").until(has_points(2))
+
+
+def test_a_client_that_asks_for_other_metrics_gets_their_counts(
+    store: Path, start: Callable[..., Any], live: Callable[..., Any], listen: Callable[..., Any]
+) -> None:
+    training = live(store)
+    training.tell("tracker.log_metrics({'loss': 0.5, 'other': 1.0}, step=0); tracker.flush()")
+    server = start(store)
+    listen(server, run=training.id, metric="loss").until(has_points(1))
+
+    events = listen(server, run=training.id, metric="o*").until(
+        lambda event: event.kind == "points" and "other" in event.data["metrics"]
+    )
+
+    assert events[-1].data == {"run": training.id, "metrics": {"other": 1}}

@@ -23,7 +23,7 @@ from refunc_ui.asked import Asked
 from refunc_ui.events import Streams
 from refunc_ui.guard import Gate, Guard
 from refunc_ui.held import Held
-from refunc_ui.sending import LargeResponse, Sending
+from refunc_ui.sending import LargeResponse, Places
 from refunc_ui.static import StaticFiles
 from refunc_ui.watching import Watch
 from refunc_ui.workers import BusyError, Workers
@@ -55,7 +55,7 @@ class _Pages:
         self.streams = Streams(self.watch)
         self.ahead = Ahead(self.held, self.watch.tell)
         self.static = StaticFiles()
-        self.sending = Sending()
+        self.places = Places()
         self.app = Starlette(
             routes=[
                 Route("/api/runs", self._json(self._table)),
@@ -102,10 +102,17 @@ class _Pages:
             return curves.curves(held, curves.Wanted.of(asked))
 
         try:
-            await self.sending.wait()
+            free = await self.places.take()
         except BusyError as error:
             return error_of(str(error), 503)
-        return await self._answered(request, work, lambda data: LargeResponse(data, self.sending))
+        try:
+            answer = await self._answered(request, work, lambda data: LargeResponse(data, free))
+        except BaseException:
+            free()
+            raise
+        if not isinstance(answer, LargeResponse):  # an error; else it does so when it is sent
+            free()
+        return answer
 
     async def _answered(self, request: Request, work: Work, made: Callable[[Any], Response]) -> Response:
         try:

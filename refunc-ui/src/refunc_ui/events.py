@@ -20,6 +20,8 @@ from refunc_ui.watching import Change, Listener, Watch, Watched
 _SILENCE: Final = 15.0
 #: Seconds between two messages of one stream, at least: what changes meanwhile is told together.
 _PACE: Final = 0.25
+#: Seconds that a stream waits for the first look at the store.
+_READY: Final = 10.0
 _MOST_RUNS: Final = 200
 _MOST_METRICS: Final = 500
 _MOST_CHANGED: Final = 1_000
@@ -60,12 +62,17 @@ class Streams:
     ) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         woken, end = asyncio.Event(), asyncio.Event()
-        listener = Listener(runs, lambda: _call(loop, woken.set))
+        listener = Listener(runs, is_wanted, lambda: _call(loop, woken.set))
         self._clients.append(client)
         self._ends.add(end)
         self.watch.add(listener)
         try:
             number = self.watch.number if place is None else place
+            # What happens after the first event is told: later looks are compared with one before it.
+            until = loop.time() + _READY
+            while not self.watch.has_looked and loop.time() < until:
+                await _wait_for_either(woken, end, _READY)
+                woken.clear()
             if place is None:  # the state of everything as it is known; the watch tells the rest
                 yield _event("store", self._id(number), {"version": number, "changed": [], "new": 0, "gone": 0})
                 number, _, found = self.watch.since(0, runs)

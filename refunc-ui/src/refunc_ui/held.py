@@ -110,7 +110,7 @@ class Held:
 
     def _read(self, known: Entries | None) -> Entries:
         """Return all runs of the store; those that are unchanged with their values."""
-        began = time.monotonic()
+        began = time.thread_time()
         listing = self.store.listing()
         before = {entry.run.folder: entry for entry in known.by_name.values()} if known is not None else {}
 
@@ -121,11 +121,12 @@ class Held:
             state = _state(entry.run, is_over=entry.is_over is True)
             return entry if entry.state == state else Entry("", run)
 
-        return _entries([of(run) for run in listing.runs], [of(run) for run in listing.removed], listing, began, began)
+        runs, removed = [of(run) for run in listing.runs], [of(run) for run in listing.removed]
+        return _entries(runs, removed, listing, began, time.monotonic())
 
     def _look(self, known: Entries) -> Entries:
         """Return the runs with those that have changed since, that are new or gone."""
-        began = time.monotonic()
+        began = time.thread_time()
         with os.scandir(self.store.path) as found:
             names = {entry.name for entry in found}
         expected = {entry.run.folder.name for entry in known.by_name.values()}
@@ -138,7 +139,7 @@ class Held:
                 entry.state = state
             elif entry.state != state:
                 return self._replaced(known, began)
-        return attrs.evolve(known, looked_at=time.monotonic(), took=time.monotonic() - began)
+        return attrs.evolve(known, looked_at=time.monotonic(), took=time.thread_time() - began)
 
     def _replaced(self, known: Entries, began: float) -> Entries:
         def now(entry: Entry) -> Entry:
@@ -277,8 +278,7 @@ def _entries(
     for entry in every:
         entry.name = entry.run.run_id if counts[entry.run.run_id] == 1 else entry.run.folder.name
     by_name = {entry.name: entry for entry in every}
-    now = time.monotonic()
-    return Entries(runs, removed, others.unreadable, by_name, now, now - began, read_at)
+    return Entries(runs, removed, others.unreadable, by_name, time.monotonic(), time.thread_time() - began, read_at)
 
 
 def _is_run(store: Store, name: str) -> bool:

@@ -1,15 +1,14 @@
 """
-Large answers on their way: how many bytes of them are in memory at once, whatever clients do.
+Large answers on their way: how many are in memory at once, whatever clients do.
 
-A client that reads slowly, or not at all, has the server keep its answer. So no new one is made while too many are
-kept, and a client that takes longer than it may is left.
+A client that reads slowly, or not at all, has the server keep its answer. So there is a number of places: an answer has
+one from before it is made until its client has taken it, and a client that takes longer than it may is left.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from typing import Final
 
 from starlette.responses import Response
@@ -17,57 +16,53 @@ from starlette.types import Receive, Scope, Send
 
 from refunc_ui.workers import BusyError
 
-#: The bytes of all answers that are being sent at which no further one is made.
-_MOST_BYTES: Final = 24 << 20
-#: Seconds that a request waits for that, and that a client has to take its answer.
+_PLACES: Final = 6
+#: Seconds that a request waits for a place, and that a client has to take its answer.
 _PATIENCE: Final = 10.0
-_LONGEST: Final = 60.0
+_LONGEST: Final = 30.0
+_PART: Final = 256 << 10
 
 
-class Sending:
-    """The answers that are being sent."""
+class Places:
+    """The places of answers that are made or sent."""
 
-    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
-        self._most_bytes = most_bytes
-        self._bytes = 0
-        self._changed = asyncio.Condition()
+    def __init__(self, count: int = _PLACES) -> None:
+        self._free = asyncio.Semaphore(count)
 
-    async def wait(self) -> None:
+    async def take(self) -> Callable[[], None]:
         """
-        Wait until there is room for one more answer.
+        Wait for a place, and return what makes it free again.
 
         Raises:
-            BusyError: There was none for too long.
+            BusyError: None became free for too long.
         """
         try:
-            async with self._changed:
-                await asyncio.wait_for(self._changed.wait_for(lambda: self._bytes < self._most_bytes), _PATIENCE)
+            await asyncio.wait_for(self._free.acquire(), _PATIENCE)
         except (asyncio.TimeoutError, TimeoutError):
             raise BusyError from None
-
-    @asynccontextmanager
-    async def counted(self, size: int) -> AsyncIterator[None]:
-        """Count an answer of *size* bytes until the block ends."""
-        self._bytes += size
-        try:
-            yield
-        finally:
-            self._bytes -= size
-            async with self._changed:
-                self._changed.notify_all()
+        return self._free.release
 
 
 class LargeResponse(Response):
-    """An answer that is counted while it is sent, and given up if its client takes too long."""
+    """An answer that makes its place free when it is sent; it is given up if its client takes too long."""
 
-    def __init__(self, body: bytes, sending: Sending) -> None:
+    def __init__(self, body: bytes, free: Callable[[], None]) -> None:
         super().__init__(body, media_type="application/octet-stream")
-        self._sending = sending
+        self._free = free
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        async with self._sending.counted(len(self.body)):
-            try:
-                await asyncio.wait_for(super().__call__(scope, receive, send), _LONGEST)
-            except (asyncio.TimeoutError, TimeoutError):
-                pass  # the connection is closed with the request
+        try:
+            await asyncio.wait_for(self._send(send), _LONGEST)
+        except (asyncio.TimeoutError, TimeoutError):
+            pass  # the connection is closed with the request
+        finally:
+            self._free()
+
+    async def _send(self, send: Send) -> None:
+        """Send it part by part: each waits until the client has taken most of those before."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        body = memoryview(self.body)
+        for begin in range(0, len(body), _PART):
+            part = bytes(body[begin : begin + _PART])
+            await send({"type": "http.response.body", "body": part, "more_body": begin + _PART < len(body)})

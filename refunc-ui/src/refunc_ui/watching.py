@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 import attrs
@@ -23,15 +24,18 @@ from refunc.journal.kinds import CRASHED, RUNNING
 from refunc.runs.gathered import signature_of
 from refunc_ui.held import Entry, Held
 
-#: Seconds between two looks, at least, and how much longer than a look itself the pause after it is.
+#: Seconds between two looks, at least, and how many times as long as what a look costs the pause after it is.
 _INTERVAL: Final = 0.25
 _PAUSE: Final = 4.0
 #: How many times as long as a look at the list of all runs the pause after it is.
 _TIMES: Final = 10.0
 #: Seconds after which the row of a running run is told to be another again.
 _GROWN: Final = 5.0
-#: The most runs whose counts are remembered for clients that come back, and the most changes of the table.
+#: The most runs that are remembered for clients that come back, with the most counts of points of all; the most counts
+#: of one run; and the most changes of the table.
 _MOST_WATCHED: Final = 1_000
+_MOST_COUNTS: Final = 100_000
+_MOST_METRICS: Final = 2_000
 _MOST_CHANGES: Final = 2_000
 
 
@@ -48,6 +52,8 @@ class Watched:
     status_changed: int = 0
     #: The number of the last change of all.
     last: int = 0
+    #: Whether it is to be looked at again, though no file has changed.
+    is_due: bool = False
 
 
 @attrs.frozen
@@ -62,9 +68,10 @@ class Change:
 
 @attrs.define(eq=False)
 class Listener:
-    """A client that wants to know of changes in some runs; `wake` is called from the watching thread."""
+    """A client that wants to know of changes in some runs and metrics; `wake` is called from the watching thread."""
 
     runs: tuple[str, ...]
+    is_wanted: Callable[[str], bool]
     wake: Callable[[], None]
 
 
@@ -104,10 +111,18 @@ class Watch:
         """The number of the last change."""
         return self._number
 
+    @property
+    def has_looked(self) -> bool:
+        """Whether there was a look at the list of all runs, with which further ones are compared."""
+        return self._known is not None
+
     def add(self, listener: Listener) -> None:
         """Look for *listener* from now on."""
         with self._lock:
             self._listeners.append(listener)
+            for name in listener.runs:  # it may want other metrics than those before it
+                if (known := self._watched.get(name)) is not None:
+                    known.is_due = True
         self._is_needed.set()
 
     def remove(self, listener: Listener) -> None:
@@ -129,21 +144,18 @@ class Watch:
     def _look_on(self) -> None:
         while not self._is_over:
             self._is_needed.wait()
-            began = time.monotonic()
+            began = time.thread_time()  # not a clock's: on a busy machine, a look takes long and costs little
             with self._lock:
                 listeners = list(self._listeners)
-            before = self._number
             if listeners and not self._is_over:
                 try:
                     self._look(listeners)
                 except Exception:  # the store is gone for a moment, or a run is hostile; the next look may work
                     pass
-            if self._number != before:
-                for listener in listeners:
-                    listener.wake()
-            time.sleep(max(_INTERVAL, _PAUSE * (time.monotonic() - began)))
+            time.sleep(max(_INTERVAL, _PAUSE * (time.thread_time() - began)))
 
     def _look(self, listeners: list[Listener]) -> None:
+        self._look_at_list()
         chosen = dict.fromkeys(name for listener in listeners for name in listener.runs)
         for name in chosen:
             if self._is_over:
@@ -152,7 +164,6 @@ class Watch:
                 self._look_at(name)
             except Exception:  # a damaged run; its request says so
                 continue
-        self._look_at_list()
 
     def _look_at_list(self) -> None:
         """Look at the list of all runs: which are new, gone, or other."""
@@ -165,6 +176,10 @@ class Watch:
         there = {entry.name: entry for entry in known.runs}
         before, self._known = self._known, there
         if before is None:
+            with self._lock:
+                listeners = list(self._listeners)
+            for listener in listeners:
+                listener.wake()
             return
         new, gone = there.keys() - before.keys(), before.keys() - there.keys()
         other = [name for name, entry in there.items() if name in before and before[name] is not entry]
@@ -201,18 +216,32 @@ class Watch:
         run = self._held.run(name)
         known = self._watched.get(name)
         signature = signature_of(run.folder), data_of(run.folder)
-        if known is not None and known.signature == signature:
+        if known is not None and known.signature == signature and not known.is_due:
             if known.status == RUNNING and run.status == CRASHED:  # its process is gone, and no file says so
                 self._keep(name, attrs.evolve(known, status=CRASHED), is_other=True)
             return
         self._held.follow(name)
+        with self._lock:
+            wanted = [listener.is_wanted for listener in self._listeners if name in listener.runs]
         with self._held.opened(name) as opened:
             summary = opened.content().summary
-            points = {metric: each.count for metric, each in summary.metrics.items()}
+            counts = ((metric, each.count) for metric, each in summary.metrics.items())
+            asked = ((metric, count) for metric, count in counts if any(is_wanted(metric) for is_wanted in wanted))
+            points = dict(islice(asked, _MOST_METRICS))
             status = opened.outcome(summary)[0]
         found = Watched(signature, points, lines=summary.lines, status=status)
         is_other = known is not None and (known.status != status or self._annotations(known) != signature[1])
         self._keep(name, found, is_other=is_other)
+
+    def _forget(self) -> None:
+        """Forget the runs that were looked at longest ago and that no client has chosen, if there are too many."""
+        chosen = {name for listener in self._listeners for name in listener.runs}
+        counts = sum(len(each.points) for each in self._watched.values())
+        for name in list(self._watched):
+            if len(self._watched) <= _MOST_WATCHED and counts <= _MOST_COUNTS:
+                return
+            if name not in chosen:
+                counts -= len(self._watched.pop(name).points)
 
     @staticmethod
     def _annotations(known: Watched) -> object:
@@ -232,10 +261,12 @@ class Watch:
             found.status_changed = before.status_changed if before.status == found.status else number
             found.last = max((*found.changed.values(), found.lines_changed, found.status_changed), default=number)
             self._watched[name] = found
-            while len(self._watched) > _MOST_WATCHED:
-                del self._watched[next(iter(self._watched))]
+            self._forget()
             if is_other:
                 self._changes.append(Change(number, (name,), 0, 0))
+            listeners = [listener for listener in self._listeners if is_other or name in listener.runs]
+        for listener in listeners:
+            listener.wake()
 
 
 def _copied(watched: Watched) -> Watched:

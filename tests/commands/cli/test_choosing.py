@@ -121,6 +121,10 @@ def test_without_a_name_it_is_the_newest_run_that_fits(invoke: Invoke) -> None:
             "the metric 'acc' has no value 'median'. Did you mean mean? It has last, ",
         ),
         (["--where", "status == 'FAILED'"], "no run has the status 'FAILED'. Did you mean 'failed'? (column 11)"),
+        (
+            ["--where", "status == 'FINISHED'"],
+            "no run has the status 'FINISHED'. Did you mean 'completed'? (column 11)",
+        ),
         (["--where", "params.model < 1"], "params.model is a text in every run that has it, such as 'vit'"),
         (["--where", "params.lr ~ '1*' and params.model ~ 5"], "a pattern is a quoted text"),
         (["--where", "metrics.acc == 'high'"], "it cannot be compared with a text"),

@@ -52,6 +52,24 @@ def test_a_run_that_a_logger_started_is_around_it_too(store: Path) -> None:
     logger.end_experiment()
 
 
+class Callbacks:
+    """A framework's list of callbacks."""
+
+
+def test_a_training_that_begins_twice_in_one_list_of_callbacks_is_told(store: Path) -> None:
+    training, callbacks, others = Training("boosting"), Callbacks(), Callbacks()
+    training.begin(callbacks)
+    with pytest.raises(ValueError, match=r"The same callback is given twice\. Give it once"):
+        training.begin(callbacks)
+    training.rest()
+    training.begin(callbacks)
+    training.end()
+    training.begin(callbacks)
+    training.begin(others)
+    training.end()
+    assert [run.status for run in open_store(store).runs()] == ["completed", "completed", "failed", "completed"]
+
+
 def test_a_given_tracker_comes_before_all_and_stays_open(store: Path) -> None:
     tracker = ExperimentTracker("mine")
     training = Training("boosting", tracker=tracker)

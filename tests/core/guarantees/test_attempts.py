@@ -199,7 +199,7 @@ def test_steps_that_are_counted_go_on_counting(own_folder: Path) -> None:
     ("wish", "said"),
     [
         ("sesnet", "resume: .*sesnet.*"),
-        (True, "experiment 'new' has no run .* There are runs of 'e'"),
+        (True, "experiment 'new' has no run in .* There are runs of 'e'"),
         ({"step": 3}, "a mapping without a `run_id`"),
         ({"run_id": "x", "step": "ten"}, "the step 'ten' is not a number"),
     ],
@@ -217,6 +217,12 @@ def test_a_run_of_another_experiment_is_said(cut_off: Run) -> None:
         pytest.raises(ValueError, match="belongs to experiment 'e', not to 'new'"),
         experiment_context("new", resume=cut_off.run_id, logger=quiet()),
     ):
+        pass
+
+
+def test_a_name_that_no_run_has_is_said_with_those_that_are_there(cut_off: Run) -> None:
+    said = rf"experiment 'e' has no run named 'other' in .* It has the runs '{cut_off.run_name}'"
+    with pytest.raises(ValueError, match=said), experiment_context("e", "other", resume=True, logger=quiet()):
         pass
 
 

@@ -31,7 +31,7 @@ from refunc.journal.tail import Tail
 from refunc.plugins.run import RunInfo
 from refunc.runs.ending import Ending
 from refunc.runs.errors import RunFormatError
-from refunc.runs.run import read_birth
+from refunc.runs.identity import read_birth
 
 ROOT = Path(__file__).parents[3]
 CORE, COMMANDS = ROOT / "refunc-core/src/refunc", ROOT / "refunc-commands/src/refunc_commands"

@@ -27,7 +27,7 @@ from refunc.journal.pieces import Segment, segments
 from refunc.journal.ranks import RANKS, rank_files
 from refunc.outlets.file import write_whole
 from refunc.outlets.replaced import REMOVAL, Draft, is_draft_name, passage
-from refunc.runs.run import read_birth
+from refunc.runs.identity import read_birth
 from refunc_commands.upkeep.drafts import OF_A_RUN
 from refunc_commands.upkeep.folding import HOLES, must_be_own, not_delivered
 from refunc_commands.upkeep.space import KeptError, keep_what_may_live, why_kept

@@ -26,8 +26,9 @@ from refunc.outlets.replaced import REMOVAL, passage
 from refunc.runs.ending import end_status
 from refunc.runs.errors import RunFormatError
 from refunc.runs.gathered import signature_of
+from refunc.runs.identity import read_birth
 from refunc.runs.index.location import index_path
-from refunc.runs.run import Run, read_birth
+from refunc.runs.run import Run
 from refunc.runs.store import Store
 from refunc.runs.unreadable import containing
 from refunc_commands.upkeep.drafts import drafts_around, drafts_in_run, is_left

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -64,7 +63,6 @@ class RefuncTracker(GeneralTracker):
         self._training: Training | None = None
         self._tracker: ExperimentTracker | None = None
         self._next_step: float = 0
-        self._handled = 0
 
     @property
     def tracker(self) -> ExperimentTracker | None:
@@ -76,7 +74,6 @@ class RefuncTracker(GeneralTracker):
         """Open the run, unless it is open."""
         if self._training is not None and self._training.is_open:
             return
-        self._handled = id(sys.exc_info()[1])
         self._training = Training(**self._options, resume=self._resume, checkpoint=self._saved)
         self._tracker = self._training.begin()
         self._saved = self._resume = None
@@ -107,8 +104,7 @@ class RefuncTracker(GeneralTracker):
     def finish(self) -> None:
         """End a run of its own. An exception that is handled just now, as in `finally`, is the reason."""
         if self._training is not None:
-            error = sys.exc_info()[1]
-            self._training.end(error=error if id(error) != self._handled else None)
+            self._training.end(error=self._training.error())
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a checkpoint needs to go on with the run; nothing on other processes than the main one."""

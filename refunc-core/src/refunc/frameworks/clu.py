@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -101,4 +100,4 @@ class RefuncWriter(MetricWriter):
 
     def close(self) -> None:
         """End the run, if it is the writer's own; by the exception that is being handled, if there is one."""
-        self._training.end(error=sys.exc_info()[1])
+        self._training.end(error=self._training.error())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
@@ -115,7 +114,7 @@ class RefuncLogger(LoggerDestination):
 
     def post_close(self) -> None:
         """End the run, unless the process is about to end with an exception, which ends the run as well."""
-        error = sys.exc_info()[1]
+        error = self._training.error() if self._training is not None else None
         if self._training is not None and (error is not None or self._is_whole):
             self._training.end(error=error)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from os import PathLike
 from types import TracebackType
@@ -80,7 +79,7 @@ class RefuncLogger(BaseLogger):
 
     def close(self) -> None:
         """End the run, if it is the logger's own; by the exception that is being handled, if there is one."""
-        self._training.end(error=sys.exc_info()[1])
+        self._training.end(error=self._training.error())
 
     def __exit__(
         self, type: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None

@@ -72,7 +72,7 @@ class RefuncLogger(_base.Logger):
             resume: The run to go on with, as for ExperimentTracker, or a checkpoint in the folder of its run.
 
         Raises:
-            ValueError: Another value of *log_model*.
+            ValueError: Another value of *log_model*, or a checkpoint that is not there.
         """
         super().__init__()
         if log_model not in (False, True, "all"):
@@ -209,7 +209,7 @@ class RefuncLogger(_base.Logger):
             tracker.flush(sync=True)
             return
         self._keep_checkpoints(copy=None if self._log_model else False)
-        error = sys.exc_info()[1] if status == "failed" else None
+        error = self._training.error() if status == "failed" else None
         if self._is_requeued and isinstance(error, SystemExit):
             self._training.end("preempted")
         elif error is not None:
@@ -265,6 +265,8 @@ def _checkpoints_of(callback: Any, *, all_of_them: bool) -> dict[str, dict[str, 
 
 def _run_of(resume: Any) -> Any:
     """Return the run to resume, for a checkpoint that lies in the folder of its run, `version/checkpoints`."""
-    if isinstance(resume, (str, PathLike)) and os.fspath(resume).endswith(".ckpt"):
-        return Path(resume).absolute().parent.parent.name
-    return resume
+    if not isinstance(resume, (str, PathLike)) or not os.fspath(resume).endswith(".ckpt"):
+        return resume
+    if not os.path.exists(resume):
+        raise ValueError(f"resume: there is no checkpoint {os.fspath(resume)}.")
+    return Path(resume).absolute().parent.parent.name

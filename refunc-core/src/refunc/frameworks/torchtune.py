@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from os import PathLike
 from typing import Any
@@ -70,4 +69,4 @@ class RefuncLogger(MetricLoggerInterface):
 
     def close(self) -> None:
         """End the run, if it is the logger's own; by the exception that is being handled, if there is one."""
-        self._training.end(error=sys.exc_info()[1])
+        self._training.end(error=self._training.error())

@@ -90,10 +90,11 @@ class Training:
         self._is_over = False
         self._thread = 0
         self._number = 0  # of the training, and of its end
+        self._within: tuple[Callable[[], object], int] = _nothing, 0  # and the number of the training in it
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out the handler: the process that has the copy has its own loggers."""
-        return {**vars(self), "_lines": None}
+        """Leave out the handler: the process that has the copy has its own loggers, and its own framework."""
+        return {**vars(self), "_lines": None, "_within": (_nothing, 0)}
 
     def begin(
         self, within: object = None, ended: Callable[[], None] | None = None, *, first_step: int = 0
@@ -113,8 +114,10 @@ class Training:
                 continues, points that earlier attempts logged from there on no longer count.
 
         Raises:
-            ValueError: `resume` cannot be continued.
+            ValueError: `resume` cannot be continued; or the training has begun within that object already, and has not
+                ended: a callback that is in the list twice.
         """
+        self.check_once(within)
         self.leave()
         self._handled = id(sys.exc_info()[1])
         with _beginning:
@@ -122,8 +125,15 @@ class Training:
         self._resume = self._checkpoint = None
         self._listen(True)
         if within is not None:
+            self._within = weakref.ref(within), self._number
             weakref.finalize(within, self._lost, self._number, ended).atexit = False
         return self.tracker
+
+    def check_once(self, within: object) -> None:
+        """Raise ValueError if the training has begun within that object, and has not ended."""
+        is_same = within is not None and self._within[0]() is within
+        if is_same and self._within[1] == self._number and self.is_open:
+            raise ValueError("The same callback is given twice. Give it once; for two runs, make two callbacks.")
 
     def _find_run(self, first_step: int) -> None:
         for other in tuple(_with_own_run.values()):
@@ -244,6 +254,11 @@ class Training:
             self._tracker.end_run(status, error=error)
             self._left = self._tracker.folder if self._goes_on else None
 
+    def error(self) -> BaseException | None:
+        """Return the exception that is being handled, unless it was handled already when the training began."""
+        error = sys.exc_info()[1]
+        return error if id(error) != self._handled else None
+
     def leave(self) -> None:
         """End the run, if it is the training's own: as `failed`, unless the training is over."""
         self.end("completed" if self._is_over else "failed")
@@ -255,6 +270,10 @@ class Training:
             self._lines = None
         elif self._lines is None and listens and self._lines_of:
             self._lines = RunHandler.capture(*self._lines_of, tracker=self._tracker)
+
+
+def _nothing() -> None:
+    """Stand for a reference to no object."""
 
 
 def run_around() -> ExperimentTracker | None:

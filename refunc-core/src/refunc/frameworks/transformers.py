@@ -92,6 +92,7 @@ class RefuncCallback(TrainerCallback, ExportableState):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Begin a run; or go on with the checkpoint's run, or with that of an evaluation before the training."""
+        self._training.check_once(state)
         # The Trainer expects it there when it saves, but a checkpoint that it resumes from may be from before.
         state.stateful_callbacks.setdefault(type(self).__name__, self.state())
         saved = _run_in(state) if state.global_step and self._resume else None
@@ -119,7 +120,7 @@ class RefuncCallback(TrainerCallback, ExportableState):
         if not state.is_world_process_zero:
             training.join()
             return None
-        self._tracker = tracker = training.begin()
+        self._tracker = tracker = training.begin(state)
         tracker.log_params(_params(args, state, model))
         for name in _ASIDE:
             tracker.define_metric(name, summary="none")

@@ -148,7 +148,7 @@ class Outlet(BoundedQueue):
         if turn.is_mine():
             turn.again = True
             return False
-        if not force and (turn.is_stalled() or not self._refusal.is_due()):
+        if not force and (time.monotonic() < self._refusal.retry_at or turn.is_stalled()):
             return False
         begun = turn.begun
         if self._interrupted == threading.get_ident() and self._left_to_others(begun):
@@ -244,7 +244,7 @@ class Outlet(BoundedQueue):
             if turn.is_mine():
                 turn.again = True  # this is a signal handler within the drain, which goes on afterwards
                 return
-            if turn.is_stalled() or not self._refusal.is_due():
+            if time.monotonic() < self._refusal.retry_at or turn.is_stalled():
                 self._shed()
                 return
             if not (polite or turn.lock.locked()):

@@ -23,10 +23,6 @@ class Refusal:
         self.retry_at = 0.0
         self._backoff = Backoff(FIRST_RETRY, LAST_RETRY)
 
-    def is_due(self) -> bool:
-        """Whether a try is due: there was no failure, or it was long enough ago."""
-        return time.monotonic() >= self.retry_at
-
     def failed(self, name: object, error: Exception, bound: int) -> None:
         """Note that a try failed, and warn at the first one; *bound* records of the outlet *name* are kept."""
         first = not self.retry_at

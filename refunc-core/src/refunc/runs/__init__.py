@@ -8,6 +8,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     columns       one writer's points as columns
     curve         a series as it is drawn: an axis, and the part that a chart shows
     dataclass     attrs classes that `dataclasses` accepts, too
+    document      a run as one document of plain values
     ending        how a run ended, and its newest metrics
     entries_file  log entries as a file
     entry         log entries and contexts for users
@@ -20,6 +21,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     flat          nested values under joined names
     gathered      a run's journal, gathered writer by writer
     groups        runs in groups, and a metric over each
+    identity      the folder, names, ids and annotations of a run
     index         the index of a store
     keeping       keeping the facts of runs in the index
     line_records  the records of a run besides its metrics

@@ -9,9 +9,10 @@ from typing import Any, Final
 import attrs
 
 from refunc.annotations.file import is_annotated
+from refunc.runs.identity import Look
 from refunc.runs.index.catalogue import KeptBirth
 from refunc.runs.index.file import Index, index_in
-from refunc.runs.run import Look, Run
+from refunc.runs.run import Run
 
 #: The fewest runs for which the index is worth opening.
 _MANY: Final = 100

@@ -3,32 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
-from refunc.annotations import file as annotations_file
-from refunc.annotations.state import Annotations, Note
+from refunc.annotations.state import Annotations
 from refunc.journal import record as records
-from refunc.journal.birth import birth_in
-from refunc.journal.folder import RUN_JSON
-from refunc.journal.kinds import CRASHED, FORMAT, UNREADABLE
+from refunc.journal.kinds import CRASHED, UNREADABLE
 from refunc.journal.ranks import rank_files
 from refunc.journal.reader import Account, read_backwards, read_journal
 from refunc.journal.record import Artifact
 from refunc.runs.ending import Ending, Glance, end_status
-from refunc.runs.errors import RunFormatError, UnknownMetricError
+from refunc.runs.errors import UnknownMetricError
 from refunc.runs.gathered import Content, Signature, Stale, signature_of
-from refunc.runs.index.catalogue import kept_birth
+from refunc.runs.identity import Identity
 from refunc.runs.liveness import status_of
-from refunc.runs.ranks import state_of
 from refunc.runs.read_on import continued, read_content
 from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import Series
 from refunc.runs.summary import LAST, MetricSummary, Summary
 from refunc.runs.thinning import Thinned
-from refunc.runs.unreadable import SEE_RIGHTS, fault_of
+from refunc.runs.unreadable import fault_of
 from refunc.runs.writers import Writer, writers_of
 
 if TYPE_CHECKING:
@@ -36,133 +31,13 @@ if TYPE_CHECKING:
     from refunc.runs.entry import LogEntry
 
 
-class Look(NamedTuple):
-    """What a list has seen of a run: the state of its `run.json`, and when its folder had changed."""
-
-    birth: str
-    changed: int
-
-
 @attrs.define(eq=False, repr=False)
-class Run:
+class Run(Identity):
     """A run on disk, live or ended, with its annotations applied. Reading never changes it."""
 
-    _folder: Path | str
-    #: The contents of `run.json`, or these as the index has them: a list of thousands of runs shows a few.
-    _birth: dict[str, Any] | bytes
     _content: Content | None = attrs.field(default=None, init=False)
-    #: The bytes of the file of annotations, and what they say.
-    _annotated: tuple[bytes | str | None, Annotations] = attrs.field(default=(None, Annotations()), init=False)
     #: A summary of the journal, the annotations, and the summary with these applied.
     _summary: tuple[Summary, Annotations, Summary] | None = attrs.field(default=None, init=False)
-    _look: Look | None = attrs.field(default=None, init=False)
-
-    @classmethod
-    def open(cls, folder: Path) -> Run:
-        """
-        Open the run in *folder*, which must have a `run.json`.
-
-        Raises:
-            RunFormatError: `run.json` cannot be read, or was written by a newer format.
-        """
-        return cls(folder, read_birth(folder))
-
-    @classmethod
-    def kept(cls, place: str, birth: bytes, look: Look | None) -> Run:
-        """Return the run in the folder *place* with the *birth* that the index has, and what was just seen of it."""
-        run = cls(place, birth)
-        run._look = look
-        return run
-
-    @property
-    def folder(self) -> Path:
-        """The folder of the run."""
-        if isinstance(self._folder, str):
-            self._folder = Path(self._folder)
-        return self._folder
-
-    @property
-    def place(self) -> str:
-        """The same as a text, which costs less."""
-        return self._folder if isinstance(self._folder, str) else str(self._folder)
-
-    def looked(self) -> Look | None:
-        """Return what was seen of it when its store was listed, once: later it may be otherwise."""
-        look, self._look = self._look, None
-        return look
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle and copy the folder alone; its records are read again."""
-        return type(self), (self.folder, self.birth)
-
-    def __repr__(self) -> str:
-        return f"Run({self.run_name!r}, {self.run_id!r}, experiment={self.experiment_name!r})"
-
-    @property
-    def birth(self) -> dict[str, Any]:
-        """The contents of `run.json`."""
-        if isinstance(self._birth, bytes):
-            self._birth = kept_birth(self._birth) or read_birth(self.folder)
-        return self._birth
-
-    @property
-    def run_id(self) -> str:
-        """The random id that identifies the run everywhere."""
-        return str(self.birth["run_id"])
-
-    @property
-    def run_name(self) -> str:
-        """The name that the user gave, or the id."""
-        return self.given_name or self.run_id
-
-    @property
-    def given_name(self) -> str | None:
-        """The name that the user gave at the start, or later; None without one."""
-        return self.annotations.name or self.logged_name
-
-    @property
-    def logged_name(self) -> str | None:
-        """The name that the user gave at the start; None without one."""
-        return self.birth.get("run_name") or None
-
-    @property
-    def experiment_name(self) -> str:
-        """The experiment's name."""
-        return str(self.birth.get("experiment_name") or "")
-
-    @property
-    def experiment_id(self) -> str:
-        """The experiment's id, the same for all runs of that name."""
-        return str(self.birth.get("experiment_id") or "")
-
-    @property
-    def parent_id(self) -> str | None:
-        """The id of the enclosing run, in whose context this one was opened."""
-        parent = self.birth.get("parent_id")
-        return str(parent) if parent is not None else None
-
-    @property
-    def start_time(self) -> float:
-        """The start of the run, in seconds since 1970."""
-        return float(self.birth.get("start_time", 0.0))
-
-    @property
-    def annotations(self) -> Annotations:
-        """The tags, notes, names and marks that people gave the run later, as of now; see `refunc.annotations`."""
-        data = annotations_file.data_of(self.folder)
-        if data != self._annotated[0]:
-            self._annotated = data, annotations_file.parsed(data)
-        return self._annotated[1]
-
-    @property
-    def notes(self) -> list[Note]:
-        """The notes, oldest first."""
-        return self.annotations.notes
-
-    @property
-    def is_removed(self) -> bool:
-        """Whether `refunc rm` has marked it, so that lists and searches leave it out."""
-        return self.annotations.removal is not None
 
     @property
     def status(self) -> str:
@@ -418,28 +293,9 @@ class Run:
             metrics: Whether to include metrics, of which a run may have very many.
             rank: Whose metrics they are; see `metric_summaries`.
         """
-        content = self.content()
-        summary, annotations = self.summary, self.annotations
-        usual = summary.metrics if rank is None else self.metric_summaries(rank=rank)
-        known = usual if metrics else {}
-        return {
-            **self.facts(summary),
-            "folder": str(self.folder),
-            **{key: self.birth.get(key) for key in ("host", "pid", "script", "python", "refunc")},
-            "tags": summary.tags,
-            "notes": [attrs.asdict(note) for note in annotations.notes],
-            "annotations": [change.to_dict() for change in annotations.changes],
-            "is_removed": annotations.removal is not None,
-            "params": summary.params,
-            "results": summary.results,
-            "metrics": {name: known[name].to_dict() for name in sorted(known)},
-            "artifacts": [_artifact(artifact) for artifact in summary.artifacts],
-            "lines": summary.lines,
-            "error": summary.end.error if summary.end else None,
-            "journal": attrs.asdict(summary.account),
-            "left_out": attrs.asdict(summary.left_out),
-            **(state_of(self) if content.is_shared else {}),
-        }
+        from refunc.runs.document import document_of
+
+        return document_of(self, metrics=metrics, rank=rank)
 
     def content(self, *, cached: bool = True, signature: Signature | None = None) -> Content:
         """
@@ -454,32 +310,3 @@ class Run:
             grown = continued(known, signature, cached=cached) if known is not None else None
             known = self._content = grown or read_content(self.folder, signature, cached=cached)
         return known
-
-
-def read_birth(folder: Path) -> dict[str, Any]:
-    """
-    Return the contents of `run.json` in *folder*; see `journal.birth`.
-
-    Raises:
-        RunFormatError: It cannot be read.
-        NoDescriptorError: Too many files are open.
-    """
-    try:
-        birth = birth_in(folder)
-    except OSError as error:
-        raise RunFormatError(folder, f"{RUN_JSON} cannot be read ({error.strerror or error}).", SEE_RIGHTS) from error
-    except ValueError as error:
-        raise RunFormatError(folder, f"{RUN_JSON} {error}.") from error
-    version = birth["format"]
-    if version > FORMAT:
-        problem = f"format {version} is newer than this refunc reads ({FORMAT}). Upgrade refunc."
-        raise RunFormatError(folder, problem, "Upgrade refunc; the run itself is intact.")
-    return birth
-
-
-def _artifact(artifact: Artifact) -> dict[str, Any]:
-    names = ("name", "type", "size", "stored", "source", "sha256", "files", "metadata")
-    parts = ("references", "reference_bytes", "largest_references", "left_out", "left_out_paths")
-    return {name: getattr(artifact, name) for name in names} | {
-        name: value for name in parts if (value := getattr(artifact, name))
-    }

@@ -96,7 +96,7 @@ def _run_of_family(pid: int) -> ActiveRun | None:
     """Return the run of an ancestor of this process, whose parent is *pid*."""
     try:
         from refunc.runs.errors import RunFormatError
-        from refunc.runs.run import read_birth
+        from refunc.runs.identity import read_birth
 
         told = legacy()
         for folder, opener in runs_of_ancestors((pid, *_above_maker), told):

@@ -48,7 +48,8 @@ def run_to_resume(wish: Any, store: Path, experiment: str, run_name: str | None)
     if run is None:
         if wish == AUTO:
             return None
-        raise ValueError(f"resume: experiment {experiment!r} has no run in {store}. {_hint(store)}")
+        named = f" named {run_name!r}" if run_name is not None else ""
+        raise ValueError(f"resume: experiment {experiment!r} has no run{named} in {store}. {_hint(store, experiment)}")
     if run.birth.get("imported") is not None:
         raise ValueError(f"resume: run {run.run_id} was imported from another tracker, and cannot be continued.")
     if run.is_removed:
@@ -91,10 +92,14 @@ def _is_awaited(run: Run) -> bool:
     return all(file.role != Role(files[-1].role.attempt, place.rank) for file in files)
 
 
-def _hint(store: Path) -> str:
+def _hint(store: Path, experiment: str) -> str:
     from refunc.runs.store import Store
 
-    names = list(dict.fromkeys(run.experiment_name for run in reversed(Store(store).runs())))
+    runs = list(reversed(Store(store).runs()))
+    own = list(dict.fromkeys(run.run_name for run in runs if run.experiment_name == experiment))
+    if own:
+        return f"It has the runs {', '.join(map(repr, own[:5]))}."
+    names = list(dict.fromkeys(run.experiment_name for run in runs))
     return f"There are runs of {', '.join(map(repr, names[:5]))}." if names else "The store has no run yet."
 
 

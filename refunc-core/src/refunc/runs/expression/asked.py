@@ -37,6 +37,13 @@ STATUSES: Final = (
     *(kinds.COMPLETED, kinds.FAILED, kinds.RUNNING, kinds.CRASHED, kinds.INTERRUPTED, kinds.PREEMPTED),
     *(kinds.PRUNED, kinds.EXITED, kinds.UNREADABLE),
 )
+#: The words of other trackers for them.
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("finished", "success", "succeeded", "done", "ok"), kinds.COMPLETED),
+    **dict.fromkeys(("error", "errored", "failure"), kinds.FAILED),
+    **dict.fromkeys(("killed", "stopped", "cancelled", "canceled", "aborted"), kinds.INTERRUPTED),
+    **dict.fromkeys(("active", "scheduled", "started"), kinds.RUNNING),
+}
 #: The most names that an error lists, and the most that are searched for a similar one.
 _MOST_SHOWN: Final = 8
 _MOST_SEARCHED: Final = 20_000
@@ -174,7 +181,8 @@ def _check_status(text: str, site: Site, there: Iterable[Any]) -> None:
     for word in site.given:
         if word in known:
             continue
-        near = get_close_matches(str(word).lower(), known, n=1)
+        alike = _ELSEWHERE.get(str(word).lower())
+        near = [alike] if alike else get_close_matches(str(word).lower(), known, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
         raise ExpressionError(text, site.column, f"no run has the status {word!r}. {hint}")
 
