@@ -6,6 +6,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from refunc.journal.codec import encode_line
 from refunc.runs import Run
 from refunc.runs import read_on as reading
 from refunc.runs.column import float_of
+from refunc.runs.gathered import Stale
 from refunc.runs.index import points as parts
 from refunc.runs.read_on import read_content
 
@@ -91,8 +93,9 @@ def test_whatever_is_written_and_however_it_grows(
             before.append((content, answers))
             indexing.check(folder)
         # What was read before is not changed by reading on.
-        if enough > 50:
-            assert [indexing.answers(content) for content, _ in before] == [answers for _, answers in before]
+        for content, answers in before if enough > 50 else ():
+            with suppress(Stale):  # its points are gone, since a file has changed otherwise: a run reads them again
+                assert indexing.answers(content) == answers
     assert indexing.is_indexed(folder)
 
 
