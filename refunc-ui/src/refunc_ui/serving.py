@@ -85,7 +85,8 @@ def place(host: str = "127.0.0.1", port: int | None = None, token: str | None = 
 
 def _listening(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM)
+    # With its protocol, by which asyncio knows to send small answers at once: else each waits 40 ms for the client.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         # So that a server can be started again at once. On Linux it does not let two listen at one port.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
