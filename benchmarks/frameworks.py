@@ -185,19 +185,42 @@ def keras_step(tracker: Any) -> Call:
 
 
 def ignite_step(tracker: Any) -> Call:
-    from ignite.engine import Engine, Events
+    from ignite.engine import Events
 
     from refunc.frameworks.ignite import OutputHandler, RefuncLogger
 
-    logger, engine = RefuncLogger(tracker=tracker), Engine(lambda engine, batch: None)
+    logger, engine = RefuncLogger(tracker=tracker), ignite_engine()
     handler = OutputHandler("train", output_transform=lambda output: output)
-    engine.state.output, engine.state.epoch = VALUES, 1  # type: ignore[assignment]
 
     def call(step: int) -> None:
         engine.state.iteration = step
         handler(engine, logger, Events.ITERATION_COMPLETED)
 
     return call
+
+
+def ignite_plain(tracker: Any) -> Call:
+    """Return the step of a handler that its user wrote: Ignite's base class finds the values and the step."""
+    from ignite.engine import Events
+
+    from refunc.frameworks.ignite import OutputHandler
+
+    engine, base = ignite_engine(), OutputHandler("train", output_transform=lambda output: output)
+
+    def call(step: int) -> None:
+        engine.state.iteration = step
+        values = base._setup_output_metrics_state_attrs(engine, key_tuple=False)
+        tracker.log_metrics(values, base.global_step_transform(engine, Events.ITERATION_COMPLETED))
+
+    return call
+
+
+def ignite_engine() -> Any:
+    from ignite.engine import Engine
+
+    engine = Engine(lambda engine, batch: None)
+    engine.state.output, engine.state.epoch = VALUES, 1  # type: ignore[assignment]
+    return engine
 
 
 def ray_step(tracker: Any) -> Call:
@@ -249,7 +272,10 @@ def costs(name: str) -> dict[str, float]:
     tracker.start_run()
     tracker.shows_metrics = False
     log_metrics = tracker.log_metrics
-    plain = least(lambda step: log_metrics({"loss": 0.5, "accuracy": 0.25}, step))
+    if name == "ignite":
+        plain = least(ignite_plain(tracker))
+    else:
+        plain = least(lambda step: log_metrics({"loss": 0.5, "accuracy": 0.25}, step))
     adapter = least(STEPS[name](tracker))
     tracker.end_run()
     return {"plain": plain, "adapter": adapter}

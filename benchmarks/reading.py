@@ -272,6 +272,8 @@ def measure_growth(place: Path, rounds: int) -> list[list[str]]:
                 given = [str(place / part) if part.startswith(("all.", "page.")) else part for part in question]
                 forget_index()
                 first = processor("-m", "refunc", "--store", str(store), *given)
+                if noun == "points":  # a search for lines does not read the points
+                    processor("-m", "refunc", "--store", str(store), "show")
                 then = min(processor("-m", "refunc", "--store", str(store), *given) for _ in range(rounds))
                 beside = [times[number] for times in others.values()] if noun == "runs" else ["–", "–"]
                 rows.append([f"{count:,} {noun}", " ".join(question), _time(first), _time(then), *beside])

@@ -35,6 +35,7 @@ class Fault(keras.callbacks.Callback):
 
 
 def model(rate: float = 0.001) -> Any:
+    keras.utils.set_random_seed(7)
     made = keras.Sequential([keras.layers.Input((3,)), keras.layers.Dense(1, activation="sigmoid")])
     made.compile(keras.optimizers.Adam(rate), "binary_crossentropy", metrics=["accuracy"])
     return made
@@ -153,7 +154,7 @@ def test_checkpoints_are_artifacts(kept: Any) -> None:
     fit(RefuncCallback(log_model=kept), each, best, on=model(0.1))
 
     artifacts = runs()[0].artifacts
-    names = [re.sub(r"-0\.\d", "", artifact.name) for artifact in artifacts]
+    names = [re.sub(r"-\d\.\d", "", artifact.name) for artifact in artifacts]
     assert set(names) == {"at-1.weights.h5", "at-2.weights.h5", "best.keras"}
     assert names.count("best.keras") == (2 if kept else 1)
     assert all((artifact.stored is not None) == bool(kept) for artifact in artifacts)

@@ -41,16 +41,19 @@ def ui(ctx: click.Context, host: str, port: int | None, token: str | None, no_op
         raise Failure(f"{error.strerror}.") from error
     except OSError as error:
         raise Failure(f"cannot listen on {host}: {error.strerror or error}.") from error
-    server = Server(found, where)
+    Server(found, where, lambda: _tell(where, is_opened=not no_open and _has_desktop())).serve_here()
+
+
+def _tell(where: Place, *, is_opened: bool) -> None:
+    """Print the address, and what else there is to say about it."""
     if where.is_moved:
         error_line(f"port {FIRST_PORT} is taken; the page is at {where.port}.")
     if hint := _hint_for_ssh(where):
         error_line(hint)
     click.echo(where.address)
     sys.stdout.flush()
-    if not no_open and _has_desktop():
+    if is_opened:
         click.launch(where.address)
-    server.serve_here()
 
 
 def _is_over_ssh() -> bool:

@@ -6,6 +6,7 @@ import errno
 import secrets
 import socket
 import threading
+from collections.abc import Callable
 from typing import Final
 
 import attrs
@@ -99,8 +100,13 @@ def _listening(host: str, port: int) -> socket.socket:
 class Server(uvicorn.Server):
     """A server of one store at one place."""
 
-    def __init__(self, store: Store, place: Place) -> None:
+    def __init__(self, store: Store, place: Place, ready: Callable[[], None] = lambda: None) -> None:
+        """
+        Args:
+            ready: Called once it answers, and ends at a signal.
+        """
         self.place = place
+        self._ready = ready
         self._thread: threading.Thread | None = None
         self._application = Application(store, gate_for(place.token, place.host))
         config = uvicorn.Config(
@@ -118,6 +124,11 @@ class Server(uvicorn.Server):
             timeout_graceful_shutdown=2,
         )
         super().__init__(config)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Tell when requests are answered."""
+        await super().startup(sockets)
+        self._ready()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End the streams of events first: uvicorn waits for each answer to end."""
