@@ -20,7 +20,7 @@ export class Panel {
    * @param groups From the key of each group to its slot, the same for all charts.
    */
   constructor({ title, metrics }, runs, link, groups) {
-    Object.assign(this, { title, metrics, runs, link, groups, isSeen: false, isStale: true });
+    Object.assign(this, { title, metrics, runs, link, groups, isSeen: false, isStale: true, early: new Map() });
     this.chart = new Chart({
       title, link, xName: this.axis(), isLog: state.list("log").includes(title), isLogX: state.get("logx") === "1", smoothing: Number(state.get("smooth")),
       onLog: (isLog) => state.set({ log: isLog ? [...state.list("log"), title] : state.list("log").filter((name) => name !== title) }),
@@ -71,6 +71,9 @@ export class Panel {
       this.chart.set({ xName: { own: "step" }[this.xName] ?? this.xName, smoothing: Number(state.get("smooth")), isLogX: state.get("logx") === "1" });
       this.chart.show(this.drawn(this.heads), this.notes());
       this.onDrawn?.();
+      // What was told while the answer was on its way is in it, or comes now.
+      for (const [run, counts] of this.early) this.add(run, counts);
+      this.early.clear();
       if (this.link.view) this.refine();
     } catch (error) {
       if (error.name === "AbortError") return;
@@ -100,6 +103,7 @@ export class Panel {
 
   /** Bring the points of a run that came since the last answer. */
   async add(run, counts) {
+    if (this.loading && !this.heads) return void this.early.set(run, counts);
     if (!this.heads || !this.isSeen || state.list("group").length || state.get("rank") || state.get("attempts") !== "newest") {
       this.isStale = true;
       if (this.isSeen) this.renewSoon ??= setTimeout(() => (this.renewSoon = this.renew()), 2000);
