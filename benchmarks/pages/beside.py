@@ -3,7 +3,7 @@ The first look at many runs: the pages of trackio, TensorBoard, MLflow and refun
 
     pip install ./refunc-core ./refunc-commands ./refunc-ui selenium
     pip install trackio==0.43.0 tensorboard==2.21.0 tensorboardX mlflow==3.17.2
-    python benchmarks/pages.py [--runs 100] [--points 10000] [--rounds 3] [--only refunc]
+    python benchmarks/pages/beside.py [--runs 100] [--points 10000] [--rounds 3] [--only refunc]
 
 Each package writes the same runs, of one metric, by its own client, and shows them on its own page. A new browser, with
 nothing in its cache, opens the page. The clock starts with the navigation; `table` is the moment at which the page has
