@@ -218,13 +218,15 @@ class Training:
 
     def rest(self) -> None:
         """
-        Note that the training is over, and has come to its end.
+        Note that the training is over, and has come to its end; its records are written when this returns.
 
         A run of its own stays open for what comes afterwards, such as an evaluation. It ends when another training
         begins, or with the process.
         """
         self._number += 1
         self._set_over(True)
+        if self._tracker is not None:
+            self._tracker.flush()  # a script may read the run at once
 
     def go_on(self) -> None:
         """Take back `rest()`: the training goes on in the same run."""
