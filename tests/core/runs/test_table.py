@@ -143,6 +143,7 @@ def test_whole_numbers_stay_whole_where_some_are_missing() -> None:
     assert (frame["params.size"][0], frame["params.size"].isna().tolist()) == (32, [False, True])
 
 
+@pytest.mark.once
 @pytest.mark.extras
 @pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
 def test_a_name_that_is_no_text_does_not_cost_the_table(library: str, write_run: Callable[..., Path]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from operator import attrgetter
 from pathlib import Path
 
@@ -151,6 +150,20 @@ def read_writer_backwards(
             lines = (line for line in lines if only in line)
         if pass_over is not None:
             lines = (line for line in lines if not line.startswith(pass_over, line.find(b'"kind":', 0, HEAD_BYTES)))
-        while some := list(islice(lines, _TOGETHER)):
+        for some in _together(lines):
             for is_metrics, alike in runs_of(some):
                 yield from intake.earlier_metrics(alike) if is_metrics else intake.earlier_records(alike)
+
+
+def _together(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
+    """Yield *lines* several at a time, but no more bytes than one long line and a block have."""
+    some: list[bytes] = []
+    size = 0
+    for line in lines:
+        some.append(line)
+        size += len(line)
+        if len(some) == _TOGETHER or size >= _BLOCK_BYTES:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
