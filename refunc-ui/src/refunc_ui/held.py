@@ -134,20 +134,20 @@ class Held:
         if expected - names or any(_is_run(self.store, name) for name in names - expected):
             return self._read(known)
         for entry in known.by_name.values():
-            state = _state(entry.run, is_over=entry.is_over is True)
-            if entry.state is None:
-                entry.state = state
-            elif entry.state != state:
+            if entry.state != _state(entry.run, is_over=entry.is_over is True):  # None, if it was not asked for yet
                 return self._replaced(known, began)
         return attrs.evolve(known, looked_at=time.monotonic(), took=time.thread_time() - began)
 
     def _replaced(self, known: Entries, began: float) -> Entries:
         def now(entry: Entry) -> Entry:
+            # Asked for before anything of the run is read, so that a change meanwhile shows in the next look.
             state = _state(entry.run, is_over=entry.is_over is True)
-            if entry.state in (None, state):
+            if entry.state == state:
+                return entry
+            if entry.state is None and not entry.values:
                 entry.state = state
                 return entry
-            return Entry("", Run(entry.run.folder, entry.run.birth))
+            return Entry("", Run(entry.run.folder, entry.run.birth), state)
 
         every = [now(entry) for entry in (*known.removed, *known.runs)]
         every.sort(key=lambda entry: (entry.run.start_time, entry.run.folder.name))
@@ -230,8 +230,12 @@ class Held:
             for entry in entries
             if entry.is_over is None
         }
+        known = self._entries
+        removed = {entry.run.folder for entry in known.removed} if known is not None else set()
         for run, glance in glances([entry.run for entry, _, _ in unknown.values()]):
             entry, over, running = unknown[run.folder]
+            if entry.state not in (None, running) or run.is_removed != (run.folder in removed):
+                continue  # it has changed since it was listed, which the next look sees
             entry.state = running if glance.status == RUNNING else over
             entry.is_over = glance.status != RUNNING
 
