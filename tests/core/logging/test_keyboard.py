@@ -103,12 +103,14 @@ def test_a_prompt_stands_alone_until_it_is_answered(
 def test_a_line_that_comes_meanwhile_stands_whole_below_the_prompt(session: Callable[..., Any], tools: Any) -> None:
     script = (
         "def log_meanwhile():\n"
-        "    while not bars._screen.bars or not bars._screen._terminal.is_asking: time.sleep(0.01)\n"
+        "    while not os.path.exists('asked'): time.sleep(0.01)  # a line before the prompt would stand above it\n"
         "    log.info('one'); log.info('two')\n"
         "threading.Thread(target=log_meanwhile).start()\n"
         "test(lambda: bound('Go on? '))\n"
     )
     with session(ASK + script, keyboard=True) as terminal:
+        tools.until(lambda: terminal.last_has("Go on?"))
+        Path("asked").touch()
         tools.until(lambda: terminal.last_has("two"))
 
         assert [line[-7:] for line in terminal.lines] == ["Go on?", "in  one", "in  two"]
