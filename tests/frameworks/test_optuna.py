@@ -57,6 +57,13 @@ def square(trial: optuna.Trial) -> float:
     return x**2
 
 
+def test_a_trial_of_no_study_has_no_run() -> None:
+    objective = RefuncObjective(square)
+
+    assert objective(optuna.trial.FixedTrial({"x": 0.5, "kind": "a"})) == 0.25  # type: ignore[arg-type]
+    assert list(open_store().runs()) == []
+
+
 def test_each_trial_is_a_child_of_the_studys_run() -> None:
     study = optuna.create_study(study_name="search", sampler=optuna.samplers.RandomSampler(0))
     study.optimize(RefuncObjective(square), n_trials=3)

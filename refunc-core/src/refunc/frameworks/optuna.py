@@ -75,11 +75,17 @@ class RefuncObjective:
         vars(self).update(state, _of=None, _lock=threading.Lock())
 
     def __call__(self, trial: Trial) -> float | Sequence[float]:
-        """Run a trial. Raises what the objective raises."""
+        """
+        Run a trial. Raises what the objective raises.
+
+        A trial of no study, such as `FixedTrial`, has no run: the objective is called, and no more.
+        """
+        if not isinstance(trial, Trial):
+            return self._objective(trial)
         with self._lock:
             study = self._study_run(trial.study)
             study.enter()
-        # The exceptions with which the study goes on. Optuna tells them to no one: they are an argument of `optimize`,
+        # The exceptions with which the study goes on. Optuna does not tell them: they are an argument of `optimize`,
         # which is passed on to the function that calls this one.
         may_fail = sys._getframe(1).f_locals.get("catch", ())
         is_over = False
