@@ -227,3 +227,11 @@ def test_help_is_a_word_as_well(invoke: Any) -> None:
     assert invoke("help").stdout == invoke("--help").stdout
     assert invoke("help", "ls").stdout == invoke("ls", "--help").stdout
     assert "no command 'lss'. Did you mean ls?" in invoke("help", "lss").stderr
+
+
+def test_a_command_of_a_distribution_that_is_not_installed_names_it(
+    invoke: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(root, "_foreign", lambda ctx: {})
+
+    assert "no command 'ui'. It is in refunc-ui, which is not installed (pip install ./refunc-ui" in invoke("ui").stderr

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 GROUP: Final = "refunc.commands"
+#: The commands of refunc that are in distributions of their own.
+_APART: Final = {"ui": "refunc-ui"}
 
 #: refunc's own commands, the most used ones first. Others cannot take their names. They are entry points like those of
 #: other distributions, but looking for these takes as long as a short command does.
@@ -87,6 +89,8 @@ class Commands(click.Group):
         known = self.list_commands(ctx)
         near = get_close_matches(args[0], known)
         hint = f"Did you mean {', '.join(near)}?" if near else f"Commands: {', '.join(known)}."
+        if owner := _APART.get(args[0]):
+            hint = f"It is in {owner}, which is not installed (pip install ./{owner}, in a copy of refunc)."
         raise click.UsageError(f"no command {args[0]!r}. {hint}", ctx)
 
     def make_context(self, info_name: str | None, args: list[str], *rest: Any, **extra: Any) -> click.Context:
