@@ -24,7 +24,8 @@ class Ahead:
         self._held = held
         self._tell = tell
         self._wanted: dict[str, Entry] = {}
-        self._failed: set[str] = set()
+        #: Those that could not be read. A run that changes gets another entry, and is tried again.
+        self._failed: dict[str, Entry] = {}
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._is_over = False
@@ -45,7 +46,7 @@ class Ahead:
         """Have *entries* read, the last one first."""
         with self._lock:
             for entry in entries:
-                if entry.name not in self._failed:
+                if self._failed.get(entry.name) is not entry:
                     self._wanted.pop(entry.name, None)
                     self._wanted[entry.name] = entry
         self._woken.set()
@@ -80,7 +81,7 @@ class Ahead:
         over = [entry for entry in batch if entry.is_over]
         try:
             done = {run.folder for run, _ in values_of([entry.run for entry in over], frozenset([("status",)])).runs}
-        except Exception:
+        except Exception:  # none of them could be read, which the tables say
             done = set()
         for entry in batch:
             if not entry.is_over:  # what is kept of a running run is old at once
@@ -89,5 +90,5 @@ class Ahead:
                     done.add(entry.run.folder)
                 except Exception:
                     continue
-        self._failed |= {entry.name for entry in batch if entry.run.folder not in done}
+        self._failed |= {entry.name: entry for entry in batch if entry.run.folder not in done}
         self._tell([entry.name for entry in batch])
