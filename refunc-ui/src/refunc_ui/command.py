@@ -8,8 +8,9 @@ import sys
 import click
 
 from refunc_commands.cli.failure import Failure, Number
-from refunc_commands.cli.finding import store_option, the_store
-from refunc_commands.cli.screen import error_line
+from refunc_commands.cli.finding import the_store
+from refunc_commands.cli.options import store_option
+from refunc_commands.cli.streams import error_line
 from refunc_ui.serving import FIRST_PORT, Place, PortTakenError, Server, place
 
 _EXAMPLES = """\b

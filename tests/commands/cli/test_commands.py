@@ -220,7 +220,7 @@ def test_the_table_of_own_commands_is_that_of_the_entry_points() -> None:
         entry.name: entry.value for entry in entry_points(group=root.GROUP) if entry.dist.name == "refunc-commands"
     }  # type: ignore[union-attr]
 
-    assert found == root._OWN
+    assert found == {name: f"refunc_commands.cli.{place}" for name, (place, _) in root._OWN.items()}
 
 
 def test_help_is_a_word_as_well(invoke: Any) -> None:

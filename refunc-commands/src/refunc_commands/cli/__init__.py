@@ -11,7 +11,7 @@ No module that a training script imports imports this package.
     doctor      `refunc doctor`
     export      `refunc export`
     failure     mistakes of a user, and their exit codes
-    finding     options of several commands; the store and the runs that a command line names
+    finding     the store and the runs that a command line names
     folding     `refunc gc --fold`
     gc          `refunc gc`
     grouped     runs in groups, as tables
@@ -24,6 +24,7 @@ No module that a training script imports imports this package.
     moments     times and ages on the command line
     new_plugin  `refunc plugins new`
     next_step   advice for each problem that `refunc sync` reports
+    options     options of several commands
     plot        `refunc plot`
     plugins     `refunc plugins`
     ranks       the ranks and attempts of a run as lines
@@ -32,6 +33,7 @@ No module that a training script imports imports this package.
     root        `refunc` itself, and loading its commands
     screen      printing: tables, colours, JSON
     show        `refunc show`
+    streams     the standard streams: safe text, one line on stderr
     sync        `refunc sync`
 """
 

@@ -9,14 +9,16 @@ from typing import Any
 
 import attrs
 import click
-from rich.text import Text
 
 from refunc.annotations import AnnotationError, Annotations, annotate
 from refunc.runs.run import Run
 from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.finding import json_option, run_argument, store_option, the_run, the_store
-from refunc_commands.cli.screen import error_line, print_json, print_lines, shown
+from refunc_commands.cli.finding import run_argument, the_run, the_store
+from refunc_commands.cli.options import json_option, store_option
+from refunc_commands.cli.screen import print_json, print_lines
+from refunc_commands.cli.streams import error_line, shown
+from refunc_commands.text import Text
 
 _TAG_EXAMPLES = """\b
 Examples:
@@ -36,7 +38,7 @@ Examples:
   refunc rename k3f9 --original"""
 
 
-@click.command(short_help="Tag runs, or take tags away.", epilog=_TAG_EXAMPLES)
+@click.command(epilog=_TAG_EXAMPLES)
 @choosing()
 @click.option("--set", "given", multiple=True, metavar="NAME=VALUE", help="A tag; the same as NAME=VALUE after RUN….")
 @click.option("--remove", "gone", multiple=True, metavar="NAME", help="Take this tag away, even a logged one.")
@@ -115,7 +117,7 @@ def _refuse_unknown(name: str, runs: Sequence[Run]) -> None:
         raise Failure(f"{'the run has no' if len(runs) == 1 else 'none of the runs has a'} tag {name!r}.{hint}")
 
 
-@click.command(short_help="Write a note about a run, or take one away.", epilog=_NOTE_EXAMPLES)
+@click.command(epilog=_NOTE_EXAMPLES)
 @run_argument()
 @click.argument("text", required=False, metavar="TEXT")
 @click.option("--remove", "gone", multiple=True, metavar="ID", help="Take the note with this id away.")
@@ -138,7 +140,7 @@ def note(
     change_each(ctx, found, noting, lambda run: f"{done} {named(run)}", as_json)
 
 
-@click.command(short_help="Give a run another name.", epilog=_RENAME_EXAMPLES)
+@click.command(epilog=_RENAME_EXAMPLES)
 @run_argument()
 @click.argument("name", required=False, metavar="NAME")
 @click.option("--original", is_flag=True, help="Give it the name back that it was logged with.")

@@ -29,7 +29,7 @@ from refunc.runs.store import Listing, Store
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import arrives, named_store, run_argument, the_run, the_store
 from refunc_commands.cli.moments import parse_moment
-from refunc_commands.cli.screen import error_line, shown
+from refunc_commands.cli.streams import error_line, shown
 
 
 @attrs.frozen(kw_only=True)

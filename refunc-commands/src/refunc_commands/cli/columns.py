@@ -13,7 +13,8 @@ from refunc.runs.expression.asked import Asked, Path
 from refunc.runs.expression.compiler import Expression, compiled, compiled_value
 from refunc.runs.expression.values import MISSING
 from refunc.values.quantities import narrow_duration
-from refunc_commands.cli.screen import STATUS_STYLES, ago, moment_text, number, plain, shown
+from refunc_commands.cli.screen import STATUS_STYLES, ago, moment_text, number, plain
+from refunc_commands.cli.streams import shown
 
 #: A name in `--columns`: a comma within brackets belongs to it.
 _COLUMN: Final = re.compile(r"(?:\[[^\]]*\]|[^,\[])+|\[")

@@ -9,7 +9,6 @@ from typing import Any, Final
 import attrs
 import click
 from rich.cells import cell_len
-from rich.text import Text
 
 from refunc.journal.ranks import newest, rank_files
 from refunc.runs.flat import flat
@@ -19,7 +18,7 @@ from refunc.values.goals import MIN
 from refunc.values.jsonable import spell_nonfinite
 from refunc.values.quantities import narrow_duration
 from refunc_commands.cli.choosing import Choice, choosing, chosen
-from refunc_commands.cli.finding import json_option, store_option
+from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.screen import (
     BEST,
     BEST_NOTES,
@@ -30,9 +29,10 @@ from refunc_commands.cli.screen import (
     plain,
     print_json,
     print_lines,
-    shown,
     window_width,
 )
+from refunc_commands.cli.streams import shown
+from refunc_commands.text import Text
 
 #: Follows a name whose values differ.
 _DIFFERS: Final = "≠"
@@ -49,7 +49,7 @@ Examples:
   refunc compare resnet_v1 resnet_v2 --json | jq .params"""
 
 
-@click.command(short_help="Show runs side by side.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @choosing()
 @click.option(
     "--diff", "only_different", is_flag=True, help="Only the environment, params, tags and results that differ."
@@ -230,7 +230,7 @@ def _block(
         text = Text.assemble((fitted(line.name, first), line.style))
         for (value, value_style), size in zip(line.cells, widths, strict=False):
             text.append("  ")
-            text.append(fitted(value, size), value_style or None)
+            text.append(fitted(value, size), value_style)
         yield text
 
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ast
-import inspect
 import sys
-import textwrap
 
 import click
 
@@ -21,6 +18,10 @@ def with_help(command: click.Command) -> click.Command:
 
 
 def _docstring_of(function: object) -> str | None:
+    import ast
+    import inspect
+    import textwrap
+
     try:
         [found] = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function)))).body  # type: ignore[arg-type]
     except (OSError, TypeError, ValueError, SyntaxError):  # the source is not available

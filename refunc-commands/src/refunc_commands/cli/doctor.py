@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import attrs
 import click
-from rich.text import Text
 
 from refunc_commands.cli.failure import Number
-from refunc_commands.cli.finding import json_option, store_option, the_store
-from refunc_commands.cli.screen import INDENT, print_json, print_lines, shown, stdout_on_stderr, window_width
+from refunc_commands.cli.finding import the_store
+from refunc_commands.cli.options import json_option, store_option
+from refunc_commands.cli.screen import INDENT, print_json, print_lines, window_width
+from refunc_commands.cli.streams import shown, stdout_on_stderr
+from refunc_commands.text import Text
 from refunc_commands.upkeep.checks import examine
 from refunc_commands.upkeep.findings import Finding
 
@@ -23,7 +25,7 @@ Examples:
   refunc doctor --json | jq '.findings[] | select(.state == "problem")'"""
 
 
-@click.command(short_help="Check the installation and the store.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @click.option(
     "--runs", "count", type=Number(0), default=20, show_default=True, metavar="N", help="Check the newest N runs."
 )
@@ -61,7 +63,7 @@ def _lines(finding: Finding, width: int | None) -> Iterator[Text]:
     """Yield the finding and its hint: on one line, or below it in a narrow window, since a hint may be a command."""
     line = Text.assemble((f"{finding.state:<8}", _STYLES[finding.state]), f" {finding.check:<12} {shown(finding.text)}")
     hint = Text(f"→ {shown(finding.hint)}" if finding.hint else "", "dim")
-    if hint and width is not None and line.cell_len + 2 + hint.cell_len > width:
+    if hint and width is not None and line.width + 2 + hint.width > width:
         yield line
         yield Text(INDENT).append_text(hint)
     else:

@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 import click
-from rich.text import Text
 
 from refunc.runs import entries_file
 from refunc.runs.exporting import Exported, export_entries_of, export_points_of
@@ -22,15 +21,11 @@ from refunc.values.printable import printable_line
 from refunc.values.terminal import is_terminal
 from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Failure, Number
-from refunc_commands.cli.finding import (
-    json_option,
-    metrics_option,
-    output_option,
-    rank_option,
-    refuse_missing,
-    store_option,
-)
-from refunc_commands.cli.screen import error_line, left_out, print_json, print_lines, shown
+from refunc_commands.cli.finding import metrics_option, rank_option, refuse_missing
+from refunc_commands.cli.options import json_option, output_option, store_option
+from refunc_commands.cli.screen import print_json, print_lines
+from refunc_commands.cli.streams import error_line, left_out, shown
+from refunc_commands.text import Text
 
 #: The descriptor of stdout.
 _STDOUT = 1
@@ -43,7 +38,7 @@ Examples:
   refunc export k3f9 --entries --to jsonl -o - | jq -r .message"""
 
 
-@click.command(short_help="Write the points of runs to a file.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @choosing()
 @click.option("--to", "format", type=click.Choice(FORMATS), help="The format; by default that of the file's suffix.")
 @output_option("The file to write, by default `points.FORMAT`; `-` is stdout.")

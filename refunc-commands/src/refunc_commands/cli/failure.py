@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from refunc_commands.cli.screen import error_line
+from refunc_commands.cli.streams import error_line
 
 
 class Failure(click.ClickException):

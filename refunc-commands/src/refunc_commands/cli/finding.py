@@ -1,4 +1,4 @@
-"""Options that several commands have, and the store and the runs that a command line names."""
+"""The store and the runs that a command line names, with the options and the completion that need them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
@@ -22,40 +22,11 @@ from refunc.runs.selection import AGGREGATES
 from refunc.runs.store import Store
 from refunc.values.paths import absolute
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.screen import ranges, shown
-
-#: The key in a context's `meta` for the folder of the run that the command took last; errors are reported for it.
-NAMED_RUN: Final = "refunc.run"
+from refunc_commands.cli.options import NAMED_RUN
+from refunc_commands.cli.screen import ranges
+from refunc_commands.cli.streams import shown
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def store_option(command: _Command) -> _Command:
-    """Give *command* the option `--store`, which is allowed before and after the command's name."""
-    given: dict[str, Any] = {"metavar": "PATH", "help": "The folder of runs; see `refunc --help`."}
-    return click.option("--store", shell_complete=_path("dir"), **given)(command)
-
-
-def output_option(help: str, default: str | None = None) -> Callable[[_Command], _Command]:
-    """Give a command the option `-o FILE`."""
-    given: dict[str, Any] = {"show_default": default is not None, "default": default}
-    return click.option("-o", "--output", metavar="FILE", help=help, shell_complete=_path("file"), **given)
-
-
-def json_option(help: str = "Print one JSON object instead.") -> Callable[[_Command], _Command]:
-    """Give a command the option `--json`, passed on as `as_json`."""
-    return click.option("--json", "as_json", is_flag=True, help=help)
-
-
-def plugins_option(command: _Command) -> _Command:
-    """Give *command* the option `--plugins-dir`, passed on as `places`."""
-    given: dict[str, Any] = {
-        "multiple": True,
-        "metavar": "PATH",
-        "type": click.Path(exists=True),
-        "help": "A plugin file or a folder of them; comes before those of REFUNC_PLUGIN_PATH.",
-    }
-    return click.option("--plugins-dir", "places", shell_complete=_path("dir"), **given)(command)
 
 
 def metrics_option(help: str, *, required: bool = False) -> Callable[[_Command], _Command]:
@@ -114,10 +85,6 @@ def run_argument(named: str | None = None, **options: Any) -> Callable[[_Command
     """Give a command the argument RUN, or RUN… with `nargs=-1`, passed on as *named*; a shell completes it."""
     name, metavar = ("runs", "RUN...") if options.get("nargs") == -1 else ("run", "RUN")
     return click.argument(named or name, **{"metavar": metavar, "shell_complete": _begun, **options})
-
-
-def _path(kind: str) -> Callable[..., list[CompletionItem]]:
-    return lambda ctx, param, incomplete: [CompletionItem(incomplete, type=kind)]
 
 
 def _measured(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -12,7 +12,6 @@ from typing import Any
 import attrs
 import click
 from click.shell_completion import CompletionItem
-from rich.text import Text
 
 from refunc.journal.kinds import RUNNING
 from refunc.runs.store import Store
@@ -20,10 +19,13 @@ from refunc.values.quantities import amount
 from refunc.values.terminal import is_terminal
 from refunc_commands.cli.choosing import Choice, answered, choosing
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.finding import json_option, store_option, the_store
+from refunc_commands.cli.finding import the_store
 from refunc_commands.cli.folding import fold_runs
 from refunc_commands.cli.moments import age
-from refunc_commands.cli.screen import STATUS_STYLES, ago, error_line, left_out, print_json, print_lines, shown
+from refunc_commands.cli.options import json_option, store_option
+from refunc_commands.cli.screen import STATUS_STYLES, ago, print_json, print_lines
+from refunc_commands.cli.streams import error_line, left_out, shown
+from refunc_commands.text import Text
 from refunc_commands.upkeep.space import KeptError, Piece, Space, remove_draft, remove_run, survey
 
 _EXAMPLES = """\b
@@ -48,7 +50,7 @@ def _statuses(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     return [CompletionItem(word) for word in STATUS_STYLES if word != RUNNING and word.startswith(incomplete)]
 
 
-@click.command(short_help="Show and free the space that runs use.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @choosing()
 @click.option(
     "--status",

@@ -9,19 +9,20 @@ from typing import Any
 
 import attrs
 import click
-from rich.text import Text
 
 from refunc.runs.place import find_store
 from refunc.runs.store import Store
 from refunc.values.names import new_id
 from refunc.values.paths import absolute, store_path
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.finding import json_option, store_option
-from refunc_commands.cli.screen import print_json, print_lines, shown
+from refunc_commands.cli.options import json_option, store_option
+from refunc_commands.cli.screen import print_json, print_lines
+from refunc_commands.cli.streams import shown
 from refunc_commands.importing.detection import TRACKERS, Found, find, tracker_of
 from refunc_commands.importing.problems import Problems, SourceError, attempted
 from refunc_commands.importing.source import Counts, SourceRun
 from refunc_commands.importing.transfer import Outcome, known_runs, transfer
+from refunc_commands.text import Text
 
 _EXAMPLES = """\b
 Examples:
@@ -67,7 +68,7 @@ class _Tally:
         return len(self.failed) + self.problems.left_out + sum(outcome.left_out for outcome in self.outcomes)
 
 
-@click.command("import", short_help="Import runs of other trackers.", epilog=_EXAMPLES)
+@click.command("import", epilog=_EXAMPLES)
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--from", "tracker", type=click.Choice(TRACKERS), help="The tracker of SOURCE, if it is ambiguous.")
 @click.option("--again", is_flag=True, help="Import runs again that were imported before.")

@@ -15,7 +15,8 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO
 
 from refunc.values.terminal import CLEAR_DOWN, is_terminal
-from refunc_commands.cli.screen import fitted, shown
+from refunc_commands.cli.screen import fitted
+from refunc_commands.cli.streams import shown
 
 
 class LiveLine:

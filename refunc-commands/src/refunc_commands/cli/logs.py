@@ -24,10 +24,11 @@ from refunc.values.levels import LEVEL_NAMES, level_number
 from refunc.values.quantities import duration
 from refunc_commands.cli.choosing import Choice, choosing, the_one
 from refunc_commands.cli.failure import Failure, Number
-from refunc_commands.cli.finding import json_option, rank_option, refuse_missing, store_option
+from refunc_commands.cli.finding import rank_option, refuse_missing
 from refunc_commands.cli.lines import Lines
 from refunc_commands.cli.moments import parse_moment
-from refunc_commands.cli.screen import error_line
+from refunc_commands.cli.options import json_option, store_option
+from refunc_commands.cli.streams import error_line
 
 #: Seconds between two reads of a run that is followed.
 _INTERVAL = 0.2
@@ -86,7 +87,7 @@ def _line_options(command: _Command) -> _Command:
     return store_option(command)
 
 
-@click.command(short_help="Print the log lines of a run.", epilog=_LOGS_EXAMPLES)
+@click.command(epilog=_LOGS_EXAMPLES)
 @choosing(one=True, without=("count", "since", "until"))
 @click.option("-n", "--number", "count", type=Number(1), metavar="N", help="Only the newest N lines.")
 @click.option("--since", type=parse_moment, metavar="TIME", help="Only from this time on: 2h (ago), 14:30, 2026-11-23.")
@@ -135,7 +136,7 @@ def logs(
         lines.show(entry)
 
 
-@click.command(short_help="Print a run's last lines, and follow it.", epilog=_TAIL_EXAMPLES)
+@click.command(epilog=_TAIL_EXAMPLES)
 @choosing(one=True, without=("count", "since", "until"))
 @click.option("-f", "--follow", is_flag=True, help="Continue with new lines until the run ends.")
 @click.option("--wait", "waits", is_flag=True, help="Wait for RUN, if it has not begun yet.")

@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 import attrs
 import click
 from rich.cells import cell_len
-from rich.text import Span, Text
 
 from refunc.journal.kinds import RUNNING
 from refunc.journal.ranks import newest, rank_files
@@ -23,20 +22,20 @@ from refunc.values.quantities import narrow_duration
 from refunc_commands.cli.choosing import Choice, answered, choosing, complete_names
 from refunc_commands.cli.columns import Column, named_columns, wanted_columns
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.finding import json_option, metrics_option, store_option, the_store
+from refunc_commands.cli.finding import metrics_option, the_store
+from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.screen import (
     STATUS_STYLES,
     ago,
-    error_line,
     fitted,
-    left_out,
     moment_text,
     number,
     print_json,
     print_lines,
-    shown,
     window_width,
 )
+from refunc_commands.cli.streams import error_line, left_out, shown
+from refunc_commands.text import Text
 
 #: The most metrics on a line.
 _SHOWN_METRICS = 4
@@ -75,7 +74,7 @@ Examples:
   refunc ls --experiment mnist --json | jq '.[].run_id'"""
 
 
-@click.command(short_help="List the runs.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @json_option("Print one JSON array instead: all runs, nothing shortened.")
 @choosing()
 @click.option(
@@ -214,17 +213,11 @@ def _table(lines: list[tuple[_Row, _Cells]], width: int | None) -> Iterator[Text
             if _METRICS in line:
                 line[_METRICS] = (_metrics(row.glance, widths[_METRICS]), "")
     for line in ({title: (shown(title), "bold") for title in widths}, *cells):
-        shown_cells = [(fitted(line[title][0], size), line[title][1]) for title, size in widths.items() if size]
-        yield Text(_GAP.join(text for text, _ in shown_cells), spans=_spans(shown_cells))
-
-
-def _spans(cells: list[tuple[str, str]]) -> list[Span]:
-    spans, begin = [], 0
-    for text, style in cells:
-        if style:
-            spans.append(Span(begin, begin + len(text), style))
-        begin += len(text) + len(_GAP)
-    return spans
+        text = Text()
+        for title, size in widths.items():
+            if size:
+                text.append(_GAP if text else "").append(fitted(line[title][0], size), line[title][1])
+        yield text
 
 
 def _cells(row: _Row, now: float, *, relative: bool) -> _Cells:

@@ -8,15 +8,17 @@ from typing import Any
 
 import attrs
 import click
-from rich.text import Text
 
 from refunc.journal.folder import RUN_JSON
 from refunc.runs.run import Run
 from refunc.values.paths import absolute
 from refunc.values.quantities import amount
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.finding import json_option, run_argument, store_option, the_run
-from refunc_commands.cli.screen import print_json, print_lines, shown
+from refunc_commands.cli.finding import run_argument, the_run
+from refunc_commands.cli.options import json_option, store_option
+from refunc_commands.cli.screen import print_json, print_lines
+from refunc_commands.cli.streams import shown
+from refunc_commands.text import Text
 from refunc_commands.upkeep.merging import Merged, merge, remove_merged
 from refunc_commands.upkeep.space import KeptError
 
@@ -35,7 +37,7 @@ class _Done:
     kept: list[str] = attrs.Factory(list)
 
 
-@click.command("merge", short_help="Bring the folders of one run together.", epilog=_EXAMPLES)
+@click.command("merge", epilog=_EXAMPLES)
 @run_argument(nargs=-1, required=True)
 @click.option("--into", metavar="FOLDER", help="The folder to merge into, by default the first RUN; it may be new.")
 @click.option("--running", is_flag=True, help="Also if processes may still write to a folder: what there is so far.")

@@ -18,7 +18,7 @@ from refunc.plugins.discovery import FIRST_PARTY, plugin_named
 from refunc.values.names import new_id, slug
 from refunc.values.paths import absolute
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.screen import shown
+from refunc_commands.cli.streams import shown
 
 _EXAMPLES = """\b
 Examples:

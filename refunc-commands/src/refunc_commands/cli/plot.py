@@ -10,7 +10,6 @@ from typing import Any
 
 import attrs
 import click
-from rich.text import Text
 
 from refunc.runs.groups import Runs
 from refunc.runs.run import Run
@@ -18,18 +17,14 @@ from refunc.runs.selection import Ranks
 from refunc.runs.series import FEWEST
 from refunc_commands.cli.choosing import Choice, choosing, chosen, complete_names
 from refunc_commands.cli.failure import Failure, Number
-from refunc_commands.cli.finding import (
-    json_option,
-    metrics_option,
-    output_option,
-    rank_option,
-    refuse_missing,
-    store_option,
-)
-from refunc_commands.cli.screen import number, of_rank, print_json, print_lines, shown, table, window_width
+from refunc_commands.cli.finding import metrics_option, rank_option, refuse_missing
+from refunc_commands.cli.options import json_option, output_option, store_option
+from refunc_commands.cli.screen import number, of_rank, print_json, print_lines, table, window_width
+from refunc_commands.cli.streams import shown
 from refunc_commands.plotting.charts import Chart, Line, banded, charts, curves, scattered
 from refunc_commands.plotting.patterns import metrics_named
 from refunc_commands.plotting.terminal import COLORS, Curve, chart
+from refunc_commands.text import Text
 
 #: Columns and lines of a chart if stdout is not a terminal.
 _COLUMNS, _LINES = 100, 20
@@ -70,7 +65,7 @@ class _Question:
         return curves(runs, metric, self.rank)
 
 
-@click.command(short_help="Draw curves in the terminal, or as a picture.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @choosing()
 @metrics_option("A metric to draw, or a pattern such as `*/loss`; repeatable.", required=True)
 @click.option("--together", is_flag=True, help="Draw all metrics in one chart.")

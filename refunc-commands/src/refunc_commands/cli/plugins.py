@@ -7,7 +7,6 @@ from typing import Any
 
 import attrs
 import click
-from rich.text import Text
 
 from refunc.plugins.discovery import FIRST_PARTY, PluginState, how_to_install, states
 from refunc.plugins.files import also_in
@@ -15,9 +14,11 @@ from refunc.plugins.hooks import hooks_of
 from refunc.plugins.options import OptionFacts, facts_of, type_text
 from refunc.values.jsonable import jsonable
 from refunc.values.secrets import MASK, without_secrets
-from refunc_commands.cli.finding import json_option, plugins_option
 from refunc_commands.cli.new_plugin import new
-from refunc_commands.cli.screen import error_line, print_json, print_lines, shown, stdout_on_stderr
+from refunc_commands.cli.options import json_option, plugins_option
+from refunc_commands.cli.screen import print_json, print_lines
+from refunc_commands.cli.streams import error_line, shown, stdout_on_stderr
+from refunc_commands.text import Text
 
 _STYLES = {"active": "green", "not configured": "yellow", "blocked": "dim", "broken": "red"}
 
@@ -30,7 +31,7 @@ Examples:
   refunc plugins new acme"""
 
 
-@click.group("plugins", invoke_without_command=True, short_help="List the plugins, or create one.", epilog=_EXAMPLES)
+@click.group("plugins", invoke_without_command=True, epilog=_EXAMPLES)
 @json_option("Print one JSON array instead.")
 @plugins_option
 @click.pass_context

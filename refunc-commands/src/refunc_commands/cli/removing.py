@@ -10,8 +10,9 @@ from refunc.runs.run import Run
 from refunc_commands.cli.annotating import change_each, named
 from refunc_commands.cli.choosing import Choice, answered, choosing, chosen
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.finding import json_option, store_option, the_run, the_store
-from refunc_commands.cli.screen import error_line
+from refunc_commands.cli.finding import the_run, the_store
+from refunc_commands.cli.options import json_option, store_option
+from refunc_commands.cli.streams import error_line
 
 _RM_EXAMPLES = """\b
 Examples:
@@ -25,7 +26,7 @@ Examples:
   refunc restore dummy_1 dummy_2"""
 
 
-@click.command("rm", short_help="Hide runs; `refunc gc` removes them later.", epilog=_RM_EXAMPLES)
+@click.command("rm", epilog=_RM_EXAMPLES)
 @choosing()
 @json_option("Print one JSON array of the runs instead.")
 @store_option
@@ -47,7 +48,7 @@ def rm_command(ctx: click.Context, choice: Choice, as_json: bool, store: str | N
     change_each(ctx, found, remove, lambda run: done.format(named(run), run.run_id), as_json)
 
 
-@click.command("restore", short_help="Take `refunc rm` back.", epilog=_RESTORE_EXAMPLES)
+@click.command("restore", epilog=_RESTORE_EXAMPLES)
 @choosing()
 @json_option("Print one JSON array of the runs instead.")
 @store_option

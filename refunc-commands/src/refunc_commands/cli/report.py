@@ -7,7 +7,6 @@ import sys
 import time
 
 import click
-from rich.text import Text
 
 from refunc.runs.bands import Center, Spread
 from refunc.runs.entries_file import whole_file
@@ -15,17 +14,14 @@ from refunc.runs.selection import Ranks
 from refunc.values.quantities import amount
 from refunc_commands.cli.choosing import Choice, choosing, chosen, complete_names
 from refunc_commands.cli.failure import Failure, Number
-from refunc_commands.cli.finding import (
-    json_option,
-    output_option,
-    rank_option,
-    refuse_missing,
-    store_option,
-)
-from refunc_commands.cli.screen import of_rank, print_json, print_lines, shown
+from refunc_commands.cli.finding import rank_option, refuse_missing
+from refunc_commands.cli.options import json_option, output_option, store_option
+from refunc_commands.cli.screen import of_rank, print_json, print_lines
+from refunc_commands.cli.streams import shown
 from refunc_commands.report.content import content_of
 from refunc_commands.report.curves import MAX_POINTS, Drawing
 from refunc_commands.report.page import page
+from refunc_commands.text import Text
 
 _EXAMPLES = """\b
 Examples:
@@ -36,7 +32,7 @@ Examples:
   refunc report k3f9 -o - | gzip > report.html.gz"""
 
 
-@click.command(short_help="Write runs to one HTML file.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @choosing()
 @output_option("The file to write; `-` is stdout. An existing file is replaced.", default="report.html")
 @rank_option("Curves and values of this rank; all, one curve a rank; or the mean, min or max of all ranks.")

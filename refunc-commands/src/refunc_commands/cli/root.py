@@ -11,7 +11,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,39 +21,45 @@ from refunc.runs.errors import NoDescriptorError, RunError
 from refunc.runs.unreadable import fault_of
 from refunc_commands.cli.docstrings import with_help
 from refunc_commands.cli.failure import Failure, Fault, misused
-from refunc_commands.cli.finding import NAMED_RUN, store_option
-from refunc_commands.cli.screen import replace_unencodable, shown
+from refunc_commands.cli.options import NAMED_RUN, store_option
+from refunc_commands.cli.streams import replace_unencodable, shown
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-GROUP: Final = "refunc.commands"
-#: The commands of refunc that are in distributions of their own.
-_APART: Final = {"ui": "refunc-ui"}
+    from click.shell_completion import CompletionItem
 
-#: refunc's own commands, the most used ones first. Others cannot take their names. They are entry points like those of
-#: other distributions, but looking for these takes as long as a short command does.
+GROUP: Final = "refunc.commands"
+#: The commands of refunc that are in distributions of their own: each with its distribution and its line in the help.
+_APART: Final = {"ui": ("refunc-ui", "Show the runs in the browser, live.")}
+
+#: refunc's own commands, the most used ones first: each with its place among the modules here, and its line in the
+#: help, which loads none of them. Others cannot take their names. They are entry points like those of other
+#: distributions, but looking for these takes as long as a short command does.
 _OWN: Final = {
-    "ls": "refunc_commands.cli.ls:ls",
-    "show": "refunc_commands.cli.show:show",
-    "compare": "refunc_commands.cli.compare:compare",
-    "plot": "refunc_commands.cli.plot:plot",
-    "export": "refunc_commands.cli.export:export",
-    "logs": "refunc_commands.cli.logs:logs",
-    "tail": "refunc_commands.cli.logs:tail",
-    "report": "refunc_commands.cli.report:report",
-    "tag": "refunc_commands.cli.annotating:tag",
-    "note": "refunc_commands.cli.annotating:note",
-    "rename": "refunc_commands.cli.annotating:rename",
-    "rm": "refunc_commands.cli.removing:rm_command",
-    "restore": "refunc_commands.cli.removing:restore_command",
-    "import": "refunc_commands.cli.importing:import_command",
-    "merge": "refunc_commands.cli.merge:merge_command",
-    "sync": "refunc_commands.cli.sync:sync_command",
-    "plugins": "refunc_commands.cli.plugins:plugins",
-    "doctor": "refunc_commands.cli.doctor:doctor",
-    "gc": "refunc_commands.cli.gc:gc",
+    "ls": ("ls:ls", "List the runs."),
+    "show": ("show:show", "Show one run."),
+    "compare": ("compare:compare", "Show runs side by side."),
+    "plot": ("plot:plot", "Draw curves in the terminal, or as a picture."),
+    "export": ("export:export", "Write the points of runs to a file."),
+    "logs": ("logs:logs", "Print the log lines of a run."),
+    "tail": ("logs:tail", "Print a run's last lines, and follow it."),
+    "report": ("report:report", "Write runs to one HTML file."),
+    "tag": ("annotating:tag", "Tag runs, or take tags away."),
+    "note": ("annotating:note", "Write a note about a run, or take one away."),
+    "rename": ("annotating:rename", "Give a run another name."),
+    "rm": ("removing:rm_command", "Hide runs; `refunc gc` removes them later."),
+    "restore": ("removing:restore_command", "Take `refunc rm` back."),
+    "import": ("importing:import_command", "Import runs of other trackers."),
+    "merge": ("merge:merge_command", "Bring the folders of one run together."),
+    "sync": ("sync:sync_command", "Deliver undelivered records to trackers."),
+    "plugins": ("plugins:plugins", "List the plugins, or create one."),
+    "doctor": ("doctor:doctor", "Check the installation and the store."),
+    "gc": ("gc:gc", "Show and free the space that runs use."),
 }
+
+#: The most characters of the line of another distribution's command.
+_LONGEST_LINE: Final = 80
 
 #: System errors that naming another path fixes; others, such as a full disk, are not errors of the command line.
 _WRONG_PATHS: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
@@ -70,10 +75,30 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load the command; one of another distribution that cannot be loaded is replaced by one that reports it."""
         if cmd_name in _OWN:
-            module, _, name = _OWN[cmd_name].partition(":")
-            return with_help(getattr(import_module(module), name))
+            module, _, name = _OWN[cmd_name][0].partition(":")
+            return with_help(getattr(import_module(f"refunc_commands.cli.{module}"), name))
         entry = _foreign(ctx).get(cmd_name)
         return with_help(_loaded(entry)) if entry is not None else None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, each with its line."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self._line_of(ctx, name)) for name in self.list_commands(ctx)])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin with *incomplete*, each with its line, and the options."""
+        from click.shell_completion import CompletionItem
+
+        begun = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=self._line_of(ctx, name)) for name in begun]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def _line_of(self, ctx: click.Context, name: str) -> str:
+        for known in (_OWN, _APART):
+            if name in known:
+                return known[name][1]
+        command = self.get_command(ctx, name)
+        return command.get_short_help_str(_LONGEST_LINE) if command is not None else ""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -86,10 +111,13 @@ class Commands(click.Group):
             args = [args[1], "--help"]
         if ctx.resilient_parsing or self.get_command(ctx, args[0]) is not None:
             return super().resolve_command(ctx, args)
+        from difflib import get_close_matches
+
         known = self.list_commands(ctx)
         near = get_close_matches(args[0], known)
         hint = f"Did you mean {', '.join(near)}?" if near else f"Commands: {', '.join(known)}."
-        if owner := _APART.get(args[0]):
+        if args[0] in _APART:
+            owner, _ = _APART[args[0]]
             hint = f"It is in {owner}, which is not installed (pip install ./{owner}, in a copy of refunc)."
         raise click.UsageError(f"no command {args[0]!r}. {hint}", ctx)
 

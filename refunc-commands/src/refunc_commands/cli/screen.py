@@ -1,14 +1,11 @@
 """
 Printing for the commands: text that is safe to print, columns that fit the window, JSON.
 
-All text that a user may have written (names, tags, messages) passes through `shown` or `printable`, and is handed to
-rich as `Text`, in which `[bold]` is not markup.
+All text that a user may have written (names, tags, messages) passes through `shown` or `printable`.
 """
 
 from __future__ import annotations
 
-import codecs
-import io
 import json
 import math
 import re
@@ -16,18 +13,17 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import redirect_stdout
 from itertools import islice
-from typing import Any, TextIO
+from typing import Any
 
 import click
 from rich.cells import cell_len, set_cell_size
-from rich.text import Text
 
 from refunc.values.jsonable import spell_nonfinite
-from refunc.values.printable import printable_line
 from refunc.values.quantities import figure
 from refunc.values.terminal import is_terminal, wants_color
+from refunc_commands.cli.streams import shown
+from refunc_commands.text import Text
 
 #: The indent of a wrapped line.
 INDENT = " " * 8
@@ -37,11 +33,6 @@ BEST = "*"
 #: The same if the goal is guessed from the metric's name; and the meanings of both.
 GUESSED_BEST = "~"
 BEST_NOTES = {BEST: "the best", GUESSED_BEST: "the best, guessed from the metric's name"}
-
-#: The name of the error handler for characters that the encoding lacks.
-_LACKING = "refunc-plain"
-_PLAIN = {"…": "~", "≠": "#", "│": "|", "─": "-", "└": "+", "━": "=", "→": ">"}
-_BRAILLE = frozenset(map(chr, range(0x2800, 0x2900)))
 
 STATUS_STYLES = {
     "completed": "green",
@@ -56,49 +47,6 @@ STATUS_STYLES = {
 }
 
 
-def shown(value: object) -> str:
-    """Return *value* as text on one line, without characters that control a terminal."""
-    return printable_line(str(value)).replace("\t", "\\t")
-
-
-def replace_unencodable(stream: object) -> None:
-    """Make *stream* replace characters that its encoding lacks, so that a name cannot end the command."""
-    if isinstance(stream, io.TextIOWrapper):
-        codecs.register_error(_LACKING, _in_other_letters)
-        stream.reconfigure(errors=_LACKING)
-
-
-def _in_other_letters(error: UnicodeError) -> tuple[str | bytes, int]:
-    """Return one plain letter for each drawing character, so that columns stay aligned, and escapes for the rest."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    letter = error.object[error.start]
-    if letter in _PLAIN:
-        return _PLAIN[letter], error.start + 1
-    if letter in _BRAILLE:
-        return "*", error.start + 1
-    return codecs.backslashreplace_errors(
-        UnicodeEncodeError(error.encoding, error.object, error.start, error.start + 1, error.reason)
-    )
-
-
-def error_line(message: str) -> None:
-    """Print one line on stderr."""
-    click.echo(f"refunc: {shown(message)}", err=True)
-
-
-def left_out(problems: Sequence[Exception]) -> None:
-    """Print on stderr the first run that was left out and why, and how many more there are."""
-    if problems:
-        more = f", and {len(problems) - 1} more like it" if len(problems) > 1 else ""
-        error_line(f"left out: {str(problems[0]).removesuffix('.')}{more}")
-
-
-def stdout_on_stderr() -> redirect_stdout[TextIO]:
-    """Reserve stdout for the command's own output: output of plugins and trackers' clients goes to stderr."""
-    return redirect_stdout(sys.stderr)
-
-
 def window_width() -> int | None:
     """Return the width of the window; None if stdout is not a terminal and lines may have any length."""
     return max(20, shutil.get_terminal_size().columns) if is_terminal(sys.stdout) else None
@@ -108,33 +56,19 @@ def print_lines(lines: Iterable[Text]) -> None:
     """Print *lines*, coloured if enabled, and wrapped at words to the width of the window."""
     # The same rule for NO_COLOR, FORCE_COLOR and pipes as for the lines of a training.
     colored = wants_color(sys.stdout)
-    from rich.console import Console  # it takes longer to load than a list takes to print
-
-    console = (
-        Console(color_system="standard", force_terminal=True, no_color=False, highlight=False) if colored else None
-    )
     width = window_width()
     remaining = iter(lines) if width is None else (piece for line in lines for piece in _wrapped(line, width))
-    # Written by click, which handles a closed pipe; a hundred lines at a time, because each rich call starts slowly.
-    while chunk := list(islice(remaining, 100)):
-        for line in chunk:
-            line.rstrip()
-        if console is None:
-            text = "\n".join(line.plain for line in chunk)
-        else:
-            with console.capture() as capture:
-                console.print(Text("\n").join(chunk), soft_wrap=True, end="")
-            text = capture.get()
-        click.echo(text, color=True)
+    while chunk := list(islice(remaining, 100)):  # click, which handles a closed pipe, flushes at each call
+        click.echo("\n".join(line.stripped().ansi() if colored else line.plain.rstrip() for line in chunk), color=True)
 
 
 def _wrapped(text: Text, width: int) -> Iterator[Text]:
     """Yield *text* in lines of at most *width* columns; a longer word is not broken, so that a path can be copied."""
-    if cell_len(text.plain) <= width:
+    if text.width <= width:
         yield text
         return
-    for line in text.split("\n", allow_blank=True):
-        first, *others = line.divide(list(_breaks(line.plain, width)))
+    for line in text.divided([found.end() for found in re.finditer("\n", text.plain)]):
+        first, *others = line.divided(list(_breaks(line.plain, width)))
         yield first
         yield from (Text(INDENT).append_text(piece) for piece in others)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 from rich.cells import cell_len
-from rich.text import Text
 
 from refunc.annotations import Annotations, Change, Note
 from refunc.journal.kinds import RUNNING
@@ -23,7 +22,8 @@ from refunc.runs.summary import MetricSummary
 from refunc.values.printable import printable
 from refunc.values.quantities import amount, duration
 from refunc_commands.cli.choosing import Choice, choosing, the_one
-from refunc_commands.cli.finding import json_option, rank_option, refuse_missing, store_option
+from refunc_commands.cli.finding import rank_option, refuse_missing
+from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.ranks import attempt_lines, rank_lines
 from refunc_commands.cli.screen import (
     BEST,
@@ -36,10 +36,11 @@ from refunc_commands.cli.screen import (
     plain,
     print_json,
     print_lines,
-    shown,
     table,
     window_width,
 )
+from refunc_commands.cli.streams import shown
+from refunc_commands.text import Text
 
 #: The most characters of a value on a terminal.
 _LONGEST = 1_000
@@ -55,7 +56,7 @@ Examples:
   refunc show experiments/20261123-144539_resnet_v1_k3f9a2b7 --json"""
 
 
-@click.command(short_help="Show one run.", epilog=_EXAMPLES)
+@click.command(epilog=_EXAMPLES)
 @choosing(one=True, without=("count",))
 @rank_option("Metrics of this rank; or all, mean, min or max of all ranks' values.")
 @click.option("--all-ranks", "each_rank", is_flag=True, help="A line for each rank, not for each host.")
@@ -169,10 +170,10 @@ def _head(run: Run, facts: dict[str, Any]) -> Iterator[tuple[str, Text]]:
     status, seconds = facts["status"], facts["duration"]
     if status == RUNNING:
         seconds = max(0.0, time.time() - run.start_time)  # the clock may have been set back
-    name = Text(shown(facts["run_name"] or "-"), "bold")
-    if run.annotations.name is not None:
-        name.append(f"  (logged as {shown(run.logged_name or '-')})", "not bold dim")
-    yield "run", name
+    name = (shown(facts["run_name"] or "-"), "bold")
+    is_renamed = run.annotations.name is not None
+    logged = (f"  (logged as {shown(run.logged_name or '-')})" if is_renamed else "", "dim")
+    yield "run", Text.assemble(name, logged)
     yield "id", Text(shown(run.run_id))
     same = facts["experiment_id"] == facts["experiment_name"]
     yield "experiment", Text(shown(run.experiment_name) + ("" if same else f" (id {shown(run.experiment_id)})"))

@@ -13,7 +13,6 @@ from typing import Any
 
 import attrs
 import click
-from rich.text import Text
 
 from refunc.delivery.origin import asked_by
 from refunc.delivery.sync import Target, sync, target_at, targets_of
@@ -25,10 +24,12 @@ from refunc.runs.run import Run
 from refunc.runs.unreadable import Faults
 from refunc.values.secrets import without_secrets
 from refunc_commands.cli.choosing import Choice, choosing, chosen
-from refunc_commands.cli.finding import json_option, plugins_option, store_option
 from refunc_commands.cli.live_line import LiveLine, live_line
 from refunc_commands.cli.next_step import next_steps
-from refunc_commands.cli.screen import error_line, left_out, print_json, print_lines, shown
+from refunc_commands.cli.options import json_option, plugins_option, store_option
+from refunc_commands.cli.screen import print_json, print_lines
+from refunc_commands.cli.streams import error_line, left_out, shown
+from refunc_commands.text import Text
 
 _EXAMPLES = """\b
 Examples:
@@ -47,7 +48,7 @@ def _seconds(ctx: click.Context, option: click.Parameter, value: float) -> float
     return value
 
 
-@click.command("sync", short_help="Deliver undelivered records to trackers.", epilog=_EXAMPLES)
+@click.command("sync", epilog=_EXAMPLES)
 @choosing()
 @click.option("--follow", is_flag=True, help="Continue until all runs have ended and are delivered.")
 @click.option(

@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Final
 
 import attrs
-from rich.text import Text
 
 from refunc.values.quantities import figure
+from refunc_commands.text import Text
 
 #: By row and column of a character's dots (Unicode, block U+2800).
 _DOTS: Final = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
@@ -67,7 +67,7 @@ def chart(
     for at, (cells, styles) in enumerate(zip(canvas, colors, strict=True)):
         line = Text(f"{named.get(at, ''):>{margin}} │", "dim")
         for dots, style in zip(cells, styles, strict=True):
-            line.append(chr(0x2800 + dots) if dots else " ", style or None)
+            line.append(chr(0x2800 + dots) if dots else " ", style)
         lines.append(line)
     lines.append(Text(" " * margin + " └" + "─" * columns, "dim"))
     begin, end = _label(left, log_x, 6), _label(right, log_x, 6)

@@ -19,10 +19,12 @@ by `refunc.journal.opening`, which opens files.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from refunc.journal.opening import NoDescriptorError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = [
     "ExpressionError",

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from refunc.runs.errors import NoDescriptorError, RunFormatError
 from refunc.values.texts import short_repr
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: The hint for a file that the system does not let the user read.
 SEE_RIGHTS = "Check its permissions, and whether its disk is mounted."
