@@ -23,11 +23,11 @@ from refunc.journal.kinds import RUNNING
 from refunc.runs.errors import RunFormatError
 from refunc.runs.expression.asked import Path as Name
 from refunc.runs.facts import facts_of
-from refunc.runs.gathered import signature_of
 from refunc.runs.lines import RunLines
 from refunc.runs.listing import glances
 from refunc.runs.run import Run
 from refunc.runs.search import Found, kept_values_of
+from refunc.runs.signature import signature_of
 from refunc.runs.store import Listing, Store
 from refunc_ui.answers import AskedWronglyError
 from refunc_ui.kept_curves import KeptCurves

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from refunc.logging import ExperimentTracker
-from refunc.runs.ending import Glance
+from refunc.runs.glance import Glance
 
 pytestmark = pytest.mark.extras
 
@@ -134,18 +134,17 @@ def test_folders_that_cannot_be_read_are_told_on_stderr(invoke: Any) -> None:
 
 def test_a_journal_that_cannot_be_read_costs_its_own_line_only(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Faked, because root may read everything."""
-    from refunc.runs.ending import Ending
+    from refunc.runs.ending import ending_of
 
     make("good")
     folder = make("closed").folder
-    ending_of = Ending.of
 
-    def denied(path: Path) -> Ending:
+    def denied(path: Path) -> object:
         if path == folder:
             raise PermissionError(13, "Permission denied")
         return ending_of(path)
 
-    monkeypatch.setattr(Ending, "of", denied)
+    monkeypatch.setattr("refunc.runs.ending.ending_of", denied)
 
     statuses = {run["run_name"]: run["status"] for run in json.loads(invoke("ls", "--json").stdout)}
 
@@ -153,19 +152,18 @@ def test_a_journal_that_cannot_be_read_costs_its_own_line_only(invoke: Any, monk
 
 
 def test_a_run_removed_while_it_is_listed_is_left_out(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from refunc.runs.ending import Ending
+    from refunc.runs.ending import ending_of
 
     make("stays")
     gone = make("goes").folder
-    ending_of = Ending.of
 
-    def remove(path: Path) -> Ending:
+    def remove(path: Path) -> object:
         if path == gone:
             shutil.rmtree(path)
             raise FileNotFoundError(2, "No such file or directory")
         return ending_of(path)
 
-    monkeypatch.setattr(Ending, "of", remove)
+    monkeypatch.setattr("refunc.runs.ending.ending_of", remove)
 
     assert [run["run_name"] for run in json.loads(invoke("ls", "--json").stdout)] == ["stays"]
 
@@ -321,10 +319,9 @@ def test_a_defined_metric_shows_what_was_defined(invoke: Any) -> None:
 
 
 def test_a_second_look_reads_no_journal(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from refunc.runs.ending import Ending
 
     make("one")
     first = invoke("ls", "--json").stdout
-    monkeypatch.setattr(Ending, "of", lambda path: pytest.fail("the journal was read again"))
+    monkeypatch.setattr("refunc.runs.ending.ending_of", lambda path: pytest.fail("the journal was read again"))
 
     assert invoke("ls", "--json").stdout == first

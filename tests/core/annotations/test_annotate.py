@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from refunc.annotations import AnnotationError, annotate, remove, restore
-from refunc.annotations.annotate import joined, take_over
 from refunc.annotations.change import Change, without_superseded
+from refunc.annotations.changing import joined, take_over
 from refunc.annotations.file import ANNOTATIONS, read
 from refunc.annotations.state import Annotations
 

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from refunc.annotations import AnnotationError, annotate
-from refunc.annotations import file as annotations_file
-from refunc.annotations.file import ANNOTATIONS, change, read
+from refunc.annotations import AnnotationError, annotate, replaced
+from refunc.annotations.file import ANNOTATIONS, read
+from refunc.annotations.replaced import change
 from refunc.outlets import file as outlets_file
 
 
@@ -121,7 +121,7 @@ def test_without_locks_it_works_and_says_so_once(
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(outlets_file.fcntl, "flock", refused)
-    annotations_file._tell_no_locks.cache_clear()
+    replaced._tell_no_locks.cache_clear()
     with caplog.at_level(logging.WARNING):
         for number in range(3):
             annotate(folder, note=str(number))

@@ -19,7 +19,7 @@ from refunc.journal.pieces import last_change, segments
 from refunc.journal.reader import Account, read_backwards, read_journal
 from refunc.journal.scan import Place, scan
 from refunc.journal.tail import Tail
-from refunc.runs.ending import Ending
+from refunc.runs.ending import ending_of
 from refunc.runs.run import Run
 
 pytestmark = pytest.mark.once
@@ -55,13 +55,13 @@ def read(run: Path) -> tuple[list[tuple[str, int]], Account]:
 
 
 def test_a_run_reads_the_same_whatever_is_folded_of_it(run: Path) -> None:
-    before = read(run), Ending.of(run), last_change(run)
+    before = read(run), ending_of(run), last_change(run)
     paths = paths_of(run)
 
     join(run / "journal", [paths[3], paths[0]], "one.folded")
-    assert (read(run), Ending.of(run), last_change(run)) == before
+    assert (read(run), ending_of(run), last_change(run)) == before
     join(run / "journal", [paths[1], paths[4], paths[2]], "two.folded")
-    assert (read(run), Ending.of(run), last_change(run)) == before
+    assert (read(run), ending_of(run), last_change(run)) == before
     assert paths_of(run) == []
 
 
@@ -226,7 +226,7 @@ def test_a_hostile_folded_file_costs_itself_alone(wrong: str, run: Path) -> None
     assert others == before
     assert len(records) - len(others) == found
     assert account.damaged + account.torn == damaged
-    assert Ending.of(run).status == "completed"
+    assert ending_of(run).status == "completed"
     assert Run.open(run).summary.account.damaged + account.torn == damaged
 
 

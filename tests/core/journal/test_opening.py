@@ -29,7 +29,7 @@ from refunc.journal.record import Artifact, LogLine
 from refunc.journal.segments import Lines, lines_backwards
 from refunc.journal.tail import Tail
 from refunc.plugins.run import RunInfo
-from refunc.runs.ending import Ending
+from refunc.runs.ending import ending_of
 from refunc.runs.errors import RunFormatError
 from refunc.runs.identity import read_birth
 
@@ -247,7 +247,7 @@ def _by_turns(folder: Path) -> dict[str, Any]:
         return {
             "forwards": [record.message for record in read_journal(folder, account) if isinstance(record, LogLine)],
             "backwards": [record.message for record in read_backwards(folder) if isinstance(record, LogLine)],
-            "last_time": Ending.of(folder).last_time,
+            "last_time": ending_of(folder).last_time,
             "has_damage": account != Account(),
         }
 
@@ -272,7 +272,7 @@ READ: list[Callable[[Path], Any]] = [
     lambda folder: load_cursor(folder, "k", "k"),
     lambda folder: DeadLetters(folder, "k").lines(),
     lambda folder: names_in(folder / "journal"),
-    Ending.of,
+    ending_of,
     read_birth,
 ]
 

@@ -18,6 +18,7 @@ import pytest
 from refunc.journal.codec import encode_line
 from refunc.journal.reader import METRICS_MARK, read_backwards, read_journal
 from refunc.runs.gathered import Content
+from refunc.runs.index.contents import load
 from refunc.runs.index.file import index_of
 from refunc.runs.line_records import records_without_metrics
 from refunc.runs.read_on import read_content
@@ -152,7 +153,7 @@ class Indexing:
     @staticmethod
     def is_indexed(folder: Path) -> bool:
         store = index_of(folder)
-        known = store.load(folder) if store else None
+        known = load(store, folder) if store else None
         return known is not None and known.is_whole
 
     @staticmethod

@@ -19,6 +19,7 @@ from refunc.runs import Run, Store, open_store
 from refunc.runs import prefetch as ahead
 from refunc.runs import read_on as reading
 from refunc.runs.index import database
+from refunc.runs.index.contents import load
 from refunc.runs.index.file import Index, index_of
 from refunc.runs.prefetch import read_ahead
 
@@ -282,7 +283,7 @@ def test_one_that_is_killed_in_the_middle_of_a_run(write_run: WriteRun, tmp_path
     store = open_store(tmp_path / "experiments")
 
     def is_in_the_middle() -> bool:
-        known = [index_of(run.folder).load(run.folder) for run in store.runs()]  # type: ignore[union-attr]
+        known = [load(index_of(run.folder), run.folder) for run in store.runs()]  # type: ignore[arg-type]
         return any(content is not None and not content.is_whole for content in known)
 
     with read_ahead(store.runs(), 2) as runs:
@@ -387,7 +388,7 @@ def test_a_module_beside_a_script_is_not_taken_for_another(
 
     with read_ahead(store.runs(), 2) as runs:
         for run in runs:
-            content = index_of(run.folder).load(run.folder)  # type: ignore[union-attr]
+            content = load(index_of(run.folder), run.folder)  # type: ignore[arg-type]
             known.append(content is not None)
 
     assert known.count(True) == RUNS - 1

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.questions import QUESTIONS, RUNS, Holds, Row, lines_of
 
-from refunc.annotations.annotate import annotate
+from refunc.annotations.changing import annotate
 from refunc.logging import ExperimentTracker, MLLogger
 from refunc.runs import ExpressionError, open_store
 

@@ -19,8 +19,9 @@ from refunc.journal.scan import PointLine
 from refunc.logging import MLLogger, epoch_context, experiment_context
 from refunc.runs import Run, open_store
 from refunc.runs.columns import Columns
-from refunc.runs.gathered import Content, WriterContent
+from refunc.runs.gathered import Content
 from refunc.runs.points_file import curves, export_points
+from refunc.runs.writer_content import WriterContent
 
 WriteRun = Callable[..., Path]
 

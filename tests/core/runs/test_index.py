@@ -18,9 +18,9 @@ from refunc.journal.codec import encode_line
 from refunc.runs import Run
 from refunc.runs import read_on as reading
 from refunc.runs.column import float_of
-from refunc.runs.gathered import Stale
 from refunc.runs.index import points as parts
 from refunc.runs.read_on import read_content
+from refunc.runs.stored import Stale
 
 WriteRun = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("cache")

@@ -17,6 +17,7 @@ import pytest
 from refunc.journal.codec import encode_line
 from refunc.runs import Run, open_store
 from refunc.runs.index import database
+from refunc.runs.index.contents import load
 from refunc.runs.index.file import index_of
 from refunc.runs.index.location import index_path
 
@@ -235,7 +236,7 @@ def test_a_process_that_is_killed_while_it_indexes_leaves_no_wrong_answer(
     process.stdin.flush()
 
     def rows() -> int:
-        known = index_of(folder).load(folder)  # type: ignore[union-attr]
+        known = load(index_of(folder), folder)  # type: ignore[arg-type]
         return (
             sum(group.stored for writer in known.writers.values() for group in writer.columns.groups.values())
             if known

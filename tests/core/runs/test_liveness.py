@@ -17,7 +17,7 @@ from refunc.journal.folder import SEGMENT_BYTES
 from refunc.journal.record import Unknown
 from refunc.logging import ExperimentTracker
 from refunc.runs import Run, liveness
-from refunc.runs.ending import Ending
+from refunc.runs.ending import ending_of
 from refunc.runs.liveness import status_of
 
 
@@ -127,7 +127,7 @@ def test_a_run_that_threads_log_on_in_behind_its_end_reads_as_it_ended(lines: in
 
     assert Run.open(folder).status == "completed"
     assert Run.open(folder).glance().status == "completed"
-    assert Ending.of(folder).is_final
+    assert ending_of(folder).is_final
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no flock there")
@@ -148,7 +148,7 @@ def test_an_end_is_found_in_a_segment_that_was_filled_behind_it() -> None:
 
     assert journal.stat().st_size > SEGMENT_BYTES
     assert Run.open(folder).status == "paused"
-    assert Ending.of(folder).status == "paused"
+    assert ending_of(folder).status == "paused"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no flock there")
@@ -160,11 +160,11 @@ def test_that_a_run_has_no_end_is_not_kept_while_its_process_has_it() -> None:
     tracker.flush()
     assert tracker.folder is not None
 
-    ending = Ending.of(tracker.folder)
+    ending = ending_of(tracker.folder)
 
     assert (ending.status, ending.is_final) == (None, False)
     tracker.end_run()
-    assert Ending.of(tracker.folder).is_final
+    assert ending_of(tracker.folder).is_final
 
 
 @pytest.mark.parametrize("word", ["running", "crashed", "unreadable", ["running"], None])

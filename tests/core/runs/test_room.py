@@ -11,7 +11,7 @@ import pytest
 from refunc.journal.codec import encode_line
 from refunc.runs import columns, room
 from refunc.runs import points_file as points
-from refunc.runs.ending import Ending
+from refunc.runs.ending import ending_of
 from refunc.runs.flat import flat
 from refunc.runs.read_on import read_content
 from refunc.runs.room import LeftOut
@@ -147,7 +147,7 @@ def test_a_glance_remembers_a_bounded_number_of_metrics(write_run: WriteRun, mon
     lines = [metrics(*names(at, 3)) for at in range(0, 90, 3)]
     result = {"kind": "log", "level": "RESULT", "message": "", "metrics": {"best": 1.0}}
 
-    found = Ending.of(write_run("wide", [result, *lines]))
+    found = ending_of(write_run("wide", [result, *lines]))
 
     assert list(found.metrics) == ["best", *names(87, 3), *names(84, 3), *names(81, 3)]
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from refunc.journal.rewinds import ResumePoint, Rewinds
 from refunc.journal.roles import Role, role_of
 from refunc.runs.points import Points
-from refunc.runs.selection import Selection, selected
+from refunc.runs.selected import selected
+from refunc.runs.selection import Selection
 
 #: Rank, attempt, and the steps that it logged, with one value each.
 _WRITERS = st.lists(

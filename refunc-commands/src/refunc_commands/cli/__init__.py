@@ -39,13 +39,19 @@ No module that a training script imports imports this package.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
+from typing import Final
+
+#: Objects after which the collector looks for circles. A command makes many that stay until its end, modules first.
+_MANY: Final = 50_000
 
 
 def main() -> None:
     """Run the command line and exit: 0; 1 or 2 with one line on stderr, see `cli.root`; 130 after Ctrl-C."""
     try:
+        gc.set_threshold(_MANY)
         _open_closed_streams()
         from refunc_commands.cli.root import refunc
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
@@ -12,6 +11,7 @@ import click
 
 from refunc.annotations import AnnotationError, Annotations, annotate
 from refunc.runs.run import Run
+from refunc.values.near import nearest
 from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import run_argument, the_run, the_store
@@ -112,7 +112,7 @@ def _tags(ctx: click.Context, store: str | None, words: list[str], given: tuple[
 def _refuse_unknown(name: str, runs: Sequence[Run]) -> None:
     known = dict.fromkeys(tag for run in runs for tag in run.tags)
     if name not in known:
-        near = get_close_matches(name, known, n=1)
+        near = nearest(name, known)
         hint = f" Did you mean {near[0]}?" if near else f" Tags: {', '.join(known) or 'none'}."
         raise Failure(f"{'the run has no' if len(runs) == 1 else 'none of the runs has a'} tag {name!r}.{hint}")
 

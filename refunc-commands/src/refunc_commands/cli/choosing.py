@@ -10,26 +10,29 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import click
-from click.shell_completion import CompletionItem
 
+from refunc.runs.answer import Answer
 from refunc.runs.errors import RunNotFoundError
-from refunc.runs.expression.asked import Asked
 from refunc.runs.origin import origins_of
-from refunc.runs.prefetch import cores
-from refunc.runs.query import Answer, Query, answer
 from refunc.runs.run import Run
-from refunc.runs.search import names_in
 from refunc.runs.store import Listing, Store
+from refunc.values.near import nearest
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import arrives, named_store, run_argument, the_run, the_store
 from refunc_commands.cli.moments import parse_moment
+from refunc_commands.cli.options import completion
 from refunc_commands.cli.streams import error_line, shown
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from refunc.runs.expression.asked import Asked
+    from refunc.runs.query import Query
 
 
 @attrs.frozen(kw_only=True)
@@ -144,13 +147,7 @@ def answered(
         ExpressionError: An expression is not valid, or asks for something that no run has.
         RunNotFoundError, RunFormatError, OSError: A named run does not exist or cannot be read; there is no store.
     """
-    query = Query.of(
-        choice.where,
-        choice.order,
-        columns=tuple(columns),
-        extra=frozenset([("params",)] if params else []),
-        allow_missing=choice.allow_missing,
-    )
+    query = _question(choice, tuple(columns), params=params)
     if choice.names:
         named = list({run.folder: run for run in (the_run(ctx, store, name) for name in choice.names)}.values())
         found = _among(named, query)
@@ -158,11 +155,10 @@ def answered(
         listing = the_store(ctx, store).listing()
         runs_there = listing.removed if removed else listing.runs
         _refuse_unknown_experiment(choice, runs_there)
-        found = answer(runs_there, query, cores())
+        found = _answer(runs_there, query)
         unreadable = [*listing.unreadable, *found.unreadable]
         found = attrs.evolve(found, unreadable=unreadable, hidden=len(listing.removed))
-        is_of_all = query.where is query.order is None and not query.columns
-        if is_of_all and query.paths:  # nothing depends on what cannot be read
+        if query is not None and query.is_of_all:  # nothing depends on what cannot be read
             missing = dict.fromkeys(query.paths)
             values = {run.folder: each for run, each in found.runs}
             kept = [(run, values.get(run.folder, missing)) for run in runs_there]
@@ -207,15 +203,40 @@ def the_one(ctx: click.Context, store: str | None, choice: Choice) -> Run:
     return the_run(ctx, store, str(run.folder))
 
 
-def _among(named: Sequence[Run], query: Query) -> Answer:
+def _question(choice: Choice, columns: tuple[Asked, ...], *, params: bool) -> Query | None:
+    """Return the question to the values of runs; None if there is none, as in a plain list."""
+    if choice.where is choice.order is None and not columns and not params:
+        return None
+    from refunc.runs.query import Query
+
+    return Query.of(
+        choice.where,
+        choice.order,
+        columns=columns,
+        extra=frozenset([("params",)] if params else []),
+        allow_missing=choice.allow_missing,
+    )
+
+
+def _answer(runs: Sequence[Run], query: Query | None) -> Answer:
+    """Return the answer about *runs*, all of one store."""
+    if query is None:
+        return Answer([(run, {}) for run in runs], [])
+    from refunc.runs.prefetch import cores
+    from refunc.runs.query import answer
+
+    return answer(runs, query, cores())
+
+
+def _among(named: Sequence[Run], query: Query | None) -> Answer:
     """Return the answer about the *named* runs, of any stores; errors are about all runs of these stores."""
-    if query.where is None and query.order is None and not query.paths:
-        return Answer([(run, {}) for run in named], [])
+    if query is None:
+        return _answer(named, None)
     found: dict[Path, tuple[Run, dict[Any, Any]]] = {}
     notes: list[str] = []
     for place in dict.fromkeys(run.folder.parent for run in named):
         listing = Store(place).listing()
-        there = answer(listing.runs, query, cores())
+        there = _answer(listing.runs, query)
         notes += there.notes
         found.update({run.folder.resolve(): (run, values) for run, values in there.runs})
     wanted = [run.folder.resolve() for run in named]
@@ -238,7 +259,7 @@ def _refuse_unknown_experiment(choice: Choice, runs: Sequence[Run]) -> None:
         return
     known = dict.fromkeys(name for run in runs for name in (run.experiment_name, run.experiment_id))
     if choice.experiment not in known:
-        near = get_close_matches(choice.experiment, known, n=3, cutoff=0.5)
+        near = nearest(choice.experiment, known, most=3, alike=0.5)
         hint = f" Did you mean {', '.join(near)}?" if near else f" Known: {', '.join([*known][:8])}."
         raise RunNotFoundError(f"no run of an experiment {choice.experiment!r}.{hint}", near)
 
@@ -248,13 +269,13 @@ def _refuse_unknown_experiment(choice: Choice, runs: Sequence[Run]) -> None:
 
 def _experiments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     names = dict.fromkeys(run.experiment_name for run in _runs(ctx)[::-1])
-    return [CompletionItem(name) for name in names if name.startswith(incomplete) and arrives(name)]
+    return [completion(name) for name in names if name.startswith(incomplete) and arrives(name)]
 
 
 def _import_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     ids = {name: run.run_name for run in _runs(ctx)[::-1] for name in origins_of(run)}
     begun = (item for item in ids.items() if item[0].startswith(incomplete) and arrives(item[0]))
-    return [CompletionItem(name, help=shown(of)) for name, of in begun]
+    return [completion(name, help=shown(of)) for name, of in begun]
 
 
 def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -264,11 +285,13 @@ def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
     names = ["status", "duration", "start_time", "run_name", "experiment_name"]
     space = word.partition(".")[0]
     if space in ("params", "metrics", "tags", "results") and "." in word:
+        from refunc.runs.search import names_in
+
         names = [f"{space}.{name}" for name in names_in(runs, space)]
     else:
         names += ["params.", "metrics.", "tags.", "results."]
     whole = [before + name for name in names if name.startswith(word)]
-    return [CompletionItem(each) for each in whole if arrives(each) or each.startswith("-")]
+    return [completion(each) for each in whole if arrives(each) or each.startswith("-")]
 
 
 def _runs(ctx: click.Context) -> list[Run]:

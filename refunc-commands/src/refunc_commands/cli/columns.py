@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import click
 
-from refunc.runs.expression.asked import Asked, Path
-from refunc.runs.expression.compiler import Expression, compiled, compiled_value
 from refunc.runs.expression.values import MISSING
 from refunc.values.quantities import narrow_duration
 from refunc_commands.cli.screen import STATUS_STYLES, ago, moment_text, number, plain
 from refunc_commands.cli.streams import shown
+
+if TYPE_CHECKING:
+    from refunc.runs.expression.asked import Asked, Path
+    from refunc.runs.expression.compiler import Expression
 
 #: A name in `--columns`: a comma within brackets belongs to it.
 _COLUMN: Final = re.compile(r"(?:\[[^\]]*\]|[^,\[])+|\[")
@@ -62,6 +64,9 @@ def named_columns(ctx: click.Context, param: click.Parameter, text: str | None) 
 
 def named_column(word: str) -> Asked:
     """Return one name of `--columns`. Raises as `named_columns` does."""
+    from refunc.runs.expression.asked import Asked
+    from refunc.runs.expression.compiler import compiled
+
     root, _, rest = word.partition(".")
     if not rest or "[" in word:
         asked = compiled(word).asks
@@ -81,6 +86,8 @@ def wanted_columns(
     for text in (order, where):
         if text is None:
             continue
+        from refunc.runs.expression.compiler import compiled, compiled_value
+
         expression = compiled_value(text) if text is order else compiled(text)
         others.update({_title(asked.path): Column(_title(asked.path), asked.path) for asked in expression.asks})
         if text is order and not _is_name(expression):

@@ -13,7 +13,8 @@ from rich.cells import cell_len
 from refunc.journal.ranks import newest, rank_files
 from refunc.runs.flat import flat
 from refunc.runs.run import Run
-from refunc.runs.summary import LAST, MetricSummary, Summary
+from refunc.runs.statistics import LAST
+from refunc.runs.summary import MetricSummary, Summary
 from refunc.values.goals import MIN
 from refunc.values.jsonable import spell_nonfinite
 from refunc.values.quantities import narrow_duration

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
 
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.pieces import segments
@@ -22,9 +21,12 @@ from refunc.runs.selection import AGGREGATES
 from refunc.runs.store import Store
 from refunc.values.paths import absolute
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.options import NAMED_RUN
+from refunc_commands.cli.options import NAMED_RUN, completion
 from refunc_commands.cli.screen import ranges
 from refunc_commands.cli.streams import shown
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -96,7 +98,7 @@ def _measured(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
             found.update(dict.fromkeys(the_run(ctx, named_store(ctx), name).summary.metrics))
         except (LookupError, RunFormatError, OSError):
             continue
-    return [CompletionItem(name) for name in found if name.startswith(incomplete) and arrives(name)]
+    return [completion(name) for name in found if name.startswith(incomplete) and arrives(name)]
 
 
 def arrives(name: str) -> bool:
@@ -136,8 +138,8 @@ def _begun(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
         if name.startswith(incomplete):
             begun.update({name: run.experiment_name} if arrives(name) else {run.run_id: name})
     begun.update({run.run_id: run.run_name for run in runs if run.run_id.startswith(incomplete)})
-    items = [CompletionItem(word, help=shown(of)) for word, of in begun.items() if arrives(word)]
-    return items or [CompletionItem(incomplete, type="dir")]
+    items = [completion(word, help=shown(of)) for word, of in begun.items() if arrives(word)]
+    return items or [completion(incomplete, type="dir")]
 
 
 def the_store(ctx: click.Context, path: str | None) -> Store:

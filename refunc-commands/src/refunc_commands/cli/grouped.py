@@ -7,7 +7,7 @@ from typing import Any
 
 from refunc.runs.groups import GroupedMetric, Groups, Runs
 from refunc.runs.run import Run
-from refunc.runs.summary import STATISTICS
+from refunc.runs.statistics import STATISTICS
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.screen import number, plain, print_json, print_lines, table, window_width
 from refunc_commands.cli.streams import shown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import click
@@ -12,9 +12,8 @@ from rich.cells import cell_len
 
 from refunc.journal.kinds import RUNNING
 from refunc.journal.ranks import newest, rank_files
-from refunc.runs.ending import Glance
 from refunc.runs.errors import RunFormatError
-from refunc.runs.expression.asked import Asked, Path
+from refunc.runs.glance import Glance
 from refunc.runs.listing import glances
 from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
@@ -36,6 +35,9 @@ from refunc_commands.cli.screen import (
 )
 from refunc_commands.cli.streams import error_line, left_out, shown
 from refunc_commands.text import Text
+
+if TYPE_CHECKING:
+    from refunc.runs.expression.asked import Asked, Path
 
 #: The most metrics on a line.
 _SHOWN_METRICS = 4

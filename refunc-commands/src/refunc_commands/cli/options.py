@@ -45,9 +45,11 @@ def plugins_option(command: _Command) -> _Command:
 
 
 def _path(kind: str) -> Callable[..., list[CompletionItem]]:
-    def complete(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        from click.shell_completion import CompletionItem
+    return lambda ctx, param, incomplete: [completion(incomplete, type=kind)]
 
-        return [CompletionItem(incomplete, type=kind)]
 
-    return complete
+def completion(word: str, **more: Any) -> CompletionItem:
+    """Return *word* for the shell that completes a command line."""
+    from click.shell_completion import CompletionItem
+
+    return CompletionItem(word, **more)

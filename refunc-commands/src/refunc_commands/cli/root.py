@@ -19,9 +19,10 @@ import click
 from refunc import __version__
 from refunc.runs.errors import NoDescriptorError, RunError
 from refunc.runs.unreadable import fault_of
+from refunc.values.near import nearest
 from refunc_commands.cli.docstrings import with_help
 from refunc_commands.cli.failure import Failure, Fault, misused
-from refunc_commands.cli.options import NAMED_RUN, store_option
+from refunc_commands.cli.options import NAMED_RUN, completion, store_option
 from refunc_commands.cli.streams import replace_unencodable, shown
 
 if TYPE_CHECKING:
@@ -87,10 +88,8 @@ class Commands(click.Group):
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """Return the commands that begin with *incomplete*, each with its line, and the options."""
-        from click.shell_completion import CompletionItem
-
         begun = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
-        items = [CompletionItem(name, help=self._line_of(ctx, name)) for name in begun]
+        items = [completion(name, help=self._line_of(ctx, name)) for name in begun]
         return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def _line_of(self, ctx: click.Context, name: str) -> str:
@@ -111,10 +110,8 @@ class Commands(click.Group):
             args = [args[1], "--help"]
         if ctx.resilient_parsing or self.get_command(ctx, args[0]) is not None:
             return super().resolve_command(ctx, args)
-        from difflib import get_close_matches
-
         known = self.list_commands(ctx)
-        near = get_close_matches(args[0], known)
+        near = nearest(args[0], known, most=3)
         hint = f"Did you mean {', '.join(near)}?" if near else f"Commands: {', '.join(known)}."
         if args[0] in _APART:
             owner, _ = _APART[args[0]]

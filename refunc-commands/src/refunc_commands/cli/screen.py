@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import math
 import re
-import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -49,7 +48,11 @@ STATUS_STYLES = {
 
 def window_width() -> int | None:
     """Return the width of the window; None if stdout is not a terminal and lines may have any length."""
-    return max(20, shutil.get_terminal_size().columns) if is_terminal(sys.stdout) else None
+    if not is_terminal(sys.stdout):
+        return None
+    from shutil import get_terminal_size
+
+    return max(20, get_terminal_size().columns)
 
 
 def print_lines(lines: Iterable[Text]) -> None:

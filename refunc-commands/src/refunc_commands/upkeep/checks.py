@@ -14,7 +14,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
 from importlib import metadata
 from pathlib import Path
 
@@ -34,6 +33,7 @@ from refunc.runs.run import Run
 from refunc.runs.store import Store
 from refunc.runs.unreadable import SEE_RIGHTS, containing
 from refunc.values import settings
+from refunc.values.near import nearest
 from refunc.values.quantities import amount
 from refunc_commands.upkeep.findings import Finding, State
 from refunc_commands.upkeep.launches import launch_here, parts_of_runs, ranks_and_names
@@ -105,7 +105,7 @@ def _environment() -> Iterator[Finding]:
     for name in given:
         setting = settings.SETTINGS.get(name)
         if setting is None:
-            near = get_close_matches(name, settings.SETTINGS, n=1)
+            near = nearest(name, settings.SETTINGS)
             hint = f"Did you mean {near[0]}?" if near else "It has no effect. Remove it, or correct its name."
             yield Finding("environment", "problem", f"{name} is not a variable of refunc", hint)
         elif taken_for := setting.misread():

@@ -17,8 +17,8 @@ from typing import Final
 
 import attrs
 
-from refunc.annotations.annotate import joined, take_over
 from refunc.annotations.change import Change
+from refunc.annotations.changing import joined, take_over
 from refunc.annotations.errors import AnnotationError
 from refunc.annotations.file import ANNOTATIONS, read
 from refunc.journal.folder import ARTIFACTS, DELIVERY, JOURNAL, RUN_JSON, refuse_link

@@ -25,10 +25,10 @@ from refunc.journal.kinds import UNREADABLE
 from refunc.outlets.replaced import REMOVAL, passage
 from refunc.runs.ending import end_status
 from refunc.runs.errors import RunFormatError
-from refunc.runs.gathered import signature_of
 from refunc.runs.identity import read_birth
 from refunc.runs.index.location import index_path
 from refunc.runs.run import Run
+from refunc.runs.signature import signature_of
 from refunc.runs.store import Store
 from refunc.runs.unreadable import containing
 from refunc_commands.upkeep.drafts import drafts_around, drafts_in_run, is_left

@@ -11,7 +11,6 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Sequence
-from difflib import get_close_matches
 from functools import partial
 from types import FrameType
 from typing import Any, Final
@@ -20,6 +19,7 @@ from refunc.journal.kinds import PREEMPTED
 from refunc.logging import current
 from refunc.logging.notices import report
 from refunc.outlets.pump import at_exit
+from refunc.values.near import nearest
 
 #: Signals that no process can handle.
 _UNHANDLED: Final = frozenset({"SIGKILL", "SIGSTOP"})
@@ -60,7 +60,7 @@ def _number(name: object) -> int:
             if word in _UNHANDLED:
                 raise ValueError(f"signals: no process can handle {word}. SIGTERM comes before it on most clusters.")
             return int(number)
-    close = get_close_matches(str(plain), known, n=1, cutoff=0.5)
+    close = nearest(str(plain), known, alike=0.5)
     hint = f" Did you mean {close[0]}?" if close else ""
     raise ValueError(f"signals: {name!r} is not a signal of this system.{hint}")
 

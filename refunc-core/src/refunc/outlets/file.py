@@ -8,12 +8,15 @@ import os
 import signal
 import stat
 from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 try:
     import fcntl
 except ImportError:  # Windows has no flock: there a run without an end reads as running
     fcntl = None  # type: ignore[assignment]
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # macOS has no fdatasync; its fsync does at least as much.
 _datasync = getattr(os, "fdatasync", os.fsync)

@@ -21,6 +21,7 @@ import cattrs
 from refunc.plugins.errors import ConfigurationError, NotConfigured
 from refunc.values.jsonable import jsonable
 from refunc.values.masking import masked
+from refunc.values.near import nearest
 from refunc.values.secrets import MASK, given, is_secret_name, without_secrets
 from refunc.values.settings import on_or_off
 
@@ -224,9 +225,7 @@ def check_names(name: str, kind: type, given: Iterable[object]) -> None:
     known = [attribute.name for attribute in attrs.fields(kind) if attribute.init]
     for key in given:
         if key not in known:
-            import difflib
-
-            near = difflib.get_close_matches(str(key), known, n=1)
+            near = nearest(str(key), known)
             hint = f" Did you mean {near[0]}?" if near else ""
             raise ConfigurationError(f"{name}: unknown option {str(key)!r}.{hint} Options: {', '.join(known)}.")
 

@@ -12,7 +12,6 @@ import platform
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
-from hashlib import blake2b
 from io import FileIO
 from typing import Any, NamedTuple
 
@@ -155,6 +154,8 @@ def _boot() -> str | None:
 
 @cache
 def _machine() -> str | None:
+    from hashlib import blake2b
+
     # Not the id itself: it names the machine everywhere, see machine-id(5).
     read = _read("/etc/machine-id").strip()
     return blake2b(read, digest_size=8, person=b"refunc machine").hexdigest() if read else None

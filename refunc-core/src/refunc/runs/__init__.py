@@ -1,55 +1,62 @@
 """
 The reading side: reading runs from their folders, whether they are live or ended.
 
-    around        log lines around one point of a metric
-    bands         curves of several runs as one, with a band around it
-    births        the births of a store's runs, from the index
-    column        a column of steps or epochs
-    columns       one writer's points as columns
-    curve         a series as it is drawn: an axis, and the part that a chart shows
-    dataclass     attrs classes that `dataclasses` accepts, too
-    document      a run as one document of plain values
-    ending        how a run ended, and its newest metrics
-    entries_file  log entries as a file
-    entry         log entries and contexts for users
-    entry_filter  filtering log entries
-    errors        the errors of reading, in one tree
-    exporting     several runs as one file
-    expression    the language of `find` and `--where`
-    facts         the facts of a run for expressions
-    failure       where a run failed, and of what
-    flat          nested values under joined names
-    gathered      a run's journal, gathered writer by writer
-    groups        runs in groups, and a metric over each
-    identity      the folder, names, ids and annotations of a run
-    index         the index of a store
-    keeping       keeping the facts of runs in the index
-    line_records  the records of a run besides its metrics
-    lines         the log lines of a run, page by page
-    listing       the rows of a list of runs
-    liveness      whether a run is still running
-    origin        where an imported run comes from
-    packages      optional packages that a call may need
-    place         the folder of a store
-    points        one metric's points as columns
-    points_file   the points of runs as a file
-    prefetch      reading many runs with several processes
-    query         a question about the runs of a store, and its answer
-    ranks         the ranks and attempts of a run, with the state of each
-    read_on       the index's part of a run, and the rest from its journal
-    room          bounds on how much of a run is kept in memory
-    run           one run
-    search        the values that expressions read, of all runs
-    selection     which ranks' and attempts' points make up a curve
-    series        one metric's points as arrays and tables
-    showing       the page of a store in a notebook
-    store         a folder of runs
-    summary       params, tags, results, artifacts, and values of metrics
-    table         runs as a table
-    thinning      curves that are thinned out while they are read
-    unchanged     whether a run's files are those that were read
-    unreadable    isolating runs that cannot be read
-    writers       the processes that wrote a run's records
+    answer          the answer to a question about the runs of a store
+    around          log lines around one point of a metric
+    bands           curves of several runs as one, with a band around it
+    births          the births of a store's runs, from the index
+    column          a column of steps or epochs
+    columns         one writer's points as columns
+    curve           a series as it is drawn: an axis, and the part that a chart shows
+    dataclass       attrs classes that `dataclasses` accepts, too
+    document        a run as one document of plain values
+    ending          reading how a run ended, and its newest metrics
+    entries_file    log entries as a file
+    entry           log entries and contexts for users
+    entry_filter    filtering log entries
+    errors          the errors of reading, in one tree
+    exporting       several runs as one file
+    expression      the language of `find` and `--where`
+    facts           the facts of a run for expressions
+    failure         where a run failed, and of what
+    flat            nested values under joined names
+    gathered        the contents of a run's journal, gathered from its writers
+    glance          status, duration and newest metrics, as a list shows them
+    groups          runs in groups, and a metric over each
+    identity        the folder, names, ids and annotations of a run
+    index           the index of a store
+    keeping         keeping the facts of runs in the index
+    line_records    the records of a run besides its metrics
+    lines           the log lines of a run, page by page
+    listing         the rows of a list of runs
+    liveness        whether a run is still running
+    origin          where an imported run comes from
+    packages        optional packages that a call may need
+    place           the folder of a store
+    points          one metric's points as columns
+    points_file     the points of runs as a file
+    prefetch        reading many runs with several processes
+    query           a question about the runs of a store, and its answer
+    ranks           the ranks and attempts of a run, with the state of each
+    read_on         the index's part of a run, and the rest from its journal
+    room            bounds on how much of a run is kept in memory
+    run             one run
+    search          the values that expressions read, of all runs
+    selected        the points of a curve, of all ranks' and attempts'
+    selection       the ranks and attempts that are asked for
+    series          one metric's points as arrays and tables
+    showing         the page of a store in a notebook
+    signature       the state of a run's files
+    statistics      the names of the values of a metric
+    store           a folder of runs
+    stored          a run's points in the index, as their reader sees them
+    summary         params, tags, results, artifacts, and values of metrics
+    table           runs as a table
+    thinning        curves that are thinned out while they are read
+    unchanged       whether a run's files are those that were read
+    unreadable      isolating runs that cannot be read
+    writer_content  the contents of one writer
+    writers         the processes that wrote a run's records
 """
 
 from __future__ import annotations

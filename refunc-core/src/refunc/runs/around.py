@@ -10,7 +10,7 @@ from typing import Any, Final, TypeAlias
 from refunc.journal.rewinds import Rewinds
 from refunc.runs.entry import LogEntry
 from refunc.runs.errors import PointNotFoundError
-from refunc.runs.selection import begins_again
+from refunc.runs.selected import begins_again
 from refunc.runs.series import Series
 
 #: Selects a point of a metric: `nan`, `min`, `max`, a step, or a function that returns True for its value.

@@ -1,4 +1,4 @@
-"""A run's status, duration and newest metrics, from the end of its journal; the rest is not read."""
+"""Reading the facts for a glance at a run from the end of its journal; the rest is not read."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from refunc.journal.ranks import rank_files
 from refunc.journal.reader import read_writer_backwards
 from refunc.journal.record import Define, LogLine, Metrics, Record, RunEnd
 from refunc.journal.roles import role_of
+from refunc.runs.glance import Ending
 
 #: How many records from a segment's end are read: other threads may log a few records after a run's end.
 _TAIL = 256
@@ -28,67 +29,33 @@ _MOST_METRICS = 10_000
 _BEGINNING = 65_536
 
 
-@attrs.frozen(kw_only=True)
-class Glance:
+def ending_of(folder: Path) -> Ending:
     """
-    The facts from the end of a run's journal, at a cost that does not grow with the run.
+    Return the ending of the run in *folder*.
 
-    `metrics` are the last values found there, final ones and results first, then the newest first; some may be missing.
-    If `define_metric` chose another value, it is that one, and `chosen` says which; see `Ending.is_defined`.
+    Raises:
+        OSError: The readable part has no end, and a part cannot be read.
     """
-
-    status: str
-    duration: float | None
-    metrics: dict[str, Any]
-    chosen: dict[str, str] = attrs.Factory(dict)
-
-
-@attrs.frozen(kw_only=True)
-class Ending:
-    """
-    The facts for a glance, as recorded in the journal.
-
-    `is_defined` means that the values have to be read from the whole journal: the run has several attempts, or
-    `define_metric` was called: anywhere in a run that its opener has ended; by child processes,
-    and in other runs, only in the first 64 KB of a writer or among its last records. `is_final` means that it is valid
-    until a file of the run changes: there is an end, or the run's process was gone when it was checked.
-    """
-
-    status: str | None
-    duration: float | None
-    last_time: float | None
-    metrics: dict[str, Any]
-    is_defined: bool
-    is_final: bool
-
-    @classmethod
-    def of(cls, folder: Path) -> Ending:
-        """
-        Return the ending of the run in *folder*.
-
-        Raises:
-            OSError: The readable part has no end, and a part cannot be read.
-        """
-        failures: list[OSError] = []
-        is_gone = _is_gone(folder)
-        newest = _Newest()
-        for record in chain.from_iterable(_tails(folder, failures)):
-            newest.take(record)
-        end = _end_of(folder, newest.ends, failures, is_gone=is_gone)
-        if end is None and failures:
-            raise failures[0]
-        return cls(
-            status=end.status if end is not None else None,
-            duration=end.duration if end is not None else None,
-            last_time=newest.last_time,
-            metrics=newest.metrics(end),
-            # What a later attempt has superseded can only be told by the whole journal, as what definitions choose.
-            is_defined=(end is not None and end.defined)
-            or newest.is_defined
-            or newest.attempts > 1
-            or _begins_defined(folder),
-            is_final=end is not None or is_gone,
-        )
+    failures: list[OSError] = []
+    is_gone = _is_gone(folder)
+    newest = _Newest()
+    for record in chain.from_iterable(_tails(folder, failures)):
+        newest.take(record)
+    end = _end_of(folder, newest.ends, failures, is_gone=is_gone)
+    if end is None and failures:
+        raise failures[0]
+    return Ending(
+        status=end.status if end is not None else None,
+        duration=end.duration if end is not None else None,
+        last_time=newest.last_time,
+        metrics=newest.metrics(end),
+        # What a later attempt has superseded can only be told by the whole journal, as what definitions choose.
+        is_defined=(end is not None and end.defined)
+        or newest.is_defined
+        or newest.attempts > 1
+        or _begins_defined(folder),
+        is_final=end is not None or is_gone,
+    )
 
 
 def end_status(folder: Path) -> str | None:

@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 from refunc.journal.opening import NoDescriptorError
+from refunc.values.near import nearest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,9 +82,7 @@ class UnknownMetricError(RunError, KeyError):
     """
 
     def __init__(self, name: str, run_name: str | None, known: Iterable[str]) -> None:
-        from difflib import get_close_matches
-
-        self.candidates = get_close_matches(name, list(known), n=3, cutoff=0.5)
+        self.candidates = nearest(name, known, most=3, alike=0.5)
         hint = f" Did you mean {', '.join(self.candidates)}?" if self.candidates else ""
         said = f"the run {run_name} has no metric" if run_name is not None else "no run has a metric"
         super().__init__(f"{said} {name!r}.{hint}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from refunc.runs.expression.asked import SPACES, Path
 from refunc.runs.expression.values import MISSING
@@ -11,7 +11,10 @@ from refunc.runs.failure import failure_of
 from refunc.runs.flat import flat
 from refunc.runs.origin import origin_of
 from refunc.runs.run import Run
-from refunc.runs.summary import STATISTICS, MetricSummary, Summary
+from refunc.runs.statistics import STATISTICS
+
+if TYPE_CHECKING:
+    from refunc.runs.summary import MetricSummary, Summary
 
 
 def facts_of(run: Run, paths: Iterable[Path], summary: Summary | None = None) -> dict[Path, Any]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from refunc.journal.ranks import newest, rank_files
 from refunc.runs.run import Run
-from refunc.runs.summary import Summary
+
+if TYPE_CHECKING:
+    from refunc.runs.summary import Summary
 
 #: The line before the error of one of several ranks; see `journal/ends.py`.
 _RANK: Final = re.compile(r"rank (\d{1,7}):\n")

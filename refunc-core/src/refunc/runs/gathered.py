@@ -1,133 +1,40 @@
-"""The contents of a run's journal, gathered for each writer: its facts, and reading on."""
+"""The contents of a run's journal, gathered from those of its writers: its facts, and its points."""
 
 from __future__ import annotations
 
 import heapq
 import math
-import os
-import stat
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import attrs
 
 from refunc.journal import record as records
 from refunc.journal.ends import end_of_all
-from refunc.journal.folder import JOURNAL, RUN_JSON
-from refunc.journal.pieces import Segment, is_folded_name, writer_of
 from refunc.journal.ranks import rank_files
 from refunc.journal.rewinds import ResumePoint, Rewinds
 from refunc.journal.roles import Role, role_of
-from refunc.journal.scan import Note, Place, scan
 from refunc.journal.segments import Account
 from refunc.runs.column import NOTHING, form_of
-from refunc.runs.columns import Columns, Group, statistics_of
+from refunc.runs.columns import Group, statistics_of
 from refunc.runs.points import Points, appended, joined, merged
 from refunc.runs.room import LeftOut, Room
-from refunc.runs.selection import AGGREGATES, Selection, lowest_rank, selected
+from refunc.runs.selected import lowest_rank, selected
+from refunc.runs.selection import AGGREGATES, Selection
 from refunc.runs.series import Series
+from refunc.runs.signature import Signature
+from refunc.runs.stored import Source, Stale, Stored
 from refunc.runs.summary import MetricSummary, Statistics, Summary, summed_up
 from refunc.runs.thinning import Thinned, checked, thinned, thinned_parts
-
-#: For each file: name, size in bytes, time of its last change in nanoseconds, and inode number.
-Signature = tuple[tuple[str, int, int, int], ...]
-
-
-@attrs.define
-class WriterContent:
-    """The contents of one writer, up to a position."""
-
-    place: Place = attrs.Factory(Place)
-    notes: list[Note] = attrs.Factory(list)
-    #: Of the points in the index.
-    statistics: dict[str, Statistics] = attrs.Factory(dict)
-    columns: Columns = attrs.Factory(Columns)
-    points: int = 0
-    lines: int = 0
-    last_time: float | None = None
-    #: The number of records that were left out for lack of room.
-    left_out: int = 0
-
-    def copied(self) -> WriterContent:
-        """Return the same as an object of its own, which can be read on."""
-        return attrs.evolve(self, place=self.place.copied(), notes=list(self.notes), columns=self.columns.copied())
-
-    def read_on(self, writer: str, pieces: list[Segment], room: Room) -> Iterator[None]:
-        """
-        Read the new records of *writer*, a megabyte per step.
-
-        Args:
-            room: The room that all writers of the run share.
-        """
-        self.columns.room = room
-        for block in scan(writer, pieces, self.place):
-            for item in block:
-                if isinstance(item, Note):
-                    self._take(item)
-                    self.last_time = item.record.time
-                else:
-                    self.points += len(item)
-                    self.columns.add_all(item)
-                    self.last_time = item[-1].time
-            yield
-
-    def _take(self, note: Note) -> None:
-        record = note.record
-        match record:
-            case records.LogLine():
-                self.lines += 1
-                if record.points:
-                    self.columns.add(record.time, record.step, record.epoch, record.points)
-                if record.level == "RESULT":  # of lines of text, the summary needs only results
-                    self._keep(note)
-            case records.Metrics():
-                self.points += 1
-                self.columns.add(record.time, record.step, record.epoch, record.metrics)
-            case _ if records.is_noted(record):
-                self._keep(note)
-
-    def _keep(self, note: Note) -> None:
-        if self.columns.room.admit_note(note.line):
-            self.notes.append(note)
-        elif not isinstance(note.record, records.RunEnd):
-            self.left_out += 1
-        elif self.notes and isinstance(self.notes[-1].record, records.RunEnd):
-            self.notes[-1] = note
-        else:  # without its end, the run would be shown as crashed
-            self.notes.append(note)
-
+from refunc.runs.writer_content import WriterContent
 
 #: Rank 0's points, each step with the value of the newest attempt.
 _USUAL = Selection()
-
-
-class Stale(Exception):
-    """The index no longer has the expected contents: another process has rebuilt it."""
-
-
-class Source(Protocol):
-    """The part of a run's points in the index; open while it is read."""
-
-    def points(self, writer: str, group: Group, column: int, *, rows: bool) -> Points:
-        """Return the points of one of the metrics in the first `stored` rows of *group*. Raises Stale."""
-        ...
-
-    def parts(self, writer: str, group: Group, column: int) -> Iterator[Points]:
-        """Yield these points part by part, without the rows' numbers, and keep none. Raises Stale."""
-        ...
-
-
-class Stored(Protocol):
-    """A run in the index."""
-
-    def opened(self) -> AbstractContextManager[Source]:
-        """Open the index for reading points. Raises Stale if that is not possible."""
-        ...
 
 
 @attrs.define
@@ -326,24 +233,6 @@ def _points(source: Source | None, writer: str, group: Group, column: int, *, al
         in_memory = group.points(column)
         parts.append(attrs.evolve(in_memory, rows=array("q")) if alone else in_memory)
     return appended(parts)
-
-
-def signature_of(folder: Path) -> Signature:
-    """Return the sizes, times and inodes of the files of the run in *folder*, which show whether it has changed."""
-    found = []
-    place = os.fspath(folder)  # once: a path of pathlib takes longer than the call to the system
-    try:
-        status = os.stat(f"{place}/{RUN_JSON}")
-        found.append((RUN_JSON, status.st_size, status.st_mtime_ns, status.st_ino))
-        with os.scandir(f"{place}/{JOURNAL}") as entries:
-            for entry in entries:
-                status = entry.stat(follow_symlinks=False)
-                is_read = writer_of(entry.name) is not None or is_folded_name(entry.name)
-                if is_read and stat.S_ISREG(status.st_mode):
-                    found.append((entry.name, status.st_size, status.st_mtime_ns, status.st_ino))
-    except OSError:  # gone meanwhile, or not accessible
-        pass
-    return tuple(sorted(found))
 
 
 def _series_of(name: str, points: Points) -> Series:

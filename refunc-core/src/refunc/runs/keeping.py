@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from hashlib import sha256
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from refunc.annotations.file import data_of, is_annotated
 from refunc.journal.kinds import RUNNING, UNREADABLE
 from refunc.runs.failure import failure_of
-from refunc.runs.gathered import Signature, signature_of
 from refunc.runs.index.catalogue import Changed, Entry, Facts, facts_for
 from refunc.runs.index.file import Index
 from refunc.runs.origin import origin_of
 from refunc.runs.run import Run
-from refunc.runs.summary import Summary
+from refunc.runs.signature import Signature, signature_of
 from refunc.runs.unchanged import changes_of, is_unchanged
+
+if TYPE_CHECKING:
+    from refunc.runs.summary import Summary
 
 #: Bytes of a journal that is read as quickly as its points are found in the index: only its facts are kept.
 _SMALL: Final = 256 << 10

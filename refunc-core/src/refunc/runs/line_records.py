@@ -10,8 +10,9 @@ from refunc.journal.pieces import Segment, segments
 from refunc.journal.reader import METRICS_MARK, read_backwards, read_journal
 from refunc.journal.record import Record
 from refunc.journal.stretches import Stretches
-from refunc.runs.gathered import signature_of
+from refunc.runs.index.contents import kept_stretches
 from refunc.runs.index.file import index_of
+from refunc.runs.signature import signature_of
 
 
 def records_without_metrics(folder: Path, *, newest_first: bool = False) -> Iterator[Record]:
@@ -34,7 +35,7 @@ def stretches_of(folder: Path) -> dict[str, Stretches]:
     Those of a segment hold if it is the file that was indexed, unchanged except for appended lines.
     """
     index = index_of(folder)
-    known = index.stretches(folder) if index is not None else None
+    known = kept_stretches(index, folder) if index is not None else None
     if known is None:
         return {}
     signature, found = known

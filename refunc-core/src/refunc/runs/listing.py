@@ -8,10 +8,10 @@ from typing import Final
 import msgspec
 
 from refunc.journal.kinds import UNREADABLE
-from refunc.runs.ending import Ending, Glance
-from refunc.runs.gathered import signature_of
+from refunc.runs.glance import Ending, Glance
 from refunc.runs.index.file import index_of
 from refunc.runs.run import Run
+from refunc.runs.signature import signature_of
 from refunc.runs.unreadable import fault_of
 
 #: So few runs are looked up one by one, of however many the index has.
@@ -35,7 +35,9 @@ def glances(runs: Iterable[Run]) -> list[tuple[Run, Glance]]:
             kept = known.get(run.folder.name)
             ending = _known(kept[1]) if kept is not None and kept[0] == signature else None
             if ending is None:
-                ending = Ending.of(run.folder)
+                from refunc.runs.ending import ending_of
+
+                ending = ending_of(run.folder)
                 try:
                     fresh[run.folder.name] = (signature, _encode(ending))
                 except (OverflowError, UnicodeEncodeError):  # a number or a text that the index cannot store

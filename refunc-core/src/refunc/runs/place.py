@@ -8,6 +8,7 @@ from pathlib import Path
 
 from refunc.runs.errors import StrangeStoreError
 from refunc.values import settings
+from refunc.values.near import nearest
 from refunc.values.paths import DEFAULT_STORE, absolute
 
 
@@ -68,10 +69,8 @@ def missing(folder: Path) -> str:
 
 def near(folder: Path) -> str:
     """Return a hint at folders that are spelled like *folder*; empty if there are none."""
-    import difflib
-
     try:
-        near = difflib.get_close_matches(folder.name, os.listdir(folder.parent), n=1)
+        near = nearest(folder.name, os.listdir(folder.parent))
     except OSError:
         return f" Its parent {folder.parent} does not exist either." if not folder.parent.is_dir() else ""
     return f" Did you mean {folder.parent / near[0]}?" if near else ""

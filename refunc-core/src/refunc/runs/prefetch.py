@@ -25,11 +25,10 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from refunc.processes.own_process import command, environment
-from refunc.runs.gathered import signature_of
-from refunc.runs.index.file import index_of
+from refunc.runs.index.file import Index, index_of
 from refunc.runs.keeping import Keeper, size_of
-from refunc.runs.read_on import read_content
 from refunc.runs.run import Run
+from refunc.runs.signature import signature_of
 
 if TYPE_CHECKING:
     import subprocess
@@ -65,7 +64,7 @@ def read_ahead(runs: Sequence[Run], processes: int = 0, *, for_facts: bool = Fal
         new: list[Path] = []
         if index is not None and is_open and processes > 1:
             folders = [run.folder for run in runs]
-            new = folders if for_facts else index.unknown(folders)
+            new = folders if for_facts else _unknown(index, folders)
         sizes = {folder: _size(folder) for folder in new}
         count = min(processes, len(new), sum(sizes.values()) // _SHARE)
         portions = _portions(sizes) if count > 1 else []
@@ -150,6 +149,12 @@ def _feed(process: subprocess.Popen[bytes], waiting: deque[_Portion]) -> None:
                 portion.is_read.set()
 
 
+def _unknown(index: Index, folders: Sequence[Path]) -> list[Path]:
+    from refunc.runs.index.contents import unknown
+
+    return unknown(index, folders)
+
+
 def _size(folder: Path) -> int:
     return size_of(signature_of(folder))
 
@@ -159,6 +164,7 @@ def _size(folder: Path) -> int:
 
 def serve() -> None:
     """Index the runs whose folders come from stdin, and answer each line of them; end when stdin ends."""
+    from refunc.runs.read_on import read_content
 
     def read(folders: list[Path]) -> None:
         for folder in folders:

@@ -7,7 +7,8 @@ from typing import Any
 
 import attrs
 
-from refunc.runs.errors import ExpressionError, RunFormatError
+from refunc.runs.answer import Answer
+from refunc.runs.errors import ExpressionError
 from refunc.runs.expression.asked import Asked, Path, refuse_unanswerable, unfit_values
 from refunc.runs.expression.compiler import Expression, compiled, compiled_value
 from refunc.runs.expression.values import MISSING, NO_ORDER, sorting_key
@@ -42,27 +43,15 @@ class Query:
         )
 
     @property
+    def is_of_all(self) -> bool:
+        """Whether all runs are wanted, in their order."""
+        return self.where is self.order is None and not self.columns
+
+    @property
     def paths(self) -> frozenset[Path]:
         """The values that are needed of each run."""
         asked = [each.paths for each in (self.where, self.order) if each is not None]
         return frozenset().union(self.extra, (each.path for each in self.columns), *asked)
-
-
-@attrs.frozen
-class Answer:
-    """
-    The runs that match, in their order, each with its values.
-
-    Args:
-        unreadable: The errors of runs that could not be read.
-        notes: Sentences about values that could not be compared.
-        hidden: The number of runs that were left out because `refunc rm` has marked them.
-    """
-
-    runs: list[tuple[Run, dict[Path, Any]]]
-    unreadable: list[RunFormatError]
-    notes: list[str] = attrs.Factory(list)
-    hidden: int = 0
 
 
 def answer(runs: Sequence[Run], query: Query, processes: int = 0) -> Answer:

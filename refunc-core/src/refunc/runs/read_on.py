@@ -9,8 +9,11 @@ from typing import Final
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.pieces import Segment, is_folded_name, segments, writer_of
 from refunc.journal.record import RunEnd
-from refunc.runs.gathered import Content, Signature, WriterContent, signature_of
+from refunc.runs.gathered import Content
+from refunc.runs.index import contents
 from refunc.runs.index.file import Index, index_of
+from refunc.runs.signature import Signature, signature_of
+from refunc.runs.writer_content import WriterContent
 
 #: Of a file in a signature: its size, when it was changed, and its number in the file system.
 _Entry = tuple[int, int, int]
@@ -32,7 +35,7 @@ def read_content(folder: Path, signature: Signature | None = None, *, cached: bo
     """
     signature = signature_of(folder) if signature is None else signature
     index = index_of(folder) if cached else None
-    content = index.load(folder) if index is not None else None
+    content = contents.load(index, folder) if index is not None else None
     if content is not None and content.is_whole and content.signature == signature:
         return content
     files = segments(folder)  # sorted by the writers' names, which decide between equal records
@@ -70,12 +73,12 @@ def _read_on(content: Content, files: dict[str, list[Segment]], index: Index | N
     for name, pieces in files.items():
         writer = content.writers[name]
         for _ in writer.read_on(name, pieces, room):
-            if index is not None and writer.columns.size >= _FULL and not index.save(content):
+            if index is not None and writer.columns.size >= _FULL and not contents.save(index, content):
                 index = None
     content.is_whole = True
     size = sum(writer.columns.size for writer in content.writers.values())
     if index is not None and (size >= enough or _has_end(content)):
-        index.save(content)
+        contents.save(index, content)
 
 
 def _has_end(content: Content) -> bool:

@@ -7,28 +7,29 @@ from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
-from refunc.annotations.state import Annotations
-from refunc.journal import record as records
 from refunc.journal.kinds import CRASHED, UNREADABLE
 from refunc.journal.ranks import rank_files
-from refunc.journal.reader import Account, read_backwards, read_journal
-from refunc.journal.record import Artifact
-from refunc.runs.ending import Ending, Glance, end_status
 from refunc.runs.errors import UnknownMetricError
-from refunc.runs.gathered import Content, Signature, Stale, signature_of
+from refunc.runs.glance import Ending, Glance
 from refunc.runs.identity import Identity
 from refunc.runs.liveness import status_of
-from refunc.runs.read_on import continued, read_content
 from refunc.runs.selection import Attempts, Ranks, Selection
-from refunc.runs.series import Series
-from refunc.runs.summary import LAST, MetricSummary, Summary
-from refunc.runs.thinning import Thinned
+from refunc.runs.signature import Signature, signature_of
+from refunc.runs.statistics import LAST
+from refunc.runs.stored import Stale
 from refunc.runs.unreadable import fault_of
 from refunc.runs.writers import Writer, writers_of
 
 if TYPE_CHECKING:
+    from refunc.annotations.state import Annotations
+    from refunc.journal.reader import Account
+    from refunc.journal.record import Artifact, Record
     from refunc.runs.around import Where
     from refunc.runs.entry import LogEntry
+    from refunc.runs.gathered import Content
+    from refunc.runs.series import Series
+    from refunc.runs.summary import MetricSummary, Summary
+    from refunc.runs.thinning import Thinned
 
 
 @attrs.define(eq=False, repr=False)
@@ -42,6 +43,8 @@ class Run(Identity):
     @property
     def status(self) -> str:
         """`completed`, `failed`, `interrupted`, or another status from its end; `running`; `crashed`; `unreadable`."""
+        from refunc.runs.ending import end_status
+
         try:
             return status_of(self.folder, end_status(self.folder))
         except Exception as error:  # then it is unknown whether it has an end
@@ -71,13 +74,16 @@ class Run(Identity):
         Return status, duration and the newest metrics, from the end of the journal alone.
 
         Args:
-            ending: The result of `Ending.of` for its folder, if it is still valid.
+            ending: The result of `ending_of` for its folder, if it is still valid.
         """
-        try:
-            ending = ending if ending is not None else Ending.of(self.folder)
-        except Exception as error:  # see `status`
-            fault_of(self.folder, error)
-            return Glance(status=UNREADABLE, duration=None, metrics={})
+        if ending is None:
+            from refunc.runs.ending import ending_of
+
+            try:
+                ending = ending_of(self.folder)
+            except Exception as error:  # see `status`
+                fault_of(self.folder, error)
+                return Glance(status=UNREADABLE, duration=None, metrics={})
         status, duration = self._outcome(ending.status, ending.duration, ending.last_time)
         metrics, words = ending.metrics, dict[str, str]()
         if ending.is_defined:
@@ -89,12 +95,15 @@ class Run(Identity):
             words = {name: known[name].summary for name in metrics if name in known and known[name].summary != LAST}
         return Glance(status=status, duration=duration, metrics=metrics, chosen=words)
 
-    def records(self, account: Account | None = None) -> Iterator[records.Record]:
+    def records(self, account: Account | None = None) -> Iterator[Record]:
         """Yield every record, oldest first; torn, damaged and missing records are counted in *account*."""
+        from refunc.journal.reader import read_journal
+
         return read_journal(self.folder, account)
 
     def entries(self, *, newest_first: bool = False) -> Iterator[LogEntry]:
         """Yield every record as a LogEntry, oldest first unless *newest_first*."""
+        from refunc.journal.reader import read_backwards, read_journal
         from refunc.runs.entry import entry_of
 
         source = read_backwards(self.folder) if newest_first else read_journal(self.folder)
@@ -228,6 +237,8 @@ class Run(Identity):
                 yield again.thinned(name, max_points, selection or Selection(), is_numbered=is_numbered)
 
     def _read_again(self) -> Content:
+        from refunc.runs.read_on import read_content
+
         self._content = read_content(self.folder, cached=False)
         return self._content
 
@@ -307,6 +318,8 @@ class Run(Identity):
         signature = signature_of(self.folder) if signature is None else signature
         known = self._content
         if known is None or known.signature != signature:
+            from refunc.runs.read_on import continued, read_content
+
             grown = continued(known, signature, cached=cached) if known is not None else None
             known = self._content = grown or read_content(self.folder, signature, cached=cached)
         return known

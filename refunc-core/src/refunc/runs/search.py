@@ -19,13 +19,13 @@ from refunc.runs.errors import RunFormatError
 from refunc.runs.expression.asked import SPACES, Path
 from refunc.runs.expression.values import MISSING
 from refunc.runs.facts import facts_of, names_of
-from refunc.runs.gathered import signature_of
 from refunc.runs.index import catalogue
 from refunc.runs.index.file import Index, index_of
 from refunc.runs.keeping import Keeper, size_of
 from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
-from refunc.runs.summary import STATISTICS
+from refunc.runs.signature import signature_of
+from refunc.runs.statistics import STATISTICS
 from refunc.runs.unreadable import fault_of
 
 #: So few runs are looked up one by one, of however many the index has.

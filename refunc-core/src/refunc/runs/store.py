@@ -20,6 +20,7 @@ from refunc.runs.place import missing, near
 from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
 from refunc.values.names import may_be_folder_name
+from refunc.values.near import nearest
 from refunc.values.paths import store_path
 
 if TYPE_CHECKING:
@@ -290,10 +291,8 @@ def _ambiguous(name: str, runs: list[Run]) -> RunNotFoundError:
 
 
 def _unknown(name: str, listing: Listing, path: Path) -> RunNotFoundError:
-    import difflib
-
     names = [name for run in listing.runs[::-1] for name in (run.run_name, run.experiment_name, run.run_id)]
-    near = difflib.get_close_matches(name, dict.fromkeys(names), n=3, cutoff=0.5)
+    near = nearest(name, dict.fromkeys(names), most=3, alike=0.5)
     hint = f" Did you mean {', '.join(near)}?" if near else ""
     if not path.is_dir():
         hint = f" This is not a store: {missing(path)}."

@@ -10,18 +10,10 @@ import attrs
 from refunc.journal import record as records
 from refunc.journal.reader import Account
 from refunc.runs.room import MAX_METRICS, LeftOut
+from refunc.runs.statistics import LAST, MEAN, NONE, STATISTICS
 from refunc.values.definitions import Definitions
 from refunc.values.goals import MAX, MIN, guessed_goal
 from refunc.values.twins import OwnedNames
-
-#: The values besides the lowest and the highest that may represent a metric; `none` leaves it out of tables.
-LAST, MEAN, NONE = "last", "mean", "none"
-#: The values of a metric for expressions and columns.
-STATISTICS: Final = (
-    *("last", "min", "max", "mean", "first", "best", "count", "nans"),
-    *("last_step", "min_step", "max_step", "first_step", "best_step"),
-)
-
 
 #: The allowed words of a `define` record; for `step_metric`, any name.
 _WORDS: Final[dict[str, frozenset[str] | None]] = {

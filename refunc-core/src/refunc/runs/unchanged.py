@@ -18,8 +18,8 @@ import msgspec
 
 from refunc.journal.alive import file_system
 from refunc.journal.folder import JOURNAL, RUN_JSON
-from refunc.runs.gathered import Signature
 from refunc.runs.identity import Look
+from refunc.runs.signature import Signature
 
 #: Nanoseconds: clocks of file systems are coarse, up to two seconds, and a change within one tick does not show.
 _UNSETTLED: Final = 3_000_000_000

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 
-from refunc.runs.gathered import Content
+if TYPE_CHECKING:
+    from refunc.runs.gathered import Content
 
 
 @attrs.frozen

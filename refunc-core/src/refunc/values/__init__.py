@@ -9,6 +9,7 @@ Values: users' values, made safe to store and to show. All other packages use th
     masking      masking the secrets in a record's fields
     moments      times and ages written as texts
     names        names that are safe as paths, and new ids
+    near         words that are spelled like another one
     paths        users' paths, and the folder of runs
     patterns     shell patterns matched in linear time
     printable    text made safe for a terminal

@@ -9,6 +9,7 @@ from typing import Any
 from refunc.logging.formatters.schemes import SCHEMES, Scheme
 from refunc.logging.formatters.text import check_choice
 from refunc.values.levels import LEVEL_NAMES
+from refunc.values.near import nearest
 
 _HUES = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _WORDS: Mapping[str, str] = {
@@ -85,10 +86,8 @@ def _word(word: str) -> str | None:
 
 
 def _unknown(option: str, value: object, what: str, known: Iterable[str]) -> ValueError:
-    from difflib import get_close_matches
-
     names = list(known)
     by_lower = {name.lower(): name for name in names}
-    near = get_close_matches(str(value).lower()[:100], list(by_lower), n=1)
+    near = nearest(str(value).lower()[:100], by_lower)
     hint = f" Did you mean {by_lower[near[0]]!r}?" if near else ""
     return ValueError(f"{option}: {value!r:.100} is not {what}.{hint} Allowed: {', '.join(names)}.")

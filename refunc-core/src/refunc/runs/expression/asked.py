@@ -8,7 +8,6 @@ can answer. It would look like an answer: no runs. So both are errors, with the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Final
 
 import attrs
@@ -17,7 +16,8 @@ from refunc.journal import kinds
 from refunc.runs.errors import ExpressionError
 from refunc.runs.expression.hints import in_brackets
 from refunc.runs.expression.values import MISSING, ORDERS, are_comparable, number_of
-from refunc.runs.summary import STATISTICS
+from refunc.runs.statistics import STATISTICS
+from refunc.values.near import nearest
 from refunc.values.texts import short_repr
 
 #: The name of a fact, with the names after it: `("metrics", "loss", "min")`.
@@ -147,7 +147,7 @@ def _unknown(path: Path, names: Callable[[str], Iterable[str]]) -> str:
     if space == "metrics" and len(parts) > 1 and (metric := ".".join(parts[:-1])) in known:
         if parts[-1] in STATISTICS:
             return f"no run has a value for {written(path)}"
-        near = get_close_matches(parts[-1], STATISTICS, n=1)
+        near = nearest(parts[-1], STATISTICS)
         hint = f"Did you mean {near[0]}? " if near else ""
         return f"the metric {metric!r} has no value {parts[-1]!r}. {hint}It has {', '.join(STATISTICS)}."
     if space == "metrics" and parts[-1] in STATISTICS and len(parts) > 1:
@@ -167,7 +167,7 @@ def _nearest(name: str, known: Sequence[str]) -> list[str]:
     """Return names that are spelled like *name*: in other letters, nested elsewhere, or with other letters."""
     alike = [each for each in known if each.lower() == name.lower()]
     alike += [each for each in known if each.replace("/", ".").endswith(f".{name}")][:3]
-    return alike or get_close_matches(name, known[:_MOST_SEARCHED], n=3, cutoff=0.6)
+    return alike or nearest(name, known[:_MOST_SEARCHED], most=3)
 
 
 def _path_text(space: str, name: str) -> str:
@@ -182,7 +182,7 @@ def _check_status(text: str, site: Site, there: Iterable[Any]) -> None:
         if word in known:
             continue
         alike = _ELSEWHERE.get(str(word).lower())
-        near = [alike] if alike else get_close_matches(str(word).lower(), known, n=1)
+        near = [alike] if alike else nearest(str(word).lower(), known)
         hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
         raise ExpressionError(text, site.column, f"no run has the status {word!r}. {hint}")
 

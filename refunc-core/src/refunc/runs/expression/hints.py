@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Final
+
+from refunc.values.near import nearest
 
 #: The words of other languages, and those of this one.
 _WORDS: Final = {
@@ -70,7 +71,7 @@ def hint_for_name(
     root, _, rest = written.partition(".")
     if root in spaces and rest and "[" not in written and " " not in written:
         return f" A name with other characters is written in brackets and quotes: {in_brackets(root, rest)}."
-    near = get_close_matches(name, known, n=1)
+    near = nearest(name, known)
     if near and not _is_compared_with(node, parents):
         return f" Did you mean {near[0]}?"
     if _is_compared_with(node, parents):

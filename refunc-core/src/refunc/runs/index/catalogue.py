@@ -12,14 +12,17 @@ import os
 import sqlite3
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 import msgspec
 
 from refunc.runs.flat import flat
-from refunc.runs.summary import STATISTICS, Summary
+from refunc.runs.statistics import STATISTICS
 from refunc.values.jsonable import INT64_MAX, INT64_MIN
+
+if TYPE_CHECKING:
+    from refunc.runs.summary import Summary
 
 TABLES: Final = """
 CREATE TABLE IF NOT EXISTS entry (

@@ -16,7 +16,6 @@ import msgspec
 from refunc.outlets.file import own_only
 from refunc.runs.index import catalogue, points
 from refunc.runs.index.location import is_ours
-from refunc.runs.index.writer_row import Damaged
 
 #: If the file has another version, it is rebuilt.
 VERSION: Final = 5
@@ -39,6 +38,10 @@ COMMIT;
 """
 
 _Answer = TypeVar("_Answer")
+
+
+class Damaged(Exception):
+    """The file has invalid contents."""
 
 
 class Database:

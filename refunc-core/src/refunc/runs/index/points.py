@@ -5,15 +5,17 @@ from __future__ import annotations
 import sqlite3
 from array import array
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import msgspec
 
 from refunc.runs.column import form_of
-from refunc.runs.columns import Group
-from refunc.runs.gathered import Stale
 from refunc.runs.points import Points, appended
+from refunc.runs.stored import Stale
+
+if TYPE_CHECKING:
+    from refunc.runs.columns import Group
 
 #: Parts with fewer rows are extended: a run that is read while it is running gets a few rows at a time.
 _SMALL: Final = 16_384

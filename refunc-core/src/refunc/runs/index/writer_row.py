@@ -10,12 +10,9 @@ from refunc.journal.numbers import Numbers
 from refunc.journal.scan import Note, Place
 from refunc.journal.segments import Account
 from refunc.runs.columns import Columns, Group
-from refunc.runs.gathered import WriterContent
+from refunc.runs.index.database import Damaged
 from refunc.runs.summary import Statistics
-
-
-class Damaged(Exception):
-    """The file has invalid contents."""
+from refunc.runs.writer_content import WriterContent
 
 
 @attrs.frozen(kw_only=True)

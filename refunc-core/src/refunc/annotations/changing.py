@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from refunc.annotations import file
+from refunc.annotations import replaced
 from refunc.annotations.change import Change
 from refunc.annotations.state import Annotations
 from refunc.journal.codec import encodable
@@ -70,7 +70,7 @@ def annotate(
         name=_text(name, "a name", _LONGEST_NAME, may_be_empty=True) if name is not None else None,
         removed_notes=_ids(remove_notes),
     )
-    return file.change(_folder_of(run), lambda known: _with(known, wanted))
+    return replaced.change(_folder_of(run), lambda known: _with(known, wanted))
 
 
 def remove(run: AnyRun) -> Annotations:
@@ -90,7 +90,7 @@ def restore(run: AnyRun) -> Annotations:
 
 def take_over(folder: Path, others: Iterable[Change]) -> Annotations:
     """Add the changes *others*, of a copy of the run, that the run in *folder* lacks. Raises as `annotate` does."""
-    return file.change(folder, lambda known: joined(known.changes, others))
+    return replaced.change(folder, lambda known: joined(known.changes, others))
 
 
 def joined(changes: Iterable[Change], others: Iterable[Change]) -> list[Change]:
@@ -119,7 +119,7 @@ def _mark(run: AnyRun, *, is_removed: bool) -> Annotations:
     def decide(known: Annotations) -> list[Change]:
         return [*known.changes, *([wanted] if (known.removal is not None) != is_removed else [])]
 
-    return file.change(_folder_of(run), decide)
+    return replaced.change(_folder_of(run), decide)
 
 
 def _with(known: Annotations, wanted: Change) -> list[Change]:
