@@ -11,13 +11,14 @@ import attrs
 
 from refunc.journal.kinds import UNREADABLE
 from refunc.journal.ranks import newest, rank_files
+from refunc.runs.answer import Answer
 from refunc.runs.errors import ExpressionError
 from refunc.runs.expression.asked import Asked as Name
 from refunc.runs.expression.asked import Path
 from refunc.runs.expression.values import MISSING
 from refunc.runs.glance import Glance
 from refunc.runs.listing import glances
-from refunc.runs.query import Answer, Query, answer_in
+from refunc.runs.query import Query, answer_in
 from refunc.runs.run import Run
 from refunc.runs.search import names_in
 from refunc_ui.answers import AskedWronglyError

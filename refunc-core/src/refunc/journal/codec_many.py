@@ -74,8 +74,8 @@ def sealed_text(lines: list[bytes]) -> bytes | None:
     """
     if len(max(lines, key=len)) > MAX_VALUES or set(map(itemgetter(0), lines)) != {_BRACE}:
         return None
-    bodies = [line[:-CRC_LENGTH] for line in lines]
-    return b"}\n".join(bodies) + b"}" if _are_sealed(lines, bodies) else None
+    bodies = [line[:-CRC_LENGTH] + b"}" for line in lines]
+    return b"\n".join(bodies) if _are_sealed(lines, bodies) else None
 
 
 def _are_plain(text: bytes, count: int) -> bool:
@@ -96,7 +96,7 @@ def _are_plain(text: bytes, count: int) -> bool:
 
 
 def _are_sealed(lines: list[bytes], bodies: list[bytes]) -> bool:
-    """Whether each of *lines* ends with the checksum of its body, a JSON object but for its last brace."""
-    checksums = struct.pack(f">{len(lines)}I", *map(zlib.crc32, repeat(b"}"), map(zlib.crc32, bodies)))
+    """Whether each of *lines* ends with the checksum of its body, a JSON object."""
+    checksums = struct.pack(f">{len(lines)}I", *map(zlib.crc32, bodies))
     endings = checksums.hex("\n", 4).encode().replace(b"\n", b'"}' + CRC_MARK)
     return b"".join([line[-CRC_LENGTH:] for line in lines]) == CRC_MARK + endings + b'"}'
