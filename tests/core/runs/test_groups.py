@@ -89,6 +89,34 @@ def test_a_wrong_word_is_told(question: object, said: str, runs: Store) -> None:
         runs.group_by("param.model")
 
 
+@pytest.mark.parametrize(
+    ("given", "keys"),
+    [
+        (["1e-3", 0.001, "0.0010"], [0.001]),
+        ([16, "16", 16.0, "16.0"], [16]),
+        (["nan", math.nan, math.nan], [math.nan]),
+        ([True, 1, "1"], [True, 1]),
+        (["007", 7, "cnn", "7"], ["007", 7, "cnn"]),
+        (["1e-3", "1e-3"], ["1e-3"]),
+    ],
+    ids=str,
+)
+def test_a_text_that_reads_as_a_number_is_in_the_group_of_the_number(
+    given: list[object], keys: list[object], tmp_path: Path
+) -> None:
+    """Other trackers keep params as texts; expressions compare these as numbers."""
+    for value in given:
+        with ExperimentTracker("digits", log_dir=tmp_path) as run:
+            run.log_params({"lr": value})
+    groups = open_store(tmp_path).group_by("params.lr")
+
+    found = [group.key[0] for group in groups]
+    assert list(map(repr, found)) == list(map(repr, keys))
+    for group in groups:
+        if isinstance(group.key[0], float) and math.isfinite(group.key[0]):
+            assert len(group.runs) == len(open_store(tmp_path).find(f"params.lr == {group.key[0]!r}"))
+
+
 def test_what_is_found_is_a_list(runs: Store) -> None:
     found = runs.find()
     assert isinstance(found, list)

@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 
 from refunc.runs.bands import Band, Center, Spread, bands, quantile_of
+from refunc.runs.expression.values import number_of
 from refunc.runs.facts import facts_of
 from refunc.runs.run import Run
 from refunc.runs.table import columns_of, to_arrow, to_pandas, to_polars
@@ -28,7 +29,7 @@ class Runs(list[Run]):
 
         Args:
             names: Expressions such as `params.model`, `tags.team`, `experiment_name`. A run without such a value is in
-                the group of None.
+                the group of None, and one with a text that reads as a number, as `1e-3`, in that of the number.
 
         Raises:
             ExpressionError: One of them is not valid, or no run has it.
@@ -38,10 +39,16 @@ class Runs(list[Run]):
             raise ValueError('group_by: give the names to group by, such as group_by("params.model").')
         from refunc.runs.query import evaluated
 
-        found: dict[Any, tuple[Key, Runs]] = {}
+        found: dict[Any, tuple[list[Any], Runs]] = {}
         for run, values in evaluated(self, names):
-            found.setdefault(tuple(map(_hashable, values)), (tuple(values), Runs()))[1].append(run)
-        return Groups(names, [Group(key, runs) for key, runs in found.values()])
+            key, runs = found.setdefault(tuple(map(_hashable, values)), (values, Runs()))
+            if key != values:  # a number stands for the texts that read as it
+                key[:] = [
+                    other if isinstance(one, str) and not isinstance(other, str) else one
+                    for one, other in zip(key, values, strict=True)
+                ]
+            runs.append(run)
+        return Groups(names, [Group(tuple(key), runs) for key, runs in found.values()])
 
 
 @attrs.frozen
@@ -211,7 +218,10 @@ _COLUMNS: Mapping[str, Callable[[list[float]], Any]] = {
 
 
 def _hashable(value: Any) -> Any:
-    """Return a key that is equal for equal values: 1 and 1.0, but not True."""
+    """Return a key that is equal for equal values, as in expressions: 1, 1.0 and "1", but not True."""
     if isinstance(value, (list, dict)):
         return repr(spell_nonfinite(value))
-    return (isinstance(value, bool), value) if isinstance(value, (bool, int, float)) else value
+    number = number_of(value)
+    if number is None:
+        return value
+    return isinstance(value, bool), number if number == number else "nan"
