@@ -33,7 +33,7 @@ class ProbeIntegration(Integration):
 
     @hookimpl
     def on_tags(self, run, record):
-        self.note("tags", tags=record.tags)
+        self.note("tags", tags=record.tags, taken=list(record.taken), all=dict(run.tags))
 
     @hookimpl
     def on_metrics(self, run, records):

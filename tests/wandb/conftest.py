@@ -215,3 +215,12 @@ def points(*steps: int, start: int = 0) -> list[Metrics]:
 
 def points_in(rows: list[dict[str, Any]]) -> list[tuple[str, Any, Any]]:
     return [(name, row["refunc/step"], row[name]) for row in rows for name in ("loss", "acc", "odd") if name in row]
+
+
+def config_in(records: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the config that offline *records* come to."""
+    config: dict[str, Any] = {}
+    for record in records:
+        told = record.get("config") or record.get("run", {}).get("config") or {}
+        config.update(told.get("update", {}))
+    return config

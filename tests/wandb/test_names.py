@@ -13,6 +13,7 @@ import attrs
 import pytest
 from hypothesis import given
 from tests.names import NAMES, any_name
+from tests.wandb.conftest import config_in
 
 from refunc.journal.codec import encodable
 from refunc.plugins import Artifact, LogLine, Metrics, Params, Tags, text_of
@@ -35,14 +36,6 @@ def original(spelt: str, config: dict[str, Any]) -> str:
     """Return what a name was, as a reader finds it."""
     mark = re.search(r"--([0-9a-f]{8})(?:\.\w+)*$", spelt)
     return str(config[f"refunc/name/{mark[1]}"]) if mark else spelt
-
-
-def config_in(records: list[dict[str, Any]]) -> dict[str, Any]:
-    config: dict[str, Any] = {}
-    for record in records:
-        told = record.get("config") or record.get("run", {}).get("config") or {}
-        config.update(told.get("update", {}))
-    return config
 
 
 @given(name=any_name)

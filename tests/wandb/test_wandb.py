@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import attrs
 import pytest
-from tests.wandb.conftest import KEY, on_a_thread, points, points_in
+from tests.wandb.conftest import KEY, config_in, on_a_thread, points, points_in
 
-from refunc.plugins import ConfigurationError, Metrics, Params, Pause, RunEnd
+from refunc.plugins import ConfigurationError, Metrics, Params, Pause, RunEnd, Tags
 from refunc.plugins.testing import IntegrationContract, Stored, deliver, opened, sample_records
 from refunc_wandb import WandBIntegration
 from refunc_wandb.names import metric_of, tag_of
@@ -183,6 +184,21 @@ def test_a_step_or_an_epoch_with_a_fraction_is_an_axis_as_given(run: Any, read_o
     rows = [record["history"]["item"] for record in read_offline(run.folder) if record["type"] == "history"]
     found = [(row["refunc/step"], row["step"], row.get("epoch"), row["_step"]) for row in rows]
     assert found == [(0.5, 0.5, None, 0), (1.25, 1.25, 1.25, 1), (5, 5, 0.3125, 2)]
+
+
+def test_a_tag_that_was_taken_away_is_gone(run: Any, read_offline: Read) -> None:
+    def work() -> None:
+        with opened(WandBIntegration(project="p", mode="offline")) as hooks:
+            tagged = attrs.evolve(run, tags={"team": "vision", "best": "yes"})
+            hooks.on_run_start(run=tagged)
+            hooks.on_tags(run=tagged, record=Tags(tags=tagged.tags))
+            hooks.on_tags(run=attrs.evolve(run, tags={"team": "vision"}), record=Tags(tags={}, taken=("best",)))
+
+    on_a_thread(work)
+
+    records = read_offline(run.folder)
+    assert [record["run"]["tags"] for record in records if record["type"] == "run"][-1] == ["team:vision"]
+    assert config_in(records)["tags"] == {"team": "vision"}
 
 
 def test_tags_fit_what_wandb_takes() -> None:

@@ -138,8 +138,13 @@ class MLflowIntegration(Integration):
 
     @hookimpl
     def on_tags(self, run: RunInfo, record: Tags) -> None:
-        """Set tags; a later value of a name wins."""
+        """Set tags; a later value of a name wins. Delete those that were taken away."""
         self._tag(run, {tag_of(name): value for name, value in record.tags.items()})
+        if record.taken:
+            known = self._ask(self._client.get_run, self._run(run)).data.tags
+            for name in map(tag_of, record.taken):
+                if name in known:  # MLflow refuses to delete a tag that is not there
+                    self._ask(self._client.delete_tag, self._run(run), name)
         self._keep(run, tag_of.originals(record.tags))
 
     @hookimpl

@@ -40,6 +40,23 @@ def test_annotations_arrive_once_and_again_when_they_have_changed(
     assert Run.open(run.folder).tags == {"best": "yes", "team": "text"}
 
 
+def test_tags_that_were_taken_away_are_named(invoke: Any, waiting: MakeWaiting, probes: Any, calls: Calls) -> None:
+    waiting(probes.ProbeIntegration(), name="one")
+    invoke("tag", "one", "best=yes", "team=vision")
+    assert invoke("sync").exit_code == 0
+
+    invoke("tag", "one", "--remove", "best")
+    assert invoke("sync").exit_code == 0
+    invoke("tag", "one", "best=again")
+    assert invoke("sync").exit_code == 0
+
+    assert [(call["tags"], call["taken"], call["all"]) for call in calls("tags")] == [
+        ({"best": "yes", "team": "vision"}, [], {"best": "yes", "team": "vision"}),
+        ({"team": "vision"}, ["best"], {"team": "vision"}),
+        ({"best": "again", "team": "vision"}, [], {"best": "again", "team": "vision"}),
+    ]
+
+
 def test_annotations_of_a_run_that_waits_come_behind_its_end(
     invoke: Any, waiting: MakeWaiting, probes: Any, calls: Calls
 ) -> None:

@@ -144,7 +144,9 @@ class Feed:
         cursor.tags.update(said.tags)
         for name in said.taken:
             cursor.tags.pop(name, None)
-        return Window([Call(TAKERS[Tags], [Tags(time=time.time(), tags=said.tags)], said=said.digest)])
+        return Window(
+            [Call(TAKERS[Tags], [Tags(time=time.time(), tags=said.tags, taken=said.taken)], said=said.digest)]
+        )
 
     def run(self, cursor: Cursor) -> RunInfo:
         """Return the run as hooks see it when delivery is at *cursor*."""

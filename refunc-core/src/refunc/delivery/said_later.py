@@ -2,7 +2,7 @@
 What people have said about a run since, for trackers: tags, and the name, notes and mark as tags of refunc's own.
 
 Annotations lie beside the journal, so no record has them. They are delivered after the run's end by the hook for tags,
-again whenever they come to something else. A tag that was taken away stays at a tracker that cannot be told so.
+again whenever they come to something else. Tags that were taken away are named, so that a tracker can forget them.
 """
 
 from __future__ import annotations

@@ -85,9 +85,14 @@ class Params(Record):
 
 @attrs.frozen(kw_only=True)
 class Tags(Record):
-    """Tags of the run. The later value of a name wins."""
+    """
+    Tags of the run. The later value of a name wins.
+
+    `taken` are tags that people took away later; they come with annotations, and no journal has them.
+    """
 
     tags: dict[str, str]
+    taken: tuple[str, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
