@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from refunc.logging import MLLogger, experiment_context
+from refunc.logging.active import versions
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 
@@ -55,6 +58,25 @@ def test_which_runs_failed_of_what_and_where_is_one_question(invoke: Any, launch
     assert [run["run_name"] for run in again] == ["ranked"]
     assert f"error  (rank 1, on {two['host']})" in invoke("show", "ranked").stdout
     assert f"error  (on {one['host']})" in invoke("show", "broken").stdout
+
+
+def test_runs_are_compared_with_the_code_that_made_them(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch = ModuleType("torch")
+    monkeypatch.setitem(sys.modules, "torch", torch)
+    for name, digit in (("one", "8"), ("two", "9")):
+        torch.__dict__["__version__"] = f"2.{digit}.0"
+        versions.commit.cache_clear()
+        monkeypatch.setattr(versions, "commit_of", lambda place, digit=digit: digit * 40)
+        train(name)
+    versions.commit.cache_clear()
+
+    environment = json.loads(invoke("compare", "one", "two", "--json").stdout)["environment"]
+    assert environment["torch"] == {"values": ["2.8.0", "2.9.0"], "differs": True}
+    assert environment["commit"]["values"] == ["8" * 40, "9" * 40]
+    assert "torch ≠" in invoke("compare", "one", "two", "--diff").stdout
+    shown = invoke("show", "two").stdout
+    assert f"commit      {'9' * 40}" in shown
+    assert "torch 2.9.0" in shown
 
 
 def test_runs_are_compared_with_where_they_were_made(invoke: Any, own_folder: Path) -> None:

@@ -69,7 +69,7 @@ def test_json_is_one_strict_document_with_stable_keys(invoke: Any) -> None:
     run = json.loads(result.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     assert list(run) == [
         *("run_id", "run_name", "experiment_id", "experiment_name", "parent_id", "status", "start_time", "duration"),
-        *("folder", "host", "pid", "script", "python", "refunc", "tags", "notes", "annotations"),
+        *("folder", "host", "pid", "script", "commit", "python", "refunc", "packages", "tags", "notes", "annotations"),
         *("is_removed", "params", "results", "metrics", "artifacts", "lines", "error", "journal", "left_out"),
     ]
     assert (run["run_id"], run["pid"], run["refunc"]) == (tracker.run_id, os.getpid(), "2.0.0")

@@ -39,7 +39,7 @@ from refunc_commands.text import Text
 _DIFFERS: Final = "≠"
 _NARROWEST: Final = 10
 #: The members of `run.json` that say where and with what a run was made.
-_CIRCUMSTANCES: Final = ("host", "script", "python", "refunc")
+_CIRCUMSTANCES: Final = ("host", "script", "commit", "python", "refunc")
 _WIDEST_NAME: Final = 32
 
 _EXAMPLES = """\b
@@ -120,6 +120,7 @@ def _told_once(parts: dict[str, list[_Row]]) -> dict[str, list[_Row]]:
 def _environment(run: Run) -> dict[str, Any]:
     """Return the circumstances of *run* that its record of the start has."""
     facts = {name: run.birth.get(name) for name in _CIRCUMSTANCES}
+    facts |= {name: version for name, version in run.packages.items() if name not in facts}
     facts["ranks"] = len(newest(rank_files(run.folder))) or None
     return {name: value for name, value in facts.items() if value is not None}
 

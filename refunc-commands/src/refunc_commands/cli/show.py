@@ -188,6 +188,10 @@ def _head(run: Run, facts: dict[str, Any]) -> Iterator[tuple[str, Text]]:
         yield "duration", Text(duration(seconds) + so_far)
     if facts["script"]:
         yield "script", Text(shown(facts["script"]))
+    if facts["commit"]:
+        yield "commit", Text(shown(facts["commit"]))
+    if facts["packages"]:
+        yield "packages", Text(shown(", ".join(f"{name} {version}" for name, version in facts["packages"].items())))
     if facts["host"]:
         yield "host", Text(shown(facts["host"]))
     yield "folder", Text(shown(run.folder))

@@ -15,7 +15,7 @@ _MOST_BYTES: Final = 1 << 20
 #: Members that are text, or null where they are not known.
 _TEXTS: Final = (
     *("run_name", "experiment_id", "experiment_name", "parent_id"),
-    *("logger", "host", "python", "refunc", "script"),
+    *("logger", "host", "python", "refunc", "script", "commit"),
 )
 _COUNTS: Final = ("pid", "attempt")
 #: The beginning of the year 10000: Python's calendar ends there.

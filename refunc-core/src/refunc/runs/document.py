@@ -23,7 +23,8 @@ def document_of(run: Run, *, metrics: bool, rank: Ranks) -> dict[str, Any]:
     return {
         **run.facts(summary),
         "folder": str(run.folder),
-        **{key: run.birth.get(key) for key in ("host", "pid", "script", "python", "refunc")},
+        **{key: run.birth.get(key) for key in ("host", "pid", "script", "commit", "python", "refunc")},
+        "packages": run.packages,
         "tags": summary.tags,
         "notes": [attrs.asdict(note) for note in annotations.notes],
         "annotations": [change.to_dict() for change in annotations.changes],

@@ -128,6 +128,13 @@ class Identity:
         return float(self.birth.get("start_time", 0.0))
 
     @property
+    def packages(self) -> dict[str, str]:
+        """The versions of packages that trainings are made with, as far as the process had loaded them at its start."""
+        known = self.birth.get("packages")
+        items = known.items() if isinstance(known, dict) else ()
+        return {name: version for name, version in items if isinstance(version, str)}
+
+    @property
     def annotations(self) -> Annotations:
         """The tags, notes, names and marks that people gave the run later, as of now; see `refunc.annotations`."""
         data = annotations_file.data_of(self.folder)

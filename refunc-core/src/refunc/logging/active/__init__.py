@@ -23,5 +23,6 @@ Active runs: those that this process writes to, from their start to their end.
     run          a run
     started      runs that were started without a block
     unwritten    runs without a journal
+    versions     the commit and the packages that a run is made with
     waiting      records that wait in memory for a run
 """

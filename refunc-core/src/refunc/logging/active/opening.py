@@ -16,6 +16,7 @@ from refunc.logging.active.modules import journal_modules
 from refunc.logging.active.nowhere import is_disabled
 from refunc.logging.active.run import ActiveRun
 from refunc.logging.active.unwritten import UntrackedRun, UnwrittenRun
+from refunc.logging.active.versions import commit, packages
 from refunc.logging.notices import warn_once
 from refunc.outlets.durability import Durability
 from refunc.processes.launchers import is_launched, launch_rank
@@ -77,6 +78,8 @@ def new_run(
         "refunc": __version__,
         "script": os.path.basename(sys.argv[0]) if sys.argv and sys.argv[0] else None,
     }
+    if not is_dropped:
+        birth |= {"commit": commit(), "packages": packages()}
     if not (is_dropped or resume or run_id) and (worker := _run_of_starter(experiment)) is not None:
         return worker
     joined = None if is_dropped else _joined(store, birth, resume, run_id)
