@@ -3,38 +3,39 @@ The command line `refunc`: the entry point.
 
 No module that a training script imports imports this package.
 
-    annotating  `refunc tag`, `refunc note` and `refunc rename`
-    choosing    options that choose runs, alike in all commands, and the runs
-    columns     values that were asked for, as columns of a table
-    compare     `refunc compare`
-    docstrings  the help of commands under `python -OO`
-    doctor      `refunc doctor`
-    export      `refunc export`
-    failure     mistakes of a user, and their exit codes
-    finding     the store and the runs that a command line names
-    folding     `refunc gc --fold`
-    gc          `refunc gc`
-    grouped     runs in groups, as tables
-    importing   `refunc import`
-    lines       log entries as lines
-    live_line   a status line at the bottom of the terminal
-    logs        `refunc logs` and `refunc tail`
-    ls          `refunc ls`
-    merge       `refunc merge`
-    moments     times and ages on the command line
-    new_plugin  `refunc plugins new`
-    next_step   advice for each problem that `refunc sync` reports
-    options     options of several commands
-    plot        `refunc plot`
-    plugins     `refunc plugins`
-    ranks       the ranks and attempts of a run as lines
-    removing    `refunc rm` and `refunc restore`
-    report      `refunc report`
-    root        `refunc` itself, and loading its commands
-    screen      printing: tables, colours, JSON
-    show        `refunc show`
-    streams     the standard streams: safe text, one line on stderr
-    sync        `refunc sync`
+    annotating   `refunc tag`, `refunc note` and `refunc rename`
+    choosing     options that choose runs, alike in all commands, and the runs
+    columns      values that were asked for, as columns of a table
+    compare      `refunc compare`
+    completions  names that a word on the command line may become
+    docstrings   the help of commands under `python -OO`
+    doctor       `refunc doctor`
+    export       `refunc export`
+    failure      mistakes of a user, and their exit codes
+    finding      the store and the runs that a command line names
+    folding      `refunc gc --fold`
+    gc           `refunc gc`
+    grouped      runs in groups, as tables
+    importing    `refunc import`
+    lines        log entries as lines
+    live_line    a status line at the bottom of the terminal
+    logs         `refunc logs` and `refunc tail`
+    ls           `refunc ls`
+    merge        `refunc merge`
+    moments      times and ages on the command line
+    new_plugin   `refunc plugins new`
+    next_step    advice for each problem that `refunc sync` reports
+    options      options of several commands
+    plot         `refunc plot`
+    plugins      `refunc plugins`
+    ranks        the ranks and attempts of a run as lines
+    removing     `refunc rm` and `refunc restore`
+    report       `refunc report`
+    root         `refunc` itself, and loading its commands
+    screen       printing: tables, colours, JSON
+    show         `refunc show`
+    streams      the standard streams: safe text, one line on stderr
+    sync         `refunc sync`
 """
 
 from __future__ import annotations

@@ -8,7 +8,6 @@ either, it takes all runs, or the newest, as the command says.
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -22,15 +21,13 @@ from refunc.runs.origin import origins_of
 from refunc.runs.run import Run
 from refunc.runs.store import Listing, Store
 from refunc.values.near import nearest
+from refunc_commands.cli.completions import complete_experiments, complete_import_ids, complete_names
 from refunc_commands.cli.failure import Failure, Number
-from refunc_commands.cli.finding import arrives, named_store, run_argument, the_run, the_store
+from refunc_commands.cli.finding import run_argument, the_run, the_store
 from refunc_commands.cli.moments import parse_moment
-from refunc_commands.cli.options import completion
-from refunc_commands.cli.streams import error_line, shown
+from refunc_commands.cli.streams import error_line
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
     from refunc.runs.expression.asked import Asked
     from refunc.runs.query import Query
 
@@ -67,6 +64,17 @@ class Choice:
         wanted = f" that match {self.where}" if self.where is not None else ""
         return f"no {'removed ' if removed else ''}runs{of} in {store.path}{wanted}."
 
+
+_COMPLETIONS: Final[dict[str, Any]] = {
+    "experiment": complete_experiments,
+    "import_id": complete_import_ids,
+    "where": complete_names,
+    "order": complete_names,
+}
+
+#: The curve of a group of runs, and the band around it; see `refunc.runs.bands`.
+CENTERS: Final = ("mean", "median")
+SPREADS: Final = ("std", "quartiles", "minmax")
 
 #: The options by the parameter that each fills.
 _OPTIONS: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
@@ -123,6 +131,19 @@ def choosing(
         return run_argument(nargs=-1, metavar="[RUN]...")(decorated) if runs else decorated
 
     return decorate
+
+
+def grouping(help: str = "One band for all runs with the same value, such as params.model.") -> Callable[[Any], Any]:
+    """Give a command the option `--group`, any number of times; it gets the names as `groups`."""
+    given: dict[str, Any] = {"multiple": True, "metavar": "NAME", "shell_complete": complete_names}
+    return click.option("--group", "groups", help=help, **given)
+
+
+def banding(command: Callable[..., Any]) -> Any:
+    """Give a command that draws groups `--group`, `--center` and `--spread`."""
+    spread = click.option("--spread", type=click.Choice(SPREADS), default=SPREADS[0], help="The band of a group.")
+    center = click.option("--center", type=click.Choice(CENTERS), default=CENTERS[0], help="The curve of a group.")
+    return grouping()(center(spread(command)))
 
 
 # -- the runs ----------------------------------------------------------------------------------------------------------
@@ -262,48 +283,3 @@ def _refuse_unknown_experiment(choice: Choice, runs: Sequence[Run]) -> None:
         near = nearest(choice.experiment, known, most=3, alike=0.5)
         hint = f" Did you mean {', '.join(near)}?" if near else f" Known: {', '.join([*known][:8])}."
         raise RunNotFoundError(f"no run of an experiment {choice.experiment!r}.{hint}", near)
-
-
-# -- completion --------------------------------------------------------------------------------------------------------
-
-
-def _experiments(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    names = dict.fromkeys(run.experiment_name for run in _runs(ctx)[::-1])
-    return [completion(name) for name in names if name.startswith(incomplete) and arrives(name)]
-
-
-def _import_ids(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    ids = {name: run.run_name for run in _runs(ctx)[::-1] for name in origins_of(run)}
-    begun = (item for item in ids.items() if item[0].startswith(incomplete) and arrives(item[0]))
-    return [completion(name, help=shown(of)) for name, of in begun]
-
-
-def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the names of values that the last name in *incomplete* may become."""
-    before, word = re.fullmatch(r"(.*?[-,( ]?)([^-,( ]*)", incomplete, re.DOTALL).groups()  # type: ignore[union-attr]
-    runs = _runs(ctx)
-    names = ["status", "duration", "start_time", "run_name", "experiment_name"]
-    space = word.partition(".")[0]
-    if space in ("params", "metrics", "tags", "results") and "." in word:
-        from refunc.runs.search import names_in
-
-        names = [f"{space}.{name}" for name in names_in(runs, space)]
-    else:
-        names += ["params.", "metrics.", "tags.", "results."]
-    whole = [before + name for name in names if name.startswith(word)]
-    return [completion(each) for each in whole if arrives(each) or each.startswith("-")]
-
-
-def _runs(ctx: click.Context) -> list[Run]:
-    try:
-        return the_store(ctx, named_store(ctx)).runs()
-    except OSError:
-        return []
-
-
-_COMPLETIONS: Final[dict[str, Any]] = {
-    "experiment": _experiments,
-    "import_id": _import_ids,
-    "where": complete_names,
-    "order": complete_names,
-}

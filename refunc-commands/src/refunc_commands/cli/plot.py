@@ -15,7 +15,8 @@ from refunc.runs.groups import Runs
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.series import FEWEST
-from refunc_commands.cli.choosing import Choice, choosing, chosen, complete_names
+from refunc_commands.cli.choosing import Choice, banding, choosing, chosen
+from refunc_commands.cli.completions import complete_names
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import metrics_option, rank_option, refuse_missing
 from refunc_commands.cli.options import json_option, output_option, store_option
@@ -69,16 +70,7 @@ class _Question:
 @choosing()
 @metrics_option("A metric to draw, or a pattern such as `*/loss`; repeatable.", required=True)
 @click.option("--together", is_flag=True, help="Draw all metrics in one chart.")
-@click.option(
-    "--group",
-    "groups",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_names,
-    help="One band for all runs with the same value, such as params.model.",
-)
-@click.option("--center", type=click.Choice(("mean", "median")), default="mean", help="The curve of a group.")
-@click.option("--spread", type=click.Choice(("std", "quartiles", "minmax")), default="std", help="The band of a group.")
+@banding
 @click.option(
     "--against",
     metavar="NAME",

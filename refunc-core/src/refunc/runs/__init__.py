@@ -17,6 +17,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     errors          the errors of reading, in one tree
     exporting       several runs as one file
     expression      the language of `find` and `--where`
+    extremes        the points of a curve that a plot of it needs
     facts           the facts of a run for expressions
     failure         where a run failed, and of what
     flat            nested values under joined names
@@ -27,9 +28,12 @@ The reading side: reading runs from their folders, whether they are live or ende
     index           the index of a store
     keeping         keeping the facts of runs in the index
     line_records    the records of a run besides its metrics
+    line_rows       the facts of each log line, for pages
     lines           the log lines of a run, page by page
     listing         the rows of a list of runs
     liveness        whether a run is still running
+    measured        the content of a run: its summary, and the points of its metrics
+    naming          the run that a name means
     origin          where an imported run comes from
     packages        optional packages that a call may need
     place           the folder of a store

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import attrs
 
 from refunc.runs.column import form_of
+from refunc.runs.extremes import extremes_of
 
 if TYPE_CHECKING:
     from refunc.runs.series import Series
@@ -133,16 +134,8 @@ class Curve:
 
     def _thinned(self, first: int, behind: int, most: int) -> list[int]:
         parts = (most - 2) // (3 if self.has_odd else 2)
-        kept = [first]
-        for begin, stop in self._parts(first, behind, parts):
-            values = self.y[begin:stop].tolist()
-            if self.has_odd:
-                kept += _of_part_with_odd(values, begin)
-                continue
-            low, high = values.index(min(values)), values.index(max(values))
-            kept += [begin + low, begin + high] if low < high else [begin + high, begin + low]
-        kept.append(behind - 1)
-        return list(dict.fromkeys(kept))
+        kept = extremes_of(self.y, self._parts(first, behind, parts), math.isfinite if self.has_odd else None)
+        return list(dict.fromkeys([first, *kept, behind - 1]))
 
     def _parts(self, first: int, behind: int, count: int) -> Iterator[tuple[int, int]]:
         """Yield the begin and end of parts of equal width on the axis; of as many points each if it has no width."""
@@ -217,15 +210,6 @@ class Window:
         count, nans = sum(flags), sum(value != value for value in values)
         pairs = zip(self.curve.x[self.first : self.behind], values, strict=True)
         return nans, count - nans, list(islice(compress(pairs, flags), _MOST_ODD))
-
-
-def _of_part_with_odd(values: list[float], begin: int) -> list[int]:
-    """Return the numbers of the lowest, the highest and the first value that is not finite, in order."""
-    finite = [value for value in values if math.isfinite(value)]
-    kept = {values.index(min(finite)), values.index(max(finite))} if finite else set[int]()
-    if len(finite) < len(values):
-        kept.add(next(at for at, value in enumerate(values) if not math.isfinite(value)))
-    return [begin + at for at in sorted(kept)]
 
 
 def _places(series: Series, axis: Axis, start_time: float) -> tuple[str, Any]:

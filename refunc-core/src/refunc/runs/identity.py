@@ -128,6 +128,11 @@ class Identity:
         return float(self.birth.get("start_time", 0.0))
 
     @property
+    def commit(self) -> str | None:
+        """The commit of the code's repository at the start; None if it was in none."""
+        return self.birth.get("commit")
+
+    @property
     def packages(self) -> dict[str, str]:
         """The versions of packages that trainings are made with, as far as the process had loaded them at its start."""
         known = self.birth.get("packages")

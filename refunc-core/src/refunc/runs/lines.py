@@ -11,7 +11,6 @@ import math
 import time
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
@@ -22,11 +21,11 @@ from refunc.journal.intake import Intake, record_in
 from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.reader import METRICS_MARK
-from refunc.journal.record import Gap, LogLine, Record
+from refunc.journal.record import Record
 from refunc.journal.roles import role_of
 from refunc.journal.segments import Account, Lines, logger_of
 from refunc.runs.entry import LogEntry, entry_of
-from refunc.values.levels import WARNING, written_level
+from refunc.runs.line_rows import Row, by_time, rows_of
 
 #: The most lines that are kept in mind; of a run with more, the newest ones.
 MOST_LINES: Final = 500_000
@@ -113,13 +112,13 @@ class RunLines:
         Raises:
             OSError: The segments cannot be listed.
         """
-        found: list[list[tuple[float, ...]]] = []
+        found: list[list[Row]] = []
         now = segments(self.folder)
         self._segments = {(writer, piece.name): piece for writer, pieces in now.items() for piece in pieces}
         for writer, pieces in now.items():
             if new := list(self._new_of(writer, pieces)):
                 found.append(new)
-        rows = found[0] if len(found) == 1 else _by_time(found)
+        rows = found[0] if len(found) == 1 else by_time(found)
         if rows:
             times, steps, levels, offsets, lengths, places = zip(*rows, strict=True)
             self._times.extend(times)
@@ -130,7 +129,7 @@ class RunLines:
             self._in.extend(places)
         self._forget()
 
-    def _new_of(self, writer: str, pieces: list[Segment]) -> Iterator[tuple[float, ...]]:
+    def _new_of(self, writer: str, pieces: list[Segment]) -> Iterator[Row]:
         state = self._writers.setdefault(writer, _Writer())
         for segment in pieces:
             if segment.name < state.segment:
@@ -143,7 +142,7 @@ class RunLines:
             lines = Lines(segment, state.offset, Account(), _BLOCK_BYTES, METRICS_MARK)
             try:
                 for block in lines:
-                    yield from _rows(block, lines.begin, place, state.intake)
+                    yield from rows_of(block, lines.begin, place, state.intake)
                     state.offset = lines.offset
             except OSError:  # one file that cannot be read must not hide the others
                 pass
@@ -268,33 +267,6 @@ class RunLines:
             except OSError:  # removed, or folded meanwhile
                 found.update({number: (place, b"") for number in those if number not in found})
         return [found[number] for number in numbers]
-
-
-def _rows(block: list[bytes], offset: int, place: int, intake: Intake) -> Iterator[tuple[float, ...]]:
-    """Yield the facts of each log line in a block that begins at *offset*."""
-    for line in block:
-        begin, offset = offset, offset + len(line) + 1
-        if METRICS_MARK in line[:128]:
-            continue
-        record = intake.record(line)
-        if isinstance(record, LogLine):
-            step = math.nan if record.step is None else float(record.step)
-            yield record.time, step, _level(record.level), begin, len(line), place
-        elif isinstance(record, Gap):
-            yield record.time, math.nan, WARNING, begin, len(line), place
-
-
-def _level(name: str) -> int:
-    return max(0, min(255, written_level(name)))
-
-
-def _by_time(writers: list[list[tuple[float, ...]]]) -> list[tuple[float, ...]]:
-    """Return the rows of several writers by time; each writer's order is kept, also where a clock was set back."""
-    keyed = [
-        (key, row) for rows in writers for key, row in zip(accumulate((row[0] for row in rows), max), rows, strict=True)
-    ]
-    keyed.sort(key=lambda pair: pair[0])
-    return [row for _, row in keyed]
 
 
 def _searched_in_bytes(text: str) -> Callable[[bytes], bool]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import attrs
 
+from refunc.runs.extremes import extremes
 from refunc.runs.packages import needed
 
 #: The fewest points of a thinned-out curve: both ends, the lowest, the highest, and a NaN.
@@ -269,28 +270,6 @@ def _as_numpy(column: Any) -> Any:
     if isinstance(column, memoryview):
         return numpy.frombuffer(column, dtype=_dtype(column))
     return column
-
-
-def extremes(values: Sequence[float], count: int) -> list[int]:
-    """
-    Return at most *count* indices: of the first and last of *values*, and of the extremes of equal parts.
-
-    Each part is searched by `min`, `max` and `index`: ten million values take a second.
-    """
-    has_nan = sum(values) != sum(values) and any(value != value for value in values)
-    parts = (count - 2) // (3 if has_nan else 2)
-    kept = {0, len(values) - 1}
-    for part in range(parts):
-        begin = len(values) * part // parts
-        piece = list(values[begin : len(values) * (part + 1) // parts])
-        if has_nan and piece and sum(piece) != sum(piece):
-            kept.update([at for at, value in enumerate(piece, begin) if value != value][:1])
-            numbers = [value for value in piece if value == value]
-        else:
-            numbers = piece
-        if numbers:
-            kept.update((begin + piece.index(min(numbers)), begin + piece.index(max(numbers))))
-    return sorted(kept)
 
 
 def _without_buffer(column: Sequence[Any] | None) -> Sequence[Any] | None:

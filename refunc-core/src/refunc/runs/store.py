@@ -14,13 +14,12 @@ import attrs
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.pieces import segments
 from refunc.runs.births import Births
-from refunc.runs.errors import RunFormatError, RunNotFoundError
-from refunc.runs.origin import origins_of
+from refunc.runs.errors import RunFormatError
+from refunc.runs.naming import run_named
 from refunc.runs.place import missing, near
 from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
 from refunc.values.names import may_be_folder_name
-from refunc.values.near import nearest
 from refunc.values.paths import store_path
 
 if TYPE_CHECKING:
@@ -92,25 +91,7 @@ class Store:
             listing = self.listing()
         except FileNotFoundError:  # the text of the error says so
             listing = Listing([], [])
-        newest_first = listing.runs[::-1]
-        for error in listing.unreadable:
-            if name and error.folder.name.endswith(f"_{name}"):  # the id, as in the folder's name
-                raise error
-        for run in [*newest_first, *reversed(listing.removed)]:
-            if name in (run.run_id, f"{run.experiment_name}/{run.run_id}") or (name and name in origins_of(run)):
-                return run
-        for attribute in ("run_name", "logged_name", "experiment_name"):
-            for run in newest_first:
-                if name == getattr(run, attribute):
-                    return run
-        for runs in (newest_first, listing.removed):
-            ids = [(run, (run.run_id, *origins_of(run))) for run in runs]
-            beginning = [run for run, known in ids if name and any(each.startswith(name) for each in known)]
-            if len(beginning) == 1:
-                return beginning[0]
-            if beginning:
-                raise _ambiguous(name, beginning)
-        raise _unknown(name, listing, self.path)
+        return run_named(name, listing, self.path)
 
     def runs(self) -> list[Run]:
         """Return the readable runs, oldest first. Raises OSError if the store cannot be read."""
@@ -280,25 +261,3 @@ def _births(folders: Iterable[str]) -> Iterator[tuple[str, os.stat_result | None
         else:
             if stat.S_ISREG(status.st_mode):
                 yield folder, status
-
-
-def _ambiguous(name: str, runs: list[Run]) -> RunNotFoundError:
-    ids = [f"{run.run_id} ({run.run_name})" if run.run_name != run.run_id else run.run_id for run in runs]
-    more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
-    return RunNotFoundError(
-        f"{name!r} is ambiguous: {len(ids)} run ids begin with it: {', '.join(ids[:5])}{more}.", ids
-    )
-
-
-def _unknown(name: str, listing: Listing, path: Path) -> RunNotFoundError:
-    names = [name for run in listing.runs[::-1] for name in (run.run_name, run.experiment_name, run.run_id)]
-    near = nearest(name, dict.fromkeys(names), most=3, alike=0.5)
-    hint = f" Did you mean {', '.join(near)}?" if near else ""
-    if not path.is_dir():
-        hint = f" This is not a store: {missing(path)}."
-    removed = [run for run in listing.removed if run.run_name == name]
-    if removed:
-        hint = f" The run {removed[-1].run_id} of this name was removed; `refunc restore {removed[-1].run_id}`."
-    if listing.unreadable:  # the run may be one of these
-        hint += f" {len(listing.unreadable)} cannot be read, such as {listing.unreadable[0]}"
-    return RunNotFoundError(f"no run {name!r} in {path}.{hint}", near)

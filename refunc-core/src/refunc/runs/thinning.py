@@ -15,8 +15,9 @@ from typing import Any
 import attrs
 
 from refunc.runs.column import form_of
+from refunc.runs.extremes import extremes
 from refunc.runs.points import COLUMNS, Points, appended
-from refunc.runs.series import FEWEST, Series, extremes
+from refunc.runs.series import FEWEST, Series
 
 
 @attrs.frozen

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from refunc.compat.wandb.problems import ConfigError
-from refunc.values.near import nearest
 from refunc.values.terminal import in_notebook
 
 #: The members for each setting in W&B's own files.
@@ -86,7 +86,7 @@ class Config:
         items: dict[str, Any] = vars(self).get("_items", {})
         if key in items:
             return items[key]
-        near = nearest(key, items)
+        near = difflib.get_close_matches(key, items, n=1)
         raise AttributeError(f"config has no {key!r}." + (f" Did you mean {near[0]!r}?" if near else ""))
 
     def __setattr__(self, key: str, value: Any) -> None:

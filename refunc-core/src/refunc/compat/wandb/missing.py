@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable, Mapping
 from typing import Final
-
-from refunc.values.near import nearest
 
 _RUNS: Final = "refunc.runs.open_store() reads the runs of the store"
 _SWEEPS: Final = "a search is the work of a library such as Optuna, for which refunc.frameworks has a callback"
@@ -69,6 +68,6 @@ def no_such(owner: str, name: str, known: Iterable[str]) -> AttributeError:
         return AttributeError(f"{owner} has no {name!r}: {ADVICE[name]}.")
     public = [each for each in known if not each.startswith("_")]
     by_letters = {each.lower(): each for each in public}
-    near = nearest(name.lower(), by_letters, alike=0.5)
+    near = difflib.get_close_matches(name.lower(), by_letters, n=1, cutoff=0.5)
     hint = f" Did you mean {by_letters[near[0]]!r}?" if near else f" It has {', '.join(sorted(public))}."
     return AttributeError(f"{owner} has no {name!r}.{hint}")
