@@ -24,6 +24,7 @@ from refunc_commands.cli.choosing import Choice, answered, choosing, complete_na
 from refunc_commands.cli.columns import Column, named_columns, wanted_columns
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import json_option, metrics_option, store_option, the_store
+from refunc_commands.cli.grouping import group_option
 from refunc_commands.cli.screen import (
     STATUS_STYLES,
     ago,
@@ -85,14 +86,7 @@ Examples:
     shell_complete=complete_names,
     help="Show these values instead, as params.lr,metrics.val/loss.min,tags.team,status.",
 )
-@click.option(
-    "--group",
-    "groups",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_names,
-    help="A line for all runs with the same value, such as params.model, and -m over them; repeatable.",
-)
+@group_option("A line for all runs with the same value, such as params.model, and -m over them; repeatable.")
 @metrics_option("With --group: a metric, or a pattern such as `*/loss`; repeatable.")
 @click.option("--removed", is_flag=True, help="The runs that `refunc rm` has marked, instead of the others.")
 @store_option

@@ -26,6 +26,7 @@ from refunc_commands.cli.finding import (
     refuse_missing,
     store_option,
 )
+from refunc_commands.cli.grouping import band_options
 from refunc_commands.cli.screen import number, of_rank, print_json, print_lines, shown, table, window_width
 from refunc_commands.plotting.charts import Chart, Line, banded, charts, curves, scattered
 from refunc_commands.plotting.patterns import metrics_named
@@ -74,16 +75,7 @@ class _Question:
 @choosing()
 @metrics_option("A metric to draw, or a pattern such as `*/loss`; repeatable.", required=True)
 @click.option("--together", is_flag=True, help="Draw all metrics in one chart.")
-@click.option(
-    "--group",
-    "groups",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_names,
-    help="One band for all runs with the same value, such as params.model.",
-)
-@click.option("--center", type=click.Choice(("mean", "median")), default="mean", help="The curve of a group.")
-@click.option("--spread", type=click.Choice(("std", "quartiles", "minmax")), default="std", help="The band of a group.")
+@band_options
 @click.option(
     "--against",
     metavar="NAME",

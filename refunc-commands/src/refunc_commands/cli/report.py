@@ -13,7 +13,7 @@ from refunc.runs.bands import Center, Spread
 from refunc.runs.entries_file import whole_file
 from refunc.runs.selection import Ranks
 from refunc.values.quantities import amount
-from refunc_commands.cli.choosing import Choice, choosing, chosen, complete_names
+from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import (
     json_option,
@@ -22,6 +22,7 @@ from refunc_commands.cli.finding import (
     refuse_missing,
     store_option,
 )
+from refunc_commands.cli.grouping import band_options
 from refunc_commands.cli.screen import of_rank, print_json, print_lines, shown
 from refunc_commands.report.content import content_of
 from refunc_commands.report.curves import MAX_POINTS, Drawing
@@ -40,16 +41,7 @@ Examples:
 @choosing()
 @output_option("The file to write; `-` is stdout. An existing file is replaced.", default="report.html")
 @rank_option("Curves and values of this rank; all, one curve a rank; or the mean, min or max of all ranks.")
-@click.option(
-    "--group",
-    "groups",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=complete_names,
-    help="One band for all runs with the same value, such as params.model.",
-)
-@click.option("--center", type=click.Choice(("mean", "median")), default="mean", help="The curve of a group.")
-@click.option("--spread", type=click.Choice(("std", "quartiles", "minmax")), default="std", help="The band of a group.")
+@band_options
 @click.option("--title", metavar="TEXT", help="The heading; by default the names of the runs.")
 @click.option(
     "--max-points",
