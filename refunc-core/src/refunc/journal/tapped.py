@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from functools import partial
 from itertools import tee
+from operator import is_
 from typing import Any
 
 from refunc.journal.encoded import MetricsRow
@@ -42,15 +43,15 @@ class TappedOutlet(FileOutlet):
         if self.tap is not None:
             self.tap.forget()
 
-    def known_to_tap(self, items: Iterator[Any], length: int) -> Iterator[Any]:
+    def known_to_tap(self, items: Iterator[Any], kind: type) -> Iterator[Any]:
         """
-        Yield *items* to be queued, and count those of this *length* as known to the tap as they are yielded.
+        Yield *items* to be queued, and count those of this *kind* as known to the tap as they are yielded.
 
         All of it runs in C, as `write_all` requires: an item is known before any thread can see it in the queue.
         """
-        given, measured, identified = tee(items, 3)
+        given, typed, identified = tee(items, 3)
         known: tuple[dict[int, Any], ...] = ({}, self._handed)
-        chosen = map(known.__getitem__, map(length.__eq__, map(len, measured)))
+        chosen = map(known.__getitem__, map(partial(is_, kind), map(type, typed)))
         return map(dict.setdefault, chosen, map(id, identified), given)
 
     def flush(self, *, sync: bool = False) -> bool:

@@ -25,7 +25,7 @@ from refunc.journal import kinds
 from refunc.journal.codec import MAX_VALUES, encode_line, encode_lines
 from refunc.journal.encoded import MetricsRow, column, line_row
 from refunc.journal.folder import SEGMENT_BYTES, RunFolder
-from refunc.journal.line import EPOCH, LEVEL, LINE_ITEM, LOGGER, MESSAGE, METRICS, STEP, TIME
+from refunc.journal.line import EPOCH, LEVEL, LOGGER, MESSAGE, METRICS, STEP, TIME, QueuedRecord
 from refunc.journal.own_segments import OwnSegments
 from refunc.journal.provenance import mac_of_attach
 from refunc.journal.reached import Reached
@@ -153,7 +153,7 @@ class JournalWriter(TappedOutlet):
                 met[type(item.metrics)].append(item)
                 rows.append(item)
                 continue
-            if len(item) == LINE_ITEM:
+            if type(item) is tuple:  # a line.QueuedLine
                 row, level, metrics = self._line(item, number), item[LEVEL], item[METRICS]
                 step, epoch, name = item[STEP], item[EPOCH], item[LOGGER]
             else:
@@ -212,7 +212,7 @@ class JournalWriter(TappedOutlet):
                 item.other = masked(item.other)
             return item
         self._masks = masks_secrets()
-        return self._line(item, seq) if len(item) == LINE_ITEM else self._fields(item, seq)
+        return self._line(item, seq) if type(item) is tuple else self._fields(item, seq)
 
     def _line(self, item: Any, seq: int) -> Any:
         try:
@@ -221,14 +221,14 @@ class JournalWriter(TappedOutlet):
             message = without_secrets(item[MESSAGE]) if self._masks else item[MESSAGE]
             return self._damaged({"seq": seq, "message": message}, error)
 
-    def _fields(self, item: Any, seq: int) -> dict[str, Any]:
-        fields = {"seq": seq, "time": item[1], "kind": item[0], **item[2]}
+    def _fields(self, item: QueuedRecord, seq: int) -> dict[str, Any]:
+        fields = {"seq": seq, "time": item.time, "kind": item.kind, **item.fields}
         try:
             if self._masks:
                 mask_record(fields)
         except Exception as error:  # see `_encode`; the record may contain a secret, so it is not written
-            return self._damaged({"seq": seq, "kind": item[0]}, error)
-        if item[0] is kinds.ATTACH:  # in the form of the journal, so after the masking
+            return self._damaged({"seq": seq, "kind": item.kind}, error)
+        if item.kind is kinds.ATTACH:  # in the form of the journal, so after the masking
             with suppress(Exception):  # the interpreter is ending: without it, `refunc sync` asks
                 fields["mac"] = mac_of_attach(self.folder.birth["run_id"], fields)
         if fields.get("logger") == self.logger:
@@ -281,9 +281,9 @@ class JournalWriter(TappedOutlet):
     def _is_kept(self, item: Any) -> bool:
         if type(item) is MetricsRow:
             return False
-        if len(item) == LINE_ITEM:
+        if type(item) is tuple:
             return bool(item[LEVEL] >= ERROR or item[LEVEL] == RESULT)
-        return len(item) == 3 and (item[0] is not kinds.LOG or item[2].get("level") in _KEPT_LEVELS)
+        return bool(item.kind is not kinds.LOG or item.fields.get("level") in _KEPT_LEVELS)
 
 
 def _last_number(rows: list[MetricsRow]) -> int:
