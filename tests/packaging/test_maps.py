@@ -13,8 +13,8 @@ pytestmark = pytest.mark.once
 ROOT = Path(__file__).parents[2]
 PACKAGES = sorted(
     path.parent
-    for source in ("refunc-core/src", "refunc-commands/src", "refunc-ui/src")
-    for path in (ROOT / source).rglob("__init__.py")
+    for source in ROOT.glob("refunc-*/src")
+    for path in source.rglob("__init__.py")
     if "template" not in path.parts
 )
 

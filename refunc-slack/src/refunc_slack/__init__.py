@@ -3,6 +3,9 @@ The refunc plugin for Slack: a message for an error and for the end of a run, th
 
 A webhook cannot recognise a repeated message, so delivery is at most once: the cursor moves before a message is sent,
 and neither a crash nor a lost answer sends it twice. Old errors and ends are not worth a message and are only counted.
+
+    client    Slack's client, without redirects
+    messages  messages in Slack's Block Kit
 """
 
 from __future__ import annotations
