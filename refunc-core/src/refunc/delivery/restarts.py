@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from refunc.delivery.pipe import Attachment, Process
+from refunc.outlets.backoff import delay_after
 from refunc.outlets.foreign import own_logger
 
 #: Seconds before a process that died without progress, or could not be started, is started again: the first time, and
@@ -49,7 +50,7 @@ class Restarts:
             before, count = self._deaths.get(key, (None, 0))
             count = count + 1 if reached == before else 0
             self._deaths[key] = (reached, count)
-            delay = min(LAST_RESTART, FIRST_RESTART * 2**count) if count else 0.0
+            delay = delay_after(count, 2 * FIRST_RESTART, LAST_RESTART)
             self._planned[key] = (time.monotonic() + delay, attachments)
             if count == 1:
                 report.warning(

@@ -18,6 +18,7 @@ from refunc.delivery.dead_letters import DeadLetters
 from refunc.delivery.feed import Feed
 from refunc.delivery.standing import LAST_DELAY, Standing
 from refunc.delivery.window import TRIES, Call, Window
+from refunc.outlets.backoff import delay_after
 from refunc.outlets.foreign import own_logger
 from refunc.plugins.errors import HookError
 from refunc.plugins.hooks import RUN_END, RUN_START
@@ -123,7 +124,7 @@ class Settlement(Standing):
             case _:
                 failures = self.window.failed(call)
                 if failures < TRIES:
-                    self.fail(error, after=min(2.0, UNKNOWN_DELAY * 2 ** (failures - 1)))
+                    self.fail(error, after=delay_after(failures, UNKNOWN_DELAY, 2.0))
                 else:
                     report.error("%s: %s failed", self._name, call.hook, exc_info=error)
                     self._split(call, error, is_known=False)
