@@ -122,11 +122,16 @@ def _lines(run: Run, facts: dict[str, Any], rank: Ranks, width: int | None, *, e
         where += [f"on {shown(failure['host'])}"] * bool(failure["host"])
         yield from _section("error", ", ".join(where))
         yield Text("  " + printable(facts["error"].rstrip("\n"), indent="  "))
+    yield from _missing_parts(run, live=facts["status"] == RUNNING)
+
+
+def _missing_parts(run: Run, *, live: bool) -> Iterator[Text]:
+    """Yield the lines about all that is not above: values that a summary has no room for, and damage of the journal."""
     left_out = list(run.summary.left_out.told())
     if left_out:
         yield from _section("left out", "`refunc logs` shows all of it")
         yield from (Text(f"  {line}", "yellow") for line in left_out)
-    told = list(_told(run.summary.account, live=facts["status"] == RUNNING))
+    told = list(_told(run.summary.account, live=live))
     if told:
         yield from _section("journal", "not whole")
         yield from (Text(f"  {line}", "yellow") for line in told)

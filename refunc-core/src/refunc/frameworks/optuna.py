@@ -150,15 +150,10 @@ class _StudyRun:
             "log_dir": store,
             "parent": self.tracker.run_id if self.tracker is not None else known,
         }
-        self.names: list[str] = study.metric_names or (
-            ["value"] if len(study.directions) == 1 else [f"value_{at}" for at in range(len(study.directions))]
-        )
+        self.names = _names_of_values(study)
         self._running = 0
         self._sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
-        self._best: float | None = None
-        if len(study.directions) == 1:
-            with suppress(ValueError):  # no trial is complete
-                self._best = study.best_value
+        self._best = _best_value(study)
         if self.tracker is not None:
             study.set_user_attr(_RUN, self.tracker.run_id)
             for name, direction in zip(self.names, study.directions, strict=True):
@@ -184,6 +179,21 @@ class _StudyRun:
         if not more and (self._best is None or self._sign * value < self._sign * self._best):
             self._best = value
             self.tracker.log_result("best trial", {f"best_{name}": value, "best_trial": number}, step=number)
+
+
+def _names_of_values(study: Study) -> list[str]:
+    if study.metric_names:
+        return list(study.metric_names)
+    count = len(study.directions)
+    return ["value"] if count == 1 else [f"value_{at}" for at in range(count)]
+
+
+def _best_value(study: Study) -> float | None:
+    """Return the best value so far; None without a complete trial, and with several values a trial."""
+    if len(study.directions) == 1:
+        with suppress(ValueError):  # no trial is complete
+            return study.best_value
+    return None
 
 
 _GOALS = {StudyDirection.MINIMIZE: "min", StudyDirection.MAXIMIZE: "max", StudyDirection.NOT_SET: None}

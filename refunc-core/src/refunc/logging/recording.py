@@ -57,7 +57,9 @@ class Recorder(ArtifactCalls):
 
     # -- metrics -----------------------------------------------------------------------------------------------------
 
-    def log_metrics(self, metrics: Mapping[str, Any], step: float | None = None, *, epoch: float | None = None) -> None:
+    def log_metrics(  # noqa: C901  # one function, as `Lines._log`
+        self, metrics: Mapping[str, Any], step: float | None = None, *, epoch: float | None = None
+    ) -> None:
         """
         Record numbers at a step: about a microsecond, no lock and no I/O; written within 50 ms by another thread.
 
