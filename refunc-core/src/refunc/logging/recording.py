@@ -57,7 +57,7 @@ class Recorder(ArtifactCalls):
 
     # -- metrics -----------------------------------------------------------------------------------------------------
 
-    def log_metrics(  # noqa: C901  # one function, as `Lines._log`
+    def log_metrics(  # noqa: C901  # the hot path, as `Lines._log`
         self, metrics: Mapping[str, Any], step: float | None = None, *, epoch: float | None = None
     ) -> None:
         """

@@ -182,7 +182,7 @@ class Lines(Emission):
         if self._level <= number:
             self._log(number, msg, args, metrics, extra, fields)
 
-    def _log(  # noqa: C901  # one function: each call within it costs a line a tenth of a microsecond
+    def _log(  # noqa: C901  # the hot path: each call within it would cost every line
         self, level: int, msg: object, args: tuple[object, ...], metrics: Any, extra: Any, fields: LineFields
     ) -> None:
         """Make a line from the arguments of a level method, which calls this directly: the caller is two frames up."""
