@@ -47,3 +47,12 @@ def test_no_module_looks_for_another_of_refunc_by_its_name_among_the_loaded_ones
     ]
 
     assert found == []
+
+
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_the_paths_on_the_first_pages_exist(page: str) -> None:
+    named = set(re.findall(r"`([\w-]+(?:/[\w-]+)*(?:\.py|/))`", (ROOT / page).read_text("utf-8")))
+    places = [ROOT, *(package for source in ROOT.glob("refunc-*/src") for package in [source, *source.iterdir()])]
+
+    assert named
+    assert sorted(name for name in named if not any((place / name).exists() for place in places)) == []
