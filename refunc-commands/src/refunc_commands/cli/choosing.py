@@ -162,7 +162,7 @@ def answered(
         unreadable = [*listing.unreadable, *found.unreadable]
         found = attrs.evolve(found, unreadable=unreadable, hidden=len(listing.removed))
         is_of_all = query.where is query.order is None and not query.columns
-        if is_of_all and query.paths:  # nothing depends on what cannot be read
+        if is_of_all and query.paths:  # nothing depends on runs that cannot be read
             missing = dict.fromkeys(query.paths)
             values = {run.folder: each for run, each in found.runs}
             kept = [(run, values.get(run.folder, missing)) for run in runs_there]

@@ -67,7 +67,7 @@ def named_column(word: str) -> Asked:
         if len(asked) != 1:
             raise click.BadParameter(f"{word!r} is not the name of a column, such as params.lr or status.")
         return asked[0]
-    compiled(f"{root}.x")  # refuses what has no names
+    compiled(f"{root}.x")  # refuses a root without names
     return Asked((root, *rest.split(".")), 1)
 
 

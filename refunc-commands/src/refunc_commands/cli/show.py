@@ -160,7 +160,7 @@ def _by(made: Change | Note) -> str:
 
 
 def _missing(artifact: Artifact) -> str:
-    """Return, in brackets, what a folder's copy lacks; empty if it is complete."""
+    """Return, in brackets, the missing parts of a folder's copy; empty if it is complete."""
     told = []
     if artifact.references:
         size = amount(artifact.reference_bytes)

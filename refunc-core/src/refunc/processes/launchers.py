@@ -13,7 +13,7 @@ It does so by variables of the environment, the first of which counts:
 
 Those of mpirun come before that of srun: a batch script has SLURM_PROCID=0, and an mpirun in it passes that on to each
 of its processes. For the same reason SLURM_PROCID counts only within a step that srun has started; SLURM gives the
-shell of an interactive job, and at some places the batch script, a SLURM_STEP_ID that is no step's number.
+shell of an interactive job, and at some places the batch script, a SLURM_STEP_ID that is not the number of a step.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     #: The ways to name a run to go on with; see `active/resumed.py`.
     Resume = bool | str | PathLike[str] | Run | Mapping[str, Any] | None
 else:
-    Resume = Any  # the run's class costs what only a script that reads runs needs
+    Resume = Any  # only a script that reads runs should pay for loading the run's class
 
 
 def new_run(

@@ -71,7 +71,7 @@ def _meant(wish: Any, store: Path, experiment: str, run_name: str | None) -> Run
     if isinstance(wish, Mapping):
         found = wish.get("run_id")
         if not isinstance(found, str):
-            raise ValueError("resume: a mapping without a `run_id` is not what `state_dict()` returned.")
+            raise ValueError("resume: a mapping without a `run_id` does not come from `state_dict()`.")
         return Store(store)[found]
     if wish is True or wish == AUTO:
         here = [run for run in Store(store).runs() if run.experiment_name == experiment]
