@@ -192,7 +192,8 @@ def _best_value(study: Study) -> float | None:
     """Return the best value so far; None without a complete trial, and with several values a trial."""
     if len(study.directions) == 1:
         with suppress(ValueError):  # no trial is complete
-            return study.best_value
+            best: float = study.best_value
+            return best
     return None
 
 

@@ -72,7 +72,7 @@ class Aside(Outlet):
         """Whether a drain would find nothing to do."""
         return not (self.queue or self._state[1])
 
-    def known_to_tap(self, items: Iterator[Any], length: int) -> Iterator[Any]:
+    def known_to_tap(self, items: Iterator[Any], kind: type) -> Iterator[Any]:
         """Return *items* unchanged: only a run on disk takes lines that waited for it."""
         return items
 

@@ -34,7 +34,7 @@ class Nowhere(Outlet):
         self.tap: Tap | None = None
         self.unsynced: deque[Path] = deque()
 
-    def known_to_tap(self, items: Iterator[Any], length: int) -> Iterator[Any]:
+    def known_to_tap(self, items: Iterator[Any], kind: type) -> Iterator[Any]:
         return items
 
     def write_all(self, items: Iterable[Any]) -> bool:

@@ -102,8 +102,8 @@ def _joined(store: Path, birth: dict[str, Any], resume: Any, run_id: str | None)
         return None
     from refunc.logging.active import launched
 
-    place = launched.launch_here(run_id)
-    return launched.join(place, store, birth) if place is not None else None
+    here = launched.launch_here(run_id)
+    return launched.join(here, store, birth) if here is not None else None
 
 
 def _run_of_starter(experiment: str) -> ActiveRun | None:
