@@ -280,4 +280,4 @@ def _copy(file: _File, target: Path) -> None:
         source.check_whole()
         os.fchmod(draft.fd, info.st_mode & 0o666 | 0o600)
         os.utime(draft.fd, ns=(info.st_mtime_ns, info.st_mtime_ns))  # tells whether a run without an end may be alive
-        draft.put(sync=True)
+        draft.put(fsync=True)

@@ -59,7 +59,7 @@ def save_cursor(cursor: Cursor, *, sync: bool = False) -> None:
     refuse_link(cursor.path.parent)
     with Draft(cursor.path, private=True) as draft:
         write_whole(draft.fd, cursor.to_line())
-        draft.put(sync=sync)
+        draft.put(fsync=sync)
 
 
 class Custody:

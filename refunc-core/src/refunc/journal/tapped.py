@@ -69,7 +69,7 @@ class TappedOutlet(FileOutlet):
         return done
 
     def close(self) -> None:
-        """Drain, sync and close; the tap passes on the records that it holds back. See FileOutlet."""
+        """Drain, fsync and close; the tap passes on the records that it holds back. See FileOutlet."""
         super().close()
         if self.tap is not None:
             self.tap.finish()

@@ -33,7 +33,7 @@ from refunc.journal.tap import Watch
 from refunc.journal.tapped import TappedOutlet
 from refunc.outlets.bounded_queue import HIGH_WATER
 from refunc.outlets.durability import Durability
-from refunc.outlets.file import AppendFile, sync_file
+from refunc.outlets.file import AppendFile, fsync_file
 from refunc.outlets.foreign import own_logger
 from refunc.values.levels import ERROR, PROGRESS, RESULT
 from refunc.values.masking import mask_record, masked, masks_secrets
@@ -76,8 +76,8 @@ class JournalWriter(TappedOutlet):
         self.reached = Reached()
         #: Sees the metrics that are encoded, with their step and epoch, in the draining thread.
         self.watch: Watch | None = None
-        #: Files of the run that are whole and not yet known to be on disk: artifacts. Synced with the journal.
-        self.unsynced: deque[Path] = deque()
+        #: Files of the run that are whole and not yet known to be on disk: artifacts. Forced to disk with the journal.
+        self.new_artifacts: deque[Path] = deque()
         self._masks = True  # the setting at the time when a batch is encoded
         self._put_off: list[Any] = []  # records that were written alone, whose values were not read yet
         super().__init__(bound=HIGH_WATER, durability=durability)
@@ -103,9 +103,9 @@ class JournalWriter(TappedOutlet):
 
     def fsync(self) -> bool:
         """Force the written records to the disk, new artifacts first. Always False once files were deleted."""
-        while self.unsynced:
+        while self.new_artifacts:
             try:
-                sync_file(self.unsynced.popleft())
+                fsync_file(self.new_artifacts.popleft())
             except IndexError:  # another thread took the last one
                 break
             except OSError as error:

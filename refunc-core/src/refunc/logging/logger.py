@@ -79,7 +79,7 @@ class MLLogger(OwnRuns, Entries, Lines):
             max_log_files: How many files rotation keeps of each log file, including the current one.
             max_file_size: Size at which a log file is rotated, such as `500KB`, `100MB` or a number of bytes.
             durability: When a record of this logger's runs is safe: `async` within 50 ms of the call, `process` when
-                the call returns (survives kill -9), `disk` after a sync (survives a power cut).
+                the call returns (survives kill -9), `disk` after an fsync (survives a power cut).
 
         Raises:
             ValueError: An option has a value that is not allowed; the text names it and the allowed values.

@@ -58,7 +58,7 @@ class Aside(Outlet):
         self.last_step: int | float | None = None
         self.last_epoch: int | float | None = None
         self.reached = Reached()
-        self.unsynced: deque[Path] = deque()
+        self.new_artifacts: deque[Path] = deque()
         self._masks = True
         self._state: tuple[int, list[Any]] = (0, [])  # the number of the first record of a batch, and the batch
 

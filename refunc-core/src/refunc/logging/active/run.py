@@ -262,7 +262,7 @@ class ActiveRun:
     def store(self, source: Path, *, copy: bool | float | None) -> dict[str, Any]:
         """Keep the file or folder *source* with the run and return its record's fields; see `Artifacts.store`."""
         if self._artifacts is None:
-            self._artifacts = artifact_class()(self.folder, self.birth["run_id"], self.writer.unsynced)
+            self._artifacts = artifact_class()(self.folder, self.birth["run_id"], self.writer.new_artifacts)
         return self._artifacts.store(source, copy=copy)
 
     def context(self, *, step: int | float | None = None, epoch: int | float | None = None) -> ExperimentContext:
