@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-report = logging.getLogger("refunc.wandb")
+own_log = logging.getLogger("refunc.wandb")
 
 #: Seconds that starting and finishing a W&B run may take before delivery decides what to do instead. The client's own
 #: default for finishing is for ever.
@@ -41,7 +41,7 @@ def release(wandb: Any, run_id: str) -> None:
         interface.deliver_exit(1).wait_or(timeout=5)
         service.inform_finish(run_id=run_id)
     except Exception as error:  # the function is private and may change with any version
-        report.warning("wandb: the client did not release the run %s (%s)", run_id, error)
+        own_log.warning("wandb: the client did not release the run %s (%s)", run_id, error)
 
 
 def offline_folders(folder: str, run_id: str) -> list[Path]:

@@ -14,7 +14,7 @@ from refunc.outlets.foreign import own_logger
 #: the most.
 FIRST_RESTART, LAST_RESTART = 0.5, 60.0
 
-report = own_logger("refunc.delivery")
+own_log = own_logger("refunc.delivery")
 
 
 class Restarts:
@@ -53,7 +53,7 @@ class Restarts:
             delay = delay_after(count, 2 * FIRST_RESTART, LAST_RESTART)
             self._planned[key] = (time.monotonic() + delay, attachments)
             if count == 1:
-                report.warning(
+                own_log.warning(
                     "%s: its delivery process keeps dying (%s) and delivers nothing. The training is not affected. "
                     "It is restarted from time to time. Records stay in the run; `refunc sync` can deliver them.",
                     attachments[0].passport.name,

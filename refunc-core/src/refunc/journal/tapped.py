@@ -19,7 +19,7 @@ from refunc.outlets.bounded_queue import HIGH_WATER
 from refunc.outlets.durability import Durability
 from refunc.outlets.foreign import own_logger
 
-report = own_logger("refunc.journal")
+own_log = own_logger("refunc.journal")
 
 
 class TappedOutlet(FileOutlet):
@@ -113,7 +113,7 @@ class TappedOutlet(FileOutlet):
                 alike = [[row for row in group if row.seq >= told and id(row) not in handed] for group in alike]
             tap.take(rows, alike, partial(setattr, tap, "told", upto))
         except Exception:  # of the log files; a journal must not wait for them
-            report.exception("%s: a batch of records did not reach its log files; please report this.", self)
+            own_log.exception("%s: a batch of records did not reach its log files; please report this.", self)
             tap.told = upto
         if self._handed:
             for item in batch:
@@ -129,7 +129,7 @@ class TappedOutlet(FileOutlet):
         try:
             self._hand_waiting(tap)
         except Exception:  # see `_hand_over`
-            report.exception("%s: the records that wait did not reach its log files; please report this.", self)
+            own_log.exception("%s: the records that wait did not reach its log files; please report this.", self)
             return False
         return True
 

@@ -49,7 +49,7 @@ _KEPT_LEVELS = frozenset({"RESULT", "ERROR", "CRITICAL"})
 #: How many records are written alone before their values are read.
 _MOST_PUT_OFF = 4_096
 
-report = own_logger("refunc.journal")
+own_log = own_logger("refunc.journal")
 
 
 class JournalWriter(TappedOutlet):
@@ -109,7 +109,7 @@ class JournalWriter(TappedOutlet):
             except IndexError:  # another thread took the last one
                 break
             except OSError as error:
-                report.warning("%s: an artifact may not survive a power cut: %s.", self, error)
+                own_log.warning("%s: an artifact may not survive a power cut: %s.", self, error)
         return super().fsync() and not self._has_lost
 
     @property
@@ -122,7 +122,7 @@ class JournalWriter(TappedOutlet):
 
     def _leave_deleted(self, state: Any) -> None:
         """Write the content of the deleted file, which can still be read, to a new one."""
-        report.warning(
+        own_log.warning(
             "%s: the file that it writes to was deleted. Its records are written again, and the run goes on; "
             "earlier files of the run, artifacts too, are gone if they were deleted as well.",
             self,
@@ -247,7 +247,7 @@ class JournalWriter(TappedOutlet):
     def _damaged(self, row: Any, error: Exception) -> dict[str, Any]:
         """Return the fields that are written for a record that cannot be encoded."""
         seq = row["seq"] if isinstance(row, dict) else row.seq
-        report.warning("%s: record %d could not be encoded (%r); its repr is kept.", self, seq, error)
+        own_log.warning("%s: record %d could not be encoded (%r); its repr is kept.", self, seq, error)
         return {"seq": seq, "time": time.time(), "kind": kinds.DAMAGED, "repr": short_repr(row)}
 
     def _note_all(self, met: _Met) -> list[list[MetricsRow]]:

@@ -20,7 +20,7 @@ MAX_NOT_ON_DISK = 8
 #: Returns the current file, and how many of its bytes belong to finished batches.
 _Current = Callable[[], tuple[AppendFile | None, int]]
 
-report = own_logger("refunc.journal")
+own_log = own_logger("refunc.journal")
 
 
 class NotOnDisk:
@@ -108,7 +108,7 @@ class NotOnDisk:
                 return False
             self._failures += 1
             if self._failures == 1:
-                report.warning(
+                own_log.warning(
                     "%s: the disk did not take records that were written (%s). They are written to a new file.",
                     name,
                     error,

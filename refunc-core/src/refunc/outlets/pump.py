@@ -40,7 +40,7 @@ WRITER, FSYNC = "refunc-writer", "refunc-fsync"
 #: Further work at exit, when all files are written, from other modules that have threads of their own.
 behind_files: list[Callable[[], None]] = []
 
-report = own_logger("refunc.journal")
+own_log = own_logger("refunc.journal")
 
 
 class PumpThread(threading.Thread):
@@ -233,7 +233,7 @@ def _contained(call: Callable[[], object], whose: object, doing: str) -> None:
     try:
         call()
     except Exception:  # the call handles expected errors: this is a bug of ours, and is reported as one
-        report.exception("%s: %s failed unexpectedly; please report this.", whose, doing)
+        own_log.exception("%s: %s failed unexpectedly; please report this.", whose, doing)
 
 
 def at_exit(call: Callable[[], None]) -> None:

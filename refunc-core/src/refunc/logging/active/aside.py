@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _BATCH = 4_096
 
-report = own_logger("refunc.journal")
+own_log = own_logger("refunc.journal")
 
 
 class Aside(Outlet):
@@ -116,7 +116,7 @@ class Aside(Outlet):
             try:
                 self._hand_over(batch, seq, upto)
             except Exception:  # our own error; it must not come again with each drain
-                report.exception("%s: a batch of records did not reach the log files; please report this.", self)
+                own_log.exception("%s: a batch of records did not reach the log files; please report this.", self)
         self._state = (upto, [])
         return len(batch)
 
@@ -130,7 +130,7 @@ class Aside(Outlet):
             try:
                 row = self._row(item, number)
             except Exception as error:  # the record may contain a secret, so it is not shown
-                report.warning("%s: a record could not be passed on: %r.", self, error)
+                own_log.warning("%s: a record could not be passed on: %r.", self, error)
                 continue
             if isinstance(item, tuple):
                 rows.append(row)
