@@ -26,7 +26,7 @@ from refunc.values.terminal import wants_color
 from refunc_commands.cli.screen import moment_text, window_width
 
 
-class Lines:
+class LinePrinter:
     """Prints entries on stdout."""
 
     def __init__(self, since: float) -> None:
