@@ -46,7 +46,7 @@ class Account:
         return Account(*(getattr(self, field.name) + getattr(other, field.name) for field in attrs.fields(Account)))
 
 
-class Lines:
+class SegmentLines:
     """
     The whole lines of a segment from an offset on, without their newlines, a block at a time.
 
@@ -192,8 +192,8 @@ def lines_backwards(
     Args:
         failures: Filled with the errors of the segment, or of a part of it.
         size: Bytes that are read at a time.
-        pass_over: See `Lines`.
-        stretches: See `Lines`.
+        pass_over: See `SegmentLines`.
+        stretches: See `SegmentLines`.
     """
     position, tail = -1, b""
     pieces: list[tuple[int, int]] = []
@@ -281,7 +281,7 @@ def count_lines(segment: Segment, offset: int) -> int:
 
 def header_of(segment: Segment) -> dict[str, Any]:
     """Return the members of the first line of *segment*; none if it is not a header. Raises OSError."""
-    lines = Lines(segment, 0, Account(), _HEADER_BYTES)
+    lines = SegmentLines(segment, 0, Account(), _HEADER_BYTES)
     first = next(iter(lines), None)
     fields = decode_line(first[0]) if first is not None and lines.begin == 0 else None
     return fields if fields is not None and fields.get("kind") == kinds.SEGMENT else {}

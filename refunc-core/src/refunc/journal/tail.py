@@ -19,7 +19,7 @@ from refunc.journal.intake import Intake
 from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.record import Count, Record
-from refunc.journal.segments import Lines, count_lines, end_of_lines, logger_of
+from refunc.journal.segments import SegmentLines, count_lines, end_of_lines, logger_of
 
 #: Bytes that are read at a time.
 _BLOCK_BYTES = 1 << 17
@@ -126,7 +126,7 @@ def _read_segment(segment: Segment, writer: str, position: Position, room: _Room
     """Return the records after *position* in its segment, as many as there is room for, and the new position."""
     found: list[Record] = []
     intake = Intake(writer, position.logger, Numbers(position.met))
-    lines = Lines(segment, position.offset, intake.account, _BLOCK_BYTES)
+    lines = SegmentLines(segment, position.offset, intake.account, _BLOCK_BYTES)
     offset = position.offset
     try:
         for block in lines:

@@ -24,7 +24,7 @@ from refunc.journal.pieces import Segment, segments
 from refunc.journal.reader import METRICS_MARK
 from refunc.journal.record import Gap, LogLine, Record
 from refunc.journal.roles import role_of
-from refunc.journal.segments import Account, Lines, logger_of
+from refunc.journal.segments import Account, SegmentLines, logger_of
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.values.levels import WARNING, written_level
 
@@ -140,7 +140,7 @@ class RunLines:
                 state.intake = Intake(writer, numbers=numbers)
                 state.segment, state.offset = segment.name, 0
             place = self._place_of(writer, segment.name)
-            lines = Lines(segment, state.offset, Account(), _BLOCK_BYTES, METRICS_MARK)
+            lines = SegmentLines(segment, state.offset, Account(), _BLOCK_BYTES, METRICS_MARK)
             try:
                 for block in lines:
                     yield from _rows(block, lines.begin, place, state.intake)

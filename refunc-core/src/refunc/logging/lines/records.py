@@ -102,12 +102,12 @@ def record_for(
     record.msg = message
     record.args = ()
     path = code.co_filename
-    code = code_file_of(path)
+    file = code_file_of(path)
     record.levelname = logging.getLevelName(level)
     record.levelno = level
     record.pathname = path
-    record.filename = code.file
-    record.module = code.module
+    record.filename = file.file
+    record.module = file.module
     record.exc_info = error
     record.exc_text = None
     record.stack_info = stack
