@@ -91,25 +91,13 @@ class Store:
             listing = self.listing()
         except FileNotFoundError:  # the text of the error says so
             listing = Listing([], [])
-        newest_first = listing.runs[::-1]
         for error in listing.unreadable:
             if name and error.folder.name.endswith(f"_{name}"):  # the id, as in the folder's name
                 raise error
-        for run in [*newest_first, *reversed(listing.removed)]:
-            if name in (run.run_id, f"{run.experiment_name}/{run.run_id}") or (name and name in origins_of(run)):
-                return run
-        for attribute in ("run_name", "logged_name", "experiment_name"):
-            for run in newest_first:
-                if name == getattr(run, attribute):
-                    return run
-        for runs in (newest_first, listing.removed):
-            ids = [(run, (run.run_id, *origins_of(run))) for run in runs]
-            beginning = [run for run, known in ids if name and any(each.startswith(name) for each in known)]
-            if len(beginning) == 1:
-                return beginning[0]
-            if beginning:
-                raise _ambiguous(name, beginning)
-        raise _unknown(name, listing, self.path)
+        run = _named(name, listing) or _begun(name, listing)
+        if run is None:
+            raise _unknown(name, listing, self.path)
+        return run
 
     def runs(self) -> list[Run]:
         """Return the readable runs, oldest first. Raises OSError if the store cannot be read."""
@@ -279,6 +267,31 @@ def _births(folders: Iterable[str]) -> Iterator[tuple[str, os.stat_result | None
         else:
             if stat.S_ISREG(status.st_mode):
                 yield folder, status
+
+
+def _named(name: str, listing: Listing) -> Run | None:
+    """Return the run with this id or name."""
+    newest_first = listing.runs[::-1]
+    for run in [*newest_first, *reversed(listing.removed)]:
+        if name in (run.run_id, f"{run.experiment_name}/{run.run_id}") or (name and name in origins_of(run)):
+            return run
+    for attribute in ("run_name", "logged_name", "experiment_name"):
+        for run in newest_first:
+            if name == getattr(run, attribute):
+                return run
+    return None
+
+
+def _begun(name: str, listing: Listing) -> Run | None:
+    """Return the run whose id begins with *name*. Raises RunNotFoundError if several do."""
+    for runs in (listing.runs[::-1], listing.removed):
+        ids = [(run, (run.run_id, *origins_of(run))) for run in runs]
+        beginning = [run for run, known in ids if name and any(each.startswith(name) for each in known)]
+        if len(beginning) > 1:
+            raise _ambiguous(name, beginning)
+        if beginning:
+            return beginning[0]
+    return None
 
 
 def _ambiguous(name: str, runs: list[Run]) -> RunNotFoundError:
