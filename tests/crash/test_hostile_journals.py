@@ -1,4 +1,4 @@
-"""Journals of somebody who means harm: they cost no memory, and hide nothing that is behind them."""
+"""Journals of an attacker: they cost no memory, and hide nothing that is behind them."""
 
 from __future__ import annotations
 

@@ -237,7 +237,7 @@ class JournalMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.synced)
     @rule(part=st.floats(0, 1))
     def power_cut(self, part: float) -> None:
-        """The process is gone, and so are pages that nobody forced to disk."""
+        """The process is gone, and so are pages that no call forced to disk."""
         self.crash(0.0)
         for path in self.places:
             length, kept = path.stat().st_size, self.synced.get(path, 0)

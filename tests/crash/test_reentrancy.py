@@ -49,7 +49,7 @@ def counted(run: Run, *out_of_order: str, inner: Iterable[Run] = ()) -> Counter[
 
 Times = Callable[[float, float], int]
 
-# Whoever waits for itself is shown with all threads' stacks, and ended.
+# A process that waits for itself is shown with all threads' stacks, and ended.
 _WATCHED = """
 import gc, itertools, json
 log = MLLogger("train", "ERROR", durability=(sys.argv + ["async"])[2])

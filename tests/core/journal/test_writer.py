@@ -183,7 +183,7 @@ def test_the_last_value_of_a_metric_is_that_of_the_last_record_whatever_stands_b
 def test_the_values_of_a_wide_set_are_not_taken_column_by_column(
     writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each column would go through the whole set once more: of a million names, nobody would see the end."""
+    """Each column would go through the whole set once more: a million names would never end."""
     asked: list[int] = []
     monkeypatch.setattr("refunc.journal.writer.column", lambda rows, at: asked.append(at) or [])
     many = {f"m{n}": float(n) for n in range(1_000)}
