@@ -62,7 +62,7 @@ def pytest_configure() -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Have the collector pass over the tests themselves: to look through all that was collected takes 0.2 s each time."""
+    """Have the collector pass over the tests themselves: to look through all that was collected takes 0.2 s."""
     gc.collect()
     gc.freeze()
 
