@@ -24,6 +24,8 @@ from refunc.journal.tail import Tail
 from refunc.runs import lines
 from refunc.runs.entry import LogEntry, entry_of
 
+pytestmark = pytest.mark.once
+
 #: Lines of more bytes are too long in these tests, and so many bytes are read at a time.
 LONG, BLOCK = 2_000, 256
 
