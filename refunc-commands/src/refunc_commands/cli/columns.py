@@ -12,8 +12,9 @@ import click
 from refunc.runs.expression.asked import Asked, Path
 from refunc.runs.expression.compiler import Expression, compiled, compiled_value
 from refunc.runs.expression.values import MISSING
+from refunc.values.moments import moment_text
 from refunc.values.quantities import narrow_duration
-from refunc_commands.cli.screen import STATUS_STYLES, ago, moment_text, number, plain, shown
+from refunc_commands.cli.screen import STATUS_STYLES, ago, number, plain, shown
 
 #: A name in `--columns`: a comma within brackets belongs to it.
 _COLUMN: Final = re.compile(r"(?:\[[^\]]*\]|[^,\[])+|\[")

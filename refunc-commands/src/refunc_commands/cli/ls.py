@@ -19,6 +19,7 @@ from refunc.runs.expression.asked import Asked, Path
 from refunc.runs.listing import glances
 from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
+from refunc.values.moments import moment_text
 from refunc.values.quantities import narrow_duration
 from refunc_commands.cli.choosing import Choice, answered, choosing, complete_names
 from refunc_commands.cli.columns import Column, named_columns, wanted_columns
@@ -31,7 +32,6 @@ from refunc_commands.cli.screen import (
     error_line,
     fitted,
     left_out,
-    moment_text,
     number,
     print_json,
     print_lines,

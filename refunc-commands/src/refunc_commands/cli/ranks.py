@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from refunc_commands.cli.screen import STATUS_STYLES, moment_text, number, ranges, shown, table
+from refunc.values.moments import moment_text
+from refunc_commands.cli.screen import STATUS_STYLES, number, ranges, shown, table
 
 #: The most lines of ranks, and of attempts; beyond that, ranks are told apart by their state alone.
 _MOST_LINES: Final = 8

@@ -20,6 +20,7 @@ from refunc.runs.flat import flat
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.summary import MetricSummary
+from refunc.values.moments import moment_text
 from refunc.values.printable import printable
 from refunc.values.quantities import amount, duration
 from refunc_commands.cli.choosing import Choice, choosing, the_one
@@ -30,7 +31,6 @@ from refunc_commands.cli.screen import (
     BEST_NOTES,
     GUESSED_BEST,
     STATUS_STYLES,
-    moment_text,
     number,
     of_rank,
     plain,
