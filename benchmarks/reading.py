@@ -9,7 +9,7 @@ It writes, with refunc's own writer, a store of `--runs` runs with `--points` po
 pyarrow's defaults, and MLflow runs on SQLite, whose rows are put into MLflow's own tables: `log_batch` would take
 minutes, and reading them is what is measured.
 
-Readers take turns within a round, each opening its source anew, and give all points with step, time and value.
+Readers take turns within a round, each opening its source again, and give all points with step, time and value.
 `refunc ls` and `refunc export` are whole commands, Python's start included. Ratios are those of minima, since the rest
 is other people's work. `first` is without an index, which it makes on the way, in as many processes as there are
 cores; otherwise the index is there.

@@ -28,7 +28,7 @@ class Tools:
 
     @classmethod
     def free_port(cls) -> int:
-        """Return a port that nobody listens at, and that was not given before."""
+        """Return a port without a listener, which was not given before."""
         while True:
             with socket.socket() as probe:
                 probe.bind(("127.0.0.1", 0))

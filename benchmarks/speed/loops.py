@@ -51,7 +51,7 @@ def measure(case: str) -> Figures:
 
 
 def _loop(log: Callable[..., object], rate: float) -> array[int]:
-    """Work, and call *log* when it is due: nobody sleeps, as a training does not."""
+    """Work, and call *log* when it is due: without sleep, as in a training."""
     clock = time.perf_counter_ns
     taken = array("q")
     weights = np.random.default_rng(7).random((16, 16), dtype=np.float32)

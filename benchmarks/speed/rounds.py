@@ -100,5 +100,5 @@ def _read_away(screen: int) -> None:
     try:
         while os.read(screen, 1 << 16):
             pass
-    except OSError:  # nobody has the terminal open any more
+    except OSError:  # the terminal is closed
         pass

@@ -39,7 +39,7 @@ def validate():
 validate_model = validate
 current_loss, current_acc, current_lr, current_step = 0.5, 0.9, 0.001, 7
 """
-#: No server: what is asked of other machines goes to a port of this one that nobody listens on.
+#: No server: what is asked of other machines goes to a port of this one without a listener.
 NO_SERVER = """
 import os
 from refunc.logging import MLLogger

@@ -82,7 +82,7 @@ def data_calls(left: Any) -> None:
     assert summary.results == {"final_accuracy": 0.945}
     (result,) = [entry for entry in left.lines if entry.level == "RESULT"]
     assert result.extra == {"metadata": {"dataset": "test"}}
-    assert left.run.birth["experiment_name"] == "training"  # nobody started a run, so one was opened
+    assert left.run.birth["experiment_name"] == "training"  # no run was started, so one was opened
 
 
 def context_management(left: Any) -> None:

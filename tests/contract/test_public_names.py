@@ -1,7 +1,7 @@
 """
 The public names with their signatures, one line each, in `public_names.txt`; and who imports which modules.
 
-A line that is gone or changed breaks somebody's program: it needs a major version. A new line is a promise.
+A line that is gone or changed breaks a user's program: it needs a major version. A new line is a promise.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def mlflow_integration(left: Any) -> None:
 
 
 def wandb_integration(left: Any) -> None:
-    assert delivered_to(left) == ["wandb"]  # without a key offline, into the run's folder, and nobody was asked
+    assert delivered_to(left) == ["wandb"]  # without a key offline, into the run's folder, and without a question
     assert [(point.step, point.metrics) for point in left.points()] == [(100, {"accuracy": 0.92})]
 
 

@@ -1,4 +1,4 @@
-"""Files that somebody damaged: nothing false is read, no reader breaks, and what the damage spares is there."""
+"""Damaged files: nothing false is read, no reader breaks, and what the damage spares is there."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def _check(journal: Journal, spared: set[int], limit: int) -> tuple[list[Record]
     for found in (forwards, list(read_backwards(journal.folder)), _tail(journal.folder, limit)):
         for record in found:
             written = journal.records[record.seq]
-            # Without its segment's header, nobody says which logger a line is from.
+            # Without its segment's header, nothing says which logger a line is from.
             assert record == written or record == attrs.evolve(written, logger=""), record
         numbers = [record.seq for record in found]
         assert len(numbers) == len(set(numbers)), numbers
@@ -266,7 +266,7 @@ def test_a_reader_that_stood_before_the_damage_goes_on_behind_it(
 def test_a_damaged_cursor_makes_delivery_begin_anew_and_skips_nothing(
     journal: Journal, times: Callable[[float, float], int], chance: random.Random
 ) -> None:
-    """A wrong number in it would leave records out for ever, and nobody would know."""
+    """A wrong number in it would leave records out for ever, unnoticed."""
     cursor = Cursor(journal.folder, "probe", "probe")
     tail = Tail(journal.folder)
     delivered = {record.seq for record in tail.read(20)}

@@ -124,7 +124,7 @@ def test_a_script_that_just_ends_has_everything_in_the_journal_and_at_the_tracke
     own_folder: Path,
     tools: Any,
 ) -> None:
-    """Nobody ends the run, flushes, or waits: five hundred of five hundred, each once."""
+    """No call ends the run, flushes, or waits: five hundred of five hundred, each once."""
     (own_folder / "tracker.py").write_text(_TRACKER)
     processes = times(20, 50)
     trainings = [

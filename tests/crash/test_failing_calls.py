@@ -77,7 +77,7 @@ def train(store, kind, error, number, lasting, during):
     warnings = list(said)
     given_up = lost()
     faults.fault_arm(b"//", 0, 0, ctypes.c_long(0), 0)
-    # The power fails: what the disk did not take, and nobody wrote again, is gone.
+    # The power fails: bytes that the disk did not take, and that were not written again, are gone.
     for path, begin, end in given_up:
         if end > begin and os.path.exists(path):
             with open(path, "r+b") as file:

@@ -1,4 +1,4 @@
-"""Journals of somebody who means harm: they cost no memory, and hide nothing that is behind them."""
+"""Journals of an attacker: they cost no memory, and hide nothing that is behind them."""
 
 from __future__ import annotations
 
@@ -94,13 +94,20 @@ def _giant(write: Callable[[Any], None]) -> Callable[[Path], None]:
 
 def _crowded(piece: bytes, size: int = MAX_LINE_BYTES - 200) -> Callable[[Any], None]:
     """Return what writes a line that is whole, and has as many values as go into it."""
-    values = b",".join([piece] * (size // (len(piece) + 1)))
-    return lambda file: file.write(seal(b'{"seq":5,"time":5.0,"kind":"params","params":{"a":[' + values + b"]}}"))
+
+    def write(file: Any) -> None:
+        values = b",".join([piece] * (size // (len(piece) + 1)))
+        file.write(seal(b'{"seq":5,"time":5.0,"kind":"params","params":{"a":[' + values + b"]}}"))
+
+    return write
 
 
 def _names(count: int, length: int) -> Callable[[Any], None]:
-    metrics = {f"{n:0{length}}": n / 7 for n in range(count)}
-    return lambda file: file.write(encode_line({"seq": 5, "time": 5.0, "kind": "metrics", "metrics": metrics}))
+    def write(file: Any) -> None:
+        metrics = {f"{n:0{length}}": n / 7 for n in range(count)}
+        file.write(encode_line({"seq": 5, "time": 5.0, "kind": "metrics", "metrics": metrics}))
+
+    return write
 
 
 def _sparse(size: int) -> Callable[[Any], None]:

@@ -1,4 +1,4 @@
-"""Names of somebody who means harm, of runs, files and artifacts: nothing leaves the store."""
+"""Names by an attacker, of runs, files and artifacts: nothing leaves the store."""
 
 from __future__ import annotations
 

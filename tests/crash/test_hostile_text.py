@@ -1,4 +1,4 @@
-"""Text of somebody who means harm: nothing acts on a terminal, and no cell of a table is a formula."""
+"""Text of an attacker: nothing acts on a terminal, and no cell of a table is a formula."""
 
 from __future__ import annotations
 

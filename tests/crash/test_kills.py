@@ -61,7 +61,7 @@ for line in sys.stdin:
         os.close(acks)
         live(attempt, writers, durability, size, writing)
     os.close(writing)
-    try: os.setpgid(pid, pid)  # whoever comes first
+    try: os.setpgid(pid, pid)  # parent or child, the first of them
     except PermissionError: pass
     deadline = time.monotonic() + life * LIFE
     told = b""

@@ -30,6 +30,7 @@ from refunc.delivery.subscription import Subscription
 from refunc.journal import kinds, writer
 from refunc.journal.encoded import MetricsRow
 from refunc.journal.folder import RunFolder
+from refunc.journal.line import QueuedRecord
 from refunc.journal.pieces import segments
 from refunc.journal.reader import Account, read_backwards, read_journal
 from refunc.journal.record import LogLine, Metrics, Params, Record
@@ -137,9 +138,11 @@ class JournalMachine(RuleBasedStateMachine):
             if kind == kinds.METRICS:
                 self.writer.append(MetricsRow(0, moment, kinds.METRICS, step=n, metrics={"n": n}, logger="m"))
             elif kind == kinds.LOG:
-                self.writer.append((kinds.LOG, moment, {"level": "INFO", "message": str(n), "logger": "other"}))
+                self.writer.append(
+                    QueuedRecord(kinds.LOG, moment, {"level": "INFO", "message": str(n), "logger": "other"})
+                )
             else:
-                self.writer.append((kinds.PARAMS, moment, {"params": {"n": n}}))
+                self.writer.append(QueuedRecord(kinds.PARAMS, moment, {"params": {"n": n}}))
             self.pending.append(n)
 
     @rule(batch=st.integers(1, 5))
@@ -234,7 +237,7 @@ class JournalMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.synced)
     @rule(part=st.floats(0, 1))
     def power_cut(self, part: float) -> None:
-        """The process is gone, and so are pages that nobody forced to disk."""
+        """The process is gone, and so are pages that no call forced to disk."""
         self.crash(0.0)
         for path in self.places:
             length, kept = path.stat().st_size, self.synced.get(path, 0)

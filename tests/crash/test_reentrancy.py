@@ -49,7 +49,7 @@ def counted(run: Run, *out_of_order: str, inner: Iterable[Run] = ()) -> Counter[
 
 Times = Callable[[float, float], int]
 
-# Whoever waits for itself is shown with all threads' stacks, and ended.
+# A process that waits for itself is shown with all threads' stacks, and ended.
 _WATCHED = """
 import gc, itertools, json
 log = MLLogger("train", "ERROR", durability=(sys.argv + ["async"])[2])
@@ -231,7 +231,7 @@ def test_an_integration_that_logs_in_its_hook(
     tools: Any,
 ) -> None:
     """What it logs of a delivery is delivered as well, so that there would be no end, were it not for the run's."""
-    seconds = times(5, 60)
+    seconds = max(5, times(5, 60))  # in a second, a delivery of its own may be called once
     returned, out, err = finished(
         _WATCHED + _TALKS, seconds, REFUNC_DELIVERY=where, REFUNC_EXIT_WAIT="20", deadline=seconds + 60
     )

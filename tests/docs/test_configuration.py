@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -39,3 +40,17 @@ def test_the_defaults_are_those_of_the_code() -> None:
     assert SETTINGS["REFUNC_DIR"].default == DEFAULT_STORE
     assert float(SETTINGS["REFUNC_EXIT_WAIT"].default) == EXIT_WAIT
     assert float(SETTINGS["REFUNC_DELIVERY_LINGER"].default) == LINGER
+
+
+def test_no_other_module_has_a_variable_of_refunc_of_its_own() -> None:
+    root = Path(__file__).parents[2]
+    sources = [path for source in root.glob("refunc-*/src") for path in source.rglob("*.py")]
+    found = [
+        f"{path.relative_to(root)}: {node.value}"
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.fullmatch("REFUNC_[A-Z_]+", node.value)
+        if path.name != "settings.py"
+    ]
+
+    assert found == []

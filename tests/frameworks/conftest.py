@@ -18,7 +18,6 @@ import pytest
 from tests.conftest import REQUIRE_ALL
 from tests.installed import missing_in
 
-HERE = Path(__file__).parent
 #: Composer has an environment of its own, `tox -e composer`: the torchvision that it needs does not load with the torch
 #: of the others. Without it, its tests are left out.
 HAS_COMPOSER = find_spec("composer") is not None
@@ -41,7 +40,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not HAS_COMPOSER:
         items[:] = [item for item in items if "composer" not in item.nodeid]
     for item in items:
-        if HERE in item.path.parents:
+        if item.nodeid.startswith("tests/frameworks/"):
             item.add_marker(pytest.mark.frameworks)
             item.add_marker(pytest.mark.filterwarnings("error:::refunc"))
             item.add_marker(pytest.mark.filterwarnings("default"))

@@ -1,4 +1,4 @@
-"""`refunc report` in a real browser: drawn, quiet, asking nobody for anything, whatever users have written."""
+"""`refunc report` in a real browser: drawn, quiet, without a request, whatever users have written."""
 
 from __future__ import annotations
 
@@ -319,7 +319,7 @@ def test_everything_that_a_user_has_written_stays_text(browser: Any, own_folder:
 
 
 def test_the_policy_refuses_what_could_come_in(browser: Any) -> None:
-    """Also a script, a picture and a request that somebody might get into the page yet."""
+    """Also a script, a picture and a request that an attacker might get into the page."""
     train("one")
     browser.open(write("one"))
 

@@ -77,7 +77,7 @@ class Receiver:
                     self.send_header("Retry-After", "3")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                with contextlib.suppress(OSError):  # whoever asked was killed meanwhile
+                with contextlib.suppress(OSError):  # the client was killed meanwhile
                     self.wfile.write(body.encode())
 
             def do_GET(self) -> None:  # where a redirect leads

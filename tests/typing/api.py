@@ -169,7 +169,7 @@ def reading(logger: MLLogger) -> None:
 
 
 class PrinterIntegration(Integration):
-    """A plugin of somebody else's."""
+    """A plugin of another author."""
 
     prefix: str = option(default="> ", env="PRINTER_PREFIX", help="What each line begins with.")
     width: int | None = option(default=None)

@@ -4,11 +4,17 @@ The refunc plugin for MLflow: one MLflow run for each refunc run, in an experime
 Delivery may send a record again, after a crash or a lost answer. MLflow's SQL stores keep one row for each (key,
 timestamp, step, value), and timestamps come from the journal, so a repeated record is one row. A run is found again by
 its tag `refunc.run_id`, because creating one is not idempotent.
+
+    addresses  checking the addresses of servers and stores
+    errors     failed requests as errors for delivery
+    files      files under the names that they have at the tracker
+    limits     values within the limits of MLflow's validation
+    lines      the lines of a run as one text
+    names      the names that MLflow accepts, and the respelling of others
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 from collections.abc import Callable, Sequence
@@ -273,8 +279,7 @@ class MLflowIntegration(Integration):
             parent = self._runs.get(run.parent_id) or self._find(run, run.parent_id)
             if parent:
                 tags["mlflow.parentRunId"] = parent
-        start = millis(run.start_time)
-        made = self._ask(self._client.create_run, self._experiment(run), start, tags, name)
+        made = self._ask(self._client.create_run, self._experiment(run), millis(run.start_time), tags, name)
         return str(made.info.run_id)
 
     def _tag(self, run: RunInfo, tags: dict[str, str]) -> None:
@@ -287,7 +292,7 @@ class MLflowIntegration(Integration):
         """Store the *originals* of respelt names as tags, by their digits; at most `MAX_ORIGINALS` per run."""
         known = self._originals.setdefault(run.run_id, set())
         fresh = {f"{NAME_TAG}{mark}": name for mark, name in originals.items() if mark not in known}
-        fresh = dict(itertools.islice(fresh.items(), MAX_ORIGINALS - len(known)))
+        fresh = dict(list(fresh.items())[: MAX_ORIGINALS - len(known)])
         if fresh:
             self._tag(run, fresh)
             known.update(key.removeprefix(NAME_TAG) for key in fresh)

@@ -41,7 +41,7 @@ def check_address(uri: str) -> None:
 
 def check_store(uri: str | None) -> None:
     """
-    Check that the store at *uri* can be opened by what is installed.
+    Check that the installed packages can open the store at *uri*.
 
     Raises:
         NotConfigured: It is a local one, and the package that opens it is missing.

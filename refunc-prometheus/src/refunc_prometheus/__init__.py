@@ -3,6 +3,9 @@ The refunc plugin for Prometheus: the newest value of each metric, on a port for
 
 Only the newest matters here, so delivery is `live`: nothing is replayed, and a restarted delivery process reads the run
 again and shows its current state. One delivery process serves a whole training, so ranks do not compete for the port.
+
+    exposition  runs in the form of Prometheus
+    names       the names that Prometheus accepts, and the respelling of others
 """
 
 from __future__ import annotations

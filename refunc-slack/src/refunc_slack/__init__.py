@@ -3,6 +3,9 @@ The refunc plugin for Slack: a message for an error and for the end of a run, th
 
 A webhook cannot recognise a repeated message, so delivery is at most once: the cursor moves before a message is sent,
 and neither a crash nor a lost answer sends it twice. Old errors and ends are not worth a message and are only counted.
+
+    client    Slack's client, without redirects
+    messages  messages in Slack's Block Kit
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ STALE_ERROR, STALE_END = 15 * 60, 24 * 3_600
 STORM, STORM_SECONDS = 5, 60.0
 _ERRORS = ("ERROR", "CRITICAL")
 
-report = logging.getLogger("refunc.slack")
+own_log = logging.getLogger("refunc.slack")
 
 
 class SlackIntegration(Integration):
@@ -137,7 +140,7 @@ class SlackIntegration(Integration):
             raise Retry(f"Slack cannot be reached ({type(error.reason).__name__})") from None
         except Exception as error:  # it was sent, only the answer is missing
             self._told.append(time.monotonic())
-            report.warning(
+            own_log.warning(
                 "slack: no answer (%s); the message may have arrived, so it is not sent again", type(error).__name__
             )
             return

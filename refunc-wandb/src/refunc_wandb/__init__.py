@@ -6,13 +6,18 @@ and the user's step is a column over which every metric is drawn (`define_metric
 in `refunc/record`. Online, a restarted delivery asks the server for the last record of each writer and sends the rest.
 Offline, it reads them from the files of the delivery before, and writes another folder, whose rows have higher numbers,
 so that `wandb sync` of both drops none.
+
+    client   W&B's client: its settings, its logins, its folders, its own process
+    errors   failed calls of the client as errors for delivery
+    names    the names that W&B accepts, and the respelling of others
+    rows     records in W&B's forms
+    uploads  whether the client still sends
 """
 
 from __future__ import annotations
 
 import itertools
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Literal
@@ -32,10 +37,11 @@ from refunc.plugins import (
     option,
     text_of,
 )
-from refunc_wandb.client import has_login, offline_folders, release, settings_of
+from refunc_wandb.client import has_login, most_rows_since, offline_folders, release, settings_of
 from refunc_wandb.errors import told
 from refunc_wandb.names import (
     LONGEST_TEXT,
+    Originals,
     artifact_of,
     metric_of,
     originals_of,
@@ -52,10 +58,6 @@ __all__ = ["WandBIntegration"]
 
 #: The most records of a run that are kept in memory, in case the server refuses the key for a while.
 KEPT_ROWS = 20_000
-#: The most respelt names of a run in its config; the rest are only in the journal.
-MAX_ORIGINALS = 500
-#: Fewer seconds than any program needs to log a row: the client takes three times as long.
-ROW_SECONDS = 1e-4
 #: The states of a run whose process has not ended well.
 FAILED = ("failed", "interrupted", "preempted", "crashed")
 
@@ -113,8 +115,7 @@ class WandBIntegration(Integration):
         self._uploads: dict[str, Upload] = {}
         #: By run: the newest records that were logged.
         self._kept: dict[str, deque[Metrics]] = {}
-        #: By run: the respelt names whose originals its config has.
-        self._originals: dict[str, set[str]] = {}
+        self._originals = Originals()
         #: By run: W&B's own number of the next row; with None, W&B counts.
         self._steps: dict[str, Iterator[int | None]] = {}
 
@@ -208,7 +209,7 @@ class WandBIntegration(Integration):
         self._runs.pop(run.run_id).finish()
         if forget:
             self._sent = {key: seq for key, seq in self._sent.items() if key[0] != run.run_id}
-            self._originals.pop(run.run_id, None)
+            self._originals.forget(run.run_id)
 
     def _log(self, run: RunInfo, ours: Any, record: Metrics) -> None:
         """Log a row, and keep it for a while: the client may still report that it was not sent."""
@@ -229,9 +230,9 @@ class WandBIntegration(Integration):
             except Exception:
                 release(self._wandb, run.run_id)
                 raise
-            # Offline, no server knows how many rows an earlier delivery wrote; it cannot have written more than this.
-            first = int((time.time() - run.start_time) / ROW_SECONDS)
-            self._steps[run.run_id] = itertools.count(first) if earlier else itertools.repeat(None)
+            # Offline, no server knows how many rows an earlier delivery wrote.
+            first = most_rows_since(run.start_time) if earlier else None
+            self._steps[run.run_id] = itertools.count(first) if first is not None else itertools.repeat(None)
             known = (row for folder in earlier for row in rows_in(folder))
             for writer, seq in (place for each in (dict(ours.summary), *known) for place in places_in(each)):
                 self._sent[run.run_id, writer] = max(seq, self._sent.get((run.run_id, writer), -1))
@@ -282,14 +283,11 @@ class WandBIntegration(Integration):
         return {**originals, **({"refunc/run_name": text_of(run.name)} if cut else {})}
 
     def _keep(self, run: RunInfo, originals: dict[str, str]) -> None:
-        """Store the *originals* of respelt names in the config, by their digits; at most `MAX_ORIGINALS`."""
-        known = self._originals.setdefault(run.run_id, set())
-        fresh = dict(
-            itertools.islice(((k, v) for k, v in originals.items() if k not in known), MAX_ORIGINALS - len(known))
-        )
+        """Store the *originals* of respelt names in the config, by their digits."""
+        fresh = self._originals.fresh(run.run_id, originals)
         if fresh:
             self._ask(self._run(run).config.update, named(fresh), allow_val_change=True)
-            known.update(fresh)
+            self._originals.note(run.run_id, fresh)
 
     def _ask(self, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call the client, and turn a failure into an error for delivery."""

@@ -19,11 +19,15 @@ config has the original as `refunc/name/` with the eight digits of the respelt n
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import islice
 from typing import Final
 
 from refunc.plugins import Spelling
 
 LONGEST_TEXT: Final = 128
+#: The most respelt names of a run in its config; the rest are only in the journal.
+MAX_ORIGINALS: Final = 500
 
 project_of: Final = Spelling(r"[/\\#?%:\x00-\x1f\x7f]|^\.+$|(?<=^wandb)-(?=registry-)", 128)
 metric_of: Final = Spelling(r"^_|(?<=^refunc)/", 1_000, lead="metric")
@@ -49,6 +53,27 @@ def path_of(path: str) -> str:
 def originals_of(path: str) -> dict[str, str]:
     """Return the parts of *path* that are respelt, by the digits of their spellings."""
     return _part_of.originals(_parts(path))
+
+
+class Originals:
+    """The respelt names of each run whose originals its config has."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, set[str]] = {}
+
+    def fresh(self, run_id: str, originals: Mapping[str, str]) -> dict[str, str]:
+        """Return those of *originals* that the run's config does not have, and has room for."""
+        known = self._known.get(run_id, set[str]())
+        fresh = ((digits, name) for digits, name in originals.items() if digits not in known)
+        return dict(islice(fresh, MAX_ORIGINALS - len(known)))
+
+    def note(self, run_id: str, originals: Mapping[str, str]) -> None:
+        """Note that the run's config has *originals* now."""
+        self._known.setdefault(run_id, set()).update(originals)
+
+    def forget(self, run_id: str) -> None:
+        """Forget a run whose config may not have all of them."""
+        self._known.pop(run_id, None)
 
 
 def _parts(path: str) -> list[str]:

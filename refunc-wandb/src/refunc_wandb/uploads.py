@@ -17,7 +17,7 @@ from refunc.plugins import without_secrets
 
 _GIVEN_UP: Final = b"filestream: fatal error"
 
-report = logging.getLogger("refunc.wandb")
+own_log = logging.getLogger("refunc.wandb")
 
 
 class Upload:
@@ -35,7 +35,7 @@ class Upload:
         text = without_secrets(f"W&B's client has stopped sending this run: {said}")
         if re.search(r"\b40[13] (?:Unauthorized|Forbidden)", said):
             return text
-        report.warning("wandb: %s. To send the rest of its files, run: wandb sync %s", text, self._folder)
+        own_log.warning("wandb: %s. To send the rest of its files, run: wandb sync %s", text, self._folder)
         return None
 
     def _given_up(self) -> str | None:

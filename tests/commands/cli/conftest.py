@@ -66,7 +66,7 @@ def running(own_folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 @pytest.fixture
 def waiting(make_run: Callable[..., ActiveRun], probes: Any) -> Callable[..., ActiveRun]:
-    """Make a run with integrations and some lines, of which nobody has delivered anything, and end it."""
+    """Make a run with integrations and some lines, of which nothing is delivered yet, and end it."""
 
     def make(*integrations: Any, name: str = "made", lines: int = 3, ends: bool = True) -> ActiveRun:
         run = make_run(name)

@@ -242,5 +242,5 @@ def test_what_cannot_be_read_stays_and_is_counted(
     assert "4 dead letters in" in one_line(result)
     assert file_of(run).read_bytes() == b"".join(damaged)
     assert whats(calls)[-1] == "loss"
-    file_of(run).unlink()  # whoever can do without them removes the file
+    file_of(run).unlink()  # a user who can do without them removes the file
     assert invoke("sync").exit_code == 0

@@ -177,7 +177,7 @@ def test_a_full_disk_and_a_store_that_takes_nothing_are_found(problems: Any, mon
     def denied(*_: Any, **__: Any) -> Any:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("tempfile.mkstemp", denied)
+    monkeypatch.setattr("refunc_commands.upkeep.checks.Draft", denied)
     usage = type(shutil.disk_usage("."))(100 << 30, 99 << 30, 1 << 20)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
 

@@ -105,7 +105,7 @@ def test_a_running_run_is_never_removed(invoke: Any) -> None:
 
 
 def test_a_run_that_is_locked_is_kept_whatever_it_says(invoke: Any, own_folder: Path) -> None:
-    """As where a child of a run that has ended still holds it, or somebody copies it and locks it for that."""
+    """As where a child of a run that has ended still holds it, or a user copies it and locks it for that."""
     from refunc.outlets.file import lock
 
     folder = make("held")

@@ -263,7 +263,7 @@ def test_following_shows_lines_of_another_process_within_a_second(
 def test_following_takes_each_line_once_from_every_writer_that_comes(
     training: subprocess.Popen[str], running: Callable[..., subprocess.Popen[str]]
 ) -> None:
-    """A child that logs first while somebody follows is a writer, and a segment, of its own."""
+    """A child that logs first while the run is followed is a writer, and a segment, of its own."""
     follower = running("tail", "-f", "live", "--json", "-n", "1000")
     assert follower.stdout is not None
     assert json.loads(follower.stdout.readline())["message"] == "begun"

@@ -91,7 +91,7 @@ def test_what_a_writer_has_written_since_is_brought_over(invoke: Any) -> None:
     segment = next((two[1] / "journal").glob("*_r3a2.*"))
     whole = segment.read_bytes()
     segment.write_bytes(whole[:-700])
-    assert "pass --running to merge what it has so far" in refused(invoke, *map(str, two))
+    assert "pass --running to merge its files so far" in refused(invoke, *map(str, two))
     assert invoke("merge", *map(str, two), "--running").stdout.startswith("copied 8 files")
     segment.write_bytes(whole)
 
@@ -145,7 +145,7 @@ def test_the_others_are_removed_if_asked_and_only_when_all_is_there(invoke: Any,
 
     result = invoke("merge", *map(str, two), "--delete")
     assert result.exit_code == 1
-    assert "has files that are no part of a run, such as notes.txt" in result.stdout
+    assert "has files that are not part of a run, such as notes.txt" in result.stdout
     assert two[1].is_dir()
 
     (two[1] / "notes.txt").unlink()

@@ -152,8 +152,9 @@ def test_a_disk_that_takes_no_more_leaves_what_was_there(
 ) -> None:
     (own_folder / "points").write_text("of yesterday")
 
+    # -B: byte code would be a file, too, and Python up to 3.11 leaves a part of it for all that come after.
     done = subprocess.run(
-        [sys.executable, "-m", "refunc", *command],
+        [sys.executable, "-B", "-m", "refunc", *command],
         capture_output=True,
         text=True,
         env={**os.environ, "REFUNC_CACHE": "off"},

@@ -14,7 +14,7 @@ import pytest
 
 from refunc.logging import MLLogger, experiment_context
 
-pytestmark = pytest.mark.extras
+pytestmark = [pytest.mark.extras, pytest.mark.once]
 
 Powerless = Callable[..., tuple[int, str, str]]
 _WITHOUT_POWERS = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner"]

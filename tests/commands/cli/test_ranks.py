@@ -18,7 +18,7 @@ from refunc.outlets.file import lock
 from refunc.processes.opener import facts_of_this_process
 from refunc.runs import LogEntry, Run
 from refunc.runs.points_file import COLUMNS
-from refunc_commands.cli.screen import moment_text
+from refunc.values.moments import moment_text
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 

@@ -76,7 +76,7 @@ def test_an_integration_that_cannot_be_meant_is_none(
 def test_no_code_is_found_by_what_a_journal_says(
     wrong: dict[str, str], invoke: Any, waiting: MakeWaiting, own_folder: Path, one_line: OneLine
 ) -> None:
-    """Not even by one of this user's: a module may have come into the search path since, with somebody's run."""
+    """Not even by one of this user's: a module may have come into the search path since, with another user's run."""
     (own_folder / "beside.py").write_text("open('called', 'w')")
     run = waiting({**PROBE, **wrong, "options": {"args": ["touch", "called"]}})
 

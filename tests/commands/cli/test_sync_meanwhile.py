@@ -1,4 +1,4 @@
-"""`refunc sync` while others write or deliver: each record arrives once, whoever delivers it."""
+"""`refunc sync` while others write or deliver: each record arrives once, from any process."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ def ids(calls: Callable[..., list[dict[str, Any]]]) -> Callable[[], list[tuple[s
 
 @pytest.fixture
 def trouble() -> Callable[[str], list[str]]:
-    """Return the lines that nobody wants to see: warnings of refunc and of Python, tracebacks, half a logging call."""
+    """Return the lines that a user should not see: warnings of refunc and of Python, tracebacks, half a line."""
     unwanted = re.compile(r" WARNING |Warning|Traceback|Logging error|still to be")
     return lambda err: [line for line in err.splitlines() if unwanted.search(line)]
 

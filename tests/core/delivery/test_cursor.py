@@ -1,4 +1,4 @@
-"""Where delivery goes on: at the cursor of whoever delivered last, one process at a time."""
+"""Where delivery goes on: at the cursor of the last delivery, one process at a time."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_at_most_once_moves_the_cursor_first(logged: Callable[..., ActiveRun], f
 
 
 def test_at_most_once_holds_for_the_end_as_well(logged: Callable[..., ActiveRun], fake: Any) -> None:
-    """The process dies while the end's message is under way: nobody is told again."""
+    """The process dies while the end's message is under way: no message is sent again."""
     run = logged(0)
     run.end("completed")
     at_the_end: list[bool] = []

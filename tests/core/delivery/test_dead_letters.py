@@ -1,4 +1,4 @@
-"""What a backend does not take at all: it is found, kept, and tried again when somebody asks for it."""
+"""Records that a backend does not take at all: they are found, kept, and tried again on request."""
 
 from __future__ import annotations
 

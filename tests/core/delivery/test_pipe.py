@@ -1,4 +1,4 @@
-"""The pipe to the delivery process: it says that the training is gone, also where somebody else holds it open."""
+"""The pipe to the delivery process: it says that the training is gone, also where another process holds it open."""
 
 from __future__ import annotations
 

@@ -14,6 +14,8 @@ from tests.launched import variables
 
 from refunc.runs import open_store
 
+pytestmark = pytest.mark.once
+
 TRAINING = """
 import os, sys, time
 sys.path.insert(0, os.getcwd())

@@ -17,8 +17,7 @@ import pytest
 from refunc.journal.reader import Account, read_journal
 from refunc.journal.record import Gap
 from refunc.logging import ExperimentTracker, MLLogger
-from refunc.outlets import appender, pump
-from refunc.outlets import not_on_disk as unsynced
+from refunc.outlets import appender, not_on_disk, pump
 from refunc.outlets.bounded_queue import HIGH_WATER
 from refunc.runs.run import Run
 from refunc.runs.store import open_store
@@ -100,7 +99,7 @@ def test_a_disk_that_never_syncs_costs_no_file_for_each_segment(
                 assert not tracker.flush(sync=True)
                 most = max(most, _open_segments(run.folder))
     assert len(list((run.folder / "journal").iterdir())) > 20
-    assert most <= unsynced.MAX_UNSYNCED + 3
+    assert most <= not_on_disk.MAX_NOT_ON_DISK + 3
 
     deadline = time.monotonic() + 30
     while not tracker.flush(sync=True):

@@ -306,24 +306,32 @@ def test_a_value_that_no_launcher_sets_is_one_warning(variable: dict[str, str], 
 
 
 def test_sixty_four_processes_open_one_run_at_once(own_folder: Path) -> None:
-    """None waits for another; what the disk does for each is counted, not timed."""
+    """None waits for another; what the disk does for each is counted, not timed. All are forked, and begin together."""
     script = """
 import os, sys
 from refunc.processes.launch import launch
 from refunc.logging.active import launched
 from pathlib import Path
-calls = []
-sys.addaudithook(lambda event, args: event in ("open", "os.scandir", "os.link", "os.mkdir") and calls.append(event))
-joined = launched.join(launch(), Path("experiments"), {"experiment_name": "e", "run_name": None, "run_id": "x",
-                       "format": 1, "start_time": 1.0})
-print(joined.folder.path.name, len(calls))
+waiting, go = os.pipe()
+for rank in range(64):
+    if not os.fork():
+        os.close(go); os.read(waiting, 1)
+        os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank))
+        calls = []
+        counted = ("open", "os.scandir", "os.link", "os.mkdir")
+        sys.addaudithook(lambda event, args: event in counted and calls.append(event))
+        joined = launched.join(launch(), Path("experiments"), {"experiment_name": "e", "run_name": None, "run_id": "x",
+                               "format": 1, "start_time": 1.0})
+        os.write(1, f"{joined.folder.path.name} {len(calls)}\\n".encode())
+        os._exit(0)
+os.close(go)
+assert {os.wait()[1] for rank in range(64)} == {0}
 """
-    processes = [
-        subprocess.Popen([sys.executable, "-c", script], env=variables(rank, 64), stdout=subprocess.PIPE, text=True)
-        for rank in range(64)
-    ]
-    said = [process.communicate(timeout=100)[0].split() for process in processes]
+    environ = {name: value for name, value in variables(0, 64).items() if name not in ("RANK", "LOCAL_RANK")}
+    done = subprocess.run([sys.executable, "-c", script], env=environ, stdout=subprocess.PIPE, text=True, timeout=100)
+    said = [line.split() for line in done.stdout.splitlines()]
 
+    assert (done.returncode, len(said)) == (0, 64)
     assert len({name for name, _ in said}) == 1
     assert max(int(calls) for _, calls in said) < 120
     [folder] = Path("experiments").iterdir()

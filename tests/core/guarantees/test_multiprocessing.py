@@ -307,7 +307,7 @@ if __name__ == "__main__":
 def test_a_run_json_with_a_parents_pid_and_host_gets_nothing_of_its_children(
     parent: _Parent, own_folder: Path, journal: Any
 ) -> None:
-    """Whoever may write to the store can write one, lock it, and copy the marks of a run that they can read."""
+    """A user who may write to the store can write one, lock it, and copy the marks of a run that they can read."""
     returned, _, err = parent(_FORGED)
 
     assert returned == 0, err

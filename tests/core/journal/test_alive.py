@@ -40,7 +40,7 @@ def make(folder: Path, opener: Process, *, silent: float = 0.0, host: str | None
 
 
 ELSEWHERE = {"host": "another", "boot": "another", "machine": "another"}
-#: Kind of opener; what its run.json says; whether it has ended; then (lives, may_live) of its run where nobody holds
+#: Kind of opener; what its run.json says; whether it has ended; then (lives, may_live) of its run where nothing holds
 #: the lock, where another process of this machine does, and where the opener does.
 KINDS: dict[str, tuple[dict[str, Any], bool, tuple[bool, bool], tuple[bool, bool], tuple[bool, bool] | None]] = {
     "here": ({}, False, (False, False), (True, True), (True, True)),

@@ -1,4 +1,4 @@
-"""Lines decoded at once are what they are decoded one by one, whoever wrote them."""
+"""Lines decoded at once are the same as lines decoded one by one, by any writer."""
 
 from __future__ import annotations
 

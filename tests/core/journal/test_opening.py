@@ -26,7 +26,7 @@ from refunc.journal.opening import NoDescriptorError, names_in, opened, read_who
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.reader import Account, read_backwards, read_journal
 from refunc.journal.record import Artifact, LogLine
-from refunc.journal.segments import Lines, lines_backwards
+from refunc.journal.segments import SegmentLines, lines_backwards
 from refunc.journal.tail import Tail
 from refunc.plugins.run import RunInfo
 from refunc.runs.ending import ending_of
@@ -293,7 +293,7 @@ def _no_room(folder: Path) -> list[str]:
 
 
 def _lines(path: Path, account: Account, size: int) -> list[bytes]:
-    lines = Lines(Segment.at(path), 0, account, size)
+    lines = SegmentLines(Segment.at(path), 0, account, size)
     found = [line for block in lines for line in block]
     account.torn += lines.unfinished == "torn"
     account.damaged += lines.unfinished == "long"

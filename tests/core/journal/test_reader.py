@@ -195,7 +195,7 @@ def test_a_line_without_its_header_has_the_same_logger_in_both_directions(tmp_pa
     ],
 )
 def test_a_whole_line_of_another_shape_reads_as_unknown(fields: dict[str, Any], tmp_path: Path) -> None:
-    """Its checksum holds, so somebody wrote it like that: it is not lost and not damage."""
+    """Its checksum holds, so it was written like that: it is not lost and not damage."""
     segment(tmp_path, [encode_line(fields), *metrics(1, 1)])
 
     records, account = read(tmp_path)

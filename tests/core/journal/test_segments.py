@@ -17,9 +17,14 @@ from refunc.journal import reader, scan, segments, tail
 from refunc.journal.codec import encode_line
 from refunc.journal.pieces import Segment
 from refunc.journal.pieces import segments as segments_of
-from refunc.journal.reader import Account, read_backwards, read_journal
+from refunc.journal.reader import METRICS_MARK, Account, read_backwards, read_journal
+from refunc.journal.record import Gap, LogLine
 from refunc.journal.scan import Note, Place
 from refunc.journal.tail import Tail
+from refunc.runs import lines
+from refunc.runs.entry import LogEntry, entry_of
+
+pytestmark = pytest.mark.once
 
 #: Lines of more bytes are too long in these tests, and so many bytes are read at a time.
 LONG, BLOCK = 2_000, 256
@@ -60,7 +65,7 @@ def small() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(segments, "MAX_LINE_BYTES", LONG)
         patch.setattr(segments, "_LARGE_BLOCK_BYTES", 300)
-        for module in (reader, scan, tail):
+        for module in (reader, scan, tail, lines):
             patch.setattr(module, "_BLOCK_BYTES", BLOCK)
         patch.setattr(reader, "_LEAST_BLOCK_BYTES", BLOCK)
         yield
@@ -112,6 +117,19 @@ def tailed(folder: Path, limit: int) -> list[tuple[str, int, str]]:
     return found
 
 
+def without_metrics(folder: Path) -> list[LogEntry]:
+    records = read_journal(folder, pass_over=METRICS_MARK)
+    ids = {"experiment_id": None, "run_id": None}
+    return [entry_of(record, **ids) for record in records if isinstance(record, (LogLine, Gap))]
+
+
+def listed(folder: Path) -> list[LogEntry]:
+    """Read the lines for pages of them."""
+    of_run = lines.RunLines(folder)
+    of_run.read_on()
+    return [line.entry for line in of_run.after(-1, 10_000).lines]
+
+
 @given(first=journals, second=journals, cut=st.integers(0, 200), limit=st.sampled_from([1, 3, 1_000]))
 def test_all_readers_find_the_same_records(
     first: list[list[tuple[str, int]]],
@@ -133,6 +151,8 @@ def test_all_readers_find_the_same_records(
         assert sorted(each for each in backwards(folder) if each[0] == writer) == sorted(own)
         assert [each for each in scanned(folder)[0] if each[0] == writer] == [each[:2] for each in own]
     assert scanned(folder)[1] == account
+
+    assert sorted(listed(folder), key=repr) == sorted(without_metrics(folder), key=repr)
 
     before = (found, account, backwards(folder), scanned(folder), tailed(folder, limit))
     journal = folder / "journal"

@@ -17,7 +17,7 @@ from refunc.journal.pieces import Segment
 from refunc.journal.reader import METRICS_MARK, read_backwards, read_journal
 from refunc.journal.record import Metrics
 from refunc.journal.scan import Place, scan
-from refunc.journal.segments import Account, Lines
+from refunc.journal.segments import Account, SegmentLines
 from refunc.journal.stretches import Found, first_after, last_before
 
 pytestmark = pytest.mark.once
@@ -85,7 +85,7 @@ def test_a_stretch_is_not_read(tmp_path: Path) -> None:
     path.write_bytes(HEADER + points + text)
     stretch = (len(HEADER), len(HEADER + points))
 
-    found = [line for block in Lines(Segment.at(path), 0, Account(), 1 << 16, None, [stretch]) for line in block]
+    found = [line for block in SegmentLines(Segment.at(path), 0, Account(), 1 << 16, None, [stretch]) for line in block]
 
     assert found == [HEADER[:-1], text[:-1]]
 

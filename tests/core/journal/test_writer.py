@@ -11,6 +11,7 @@ from refunc.journal import kinds
 from refunc.journal.codec import MAX_VALUES
 from refunc.journal.encoded import MetricsRow, values_row
 from refunc.journal.folder import RunFolder
+from refunc.journal.line import QueuedRecord
 from refunc.journal.reader import Account, read_journal
 from refunc.journal.record import LogLine, Metrics, RunEnd, Unknown
 from refunc.journal.writer import JournalWriter
@@ -33,9 +34,9 @@ def writer(own_folder: Path) -> Iterator[JournalWriter]:
 
 
 def test_a_record_that_cannot_be_encoded_holds_up_none_behind_it(writer: JournalWriter) -> None:
-    writer.append((kinds.LOG, 1.0, {"level": "INFO", "message": "before"}))
-    writer.append((kinds.ARTIFACT, 2.0, {"name": "model", "type": Hostile()}))
-    writer.append((kinds.LOG, 3.0, {"level": "INFO", "message": "behind"}))
+    writer.append(QueuedRecord(kinds.LOG, 1.0, {"level": "INFO", "message": "before"}))
+    writer.append(QueuedRecord(kinds.ARTIFACT, 2.0, {"name": "model", "type": Hostile()}))
+    writer.append(QueuedRecord(kinds.LOG, 3.0, {"level": "INFO", "message": "behind"}))
 
     assert writer.flush() is True
 
@@ -66,7 +67,7 @@ def test_a_record_with_more_values_than_readers_take_is_said_and_hides_none(
 def test_how_a_run_ended_is_kept_where_its_metrics_are_too_many_for_a_line(length: int, writer: JournalWriter) -> None:
     many = {f"{n:0{length}}": 0.5 for n in range(20_000)}
     many |= {f"x{n}": 0.5 for n in range(MAX_VALUES if length == 5 else 0)}
-    writer.append((kinds.END, 1.0, {"status": "failed", "metrics": many, "error": "boom"}))
+    writer.append(QueuedRecord(kinds.END, 1.0, {"status": "failed", "metrics": many, "error": "boom"}))
     writer.flush()
 
     (end,) = read_journal(writer.folder.path)
@@ -96,8 +97,12 @@ def test_a_step_that_nobody_gave_is_marked(writer: JournalWriter) -> None:
 
 
 def test_a_full_memory_keeps_results_and_errors_longer_than_other_lines(writer: JournalWriter) -> None:
-    kept = [(kinds.PARAMS, 0.0, {}), (kinds.LOG, 0.0, {"level": "RESULT"}), (kinds.LOG, 0.0, {"level": "ERROR"})]
-    others = [(kinds.LOG, 0.0, {"level": "INFO"}), MetricsRow(0, 0.0, kinds.METRICS)]
+    kept = [
+        QueuedRecord(kinds.PARAMS, 0.0, {}),
+        QueuedRecord(kinds.LOG, 0.0, {"level": "RESULT"}),
+        QueuedRecord(kinds.LOG, 0.0, {"level": "ERROR"}),
+    ]
+    others = [QueuedRecord(kinds.LOG, 0.0, {"level": "INFO"}), MetricsRow(0, 0.0, kinds.METRICS)]
 
     assert all(writer._is_kept(item) for item in kept)
     assert not any(writer._is_kept(item) for item in others)
@@ -178,7 +183,7 @@ def test_the_last_value_of_a_metric_is_that_of_the_last_record_whatever_stands_b
 def test_the_values_of_a_wide_set_are_not_taken_column_by_column(
     writer: JournalWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each column would go through the whole set once more: of a million names, nobody would see the end."""
+    """Each column would go through the whole set once more: a million names would never end."""
     asked: list[int] = []
     monkeypatch.setattr("refunc.journal.writer.column", lambda rows, at: asked.append(at) or [])
     many = {f"m{n}": float(n) for n in range(1_000)}

@@ -1,4 +1,4 @@
-"""A line stands once on a terminal, with its values, whoever shows it."""
+"""A line stands once on a terminal, with its values, from any handler."""
 
 from __future__ import annotations
 

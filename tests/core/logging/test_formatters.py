@@ -46,7 +46,7 @@ GOLDEN_FORMATTERS: dict[str, Callable[[], logging.Formatter]] = {
 
 @pytest.mark.parametrize("name", GOLDEN_FORMATTERS)
 def test_lines_are_those_of_the_golden_file(name: str) -> None:
-    """Made anew by REFUNC_UPDATE_GOLDEN=1; look at the difference before committing it."""
+    """Made again by REFUNC_UPDATE_GOLDEN=1; look at the difference before committing it."""
     formatter = GOLDEN_FORMATTERS[name]()
     text = "".join(formatter.format(one) + "\n" for one in log_lines())
 

@@ -1,4 +1,4 @@
-"""Calls that nobody meant: none of them raises, and what JSON can say of what they brought is in the run."""
+"""Calls by mistake: none of them raises, and the run has the part of their values that JSON can hold."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Hostile:
 
 
 class HostileClass:
-    """Raises where somebody asks what it is."""
+    """Raises where its class is asked for."""
 
     @property  # type: ignore[misc]  # which is what makes it hostile
     def __class__(self) -> Any:

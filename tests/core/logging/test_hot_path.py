@@ -1,4 +1,4 @@
-"""What a call skips because it knows the names already, or that nobody hears it, and that it never skips too much."""
+"""The work that a call skips because it knows the names already, or has no handler; it never skips too much."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A prompt stands while bars are open, whoever asks: bars go out of its way, and come back behind the answer."""
+"""A prompt stands while bars are open, from any caller: bars go out of its way, and come back behind the answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which run a call means, whatever it knew before, and whoever opens and ends others meanwhile."""
+"""Which run a call means, whatever it knew before, while others are opened and ended."""
 
 from __future__ import annotations
 

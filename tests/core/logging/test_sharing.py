@@ -210,7 +210,7 @@ class Slow:
 def begin():
     work = ProgressTracker(10, "Work")
     work.update(5, {"loss": Slow()})
-    # From Python 3.13 on the prompt is on the stack, whatever is typed there: then nobody reads for drawing at all.
+    # From Python 3.13 on the prompt is on the stack, whatever is typed there: then nothing is read for drawing at all.
     while not (reading.is_set() or at_prompt()): time.sleep(0.01)
     return work
 """

@@ -1,4 +1,4 @@
-"""refunc among other users of stdlib logging: nobody's handlers are touched, and lines go both ways."""
+"""refunc among other users of stdlib logging: no handlers of others are touched, and lines go both ways."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from refunc.logging import ConsoleHandler, MLLogger, RunHandler, experiment_cont
 
 @pytest.fixture
 def root_stream() -> Iterator[io.StringIO]:
-    """A handler on the root logger that somebody else put there."""
+    """A handler on the root logger that another library put there."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     handler.setFormatter(logging.Formatter("%(name)s|%(levelname)s|%(message)s"))

@@ -269,7 +269,7 @@ def test_what_a_failed_sync_has_written_again_is_not_left_where_that_is_refused_
 def test_what_a_failed_sync_has_written_again_is_written_once_more_where_that_file_fails_too(
     tmp_path: Path,
 ) -> None:
-    """Else `flush(sync=True)` would say of lines that they are on the disk, of which nobody knows that."""
+    """Else `flush(sync=True)` would say of lines that they are on the disk, which is not known."""
     outlet = Lines(tmp_path)
     outlet._served = True  # by this test alone
     outlet.write_all("ab")

@@ -79,7 +79,7 @@ def test_only_what_is_new_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     file.close()
 
     assert synced == 2
-    assert file.synced == 6
+    assert file.fsynced == 6
 
 
 def test_a_lock_is_seen_and_ends_with_the_open_file(tmp_path: Path) -> None:

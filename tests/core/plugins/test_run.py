@@ -75,7 +75,7 @@ def test_a_reference_to_a_file_that_changed_gives_none_and_says_so(
 def test_a_journal_that_only_names_a_file_gets_none(
     forged: dict[str, Any], info: RunInfo, recorded: Artifact, own_folder: Path
 ) -> None:
-    """A run from elsewhere may name a key of whoever delivers it; alone, within a folder, or as a folder."""
+    """A run from elsewhere may name a key of the user who delivers it; alone, within a folder, or as a folder."""
     if forged.get("mtime") == "true":
         forged = {**forged, "mtime": recorded.mtime}
     entry = {"path": "x", "source": recorded.source, **forged}

@@ -52,7 +52,7 @@ def store(write_run: WriteRun, tmp_path: Path) -> Store:
 
 
 def points(number: int) -> list[Any]:
-    return [{"kind": "metrics", "step": step, "metrics": {"loss": 1 / (1 + step + number)}} for step in range(3_000)]
+    return [{"kind": "metrics", "step": step, "metrics": {"loss": 1 / (1 + step + number)}} for step in range(1_000)]
 
 
 def answers(runs: Iterator[Run]) -> list[Any]:
@@ -126,10 +126,10 @@ def test_the_caller_reads_no_journal_that_was_read_ahead(store: Store, monkeypat
 
 
 def test_finding_with_and_without(store: Store) -> None:
-    names = [run.run_name for run in store.find("metrics.loss.count == 3000", order_by="metrics.loss.max", processes=2)]
+    names = [run.run_name for run in store.find("metrics.loss.count == 1000", order_by="metrics.loss.max", processes=2)]
 
     assert len(names) == RUNS - 2
-    assert names == [run.run_name for run in store.find("metrics.loss.count == 3000", order_by="metrics.loss.max")]
+    assert names == [run.run_name for run in store.find("metrics.loss.count == 1000", order_by="metrics.loss.max")]
 
 
 @pytest.mark.parametrize("format", ["parquet", "csv"])

@@ -1,5 +1,5 @@
 """
-A question has one answer, whoever gives it: `find`, `refunc ls`, and a filter in plain Python over exported rows.
+A question has one answer, from each of these: `find`, `refunc ls`, and a filter in plain Python over exported rows.
 
 The answers come from the journals, from the catalogue of the index, and from both after a run has changed.
 """

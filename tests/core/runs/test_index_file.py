@@ -177,7 +177,9 @@ def test_a_full_disk_is_no_error(write_run: WriteRun, cache: Path, indexing: Any
         "print(len(Run.open(Path(sys.argv[1])).metrics('loss')))"
     )
 
-    done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, timeout=60)
+    # -B: byte code would be a file, too, and Python up to 3.11 leaves a part of it for all that come after.
+    command = [sys.executable, "-B", "-c", script, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
 
     assert (done.stdout, done.stderr) == ("20000\n", "")
     indexing.check(folder)

@@ -2,8 +2,9 @@
 Looking for secrets takes time in proportion to a text's length, whatever the text is made of.
 
 Each text is made against one pattern or branch. What is compared is CPU time of the thread, the least of several
-rounds: a text four times as long may take 1.5 times four times as long. Caches take up to 1.26 of that; a pattern that
-looks twice at what it has seen takes 4.
+rounds: a text sixteen times as long may take 1.5 times sixteen times as long. Caches take up to 1.26 of that; a pattern
+that looks twice at what it has seen takes 16. The clock is the measure, since the steps that `re` takes are in C, where
+nothing counts them.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from refunc.values.secrets.patterns import Pattern
 pytestmark = [pytest.mark.once, pytest.mark.clock]
 
 KB = 1_024
-SIZES = (KB, 16 * KB, 256 * KB, 1_024 * KB)
+SIZES = (KB, 16 * KB, 256 * KB)
 MOST_GROWTH = 1.5
 #: CPU time after which growth is what it is.
 PATIENCE = 20.0
-#: CPU time of a megabyte of the worst text; the bound is on growth, this only catches a pattern that went wild.
-MOST_SECONDS = 2.0
+#: CPU time of the longest of the worst text; the bound is on growth, this only catches a pattern that went wild.
+MOST_SECONDS = 0.5
 
 
 def times(piece: str) -> Callable[[int], str]:
@@ -215,10 +216,7 @@ def least_growth(call: Callable[[str], object], make: Callable[[int], str]) -> t
                 begin = time.thread_time()
                 call(one)
                 least[number] = min(least[number], time.thread_time() - begin)
-        grown = max(
-            least[later] / max(least[earlier], 5e-5) / (SIZES[later] / SIZES[earlier])
-            for earlier, later in [(1, 2), (2, 3), (1, 3)]
-        )
+        grown = least[2] / max(least[1], 5e-5) / (SIZES[2] / SIZES[1])
     return grown, least[-1]
 
 
@@ -233,7 +231,7 @@ def look_briefly(given: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEXTS)
-def test_a_text_four_times_as_long_takes_four_times_as_long(name: str) -> None:
+def test_a_text_sixteen_times_as_long_takes_sixteen_times_as_long(name: str) -> None:
     grown, seconds = least_growth(look, TEXTS[name])
 
     assert grown <= MOST_GROWTH
@@ -346,7 +344,7 @@ VALUES: dict[str, Callable[[int], object]] = {
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_a_value_four_times_as_long_takes_four_times_as_long(name: str) -> None:
+def test_a_value_sixteen_times_as_long_takes_sixteen_times_as_long(name: str) -> None:
     made = {size: VALUES[name](size) for size in SIZES}
 
     def call(given: str) -> None:

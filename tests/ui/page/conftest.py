@@ -82,7 +82,7 @@ class Page:
         self._events: list[dict[str, Any]] = []
 
     def open(self, server: Server, state: str = "", *, width: int = 1280, height: int = 900, scheme: str = "") -> None:
-        """Open the page anew, with a state in the fragment of its address."""
+        """Open the page again, with a state in the fragment of its address."""
         self.driver.get("about:blank")
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)

@@ -16,6 +16,7 @@ No module that a training script imports imports this package.
     folding      `refunc gc --fold`
     gc           `refunc gc`
     grouped      runs in groups, as tables
+    grouping     options of commands that put runs in groups
     importing    `refunc import`
     lines        log entries as lines
     live_line    a status line at the bottom of the terminal

@@ -165,7 +165,7 @@ def rename(ctx: click.Context, /, run: str, name: str | None, original: bool, as
     )
 
 
-# -- what the commands share -------------------------------------------------------------------------------------------
+# -- shared by the commands -------------------------------------------------------------------------------------------
 
 
 def named(run: Run) -> str:

@@ -72,10 +72,6 @@ _COMPLETIONS: Final[dict[str, Any]] = {
     "order": complete_names,
 }
 
-#: The curve of a group of runs, and the band around it; see `refunc.runs.bands`.
-CENTERS: Final = ("mean", "median")
-SPREADS: Final = ("std", "quartiles", "minmax")
-
 #: The options by the parameter that each fills.
 _OPTIONS: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
     "where": (("--where",), {"metavar": "EXPRESSION", "help": "Only runs that match this, as `status == 'failed'`."}),
@@ -133,19 +129,6 @@ def choosing(
     return decorate
 
 
-def grouping(help: str = "One band for all runs with the same value, such as params.model.") -> Callable[[Any], Any]:
-    """Give a command the option `--group`, any number of times; it gets the names as `groups`."""
-    given: dict[str, Any] = {"multiple": True, "metavar": "NAME", "shell_complete": complete_names}
-    return click.option("--group", "groups", help=help, **given)
-
-
-def banding(command: Callable[..., Any]) -> Any:
-    """Give a command that draws groups `--group`, `--center` and `--spread`."""
-    spread = click.option("--spread", type=click.Choice(SPREADS), default=SPREADS[0], help="The band of a group.")
-    center = click.option("--center", type=click.Choice(CENTERS), default=CENTERS[0], help="The curve of a group.")
-    return grouping()(center(spread(command)))
-
-
 # -- the runs ----------------------------------------------------------------------------------------------------------
 
 
@@ -179,7 +162,7 @@ def answered(
         found = _answer(runs_there, query)
         unreadable = [*listing.unreadable, *found.unreadable]
         found = attrs.evolve(found, unreadable=unreadable, hidden=len(listing.removed))
-        if query is not None and query.is_of_all:  # nothing depends on what cannot be read
+        if query is not None and query.is_of_all:  # nothing depends on runs that cannot be read
             missing = dict.fromkeys(query.paths)
             values = {run.folder: each for run, each in found.runs}
             kept = [(run, values.get(run.folder, missing)) for run in runs_there]

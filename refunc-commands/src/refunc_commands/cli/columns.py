@@ -10,8 +10,9 @@ import attrs
 import click
 
 from refunc.runs.expression.values import MISSING
+from refunc.values.moments import moment_text
 from refunc.values.quantities import narrow_duration
-from refunc_commands.cli.screen import STATUS_STYLES, ago, moment_text, number, plain
+from refunc_commands.cli.screen import STATUS_STYLES, ago, number, plain
 from refunc_commands.cli.streams import shown
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def named_column(word: str) -> Asked:
         if len(asked) != 1:
             raise click.BadParameter(f"{word!r} is not the name of a column, such as params.lr or status.")
         return asked[0]
-    compiled(f"{root}.x")  # refuses what has no names
+    compiled(f"{root}.x")  # refuses a root without names
     return Asked((root, *rest.split(".")), 1)
 
 

@@ -114,7 +114,7 @@ def gc(
         left_out(space.unreadable)
         ctx.exit(1 if failed else 0)
     delete = delete and not dry_run
-    chosen = [piece for piece in space.runs if selects and piece.status != RUNNING and wanted.has(piece)]
+    chosen = wanted.removable(space.runs) if selects else []
     leftovers = [*(space.drafts if drafts else ()), *(space.index if index else ())]
     done = _Done()
     if delete and (chosen or leftovers):
@@ -153,6 +153,10 @@ class _Wanted:
         found = answered(ctx, store, choice, removed=removed).runs if choice else None
         folders = frozenset(run.folder for run, _ in found) if found is not None else None
         return cls(folders, statuses, older_than, removed)
+
+    def removable(self, pieces: list[Piece]) -> list[Piece]:
+        """Return those of *pieces* that are selected, without runs that may be running."""
+        return [piece for piece in pieces if piece.status != RUNNING and self.has(piece)]
 
     def has(self, piece: Piece) -> bool:
         assert piece.run is not None

@@ -202,6 +202,11 @@ def _lines(tally: _Tally, chosen: list[SourceRun], *, dry_run: bool) -> Iterator
         yield Text(f"{tally.deleted:,} deleted in MLflow, left out; --deleted imports them too")
     if not (chosen or tally.known or tally.deleted):
         yield Text("no runs found")
+    yield from _trouble(tally)
+
+
+def _trouble(tally: _Tally) -> Iterator[Text]:
+    """Yield a line for each thing that could not be imported."""
     for run, reason in tally.failed:
         yield Text(f"failed  {shown(run.name or run.id)} was left out: {shown(reason)}", "red")
     for line in tally.problems.lines():

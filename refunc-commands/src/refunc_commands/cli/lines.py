@@ -19,13 +19,14 @@ from refunc.logging.formatters import ColoredFormatter
 from refunc.logging.formatters.fields import Fields, carry
 from refunc.runs.entry import LogEntry
 from refunc.values.levels import LEVEL_NAMES, written_level
+from refunc.values.moments import moment_text
 from refunc.values.printable import CONTINUATION
 from refunc.values.terminal import wants_color
-from refunc_commands.cli.screen import moment_text, window_width
+from refunc_commands.cli.screen import window_width
 from refunc_commands.text import Text
 
 
-class Lines:
+class LinePrinter:
     """Prints entries on stdout."""
 
     def __init__(self, since: float) -> None:

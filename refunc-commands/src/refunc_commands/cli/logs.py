@@ -25,7 +25,7 @@ from refunc.values.quantities import duration
 from refunc_commands.cli.choosing import Choice, choosing, the_one
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import rank_option, refuse_missing
-from refunc_commands.cli.lines import Lines
+from refunc_commands.cli.lines import LinePrinter
 from refunc_commands.cli.moments import parse_moment
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.streams import error_line
@@ -123,7 +123,7 @@ def logs(
         raise Failure("--at and --steps belong to --around METRIC, which names the metric.")
     found = the_one(ctx, store, choice)
     refuse_missing([found], options["rank"])
-    lines = _Lines.of(found, since=since, until=until, **options)
+    lines = _Selection.of(found, since=since, until=until, **options)
     if around is not None:
         for entry in newest(reversed(list(lines.around(around, "nan" if point is None else point, steps))), count):
             lines.show(entry)
@@ -167,7 +167,7 @@ def tail(
         ctx.exit(130)
     if not follow:  # a rank may come late
         refuse_missing([found], options["rank"])
-    lines = _Lines.of(found, **options)
+    lines = _Selection.of(found, **options)
     try:
         place = Tail.at_end(found.folder) if follow else None
         last = newest(lines.of_records(lines.newest_first()), count)
@@ -202,7 +202,7 @@ def _awaited(ctx: click.Context, store: str | None, choice: Choice) -> Run:
 
 
 @attrs.frozen(kw_only=True)
-class _Lines:
+class _Selection:
     """The selection of a run's records, and how they are shown."""
 
     run: Run
@@ -223,14 +223,14 @@ class _Lines:
         rank: int | None,
         since: float | None = None,
         until: float | None = None,
-    ) -> _Lines:
+    ) -> _Selection:
         """Return the selection for a command's options."""
         return cls(
             run=run,
             query=Query(min_level=level, start_time=since, end_time=until, rank=rank),
             text=grep.lower() if grep else None,
             all_kinds=all_kinds,
-            show=_show_json if as_json else Lines(run.start_time).print,
+            show=_show_json if as_json else LinePrinter(run.start_time).print,
         )
 
     def oldest_first(self) -> Iterator[Record]:

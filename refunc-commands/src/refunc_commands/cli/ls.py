@@ -17,18 +17,19 @@ from refunc.runs.glance import Glance
 from refunc.runs.listing import glances
 from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
+from refunc.values.moments import moment_text
 from refunc.values.quantities import narrow_duration
-from refunc_commands.cli.choosing import Choice, answered, choosing, grouping
+from refunc_commands.cli.choosing import Choice, answered, choosing
 from refunc_commands.cli.columns import Column, named_columns, wanted_columns
 from refunc_commands.cli.completions import complete_names
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import metrics_option, the_store
+from refunc_commands.cli.grouping import group_option
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.screen import (
     STATUS_STYLES,
     ago,
     fitted,
-    moment_text,
     number,
     print_json,
     print_lines,
@@ -87,7 +88,7 @@ Examples:
     shell_complete=complete_names,
     help="Show these values instead, as params.lr,metrics.val/loss.min,tags.team,status.",
 )
-@grouping("A line for all runs with the same value, such as params.model, and -m over them; repeatable.")
+@group_option("A line for all runs with the same value, such as params.model, and -m over them; repeatable.")
 @metrics_option("With --group: a metric, or a pattern such as `*/loss`; repeatable.")
 @click.option("--removed", is_flag=True, help="The runs that `refunc rm` has marked, instead of the others.")
 @store_option

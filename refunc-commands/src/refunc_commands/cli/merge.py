@@ -40,7 +40,7 @@ class _Done:
 @click.command("merge", epilog=_EXAMPLES)
 @run_argument(nargs=-1, required=True)
 @click.option("--into", metavar="FOLDER", help="The folder to merge into, by default the first RUN; it may be new.")
-@click.option("--running", is_flag=True, help="Also if processes may still write to a folder: what there is so far.")
+@click.option("--running", is_flag=True, help="Also if processes may still write to a folder: its files so far.")
 @click.option("--delete", is_flag=True, help="Remove the other folders when all of them is in the one.")
 @click.option("--dry-run", is_flag=True, help="Only show what would be copied.")
 @json_option()

@@ -15,10 +15,11 @@ from refunc.runs.groups import Runs
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.series import FEWEST
-from refunc_commands.cli.choosing import Choice, banding, choosing, chosen
+from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.completions import complete_names
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import metrics_option, rank_option, refuse_missing
+from refunc_commands.cli.grouping import band_options
 from refunc_commands.cli.options import json_option, output_option, store_option
 from refunc_commands.cli.screen import number, of_rank, print_json, print_lines, table, window_width
 from refunc_commands.cli.streams import shown
@@ -70,7 +71,7 @@ class _Question:
 @choosing()
 @metrics_option("A metric to draw, or a pattern such as `*/loss`; repeatable.", required=True)
 @click.option("--together", is_flag=True, help="Draw all metrics in one chart.")
-@banding
+@band_options
 @click.option(
     "--against",
     metavar="NAME",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from refunc_commands.cli.screen import STATUS_STYLES, moment_text, number, ranges, table
+from refunc.values.moments import moment_text
+from refunc_commands.cli.screen import STATUS_STYLES, number, ranges, table
 from refunc_commands.cli.streams import shown
 from refunc_commands.text import Text
 

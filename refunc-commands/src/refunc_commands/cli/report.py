@@ -12,9 +12,10 @@ from refunc.runs.bands import Center, Spread
 from refunc.runs.entries_file import whole_file
 from refunc.runs.selection import Ranks
 from refunc.values.quantities import amount
-from refunc_commands.cli.choosing import Choice, banding, choosing, chosen
+from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import rank_option, refuse_missing
+from refunc_commands.cli.grouping import band_options
 from refunc_commands.cli.options import json_option, output_option, store_option
 from refunc_commands.cli.screen import of_rank, print_json, print_lines
 from refunc_commands.cli.streams import shown
@@ -36,7 +37,7 @@ Examples:
 @choosing()
 @output_option("The file to write; `-` is stdout. An existing file is replaced.", default="report.html")
 @rank_option("Curves and values of this rank; all, one curve a rank; or the mean, min or max of all ranks.")
-@banding
+@band_options
 @click.option("--title", metavar="TEXT", help="The heading; by default the names of the runs.")
 @click.option(
     "--max-points",

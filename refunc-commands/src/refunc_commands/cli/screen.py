@@ -10,7 +10,6 @@ import json
 import math
 import re
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -19,6 +18,7 @@ import click
 from rich.cells import cell_len, set_cell_size
 
 from refunc.values.jsonable import spell_nonfinite
+from refunc.values.moments import moment_text
 from refunc.values.quantities import figure
 from refunc.values.terminal import is_terminal, wants_color
 from refunc_commands.cli.streams import shown
@@ -160,14 +160,6 @@ def ranges(numbers: Iterable[int]) -> str:
         else:
             parts.append([number, number])
     return ", ".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
-
-
-def moment_text(seconds: float) -> str:
-    """Return a time as `2026-11-23 14:45:39`, local time."""
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
-    except (OverflowError, OSError, ValueError):
-        return "?"
 
 
 def ago(seconds: float, now: float) -> str:

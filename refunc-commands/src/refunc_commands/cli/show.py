@@ -19,6 +19,7 @@ from refunc.runs.flat import flat
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.summary import MetricSummary
+from refunc.values.moments import moment_text
 from refunc.values.printable import printable
 from refunc.values.quantities import amount, duration
 from refunc_commands.cli.choosing import Choice, choosing, the_one
@@ -30,7 +31,6 @@ from refunc_commands.cli.screen import (
     BEST_NOTES,
     GUESSED_BEST,
     STATUS_STYLES,
-    moment_text,
     number,
     of_rank,
     plain,
@@ -123,11 +123,16 @@ def _lines(run: Run, facts: dict[str, Any], rank: Ranks, width: int | None, *, e
         where += [f"on {shown(failure['host'])}"] * bool(failure["host"])
         yield from _section("error", ", ".join(where))
         yield Text("  " + printable(facts["error"].rstrip("\n"), indent="  "))
+    yield from _missing_parts(run, live=facts["status"] == RUNNING)
+
+
+def _missing_parts(run: Run, *, live: bool) -> Iterator[Text]:
+    """Yield the lines about all that is not above: values that a summary has no room for, and damage of the journal."""
     left_out = list(run.summary.left_out.told())
     if left_out:
         yield from _section("left out", "`refunc logs` shows all of it")
         yield from (Text(f"  {line}", "yellow") for line in left_out)
-    told = list(_told(run.summary.account, live=facts["status"] == RUNNING))
+    told = list(_told(run.summary.account, live=live))
     if told:
         yield from _section("journal", "not whole")
         yield from (Text(f"  {line}", "yellow") for line in told)
@@ -156,7 +161,7 @@ def _by(made: Change | Note) -> str:
 
 
 def _missing(artifact: Artifact) -> str:
-    """Return, in brackets, what a folder's copy lacks; empty if it is complete."""
+    """Return, in brackets, the missing parts of a folder's copy; empty if it is complete."""
     told = []
     if artifact.references:
         size = amount(artifact.reference_bytes)

@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 from refunc_commands.importing.files import SourceFiles
 
-Report = Callable[[str], None]
+Tell = Callable[[str], None]
 
 _BLOCK_BYTES = 1 << 15
 _WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
@@ -20,7 +20,7 @@ _WHOLE, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 _LONGEST_EVENT = 1 << 30
 
 
-def read_wandb(files: SourceFiles, path: Path, report: Report) -> Iterator[bytes]:
+def read_wandb(files: SourceFiles, path: Path, tell: Tell) -> Iterator[bytes]:
     """
     Yield the records of a `.wandb` file: LevelDB's log format, with zlib's CRC-32 and a header of seven bytes.
 
@@ -28,7 +28,7 @@ def read_wandb(files: SourceFiles, path: Path, report: Report) -> Iterator[bytes
     that fails its checksum costs the rest of its block.
 
     Args:
-        report: Called with a text for each damaged or torn part.
+        tell: Called with a text for each damaged or torn part.
 
     Raises:
         SourceError: It is not a file of the source.
@@ -43,10 +43,10 @@ def read_wandb(files: SourceFiles, path: Path, report: Report) -> Iterator[bytes
         block = file.read(_BLOCK_BYTES - len(header))
         while block:
             following = file.read(_BLOCK_BYTES)
-            for kind, data in _chunks(block, report, is_last=not following):
+            for kind, data in _chunks(block, tell, is_last=not following):
                 if kind in (_WHOLE, _FIRST):
                     if parts:
-                        report("a record has no end")
+                        tell("a record has no end")
                     parts = []
                 if kind == 0 or parts is None:  # after damage: the pieces of a record whose beginning is lost
                     parts = None
@@ -57,10 +57,10 @@ def read_wandb(files: SourceFiles, path: Path, report: Report) -> Iterator[bytes
                     parts = []
             block = following
         if parts:
-            report("the file ends in the middle of a record")
+            tell("the file ends in the middle of a record")
 
 
-def _chunks(block: bytes, report: Report, *, is_last: bool) -> Iterator[tuple[int, bytes]]:
+def _chunks(block: bytes, tell: Tell, *, is_last: bool) -> Iterator[tuple[int, bytes]]:
     """Yield the type and the data of each chunk in *block*; type 0 where the rest is lost."""
     at = 0
     while len(block) - at >= 7:
@@ -69,27 +69,27 @@ def _chunks(block: bytes, report: Report, *, is_last: bool) -> Iterator[tuple[in
             return
         data = block[at + 7 : at + 7 + length]
         if len(data) < length and is_last:
-            report("the file ends in the middle of a record")
+            tell("the file ends in the middle of a record")
             yield 0, b""
             return
         if zlib.crc32(data, zlib.crc32(block[at + 6 : at + 7])) != checksum or not _WHOLE <= kind <= _LAST:
-            report("a block fails its checksum")
+            tell("a block fails its checksum")
             yield 0, b""
             return
         yield kind, data
         at += 7 + length
     if is_last and any(block[at:]):
-        report("the file ends in the middle of a record")
+        tell("the file ends in the middle of a record")
 
 
-def read_events(files: SourceFiles, path: Path, report: Report, *, check: bool = True) -> Iterator[bytes]:
+def read_events(files: SourceFiles, path: Path, tell: Tell, *, check: bool = True) -> Iterator[bytes]:
     """
     Yield the events of a TensorBoard file: TFRecords, each a length, its checksum, the data, their checksum.
 
     An event that fails its checksum is skipped; if a length does, the rest of the file is lost.
 
     Args:
-        report: Called with a text for each damaged or torn part.
+        tell: Called with a text for each damaged or torn part.
         check: Verify the checksums of events, which takes longer than the rest.
 
     Raises:
@@ -100,21 +100,21 @@ def read_events(files: SourceFiles, path: Path, report: Report, *, check: bool =
         size = os.fstat(file.fileno()).st_size
         while head := file.read(12):
             if len(head) < 12:
-                report("the file ends in the middle of an event")
+                tell("the file ends in the middle of an event")
                 return
             length, checksum = struct.unpack("<QI", head)
             if masked_crc32c(head[:8]) != checksum or length > _LONGEST_EVENT:
-                report(f"a length fails its checksum; the {_rest(file):,} bytes after it are lost")
+                tell(f"a length fails its checksum; the {_rest(file):,} bytes after it are lost")
                 return
             if length > size - file.tell():  # checked before reading, which would allocate all of it
-                report("the file ends in the middle of an event")
+                tell("the file ends in the middle of an event")
                 return
             data, tail = file.read(length), file.read(4)
             if len(data) < length or len(tail) < 4:
-                report("the file ends in the middle of an event")
+                tell("the file ends in the middle of an event")
                 return
             if check and struct.unpack("<I", tail)[0] != masked_crc32c(data):
-                report("an event fails its checksum")
+                tell("an event fails its checksum")
                 continue
             yield data
 

@@ -87,7 +87,7 @@ def grouped(points: Iterable[tuple[int, int, str, float]]) -> Iterator[records.M
         yield records.Metrics(metrics=metrics, step=place[1], time=place[0] / 1_000)
 
 
-def moment(milliseconds: object) -> int:
+def checked_time(milliseconds: object) -> int:
     """
     Return the time of a point.
 

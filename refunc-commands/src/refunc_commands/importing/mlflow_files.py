@@ -160,6 +160,6 @@ def _add_points(
                 continue
             try:
                 timestamp, value, step = [*text.split(" "), "0"][:3]  # the oldest files have no steps
-                points.append((mlflow.moment(int(timestamp)), int(step), name, float(value)))
+                points.append((mlflow.checked_time(int(timestamp)), int(step), name, float(value)))
             except ValueError:
                 problems.add("a line of a metric is damaged")

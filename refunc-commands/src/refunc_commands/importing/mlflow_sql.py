@@ -140,7 +140,7 @@ def _run(
 
 
 def _seconds(milliseconds: Any) -> float:
-    return mlflow.moment(milliseconds) / 1_000 if milliseconds else 0.0
+    return mlflow.checked_time(milliseconds) / 1_000 if milliseconds else 0.0
 
 
 def _contents(
@@ -187,7 +187,12 @@ def _values(
 def _points(rows: Iterator[sqlite3.Row], problems: Problems) -> Iterator[tuple[int, int, str, float]]:
     for timestamp, step, key, value, is_nan in rows:
         try:
-            yield mlflow.moment(timestamp), step if isinstance(step, int) else 0, _text(key), _value(value, is_nan)
+            yield (
+                mlflow.checked_time(timestamp),
+                step if isinstance(step, int) else 0,
+                _text(key),
+                _value(value, is_nan),
+            )
         except (TypeError, ValueError):
             problems.add("a point of a metric is damaged")
 

@@ -26,7 +26,7 @@ def is_moment(value: object) -> bool:
     return isinstance(value, (int, float)) and 0 <= value <= LAST_MOMENT
 
 
-def _moment(value: object) -> float:
+def _checked_moment(value: object) -> float:
     if not is_moment(value):
         raise ValueError(f"its start or end is not a valid time: {short_text(value)}")
     return float(value)  # type: ignore[arg-type]  # a number, checked by `is_moment`
@@ -64,8 +64,8 @@ class SourceRun:
     part: str | None = attrs.field(default=None, converter=optional(_name))
     experiment: str = attrs.field(converter=_name)
     name: str | None = attrs.field(converter=optional(_name))
-    start_time: float = attrs.field(converter=_moment)
-    end_time: float | None = attrs.field(default=None, converter=optional(_moment))
+    start_time: float = attrs.field(converter=_checked_moment)
+    end_time: float | None = attrs.field(default=None, converter=optional(_checked_moment))
     status: str | None = None
     error: str | None = None
     parent: str | None = attrs.field(default=None, converter=optional(_name))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from refunc.runs.run import Run
 from refunc.runs.summary import MetricSummary
 from refunc.values.jsonable import spell_nonfinite
 from refunc.values.levels import WARNING, written_level
+from refunc.values.moments import moment_text
 from refunc.values.printable import printable
 from refunc.values.quantities import amount, duration
 from refunc_commands.report.curves import Drawing, Of, charts_of
@@ -83,7 +83,7 @@ def _run(run: Run, metrics: dict[str, MetricSummary], room: Room, runs: int) -> 
             "status": _short(facts["status"], _FACT),
             "experiment": _short(facts["experiment_name"], _FACT),
             "id": _short(facts["run_id"], _FACT),
-            "started": _moment(run.start_time),
+            "started": moment_text(run.start_time),
             "duration": duration(took) if took is not None else "",
         },
         "environment": _environment(run, facts),
@@ -180,7 +180,7 @@ def _line(line: LogLine) -> list[Any]:
         text += "  " + " ".join(f"{name}={_text(value)}" for name, value in values.items())
     if line.exception:
         text += "\n" + line.exception[-_LINE:]
-    return [_moment(line.time), _short(line.level), _short(line.logger), _short(text, 2 * _LINE)]
+    return [moment_text(line.time), _short(line.level), _short(line.logger), _short(text, 2 * _LINE)]
 
 
 def _artifact(artifact: Artifact) -> dict[str, Any]:
@@ -232,10 +232,3 @@ def _short(value: str, limit: int = _VALUE) -> str:
     """Return *value* with invisible characters escaped, cut if it is long."""
     text = value if len(value) <= limit else f"{value[:limit]}… ({len(value):,} characters)"
     return printable(text, indent="")
-
-
-def _moment(seconds: float) -> str:
-    try:
-        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
-    except (OverflowError, OSError, ValueError):
-        return "?"

@@ -1,4 +1,4 @@
-"""The curves of a report: of runs, of their ranks, or bands of groups, thinned out to what the page has room for."""
+"""The curves of a report: of runs, of their ranks, or bands of groups, thinned out to the room on the page."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def charts_of(of: Of, drawing: Drawing, room: Room, short: Short) -> dict[str, A
 
 
 def _said(drawing: Drawing) -> str:
-    """Return what a band is, in words; empty without groups."""
+    """Return the meaning of a band, in words; empty without groups."""
     if not drawing.groups:
         return ""
     spread = {"std": "one standard deviation to either side", "quartiles": "the quartiles", "minmax": "all values"}

@@ -232,7 +232,7 @@ function artifacts() {
 }
 
 /**
- * What the best value of a metric is, in which column, and how it is marked: a goal that its name says is a guess.
+ * The best value of a metric, its column, and how it is marked: a goal that its name says is a guess.
  * Nothing where runs have no goal, or disagree.
  */
 function best(name) {

@@ -11,7 +11,6 @@ import platform
 import shlex
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from importlib import metadata
@@ -26,7 +25,8 @@ from refunc.journal.kinds import CRASHED, RUNNING, UNREADABLE
 from refunc.journal.provenance import key_path, missing_key
 from refunc.journal.reader import Account
 from refunc.journal.record import Artifact
-from refunc.outlets.file import LockProbe, lock
+from refunc.outlets.file import LockProbe
+from refunc.outlets.replaced import Draft
 from refunc.plugins.discovery import states
 from refunc.runs.errors import RunFormatError, StrangeStoreError
 from refunc.runs.run import Run
@@ -138,16 +138,13 @@ def _plugins() -> Iterator[Finding]:
 def _store(folder: Path) -> Iterator[Finding]:
     yield Finding("store", "ok", str(folder))
     try:
-        fd, draft = tempfile.mkstemp(prefix=".doctor-", dir=folder)
+        draft = Draft(folder / "doctor", private=True)
     except OSError as error:
         hint = "Make it writable, or name another store with REFUNC_DIR."
         yield Finding("store", "problem", f"the store is not writable: {error.strerror}", hint)
     else:
-        try:
-            yield from _file_system(fd, Path(draft))
-        finally:
-            os.close(fd)
-            os.unlink(draft)
+        with draft:  # it is never put in place
+            yield from _file_system(draft.fd, draft.path)
     usage = shutil.disk_usage(folder)
     text = f"{amount(usage.free)} of {amount(usage.total)} free"
     if usage.free < max(_FREE_BYTES, usage.total * _FREE_SHARE):
@@ -161,7 +158,6 @@ def _file_system(fd: int, draft: Path) -> Iterator[Finding]:
     """Test the store's file system: writing, locks, and whether its clock agrees with this machine's."""
     os.write(fd, b"x")
     os.fsync(fd)
-    lock(fd)
     probe = LockProbe(draft)
     try:
         works = probe.is_locked()

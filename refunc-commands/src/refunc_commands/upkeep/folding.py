@@ -33,7 +33,7 @@ from refunc.journal.pieces import (
     segments,
 )
 from refunc.journal.segments import header_of
-from refunc.outlets.file import is_written, lock, own_only, sync_file, write_whole
+from refunc.outlets.file import fsync_file, is_written, lock, own_only, write_whole
 from refunc.outlets.replaced import Draft, is_draft_name
 from refunc.processes.opener import Opener
 from refunc.values.names import writer_id
@@ -220,8 +220,8 @@ def _join(journal: Path, batch: list[_File]) -> None:
         os.fchmod(draft.fd, mode | 0o600)
         newest = max(file.info.st_mtime_ns for file in batch)
         os.utime(draft.fd, ns=(newest, newest))  # the time of the last write tells whether a run is alive
-        draft.put(sync=True)
-    sync_file(target)
+        draft.put(fsync=True)
+    fsync_file(target)
     _remove(batch)
 
 
@@ -257,7 +257,7 @@ def _is_same(file: _File, piece: Segment) -> bool:
             for offset in range(0, file.info.st_size, _COPIED_BYTES)
         ):
             return False
-    sync_file(Path(piece.path))
+    fsync_file(Path(piece.path))
     return True
 
 

@@ -1,7 +1,7 @@
 """
 The checks of runs that launchers started: ranks that are missing, and folders and runs that belong together.
 
-What a rank would have had to do cannot be seen from the others' files, so a finding says what is there.
+The others' files do not show where a rank that is missing went, so a finding says which ranks there are.
 """
 
 from __future__ import annotations

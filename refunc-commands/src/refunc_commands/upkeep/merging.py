@@ -81,7 +81,7 @@ def merge(folders: list[Path], target: Path, *, even_if_open: bool = False, dry_
         must_be_own(folder)
         why = why_kept(folder)
         if why and not even_if_open:
-            raise KeptError(f"{folder} {why}. Merge it after its end, or pass --running to merge what it has so far")
+            raise KeptError(f"{folder} {why}. Merge it after its end, or pass --running to merge its files so far")
     wanted = list(_wanted(everything, target))
     for file, known in wanted:
         _check_copy(file, known, target)
@@ -102,13 +102,13 @@ def remove_merged(folder: Path, target: Path) -> None:
     Remove *folder*, all of which is in *target*.
 
     Raises:
-        KeptError: It may be running, or has something that is not in *target*, or files that are no part of a run.
+        KeptError: It may be running, or has something that is not in *target*, or files that are not part of a run.
         OSError: It cannot be removed.
     """
     keep_what_may_live(folder)
     strange = [entry.name for entry in names_in(folder) if entry.name not in OF_A_RUN and not is_draft_name(entry.name)]
     if strange:
-        raise KeptError(f"{folder} has files that are no part of a run, such as {strange[0]}")
+        raise KeptError(f"{folder} has files that are not part of a run, such as {strange[0]}")
     if list(_wanted([target, folder], target)) or _changes([target, folder], target):
         raise KeptError(f"{folder} has records or annotations that {target} does not have")
     if problem := read(folder).problem:
@@ -224,7 +224,7 @@ def _is_regular(path: Path) -> bool:
 
 def _better(known: _File, file: _File) -> _File:
     """Return the one of two files of one name that has everything; of equal ones the first. Raises KeptError."""
-    if file.place.startswith((f"{DELIVERY}/", _IGNORED)):  # each cursor knows only what its folder had
+    if file.place.startswith((f"{DELIVERY}/", _IGNORED)):  # each cursor knows only the records of its folder
         return known
     shorter, longer = (known, file) if known.size() <= file.size() else (file, known)
     is_longer_allowed = file.place.startswith(f"{JOURNAL}/")
@@ -280,4 +280,4 @@ def _copy(file: _File, target: Path) -> None:
         source.check_whole()
         os.fchmod(draft.fd, info.st_mode & 0o666 | 0o600)
         os.utime(draft.fd, ns=(info.st_mtime_ns, info.st_mtime_ns))  # tells whether a run without an end may be alive
-        draft.put(sync=True)
+        draft.put(fsync=True)

@@ -1,4 +1,4 @@
-"""One change of a run's annotations: who changed what, and when."""
+"""One change of a run's annotations, with its author and its time."""
 
 from __future__ import annotations
 

@@ -72,10 +72,10 @@ def _is_put(path: Path, data: bytes, *, is_new: bool) -> bool:
     with Draft(path) as draft:
         write_whole(draft.fd, data)
         if not is_new:
-            draft.put(sync=True)
+            draft.put(fsync=True)
             return True
         try:
-            draft.put_new(sync=True)
+            draft.put_new(fsync=True)
         except FileExistsError:
             return False
         return True

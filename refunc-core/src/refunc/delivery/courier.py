@@ -31,7 +31,7 @@ SHARE = 0.05
 #: Seconds after which a call is reported as stuck.
 STUCK = 60.0
 
-report = own_logger("refunc.delivery")
+own_log = own_logger("refunc.delivery")
 
 
 class Courier:
@@ -152,7 +152,7 @@ class Courier:
             subscription.fail(error)
             return False
         except Exception as error:  # a bug in refunc: this run must not stop the others
-            report.exception("%s: %s", self.passport.name, subscription.folder)
+            own_log.exception("%s: %s", self.passport.name, subscription.folder)
             subscription.abandon(error)
         finally:
             if self._busy_since is not None:
@@ -187,7 +187,7 @@ class Courier:
                 subscription.fail(error, after=judgement.after)
                 return None
             if subscription.cursor.state != "broken":  # reported once, not at each try
-                report.error("%s: cannot be opened", self.passport.name, exc_info=error)
+                own_log.error("%s: cannot be opened", self.passport.name, exc_info=error)
             subscription.fail(error, state="broken")
         return None
 
@@ -198,4 +198,4 @@ class Courier:
             try:
                 self._integration.close()
             except BaseException as error:  # see `_open`
-                report.error("%s: closing failed", self.passport.name, exc_info=error)
+                own_log.error("%s: closing failed", self.passport.name, exc_info=error)

@@ -27,7 +27,7 @@ from refunc.outlets.replaced import Draft
 #: The least seconds between two saves of a cursor while windows follow each other.
 SAVE_INTERVAL = 0.02
 
-report = own_logger("refunc.delivery")
+own_log = own_logger("refunc.delivery")
 
 
 def load_cursor(folder: Path, key: str, name: str) -> Cursor:
@@ -59,7 +59,7 @@ def save_cursor(cursor: Cursor, *, sync: bool = False) -> None:
     refuse_link(cursor.path.parent)
     with Draft(cursor.path, private=True) as draft:
         write_whole(draft.fd, cursor.to_line())
-        draft.put(sync=sync)
+        draft.put(fsync=sync)
 
 
 class Custody:
@@ -121,6 +121,6 @@ class Custody:
             try:
                 save_cursor(self.cursor, sync=sync)
             except OSError as error:
-                report.warning("%s: its cursor cannot be saved: %s", self.cursor.name, error)
+                own_log.warning("%s: its cursor cannot be saved: %s", self.cursor.name, error)
             self._saved_at = time.monotonic()
             self._has_moved = False

@@ -31,7 +31,7 @@ from refunc.plugins.hooks import HOOKS
 #: The least seconds between two rewrites of the file without delivered letters: each writes all remaining lines.
 REMOVE_EVERY = 1.0
 
-report = own_logger("refunc.delivery")
+own_log = own_logger("refunc.delivery")
 
 
 class DeadLetters:
@@ -127,7 +127,7 @@ class DeadLetters:
             self._delivered.clear()
         except OSError as error:
             if not self._is_said:
-                report.warning("%s: delivered letters could not be removed from it: %s", self.path, error)
+                own_log.warning("%s: delivered letters could not be removed from it: %s", self.path, error)
             self._is_said = True
         now = time.monotonic()
         self._remove_at = now + max(REMOVE_EVERY, 20 * (now - began))

@@ -38,7 +38,7 @@ BEGIN, MOST_NOT_BEGUN = 60.0, 3
 #: Seconds between two checks of the state of delivery.
 LOOK = 5.0
 
-report = own_logger("refunc.delivery")
+own_log = own_logger("refunc.delivery")
 
 
 class _Handover:
@@ -106,7 +106,7 @@ class _Handover:
     def _say_once(self, text: str, error: object) -> None:
         if text not in self.said:
             self.said.add(text)
-            report.warning(text, error)
+            own_log.warning(text, error)
 
     def work(self) -> None:
         with self.lock:

@@ -13,7 +13,7 @@ from refunc.values import settings
 
 #: Seconds that exit waits for acknowledgements; fewer if none has come yet, and in a notebook.
 EXIT_WAIT, UNANSWERED_WAIT, NOTEBOOK_WAIT = 10.0, 2.0, 2.0
-#: Seconds after which a waiting exit shows what it is waiting for.
+#: Seconds after which a waiting exit shows its reason.
 SAY_AFTER = 1.0
 #: PROC_PID_INIT_INO of Linux (include/linux/proc_ns.h).
 _FIRST_NAMESPACE = 0xEFFFFFFC

@@ -39,7 +39,7 @@ _LAST_WORDS = 0.5
 #: Seconds that couriers get to close their backends at the end.
 _CLOSE = 10.0
 
-report = own_logger("refunc.delivery")
+own_log = own_logger("refunc.delivery")
 
 
 def main(fd: str, parent: str) -> None:
@@ -137,7 +137,7 @@ def _log_to(folder: Path) -> None:
     handler.setFormatter(_SafeFormatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
     root.addHandler(handler)
     root.setLevel(logging.WARNING)
-    report.setLevel(logging.DEBUG)
+    own_log.setLevel(logging.DEBUG)
 
 
 class _SafeFormatter(logging.Formatter):

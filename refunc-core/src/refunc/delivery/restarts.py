@@ -7,13 +7,14 @@ from collections.abc import Callable
 from typing import Any
 
 from refunc.delivery.pipe import Attachment, Process
+from refunc.outlets.backoff import delay_after
 from refunc.outlets.foreign import own_logger
 
 #: Seconds before a process that died without progress, or could not be started, is started again: the first time, and
 #: the most.
 FIRST_RESTART, LAST_RESTART = 0.5, 60.0
 
-report = own_logger("refunc.delivery")
+own_log = own_logger("refunc.delivery")
 
 
 class Restarts:
@@ -49,10 +50,10 @@ class Restarts:
             before, count = self._deaths.get(key, (None, 0))
             count = count + 1 if reached == before else 0
             self._deaths[key] = (reached, count)
-            delay = min(LAST_RESTART, FIRST_RESTART * 2**count) if count else 0.0
+            delay = delay_after(count, 2 * FIRST_RESTART, LAST_RESTART)
             self._planned[key] = (time.monotonic() + delay, attachments)
             if count == 1:
-                report.warning(
+                own_log.warning(
                     "%s: its delivery process keeps dying (%s) and delivers nothing. The training is not affected. "
                     "It is restarted from time to time. Records stay in the run; `refunc sync` can deliver them.",
                     attachments[0].passport.name,

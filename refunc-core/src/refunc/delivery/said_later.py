@@ -1,5 +1,5 @@
 """
-What people have said about a run since, for trackers: tags, and the name, notes and mark as tags of refunc's own.
+The annotations of a run, for trackers: tags, and the name, notes and mark as tags of refunc's own.
 
 Annotations lie beside the journal, so no record has them. They are delivered after the run's end by the hook for tags,
 again whenever they come to something else. Tags that were taken away are named, so that a tracker can forget them.
@@ -18,7 +18,7 @@ from refunc.annotations.file import data_of, parsed
 from refunc.delivery.cursor import Cursor
 from refunc.journal.codec import encodable
 
-#: The tags that say what is not a tag.
+#: The tags for annotations that are not tags.
 NAME: Final = "refunc.name"
 NOTES: Final = "refunc.notes"
 REMOVED: Final = "refunc.removed"
@@ -34,7 +34,7 @@ class Said:
 
 
 def said_of(folder: Path) -> Said:
-    """Return what the annotations of the run in *folder* come to. Raises NoDescriptorError."""
+    """Return the state that the annotations of the run in *folder* come to. Raises NoDescriptorError."""
     data = data_of(folder)
     if data is None:
         return Said()

@@ -18,6 +18,7 @@ from refunc.delivery.dead_letters import DeadLetters
 from refunc.delivery.feed import Feed
 from refunc.delivery.standing import LAST_DELAY, Standing
 from refunc.delivery.window import TRIES, Call, Window
+from refunc.outlets.backoff import delay_after
 from refunc.outlets.foreign import own_logger
 from refunc.plugins.errors import HookError
 from refunc.plugins.hooks import RUN_END, RUN_START
@@ -39,7 +40,7 @@ MOST_GUESSES = 3
 #: Dead letters in a row, for unknown errors, after which others are tried first, and then the integration is stopped.
 QUARANTINE = 10
 
-report = own_logger("refunc.delivery")
+own_log = own_logger("refunc.delivery")
 
 
 class Settlement(Standing):
@@ -123,9 +124,9 @@ class Settlement(Standing):
             case _:
                 failures = self.window.failed(call)
                 if failures < TRIES:
-                    self.fail(error, after=min(2.0, UNKNOWN_DELAY * 2 ** (failures - 1)))
+                    self.fail(error, after=delay_after(failures, UNKNOWN_DELAY, 2.0))
                 else:
-                    report.error("%s: %s failed", self._name, call.hook, exc_info=error)
+                    own_log.error("%s: %s failed", self._name, call.hook, exc_info=error)
                     self._split(call, error, is_known=False)
 
     def _doubt(self, call: Call, error: BaseException, judgement: Judgement, backend: Backend) -> None:
@@ -197,7 +198,7 @@ class Settlement(Standing):
     def _set_aside(self, call: Call, error: BaseException) -> None:
         """Set *call* aside, to be tried again when nothing else is left, and continue."""
         self.cursor.note(error)
-        report.warning("%s: %s is set aside: %s", self._name, call.hook, self.cursor.last_error)
+        own_log.warning("%s: %s is set aside: %s", self._name, call.hook, self.cursor.last_error)
         self._give_up(call, is_aside=True)
 
     def _split(self, call: Call, error: BaseException, *, is_known: bool) -> None:
@@ -211,7 +212,7 @@ class Settlement(Standing):
                 self.abandon(f"{QUARANTINE} records in a row failed; the last: {self.cursor.last_error}")
             return
         self._dead_in_row += not is_known
-        report.error("%s: %s was refused for good: %s", self._name, call.hook, self.cursor.last_error)
+        own_log.error("%s: %s was refused for good: %s", self._name, call.hook, self.cursor.last_error)
         self._give_up(call)
 
     def _give_up(self, call: Call, *, is_aside: bool = False) -> None:
@@ -235,7 +236,7 @@ class Settlement(Standing):
             try:
                 self._letters.add(call, error, is_aside=is_aside)
             except OSError as problem:
-                report.error("%s: the dead letter could not be written: %s", self._name, problem)
+                own_log.error("%s: the dead letter could not be written: %s", self._name, problem)
 
     def _settled(self) -> None:
         self.settled += 1

@@ -19,7 +19,7 @@ FIRST_DELAY, LAST_DELAY = 0.5, 30.0
 #: The most seconds that a backend is left alone at its own request.
 LONGEST_AFTER = 60.0
 
-report = own_logger("refunc.delivery")
+own_log = own_logger("refunc.delivery")
 
 
 class Standing:
@@ -53,7 +53,7 @@ class Standing:
         self.retry_at = time.monotonic() + max(0.0, pause)
         self.cursor.note(error)
         if self.cursor.state != state:
-            report.warning("%s: %s: %s", self._name, state, self.cursor.last_error)
+            own_log.warning("%s: %s: %s", self._name, state, self.cursor.last_error)
         self.cursor.state = state
         self._custody.save()
 
@@ -62,7 +62,7 @@ class Standing:
         self.cursor.note(error)
         self.cursor.state = "quarantined"
         self.is_abandoned = True
-        report.error(
+        own_log.error(
             "%s: delivery is stopped until this is fixed and `refunc sync` is run: %s",
             self._name,
             self.cursor.last_error,
@@ -80,5 +80,5 @@ class Standing:
         self._backoff.reset()
         self.retry_at = 0.0
         if self.cursor.state != "ok":
-            report.debug("%s: delivering again", self._name)
+            own_log.debug("%s: delivering again", self._name)
             self.cursor.state = "ok"

@@ -27,7 +27,7 @@ AT_THE_END = (0.0, 5.0, 25.0)
 #: Seconds between two such retries while the run continues and nothing else is to be delivered.
 MEANWHILE = 60.0
 
-report = own_logger("refunc.delivery")
+own_log = own_logger("refunc.delivery")
 
 
 class Subscription:
@@ -156,7 +156,7 @@ class Subscription:
             return
         if not self._has_called:
             self._has_called = True
-            report.debug("%s: delivering %s", self.name, self.folder.name)
+            own_log.debug("%s: delivering %s", self.name, self.folder.name)
         try:
             self._make(call, backend)
         except BaseException as error:  # a plugin's code: it may also raise SystemExit

@@ -18,7 +18,7 @@ TROUBLE = {
     "refused": "refused some records for good; they are kept in the run's folder `delivery`.",
 }
 
-report = own_logger("refunc.delivery")
+own_log = own_logger("refunc.delivery")
 
 
 class Trouble:
@@ -39,4 +39,4 @@ class Trouble:
             self._seen[key] = kinds
             for kind in sorted(lasting & TROUBLE.keys() - self._told.setdefault(key, set())):
                 self._told[key].add(kind)
-                report.warning("%s: %s (%s)", attachment.passport.name, TROUBLE[kind], cursor.last_error)
+                own_log.warning("%s: %s (%s)", attachment.passport.name, TROUBLE[kind], cursor.last_error)

@@ -6,7 +6,7 @@ Loggers and callbacks for ML frameworks, one module for each. Importing a module
 Each is a thin user of `refunc.logging`, and reads as an example of an adapter of your own.
 
     accelerate    a tracker for `Accelerator(log_with=...)`
-    boosting      the callbacks of XGBoost, LightGBM and CatBoost: what is the same
+    boosting      the shared parts of the callbacks of XGBoost, LightGBM and CatBoost
     callers       the objects of a framework that call an adapter
     catboost      a callback for CatBoost's `fit`
     clu           a metric writer of clu, for JAX and Flax

@@ -107,7 +107,7 @@ class RefuncTracker(GeneralTracker):
             self._training.end(error=self._training.error())
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a checkpoint needs to go on with the run; nothing on other processes than the main one."""
+        """Return the state by which a checkpoint goes on with the run; nothing on other processes than the main one."""
         return self._tracker.state_dict() if self._tracker is not None and self._tracker.folder is not None else {}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""What the callbacks of XGBoost, LightGBM and CatBoost share: their options, and what they log at the end."""
+"""The shared parts of the callbacks of XGBoost, LightGBM and CatBoost: options, and the records at the end."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ class RefuncLogger(LoggerDestination):
         if self._training is not None and (error is not None or self._is_whole):
             self._training.end(error=error)
 
-    # -- what is logged ----------------------------------------------------------------------------------------------
+    # -- values that are logged --------------------------------------------------------------------------------------
 
     def log_hyperparameters(self, hyperparameters: dict[str, Any]) -> None:
         """Log hyperparameters."""

@@ -24,7 +24,7 @@ _job = ExitStack()
 
 class RefuncCallback(Callback):
     """
-    Makes each job a run, with what it logs; `_target_: refunc.frameworks.hydra.RefuncCallback` in `hydra.callbacks`.
+    Makes each job a run, with its records; `_target_: refunc.frameworks.hydra.RefuncCallback` in `hydra.callbacks`.
 
     The run has the job's config as params, with a text for each value that cannot be resolved, the overrides as tags,
     the files of `.hydra` as an artifact, the lines of all loggers, and a number that the job returns as the result
@@ -57,7 +57,7 @@ class RefuncCallback(Callback):
         self._run: ExperimentTracker | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave out what is open: a launcher sends the callback to the processes of its jobs."""
+        """Leave out the open run: a launcher sends the callback to the processes of its jobs."""
         return {**vars(self), "_parent": None, "_run": None}
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:

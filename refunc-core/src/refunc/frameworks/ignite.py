@@ -31,7 +31,7 @@ __all__ = [
 
 class RefuncLogger(BaseLogger):
     """
-    Logs what engines compute: `with RefuncLogger("vision") as logger: logger.attach_output_handler(trainer, ...)`.
+    Logs the values of engines: `with RefuncLogger("vision") as logger: logger.attach_output_handler(trainer, ...)`.
 
     The run is the one that is open around, or one of its own, from here to `close()` or the end of the `with` block. It
     is `completed`, or `failed` or `interrupted` if an exception ends the block. Without either, it ends with the

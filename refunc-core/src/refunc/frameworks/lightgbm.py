@@ -89,7 +89,7 @@ class RefuncCallback(BoostingCallback):
 
 
 class _Lines:
-    """What LightGBM calls a logger: it has all lines of its library logged at INFO, with the level in the text."""
+    """A logger in LightGBM's sense: it has all lines of its library logged at INFO, with the level in the text."""
 
     def __init__(self) -> None:
         self._logger = MLLogger("lightgbm")

@@ -40,8 +40,8 @@ class RefuncLogger(_base.Logger):
     Lightning's bar.
 
     A run of its own ends with `fit`, `validate`, `test` or `predict`: `completed`, or `failed`, `interrupted` or
-    `preempted` with the exception that ended it. What is logged later is the next attempt of the run. A `fit` with
-    `ckpt_path` goes back to the checkpoint's step: what earlier attempts logged beyond it no longer counts.
+    `preempted` with the exception that ended it. Later records are those of the next attempt of the run. A `fit` with
+    `ckpt_path` goes back to the checkpoint's step: points that earlier attempts logged beyond it no longer count.
     """
 
     LOGGER_JOIN_CHAR = "-"
@@ -199,7 +199,7 @@ class RefuncLogger(_base.Logger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End the run; "finished", which Lightning says before a requeue, forces what was logged to disk instead."""
+        """End the run; "finished", which Lightning says before a requeue, forces all records to disk instead."""
         tracker = self._experiment
         if tracker is None or tracker.status != "running":
             self._training.end()
@@ -242,7 +242,7 @@ class RefuncLogger(_base.Logger):
 
 
 def _checkpoints_of(callback: Any, *, all_of_them: bool) -> dict[str, dict[str, Any]]:
-    """Return the checkpoints of a ModelCheckpoint that exist, with what is known of them."""
+    """Return the checkpoints of a ModelCheckpoint that exist, with their scores."""
     try:
         best, last = callback.best_model_path, callback.last_model_path
         scores = {last: callback.current_score, best: callback.best_model_score}

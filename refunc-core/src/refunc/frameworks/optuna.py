@@ -33,9 +33,9 @@ class RefuncObjective:
     Makes each trial of a study a run: `study.optimize(RefuncObjective(objective), n_trials=100)`.
 
     The study's run is the one that is open, else one of its own, and a trial's run is a child of it: with the trial's
-    params, its user attributes as tags, what it reported as the metric `intermediate_value` at its steps, and its
-    values as results. What the objective logs, and adapters in it, goes there too, with any `n_jobs`. A trial is
-    `completed`, `pruned`, or `failed`. Both have the id of their run as the user attribute `refunc_run`.
+    params, its user attributes as tags, the values that it reported as the metric `intermediate_value` at its steps,
+    and its values as results. The records of the objective, and of adapters in it, go there too, with any `n_jobs`. A
+    trial is `completed`, `pruned`, or `failed`. Both have the id of their run as the user attribute `refunc_run`.
 
     The study's run has the value of each trial, with the trial's number as the step, `best_value` and `best_trial` as
     results, and Optuna's lines. It ends with the last reference to this object, and stays open for another `optimize`
@@ -76,7 +76,7 @@ class RefuncObjective:
 
     def __call__(self, trial: Trial) -> float | Sequence[float]:
         """
-        Run a trial. Raises what the objective raises.
+        Run a trial. Raises the objective's exceptions.
 
         A trial of no study, such as `FixedTrial`, has no run: the objective is called, and no more.
         """
@@ -150,15 +150,10 @@ class _StudyRun:
             "log_dir": store,
             "parent": self.tracker.run_id if self.tracker is not None else known,
         }
-        self.names: list[str] = study.metric_names or (
-            ["value"] if len(study.directions) == 1 else [f"value_{at}" for at in range(len(study.directions))]
-        )
+        self.names = _names_of_values(study)
         self._running = 0
         self._sign = -1 if study.directions[0] == StudyDirection.MAXIMIZE else 1
-        self._best: float | None = None
-        if len(study.directions) == 1:
-            with suppress(ValueError):  # no trial is complete
-                self._best = study.best_value
+        self._best = _best_value(study)
         if self.tracker is not None:
             study.set_user_attr(_RUN, self.tracker.run_id)
             for name, direction in zip(self.names, study.directions, strict=True):
@@ -186,6 +181,22 @@ class _StudyRun:
             self.tracker.log_result("best trial", {f"best_{name}": value, "best_trial": number}, step=number)
 
 
+def _names_of_values(study: Study) -> list[str]:
+    if study.metric_names:
+        return list(study.metric_names)
+    count = len(study.directions)
+    return ["value"] if count == 1 else [f"value_{at}" for at in range(count)]
+
+
+def _best_value(study: Study) -> float | None:
+    """Return the best value so far; None without a complete trial, and with several values a trial."""
+    if len(study.directions) == 1:
+        with suppress(ValueError):  # no trial is complete
+            best: float = study.best_value
+            return best
+    return None
+
+
 _GOALS = {StudyDirection.MINIMIZE: "min", StudyDirection.MAXIMIZE: "max", StudyDirection.NOT_SET: None}
 
 
@@ -196,7 +207,7 @@ def _quiet() -> MLLogger:
 
 
 def _log_trial(run: ExperimentTracker, trial: Trial) -> None:
-    """Log what *trial* was given, and what it has reported."""
+    """Log the params of *trial*, and the values that it has reported."""
     known = run.params
     run.log_params({name: value for name, value in trial.params.items() if not _is_same(known.get(name), value)})
     attributes = {name: value for name, value in trial.user_attrs.items() if name != _RUN}

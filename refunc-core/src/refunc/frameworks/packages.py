@@ -1,4 +1,4 @@
-"""The packages of frameworks: what to install is said where an adapter is imported without its framework."""
+"""The packages of frameworks: importing an adapter without its framework says how to install it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def imported_for(adapter: str, requirement: str, *modules: str) -> Iterator[None
     Import a framework in the block, for the module *adapter*.
 
     Args:
-        requirement: What pip installs, with the oldest version that is known to work, as in `lightgbm>=4.4`.
+        requirement: The argument for pip, with the oldest version that is known to work, as in `lightgbm>=4.4`.
         modules: The modules that the framework brings; default that of the package's name.
 
     Raises:

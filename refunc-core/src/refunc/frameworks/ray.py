@@ -30,7 +30,7 @@ with imported_for(__name__, "ray[train,tune]>=2.50"):
 
 __all__ = ["RefuncLoggerCallback", "RefuncTrainCallback"]
 
-#: What Tune adds to the results of each trial. The step is one of these.
+#: The values that Tune adds to the results of each trial. The step is one of these.
 _BOOKKEEPING: Final = frozenset({*AUTO_RESULT_KEYS, *DEBUG_METRICS, DONE, EXPERIMENT_TAG, SHOULD_CHECKPOINT, TRIAL_ID})
 
 

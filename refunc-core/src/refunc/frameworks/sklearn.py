@@ -37,7 +37,7 @@ def log_estimator(
     Log an estimator's params, with those of the estimators in it, and scores: `log_estimator(model, X_test, y_test)`.
 
     The run is the one that is open, else the implicit one. A classifier has `accuracy`, and `precision`, `recall` and
-    `f1` as the mean of all classes; a regressor `r2`, `mae` and `rmse`; any other what its `score` returns, as `score`.
+    `f1` as the mean of all classes; a regressor `r2`, `mae` and `rmse`; any other its `score`, as `score`.
 
     Args:
         X: The data to score it on; without any, only the params are logged.

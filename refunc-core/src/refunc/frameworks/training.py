@@ -61,7 +61,7 @@ class Training:
                 goes on, whatever its experiment, or a new one is opened with a warning.
             is_trial: Whether it always has a run of its own, a child of the run around.
             has_end: False where a script need not tell of its end, so that the process may end well without it.
-            goes_on: Whether what is logged after the end of its own run is the next attempt of that run. Then no other
+            goes_on: Whether records after the end of its own run are in the next attempt of that run. Then no other
                 training ends the run.
             shows_metrics: False where the framework shows its metrics itself.
             lines_of: The names of loggers whose lines go into the run while the training has one.
@@ -220,7 +220,7 @@ class Training:
         """
         Note that the training is over, and has come to its end; its records are written when this returns.
 
-        A run of its own stays open for what comes afterwards, such as an evaluation. It ends when another training
+        A run of its own stays open for later records, such as an evaluation's. It ends when another training
         begins, or with the process.
         """
         self._number += 1

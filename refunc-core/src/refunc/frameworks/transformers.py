@@ -143,7 +143,7 @@ class RefuncCallback(TrainerCallback, ExportableState):
         else:  # the trial was pruned, which the Trainer tells before it raises
             self._training.end("pruned")
 
-    # -- what is logged ----------------------------------------------------------------------------------------------
+    # -- values that are logged --------------------------------------------------------------------------------------
 
     def on_log(
         self,
@@ -237,5 +237,5 @@ def _keep_model(tracker: ExperimentTracker, args: TrainingArguments, model: Any,
             for each in filter(None, (model, processor)):
                 each.save_pretrained(folder)
             tracker.log_artifact(folder, "model", name="model", copy=True)
-    except Exception as error:  # a full disk, or a model that is no PreTrainedModel
+    except Exception as error:  # a full disk, or a model that is not a PreTrainedModel
         warning('log_model="end": the model is not kept. %s: %s', type(error).__name__, error)

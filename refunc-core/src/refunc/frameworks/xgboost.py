@@ -19,7 +19,7 @@ with imported_for(__name__, "xgboost>=3", "xgboost", "numpy"):
 
 __all__ = ["RefuncCallback"]
 
-#: Second names of params, of which the scikit-learn interface's are kept, and what no user sets.
+#: Second names of params, of which the scikit-learn interface's are kept, and params that no user sets.
 _LEFT_OUT = frozenset({"eta", "alpha", "lambda", "min_split_loss", "nthread", "seed", "updater_seq", "rng_state"})
 
 

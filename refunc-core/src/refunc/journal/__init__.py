@@ -26,7 +26,7 @@ Below it are outlets, which it is written through, processes and values. Writing
     reached       the last step and epoch of a run
     reader        every record of a run, forwards and backwards
     record        the records, one frozen class a kind
-    rewinds       where attempts went back to, and what that hides
+    rewinds       where attempts went back to, and the points that this hides
     roles         the role of a process: its rank and attempt, in the name of its writer
     scan          one writer's records, block by block, for the index
     segments      the lines of one segment

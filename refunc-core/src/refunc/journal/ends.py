@@ -23,22 +23,28 @@ def end_of_all(files: list[RankFile], ends: Iterable[RunEnd]) -> RunEnd | None:
         files: Those of `ranks/`; if there are none, as in an incomplete copy, the ends themselves tell who took part.
         ends: The end records of all writers, in any order.
     """
+    found = _newest_ends(ends)
+    took_part = [(file.role.attempt, file.role.rank or 0) for file in newest(files)] if files else _last(found)
+    of_ranks = {rank: found[attempt, rank] for attempt, rank in sorted(took_part) if (attempt, rank) in found}
+    # With all ends it is over, even if it cannot be seen from here that the processes are gone.
+    if files and len(of_ranks) < len(took_part) and is_alive(files[0].folder) is not False:
+        return None
+    failed = [rank for rank, end in of_ranks.items() if end.status == FAILED]
+    if not failed and (not of_ranks or len(of_ranks) < len(took_part)):
+        return None
+    unlike = [rank for rank, end in of_ranks.items() if end.status != COMPLETED]
+    return _joined(of_ranks, [*failed, *unlike, min(of_ranks)][0])
+
+
+def _newest_ends(ends: Iterable[RunEnd]) -> dict[tuple[int, int], RunEnd]:
+    """Return the newest end of each attempt and rank."""
     found: dict[tuple[int, int], RunEnd] = {}
     for end in ends:
         role = role_of(end.writer)
         known = found.get((role.attempt, role.rank or 0))
         if known is None or end.time >= known.time:
             found[role.attempt, role.rank or 0] = end
-    took_part = [(file.role.attempt, file.role.rank or 0) for file in newest(files)] if files else _last(found)
-    of_ranks = {rank: found[attempt, rank] for attempt, rank in sorted(took_part) if (attempt, rank) in found}
-    # With all ends it is over, even if it cannot be seen from here that the processes are gone.
-    if files and len(of_ranks) < len(took_part) and is_alive(files[0].folder) is not False:
-        return None
-    failed = next((rank for rank, end in of_ranks.items() if end.status == FAILED), None)
-    if failed is None and (not of_ranks or len(of_ranks) < len(took_part)):
-        return None
-    unlike = next((rank for rank, end in of_ranks.items() if end.status != COMPLETED), min(of_ranks))
-    return _joined(of_ranks, unlike if failed is None else failed)
+    return found
 
 
 def _last(found: dict[tuple[int, int], RunEnd]) -> list[tuple[int, int]]:

@@ -59,7 +59,7 @@ class RunFolder:
         _write_once(self.path / ".gitignore", b"*\n")
         with Draft(self.path / RUN_JSON) as draft:
             self._write_birth(draft)
-            draft.put(sync=True)
+            draft.put(fsync=True)
             self.release()
             self._lock_fd = draft.taken()
         self._created = True
@@ -114,7 +114,7 @@ class SharedRunFolder(RunFolder):
         if not (self.path / RUN_JSON).exists():
             with Draft(self.path / RUN_JSON) as draft, contextlib.suppress(FileExistsError):
                 self._write_birth(draft)
-                draft.put_new(sync=True)
+                draft.put_new(fsync=True)
         self._created = True
 
 

@@ -1,5 +1,5 @@
 """
-A logger's line in the queue, and preparing it: its secrets masked, its texts cut.
+The records in the queue of a writer, but for metrics; and preparing a line: its secrets masked, its texts cut.
 
 This is separate from the structs that are encoded, because a script without a run writes lines to its log files and
 does not need encoding.
@@ -19,6 +19,7 @@ from refunc.values.texts import MAX_TEXT, text
 class QueuedLine(NamedTuple):
     """
     The fields that a call queues for a line: as a plain tuple in this order, because this class would cost 0.2 µs more.
+    No other record is queued as a plain tuple.
 
     `is_raw` says that the writer's thread has to check the names and lengths of `extra`.
     """
@@ -45,8 +46,15 @@ class QueuedLine(NamedTuple):
 TIME, LEVEL, MESSAGE, STEP, EPOCH, METRICS, LOGGER = map(
     QueuedLine._fields.index, ("time", "level", "message", "step", "epoch", "metrics", "logger")
 )
-#: Its length, which distinguishes it from other items of the queue; see `writer`.
-LINE_ITEM = len(QueuedLine._fields)
+
+
+class QueuedRecord(NamedTuple):
+    """A record in the queue that is neither a line of a logger nor metrics."""
+
+    kind: str
+    time: float
+    #: JSON-able.
+    fields: dict[str, Any]
 
 
 class Line(NamedTuple):

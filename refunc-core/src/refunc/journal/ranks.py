@@ -126,5 +126,5 @@ def take_part(folder: Path, role: Role, facts: Mapping[str, Any]) -> int:
         whole = {"attempt": role.attempt, "rank": role.rank, **facts}
         whole[OPENED_BY] = facts_of_this_process(os.fstat(draft.fd).st_dev)
         write_whole(draft.fd, json.dumps(whole, indent=2).encode("ascii") + b"\n")
-        draft.put_new(sync=True)
+        draft.put_new(fsync=True)
         return draft.taken()

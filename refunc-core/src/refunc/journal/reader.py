@@ -16,7 +16,7 @@ from refunc.journal.codec_many import runs_of
 from refunc.journal.intake import Intake
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.record import Record
-from refunc.journal.segments import Account, Lines, lines_backwards, logger_of
+from refunc.journal.segments import Account, SegmentLines, lines_backwards, logger_of
 from refunc.journal.stretches import Stretches
 
 __all__ = ["HEAD_BYTES", "METRICS_MARK", "Account", "read_backwards", "read_journal", "read_writer_backwards"]
@@ -104,7 +104,7 @@ def _read_writer(
     intake = Intake(writer, account=account)
     for segment in pieces:
         intake.logger = ""
-        lines = Lines(segment, 0, account, size, pass_over, stretches.get(segment.name, ()))
+        lines = SegmentLines(segment, 0, account, size, pass_over, stretches.get(segment.name, ()))
         try:
             for block in lines:
                 for line in block:

@@ -22,7 +22,7 @@ from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment
 from refunc.journal.reader import HEAD_BYTES, METRICS_MARK
 from refunc.journal.record import Record
-from refunc.journal.segments import Account, Lines
+from refunc.journal.segments import Account, SegmentLines
 from refunc.journal.stretches import Found
 from refunc.values.jsonable import INT64_MAX
 
@@ -112,7 +112,7 @@ def scan(writer: str, pieces: list[Segment], place: Place) -> Iterator[Block]:
             place.segment, place.offset, place.logger = segment.name, 0, ""
         place.unfinished = ""
         intake = Intake(writer, place.logger, place.numbers, place.counted)
-        lines = Lines(segment, place.offset, place.counted, _BLOCK_BYTES)
+        lines = SegmentLines(segment, place.offset, place.counted, _BLOCK_BYTES)
         try:
             for block in lines:
                 stretches = place.stretches.setdefault(segment.name, Found())

@@ -46,7 +46,7 @@ class Account:
         return Account(*(getattr(self, field.name) + getattr(other, field.name) for field in attrs.fields(Account)))
 
 
-class Lines:
+class SegmentLines:
     """
     The whole lines of a segment from an offset on, without their newlines, a block at a time.
 
@@ -88,27 +88,19 @@ class Lines:
         size, is_first = self._size, True
         while True:
             with self._segment.opened() as file:
-                # An earlier reading may have stopped within a line that was already too long.
-                is_within = is_first and self.offset > 0 and file.read(self.offset - 1, 1) not in (b"\n", b"")
-                if is_within and not self._pass_line(file, self.offset):
+                if is_first and not self._is_at_a_line(file):
                     return
                 is_first = False
                 wanted = min(size, self._before_stretch(file.size) or size)
                 block = file.read(self.offset, wanted)
                 end = block.rfind(b"\n") + 1
                 is_last = len(block) < wanted or self.offset + len(block) >= file.size
-                if not end and wanted < size and not is_last:  # they are of another file
-                    self._stretches = ()
-                    continue
                 if not end:
-                    if len(block) >= MAX_LINE_BYTES or (NUL in block and not is_last):
-                        if not self._pass_line(file, self.offset + len(block), is_long=len(block) >= MAX_LINE_BYTES):
-                            return
-                    elif is_last:
-                        self.unfinished = ("long" if NUL in block else "torn") if block else ""
-                        file.check_whole()
+                    if wanted < size and not is_last:  # the stretches are of another file
+                        self._stretches = ()
+                    elif not self._goes_on(file, block, is_last):
                         return
-                    else:
+                    elif len(block) < MAX_LINE_BYTES and NUL not in block:
                         size = min(4 * size, MAX_LINE_BYTES)
                     continue
             size = self._size
@@ -118,6 +110,21 @@ class Lines:
                 yield from self._given(block[: end - 1].split(b"\n"), end)
             if is_last and end == len(block) and not file.is_cut:
                 return
+
+    def _is_at_a_line(self, file: Slice) -> bool:
+        """Whether a line begins at the offset: an earlier reading may have stopped within one that was too long."""
+        is_within = self.offset > 0 and file.read(self.offset - 1, 1) not in (b"\n", b"")
+        return not is_within or self._pass_line(file, self.offset)
+
+    def _goes_on(self, file: Slice, block: bytes, is_last: bool) -> bool:
+        """Whether there is more after *block*, in which no line ends; skips a damaged line. Raises OSError."""
+        is_long = len(block) >= MAX_LINE_BYTES
+        if is_long or (NUL in block and not is_last):
+            return self._pass_line(file, self.offset + len(block), is_long=is_long)
+        if is_last:
+            self.unfinished = ("long" if NUL in block else "torn") if block else ""
+            file.check_whole()
+        return not is_last
 
     def _before_stretch(self, size: int) -> int:
         """
@@ -185,8 +192,8 @@ def lines_backwards(
     Args:
         failures: Filled with the errors of the segment, or of a part of it.
         size: Bytes that are read at a time.
-        pass_over: See `Lines`.
-        stretches: See `Lines`.
+        pass_over: See `SegmentLines`.
+        stretches: See `SegmentLines`.
     """
     position, tail = -1, b""
     pieces: list[tuple[int, int]] = []
@@ -209,23 +216,28 @@ def lines_backwards(
                 block = file.read(position, wanted)
                 has_hole = NUL in block
                 pieces = pieces or file.extents() if has_hole else pieces
-            text = block + tail
-            first = text.find(b"\n") + 1
-            if first and pass_over is not None and has_only(text[first:], text.rfind(b"\n") + 1 - first, pass_over):
-                tail = text[:first]
-            else:
-                head, *whole = text.split(b"\n")
-                # The last piece is after the last newline: empty, or a line that is torn or was yielded already.
-                yield from (line for line in reversed(whole[:-1]) if len(line) < MAX_LINE_BYTES)
-                tail = head + b"\n" if whole else head
-            if len(tail) > MAX_LINE_BYTES:
-                tail = b""  # not one of our records: its remaining bytes are dropped like a torn line
+            lines, tail = _split_backwards(block + tail, pass_over)
+            yield from lines
             if has_hole and (before := data_before(pieces, position)) < position:
                 position, tail = before, b""
         if tail.endswith(b"\n"):
             yield tail[:-1]
     except OSError as error:  # one file that cannot be read must not hide the others
         failures.append(error)
+
+
+def _split_backwards(text: bytes, pass_over: bytes | None) -> tuple[list[bytes], bytes]:
+    """Return the whole lines in *text*, last first, and its beginning: the end of a line, or a piece of one."""
+    first = text.find(b"\n") + 1
+    if first and pass_over is not None and has_only(text[first:], text.rfind(b"\n") + 1 - first, pass_over):
+        lines, tail = [], text[:first]
+    else:
+        head, *whole = text.split(b"\n")
+        # The last piece is after the last newline: empty, or a line that is torn or was yielded already.
+        lines = [line for line in reversed(whole[:-1]) if len(line) < MAX_LINE_BYTES]
+        tail = head + b"\n" if whole else head
+    # Without a line of ours that is so long, the remaining bytes are dropped like a torn line.
+    return lines, tail if len(tail) <= MAX_LINE_BYTES else b""
 
 
 def _fault_of(file: Slice) -> list[OSError]:
@@ -269,7 +281,7 @@ def count_lines(segment: Segment, offset: int) -> int:
 
 def header_of(segment: Segment) -> dict[str, Any]:
     """Return the members of the first line of *segment*; none if it is not a header. Raises OSError."""
-    lines = Lines(segment, 0, Account(), _HEADER_BYTES)
+    lines = SegmentLines(segment, 0, Account(), _HEADER_BYTES)
     first = next(iter(lines), None)
     fields = decode_line(first[0]) if first is not None and lines.begin == 0 else None
     return fields if fields is not None and fields.get("kind") == kinds.SEGMENT else {}

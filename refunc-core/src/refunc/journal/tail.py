@@ -8,7 +8,7 @@ run. The bytes after the last newline of a segment are not written yet, unless a
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from operator import attrgetter
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from refunc.journal.intake import Intake
 from refunc.journal.numbers import Numbers
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.record import Count, Record
-from refunc.journal.segments import Lines, count_lines, end_of_lines, logger_of
+from refunc.journal.segments import SegmentLines, count_lines, end_of_lines, logger_of
 
 #: Bytes that are read at a time.
 _BLOCK_BYTES = 1 << 17
@@ -102,7 +102,8 @@ class Tail:
                 continue
             if segment.number > position.segment:  # it exists, so the earlier one is whole by now
                 position = attrs.evolve(position, segment=segment.number, offset=0)
-            position = _read_segment(segment, writer, position, found, room)
+            records, position = _read_segment(segment, writer, position, room)
+            found += records
             if not room.is_left:
                 break
         self.positions[writer] = position
@@ -121,10 +122,11 @@ class _Room:
         return self.records > 0 and self.bytes > 0
 
 
-def _read_segment(segment: Segment, writer: str, position: Position, found: list[Record], room: _Room) -> Position:
-    """Append the records after *position* in its segment to *found*, while there is room; return the new position."""
+def _read_segment(segment: Segment, writer: str, position: Position, room: _Room) -> tuple[list[Record], Position]:
+    """Return the records after *position* in its segment, as many as there is room for, and the new position."""
+    found: list[Record] = []
     intake = Intake(writer, position.logger, Numbers(position.met))
-    lines = Lines(segment, position.offset, intake.account, _BLOCK_BYTES)
+    lines = SegmentLines(segment, position.offset, intake.account, _BLOCK_BYTES)
     offset = position.offset
     try:
         for block in lines:
@@ -132,26 +134,28 @@ def _read_segment(segment: Segment, writer: str, position: Position, found: list
             while block and room.is_left:  # no more lines than there is room for, if all are records
                 some, block = block[: room.records], block[room.records :]
                 for is_plain, run in runs_of(some):
-                    offset += _take(run, is_plain, intake, found, room)
+                    records, size = _take(run, is_plain, intake, room)
+                    found += records
+                    offset += size
             if not room.is_left:
                 break
         else:
             offset = lines.offset
     except OSError:  # unreadable now, perhaps readable later
         offset = lines.offset
-    return Position(position.segment, offset, intake.numbers.ranges, intake.logger)
+    return found, Position(position.segment, offset, intake.numbers.ranges, intake.logger)
 
 
-def _take(lines: list[bytes], is_plain: bool, intake: Intake, found: list[Record], room: _Room) -> int:
-    """Append the records in *lines* to *found*, while there is room; return how many bytes were used."""
+def _take(lines: list[bytes], is_plain: bool, intake: Intake, room: _Room) -> tuple[Sequence[Record], int]:
+    """Return the records in *lines*, as many as there is room for, and how many bytes were used."""
     size = sum(map(len, lines))
     if is_plain and size <= room.bytes:
         records = decode_metrics(lines, intake.writer, intake.logger)
         if records is not None and intake.numbers.take_next(list(map(_seq_of, records))):
-            found += records
             room.records -= len(records)
             room.bytes -= size
-            return size + len(lines)
+            return records, size + len(lines)
+    found: list[Record] = []
     size = 0
     for line in lines:
         if not room.is_left:
@@ -162,7 +166,7 @@ def _take(lines: list[bytes], is_plain: bool, intake: Intake, found: list[Record
             found.append(record)
             room.records -= 1
             room.bytes -= len(line)
-    return size
+    return found, size
 
 
 def _end_of_lines(segment: Segment) -> int:

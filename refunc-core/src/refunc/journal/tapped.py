@@ -9,6 +9,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from functools import partial
 from itertools import tee
+from operator import is_
 from typing import Any
 
 from refunc.journal.encoded import MetricsRow
@@ -18,7 +19,7 @@ from refunc.outlets.bounded_queue import HIGH_WATER
 from refunc.outlets.durability import Durability
 from refunc.outlets.foreign import own_logger
 
-report = own_logger("refunc.journal")
+own_log = own_logger("refunc.journal")
 
 
 class TappedOutlet(FileOutlet):
@@ -42,15 +43,15 @@ class TappedOutlet(FileOutlet):
         if self.tap is not None:
             self.tap.forget()
 
-    def known_to_tap(self, items: Iterator[Any], length: int) -> Iterator[Any]:
+    def known_to_tap(self, items: Iterator[Any], kind: type) -> Iterator[Any]:
         """
-        Yield *items* to be queued, and count those of this *length* as known to the tap as they are yielded.
+        Yield *items* to be queued, and count those of this *kind* as known to the tap as they are yielded.
 
         All of it runs in C, as `write_all` requires: an item is known before any thread can see it in the queue.
         """
-        given, measured, identified = tee(items, 3)
+        given, typed, identified = tee(items, 3)
         known: tuple[dict[int, Any], ...] = ({}, self._handed)
-        chosen = map(known.__getitem__, map(length.__eq__, map(len, measured)))
+        chosen = map(known.__getitem__, map(partial(is_, kind), map(type, typed)))
         return map(dict.setdefault, chosen, map(id, identified), given)
 
     def flush(self, *, sync: bool = False) -> bool:
@@ -68,7 +69,7 @@ class TappedOutlet(FileOutlet):
         return done
 
     def close(self) -> None:
-        """Drain, sync and close; the tap passes on the records that it holds back. See FileOutlet."""
+        """Drain, fsync and close; the tap passes on the records that it holds back. See FileOutlet."""
         super().close()
         if self.tap is not None:
             self.tap.finish()
@@ -112,7 +113,7 @@ class TappedOutlet(FileOutlet):
                 alike = [[row for row in group if row.seq >= told and id(row) not in handed] for group in alike]
             tap.take(rows, alike, partial(setattr, tap, "told", upto))
         except Exception:  # of the log files; a journal must not wait for them
-            report.exception("%s: a batch of records did not reach its log files; please report this.", self)
+            own_log.exception("%s: a batch of records did not reach its log files; please report this.", self)
             tap.told = upto
         if self._handed:
             for item in batch:
@@ -128,7 +129,7 @@ class TappedOutlet(FileOutlet):
         try:
             self._hand_waiting(tap)
         except Exception:  # see `_hand_over`
-            report.exception("%s: the records that wait did not reach its log files; please report this.", self)
+            own_log.exception("%s: the records that wait did not reach its log files; please report this.", self)
             return False
         return True
 

@@ -25,7 +25,7 @@ from refunc.journal import kinds
 from refunc.journal.codec import MAX_VALUES, encode_line, encode_lines
 from refunc.journal.encoded import MetricsRow, column, line_row
 from refunc.journal.folder import SEGMENT_BYTES, RunFolder
-from refunc.journal.line import EPOCH, LEVEL, LINE_ITEM, LOGGER, MESSAGE, METRICS, STEP, TIME
+from refunc.journal.line import EPOCH, LEVEL, LOGGER, MESSAGE, METRICS, STEP, TIME, QueuedRecord
 from refunc.journal.own_segments import OwnSegments
 from refunc.journal.provenance import mac_of_attach
 from refunc.journal.reached import Reached
@@ -33,7 +33,7 @@ from refunc.journal.tap import Watch
 from refunc.journal.tapped import TappedOutlet
 from refunc.outlets.bounded_queue import HIGH_WATER
 from refunc.outlets.durability import Durability
-from refunc.outlets.file import AppendFile, sync_file
+from refunc.outlets.file import AppendFile, fsync_file
 from refunc.outlets.foreign import own_logger
 from refunc.values.levels import ERROR, PROGRESS, RESULT
 from refunc.values.masking import mask_record, masked, masks_secrets
@@ -49,7 +49,7 @@ _KEPT_LEVELS = frozenset({"RESULT", "ERROR", "CRITICAL"})
 #: How many records are written alone before their values are read.
 _MOST_PUT_OFF = 4_096
 
-report = own_logger("refunc.journal")
+own_log = own_logger("refunc.journal")
 
 
 class JournalWriter(TappedOutlet):
@@ -76,8 +76,8 @@ class JournalWriter(TappedOutlet):
         self.reached = Reached()
         #: Sees the metrics that are encoded, with their step and epoch, in the draining thread.
         self.watch: Watch | None = None
-        #: Files of the run that are whole and not yet known to be on disk: artifacts. Synced with the journal.
-        self.unsynced: deque[Path] = deque()
+        #: Files of the run that are whole and not yet known to be on disk: artifacts. Forced to disk with the journal.
+        self.new_artifacts: deque[Path] = deque()
         self._masks = True  # the setting at the time when a batch is encoded
         self._put_off: list[Any] = []  # records that were written alone, whose values were not read yet
         super().__init__(bound=HIGH_WATER, durability=durability)
@@ -103,13 +103,13 @@ class JournalWriter(TappedOutlet):
 
     def fsync(self) -> bool:
         """Force the written records to the disk, new artifacts first. Always False once files were deleted."""
-        while self.unsynced:
+        while self.new_artifacts:
             try:
-                sync_file(self.unsynced.popleft())
+                fsync_file(self.new_artifacts.popleft())
             except IndexError:  # another thread took the last one
                 break
             except OSError as error:
-                report.warning("%s: an artifact may not survive a power cut: %s.", self, error)
+                own_log.warning("%s: an artifact may not survive a power cut: %s.", self, error)
         return super().fsync() and not self._has_lost
 
     @property
@@ -122,7 +122,7 @@ class JournalWriter(TappedOutlet):
 
     def _leave_deleted(self, state: Any) -> None:
         """Write the content of the deleted file, which can still be read, to a new one."""
-        report.warning(
+        own_log.warning(
             "%s: the file that it writes to was deleted. Its records are written again, and the run goes on; "
             "earlier files of the run, artifacts too, are gone if they were deleted as well.",
             self,
@@ -153,7 +153,7 @@ class JournalWriter(TappedOutlet):
                 met[type(item.metrics)].append(item)
                 rows.append(item)
                 continue
-            if len(item) == LINE_ITEM:
+            if type(item) is tuple:  # a line.QueuedLine
                 row, level, metrics = self._line(item, number), item[LEVEL], item[METRICS]
                 step, epoch, name = item[STEP], item[EPOCH], item[LOGGER]
             else:
@@ -212,7 +212,7 @@ class JournalWriter(TappedOutlet):
                 item.other = masked(item.other)
             return item
         self._masks = masks_secrets()
-        return self._line(item, seq) if len(item) == LINE_ITEM else self._fields(item, seq)
+        return self._line(item, seq) if type(item) is tuple else self._fields(item, seq)
 
     def _line(self, item: Any, seq: int) -> Any:
         try:
@@ -221,14 +221,14 @@ class JournalWriter(TappedOutlet):
             message = without_secrets(item[MESSAGE]) if self._masks else item[MESSAGE]
             return self._damaged({"seq": seq, "message": message}, error)
 
-    def _fields(self, item: Any, seq: int) -> dict[str, Any]:
-        fields = {"seq": seq, "time": item[1], "kind": item[0], **item[2]}
+    def _fields(self, item: QueuedRecord, seq: int) -> dict[str, Any]:
+        fields = {"seq": seq, "time": item.time, "kind": item.kind, **item.fields}
         try:
             if self._masks:
                 mask_record(fields)
         except Exception as error:  # see `_encode`; the record may contain a secret, so it is not written
-            return self._damaged({"seq": seq, "kind": item[0]}, error)
-        if item[0] is kinds.ATTACH:  # in the form of the journal, so after the masking
+            return self._damaged({"seq": seq, "kind": item.kind}, error)
+        if item.kind is kinds.ATTACH:  # in the form of the journal, so after the masking
             with suppress(Exception):  # the interpreter is ending: without it, `refunc sync` asks
                 fields["mac"] = mac_of_attach(self.folder.birth["run_id"], fields)
         if fields.get("logger") == self.logger:
@@ -247,7 +247,7 @@ class JournalWriter(TappedOutlet):
     def _damaged(self, row: Any, error: Exception) -> dict[str, Any]:
         """Return the fields that are written for a record that cannot be encoded."""
         seq = row["seq"] if isinstance(row, dict) else row.seq
-        report.warning("%s: record %d could not be encoded (%r); its repr is kept.", self, seq, error)
+        own_log.warning("%s: record %d could not be encoded (%r); its repr is kept.", self, seq, error)
         return {"seq": seq, "time": time.time(), "kind": kinds.DAMAGED, "repr": short_repr(row)}
 
     def _note_all(self, met: _Met) -> list[list[MetricsRow]]:
@@ -281,9 +281,9 @@ class JournalWriter(TappedOutlet):
     def _is_kept(self, item: Any) -> bool:
         if type(item) is MetricsRow:
             return False
-        if len(item) == LINE_ITEM:
+        if type(item) is tuple:
             return bool(item[LEVEL] >= ERROR or item[LEVEL] == RESULT)
-        return len(item) == 3 and (item[0] is not kinds.LOG or item[2].get("level") in _KEPT_LEVELS)
+        return bool(item.kind is not kinds.LOG or item.fields.get("level") in _KEPT_LEVELS)
 
 
 def _last_number(rows: list[MetricsRow]) -> int:

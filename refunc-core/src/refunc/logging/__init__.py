@@ -3,8 +3,8 @@ Logging for machine learning: all that a training script imports.
 
     from refunc.logging import MLLogger, experiment_context, progress_context
 
-Importing this starts no thread, opens no file and loads only what logging itself needs; each other name is loaded when
-it is first used (PEP 562). That includes the integrations of the installed plugins.
+Importing this starts no thread, opens no file and loads only the modules of logging itself; each other name is loaded
+when it is first used (PEP 562). That includes the integrations of the installed plugins.
 
     active          the runs that this process writes to
     arguments       the arguments of a call as fields of a record

@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from refunc.logging import named
 from refunc.logging.active.borrowed import run_in
 from refunc.logging.active.run import ActiveRun
-from refunc.logging.notices import report
+from refunc.logging.notices import own_log
 from refunc.processes.parent import has_parent
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def unpacked(logger: str, integrations: tuple[dict[str, Any], ...]) -> tuple[Any
     """
     names = ", ".join(fields["target"] or fields["name"] for fields in integrations)
     if not has_parent():
-        report.warning(
+        own_log.warning(
             "logger %s comes from another process, where its runs were delivered to %s. In this process they are not, "
             "until add_integration() is called; `refunc sync` delivers a run later.",
             logger,
@@ -126,7 +126,7 @@ def unpacked(logger: str, integrations: tuple[dict[str, Any], ...]) -> tuple[Any
 
 
 def _report_undelivered(logger: str, passport: Passport, error: Exception) -> None:
-    report.warning(
+    own_log.warning(
         "logger %s: its runs in this process are not delivered to %s (%s). `refunc sync` delivers them later.",
         logger,
         passport.target or passport.name,

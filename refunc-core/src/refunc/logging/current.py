@@ -39,7 +39,7 @@ from refunc.logging.active.parents import candidates, is_in_main_thread, run_aro
 from refunc.logging.active.run import ActiveRun
 from refunc.logging.banner import NO_LOCKS, best_line, end_line, is_quiet, start_line, unwritten_line
 from refunc.logging.delivering import deliver_to_all, is_in_hook
-from refunc.logging.notices import news, report, warn_once
+from refunc.logging.notices import news, own_log, warn_once
 from refunc.outlets.file import is_without_locks
 from refunc.outlets.pump import at_exit, rest
 from refunc.processes.forks import in_child
@@ -220,7 +220,7 @@ def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None
             if not run.writer.refused:
                 run.tell(end_line(run))
         if run.writer.refused:  # also where no line about runs is wanted
-            report.warning("%s", unwritten_line(run))
+            own_log.warning("%s", unwritten_line(run))
         if not _open_runs:
             rest()
 
@@ -285,7 +285,7 @@ def _end_open_runs() -> None:
         _late_run = _late_run or run
         ended = (FAILED, run.unfinished) if status == COMPLETED and run.unfinished else (status, error)
         at_exit(partial(finish, run, ended[0], error=ended[1]))
-    wait_at_exit(report.warning)
+    wait_at_exit(own_log.warning)
 
 
 # Handlers run in the reverse order: those that a script registers after its imports run while the runs are still open.

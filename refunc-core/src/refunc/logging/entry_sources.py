@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from refunc.journal.encoded import line_row
-from refunc.journal.line import LINE_ITEM
+from refunc.journal.line import QueuedRecord
 from refunc.journal.record import record_of
 from refunc.logging import current
 from refunc.logging.active.loose_lines import loose_lines
@@ -80,10 +80,10 @@ def _entry(item: Any, run: ActiveRun | None) -> LogEntry:
     """Return the entry of a queued record that is in memory only, of *run* or of no run."""
     if not isinstance(item, tuple):
         fields = msgspec.to_builtins(item)
-    elif len(item) == LINE_ITEM:
+    elif not isinstance(item, QueuedRecord):
         fields = msgspec.to_builtins(line_row(item, 0, "", masks=masks_secrets()))
     else:
-        fields = {"kind": item[0], "time": item[1], **item[2]}
+        fields = {"kind": item.kind, "time": item.time, **item.fields}
         if masks_secrets():
             mask_record(fields)
     fields["logger"] = fields.get("logger") or ("" if run is None else run.birth["logger"])

@@ -9,18 +9,16 @@ logger, and configures it.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from refunc.logging import current, named
 from refunc.logging.active.nowhere import Nowhere, is_disabled
-from refunc.logging.active.run import ActiveRun
 from refunc.logging.console.handler import set_console
 from refunc.logging.console.throttle import Echo, open_bars, show_in_open_bar
 from refunc.logging.entries import Entries
 from refunc.logging.formatters import JSONFormatter
-from refunc.logging.formatters.fields import EMPTY, Fields
+from refunc.logging.formatters.fields import Fields
 from refunc.logging.guesses import OF_LOGGERS, OF_RECORDERS, answers
 from refunc.logging.levels import LogLevel, level_name, level_number, register_level_names
 from refunc.logging.lines.calls import Lines
@@ -81,7 +79,7 @@ class MLLogger(OwnRuns, Entries, Lines):
             max_log_files: How many files rotation keeps of each log file, including the current one.
             max_file_size: Size at which a log file is rotated, such as `500KB`, `100MB` or a number of bytes.
             durability: When a record of this logger's runs is safe: `async` within 50 ms of the call, `process` when
-                the call returns (survives kill -9), `disk` after a sync (survives a power cut).
+                the call returns (survives kill -9), `disk` after an fsync (survives a power cut).
 
         Raises:
             ValueError: An option has a value that is not allowed; the text names it and the allowed values.
@@ -176,26 +174,16 @@ class MLLogger(OwnRuns, Entries, Lines):
     def _tell(self, line: str) -> None:
         self._say(EXPERIMENT, line)
 
-    def _show(
-        self,
-        level: int,
-        message: str,
-        metrics: Mapping[str, Any],
-        step: Any,
-        epoch: Any,
-        run: ActiveRun,
-        members: Mapping[str, Any] = EMPTY,
-    ) -> None:
-        fields = Fields(step, epoch, metrics, experiment_id=run.experiment_id, run_id=run.run_id, members=members)
+    def _show(self, level: int, message: str, fields: Fields) -> None:
         self._say(level, message, fields)
 
-    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun) -> None:
-        if self._level > METRIC or not metrics:
+    def _show_metrics(self, fields: Fields) -> None:
+        if self._level > METRIC or not fields.metrics:
             return
         if open_bars:
-            show_in_open_bar(metrics)
+            show_in_open_bar(fields.metrics)
         else:
-            self._show(METRIC, ", ".join(metrics), metrics, step, epoch, run)
+            self._say(METRIC, ", ".join(fields.metrics), fields)
 
     @property
     def experiment_tracking(self) -> bool:

@@ -6,7 +6,7 @@ from collections import Counter
 
 from refunc.outlets.foreign import own_logger
 
-report = own_logger("refunc.runs")
+own_log = own_logger("refunc.runs")
 
 #: Warnings of one kind in a process: a kind may have as many keys as a script has names.
 MAX_SAID = 1_000
@@ -22,9 +22,9 @@ def warn_once(key: str, message: str, *args: object) -> None:
         return
     _said.add(key)
     _said_of_kind[kind] += 1
-    report.warning(message, *args)
+    own_log.warning(message, *args)
     if _said_of_kind[kind] == MAX_SAID:
-        report.warning("%s: %d warnings of this kind were given; further ones are not.", kind, MAX_SAID)
+        own_log.warning("%s: %d warnings of this kind were given; further ones are not.", kind, MAX_SAID)
 
 
 #: Lines to show on the console with the next run that is announced there.

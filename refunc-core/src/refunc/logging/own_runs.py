@@ -17,7 +17,7 @@ from refunc.logging.active.waiting import Waiting
 from refunc.logging.arguments import meant_end
 from refunc.logging.banner import shown_name
 from refunc.logging.delivering import Delivering
-from refunc.logging.notices import report, warn_once
+from refunc.logging.notices import own_log, warn_once
 from refunc.logging.recording import Recorder
 from refunc.outlets.durability import Durability
 from refunc.values.levels import ERROR
@@ -166,7 +166,7 @@ class OwnRuns(Delivering, Recorder):
         before = self._open_run()
         if before is not None:
             if before.is_own:
-                report.warning("start_experiment: run %s was still open and is ended.", shown_name(before))
+                own_log.warning("start_experiment: run %s was still open and is ended.", shown_name(before))
             self.end_experiment()
         if parent_id is None and self._is_tracking:
             parent_id = current.enclosing_id()
@@ -203,7 +203,7 @@ class OwnRuns(Delivering, Recorder):
         if run is None and self._is_tracking:
             run = next((run for run in current.open_runs() if run.implicit), None)
         if run is None:
-            report.warning("end_experiment: logger %s has no run open.", self.name)
+            own_log.warning("end_experiment: logger %s has no run open.", self.name)
             return
         final = self._log_final(final_metrics, run)
         current.finish(run, self._status_given(status, run), metrics=final)

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from refunc.journal.kinds import PREEMPTED
 from refunc.logging import current
-from refunc.logging.notices import report
+from refunc.logging.notices import own_log
 from refunc.outlets.pump import at_exit
 from refunc.values.near import nearest
 
@@ -74,7 +74,7 @@ def _handle(pid: int, number: int, frame: FrameType | None) -> None:
         return
     word = signal.Signals(number).name
     if not current.preempted_by:
-        report.warning("%s: the runs of this process end as preempted.", word)
+        own_log.warning("%s: the runs of this process end as preempted.", word)
     current.preempted_by = word
     if before is signal.SIG_DFL:
         for run in reversed(tuple(current.open_runs())):

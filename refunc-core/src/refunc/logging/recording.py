@@ -19,7 +19,7 @@ from refunc.logging.arguments import known, named_values, tag_texts
 from refunc.logging.artifact_calls import ArtifactCalls
 from refunc.logging.console.throttle import Echo, Shown
 from refunc.logging.definition import definition
-from refunc.logging.formatters.fields import EMPTY
+from refunc.logging.formatters.fields import EMPTY, Fields
 from refunc.logging.metrics import meant_metrics, pairs_in, split_metrics
 from refunc.logging.notices import warn_once
 from refunc.values.definitions import MAX_PATTERNS
@@ -49,24 +49,17 @@ class Recorder(ArtifactCalls):
     def __deepcopy__(self, memo: object) -> Self:
         return self
 
-    def _show(
-        self,
-        level: int,
-        message: str,
-        metrics: Mapping[str, Any],
-        step: Any,
-        epoch: Any,
-        run: ActiveRun,
-        members: Mapping[str, Any] = EMPTY,
-    ) -> None:
-        """Show a data call in *run* on the console, if there is one; see `Fields`."""
+    def _show(self, level: int, message: str, fields: Fields) -> None:
+        """Show a data call on the console, if there is one."""
 
-    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun) -> None:
+    def _show_metrics(self, fields: Fields) -> None:
         """Show metrics in an open bar, or as a line; called when they are due."""
 
     # -- metrics -----------------------------------------------------------------------------------------------------
 
-    def log_metrics(self, metrics: Mapping[str, Any], step: float | None = None, *, epoch: float | None = None) -> None:
+    def log_metrics(  # noqa: C901  # the hot path, as `Lines._log`
+        self, metrics: Mapping[str, Any], step: float | None = None, *, epoch: float | None = None
+    ) -> None:
         """
         Record numbers at a step: about a microsecond, no lock and no I/O; written within 50 ms by another thread.
 
@@ -115,7 +108,8 @@ class Recorder(ArtifactCalls):
         if len(queue) > writer.high_water:
             writer.relieve()
         if moment >= metric_set.due and self._echo.is_shown(metric_set, moment):
-            self._show_metrics(dict(zip(metric_set.names, values, strict=True)), step, epoch, place.run)
+            metrics = dict(zip(metric_set.names, values, strict=True))
+            self._show_metrics(_fields(place.run, step, epoch, metrics))
 
     def _sorted_out(
         self, metrics: Any, step: Any, epoch: Any
@@ -222,7 +216,7 @@ class Recorder(ArtifactCalls):
             )
         run.params.update(plain)
         run.put_through(kinds.PARAMS, {"params": plain, "logger": self._logger_name})
-        self._show(EXPERIMENT, "params", EMPTY, None, None, run, {"params": plain})
+        self._show(EXPERIMENT, "params", _fields(run, members={"params": plain}))
 
     def log_params(self, params: Any) -> None:
         """Record hyperparameters; the same as `log_hyperparams`."""
@@ -269,4 +263,15 @@ class Recorder(ArtifactCalls):
         if metadata is not None:
             fields["extra"] = {"metadata": jsonable(metadata)}
         run.put_through(kinds.LOG, fields)
-        self._show(RESULT, message, {**plain, **(other or {})}, step, epoch, run)
+        self._show(RESULT, message, _fields(run, step, epoch, {**plain, **(other or {})}))
+
+
+def _fields(
+    run: ActiveRun,
+    step: Any = None,
+    epoch: Any = None,
+    metrics: Mapping[str, Any] = EMPTY,
+    members: Mapping[str, Any] = EMPTY,
+) -> Fields:
+    """Return the fields of the line that shows a data call in *run*."""
+    return Fields(step, epoch, metrics, experiment_id=run.experiment_id, run_id=run.run_id, members=members)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from refunc.logging.active.run import ActiveRun
 from refunc.logging.banner import shown_name
 from refunc.logging.console.throttle import Echo, Mute
-from refunc.logging.formatters.fields import EMPTY
+from refunc.logging.formatters.fields import Fields
 from refunc.logging.levels import LogLevel
 from refunc.logging.logger import MLLogger
 from refunc.logging.recording import Recorder
@@ -124,20 +123,11 @@ class RunRecorder(Recorder):
     def _joined(self, run: ActiveRun) -> None:
         self.logger._joined(run)
 
-    def _show(
-        self,
-        level: int,
-        message: str,
-        metrics: Mapping[str, Any],
-        step: Any,
-        epoch: Any,
-        run: ActiveRun,
-        members: Mapping[str, Any] = EMPTY,
-    ) -> None:
-        self.logger._show(level, message, metrics, step, epoch, run, members)
+    def _show(self, level: int, message: str, fields: Fields) -> None:
+        self.logger._show(level, message, fields)
 
-    def _show_metrics(self, metrics: Mapping[str, Any], step: Any, epoch: Any, run: ActiveRun) -> None:
-        self.logger._show_metrics(metrics, step, epoch, run)
+    def _show_metrics(self, fields: Fields) -> None:
+        self.logger._show_metrics(fields)
 
     def _tell(self, line: str) -> None:
         if self._logger is not None or are_runs_announced():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -17,6 +16,8 @@ from refunc.outlets.durability import Durability
 # The changes of `capture_warnings`, so that switching it off undoes these and no others.
 _warning_handlers: list[logging.Handler] = []
 _switched_capture_on = False
+#: Whether `signals` was given before: only then is there one to watch no longer.
+_has_watched = False
 
 
 def setup_logging(
@@ -67,9 +68,11 @@ def setup_logging(
 
 
 def _watch(signals: Sequence[str | int]) -> None:
-    if signals or "refunc.logging.preemption" in sys.modules:
+    global _has_watched
+    if signals or _has_watched:
         from refunc.logging import preemption  # imported only where it is used
 
+        _has_watched = True
         preemption.watch(signals)
 
 

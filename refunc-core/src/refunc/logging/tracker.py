@@ -19,7 +19,7 @@ from refunc.logging.arguments import meant_end
 from refunc.logging.banner import shown_name
 from refunc.logging.guesses import OF_RECORDERS, OF_TRACKERS, answers
 from refunc.logging.logger import MLLogger
-from refunc.logging.notices import report, warn_once
+from refunc.logging.notices import own_log, warn_once
 from refunc.logging.run_recorder import RunRecorder
 from refunc.outlets.durability import Durability, check_durability
 from refunc.processes.parent import has_parent
@@ -136,7 +136,7 @@ class ExperimentTracker(RunRecorder):
             key = ("tracker", self.experiment_name, self._name, self._store)
             before = started_here(key) if self._name is not None else None
             if before is not None:
-                report.warning("start_run: run %s was still open and is ended.", shown_name(before))
+                own_log.warning("start_run: run %s was still open and is ended.", shown_name(before))
                 current.finish(before, COMPLETED)
             remember(key, self._open())
         return self._open().run_id
@@ -236,7 +236,7 @@ class ExperimentTracker(RunRecorder):
     def _warn_out_of_reach(self) -> None:
         lost, self._out_of_reach = self._out_of_reach, None
         if lost is not None and not is_disabled():
-            report.warning(
+            own_log.warning(
                 "run %s cannot be found in %s from this process: the tracker's records go to a new run.",
                 lost.birth["run_id"],
                 lost.folder,

@@ -113,7 +113,7 @@ class FileOutlet(Outlet):
         if state.batch and self.queue and self.queue[0] is state.batch[0]:  # `_write_alone` was interrupted in between
             self.queue.popleft()
         if state.data is not None and not state.batch and not state.drops:
-            # A rewrite after a failed sync was refused or interrupted; the queued records come after it.
+            # A rewrite after a failed fsync was refused or interrupted; the queued records come after it.
             self._put(state)
             state = self._state
         if self._deleted is not None:
@@ -207,7 +207,7 @@ class FileOutlet(Outlet):
 
     def _rewrite_suspect(self, state: State) -> State:
         """
-        After a failed sync, copy the bytes written since the last good one to a new file.
+        After a failed fsync, copy the bytes written since the last good one to a new file.
 
         The kernel may have dropped those pages, and a second fsync may report success for pages that never reached the
         disk (https://lwn.net/Articles/752063/), so the old file is no longer trusted. One file at a time: each may be
@@ -218,7 +218,7 @@ class FileOutlet(Outlet):
         carried = b""
         with contextlib.suppress(OSError):  # unreadable now: the missing records show as a gap in the numbers
             carried = suspect.read(start, end)
-        if start == 0 and self._header():  # it was never synced: skip its header, as the new file has its own
+        if start == 0 and self._header():  # it was never fsynced: skip its header, as the new file has its own
             carried = carried.partition(b"\n")[2]
         fresh = self._open_next()
         if suspect is not state.file:
@@ -255,7 +255,7 @@ class FileOutlet(Outlet):
         return state.file, state.size
 
     def close(self) -> None:
-        """Drain, sync and close the file. A later record opens the next one."""
+        """Drain, fsync and close the file. A later record opens the next one."""
         super().close()
         turn = self._turn
         if turn.wait(since=turn.begun):

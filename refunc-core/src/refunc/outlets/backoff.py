@@ -20,3 +20,11 @@ class Backoff:
     def reset(self) -> None:
         """Begin with *first* again after a success."""
         self._delay = 0.0
+
+
+def delay_after(failures: int, first: float, last: float) -> float:
+    """Return how many seconds to wait after this many failures in a row, for one that counts them elsewhere."""
+    backoff, delay = Backoff(first, last), 0.0
+    for _ in range(failures):
+        delay = backoff.failed()
+    return delay

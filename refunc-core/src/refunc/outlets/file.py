@@ -52,7 +52,7 @@ class AppendFile:
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _NOFOLLOW | (os.O_EXCL if new else 0)
         self.path = path
         self.fd = open_file(path, flags)
-        self.synced = 0 if new else self.size  # earlier content is not this process's to sync
+        self.fsynced = 0 if new else self.size  # earlier content is not this process's to force to disk
         self._identity = _identity(self.fd)
         self._entered = not new  # whether the folder's entry for the file is known to be on disk
 
@@ -107,15 +107,15 @@ class AppendFile:
         Force the first *size* bytes to the disk, and the file's name at the first time.
 
         Raises:
-            OSError: The system could not; it may have dropped the pages, so everything after `synced` is suspect
+            OSError: The system could not; it may have dropped the pages, so everything after `fsynced` is suspect
                 (https://wiki.postgresql.org/wiki/Fsync_Errors).
         """
-        if size > self.synced:
+        if size > self.fsynced:
             with self._opened() as fd:  # an interrupted drain may have left a closed file that has grown
                 _datasync(fd)
-            self.synced = size
+            self.fsynced = size
         if not self._entered and size:
-            _sync_folder(self.path.parent)
+            _fsync_folder(self.path.parent)
             self._entered = True
 
     def close(self) -> None:
@@ -171,17 +171,17 @@ def above_standard(fd: int) -> int:
         os.close(fd)
 
 
-def sync_file(path: Path) -> None:
+def fsync_file(path: Path) -> None:
     """Force a finished file and its name to disk. Raises OSError."""
     fd = open_file(path, os.O_RDONLY)
     try:
         os.fsync(fd)
     finally:
         os.close(fd)
-    _sync_folder(path.parent)
+    _fsync_folder(path.parent)
 
 
-def _sync_folder(folder: Path) -> None:
+def _fsync_folder(folder: Path) -> None:
     """Force a new file's name to disk (see fsync(2)); if folders cannot be opened, as on Windows, do nothing."""
     try:
         fd = open_file(folder, os.O_RDONLY)

@@ -188,7 +188,7 @@ class Outlet(BoundedQueue):
         return True
 
     def finish(self) -> None:
-        """Finish the process's work, once everything is drained and synced."""
+        """Finish the process's work, once everything is drained and fsynced."""
 
     def rest(self) -> None:
         """Expect the writer thread no more; the next record starts it again. Waiting records are written here."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: Seconds between two rounds of the writer thread: an unwritten record is older than that only by a drain's time.
 POLL = 0.05
-#: Seconds between two rounds of the sync thread: the records that a power cut may cost.
+#: Seconds between two rounds of the fsync thread: the records that a power cut may cost.
 SYNC_INTERVAL = 1.0
 #: Seconds that closing waits for each thread, and that the end of the last run does.
 JOIN, REST_JOIN = 1.0, 0.2
@@ -40,7 +40,7 @@ WRITER, FSYNC = "refunc-writer", "refunc-fsync"
 #: Further work at exit, when all files are written, from other modules that have threads of their own.
 behind_files: list[Callable[[], None]] = []
 
-report = own_logger("refunc.journal")
+own_log = own_logger("refunc.journal")
 
 
 class PumpThread(threading.Thread):
@@ -89,7 +89,7 @@ class _Pump:
     def serve(self, outlet: Outlet) -> bool:
         if self.closed:
             return False
-        self.outlets[id(outlet)] = outlet  # without a thread, it is still synced at exit; and before `rest` looks
+        self.outlets[id(outlet)] = outlet  # without a thread, it is still fsynced at exit; and before `rest` looks
         return self.start()
 
     def start(self) -> bool:
@@ -112,7 +112,7 @@ class _Pump:
                 self.starting = False
 
     def _start_both(self) -> bool:
-        for name, loop in ((FSYNC, self._sync_loop), (WRITER, self._drain_loop)):
+        for name, loop in ((FSYNC, self._fsync_loop), (WRITER, self._drain_loop)):
             if not self._is_running(name):  # or another thread started it while this one waited
                 thread = PumpThread(target=loop, args=(self.stop,), name=name, daemon=True)
                 self.threads[name] = thread
@@ -142,7 +142,7 @@ class _Pump:
                 outlet.drain_due = now + outlet.interval - POLL / 2
                 _contained(outlet.drain, outlet, "draining it")
 
-    def _sync_loop(self, stop: threading.Lock) -> None:
+    def _fsync_loop(self, stop: threading.Lock) -> None:
         is_last = False
         while not is_last:
             is_last = stop.acquire(timeout=SYNC_INTERVAL)
@@ -169,7 +169,7 @@ class _Pump:
                 thread.join(REST_JOIN)
 
     def close(self) -> None:
-        """Drain and sync everything; later records are written in their calls."""
+        """Drain and fsync everything; later records are written in their calls."""
         self.closed = True
         for outlet in tuple(self.outlets.values()):
             outlet.high_water = 0
@@ -233,7 +233,7 @@ def _contained(call: Callable[[], object], whose: object, doing: str) -> None:
     try:
         call()
     except Exception:  # the call handles expected errors: this is a bug of ours, and is reported as one
-        report.exception("%s: %s failed unexpectedly; please report this.", whose, doing)
+        own_log.exception("%s: %s failed unexpectedly; please report this.", whose, doing)
 
 
 def at_exit(call: Callable[[], None]) -> None:

@@ -10,7 +10,7 @@ from refunc.outlets.foreign import own_logger
 #: Seconds before a failed write is tried again: the first time, and at most.
 FIRST_RETRY, LAST_RETRY = 1.0, 30.0
 
-report = own_logger("refunc.journal")
+own_log = own_logger("refunc.journal")
 
 
 class Refusal:
@@ -28,7 +28,7 @@ class Refusal:
         first = not self.retry_at
         self.retry_at = time.monotonic() + self._backoff.failed()
         if first:
-            report.warning(
+            own_log.warning(
                 "%s cannot be written: %s. The training goes on; %s records are kept in memory, later ones are dropped "
                 "and counted until it can be written again.",
                 name,
@@ -40,4 +40,4 @@ class Refusal:
         """Note that a try succeeded after others had failed."""
         self.retry_at = 0.0
         self._backoff.reset()
-        report.info("%s is written again; %d records were dropped.", name, dropped)
+        own_log.info("%s is written again; %d records were dropped.", name, dropped)

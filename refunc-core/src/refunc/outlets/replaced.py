@@ -63,23 +63,23 @@ class Draft:
         #: False if another process was faster: any process can lock a file that it can read.
         self.is_locked = lock(self.fd)
 
-    def put(self, target: Path | None = None, *, sync: bool = False) -> None:
+    def put(self, target: Path | None = None, *, fsync: bool = False) -> None:
         """
         Rename the draft to its final name, replacing a file of that name.
 
         Args:
             target: Another name in the same folder.
-            sync: Force the content to disk first.
+            fsync: Force the content to disk first.
 
         Raises:
             OSError: That failed; an existing file is unchanged.
         """
-        if sync:
+        if fsync:
             os.fsync(self.fd)
         os.replace(self.path, target or self._target)
         self._is_put = True
 
-    def put_new(self, *, sync: bool = False) -> None:
+    def put_new(self, *, fsync: bool = False) -> None:
         """
         Give the draft its final name, unless a file has it; see `put`.
 
@@ -87,7 +87,7 @@ class Draft:
             FileExistsError: A file has it.
             OSError: That failed.
         """
-        if sync:
+        if fsync:
             os.fsync(self.fd)
         try:
             os.link(self.path, self._target)  # one step, on NFS as well

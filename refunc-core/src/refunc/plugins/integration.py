@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass_transform(**_: Any) -> Callable[[type], type]:
-        """Tell type checkers what attrs makes of a class (PEP 681); does nothing at run time."""
+        """Tell type checkers how attrs changes a class (PEP 681); does nothing at run time."""
         return lambda cls: cls
 
 

@@ -15,7 +15,7 @@ from refunc.journal.provenance import is_authentic, mac_of_reference
 from refunc.journal.record import Artifact
 from refunc.outlets.foreign import own_logger
 
-report = own_logger("refunc.delivery")
+own_log = own_logger("refunc.delivery")
 
 #: The most bytes of a folder's listing, which is read as a whole: some 200,000 files.
 _MOST_LISTING_BYTES = 64 << 20
@@ -75,7 +75,7 @@ class RunInfo:
         try:
             listing = json.loads(read_whole(stored, _MOST_LISTING_BYTES))
         except (OSError, ValueError, RecursionError) as error:
-            report.warning("the files of the artifact %r of %r are not sent: %s.", artifact.name, self.name, error)
+            own_log.warning("the files of the artifact %r of %r are not sent: %s.", artifact.name, self.name, error)
             return []
         entries = listing if isinstance(listing, list) else []
         return [file for entry in entries if (file := self._listed(entry)) is not None]
@@ -108,7 +108,7 @@ class RunInfo:
                 problem = getattr(error, "strerror", None) or str(error)
         if not problem:
             return path
-        report.warning("the file %r, to which an artifact of %r refers, is not sent: %s.", source, self.name, problem)
+        own_log.warning("the file %r, to which an artifact of %r refers, is not sent: %s.", source, self.name, problem)
         return None
 
     def _is_ours(self, path: Path) -> bool:

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 from refunc.processes import inherited
 from refunc.processes.forks import in_child
-from refunc.processes.launchers import LAUNCHERS, LaunchError, Place, count_in, place_in, step_in
+from refunc.processes.launchers import LAUNCHERS, LaunchedRank, LaunchError, count_in, rank_in, step_in
 from refunc.processes.parent import has_parent, parent_pid
 from refunc.values import settings
 
@@ -26,7 +26,7 @@ _RUN_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 class Launch(NamedTuple):
-    """The place of this process in a launch."""
+    """A process in a launch, as its rank and the names of the launch."""
 
     launcher: str
     rank: int
@@ -48,7 +48,7 @@ class Launch(NamedTuple):
 
 def launch() -> Launch | None:
     """
-    Return this process's place in a launch; None if it was not launched, or is a worker of such a process.
+    Return this process in its launch; None if it was not launched, or is a worker of such a process.
 
     Raises:
         LaunchError: A variable has a value that no launcher sets.
@@ -59,7 +59,7 @@ def launch() -> Launch | None:
 
 
 def launch_of(run_id: str) -> Launch | None:
-    """Return this process's place in the launch of the run *run_id*, as `REFUNC_RUN_ID` names one."""
+    """Return this process in the launch of the run *run_id*, as `REFUNC_RUN_ID` names one."""
     return launch_in({**inherited.variables(), settings.RUN_ID.name: run_id})
 
 
@@ -69,28 +69,28 @@ def is_run_id(text: object) -> bool:
 
 
 def launch_in(environ: Mapping[str, str]) -> Launch | None:
-    """Return the place that *environ* tells. Raises LaunchError."""
+    """Return the rank that *environ* tells, in its launch. Raises LaunchError."""
     run_id = _run_id_in(environ)
-    found = place_in(environ)
+    found = rank_in(environ)
     job = environ.get("SLURM_JOB_ID") or environ.get("SLURM_JOBID") or ""
     pod = _pod_in(environ) if found is None else ""  # the pods of a launch have an index each
     if found is None and not (run_id or job or pod):
         return None
-    place = found or Place("", 0, 1, 0, is_one_host=True)
+    here = found or LaunchedRank("", 0, 1, 0, is_one_host=True)
     restarts = (count_in(environ, "SLURM_RESTART_COUNT"), count_in(environ, "TORCHELASTIC_RESTART_COUNT"))
-    names = list(_names(environ, place, job, pod))
+    names = list(_names(environ, here, job, pod))
     key = ["run", run_id] if run_id else names
     start = [*names, *_rendezvous(environ), environ.get("PMIX_NAMESPACE", ""), *map(str, restarts)]
-    if place.world_size == 1:  # no other has to find it, and one shell may start many such
+    if here.world_size == 1:  # no other has to find it, and one shell may start many such
         start.append(_process(os.getpid()))
-    elif place.is_one_host:
-        start.append(_starter(environ, place))
+    elif here.is_one_host:
+        start.append(_starter(environ, here))
     agent = _agent(environ)
     return Launch(
-        launcher=place.launcher,
-        rank=place.rank,
-        world_size=place.world_size,
-        local_rank=place.local_rank,
+        launcher=here.launcher,
+        rank=here.rank,
+        world_size=here.world_size,
+        local_rank=here.local_rank,
         key=_hash(key),
         start=_hash(start),
         restarts=restarts,
@@ -110,7 +110,7 @@ def _run_id_in(environ: Mapping[str, str]) -> str | None:
     return given or None
 
 
-def _names(environ: Mapping[str, str], place: Place, job: str, pod: str) -> Iterator[str]:
+def _names(environ: Mapping[str, str], here: LaunchedRank, job: str, pod: str) -> Iterator[str]:
     """Yield the parts of the key, which a restart keeps, by the first that knows of one."""
     elastic = _elastic_id(environ)
     if job:
@@ -122,10 +122,10 @@ def _names(environ: Mapping[str, str], place: Place, job: str, pod: str) -> Iter
         yield from ("kubernetes", pod)
     elif environ.get("PMIX_NAMESPACE"):
         yield from ("pmix", environ["PMIX_NAMESPACE"])
-    elif environ.get("MASTER_ADDR") and not place.is_one_host:
+    elif environ.get("MASTER_ADDR") and not here.is_one_host:
         yield from ("rendezvous", *_rendezvous(environ))
     else:  # the port may change with a restart, the process that restarts does not
-        yield from ("process", _starter(environ, place))
+        yield from ("process", _starter(environ, here))
 
 
 def _elastic_id(environ: Mapping[str, str]) -> str:
@@ -144,13 +144,13 @@ def _pod_in(environ: Mapping[str, str]) -> str:
     return environ.get("HOSTNAME", "")
 
 
-def _starter(environ: Mapping[str, str], place: Place) -> str:
+def _starter(environ: Mapping[str, str], here: LaunchedRank) -> str:
     """Return a name for the process that started this one, as far as all ranks of one host share it."""
     agent = _agent(environ)
     if agent:
         return agent
-    controller = count_in(environ, "SUBMITIT_LOCAL_JOB_ID") if place.launcher == "submitit" else 0
-    return _process(controller or parent_pid() or _launcher_of(place.variable))
+    controller = count_in(environ, "SUBMITIT_LOCAL_JOB_ID") if here.launcher == "submitit" else 0
+    return _process(controller or parent_pid() or _launcher_of(here.variable))
 
 
 def _launcher_of(variable: str) -> int:
@@ -222,15 +222,15 @@ def _hash(parts: list[str]) -> str:
     return blake2b(said, digest_size=12, person=b"refunc launch").hexdigest()
 
 
-def facts_of(place: Launch) -> dict[str, Any]:
-    """Return the members of a rank file that name its place in the launch."""
+def facts_of(here: Launch) -> dict[str, Any]:
+    """Return the members of a rank file that name it in its launch."""
     known: dict[str, Any] = {
-        "launcher": place.launcher,
-        "world_size": place.world_size,
-        "local_rank": place.local_rank,
-        "key": place.key,
-        "start": place.start,
-        "restarts": list(place.restarts),
-        "agent": place.agent,
+        "launcher": here.launcher,
+        "world_size": here.world_size,
+        "local_rank": here.local_rank,
+        "key": here.key,
+        "start": here.start,
+        "restarts": list(here.restarts),
+        "agent": here.agent,
     }
     return {name: value for name, value in known.items() if value is not None and value != ""}

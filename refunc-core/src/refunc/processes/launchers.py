@@ -13,7 +13,7 @@ It does so by variables of the environment, the first of which counts:
 
 Those of mpirun come before that of srun: a batch script has SLURM_PROCID=0, and an mpirun in it passes that on to each
 of its processes. For the same reason SLURM_PROCID counts only within a step that srun has started; SLURM gives the
-shell of an interactive job, and at some places the batch script, a SLURM_STEP_ID that is no step's number.
+shell of an interactive job, and at some places the batch script, a SLURM_STEP_ID that is not the number of a step.
 """
 
 from __future__ import annotations
@@ -73,14 +73,14 @@ def launch_rank() -> int | None:
     None if it was not launched, or if the launcher's variables contradict each other.
     """
     try:
-        found = place_in(os.environ)
+        found = rank_in(os.environ)
     except LaunchError:
         return None
     return found.rank if found is not None else None
 
 
-class Place(NamedTuple):
-    """The place of a process among the ranks of its launch."""
+class LaunchedRank(NamedTuple):
+    """A process among the ranks of its launch."""
 
     launcher: str
     rank: int
@@ -91,14 +91,14 @@ class Place(NamedTuple):
     variable: str = ""
 
 
-def place_in(environ: Mapping[str, str]) -> Place | None:
-    """Return the place that *environ* tells; None without a launcher. Raises LaunchError."""
+def rank_in(environ: Mapping[str, str]) -> LaunchedRank | None:
+    """Return the rank that *environ* tells; None without a launcher. Raises LaunchError."""
     given = environ.get(settings.RANK.name)
     if given:
         number = _number(environ, settings.RANK.name)
         size = _number(environ, "WORLD_SIZE") if environ.get("WORLD_SIZE") else None
         name = settings.RANK.name
-        return _checked(Place(name, number, size, None, is_one_host=size is None, variable=name))
+        return _checked(LaunchedRank(name, number, size, None, is_one_host=size is None, variable=name))
     for launcher, variable, of_all, of_host, on_host in LAUNCHERS:
         if not environ.get(variable) or (launcher == "srun" and not step_in(environ)):
             continue
@@ -112,7 +112,7 @@ def place_in(environ: Mapping[str, str]) -> Place | None:
             number = _of_lightning(environ, number, size)
         is_one_host = size is not None and (size == here or size == 1)
         is_one_host |= here is None and bool(_LOOPBACK.fullmatch(environ.get("MASTER_ADDR", "")))
-        return _checked(Place(launcher, number, size, local, is_one_host, variable))
+        return _checked(LaunchedRank(launcher, number, size, local, is_one_host, variable))
     return None
 
 
@@ -125,13 +125,13 @@ def _of_lightning(environ: Mapping[str, str], local: int, size: int | None) -> i
     return node * (size // nodes) + local
 
 
-def _checked(place: Place) -> Place:
-    if place.world_size is not None and place.rank >= place.world_size:
+def _checked(found: LaunchedRank) -> LaunchedRank:
+    if found.world_size is not None and found.rank >= found.world_size:
         raise LaunchError(
-            f"{place.variable}={place.rank} cannot be a rank: there are {place.world_size}, counted from 0. refunc "
+            f"{found.variable}={found.rank} cannot be a rank: there are {found.world_size}, counted from 0. refunc "
             "takes this process for one that was not launched. Set REFUNC_RANK to its rank."
         )
-    return place
+    return found
 
 
 def _number(environ: Mapping[str, str], variable: str) -> int:

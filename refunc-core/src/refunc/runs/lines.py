@@ -23,7 +23,7 @@ from refunc.journal.pieces import Segment, segments
 from refunc.journal.reader import METRICS_MARK
 from refunc.journal.record import Record
 from refunc.journal.roles import role_of
-from refunc.journal.segments import Account, Lines, logger_of
+from refunc.journal.segments import Account, SegmentLines, logger_of
 from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.line_rows import Row, by_time, rows_of
 
@@ -139,7 +139,7 @@ class RunLines:
                 state.intake = Intake(writer, numbers=numbers)
                 state.segment, state.offset = segment.name, 0
             place = self._place_of(writer, segment.name)
-            lines = Lines(segment, state.offset, Account(), _BLOCK_BYTES, METRICS_MARK)
+            lines = SegmentLines(segment, state.offset, Account(), _BLOCK_BYTES, METRICS_MARK)
             try:
                 for block in lines:
                     yield from rows_of(block, lines.begin, place, state.intake)

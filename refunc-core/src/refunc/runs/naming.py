@@ -17,10 +17,18 @@ if TYPE_CHECKING:
 
 def run_named(name: str, listing: Listing, place: Path) -> Run:
     """Return the run *name* among those in *listing*, of the store at *place*; see `Store` for the rules and errors."""
-    newest_first = listing.runs[::-1]
     for error in listing.unreadable:
         if name and error.folder.name.endswith(f"_{name}"):  # the id, as in the folder's name
             raise error
+    run = _named(name, listing) or _begun(name, listing)
+    if run is None:
+        raise _unknown(name, listing, place)
+    return run
+
+
+def _named(name: str, listing: Listing) -> Run | None:
+    """Return the run with this id or name."""
+    newest_first = listing.runs[::-1]
     for run in [*newest_first, *reversed(listing.removed)]:
         if name in (run.run_id, f"{run.experiment_name}/{run.run_id}") or (name and name in origins_of(run)):
             return run
@@ -28,14 +36,19 @@ def run_named(name: str, listing: Listing, place: Path) -> Run:
         for run in newest_first:
             if name == getattr(run, attribute):
                 return run
-    for runs in (newest_first, listing.removed):
+    return None
+
+
+def _begun(name: str, listing: Listing) -> Run | None:
+    """Return the run whose id begins with *name*. Raises RunNotFoundError if several do."""
+    for runs in (listing.runs[::-1], listing.removed):
         ids = [(run, (run.run_id, *origins_of(run))) for run in runs]
         beginning = [run for run, known in ids if name and any(each.startswith(name) for each in known)]
-        if len(beginning) == 1:
-            return beginning[0]
-        if beginning:
+        if len(beginning) > 1:
             raise _ambiguous(name, beginning)
-    raise _unknown(name, listing, place)
+        if beginning:
+            return beginning[0]
+    return None
 
 
 def _ambiguous(name: str, runs: list[Run]) -> RunNotFoundError:

@@ -17,6 +17,14 @@ _CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2})?", re.ASCII)
 _SECONDS: Final = re.compile(r"\d{9,10}(\.\d+)?", re.ASCII)
 
 
+def moment_text(seconds: float) -> str:
+    """Return a time in seconds since 1970 as `2026-11-23 14:45:39`, local time; `?` if no calendar has it."""
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds))
+    except (OverflowError, OSError, ValueError):
+        return "?"
+
+
 def age_of(text: str) -> float | None:
     """Return the seconds of an age such as `10m` or `1h 30m`; None if it is not one."""
     text, at, seconds = text.strip(), 0, 0.0

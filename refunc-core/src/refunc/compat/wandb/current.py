@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 from refunc.compat.wandb.problems import Error
-from refunc.logging.notices import report, warn_once
+from refunc.logging.notices import own_log, warn_once
 
 if TYPE_CHECKING:
     from refunc.compat.wandb.runs import Run
@@ -158,17 +158,17 @@ def require(requirement: Any = None, experiment: Any = None) -> None:
 
 def termlog(string: str = "", newline: bool = True, repeat: bool = True, **unused: Any) -> None:
     """Log a line of refunc's own."""
-    report.info("%s", string)
+    own_log.info("%s", string)
 
 
 def termwarn(string: str, newline: bool = True, repeat: bool = True) -> None:
     """Log a warning; with `repeat=False`, once."""
     if repeat:
-        report.warning("%s", string)
+        own_log.warning("%s", string)
     else:
         warn_once(f"wandb-termwarn {string}", "%s", string)
 
 
 def termerror(string: str, newline: bool = True, repeat: bool = True) -> None:
     """Log an error."""
-    report.error("%s", string)
+    own_log.error("%s", string)

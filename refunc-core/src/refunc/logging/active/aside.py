@@ -13,9 +13,9 @@ from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from refunc.journal.line import LINE_ITEM, Line, QueuedLine, line_values
+from refunc.journal.line import Line, QueuedLine, QueuedRecord, line_values
 from refunc.journal.reached import Reached
-from refunc.logging.active.waiting import Waiting
+from refunc.logging.active.waiting import Kept, Waiting
 from refunc.logging.logfiles.transcript import Transcript
 from refunc.logging.logfiles.written import values_of
 from refunc.outlets.foreign import own_logger
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _BATCH = 4_096
 
-report = own_logger("refunc.journal")
+own_log = own_logger("refunc.journal")
 
 
 class Aside(Outlet):
@@ -58,7 +58,7 @@ class Aside(Outlet):
         self.last_step: int | float | None = None
         self.last_epoch: int | float | None = None
         self.reached = Reached()
-        self.unsynced: deque[Path] = deque()
+        self.new_artifacts: deque[Path] = deque()
         self._masks = True
         self._state: tuple[int, list[Any]] = (0, [])  # the number of the first record of a batch, and the batch
 
@@ -72,7 +72,7 @@ class Aside(Outlet):
         """Whether a drain would find nothing to do."""
         return not (self.queue or self._state[1])
 
-    def known_to_tap(self, items: Iterator[Any], length: int) -> Iterator[Any]:
+    def known_to_tap(self, items: Iterator[Any], kind: type) -> Iterator[Any]:
         """Return *items* unchanged: only a run on disk takes lines that waited for it."""
         return items
 
@@ -116,7 +116,7 @@ class Aside(Outlet):
             try:
                 self._hand_over(batch, seq, upto)
             except Exception:  # our own error; it must not come again with each drain
-                report.exception("%s: a batch of records did not reach the log files; please report this.", self)
+                own_log.exception("%s: a batch of records did not reach the log files; please report this.", self)
         self._state = (upto, [])
         return len(batch)
 
@@ -130,7 +130,7 @@ class Aside(Outlet):
             try:
                 row = self._row(item, number)
             except Exception as error:  # the record may contain a secret, so it is not shown
-                report.warning("%s: a record could not be passed on: %r.", self, error)
+                own_log.warning("%s: a record could not be passed on: %r.", self, error)
                 continue
             if isinstance(item, tuple):
                 rows.append(row)
@@ -138,7 +138,7 @@ class Aside(Outlet):
                 metrics = row.metrics
                 alike[tuple(metrics) if type(metrics) is dict else type(metrics)].append(row)
             if self.kept is not None:
-                self.kept.append((item, self._run))
+                self.kept.append(Kept(item, self._run))
         self.tap.take(rows, list(alike.values()), partial(setattr, self.tap, "told", upto))
 
     def _row(self, item: Any, seq: int) -> Any:
@@ -151,16 +151,16 @@ class Aside(Outlet):
                 item.logger, seq, item.time, values_of(item.metrics), None if item.auto else item.step, item.epoch
             )
             return item
-        if len(item) == LINE_ITEM:
+        if not isinstance(item, QueuedRecord):
             line = QueuedLine._make(item)
             metrics = line.metrics or {} if line.level != PROGRESS else {}
             self._note(line.logger, seq, line.time, metrics, line.step, line.epoch)
             return Line(seq, *line_values(item, self._logger, masks=self._masks))
-        fields = {"seq": seq, "time": item[1], "kind": item[0], **item[2]}
+        fields = {"seq": seq, "time": item.time, "kind": item.kind, **item.fields}
         if self._masks:
             mask_record(fields)
         metrics = (fields.get("metrics") if fields.get("level") != "PROGRESS" else None) or {}
-        self._note(fields.get("logger"), seq, item[1], metrics, fields.get("step"), fields.get("epoch"))
+        self._note(fields.get("logger"), seq, item.time, metrics, fields.get("step"), fields.get("epoch"))
         return fields
 
     def _note(

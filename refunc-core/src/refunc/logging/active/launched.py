@@ -58,7 +58,7 @@ def launch_here(run_id: str | None = None) -> Launch | None:
         return None
 
 
-def join(place: Launch, store: Path, birth: dict[str, Any]) -> Joined | None:
+def join(here: Launch, store: Path, birth: dict[str, Any]) -> Joined | None:
     """
     Take part in the run of this launch that comes next for this rank; None if the disk refuses.
 
@@ -66,87 +66,87 @@ def join(place: Launch, store: Path, birth: dict[str, Any]) -> Joined | None:
         birth: The facts for `run.json`; its id is replaced by that of the run.
     """
     try:
-        return _joined(place, store, birth)
+        return _joined(here, store, birth)
     except OSError as error:
         warn_once(
             "launched run",
             "rank %d: the run of its launch cannot be opened in %s: %s. Its records go to a run of their own.",
-            place.rank,
+            here.rank,
             store,
             error,
         )
         return None
 
 
-def _joined(place: Launch, store: Path, birth: dict[str, Any]) -> Joined | None:
+def _joined(here: Launch, store: Path, birth: dict[str, Any]) -> Joined | None:
     name, refused = birth["experiment_name"], ""
     for number in range(1, _MOST_RUNS):
         for other in count():
-            run_id = _id_of(place, name, number, other)
-            folder = store / (run_id if run_id == place.run_id else f"{slug(name)}_{run_id}")
-            attempt, why_not = _attempt_in(folder, place, name)
+            run_id = _id_of(here, name, number, other)
+            folder = store / (run_id if run_id == here.run_id else f"{slug(name)}_{run_id}")
+            attempt, why_not = _attempt_in(folder, here, name)
             refused = refused or why_not
             if attempt is None:
                 continue
-            own = {**birth, "run_id": run_id, "launch": {"launcher": place.launcher, "key": place.key, "run": number}}
-            role = Role(attempt, place.rank)
-            shared = SharedRunFolder(folder, own, role, {**facts_of(place), **facts_here()})
+            own = {**birth, "run_id": run_id, "launch": {"launcher": here.launcher, "key": here.key, "run": number}}
+            role = Role(attempt, here.rank)
+            shared = SharedRunFolder(folder, own, role, {**facts_of(here), **facts_here()})
             try:
                 shared.create()
             except FileExistsError:  # this rank was in it before: the run that it opens now is the next one
                 break
             if refused:
                 warn_once(f"refused {run_id}", "%s This start's records go to run %s.", refused, run_id)
-            _warn_of_other_names(store, place, name)
+            _warn_of_other_names(store, here, name)
             return Joined(shared, {**own, **of_first(folder), "attempt": attempt}, role)
     return None
 
 
-def _attempt_in(folder: Path, place: Launch, experiment: str) -> tuple[int | None, str]:
+def _attempt_in(folder: Path, here: Launch, experiment: str) -> tuple[int | None, str]:
     """Return the attempt of the run in *folder* that this start is; if there is none, a reason that needs telling."""
     found = _experiment_in(folder)
     if found is not None and found != experiment:
-        return None, f"Run {folder.name} belongs to experiment {found!r}." if place.run_id else ""
+        return None, f"Run {folder.name} belongs to experiment {found!r}." if here.run_id else ""
     files = rank_files(folder)
     if not files:
         return 1, ""
-    begun = begun_by(place, files)
+    begun = begun_by(here, files)
     if begun is not None:
         return begun, ""
     last = files[-1]
-    why_not = "" if _is_of_another(place, last, files) else _why_not_again(folder, place, last.facts())
+    why_not = "" if _is_of_another(here, last, files) else _why_not_again(folder, here, last.facts())
     if why_not is None:
         return last.role.attempt + 1, ""
     # Another rank may have begun the attempt since: it is the one that lives, or has completed the run.
-    begun = begun_by(place, rank_files(folder))
+    begun = begun_by(here, rank_files(folder))
     return (begun, "") if begun is not None else (None, why_not)
 
 
-def begun_by(place: Launch, files: list[RankFile]) -> int | None:
+def begun_by(here: Launch, files: list[RankFile]) -> int | None:
     """Return the newest attempt that a rank of this start has begun; None if there is none."""
     attempts = {file.role.attempt: file for file in files}
-    same = (attempt for attempt, file in reversed(attempts.items()) if file.facts().get("start") == place.start)
+    same = (attempt for attempt, file in reversed(attempts.items()) if file.facts().get("start") == here.start)
     return next(same, None)
 
 
-def _is_of_another(place: Launch, last: RankFile, files: list[RankFile]) -> bool:
+def _is_of_another(here: Launch, last: RankFile, files: list[RankFile]) -> bool:
     """
     Whether the last attempt was one of another torchrun: the id of a rendezvous may be the same for many starts.
 
     Each host has a torchrun of its own, so only a rank on this host can tell. A restart by SLURM is another torchrun.
     """
     before = last.facts().get("restarts")
-    if not place.agent or not isinstance(before, list) or list(place.restarts)[:1] != before[:1]:
+    if not here.agent or not isinstance(before, list) or list(here.restarts)[:1] != before[:1]:
         return False
-    here = platform.node()
-    agents = (facts.get("agent") for file in newest(files) if (facts := file.facts()).get("host") == here)
-    return next(agents, place.agent) != place.agent
+    host = platform.node()
+    agents = (facts.get("agent") for file in newest(files) if (facts := file.facts()).get("host") == host)
+    return next(agents, here.agent) != here.agent
 
 
-def _why_not_again(folder: Path, place: Launch, before: dict[str, Any]) -> str | None:
+def _why_not_again(folder: Path, here: Launch, before: dict[str, Any]) -> str | None:
     """Return why this start does not go on with a run, "" if nothing asks for that; None if it does."""
-    is_counted = is_restart(place, before)
-    if not (is_counted or place.is_named):
+    is_counted = is_restart(here, before)
+    if not (is_counted or here.is_named):
         return ""
     if not is_counted:
         life = life_of(folder)
@@ -155,10 +155,10 @@ def _why_not_again(folder: Path, place: Launch, before: dict[str, Any]) -> str |
     return "" if _is_completed(folder) else None
 
 
-def is_restart(place: Launch, before: dict[str, Any]) -> bool:
+def is_restart(here: Launch, before: dict[str, Any]) -> bool:
     """Whether the launcher has counted a restart since the process with these facts of a rank file."""
     restarts = before.get("restarts")
-    return isinstance(restarts, list) and before.get("key") == place.key and list(place.restarts) > restarts
+    return isinstance(restarts, list) and before.get("key") == here.key and list(here.restarts) > restarts
 
 
 def _is_completed(folder: Path) -> bool:
@@ -190,27 +190,27 @@ def facts_here() -> dict[str, Any]:
     return {"host": platform.node(), "pid": os.getpid(), "time": time.time()}
 
 
-def _id_of(place: Launch, experiment: str, number: int, other: int) -> str:
-    if place.run_id and (number, other) == (1, 0):
-        return place.run_id
-    said = "\0".join((place.key, experiment, str(number), str(other))).encode("utf-8", "surrogatepass")
+def _id_of(here: Launch, experiment: str, number: int, other: int) -> str:
+    if here.run_id and (number, other) == (1, 0):
+        return here.run_id
+    said = "\0".join((here.key, experiment, str(number), str(other))).encode("utf-8", "surrogatepass")
     drawn = int.from_bytes(blake2b(said, digest_size=16, person=b"refunc run id").digest(), "little")
-    return "".join(_LETTERS[drawn // 36**place % 36] for place in range(8))
+    return "".join(_LETTERS[drawn // 36**digit % 36] for digit in range(8))
 
 
-def _warn_of_other_names(store: Path, place: Launch, name: str) -> None:
+def _warn_of_other_names(store: Path, here: Launch, name: str) -> None:
     """Say so if another rank of this start has opened a run of another experiment: each name gets a run of its own."""
-    if not place.world_size or place.world_size == 1:
+    if not here.world_size or here.world_size == 1:
         return
     for folder in _latest_in(store):
-        if any(file.facts().get("start") == place.start for file in rank_files(folder)[-1:]):
+        if any(file.facts().get("start") == here.start for file in rank_files(folder)[-1:]):
             other = _experiment_in(folder)
             if other and other != name:
                 warn_once(
                     "names of a launch",
                     "rank %d opens a run of experiment %r, another rank of the same launch one of %r. The ranks of a "
                     "launch share a run if they give it the same experiment name.",
-                    place.rank,
+                    here.rank,
                     name,
                     other,
                 )

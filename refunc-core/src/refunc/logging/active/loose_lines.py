@@ -8,7 +8,7 @@ from itertools import chain, repeat, tee
 from typing import Any
 
 from refunc.journal.kinds import LOG
-from refunc.journal.line import LINE_ITEM, LOGGER
+from refunc.journal.line import LOGGER, QueuedRecord
 from refunc.logging.active.run import ActiveRun
 from refunc.logging.active.waiting import Waiting
 
@@ -24,10 +24,11 @@ def take_loose_lines(run: ActiveRun) -> set[str]:
     head: list[Any] = []
     if lost := loose_lines.fallen_out():
         text = f"{lost:,} lines before these are not in the run: too many were logged before it"
-        head.append((LOG, time.time(), {"level": "INFO", "message": text, "logger": run.birth["logger"]}))
+        fields = {"level": "INFO", "message": text, "logger": run.birth["logger"]}
+        head.append(QueuedRecord(LOG, time.time(), fields))
     try:
         # Their log files have refunc's own lines already.
-        run.writer.write_all(chain(head, run.writer.known_to_tap(lines, LINE_ITEM)))
+        run.writer.write_all(chain(head, run.writer.known_to_tap(lines, tuple)))
     except IndexError:  # another thread's run took lines meanwhile
         run.writer.write_all(())
-    return {line[LOGGER] if len(line) == LINE_ITEM else str(line[2].get("logger")) for line in taken.values()}
+    return {line[LOGGER] if type(line) is tuple else str(line.fields.get("logger")) for line in taken.values()}

@@ -32,9 +32,9 @@ class Nowhere(Outlet):
         self.reached = Reached()
         self.watch: Watch | None = None
         self.tap: Tap | None = None
-        self.unsynced: deque[Path] = deque()
+        self.new_artifacts: deque[Path] = deque()
 
-    def known_to_tap(self, items: Iterator[Any], length: int) -> Iterator[Any]:
+    def known_to_tap(self, items: Iterator[Any], kind: type) -> Iterator[Any]:
         return items
 
     def write_all(self, items: Iterable[Any]) -> bool:

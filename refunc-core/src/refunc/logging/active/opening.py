@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     #: The ways to name a run to go on with; see `active/resumed.py`.
     Resume = bool | str | PathLike[str] | Run | Mapping[str, Any] | None
 else:
-    Resume = Any  # the run's class costs what only a script that reads runs needs
+    Resume = Any  # only a script that reads runs should pay for loading the run's class
 
 
 def new_run(
@@ -105,8 +105,8 @@ def _joined(store: Path, birth: dict[str, Any], resume: Any, run_id: str | None)
         return None
     from refunc.logging.active import launched
 
-    place = launched.launch_here(run_id)
-    return launched.join(place, store, birth) if place is not None else None
+    here = launched.launch_here(run_id)
+    return launched.join(here, store, birth) if here is not None else None
 
 
 def _run_of_starter(experiment: str) -> ActiveRun | None:

@@ -71,7 +71,7 @@ def _meant(wish: Any, store: Path, experiment: str, run_name: str | None) -> Run
     if isinstance(wish, Mapping):
         found = wish.get("run_id")
         if not isinstance(found, str):
-            raise ValueError("resume: a mapping without a `run_id` is not what `state_dict()` returned.")
+            raise ValueError("resume: a mapping without a `run_id` does not come from `state_dict()`.")
         return Store(store)[found]
     if wish is True or wish == AUTO:
         here = [run for run in Store(store).runs() if run.experiment_name == experiment]
@@ -86,10 +86,10 @@ def _meant(wish: Any, store: Path, experiment: str, run_name: str | None) -> Run
 
 def _is_awaited(run: Run) -> bool:
     """Whether other ranks of this launch go on with *run*, or have done so already, and this one comes later."""
-    place, files = launch_here(), rank_files(run.folder)
-    if place is None or not files or files[-1].facts().get("start") != place.start:
+    here, files = launch_here(), rank_files(run.folder)
+    if here is None or not files or files[-1].facts().get("start") != here.start:
         return False
-    return all(file.role != Role(files[-1].role.attempt, place.rank) for file in files)
+    return all(file.role != Role(files[-1].role.attempt, here.rank) for file in files)
 
 
 def _hint(store: Path, experiment: str) -> str:
@@ -114,15 +114,15 @@ def rejoin(run: Run, birth: dict[str, Any]) -> Joined:
         ValueError: A process that can be seen has it open.
         OSError: The disk refuses.
     """
-    place = launch_here()
+    here = launch_here()
     folder = run.folder
     files = rank_files(folder)
-    attempt = _attempt_of(files, place)
+    attempt = _attempt_of(files, here)
     if attempt is None:
         life = life_of(folder)
         files = rank_files(folder)  # another rank may have begun the attempt since, and even have completed it
-        attempt = _attempt_of(files, place)
-        is_next = place is not None and bool(files) and is_restart(place, files[-1].facts())
+        attempt = _attempt_of(files, here)
+        is_next = here is not None and bool(files) and is_restart(here, files[-1].facts())
         is_open = attempt is None and life.lives and life.is_sure and not is_next
         if is_open and run.status == RUNNING:  # without locks, an ended run's process may live on
             raise ValueError(
@@ -130,9 +130,9 @@ def rejoin(run: Run, birth: dict[str, Any]) -> Joined:
                 "that process first, or start a run of its own."
             )
         attempt = attempt or (files[-1].role.attempt + 1 if files else 2)
-    role = Role(attempt, place.rank if place is not None else None)
+    role = Role(attempt, here.rank if here is not None else None)
     own = {**birth, **{name: value for name, value in run.birth.items() if name in _KEPT}, "attempt": attempt}
-    facts = {**(facts_of(place) if place is not None else {}), **facts_here()}
+    facts = {**(facts_of(here) if here is not None else {}), **facts_here()}
     shared = SharedRunFolder(folder, own, role, facts)
     shared.create()
     return Joined(shared, {**own, **of_first(folder), "attempt": attempt}, role)
@@ -142,17 +142,17 @@ def rejoin(run: Run, birth: dict[str, Any]) -> Joined:
 _KEPT: Final = ("format", "run_id", "run_name", "experiment_id", "experiment_name", "parent_id", "start_time", "launch")
 
 
-def _attempt_of(files: list[RankFile], place: Launch | None) -> int | None:
+def _attempt_of(files: list[RankFile], here: Launch | None) -> int | None:
     """
     Return the attempt of this start that this rank has not been in, from the *files* of the run; None without any.
 
     A script may go on with a run several times: the n-th time is the n-th on every rank.
     """
-    if place is None:
+    if here is None:
         return None
     attempts = {file.role.attempt: file for file in files}
-    own = [number for number, file in attempts.items() if file.facts().get("start") == place.start]
-    been_in = {file.role.attempt for file in files if file.role.rank == place.rank}
+    own = [number for number, file in attempts.items() if file.facts().get("start") == here.start]
+    been_in = {file.role.attempt for file in files if file.role.rank == here.rank}
     if own and own[-1] == files[-1].role.attempt:
         own.append(own[-1] + 1)
     return next((number for number in own if number not in been_in), None)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refunc.journal import kinds
+from refunc.journal.line import QueuedRecord
 from refunc.journal.rewinds import ResumePoint
 from refunc.logging.active.aside import Aside
 from refunc.logging.active.bests import Bests
@@ -182,20 +183,22 @@ class ActiveRun:
 
     def put(self, kind: str, fields: dict[str, Any], moment: float | None = None) -> None:
         """Queue a record; *fields* are JSON-able."""
-        self.writer.append((kind, moment or time.time(), fields))
+        self.writer.append(QueuedRecord(kind, moment or time.time(), fields))
 
     def put_through(self, kind: str, fields: dict[str, Any], moment: float | None = None) -> bool:
         """Write a record before returning, with everything queued before it; False if the disk refused."""
-        return self.writer.write((kind, moment or time.time(), fields))
+        return self.writer.write(QueuedRecord(kind, moment or time.time(), fields))
 
     def start(self) -> None:
         """Queue the first record."""
         fields = {key: self.birth[key] for key in START_FIELDS if self.birth[key] is not None}
         if self.implicit:
             fields["implicit"] = True
-        self.writer.queue.append((kinds.START, self.start_time if self.attempt == 1 else time.time(), fields))
+        moment = self.start_time if self.attempt == 1 else time.time()
+        self.writer.queue.append(QueuedRecord(kinds.START, moment, fields))
         if self._resume_point is not None:
-            self.writer.queue.append((kinds.REWIND, time.time(), self._rewind_fields(self._resume_point)))
+            rewind = self._rewind_fields(self._resume_point)
+            self.writer.queue.append(QueuedRecord(kinds.REWIND, time.time(), rewind))
 
     def end(
         self,
@@ -239,7 +242,7 @@ class ActiveRun:
 
     def _end_record(
         self, status: str, metrics: Mapping[str, Any] | None, error: str | None, moment: float | None
-    ) -> tuple[Any, ...]:
+    ) -> QueuedRecord:
         self.end_time = moment or time.time()
         self.status = status
         # For imported runs, only the times are known.
@@ -254,12 +257,12 @@ class ActiveRun:
         if self.writer.dropped:
             fields["dropped"] = self.writer.dropped
         fields["size"] = self.size
-        return (kinds.END, self.end_time, fields)
+        return QueuedRecord(kinds.END, self.end_time, fields)
 
     def store(self, source: Path, *, copy: bool | float | None) -> dict[str, Any]:
         """Keep the file or folder *source* with the run and return its record's fields; see `Artifacts.store`."""
         if self._artifacts is None:
-            self._artifacts = artifact_class()(self.folder, self.birth["run_id"], self.writer.unsynced)
+            self._artifacts = artifact_class()(self.folder, self.birth["run_id"], self.writer.new_artifacts)
         return self._artifacts.store(source, copy=copy)
 
     def context(self, *, step: int | float | None = None, epoch: int | float | None = None) -> ExperimentContext:

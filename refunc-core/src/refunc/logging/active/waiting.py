@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from refunc.journal.line import LINE_ITEM, MESSAGE, QueuedLine
+from refunc.journal.line import MESSAGE, QueuedLine
 from refunc.outlets.count import Count
 from refunc.values.texts import MAX_TEXT, text
 
@@ -15,6 +15,13 @@ MAX_RECORDS = 1_000
 MAX_BYTES = 8 << 20
 #: About how many bytes a record takes besides its texts.
 _EACH = 200
+
+
+class Kept(NamedTuple):
+    """A record that is in no run's folder, with the run in memory that it belongs to."""
+
+    item: Any
+    run: Any
 
 
 class Waiting:
@@ -29,7 +36,7 @@ class Waiting:
     def append(self, item: Any) -> None:
         """Keep *item*; the oldest ones are dropped if there is no room."""
         self._appended.add()
-        if isinstance(item, tuple) and len(item) == LINE_ITEM and len(item[MESSAGE]) > MAX_TEXT:
+        if type(item) is tuple and len(item[MESSAGE]) > MAX_TEXT:
             item = tuple(QueuedLine._make(item)._replace(message=text(item[MESSAGE])))
         self.items.append(item)
         self._weight += weight_of(item)
@@ -69,6 +76,6 @@ def _length(value: Any) -> int:
         return len(value)
     if isinstance(value, Mapping):
         return 50 * len(value) + sum(map(_length, value)) + sum(map(_length, value.values()))
-    if kind in (list, tuple):
+    if isinstance(value, (list, tuple)):
         return 10 * len(value) + sum(map(_length, value))
     return 0

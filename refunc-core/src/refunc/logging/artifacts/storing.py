@@ -55,15 +55,15 @@ class UnreadableError(ArtifactError):
 class Artifacts:
     """The artifacts of one run, as this process adds to them."""
 
-    def __init__(self, run: Path, run_id: str, unsynced: deque[Path]) -> None:
+    def __init__(self, run: Path, run_id: str, new_files: deque[Path]) -> None:
         """
         Args:
-            unsynced: Gets each new file; the run's writer forces them to disk with its own.
+            new_files: Gets each new file; the run's writer forces them to disk with its own.
         """
         self._run = run
         self._run_id = run_id
         self._objects = run / ARTIFACTS
-        self._not_on_disk = unsynced
+        self._not_on_disk = new_files
         self._names: dict[str, str] | None = None
 
     def store(self, source: Path, *, copy: bool | float | None) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from time import time
 from typing import TYPE_CHECKING
 
 from refunc.journal import kinds
+from refunc.journal.line import QueuedRecord
 from refunc.logging import current
 from refunc.logging.active.blocks import ambient_run
 from refunc.logging.active.loose_lines import loose_lines
@@ -117,7 +118,7 @@ class RunHandler(logging.Handler):
             # As for refunc's own lines, the run is the implicit one; the default logger opens it.
             run = get_logger()._line_run(record.levelno)
         if run is None:
-            loose_lines.append((kinds.LOG, record.created or time(), line))
+            loose_lines.append(QueuedRecord(kinds.LOG, record.created or time(), line))
         elif record.levelno >= logging.ERROR:
             run.put_through(kinds.LOG, line, record.created)
         else:

@@ -16,7 +16,7 @@ from functools import partial
 from refunc.logging.handlers.origin import Origin, in_target, origin, passing_through
 from refunc.logging.handlers.unseen import show_unseen, shows
 from refunc.logging.levels import level_number
-from refunc.logging.notices import report
+from refunc.logging.notices import own_log
 from refunc.outlets import foreign
 from refunc.outlets.count import Count
 from refunc.values.texts import short_text
@@ -102,7 +102,7 @@ class Wrapper(logging.Handler):
         wrappers, generation = origin()
         if self not in wrappers and generation < 2:
             return False
-        if record.name != report.name:
+        if record.name != own_log.name:
             self._dropped.add()
             self.say(
                 "%s: a target logged %.200r (logger %s) while it handled a record. The line is not passed on, because "
@@ -174,11 +174,11 @@ class Wrapper(logging.Handler):
 
     def say(self, message: str, *args: object) -> None:
         """Log *message* once, to other handlers, or to stderr; never to the targets."""
-        if message not in self._said and report.isEnabledFor(logging.WARNING):
+        if message not in self._said and own_log.isEnabledFor(logging.WARNING):
             self._said.add(message)
-            record = report.makeRecord(report.name, logging.WARNING, __file__, 0, message, args, None)
+            record = own_log.makeRecord(own_log.name, logging.WARNING, __file__, 0, message, args, None)
             # As if the target logged it: other wrappers postpone it if this thread is in a target's call.
-            passing_through(self, origin(), lambda: in_target(lambda: report.handle(record)))
+            passing_through(self, origin(), lambda: in_target(lambda: own_log.handle(record)))
             show_unseen(record, besides=(self, *origin().wrappers))
 
 

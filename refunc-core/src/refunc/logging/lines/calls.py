@@ -28,7 +28,7 @@ from refunc.logging.formatters.fields import EMPTY, Fields
 from refunc.logging.formatters.tracebacks import exc_info_of, is_true, stack_text, trace_text
 from refunc.logging.lines.emission import Emission
 from refunc.logging.lines.line_fields import LineFields, line_fields, unknown_field
-from refunc.logging.lines.records import caller_at, caller_outside, known_sources, source_of
+from refunc.logging.lines.records import caller_at, caller_outside, code_file_of, known_files
 from refunc.logging.messages import merged_apart, merged_text
 from refunc.logging.metrics import split_metrics
 from refunc.values.jsonable import UNCHANGING, is_mapping, is_unchanging, jsonable_mapping
@@ -182,7 +182,7 @@ class Lines(Emission):
         if self._level <= number:
             self._log(number, msg, args, metrics, extra, fields)
 
-    def _log(
+    def _log(  # noqa: C901  # the hot path: each call within it would cost every line
         self, level: int, msg: object, args: tuple[object, ...], metrics: Any, extra: Any, fields: LineFields
     ) -> None:
         """Make a line from the arguments of a level method, which calls this directly: the caller is two frames up."""
@@ -222,12 +222,12 @@ class Lines(Emission):
             error = None if exc_info is None else exc_info_of(exc_info)
             trace = None if error is None else trace_text(error)
             if stack_info is not False and is_true(stack_info):
-                stack = stack_text(caller_outside() if source_of(frame.f_code.co_filename).is_own else frame)
+                stack = stack_text(caller_outside() if code_file_of(frame.f_code.co_filename).is_own else frame)
         path = frame.f_code.co_filename
-        source = known_sources.get(path) or source_of(path)
-        if source.is_own:  # a tracker's line
+        code = known_files.get(path) or code_file_of(path)
+        if code.is_own:  # a tracker's line
             frame = caller_outside()
-            source = source_of(frame.f_code.co_filename)
+            code = code_file_of(frame.f_code.co_filename)
         place = self._place
         if place.is_current:
             run: ActiveRun | None = place.run
@@ -238,7 +238,7 @@ class Lines(Emission):
             step, epoch = place.step, place.epoch
         else:
             step, epoch = place.place(step, epoch)
-        name, at = self.name, (source.file, frame.f_lineno)
+        name, at = self.name, (code.file, frame.f_lineno)
         item = (  # a line.QueuedLine
             LOG, moment, level, message, step, epoch, plain, other, texts, names, more, is_raw, at, trace, stack, name,
         )  # fmt: skip

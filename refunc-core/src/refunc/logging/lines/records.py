@@ -31,11 +31,11 @@ _stdlibs = _make if isinstance(_make, FunctionType) and _make.__code__.co_filena
 _pid = os.getpid()
 
 _OWN_FOLDER = os.path.dirname(os.path.dirname(__file__)) + os.sep  # refunc.logging
-_MAX_SOURCES = 10_000
-known_sources: dict[str, Source] = {}
+_MAX_FILES = 10_000
+known_files: dict[str, CodeFile] = {}
 
 
-class Source(NamedTuple):
+class CodeFile(NamedTuple):
     """The names of a file that has logged: its own, its module's, and whether it is part of `refunc.logging`."""
 
     file: str
@@ -43,14 +43,14 @@ class Source(NamedTuple):
     is_own: bool
 
 
-def source_of(path: str) -> Source:
+def code_file_of(path: str) -> CodeFile:
     """Return the names of a code object's file, by its `co_filename`."""
-    known = known_sources.get(path)
+    known = known_files.get(path)
     if known is None:
-        if len(known_sources) >= _MAX_SOURCES:  # code generated at run time
-            known_sources.clear()
+        if len(known_files) >= _MAX_FILES:  # code generated at run time
+            known_files.clear()
         file = os.path.basename(path) or "?"
-        known = known_sources[path] = Source(file, os.path.splitext(file)[0], path.startswith(_OWN_FOLDER))
+        known = known_files[path] = CodeFile(file, os.path.splitext(file)[0], path.startswith(_OWN_FOLDER))
     return known
 
 
@@ -65,7 +65,7 @@ def caller_at(stacklevel: object) -> Any:
 def caller_outside() -> Any:
     """Return the first frame outside this package."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and source_of(frame.f_code.co_filename).is_own:
+    while frame.f_back is not None and code_file_of(frame.f_code.co_filename).is_own:
         frame = frame.f_back
     return frame
 
@@ -102,12 +102,12 @@ def record_for(
     record.msg = message
     record.args = ()
     path = code.co_filename
-    source = source_of(path)
+    file = code_file_of(path)
     record.levelname = logging.getLevelName(level)
     record.levelno = level
     record.pathname = path
-    record.filename = source.file
-    record.module = source.module
+    record.filename = file.file
+    record.module = file.module
     record.exc_info = error
     record.exc_text = None
     record.stack_info = stack

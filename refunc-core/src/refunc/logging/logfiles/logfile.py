@@ -23,7 +23,7 @@ from refunc.logging.notices import warn_once
 from refunc.outlets import pump
 from refunc.outlets.appender import FileOutlet
 from refunc.outlets.batch_state import State
-from refunc.outlets.file import NO_DESCRIPTOR, AppendFile, lock, sync_file, write_whole
+from refunc.outlets.file import NO_DESCRIPTOR, AppendFile, fsync_file, lock, write_whole
 from refunc.processes.forks import in_child
 from refunc.processes.launchers import is_launched, launch_rank
 from refunc.values.levels import ERROR
@@ -86,7 +86,7 @@ class LogFile(FileOutlet):
         self.path = self._own_path()
         self._is_second = False  # whether another process has the file without a pid in its name
         self._rotate_at = 0.0
-        self._rotations = self._rotations_synced = 0
+        self._rotations = self._rotations_fsynced = 0
         self._coming = 0  # bytes to write next
         self._is_dirty = False
         self._written_at = time.monotonic()
@@ -116,7 +116,7 @@ class LogFile(FileOutlet):
         return file
 
     def _retire(self, state: State) -> None:
-        # `sync` finds a file by its name: a rotated file needs no descriptor.
+        # `fsync` finds a file by its name: a rotated file needs no descriptor.
         if state.file is not None:
             state.file.close()
 
@@ -135,7 +135,7 @@ class LogFile(FileOutlet):
     def let_go(self) -> None:
         """Drain and close the file if it is not being written; the next line opens it again."""
         _open.pop(self, None)
-        self.high_water = 0  # as in `Outlet.close`, without a sync, which may take longer than the write
+        self.high_water = 0  # as in `Outlet.close`, without an fsync, which may take longer than the write
         if not super().drain(force=True) or self._turn.lock.locked() or self._state.data is not None:
             self._leave_to_thread()
             return
@@ -145,7 +145,7 @@ class LogFile(FileOutlet):
         self._turn.take(self._leave_written_file)
 
     def close(self) -> None:
-        """Drain, sync and close the file. A later line opens it again."""
+        """Drain, fsync and close the file. A later line opens it again."""
         super().close()
         if self._state.file is None:
             _open.pop(self, None)
@@ -246,26 +246,26 @@ class LogFile(FileOutlet):
     def fsync(self) -> bool:
         """Force written records to the disk; False if it refuses. Closes a file whose loggers are gone."""
         self._current()
-        done = not self._is_dirty or self._sync_files()
+        done = not self._is_dirty or self._fsync_files()
         if self.is_unused():
             self.let_go()
             self._forget(self)
         return done
 
-    def _sync_files(self) -> bool:
+    def _fsync_files(self) -> bool:
         while True:
             rotations = self._rotations
             self._is_dirty = False
             try:
-                for number in range(min(rotations - self._rotations_synced, self.settings.max_files - 1) + 1):
+                for number in range(min(rotations - self._rotations_fsynced, self.settings.max_files - 1) + 1):
                     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                        sync_file(predecessor(self.path, number))
+                        fsync_file(predecessor(self.path, number))
             except OSError as error:
                 self._is_dirty = True
                 if error.errno not in NO_DESCRIPTOR:
-                    warn_once(f"sync {self.path}", "%s may not survive a power cut: %s.", self, error)
+                    warn_once(f"fsync {self.path}", "%s may not survive a power cut: %s.", self, error)
                 return False
-            self._rotations_synced = rotations
+            self._rotations_fsynced = rotations
             if rotations == self._rotations:
                 return True
 

@@ -104,10 +104,12 @@ class Transcript:
         """Return the points for text files, in no order."""
         shown: list[Passed] = []
         for name, rows in groups:
-            self._thin(rows, name, shown)
+            shown += self._thin(rows, name)
         return shown
 
-    def _thin(self, rows: list[Any], name: str, shown: list[Passed]) -> None:
+    def _thin(self, rows: list[Any], name: str) -> list[Passed]:
+        """Return the points among *rows*, which have one set of names, that are not left out."""
+        shown: list[Passed] = []
         metrics = rows[0].metrics
         key = (name, tuple(metrics) if type(metrics) is dict else type(metrics))
         thinned = self._sets.get(key)
@@ -118,12 +120,13 @@ class Transcript:
             thinned = self._sets[key] = Thinned()
         if thinned.leaves_out(rows[0].time) and thinned.leaves_out(rows[-1].time):  # nearly always
             thinned.leave_out(rows)
-            return
+            return shown
         for row in rows:
             if thinned.leaves_out(row.time):
                 thinned.leave_out([row])
             else:
                 shown.append(Passed(row, METRIC, name, self._run, thinned.show(row.time)))
+        return shown
 
     def _held_back(self) -> list[Passed]:
         """Return the last point of each set if it was left out; it counts as shown."""

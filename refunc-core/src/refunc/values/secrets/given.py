@@ -87,7 +87,7 @@ def _in_base64(raw: bytes) -> Iterator[str]:
     for before in range(3):
         for encode in (b64encode, urlsafe_b64encode):
             encoded = encode(b"\0" * before + raw).decode().rstrip("=")
-            # The first characters depend on what comes before, and the last ones on what follows.
+            # The first characters depend on those before them, and the last ones on those after them.
             core = encoded[(0, 2, 3)[before] :]
             core = core[: len(core) - 1] if (before + len(raw)) % 3 else core
             if len(core) >= _SHORTEST_PART:
