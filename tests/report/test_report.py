@@ -386,6 +386,20 @@ def test_a_hundred_thousand_points_stay_small_and_keep_their_extremes(browser: A
     assert "of 3,000 lines: the newest, and warnings" in browser.ask("document.querySelector('#logs').textContent")
 
 
+def test_single_values_are_a_table_and_no_chart() -> None:
+    for name in ("one", "two"):
+        with experiment_context("digits", name):
+            logger = MLLogger("train")
+            logger.log_result("accuracy", 0.9)
+            logger.log_metrics({"test/loss": 0.5}, step=7)
+            for step in range(2 if name == "two" else 1):
+                logger.log_metrics({"loss": 1.0}, step=step)
+    content = content_of(open_store().runs(), title="t", made="now", drawing=Drawing())
+
+    assert [chart["name"] for chart in content["charts"]["list"]] == ["loss"]
+    assert [sorted(run["values"]) for run in content["runs"]] == [["accuracy", "loss", "test/loss"]] * 2
+
+
 def test_many_metrics_stay_small() -> None:
     logger = MLLogger("train")
     with experiment_context("digits", "wide"):

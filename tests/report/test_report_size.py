@@ -28,7 +28,10 @@ def hostile(folder: Path, *, step: int = 0) -> Run:
             {"kind": "metrics", "step": step + at, "metrics": {f"{LONG}{m}": 1e-300 for m in range(100)}}
             for at in (1, 2)
         ),
-        {"kind": "metrics", "step": step, "metrics": {f"{m}": 1.23456789e-300 for m in range(3_000)}},
+        *(
+            {"kind": "metrics", "step": step + at, "metrics": {f"{m}": 1.23456789e-300 for m in range(3_000)}}
+            for at in (3, 4)
+        ),
         *({"kind": "log", "level": LONG, "logger": LONG, "message": LONG, "extra": {}} for _ in range(100)),
         *({"kind": "artifact", "name": LONG, "type": LONG, "source": LONG, "size": 1} for _ in range(100)),
         {"kind": "end", "status": LONG, "duration": 1.0, "error": "\n".join([LONG] * 10)},

@@ -57,12 +57,20 @@ class Of:
     metrics: Sequence[dict[str, MetricSummary]]
 
     def having(self) -> dict[str, list[int]]:
-        """Return by each metric with points the numbers of the runs that have it; those of the system come last."""
+        """
+        Return by each metric with a curve the numbers of the runs that have it; those of the system come last.
+
+        A metric of one point in each run, such as a result, has none: the tables have its values.
+        """
         found: dict[str, list[int]] = {}
+        drawn: set[str] = set()
         for number, each in enumerate(self.metrics):
             for name, metric in each.items():
                 if metric.count:
                     found.setdefault(name, []).append(number)
+                if metric.count > 1:
+                    drawn.add(name)
+        found = {name: numbers for name, numbers in found.items() if name in drawn}
         return dict(sorted(found.items(), key=lambda item: (item[0].startswith("system/"), item[0])))
 
 
