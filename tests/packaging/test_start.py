@@ -94,17 +94,23 @@ def test_the_command_alone_loads_no_command_and_nothing_of_reading(word: str) ->
     assert len(ours(loaded)) <= 25
 
 
-def test_a_plain_list_reads_no_journal_and_loads_nothing_that_could(store: str) -> None:
-    loaded = loaded_by(command("--store", store, "ls"))
+@pytest.fixture(scope="module")
+def styled() -> set[str]:
+    """Return the modules of text with styles, which all commands print."""
+    return loaded_by("import rich.text")
+
+
+def test_a_plain_list_reads_no_journal_and_loads_nothing_that_could(store: str, styled: set[str]) -> None:
+    loaded = loaded_by(command("--store", store, "ls")) - styled
 
     assert not loaded & (HEAVY | CONTENT)
     assert len(ours(loaded)) <= 90
 
 
-def test_a_search_of_what_the_index_knows_reads_no_journal_either(store: str) -> None:
+def test_a_search_of_what_the_index_knows_reads_no_journal_either(store: str, styled: set[str]) -> None:
     question = ("ls", "--where", "metrics.loss < 2", "--sort", "metrics.loss")
     subprocess.run([sys.executable, "-m", "refunc", "--store", store, *question], check=True, capture_output=True)
-    loaded = loaded_by(command("--store", store, *question))
+    loaded = loaded_by(command("--store", store, *question)) - styled
 
     assert not loaded & (HEAVY | CONTENT - {"refunc.runs.query", "refunc.runs.search"})
 

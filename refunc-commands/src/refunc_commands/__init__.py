@@ -6,6 +6,5 @@ The command line `refunc`, and the packages that only it needs: plots, reports, 
     importing  importing runs of other trackers
     plotting   curves, bands and scatters: in the terminal, and as pictures
     report     reports of runs as one page
-    text       lines of text with styles
     upkeep     checks and cleanup of a store
 """

@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 import click
 from rich.cells import cell_len
+from rich.text import Text
 
 from refunc.journal.ranks import newest, rank_files
 from refunc.runs.flat import flat
@@ -33,7 +34,6 @@ from refunc_commands.cli.screen import (
     window_width,
 )
 from refunc_commands.cli.streams import shown
-from refunc_commands.text import Text
 
 #: Follows a name whose values differ.
 _DIFFERS: Final = "≠"

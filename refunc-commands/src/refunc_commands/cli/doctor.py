@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 import attrs
 import click
+from rich.text import Text
 
 from refunc_commands.cli.failure import Number
 from refunc_commands.cli.finding import the_store
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.screen import INDENT, print_json, print_lines, window_width
 from refunc_commands.cli.streams import shown, stdout_on_stderr
-from refunc_commands.text import Text
 from refunc_commands.upkeep.checks import examine
 from refunc_commands.upkeep.findings import Finding
 
@@ -63,7 +63,7 @@ def _lines(finding: Finding, width: int | None) -> Iterator[Text]:
     """Yield the finding and its hint: on one line, or below it in a narrow window, since a hint may be a command."""
     line = Text.assemble((f"{finding.state:<8}", _STYLES[finding.state]), f" {finding.check:<12} {shown(finding.text)}")
     hint = Text(f"→ {shown(finding.hint)}" if finding.hint else "", "dim")
-    if hint and width is not None and line.width + 2 + hint.width > width:
+    if hint and width is not None and line.cell_len + 2 + hint.cell_len > width:
         yield line
         yield Text(INDENT).append_text(hint)
     else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 import click
+from rich.text import Text
 
 from refunc.runs import entries_file
 from refunc.runs.exporting import Exported, export_entries_of, export_points_of
@@ -25,7 +26,6 @@ from refunc_commands.cli.finding import metrics_option, rank_option, refuse_miss
 from refunc_commands.cli.options import json_option, output_option, store_option
 from refunc_commands.cli.screen import print_json, print_lines
 from refunc_commands.cli.streams import error_line, left_out, shown
-from refunc_commands.text import Text
 
 #: The descriptor of stdout.
 _STDOUT = 1

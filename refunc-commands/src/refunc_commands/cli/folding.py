@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import click
+from rich.text import Text
 
 from refunc.runs.errors import RunFormatError
 from refunc.runs.store import Store
@@ -17,7 +18,6 @@ from refunc.values.terminal import is_terminal
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.screen import print_json, print_lines
 from refunc_commands.cli.streams import error_line, shown
-from refunc_commands.text import Text
 from refunc_commands.upkeep.folding import Plan, fold, is_worth_folding
 from refunc_commands.upkeep.space import KeptError, Piece
 

@@ -12,6 +12,7 @@ from typing import Any
 import attrs
 import click
 from click.shell_completion import CompletionItem
+from rich.text import Text
 
 from refunc.journal.kinds import RUNNING
 from refunc.runs.store import Store
@@ -25,7 +26,6 @@ from refunc_commands.cli.moments import age
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.screen import STATUS_STYLES, ago, print_json, print_lines
 from refunc_commands.cli.streams import error_line, left_out, shown
-from refunc_commands.text import Text
 from refunc_commands.upkeep.space import KeptError, Piece, Space, remove_draft, remove_run, survey
 
 _EXAMPLES = """\b

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from rich.text import Text
+
 from refunc.runs.groups import GroupedMetric, Groups, Runs
 from refunc.runs.run import Run
 from refunc.runs.statistics import STATISTICS
@@ -12,7 +14,6 @@ from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.screen import number, plain, print_json, print_lines, table, window_width
 from refunc_commands.cli.streams import shown
 from refunc_commands.plotting.patterns import metrics_named, unknown
-from refunc_commands.text import Text
 
 #: Columns that a narrow window leaves out first.
 _DISPENSABLE = ("max", "min", "median", "runs")

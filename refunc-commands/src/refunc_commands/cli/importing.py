@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import click
+from rich.text import Text
 
 from refunc.runs.place import find_store
 from refunc.runs.store import Store
@@ -22,7 +23,6 @@ from refunc_commands.importing.detection import TRACKERS, Found, find, tracker_o
 from refunc_commands.importing.problems import Problems, SourceError, attempted
 from refunc_commands.importing.source import Counts, SourceRun
 from refunc_commands.importing.transfer import Outcome, known_runs, transfer
-from refunc_commands.text import Text
 
 _EXAMPLES = """\b
 Examples:

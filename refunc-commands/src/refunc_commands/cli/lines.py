@@ -14,6 +14,8 @@ from collections.abc import Iterator
 
 import click
 from rich.cells import cell_len
+from rich.console import Console
+from rich.text import Text
 
 from refunc.logging.formatters import ColoredFormatter
 from refunc.logging.formatters.fields import Fields, carry
@@ -23,7 +25,6 @@ from refunc.values.moments import moment_text
 from refunc.values.printable import CONTINUATION
 from refunc.values.terminal import wants_color
 from refunc_commands.cli.screen import window_width
-from refunc_commands.text import Text
 
 
 class LinePrinter:
@@ -38,6 +39,9 @@ class LinePrinter:
         self._colored = wants_color(sys.stdout)
         self._width = window_width()
         self._has_date = self._width is None or moment_text(since)[:10] != moment_text(time.time())[:10]
+        self._console = Console(
+            width=self._width, color_system="standard", force_terminal=True, no_color=False, highlight=False
+        )
         self._unknown: dict[str, int] = {}
 
     def print(self, entry: LogEntry) -> None:
@@ -90,16 +94,21 @@ class LinePrinter:
         """Yield *line* in pieces as wide as the window, the second and later ones indented."""
         width = self._width or 0
         text = Text.from_ansi(line)
-        if text.width <= width:
+        if cell_len(text.plain) <= width:
             yield line
             return
-        first, *others = text.divided(list(_breaks(text.plain, width)))
+        first, *others = text.divide(list(_breaks(text.plain, width)))
         yield self._ansi(first)
         for piece in others:
             yield CONTINUATION + self._ansi(piece)
 
     def _ansi(self, text: Text) -> str:
-        return text.stripped().ansi() if self._colored else text.plain.rstrip()
+        text.rstrip()
+        if not self._colored:
+            return text.plain
+        with self._console.capture() as capture:
+            self._console.print(text, end="", soft_wrap=True)
+        return capture.get()
 
 
 def _message(entry: LogEntry) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 import click
 from rich.cells import cell_len
+from rich.text import Text
 
 from refunc.journal.kinds import RUNNING
 from refunc.journal.ranks import newest, rank_files
@@ -36,7 +37,6 @@ from refunc_commands.cli.screen import (
     window_width,
 )
 from refunc_commands.cli.streams import error_line, left_out, shown
-from refunc_commands.text import Text
 
 if TYPE_CHECKING:
     from refunc.runs.expression.asked import Asked, Path

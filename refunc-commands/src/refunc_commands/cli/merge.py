@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import click
+from rich.text import Text
 
 from refunc.journal.folder import RUN_JSON
 from refunc.runs.run import Run
@@ -18,7 +19,6 @@ from refunc_commands.cli.finding import run_argument, the_run
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.screen import print_json, print_lines
 from refunc_commands.cli.streams import shown
-from refunc_commands.text import Text
 from refunc_commands.upkeep.merging import Merged, merge, remove_merged
 from refunc_commands.upkeep.space import KeptError
 

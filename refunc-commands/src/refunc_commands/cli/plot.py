@@ -10,6 +10,7 @@ from typing import Any
 
 import attrs
 import click
+from rich.text import Text
 
 from refunc.runs.groups import Runs
 from refunc.runs.run import Run
@@ -26,7 +27,6 @@ from refunc_commands.cli.streams import shown
 from refunc_commands.plotting.charts import Chart, Line, banded, charts, curves, scattered
 from refunc_commands.plotting.patterns import metrics_named
 from refunc_commands.plotting.terminal import COLORS, Curve, chart
-from refunc_commands.text import Text
 
 #: Columns and lines of a chart if stdout is not a terminal.
 _COLUMNS, _LINES = 100, 20

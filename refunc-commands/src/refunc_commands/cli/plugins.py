@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import click
+from rich.text import Text
 
 from refunc.plugins.discovery import FIRST_PARTY, PluginState, how_to_install, states
 from refunc.plugins.files import also_in
@@ -18,7 +19,6 @@ from refunc_commands.cli.new_plugin import new
 from refunc_commands.cli.options import json_option, plugins_option
 from refunc_commands.cli.screen import print_json, print_lines
 from refunc_commands.cli.streams import error_line, shown, stdout_on_stderr
-from refunc_commands.text import Text
 
 _STYLES = {"active": "green", "not configured": "yellow", "blocked": "dim", "broken": "red"}
 

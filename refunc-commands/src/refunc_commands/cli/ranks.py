@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from rich.text import Text
+
 from refunc.values.moments import moment_text
 from refunc_commands.cli.screen import STATUS_STYLES, number, ranges, table
 from refunc_commands.cli.streams import shown
-from refunc_commands.text import Text
 
 #: The most lines of ranks, and of attempts; beyond that, ranks are told apart by their state alone.
 _MOST_LINES: Final = 8

@@ -7,6 +7,7 @@ import sys
 import time
 
 import click
+from rich.text import Text
 
 from refunc.runs.bands import Center, Spread
 from refunc.runs.entries_file import whole_file
@@ -22,7 +23,6 @@ from refunc_commands.cli.streams import shown
 from refunc_commands.report.content import content_of
 from refunc_commands.report.curves import MAX_POINTS, Drawing
 from refunc_commands.report.page import page
-from refunc_commands.text import Text
 
 _EXAMPLES = """\b
 Examples:

@@ -1,7 +1,8 @@
 """
 Printing for the commands: text that is safe to print, columns that fit the window, JSON.
 
-All text that a user may have written (names, tags, messages) passes through `shown` or `printable`.
+All text that a user may have written (names, tags, messages) passes through `shown` or `printable`, and is handed to
+rich as `Text`, in which `[bold]` is not markup.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import Any
 
 import click
 from rich.cells import cell_len, set_cell_size
+from rich.text import Text
 
 from refunc.values.jsonable import spell_nonfinite
 from refunc.values.moments import moment_text
 from refunc.values.quantities import figure
 from refunc.values.terminal import is_terminal, wants_color
 from refunc_commands.cli.streams import shown
-from refunc_commands.text import Text
 
 #: The indent of a wrapped line.
 INDENT = " " * 8
@@ -58,20 +59,33 @@ def window_width() -> int | None:
 def print_lines(lines: Iterable[Text]) -> None:
     """Print *lines*, coloured if enabled, and wrapped at words to the width of the window."""
     # The same rule for NO_COLOR, FORCE_COLOR and pipes as for the lines of a training.
-    colored = wants_color(sys.stdout)
+    console = None
+    if wants_color(sys.stdout):
+        from rich.console import Console  # it takes longer to load than a list takes to print
+
+        console = Console(color_system="standard", force_terminal=True, no_color=False, highlight=False)
     width = window_width()
     remaining = iter(lines) if width is None else (piece for line in lines for piece in _wrapped(line, width))
-    while chunk := list(islice(remaining, 100)):  # click, which handles a closed pipe, flushes at each call
-        click.echo("\n".join(line.stripped().ansi() if colored else line.plain.rstrip() for line in chunk), color=True)
+    # Written by click, which handles a closed pipe; a hundred lines at a time, because each rich call starts slowly.
+    while chunk := list(islice(remaining, 100)):
+        for line in chunk:
+            line.rstrip()
+        if console is None:
+            text = "\n".join(line.plain for line in chunk)
+        else:
+            with console.capture() as capture:
+                console.print(Text("\n").join(chunk), soft_wrap=True, end="")
+            text = capture.get()
+        click.echo(text, color=True)
 
 
 def _wrapped(text: Text, width: int) -> Iterator[Text]:
     """Yield *text* in lines of at most *width* columns; a longer word is not broken, so that a path can be copied."""
-    if text.width <= width:
+    if cell_len(text.plain) <= width:
         yield text
         return
-    for line in text.divided([found.end() for found in re.finditer("\n", text.plain)]):
-        first, *others = line.divided(list(_breaks(line.plain, width)))
+    for line in text.split("\n", allow_blank=True):
+        first, *others = line.divide(list(_breaks(line.plain, width)))
         yield first
         yield from (Text(INDENT).append_text(piece) for piece in others)
 

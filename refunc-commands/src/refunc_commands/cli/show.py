@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 from rich.cells import cell_len
+from rich.text import Text
 
 from refunc.annotations import Annotations, Change, Note
 from refunc.journal.kinds import RUNNING
@@ -40,7 +41,6 @@ from refunc_commands.cli.screen import (
     window_width,
 )
 from refunc_commands.cli.streams import shown
-from refunc_commands.text import Text
 
 #: The most characters of a value on a terminal.
 _LONGEST = 1_000

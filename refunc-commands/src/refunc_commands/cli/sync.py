@@ -13,6 +13,7 @@ from typing import Any
 
 import attrs
 import click
+from rich.text import Text
 
 from refunc.delivery.origin import asked_by
 from refunc.delivery.sync import Target, sync, target_at, targets_of
@@ -29,7 +30,6 @@ from refunc_commands.cli.next_step import next_steps
 from refunc_commands.cli.options import json_option, plugins_option, store_option
 from refunc_commands.cli.screen import print_json, print_lines
 from refunc_commands.cli.streams import error_line, left_out, shown
-from refunc_commands.text import Text
 
 _EXAMPLES = """\b
 Examples:

@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Final
 
 import attrs
+from rich.text import Text
 
 from refunc.values.quantities import figure
-from refunc_commands.text import Text
 
 #: By row and column of a character's dots (Unicode, block U+2800).
 _DOTS: Final = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
