@@ -39,7 +39,7 @@ class ProgressTracker:
     `update` takes no lock, so counts of two threads can get lost. It never raises and never waits for a terminal.
 
     Args:
-        total: Place to expect; None if unknown. Going past it is allowed.
+        total: Steps to expect; None if unknown. Going past it is allowed.
         logger: Where lines go to; the default logger unless given.
         unit: The word for a step.
     """
@@ -141,7 +141,7 @@ class ProgressTracker:
 
     @property
     def rate(self) -> float:
-        """Place per second since the start."""
+        """Steps per second since the start."""
         elapsed = self.elapsed
         return (self._shown_count - self._initial) / elapsed if elapsed > 0 else 0.0
 

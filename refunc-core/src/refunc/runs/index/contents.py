@@ -18,7 +18,7 @@ from refunc.runs.gathered import Content
 from refunc.runs.index import points
 from refunc.runs.index.database import Damaged, transaction
 from refunc.runs.index.file import Index, delete
-from refunc.runs.index.writer_row import Head
+from refunc.runs.index.writer_row import WriterRow
 from refunc.runs.signature import Signature
 from refunc.runs.stored import Stale
 from refunc.runs.summary import Statistics
@@ -28,7 +28,7 @@ from refunc.runs.writer_content import WriterContent
 _MOST_RANGES: Final = 200
 
 _encode = msgspec.msgpack.Encoder().encode
-_decode_heads = msgspec.msgpack.Decoder(list[Head]).decode
+_decode_heads = msgspec.msgpack.Decoder(list[WriterRow]).decode
 _decode_signature = msgspec.msgpack.Decoder(Signature).decode
 _decode_stretches = msgspec.msgpack.Decoder(dict[str, list[tuple[int, int]]]).decode
 
@@ -102,7 +102,7 @@ def _keep_head(
     found = connection.execute("SELECT id, generation FROM run WHERE folder = ?", (key,)).fetchone()
     if found != ((stored.id, stored.generation) if stored is not None else None):
         return None
-    head = _encode([Head.of(name, writer, statistics[name]) for name, writer in content.writers.items()])
+    head = _encode([WriterRow.of(name, writer, statistics[name]) for name, writer in content.writers.items()])
     found = {name: each.pairs for w in content.writers.values() for name, each in w.place.stretches.items()}
     values = (_encode(content.signature), content.is_whole, head, _encode(found))
     if stored is not None and any(

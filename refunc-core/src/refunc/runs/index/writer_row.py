@@ -16,7 +16,7 @@ from refunc.runs.writer_content import WriterContent
 
 
 @attrs.frozen(kw_only=True)
-class Head:
+class WriterRow:
     """One writer's content without its points, as stored in the index."""
 
     writer: str
@@ -36,7 +36,7 @@ class Head:
     left_out: tuple[int, int]  # values of metrics, and records
 
     @classmethod
-    def of(cls, name: str, writer: WriterContent, statistics: dict[str, Statistics]) -> Head:
+    def of(cls, name: str, writer: WriterContent, statistics: dict[str, Statistics]) -> WriterRow:
         """Return the head of the *writer* called *name*, whose points have the *statistics*."""
         place, columns = writer.place, writer.columns
         return cls(
