@@ -11,7 +11,7 @@ import sys
 import textwrap
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -114,15 +114,17 @@ def _each(value: Any) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Start servers: `start(store, "--port", …)`."""
+    """Start servers: `start(store, "--port", …)`; *before* stands before the command."""
     started: list[Server] = []
 
-    def start(store: Path, *options: str, token: str | None = TOKEN, **environment: str) -> Server:
+    def start(
+        store: Path, *options: str, token: str | None = TOKEN, before: Sequence[str] = (), **environment: str
+    ) -> Server:
         given = ["--no-open", *options, *(["--token", token] if token is not None else [])]
         if not any(option.startswith("--port") for option in given):
             given += ["--port", "0"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "refunc", "--store", str(store), "ui", *given],
+            [*before, sys.executable, "-m", "refunc", "--store", str(store), "ui", *given],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -19,7 +19,7 @@ from typing import Any, Final
 import attrs
 
 from refunc.annotations.file import data_of
-from refunc.journal.kinds import RUNNING
+from refunc.journal.kinds import RUNNING, UNREADABLE
 from refunc.runs.errors import RunFormatError
 from refunc.runs.expression.asked import Path as Name
 from refunc.runs.facts import facts_of
@@ -27,7 +27,7 @@ from refunc.runs.gathered import signature_of
 from refunc.runs.lines import RunLines
 from refunc.runs.listing import glances
 from refunc.runs.run import Run
-from refunc.runs.search import Found, kept_values_of
+from refunc.runs.search import Found, kept_values_of, values_of
 from refunc.runs.store import Listing, Store
 from refunc_ui.answers import AskedWronglyError
 from refunc_ui.kept_curves import KeptCurves
@@ -40,6 +40,8 @@ _WHOLE: Final = 60.0
 #: The most runs that are kept with their contents, and the most lines of all runs whose places are kept in mind.
 _MOST_OPENED: Final = 128
 _MOST_LINES: Final = 800_000
+#: The state of a run that could not be read when it was listed, and can be now.
+_MENDED: Final = "mended"
 #: The most different values that are kept of each run.
 _MOST_VALUES: Final = 200
 
@@ -54,12 +56,17 @@ class _Opened:
 
 @attrs.define(eq=False)
 class Entry:
-    """A run of the list. `is_over` says whether it has ended, None if that is not known."""
+    """
+    A run of the list.
+
+    `is_over` says whether it has ended, None if that is not known; `is_readable`, whether its journal could be read.
+    """
 
     name: str
     run: Run
     state: object = None
     is_over: bool | None = None
+    is_readable: bool = True
     values: dict[Name, Any] = attrs.Factory(dict)
 
 
@@ -187,7 +194,7 @@ class Held:
         now = {entry.run.folder: self._followed(entry, paths) for entry in entries if not entry.is_over}
         lacking = [entry for entry in entries if not paths <= entry.values.keys() and now.get(entry.run.folder) is None]
         by_folder = {entry.run.folder: entry for entry in lacking}
-        found = kept_values_of([entry.run for entry in lacking], paths) if lacking and paths else Found([], [])
+        found = _kept_values(lacking, paths) if lacking and paths else Found([], [])
         for run, values in found.runs:
             entry = by_folder[run.folder]
             if len(entry.values) > _MOST_VALUES:
@@ -238,6 +245,21 @@ class Held:
                 continue  # it has changed since it was listed, which the next look sees
             entry.state = running if glance.status == RUNNING else over
             entry.is_over = glance.status != RUNNING
+            entry.is_readable = glance.status != UNREADABLE
+
+    def notice_mended(self, entries: Sequence[Entry]) -> None:
+        """
+        Find out which of *entries*, which could not be read, can be read now: the next look takes them for changed.
+
+        Their files do not show it, as the rights to read a file are no part of it.
+        """
+        by_folder = {entry.run.folder: entry for entry in entries}
+        for run, glance in glances([entry.run for entry in entries]):
+            if glance.status != UNREADABLE:
+                entry = by_folder[run.folder]
+                entry.state = _MENDED
+                with self._lock:
+                    self._opened.pop(entry.name, None)
 
     # -- single runs -------------------------------------------------------------------------------------------------
 
@@ -272,6 +294,16 @@ class Held:
                 self._lines.popitem(last=False)
         known.read_on()
         yield known
+
+
+def _kept_values(entries: Sequence[Entry], paths: frozenset[Name]) -> Found:
+    """Return values from the index; of runs that cannot be read, which it does not keep, as far as they can be."""
+    kept = kept_values_of([entry.run for entry in entries if entry.is_readable], paths)
+    closed = [entry.run for entry in entries if not entry.is_readable]
+    if not closed:
+        return kept
+    now = values_of(closed, paths)
+    return Found([*kept.runs, *now.runs], [*kept.unreadable, *now.unreadable], kept.unread)
 
 
 def _entries(

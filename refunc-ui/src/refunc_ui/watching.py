@@ -29,6 +29,11 @@ _INTERVAL: Final = 0.25
 _PAUSE: Final = 4.0
 #: How many times as long as a look at the list of all runs the pause after it is.
 _TIMES: Final = 10.0
+#: Seconds after which runs that could not be read are looked at again, at least, and how many times as long as that
+#: takes; and the most that are looked at together.
+_AGAIN: Final = 2.0
+_AGAIN_TIMES: Final = 50.0
+_MOST_AGAIN: Final = 100
 #: Seconds after which the row of a running run is told to be another again.
 _GROWN: Final = 5.0
 #: The most runs that are remembered for clients that come back, with the most counts of points of all; the most counts
@@ -91,6 +96,9 @@ class Watch:
         self._told: dict[str, float] = {}
         #: When the list is looked at next.
         self._next = 0.0
+        #: When runs that could not be read are looked at next, and the number of the first of them.
+        self._next_again = 0.0
+        self._first_again = 0
         self._is_needed = threading.Event()
         self._is_over = False
         self._thread = threading.Thread(target=self._look_on, name="refunc-ui-watch", daemon=True)
@@ -184,6 +192,7 @@ class Watch:
         new, gone = there.keys() - before.keys(), before.keys() - there.keys()
         other = [name for name, entry in there.items() if name in before and before[name] is not entry]
         other += self._crashed(there.values())
+        self._look_for_mended(there.values(), now)
         # A running run changes all the time: its row is told from time to time, and the end at once.
         told = [name for name in other if there[name].is_over or self._is_due(name, now)]
         if new or gone or told:
@@ -201,6 +210,17 @@ class Watch:
         for entry in found:
             entry.is_over, entry.state, entry.values = None, None, {}
         return [entry.name for entry in found]
+
+    def _look_for_mended(self, entries: Iterable[Entry], now: float) -> None:
+        """Look again at some of the runs that could not be read; the next look at the list tells those that can be."""
+        if now < self._next_again:
+            return
+        began = time.thread_time()
+        closed = [entry for entry in entries if not entry.is_readable]
+        first = self._first_again if self._first_again < len(closed) else 0
+        self._held.notice_mended(closed[first : first + _MOST_AGAIN])
+        self._first_again = first + _MOST_AGAIN
+        self._next_again = now + max(_AGAIN, _AGAIN_TIMES * (time.thread_time() - began))
 
     def tell(self, changed: Sequence[str], *, new: int = 0, gone: int = 0) -> None:
         """Tell all clients that the rows of some runs are others."""
