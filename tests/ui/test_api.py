@@ -217,6 +217,14 @@ def test_wrong_questions_about_curves(server: Any, params: Any, status: int, pro
 # -- one run -----------------------------------------------------------------------------------------------------------
 
 
+def test_the_usual_columns_are_the_first_params_and_metrics(server: Any) -> None:
+    found = server.json("/api/runs", usual=1, columns="status")
+
+    keys = ["params.lr", "params.model", "params.seed", "metrics.only", "metrics.train/loss", "metrics.val/loss"]
+    assert [column["key"] for column in found["columns"]] == keys
+    assert found["rows"][-1]["values"][:2] == [1.0, "resnet"]
+
+
 def test_everything_about_a_run(server: Any, store: Path) -> None:
     run = server.ids()["run-1"]
     found = server.json("/api/run", run=run)

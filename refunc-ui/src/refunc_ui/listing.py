@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
+from heapq import nsmallest
 from statistics import fmean, stdev
 from typing import Any, Final
 
@@ -33,6 +35,10 @@ _MOST_GROUPS: Final = 1_000
 _MOST_MEMBERS: Final = 1_000
 #: The most folders that cannot be read and are listed.
 _MOST_UNREADABLE: Final = 50
+#: Of params and of metrics, how many are columns as long as none are chosen; and the runs that are read for them if
+#: there is no index.
+_USUAL: Final = 3
+_READ_FOR_NAMES: Final = 20
 
 _TAGS: Final = ("tags",)
 _KINDS: Final = {"status": "status", "duration": "duration", "start_time": "time"}
@@ -49,6 +55,8 @@ class Wanted:
     offset: int
     limit: int
     removed: bool
+    #: Whether the columns are the first params and metrics of the store, and not those that are named.
+    is_usual: bool
 
     @property
     def paths(self) -> frozenset[Path]:
@@ -66,6 +74,7 @@ class Wanted:
             offset=asked.whole("offset", 0, 0, 10_000_000),
             limit=asked.whole("limit", _ROWS, 0, MOST_ROWS),
             removed=asked.is_on("removed"),
+            is_usual=asked.is_on("usual"),
         )
 
 
@@ -78,6 +87,8 @@ def table(held: Held, wanted: Wanted) -> tuple[dict[str, Any], list[Entry]]:
     """
     known = held.entries()
     there = known.removed if wanted.removed else known.runs
+    if wanted.is_usual:
+        wanted = attrs.evolve(wanted, columns=_usual([entry.run for entry in known.runs[-_READ_FOR_NAMES:]]))
     found, unread = _answered(held, there, wanted)
     rows = found.runs if wanted.sort is not None else found.runs[::-1]
     shown = rows[wanted.offset : wanted.offset + wanted.limit]
@@ -98,6 +109,20 @@ def table(held: Held, wanted: Wanted) -> tuple[dict[str, Any], list[Entry]]:
             {"folder": error.folder.name, "error": error.problem} for error in unreadable[:_MOST_UNREADABLE]
         ],
     }, list({entry.name: entry for entry in (*unread, *missing)}.values())
+
+
+def _usual(runs: Sequence[Run]) -> tuple[Name, ...]:
+    """Return the columns until some are chosen: the first params and metrics, without those of the system."""
+    params, metrics = (names_in(runs, space) for space in ("params", "metrics"))
+    own = (name for name in metrics if not name.startswith("system/"))
+    words = [f"params.{name}" for name in nsmallest(_USUAL, params)] + [
+        f"metrics.{name}" for name in nsmallest(_USUAL, own)
+    ]
+    found = []
+    for word in words:
+        with suppress(AskedWronglyError):  # a name that no expression can have
+            found.append(column_named(word))
+    return tuple(found)
 
 
 def _told(unread: int) -> list[str]:
