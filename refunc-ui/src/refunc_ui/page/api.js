@@ -2,8 +2,9 @@
 
 // Answers that are waited for at once; a browser opens six connections, and two of them are streams.
 const MOST_AT_ONCE = 4;
-// Seconds after which a busy server is asked again.
-const PATIENCE = 1;
+// Seconds after which a busy server is asked again, at first and at most, and how many times.
+const FIRST_WAIT = 1, LONGEST_WAIT = 5;
+const MOST_ATTEMPTS = 12;
 
 /** An answer that is an error: `message` for people, `at` the place in an expression, `part` the parameter. */
 export class ApiError extends Error {
@@ -50,7 +51,13 @@ function done() {
   waiting.shift()?.();
 }
 
+/** Wait until the tab is seen: nothing is asked for while it is hidden. */
+async function seen() {
+  while (document.hidden) await new Promise((go) => document.addEventListener("visibilitychange", go, { once: true }));
+}
+
 async function answer(path, asked, signal) {
+  await seen();
   await turn();
   try {
     signal?.throwIfAborted();
@@ -73,8 +80,8 @@ export async function ask(path, asked = {}, signal = undefined) {
     try {
       return await answer(path, asked, signal);
     } catch (error) {
-      if (error.status !== 503 || attempt === 4) throw error;
-      await new Promise((go) => setTimeout(go, attempt * PATIENCE * 1000));
+      if (error.status !== 503 || attempt === MOST_ATTEMPTS) throw error;
+      await new Promise((go) => setTimeout(go, Math.min(LONGEST_WAIT, attempt * FIRST_WAIT) * 1000));
     }
   }
 }

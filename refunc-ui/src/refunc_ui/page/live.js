@@ -1,7 +1,7 @@
 // Changes of the store, as the server sends them. Nothing is asked for while the tab is hidden; when it is seen again, the
 // stream goes on from the last change that the page knows.
 
-import { streamAddress, tellGone } from "./api.js";
+import { server, streamAddress, tellGone } from "./api.js";
 import { byId, settled } from "./dom.js";
 
 const EVENTS = ["store", "points", "lines", "status"];
@@ -19,6 +19,8 @@ class Live extends EventTarget {
     super();
     document.addEventListener("visibilitychange", () => (document.hidden ? this.#close("paused") : this.#open()));
     addEventListener("pagehide", () => this.#close("paused"));
+    // A question without an answer: the stream is opened again, which finds out when the server is back.
+    server.addEventListener("gone", () => this.#openLater());
   }
 
   /** Listen for changes of these runs and metrics. */
@@ -42,7 +44,7 @@ class Live extends EventTarget {
     source.addEventListener("error", () => {
       if (source !== this.#source) return;
       this.#close("not live");
-      this.#timer = setTimeout(() => this.#open(), this.#wait * 1000);
+      this.#openLater();
       if (this.#wait > FIRST_WAIT) tellGone(true);
       this.#wait = Math.min(LONGEST_WAIT, this.#wait * 1.6);
     });
@@ -52,6 +54,11 @@ class Live extends EventTarget {
         this.dispatchEvent(new CustomEvent(type, { detail: JSON.parse(event.data) }));
       });
     }
+  }
+
+  #openLater() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#open(), this.#wait * 1000);
   }
 
   #close(word) {

@@ -11,11 +11,10 @@
 // The charts themselves are modules of refunc-commands, which `refunc report` uses as well: static/charts/.
 
 import { server } from "./api.js";
-import { columns, findUsual } from "./columns.js";
 import { CompareView } from "./compare.js";
 import { drawControls, drawGroups } from "./controls.js";
 import { handleDivider } from "./divider.js";
-import { byId, spaced } from "./dom.js";
+import { byId, settled, spaced } from "./dom.js";
 import { knownNames } from "./filter.js";
 import { keepRuns } from "./known.js";
 import { live } from "./live.js";
@@ -60,7 +59,6 @@ function tellChosen() {
 table.onLoad = ({ rows }) => {
   keepRuns(rows);
   if (view instanceof CompareView) view.drawLegend(selected());
-  if (rows.length && !columns().length && state.isUnset("column")) findColumns({ isOther: true });
   if (isFirst && rows.length) isFirst = false;
   else return;
   if (selected().size || state.get("view") || table.isGrouped) return;
@@ -68,12 +66,6 @@ table.onLoad = ({ rows }) => {
   select(rows.slice(0, AT_START).map((row) => row.id));
   tellChosen();
 };
-
-/** Take a few params and metrics as columns, once the names of the store are known; a new store has some later. */
-async function findColumns({ isOther = false } = {}) {
-  if (isOther) knownNames({ isOther });
-  if (await findUsual().catch(() => false)) table.load({ isSame: true });
-}
 
 const showRuns = spaced(() => view instanceof CompareView && view.show(), 100);
 
@@ -83,7 +75,7 @@ onChange(["run"], () => {
   if (!(view instanceof CompareView)) return;
   if (isChosen && selected().size !== AT_START) view.say("");
 });
-onChange(["chart"], () => view?.grid?.known && view.grid.arrange(false));
+onChange(["chart"], () => view?.grid?.known && view.grid.arrange());
 onChange(["group", "center", "spread", "rank", "attempts", "logx"], (changed) => {
   view?.grid?.renew(changed.has("group"));
   if (view instanceof CompareView) view.drawLegend(selected());
@@ -93,7 +85,7 @@ onChange(["x"], () => {
   if (view instanceof RunView) view.axis();
   else view?.grid?.renew();
 });
-onChange(["smooth"], () => view?.grid?.smooth());
+onChange(["smooth"], settled(() => view?.grid?.renew(), 80));
 onChange(["log"], () => view?.grid?.logs());
 onChange(["from", "to"], () => view?.grid?.look());
 onChange(["other"], () => view instanceof RunView && view.run && view.drawFacts());
@@ -107,7 +99,7 @@ live.addEventListener("store", ({ detail }) => {
   const { grid } = view ?? {};
   if (grid?.known && detail.changed.some((id) => grid.runs.has(id))) {
     if (grid.known.length) grid.changed();
-    else grid.show(grid.runs);
+    else grid.again();
   }
 });
 live.addEventListener("points", ({ detail }) => view?.grid?.points(detail.run, detail.metrics));
@@ -121,7 +113,8 @@ server.addEventListener("gone", () => {
 server.addEventListener("back", () => {
   byId("gone").hidden = true;
   table.load({ isSame: true });
-  view?.grid?.renew();
+  if (view?.grid) view.grid.again();
+  else open();
 });
 
 // -- the start ---------------------------------------------------------------------------------------------------------
@@ -130,6 +123,5 @@ handleDivider();
 drawControls();
 open();
 table.load();
-findColumns();
 drawGroups();
 live.listen({ run: [...selected().keys()], metric: [] });
