@@ -18,7 +18,7 @@ from refunc.runs.errors import RunError
 from refunc.runs.store import Store
 from refunc_ui import artifacts, curves, listing, log_lines, names, one_run
 from refunc_ui.ahead import Ahead
-from refunc_ui.answers import AskedWronglyError, as_json, error_of
+from refunc_ui.answers import AskedWronglyError, Json, error_of
 from refunc_ui.asked import Asked
 from refunc_ui.events import Streams
 from refunc_ui.guard import Gate, Guard
@@ -86,7 +86,10 @@ class _Pages:
 
     def _json(self, work: Work) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            return await self._answered(request, work, as_json)
+            accepted = request.headers.get("accept-encoding", "")
+            return await self._answered(
+                request, lambda held, asked: Json.of(work(held, asked), accepted), Json.response
+            )
 
         return answer
 
