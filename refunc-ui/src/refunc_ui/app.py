@@ -25,6 +25,7 @@ from refunc_ui.guard import Gate, Guard
 from refunc_ui.held import Held
 from refunc_ui.sending import LargeResponse, Places
 from refunc_ui.static import StaticFiles
+from refunc_ui.wanted_curves import Wanted
 from refunc_ui.watching import Watch
 from refunc_ui.workers import BusyError, Workers
 
@@ -102,7 +103,7 @@ class _Pages:
 
     async def _curves(self, request: Request) -> Response:
         def work(held: Held, asked: Asked) -> bytes:
-            return curves.curves(held, curves.Wanted.of(asked))
+            return curves.curves(held, Wanted.of(asked))
 
         try:
             free = await self.places.take()

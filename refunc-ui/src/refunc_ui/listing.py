@@ -24,7 +24,8 @@ from refunc.runs.run import Run
 from refunc.runs.search import names_in
 from refunc_ui.answers import AskedWronglyError
 from refunc_ui.asked import Asked, column_named, place_in
-from refunc_ui.held import Entry, Held
+from refunc_ui.entries import Entry
+from refunc_ui.held import Held
 
 #: The most rows of one answer, and the rows of one that does not say.
 MOST_ROWS: Final = 1_000

@@ -22,7 +22,8 @@ from refunc.annotations.file import data_of
 from refunc.journal.alive import is_alive
 from refunc.journal.kinds import CRASHED, RUNNING
 from refunc.runs.gathered import signature_of
-from refunc_ui.held import Entry, Held
+from refunc_ui.entries import Entry
+from refunc_ui.held import Held
 
 #: Seconds between two looks, at least, and how many times as long as what a look costs the pause after it is.
 _INTERVAL: Final = 0.25
