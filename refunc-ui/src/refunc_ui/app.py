@@ -99,7 +99,7 @@ class _Pages:
         table, unread = listing.table(held, listing.Wanted.of(asked))
         if unread:
             self.ahead.read(unread)
-        return {"version": number, **table}
+        return {"version": number, "place": self.watch.place_at(number), **table}
 
     async def _curves(self, request: Request) -> Response:
         def work(held: Held, asked: Asked) -> bytes:
@@ -128,7 +128,7 @@ class _Pages:
         except RunError as error:
             return error_of(error.problem, 404)
         except OSError as error:
-            return error_of(f"The store cannot be read: {error}.", 503)
+            return error_of(f"The store cannot be read: {error.strerror or error}.", 503)
 
     async def _artifact(self, request: Request) -> Response:
         def sent(file: artifacts.Sent) -> Response:

@@ -73,6 +73,8 @@ class Held:
     def _read(self, known: Entries | None) -> Entries:
         """Return all runs of the store; those that are unchanged with their values."""
         began = time.thread_time()
+        if known is not None:
+            self._names()  # a store that is gone has an empty listing
         listing = self.store.listing()
         before = {entry.run.folder: entry for entry in known.by_name.values()} if known is not None else {}
 
@@ -89,8 +91,7 @@ class Held:
     def _look(self, known: Entries) -> Entries:
         """Return the runs with those that have changed since, that are new or gone."""
         began = time.thread_time()
-        with os.scandir(self.store.path) as found:
-            names = {entry.name for entry in found}
+        names = self._names()
         expected = {entry.run.folder.name for entry in known.by_name.values()}
         expected |= {error.folder.name for error in known.unreadable}
         if expected - names or any(is_run(self.store, name) for name in names - expected):
@@ -99,6 +100,11 @@ class Held:
             if entry.state != state_of(entry.run, is_over=entry.is_over is True):  # None, if it was not asked for yet
                 return self._replaced(known, began)
         return attrs.evolve(known, looked_at=time.monotonic(), took=time.thread_time() - began)
+
+    def _names(self) -> set[str]:
+        """Return the names in the store's folder. Raises OSError."""
+        with os.scandir(self.store.path) as found:
+            return {entry.name for entry in found}
 
     def _replaced(self, known: Entries, began: float) -> Entries:
         def now(entry: Entry) -> Entry:

@@ -94,6 +94,8 @@ class Watch:
         self._watched: dict[str, Watched] = {}
         self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
         self._known: dict[str, Entry] | None = None
+        #: Whether the last look found no store.
+        self._is_lost = False
         self._told: dict[str, float] = {}
         #: When the list is looked at next.
         self._next = 0.0
@@ -119,6 +121,10 @@ class Watch:
     def number(self) -> int:
         """The number of the last change."""
         return self._number
+
+    def place_at(self, number: int) -> str:
+        """Return the place of the change *number*, as clients know it."""
+        return f"{self.name}-{number}"
 
     @property
     def has_looked(self) -> bool:
@@ -159,7 +165,7 @@ class Watch:
             if listeners and not self._is_over:
                 try:
                     self._look(listeners)
-                except Exception:  # the store is gone for a moment, or a run is hostile; the next look may work
+                except Exception:  # a run is hostile, which its request says; the next look may work
                     pass
             time.sleep(max(_INTERVAL, _PAUSE * (time.thread_time() - began)))
 
@@ -179,7 +185,17 @@ class Watch:
         now = time.monotonic()
         if now < self._next:
             return
-        known = self._held.entries(again=True)
+        try:
+            known = self._held.entries(again=True)
+        except OSError:  # the tables say so
+            self._next = now + _INTERVAL
+            if not self._is_lost:
+                self._is_lost = True
+                self.tell([], gone=1)
+            return
+        if self._is_lost:
+            self._is_lost = False
+            self.tell([], new=1)
         self._held.notice_ends(known.runs)
         self._next = now + max(_INTERVAL, _TIMES * known.took)
         there = {entry.name: entry for entry in known.runs}

@@ -213,6 +213,26 @@ def test_new_runs_change_neither_selection_nor_colours(page: Any, server: Server
     assert page.ask(f"{CHARTS}[0].curves.map(curve => [curve.label, curve.slot])") == labels
 
 
+def test_a_store_that_is_moved_away_is_told_and_read_again_when_it_is_back(page: Any, server: Server) -> None:
+    page.open(server)
+    page.until("document.querySelectorAll('#table tbody .name a').length > 1")
+    page.until("document.querySelector('#live').textContent", "live")
+    names, away = page.names(), server.store.with_name("away")
+
+    server.store.rename(away)
+    try:
+        page.until("document.querySelector('#gone').checkVisibility()")
+        assert page.texts("#gone") == [
+            "The store cannot be read: No such file or directory. The page goes on by itself."
+        ]
+        assert page.names() == names
+    finally:
+        away.rename(server.store)
+
+    page.until("!document.querySelector('#gone').checkVisibility()")
+    page.until("[...document.querySelectorAll('#table tbody .name a')].map(e => e.textContent)", names)
+
+
 def test_a_server_that_is_gone_is_told_and_the_page_goes_on_when_it_is_back(
     page: Any, server: Server, training: Training
 ) -> None:

@@ -17,7 +17,7 @@ export class ApiError extends Error {
 /** No answer at all. */
 export class GoneError extends Error {}
 
-/** Told of "gone" and "back". */
+/** Told of "gone" and "back", and of "late", with the reason for which an answer has to be waited for; empty at its end. */
 export const server = new EventTarget();
 let isGone = false;
 
@@ -25,6 +25,14 @@ export function tellGone(now) {
   if (now === isGone) return;
   isGone = now;
   server.dispatchEvent(new Event(now ? "gone" : "back"));
+}
+
+let isLate = false;
+
+function tellLate(reason) {
+  if (!reason && !isLate) return;
+  isLate = Boolean(reason);
+  server.dispatchEvent(new CustomEvent("late", { detail: reason }));
 }
 
 function address(path, asked) {
@@ -67,6 +75,7 @@ async function answer(path, asked, signal) {
       throw new GoneError("The server does not answer.");
     });
     tellGone(false);
+    if (response.status !== 503) tellLate("");
     if (response.ok) return path === "curves" ? await response.arrayBuffer() : await response.json();
     throw new ApiError(response.status, await response.json().catch(() => ({})));
   } finally {
@@ -81,6 +90,7 @@ export async function ask(path, asked = {}, signal = undefined) {
       return await answer(path, asked, signal);
     } catch (error) {
       if (error.status !== 503 || attempt === MOST_ATTEMPTS) throw error;
+      if (attempt > 1) tellLate(error.message);
       await new Promise((go) => setTimeout(go, Math.min(LONGEST_WAIT, attempt * FIRST_WAIT) * 1000));
     }
   }

@@ -12,6 +12,7 @@ class Live extends EventTarget {
   #asked = null;
   #source = null;
   #last = "";
+  #seen = "";
   #wait = FIRST_WAIT;
   #timer = undefined;
 
@@ -21,6 +22,11 @@ class Live extends EventTarget {
     addEventListener("pagehide", () => this.#close("paused"));
     // A question without an answer: the stream is opened again, which finds out when the server is back.
     server.addEventListener("gone", () => this.#openLater());
+  }
+
+  /** Keep the place of the newest table: what has changed in the list of runs since then is told in any case. */
+  keep(place) {
+    this.#seen = place;
   }
 
   /** Listen for changes of these runs and metrics. */
@@ -35,7 +41,7 @@ class Live extends EventTarget {
     clearTimeout(this.#timer);
     this.#source?.close();
     if (document.hidden || !this.#asked) return;
-    const source = (this.#source = new EventSource(streamAddress({ ...this.#asked, last_id: this.#last })));
+    const source = (this.#source = new EventSource(streamAddress({ ...this.#asked, last_id: this.#last, seen: this.#seen })));
     source.addEventListener("open", () => {
       this.#wait = FIRST_WAIT;
       tellGone(false);
@@ -51,6 +57,7 @@ class Live extends EventTarget {
     for (const type of EVENTS) {
       source.addEventListener(type, (event) => {
         this.#last = event.lastEventId || this.#last;
+        if (type === "store") this.#seen = this.#last;
         this.dispatchEvent(new CustomEvent(type, { detail: JSON.parse(event.data) }));
       });
     }

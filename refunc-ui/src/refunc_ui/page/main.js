@@ -56,7 +56,8 @@ function tellChosen() {
   if (view instanceof CompareView) view.say(count === 1 ? "This is the newest run. Select others in the table." : `These are the newest ${count} runs. Select others in the table.`);
 }
 
-table.onLoad = ({ rows }) => {
+table.onLoad = ({ rows, place }) => {
+  live.keep(place);
   keepRuns(rows);
   if (view instanceof CompareView) view.drawLegend(selected());
   if (isFirst && rows.length) isFirst = false;
@@ -109,6 +110,10 @@ live.addEventListener("status", ({ detail }) => view instanceof RunView && detai
 server.addEventListener("gone", () => {
   byId("gone").textContent = "The server does not answer. If you ended `refunc ui`, start it again: the page goes on by itself as soon as it is back.";
   byId("gone").hidden = false;
+});
+server.addEventListener("late", ({ detail: reason }) => {
+  byId("gone").textContent = reason && `${reason} The page goes on by itself.`;
+  byId("gone").hidden = !reason;
 });
 server.addEventListener("back", () => {
   byId("gone").hidden = true;
