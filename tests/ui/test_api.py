@@ -234,7 +234,7 @@ def test_long_answers_are_compressed_for_those_who_take_it(server: Any) -> None:
 def test_the_usual_columns_are_the_first_params_and_metrics(server: Any) -> None:
     found = server.json("/api/runs", usual=1, columns="status")
 
-    keys = ["params.lr", "params.model", "params.seed", "metrics.only", "metrics.train/loss", "metrics.val/loss"]
+    keys = ["params.lr", "params.model", "params.seed", "metrics.train/loss", "metrics.val/loss", "metrics.only"]
     assert [column["key"] for column in found["columns"]] == keys
     assert found["rows"][-1]["values"][:2] == [1.0, "resnet"]
 

@@ -22,6 +22,7 @@ from refunc.runs.listing import glances
 from refunc.runs.query import Answer, Query, answer_in
 from refunc.runs.run import Run
 from refunc.runs.search import names_in
+from refunc.values.goals import guessed_goal
 from refunc_ui.answers import AskedWronglyError
 from refunc_ui.asked import Asked, column_named, place_in
 from refunc_ui.entries import Entry
@@ -113,17 +114,24 @@ def table(held: Held, wanted: Wanted) -> tuple[dict[str, Any], list[Entry]]:
 
 
 def _usual(runs: Sequence[Run]) -> tuple[Name, ...]:
-    """Return the columns until some are chosen: the first params and metrics, without those of the system."""
+    """
+    Return the columns until some are chosen: the first params, and the first metrics, those with a goal before others.
+
+    Metrics of the system are not among them.
+    """
     params, metrics = (names_in(runs, space) for space in ("params", "metrics"))
     own = (name for name in metrics if not name.startswith("system/"))
-    words = [f"params.{name}" for name in nsmallest(_USUAL, params)] + [
-        f"metrics.{name}" for name in nsmallest(_USUAL, own)
-    ]
+    words = [f"params.{name}" for name in nsmallest(_USUAL, params)]
+    words += [f"metrics.{name}" for name in nsmallest(_USUAL, own, key=_rank)]
     found = []
     for word in words:
         with suppress(AskedWronglyError):  # a name that no expression can have
             found.append(column_named(word))
     return tuple(found)
+
+
+def _rank(metric: str) -> tuple[bool, str]:
+    return guessed_goal(metric) is None, metric
 
 
 def _told(unread: int) -> list[str]:

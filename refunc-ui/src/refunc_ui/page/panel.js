@@ -174,9 +174,10 @@ export class Panel {
 
   notes() {
     const notes = this.heads.flatMap((head) => head.problems.map(({ run, error }) => `${nameOf(run)}: ${error}`));
-    const running = [...this.runs.keys()].filter((id) => runOf(id)?.status === "running").length;
+    const drawn = new Set(this.heads.flatMap((head) => head.curves.map(({ run }) => run)));
+    const running = [...drawn].filter((id) => runOf(id)?.status === "running").length;
     if (state.list("group").length) notes.push(`${state.get("center")} of the runs, band: ${{ std: "± std", quartiles: "quartiles", minmax: "min to max" }[state.get("spread")]}`);
-    else if (running) notes.push(running === this.runs.size ? "running" : `${running} running`);
+    else if (running) notes.push(running === drawn.size ? "running" : `${running} running`);
     return notes;
   }
 
