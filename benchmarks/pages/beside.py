@@ -194,7 +194,9 @@ def browser(profile: str) -> Any:
         options.add_argument(f"--{argument}")
     options.add_argument(f"--user-data-dir={profile}")
     options.add_argument("--window-size=1600,900")
-    return webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    found = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    found.set_script_timeout(PATIENCE)  # a page that draws a million points answers nothing meanwhile
+    return found
 
 
 def wait_for(condition: Callable[[], Any], what: str) -> None:
