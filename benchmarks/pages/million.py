@@ -3,7 +3,7 @@ One metric of a million points, from the click on its run to its curve on the sc
 
     python benchmarks/pages/million.py [--runs 2] [--rounds 5] [--work FOLDER]
 
-The server is started again for each round, with a warm index and nothing in memory. The page shows other runs, which are
+Each round has a server of its own, with a warm index and nothing in memory. The page shows other runs, which are
 cleared; then the long ones are selected at once. `all` is the time from there until the chart with their curves is
 painted. Of it, `metrics` and `curves` are the page's two questions, from asking to the first byte, which is the work of
 the server; `transfer` is the rest of the second answer; `page` is all that is left: what the browser does.
