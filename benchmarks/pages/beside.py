@@ -1,15 +1,17 @@
 """
-The first look at many runs: the pages of trackio, TensorBoard, MLflow and refunc, side by side in one Chromium.
+Many runs on the pages of trackio, TensorBoard, MLflow, aim and refunc, side by side in one Chromium.
 
     pip install ./refunc-core ./refunc-commands ./refunc-ui selenium
-    pip install trackio==0.43.0 tensorboard==2.21.0 tensorboardX mlflow==3.17.2
-    python benchmarks/pages/beside.py [--runs 100] [--points 10000] [--rounds 3] [--only refunc]
+    pip install trackio==0.43.0 tensorboard==2.21.0 tensorboardX==2.6.5 mlflow==3.17.2 aim==3.29.1
+    python benchmarks/pages/beside.py [--runs 100] [--points 10000] [--rounds 3] [--only refunc] [--work FOLDER]
 
-Each package writes the same runs, of one metric, by its own client, and shows them on its own page. A new browser, with
-nothing in its cache, opens the page. The clock starts with the navigation; `table` is the moment at which the page has
-the name of the newest run, `chart` that at which it has drawn a curve. Bytes are those that came over the network until
-then, and, once the page is still, in ten seconds without any change in the runs. `pan` is the number of frames in a
-second while twenty curves are moved, in refunc alone: the others' charts cannot be moved by a script in the same way.
+Each package writes the same runs, of one metric, by its own client, and shows them on its own page. One more run, the
+newest, goes on. A new browser, with nothing in its cache, opens the page. The clock starts with the navigation; `table`
+is the moment at which the page has the name of a run, `chart` that at which it has drawn a curve. Bytes are those on
+the wire, both ways: until then; in ten seconds without any change in the runs, for each second; and, while the run that
+goes on logs a record each second, for each record. A page that gets fewer bytes while a run goes on than it takes to
+say so does not update by itself. `pan` is the number of frames in a second while twenty curves are moved, in refunc
+alone: the others' charts cannot be moved by a script in the same way.
 
 It needs Chromium and its driver. Numbers are medians over the rounds.
 """
@@ -17,216 +19,170 @@ It needs Chromium and its driver. Numbers are medians over the rounds.
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import os
-import random
+import platform
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from counting import Counter
+from packages import PACKAGES, Package
+
 PATIENCE = 90.0
+#: Seconds until a page is still, seconds in which nothing changes, and records of the run that goes on.
+STILL = 12.0
 IDLE = 10.0
+RECORDS = 15
+#: The frames in two seconds.
 PAN = """
-const done = arguments[0], chart = document.querySelector('.chart').chart, times = [];
-const [low, high] = chart.everything;
+const done = arguments[0], chart = document.querySelector('.chart').chart, [low, high] = chart.everything;
 chart.zoom(0.5, (low + high) / 2);
-let last = performance.now();
+let frames = 0, first;
 requestAnimationFrame(function step(now) {
-  times.push(now - last);
-  last = now;
-  chart.pan(times.length % 40 < 20 ? 0.02 : -0.02);
-  if (times.length < 200) requestAnimationFrame(step);
-  else done(1000 * times.length / times.reduce((sum, time) => sum + time));
+  first ??= now;
+  if (now - first > 2000) return done(1000 * frames / (now - first));
+  frames += 1;
+  chart.pan(frames % 40 < 20 ? 0.02 : -0.02);
+  requestAnimationFrame(step);
 });
 """
+Figures = dict[str, float]
 
 
-@dataclass(frozen=True)
-class Page:
-    """A package's page: how runs are written for it, how it is started, and what is on it when it is drawn."""
-
-    name: str
-    write: Callable[[Path, int, int], None]
-    command: Callable[[Path, int], list[str]]
-    address: str
-    table: str
-    chart: str
-    variables: Callable[[Path], dict[str, str]] = field(default=lambda folder: {})
-
-
-def name_of(run: int) -> str:
-    return f"run-{run:03d}"
-
-
-def values(run: int, points: int) -> list[float]:
-    """Return the points of a run, the same for every package."""
-    noise = random.Random(run)
-    return [math.exp(-3 * step / points) + noise.gauss(0, 0.03) for step in range(points)]
-
-
-def write_refunc(folder: Path, runs: int, points: int) -> None:
-    from refunc.logging import MLLogger, experiment_context
-
-    os.environ["REFUNC_DIR"] = str(folder / "experiments")
-    logger = MLLogger("train", "CRITICAL")
-    for run in range(runs):
-        with experiment_context("digits", name_of(run), logger=logger):
-            for step, value in enumerate(values(run, points)):
-                logger.log_metrics({"loss": value}, step=step)
-
-
-def write_trackio(folder: Path, runs: int, points: int) -> None:
-    os.environ["TRACKIO_DIR"] = str(folder / "trackio")
-    import trackio
-
-    for run in range(runs):
-        trackio.init(project="digits", name=name_of(run), embed=False)
-        for step, value in enumerate(values(run, points)):
-            trackio.log({"loss": value}, step=step)
-        trackio.finish()
-
-
-def write_tensorboard(folder: Path, runs: int, points: int) -> None:
-    from tensorboardX import SummaryWriter
-
-    for run in range(runs):
-        with SummaryWriter(str(folder / "logs" / name_of(run))) as writer:
-            for step, value in enumerate(values(run, points)):
-                writer.add_scalar("loss", value, step)
-
-
-def write_mlflow(folder: Path, runs: int, points: int) -> None:
-    import mlflow
-    from mlflow.entities import Metric
-
-    mlflow.set_tracking_uri(f"sqlite:///{folder / 'mlflow.db'}")
-    mlflow.set_experiment("digits")
-    client = mlflow.MlflowClient()
-    for run in range(runs):
-        with mlflow.start_run(run_name=name_of(run)) as started:
-            metrics = [
-                Metric("loss", value, int(time.time() * 1000), step) for step, value in enumerate(values(run, points))
-            ]
-            for at in range(0, points, 1_000):
-                client.log_batch(started.info.run_id, metrics=metrics[at : at + 1_000])
-
-
-PAGES = (
-    Page(
-        "refunc",
-        write_refunc,
-        lambda folder, port: [
-            *(sys.executable, "-m", "refunc", "--store", str(folder / "experiments"), "ui"),
-            *("--port", str(port), "--token", "t", "--no-open"),
-        ],
-        "?token=t",
-        "document.querySelector('#table tbody .name a') !== null",
-        "[...document.querySelectorAll('.chart')]"
-        ".some(e => e.chart.plot && e.chart.caption.textContent.includes('points'))",
-        lambda folder: {"REFUNC_CACHE": str(folder / "cache")},
-    ),
-    Page(
-        "trackio",
-        write_trackio,
-        lambda folder, port: [sys.executable, "-m", "trackio.cli", "show", "--project", "digits"],
-        "?project=digits",
-        "document.body.innerText.includes('run-0')",
-        "document.querySelector('canvas.marks, .vega-embed canvas, .vega-embed svg') !== null",
-        lambda folder: {"TRACKIO_DIR": str(folder / "trackio")},
-    ),
-    Page(
-        "TensorBoard",
-        write_tensorboard,
-        lambda folder, port: [
-            *(sys.executable, "-m", "tensorboard.main", "--logdir", str(folder / "logs"), "--port", str(port)),
-        ],
-        "#timeseries",
-        "document.body.innerText.includes('run-0')",
-        "document.querySelector('line-chart canvas, line-chart svg path') !== null",
-    ),
-    Page(
-        "MLflow",
-        write_mlflow,
-        lambda folder, port: [
-            *(sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{folder / 'mlflow.db'}"),
-            *("--port", str(port), "--workers", "1"),
-        ],
-        "#/experiments/1/runs?compareRunsMode=CHART",
-        "document.body.innerText.includes('run-0')",
-        "document.querySelector('.js-plotly-plot .scatterlayer path, .js-plotly-plot canvas') !== null",
-    ),
-)
-
-
-def measure(page: Page, folder: Path) -> dict[str, float]:
+def measure(package: Package, folder: Path, pictures: Path | None) -> Figures:
     """Start the server of a page, open it in a new browser, and return the figures."""
-    port = 7860 if page.name == "trackio" else free_port()
-    environment = {**os.environ, **page.variables(folder), "GRADIO_SERVER_PORT": str(port)}
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "env": environment}
-    server = subprocess.Popen(page.command(folder, port), **quiet)  # type: ignore[call-overload]
-    try:
-        wait_for(lambda: is_open(port))
-        with tempfile.TemporaryDirectory() as profile:
-            driver = browser(profile)
-            try:
-                return figures(driver, page, f"http://127.0.0.1:{port}/{page.address}")
-            finally:
-                driver.quit()
-    finally:
-        server.terminate()
+    with training(package, folder) as log, serving(package, folder) as port, tempfile.TemporaryDirectory() as profile:
+        counter, driver = Counter(port), browser(profile)
         try:
-            server.wait(10)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+            return figures(driver, package, counter, log, pictures)
+        finally:
+            driver.quit()
+            counter.stop()
 
 
-def figures(driver: Any, page: Page, address: str) -> dict[str, float]:
-    found: dict[str, float] = {}
-    driver.asked = {}
+def figures(driver: Any, package: Package, counter: Counter, log: Callable[[], None], pictures: Path | None) -> Figures:
+    """Return the figures of a page that is opened now."""
+    found: Figures = {}
+    root = f"http://127.0.0.1:{counter.port}/"
     driver.get("about:blank")
-    received(driver)
+    counter.taken()
     begin = time.perf_counter()
-    driver.get(address)
-    for what, script in (("table", page.table), ("chart", page.chart)):
-        wait_for(lambda script=script: driver.execute_script(f"return {script}"))
-        found[what] = time.perf_counter() - begin
-    found["bytes"] = received(driver)
-    time.sleep(3)
-    received(driver)
+    driver.get(root + package.address)
+    for what, condition in (("table", package.table), ("chart", package.chart)):
+        if what == "chart" and package.chart_address:
+            driver.get(driver.execute_script(f"return {package.chart_address}"))
+        try:
+            wait_for(
+                lambda condition=condition: driver.execute_script(f"return {condition}"), f"{package.name}: {what}"
+            )
+            found[what] = time.perf_counter() - begin
+        except TimeoutError:
+            found[what] = math.inf
+    if pictures:
+        driver.save_screenshot(str(pictures / f"{package.name}.png"))
+    found["bytes"] = counter.taken()
+    time.sleep(STILL)
+    counter.taken()
     time.sleep(IDLE)
-    found["idle"] = received(driver) / IDLE
-    if page.name == "refunc":
-        driver.execute_script("document.querySelector('#clear').click()")
-        driver.execute_script(
-            "[...document.querySelectorAll('#table tbody input')].slice(0, 20).forEach(e => e.click())"
-        )
-        count = "document.querySelector('.chart')?.chart.curves.length"
-        wait_for(lambda: driver.execute_script(f"return {count}") == 20)
-        time.sleep(3)
-        found["pan"] = driver.execute_async_script(PAN)
+    found["idle"] = counter.taken() / IDLE
+    for _ in range(RECORDS):
+        log()
+        time.sleep(1)
+    found["live"] = counter.taken() / RECORDS
+    if package.name == "refunc":
+        found["pan"] = frames(driver)
     return found
 
 
-def received(driver: Any) -> int:
-    """Return how many bytes came over the network since it was asked before."""
-    total = 0
-    for entry in driver.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] == "Network.requestWillBeSent":  # the browser's own pages ask for things, too
-            driver.asked[message["params"]["requestId"]] = message["params"]["request"]["url"]
-        is_done = message["method"] == "Network.loadingFinished"
-        if is_done and driver.asked.get(message["params"]["requestId"], "").startswith("http"):
-            total += message["params"]["encodedDataLength"]
-    return int(total)
+def frames(driver: Any) -> float:
+    """Return the frames in a second while twenty curves are moved, or as many as there are runs."""
+    driver.execute_script("document.querySelector('#clear').click()")
+    wanted = driver.execute_script(
+        "const found = [...document.querySelectorAll('#table tbody input')].slice(0, 20);"
+        "found.forEach(e => e.click()); return found.length"
+    )
+    count = "document.querySelector('.chart')?.chart.curves.length"
+    wait_for(lambda: driver.execute_script(f"return {count}") == wanted, f"refunc: {wanted} curves")
+    time.sleep(3)
+    found: float = driver.execute_async_script(PAN)
+    return found
+
+
+def environment(package: Package, folder: Path, port: int = 0) -> dict[str, str]:
+    """Return the variables of the package's processes."""
+    return {**os.environ, **package.variables(folder), "GRADIO_SERVER_PORT": str(port)}
+
+
+@contextmanager
+def serving(package: Package, folder: Path) -> Iterator[int]:
+    """Yield the port of a server of the package's page."""
+    port = free_port()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    server = subprocess.Popen(package.command(folder, port), **quiet, env=environment(package, folder, port))
+    try:
+        wait_for(lambda: is_open(port), f"{package.name}: the server")
+        yield port
+    finally:
+        end(server)
+
+
+@contextmanager
+def training(package: Package, folder: Path) -> Iterator[Callable[[], None]]:
+    """Yield a function that adds a record to a run that goes on, which is the newest."""
+    command = [sys.executable, __file__, "--live", str(folder), "--only", package.name]
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment(package, folder),
+        cwd=folder,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def log() -> None:
+        assert process.stdin is not None
+        process.stdin.write("one more\n")
+        process.stdin.flush()
+
+    try:
+        while process.stdout.readline() != "ready\n":
+            assert process.poll() is None, f"{package.name} does not train"
+        yield log
+    finally:
+        process.stdin.close()
+        end(process)
+
+
+def train_on(package: Package, folder: Path) -> None:
+    """Log some records, and one more for each line of stdin."""
+    log = package.live(folder)
+    for step in range(20):
+        log(step, 1 / (1 + step))
+    time.sleep(1)
+    print("ready", flush=True)
+    for step, _ in enumerate(sys.stdin, 20):
+        log(step, 1 / (1 + step))
+
+
+def end(process: subprocess.Popen[Any]) -> None:
+    process.terminate()
+    try:
+        process.wait(10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def browser(profile: str) -> Any:
@@ -238,15 +194,16 @@ def browser(profile: str) -> Any:
         options.add_argument(f"--{argument}")
     options.add_argument(f"--user-data-dir={profile}")
     options.add_argument("--window-size=1600,900")
-    options.set_capability("goog:loggingPrefs", {"performance": "ALL"})
-    return webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    found = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    found.set_script_timeout(PATIENCE)  # a page that draws a million points answers nothing meanwhile
+    return found
 
 
-def wait_for(condition: Callable[[], Any]) -> None:
+def wait_for(condition: Callable[[], Any], what: str) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError
+            raise TimeoutError(what)
         time.sleep(0.01)
 
 
@@ -261,40 +218,75 @@ def is_open(port: int) -> bool:
         return found.connect_ex(("127.0.0.1", port)) == 0
 
 
+def write(package: Package, folder: Path, runs: int, points: int) -> None:
+    """Have the package write its runs, in a process of its own; nothing is done if it has them."""
+    done, wanted = folder / "made.txt", f"{runs} {points}"
+    if done.exists() and done.read_text() == wanted:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    began = time.perf_counter()
+    sizes = ["--runs", str(runs), "--points", str(points)]
+    command = [sys.executable, __file__, "--write", str(folder), "--only", package.name, *sizes]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(command, check=True, **quiet, cwd=folder, env=environment(package, folder))
+    print(f"{package.name}: written in {time.perf_counter() - began:.0f} s", file=sys.stderr)
+    done.write_text(wanted)
+
+
+def seconds(value: float) -> str:
+    return f"{value:.2f} s" if value < PATIENCE else f"over {PATIENCE:.0f} s"
+
+
+def show(found: dict[str, list[Figures]]) -> None:
+    """Print the medians as a table of Markdown."""
+    load = os.getloadavg()[2]
+    print(f"{platform.machine()}, {os.cpu_count()} cores, load {load:.1f}, Python {platform.python_version()}")
+    print("\n| | first table | first chart | until then | idle | a record | panning |\n|---|--:|--:|--:|--:|--:|--:|")
+    for name, rounds in found.items():
+        if not rounds:
+            continue
+        middle = {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
+        pan = f"{middle['pan']:.0f} frames/s" if "pan" in middle else ""
+        print(
+            f"| {name} | {seconds(middle['table'])} | {seconds(middle['chart'])} | {middle['bytes'] / 1000:,.0f} KB "
+            f"| {middle['idle']:,.0f} B/s | {middle['live']:,.0f} B | {pan} |"
+        )
+
+
 def main() -> None:
     """Write the runs, measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=100)
     parser.add_argument("--points", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", action="append", choices=[page.name for page in PAGES])
-    parser.add_argument("--write", help=argparse.SUPPRESS)
+    parser.add_argument("--only", action="append", choices=[package.name for package in PACKAGES])
+    parser.add_argument("--work", type=Path, help="a folder that keeps the runs for another time")
+    parser.add_argument("--pictures", type=Path, help="a folder for a picture of each page with its chart")
+    parser.add_argument("--write", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--live", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    pages = [page for page in PAGES if not asked.only or page.name in asked.only]
+    packages = [package for package in PACKAGES if not asked.only or package.name in asked.only]
     if asked.write:
-        pages[0].write(Path(asked.write), asked.runs, asked.points)
-        return
+        return packages[0].write(asked.write, asked.runs, asked.points)
+    if asked.live:
+        return train_on(packages[0], asked.live)
     with tempfile.TemporaryDirectory() as name:
-        for page in pages:  # each in a process of its own
-            sizes = ["--runs", str(asked.runs), "--points", str(asked.points)]
-            command = [sys.executable, __file__, "--write", name, "--only", page.name, *sizes]
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=name)
-        print(f"{'':12} {'table':>8} {'chart':>8} {'KB':>8} {'B/s idle':>9} {'pan':>6}")
-        found: dict[str, list[dict[str, float]]] = {page.name: [] for page in pages}
-        for _ in range(asked.rounds):
-            for page in pages:
+        work = asked.work or Path(name)
+        for package in packages:
+            write(package, work / package.name, asked.runs, asked.points)
+        found: dict[str, list[Figures]] = {package.name: [] for package in packages}
+        for number in range(asked.rounds):
+            for package in packages:
+                folder = Path(name) / f"{package.name}-{number}"
+                shutil.copytree(work / package.name, folder)  # each round adds a run
                 try:
-                    found[page.name].append(measure(page, Path(name)))
-                except TimeoutError:
-                    print(f"{page.name}: nothing within {PATIENCE:.0f} s", file=sys.stderr)
-        for package, rounds in found.items():
-            if rounds:
-                middle = {key: statistics.median(each[key] for each in rounds) for key in rounds[0]}
-                pan = f"{middle['pan']:6.0f}" if "pan" in middle else ""
-                print(
-                    f"{package:12} {middle['table']:7.2f}s {middle['chart']:7.2f}s {middle['bytes'] / 1000:8.0f} "
-                    f"{middle['idle']:9.0f} {pan}"
-                )
+                    found[package.name].append(measure(package, folder, asked.pictures))
+                except TimeoutError as error:
+                    print(f"{error}: nothing within {PATIENCE:.0f} s", file=sys.stderr)
+                shutil.rmtree(folder, ignore_errors=True)
+        show(found)
+    return None
 
 
 if __name__ == "__main__":

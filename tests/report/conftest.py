@@ -81,6 +81,11 @@ class Page:
             self._call("Input.dispatchMouseEvent", type="mouseMoved", button="left", buttons=1, **place)
         self._call("Input.dispatchMouseEvent", type="mouseReleased", x=to_x, y=to_y, button="left", clickCount=1)
 
+    def touch(self, fingers: list[tuple[float, float]], kind: str = "touchStart") -> None:
+        """Have fingers at these places; none at the end."""
+        points = [{"x": x, "y": y, "id": number} for number, (x, y) in enumerate(fingers)]
+        self._call("Input.dispatchTouchEvent", type=kind, touchPoints=points)
+
     def picture(self, path: Path) -> None:
         """Write a screenshot of the whole page."""
         answer = self._call("Page.captureScreenshot", format="png", captureBeyondViewport=True)

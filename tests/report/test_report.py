@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import math
 import re
-import struct
 import subprocess
 import sys
-import zlib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.report.reports import CHARTS, INKED, is_quiet, png, train, write
 
 from refunc.logging import MLLogger, define_metric, experiment_context
 from refunc.runs import open_store
@@ -32,53 +31,6 @@ HOSTILE = (
     "' onmouseover='alert(1)",
     "javascript:alert(1)",
 )
-
-
-#: The charts that a page has.
-CHARTS = "[...document.querySelectorAll('figure')].flatMap(figure => figure.chart ?? [])"
-#: Whether curves were drawn: some pixel of the canvas has another colour than grid and text.
-INKED = (
-    "(c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some((v, at, all) => at % 4 === 0 && "
-    "all[at + 3] > 200 && Math.max(v, all[at + 1], all[at + 2]) - Math.min(v, all[at + 1], all[at + 2]) > 60))"
-    "(chart.plot.ctx.canvas)"
-)
-
-
-def png() -> bytes:
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    rows = b"".join(b"\0" + bytes(x * 4 for x in range(64)) for _ in range(64))
-    head = struct.pack(">IIBBBBB", 64, 64, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
-
-
-def train(name: str, *, steps: int = 100, lr: float = 0.1, offset: float = 0.0, **tags: str) -> Any:
-    logger = MLLogger("train")
-    with experiment_context("digits", name) as run:
-        logger.log_hyperparams({"lr": lr, "optimizer": {"name": "adam"}})
-        logger.add_tags({"team": "vision", **tags})
-        for step in range(steps):
-            logger.log_metrics({"loss": offset + 1 / (step + 1), "val/acc": step / steps}, step=step)
-        logger.info("halfway")
-        logger.warning("careful")
-    return run
-
-
-def write(*arguments: str) -> Path:
-    done = subprocess.run(
-        [sys.executable, "-m", "refunc", "report", *arguments, "-o", "report.html"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return Path("report.html").absolute()
-
-
-def is_quiet(browser: Any, file: Path) -> bool:
-    """Whether nothing was complained of, and nothing asked for but the file itself."""
-    return bool(browser.complaints() == [] and browser.requests() == [file.as_uri()])
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -118,144 +70,6 @@ def contrast(one: str, other: str) -> float:
 
     low, high = sorted((brightness(one), brightness(other)))
     return (high + 0.05) / (low + 0.05)
-
-
-def place_of(browser: Any) -> tuple[float, float, float, float]:
-    """Return left, top, width and height of the first chart's area."""
-    found = "(r => [r.x, r.y, r.width, r.height])(document.querySelector('.u-over').getBoundingClientRect())"
-    return tuple(browser.ask(found))  # type: ignore[return-value]
-
-
-def frames(browser: Any) -> None:
-    """Wait until what was asked for is drawn."""
-    browser.ask("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
-
-
-def test_values_are_told_where_the_pointer_is(browser: Any) -> None:
-    train("one")
-    train("two", offset=0.5)
-    browser.open(write("one", "two"))
-    x, y, width, _ = place_of(browser)
-
-    browser.move_mouse(x + width - 1, y + 60)
-
-    lines = "(e => e.hidden ? '' : [...e.children].map(line => line.textContent).join('; '))"
-    tip = f"{lines}(document.querySelector('.chart-tip'))"
-    assert browser.ask(tip) == "step 99; one0.01; two0.51"
-    assert browser.ask(f"{CHARTS}.map(chart => chart.link.cursor > 98)") == [True, True]
-    browser.move_mouse(2, 2)
-    assert browser.ask(tip) == ""
-
-
-def test_a_drag_zooms_all_charts_and_a_double_click_shows_everything(browser: Any) -> None:
-    train("one")
-    file = write("one")
-    browser.open(file)
-    x, y, width, _ = place_of(browser)
-    views = f"{CHARTS}.map(chart => chart.view.map(Math.round))"
-    assert browser.ask(views) == [[0, 99], [0, 99]]
-
-    browser.drag(x + width * 20 / 99, y + 40, x + width * 60 / 99, y + 50)
-    frames(browser)
-
-    assert browser.ask(views) == [[20, 60], [20, 60]]
-    assert browser.ask("document.querySelector('figcaption').textContent") == "by step · 40 points"
-    browser.ask("document.querySelector('.u-over').dispatchEvent(new MouseEvent('dblclick', {bubbles: true}))")
-    assert browser.ask(views) == [[0, 99], [0, 99]]
-    assert is_quiet(browser, file)
-
-
-def test_keys_move_the_cursor_and_zoom_and_a_chart_is_described(browser: Any) -> None:
-    train("one")
-    browser.open(write("one"))
-
-    def press(key: str) -> None:
-        browser.ask(f"document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {{key: {key!r}}}))")
-
-    plot = "document.querySelector('.chart-plot')"
-    browser.ask(f"{plot}.focus()")
-    press("End")
-    press("ArrowLeft")
-    assert browser.ask(f"{CHARTS}[0].link.cursor") == 98
-    assert browser.ask("document.querySelector('[aria-live]').textContent").endswith("step 98: 0.010101")
-    press("+")
-    low, high = browser.ask(f"{CHARTS}[0].view")
-    assert 0 < low < 98 < high <= 99
-    press("0")
-    assert browser.ask(f"{CHARTS}[0].view") == [0, 99]
-    label = browser.ask(f"{plot}.getAttribute('aria-label')")
-    assert label.startswith("loss: 1 curve. from 0.01 to 1, last 0.01 at step 99, best 0.01 at step 99.")
-
-
-def test_a_logarithmic_scale_at_a_click(browser: Any) -> None:
-    train("one")
-    file = write("one")
-    browser.open(file)
-    assert browser.ask(f"{CHARTS}[0].plot.scales.y.distr") == 1
-
-    button = "document.querySelector('[aria-label^=Logarithmic]')"
-    browser.click(*browser.ask(f"(r => [r.x + 5, r.y + 5])({button}.getBoundingClientRect())"))
-    frames(browser)
-
-    assert browser.ask(f"{CHARTS}[0].plot.scales.y.distr") == 3
-    assert browser.ask(f"{button}.getAttribute('aria-pressed')") == "true"
-    assert is_quiet(browser, file)
-
-
-def test_a_pattern_draws_several_metrics_in_one_chart(browser: Any) -> None:
-    train("one")
-    train("two", offset=0.5)
-    file = write("one", "two")
-    browser.open(file)
-
-    set_value(browser, "#together", "*a* none")
-
-    titles = "[...document.querySelectorAll('figure h3')].map(e => e.textContent)"
-    assert browser.ask(titles) == ["*a*"]
-    assert browser.ask("document.querySelector('#charts [role=status]').textContent") == "No metric is called none."
-    set_value(browser, "#together", "*")
-    frames(browser)
-    frames(browser)
-    labels = f"{CHARTS}[0].drawn.map(curve => curve.label)"
-    assert browser.ask(labels) == ["one  loss", "two  loss", "one  val/acc", "two  val/acc"]
-    assert len(set(browser.ask(f"{CHARTS}[0].drawn.map(curve => curve.slot)"))) == 4
-    assert is_quiet(browser, file)
-
-
-def set_value(browser: Any, field: str, text: str) -> None:
-    browser.ask(
-        f"(e => {{ e.value = {text!r}; e.dispatchEvent(new Event('change')); }})(document.querySelector('{field}'))"
-    )
-
-
-def test_smoothing_has_no_bias_and_does_not_depend_on_the_number_of_points_drawn(browser: Any) -> None:
-    train("one")
-    browser.open(write("one"))
-
-    constant = "(c => Math.max(...smoothed(c, 0.9).map((v, at) => Math.abs(v - c[at]))))(new Float64Array(50).fill(7))"
-    assert browser.ask(f"(({{smoothed}}) => {constant})(document.querySelector('figure').chart.parts)") < 1e-12
-    halves = (
-        "(({smoothed}) => { const all = Float64Array.from({length: 2000}, (_, at) => at); "
-        "const some = all.filter((_, at) => at % 10 === 9); "
-        "return [smoothed(all, 0.99)[1999], smoothed(some, 0.99, 10)[199]]; })"
-    )
-    every, some = browser.ask(f"{halves}(document.querySelector('figure').chart.parts)")
-    assert abs(every - some) < 6
-
-
-def test_groups_are_bands_and_ranks_are_curves(browser: Any) -> None:
-    for seed in range(3):
-        train(f"a{seed}", lr=0.1, offset=seed)
-        train(f"b{seed}", lr=0.2, offset=seed)
-    every = [f"{model}{seed}" for model in "ab" for seed in range(3)]
-    file = write(*every, "--group", "params.lr", "--spread", "minmax")
-
-    browser.open(file)
-
-    assert is_quiet(browser, file)
-    curves = browser.ask(f"{CHARTS}[0].drawn.map(c => [c.label, c.low[0], c.y[0], c.high[0], c.n[0]])")
-    assert curves == [["0.1 (3 runs)", 1, 2, 3, 3], ["0.2 (3 runs)", 1, 2, 3, 3]]
-    assert "mean of the runs with equal params.lr" in browser.ask("document.querySelector('#charts p').textContent")
 
 
 def test_what_differs_is_marked_and_can_be_shown_alone(browser: Any) -> None:

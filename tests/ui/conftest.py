@@ -11,13 +11,14 @@ import sys
 import textwrap
 import time
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import attrs
 import pytest
+from tests.trainings import Training
 
 TOKEN = "the-token"
 #: Seconds within which whatever is waited for has to come.
@@ -74,7 +75,8 @@ class Server:
         try:
             given = {"authorization": f"Bearer {TOKEN}"} if headers is None else headers
             target = f"{address}?{urlencode(pairs)}" if pairs else address
-            connection.putrequest(method, target, skip_host="host" in given)
+            own = {"skip_host": "host" in given, "skip_accept_encoding": "accept-encoding" in given}
+            connection.putrequest(method, target, **own)
             for name, value in given.items():
                 connection.putheader(name, value)
             connection.endheaders()
@@ -114,15 +116,17 @@ def _each(value: Any) -> list[Any]:
 
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Server]]:
-    """Start servers: `start(store, "--port", …)`."""
+    """Start servers: `start(store, "--port", …)`; *before* stands before the command."""
     started: list[Server] = []
 
-    def start(store: Path, *options: str, token: str | None = TOKEN, **environment: str) -> Server:
+    def start(
+        store: Path, *options: str, token: str | None = TOKEN, before: Sequence[str] = (), **environment: str
+    ) -> Server:
         given = ["--no-open", *options, *(["--token", token] if token is not None else [])]
         if not any(option.startswith("--port") for option in given):
             given += ["--port", "0"]
         process = subprocess.Popen(
-            [sys.executable, "-m", "refunc", "--store", str(store), "ui", *given],
+            [*before, sys.executable, "-m", "refunc", "--store", str(store), "ui", *given],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -167,59 +171,18 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], Non
     return train
 
 
-_LIVE = """
-import sys
-from refunc.logging import ExperimentTracker
-tracker = ExperimentTracker("live", sys.argv[1])
-tracker.start_run()
-print(tracker.run_id, flush=True)
-for line in sys.stdin:
-    exec(line)
-    print("done", flush=True)
-tracker.end_run()
-"""
-
-
-@attrs.define
-class Live:
-    """A training that does what it is told."""
-
-    process: subprocess.Popen[str]
-    id: str
-
-    def tell(self, statement: str) -> None:
-        """Have it execute one line of Python."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(statement + "\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == "done\n"
-
-
 @pytest.fixture
-def live() -> Iterator[Callable[..., Live]]:
+def live() -> Iterator[Callable[..., Training]]:
     """Start trainings that have a run open: `live(store, "name")`."""
-    started: list[Live] = []
+    started: list[Training] = []
 
-    def start(store: Path, name: str = "live") -> Live:
-        process = subprocess.Popen(
-            [sys.executable, "-c", _LIVE, name],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "REFUNC_DIR": str(store), "REFUNC_QUIET": "1"},
-        )
-        assert process.stdout is not None
-        started.append(Live(process, process.stdout.readline().strip()))
+    def start(store: Path, name: str = "live") -> Training:
+        started.append(Training.start(store, name))
         return started[-1]
 
     yield start
     for training in started:
-        training.process.kill()
-        training.process.wait()
-        for pipe in (training.process.stdin, training.process.stdout):
-            if pipe is not None:
-                pipe.close()
+        training.close()
 
 
 @attrs.frozen

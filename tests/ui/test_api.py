@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 import shutil
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ui.conftest import wait_for
+from tests.ui.conftest import TOKEN, wait_for
 
 pytestmark = pytest.mark.ui
 
@@ -215,6 +216,27 @@ def test_wrong_questions_about_curves(server: Any, params: Any, status: int, pro
 
 
 # -- one run -----------------------------------------------------------------------------------------------------------
+
+
+def test_long_answers_are_compressed_for_those_who_take_it(server: Any) -> None:
+    token = {"authorization": f"Bearer {TOKEN}"}
+    plain = server.get("/api/runs", headers=token)
+    packed = server.get("/api/runs", headers={**token, "accept-encoding": "gzip, br"})
+
+    assert packed.headers["content-encoding"] == "gzip"
+    assert gzip.decompress(packed.body) == plain.body
+    assert len(packed.body) < len(plain.body) / 2
+    assert (
+        "content-encoding" not in server.get("/api/runs", headers={**token, "accept-encoding": "gzip"}, limit=0).headers
+    )
+
+
+def test_the_usual_columns_are_the_first_params_and_metrics(server: Any) -> None:
+    found = server.json("/api/runs", usual=1, columns="status")
+
+    keys = ["params.lr", "params.model", "params.seed", "metrics.train/loss", "metrics.val/loss", "metrics.only"]
+    assert [column["key"] for column in found["columns"]] == keys
+    assert found["rows"][-1]["values"][:2] == [1.0, "resnet"]
 
 
 def test_everything_about_a_run(server: Any, store: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.ui.conftest import wait_for
 
 pytestmark = pytest.mark.ui
 
@@ -129,6 +130,34 @@ def test_one_damaged_run_hides_no_other(tmp_path: Path, start: Callable[..., Any
     assert [curve["run"] for curve in curves["curves"]] == [by_name["run-2"]["id"]]
     for path in ("/api/run", "/api/lines", "/api/metrics", "/api/artifacts"):
         assert server.get(path, run=by_name["run-1"]["id"]).status in (200, 404, 503), path
+
+
+def test_a_run_whose_rights_are_mended_is_read_though_nothing_else_has_changed(
+    tmp_path: Path,
+    start: Callable[..., Any],
+    train: Callable[..., None],
+    listen: Callable[..., Any],
+    require: Callable[[bool, str], None],
+) -> None:
+    require(os.geteuid() != 0 or shutil.which("setpriv") is not None, "apt-get install util-linux")
+    without_powers = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner"]
+    store = tmp_path / "experiments"
+    train(store, "for n in range(2):\n    with run(f'run-{n}'): logger.log_metrics({'loss': 1.0}, step=1)")
+    closed = min(store.glob("*/journal/*.jsonl"), key=lambda path: path.stat().st_mtime_ns)
+    closed.chmod(0)
+    server = start(store, before=without_powers if os.geteuid() == 0 else [])
+    ids = server.ids()
+
+    def losses() -> dict[str, Any]:
+        return {row["name"]: row["values"][0] for row in server.json("/api/runs", columns="metrics.loss")["rows"]}
+
+    wait_for(lambda: losses() == {"run-0": None, "run-1": 1.0})
+    stream = listen(server)
+    stream.until(lambda event: event.kind == "store")
+    closed.chmod(0o644)
+
+    stream.until(lambda event: ids["run-0"] in event.data["changed"])
+    wait_for(lambda: losses() == {"run-0": 1.0, "run-1": 1.0})
 
 
 def test_two_folders_with_one_id_are_told_apart_by_their_names(

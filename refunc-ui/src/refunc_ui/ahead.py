@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from refunc.runs.search import values_of
-from refunc_ui.held import Entry, Held
+from refunc_ui.entries import Entry
+from refunc_ui.held import Held
 
 #: Runs that are read before the tables are told.
 _BATCH: Final = 20

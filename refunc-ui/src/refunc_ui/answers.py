@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
+import attrs
 import msgspec
 from starlette.responses import Response
 
 _encode = msgspec.json.Encoder().encode
+#: Shorter answers are sent as they are. Of others a tenth of the bytes is left, for a millisecond of each 100,000.
+_SMALL: Final = 1_000
+_LEVEL: Final = 1
 
 
 class AskedWronglyError(Exception):
@@ -59,6 +64,26 @@ def _encodable(text: str) -> str:
 def json_bytes(value: Any) -> bytes:
     """Return *value* as JSON."""
     return _encode(spelled(value))
+
+
+@attrs.frozen
+class Json:
+    """An answer as JSON, compressed if the client takes that."""
+
+    data: bytes
+    is_packed: bool
+
+    @classmethod
+    def of(cls, value: Any, accepted: str) -> Json:
+        """Return *value* as it is sent to a client with *accepted* in its header `accept-encoding`."""
+        data = json_bytes(value)
+        is_packed = len(data) > _SMALL and "gzip" in accepted
+        return cls(gzip.compress(data, _LEVEL, mtime=0) if is_packed else data, is_packed)
+
+    def response(self) -> Response:
+        """Return it as an answer."""
+        headers = {"vary": "accept-encoding", **({"content-encoding": "gzip"} if self.is_packed else {})}
+        return Response(self.data, headers=headers, media_type="application/json")
 
 
 def as_json(value: Any, status: int = 200) -> Response:

@@ -18,13 +18,14 @@ from refunc.runs.errors import RunError
 from refunc.runs.store import Store
 from refunc_ui import artifacts, curves, listing, log_lines, names, one_run
 from refunc_ui.ahead import Ahead
-from refunc_ui.answers import AskedWronglyError, as_json, error_of
+from refunc_ui.answers import AskedWronglyError, Json, error_of
 from refunc_ui.asked import Asked
 from refunc_ui.events import Streams
 from refunc_ui.guard import Gate, Guard
 from refunc_ui.held import Held
 from refunc_ui.sending import LargeResponse, Places
 from refunc_ui.static import StaticFiles
+from refunc_ui.wanted_curves import Wanted
 from refunc_ui.watching import Watch
 from refunc_ui.workers import BusyError, Workers
 
@@ -86,7 +87,10 @@ class _Pages:
 
     def _json(self, work: Work) -> Callable[[Request], Any]:
         async def answer(request: Request) -> Response:
-            return await self._answered(request, work, as_json)
+            accepted = request.headers.get("accept-encoding", "")
+            return await self._answered(
+                request, lambda held, asked: Json.of(work(held, asked), accepted), Json.response
+            )
 
         return answer
 
@@ -95,11 +99,11 @@ class _Pages:
         table, unread = listing.table(held, listing.Wanted.of(asked))
         if unread:
             self.ahead.read(unread)
-        return {"version": number, **table}
+        return {"version": number, "place": self.watch.place_at(number), **table}
 
     async def _curves(self, request: Request) -> Response:
         def work(held: Held, asked: Asked) -> bytes:
-            return curves.curves(held, curves.Wanted.of(asked))
+            return curves.curves(held, Wanted.of(asked))
 
         try:
             free = await self.places.take()
@@ -124,7 +128,7 @@ class _Pages:
         except RunError as error:
             return error_of(error.problem, 404)
         except OSError as error:
-            return error_of(f"The store cannot be read: {error}.", 503)
+            return error_of(f"The store cannot be read: {error.strerror or error}.", 503)
 
     async def _artifact(self, request: Request) -> Response:
         def sent(file: artifacts.Sent) -> Response:

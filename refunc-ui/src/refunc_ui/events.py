@@ -2,7 +2,8 @@
 The stream of events of one client: what has changed, and nothing twice.
 
 An event's id is a place: the server's name and the number of the last change. A client that comes back with it gets
-only what is newer; one that comes back to another server gets the state of everything that it asks for.
+only what is newer; one that comes back to another server gets the state of everything that it asks for. One that wants
+other runs than before gets the state of those, and, of the list of runs, what is newer than the place of its table.
 """
 
 from __future__ import annotations
@@ -55,10 +56,11 @@ class Streams:
         if len(self._clients) >= _MOST or self._clients.count(client) >= _MOST_OF_CLIENT:
             raise AskedWronglyError("Too many pages of this server are open. Close some of them.", 503)
         place = _place_of(last_id or asked.text("last") or asked.text("last_id"), self.watch.name)
-        return self._sent(client, runs, _matcher(metrics), place)
+        seen = _place_of(asked.text("seen"), self.watch.name)
+        return self._sent(client, runs, _matcher(metrics), place, seen)
 
     async def _sent(
-        self, client: str, runs: tuple[str, ...], is_wanted: Callable[[str], bool], place: int | None
+        self, client: str, runs: tuple[str, ...], is_wanted: Callable[[str], bool], place: int | None, seen: int | None
     ) -> AsyncIterator[bytes]:
         loop = asyncio.get_running_loop()
         woken, end = asyncio.Event(), asyncio.Event()
@@ -74,9 +76,11 @@ class Streams:
                 await _wait_for_either(woken, end, _READY)
                 woken.clear()
             if place is None:  # the state of everything as it is known; the watch tells the rest
-                yield _event("store", self._id(number), {"version": number, "changed": [], "new": 0, "gone": 0})
-                number, _, found = self.watch.since(0, runs)
-                for message in _of_runs(found, 0, is_wanted, self._id(number)):
+                table = number if seen is None else seen
+                yield _event("store", self._id(table), {"version": table, "changed": [], "new": 0, "gone": 0})
+                number, changes, found = self.watch.since(0, runs)
+                newer = [change for change in changes if change.number > table]
+                for message in _messages(newer, found, 0, is_wanted, self._id(number)):
                     yield message
             while not end.is_set():
                 now, changes, found = self.watch.since(number, runs)
@@ -94,7 +98,7 @@ class Streams:
             self._clients.remove(client)
 
     def _id(self, number: int) -> str:
-        return f"{self.watch.name}-{number}"
+        return self.watch.place_at(number)
 
 
 def _place_of(last_id: str | None, name: str) -> int | None:

@@ -11,69 +11,33 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections import Counter, OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 import attrs
 
-from refunc.annotations.file import data_of
-from refunc.journal.kinds import RUNNING
-from refunc.runs.errors import RunFormatError
+from refunc.journal.kinds import RUNNING, UNREADABLE
 from refunc.runs.expression.asked import Path as Name
-from refunc.runs.facts import facts_of
 from refunc.runs.lines import RunLines
 from refunc.runs.listing import glances
 from refunc.runs.run import Run
-from refunc.runs.search import Found, kept_values_of
-from refunc.runs.signature import signature_of
-from refunc.runs.store import Listing, Store
+from refunc.runs.search import Found, kept_values_of, values_of
+from refunc.runs.store import Store
 from refunc_ui.answers import AskedWronglyError
+from refunc_ui.entries import Entries, Entry, entries_of, is_run, state_of
 from refunc_ui.kept_curves import KeptCurves
+from refunc_ui.opened import OpenedRuns
 
 #: Seconds for which a look at the store holds, and how many times as long as it took.
 _FRESH: Final = 0.5
 _TIMES: Final = 5.0
 #: Seconds after which all is read again, in case that a change was not seen.
 _WHOLE: Final = 60.0
-#: The most runs that are kept with their contents, and the most lines of all runs whose places are kept in mind.
-_MOST_OPENED: Final = 128
-_MOST_LINES: Final = 800_000
+#: The state of a run that could not be read when it was listed, and can be now.
+_MENDED: Final = "mended"
 #: The most different values that are kept of each run.
 _MOST_VALUES: Final = 200
-
-
-@attrs.define(eq=False)
-class _Opened:
-    run: Run
-    lock: threading.Lock = attrs.Factory(threading.Lock)
-    #: Whether its contents are known.
-    is_read: bool = False
-
-
-@attrs.define(eq=False)
-class Entry:
-    """A run of the list. `is_over` says whether it has ended, None if that is not known."""
-
-    name: str
-    run: Run
-    state: object = None
-    is_over: bool | None = None
-    values: dict[Name, Any] = attrs.Factory(dict)
-
-
-@attrs.frozen
-class Entries:
-    """The runs of the store, oldest first; see `Listing`."""
-
-    runs: list[Entry]
-    removed: list[Entry]
-    unreadable: list[RunFormatError]
-    by_name: dict[str, Entry]
-    looked_at: float
-    took: float
-    read_at: float
 
 
 class Held:
@@ -81,12 +45,10 @@ class Held:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self._lock = threading.Lock()
         self._looking = threading.Lock()
         self._entries: Entries | None = None
         self.curves = KeptCurves()
-        self._opened: OrderedDict[str, _Opened] = OrderedDict()
-        self._lines: OrderedDict[str, RunLines] = OrderedDict()
+        self._runs = OpenedRuns()
 
     # -- the list ----------------------------------------------------------------------------------------------------
 
@@ -111,6 +73,8 @@ class Held:
     def _read(self, known: Entries | None) -> Entries:
         """Return all runs of the store; those that are unchanged with their values."""
         began = time.thread_time()
+        if known is not None:
+            self._names()  # a store that is gone has an empty listing
         listing = self.store.listing()
         before = {entry.run.folder: entry for entry in known.by_name.values()} if known is not None else {}
 
@@ -118,30 +82,34 @@ class Held:
             entry = before.get(run.folder)
             if entry is None or entry.run.birth != run.birth:
                 return Entry("", run)
-            state = _state(entry.run, is_over=entry.is_over is True)
+            state = state_of(entry.run, is_over=entry.is_over is True)
             return entry if entry.state == state else Entry("", run)
 
         runs, removed = [of(run) for run in listing.runs], [of(run) for run in listing.removed]
-        return _entries(runs, removed, listing, began, time.monotonic())
+        return entries_of(runs, removed, listing, began, time.monotonic())
 
     def _look(self, known: Entries) -> Entries:
         """Return the runs with those that have changed since, that are new or gone."""
         began = time.thread_time()
-        with os.scandir(self.store.path) as found:
-            names = {entry.name for entry in found}
+        names = self._names()
         expected = {entry.run.folder.name for entry in known.by_name.values()}
         expected |= {error.folder.name for error in known.unreadable}
-        if expected - names or any(_is_run(self.store, name) for name in names - expected):
+        if expected - names or any(is_run(self.store, name) for name in names - expected):
             return self._read(known)
         for entry in known.by_name.values():
-            if entry.state != _state(entry.run, is_over=entry.is_over is True):  # None, if it was not asked for yet
+            if entry.state != state_of(entry.run, is_over=entry.is_over is True):  # None, if it was not asked for yet
                 return self._replaced(known, began)
         return attrs.evolve(known, looked_at=time.monotonic(), took=time.thread_time() - began)
+
+    def _names(self) -> set[str]:
+        """Return the names in the store's folder. Raises OSError."""
+        with os.scandir(self.store.path) as found:
+            return {entry.name for entry in found}
 
     def _replaced(self, known: Entries, began: float) -> Entries:
         def now(entry: Entry) -> Entry:
             # Asked for before anything of the run is read, so that a change meanwhile shows in the next look.
-            state = _state(entry.run, is_over=entry.is_over is True)
+            state = state_of(entry.run, is_over=entry.is_over is True)
             if entry.state == state:
                 return entry
             if entry.state is None and not entry.values:
@@ -153,7 +121,7 @@ class Held:
         every.sort(key=lambda entry: (entry.run.start_time, entry.run.folder.name))
         removed = [entry for entry in every if entry.run.is_removed]
         kept = [entry for entry in every if not entry.run.is_removed]
-        return _entries(kept, removed, known, began, known.read_at)
+        return entries_of(kept, removed, known, began, known.read_at)
 
     def run(self, name: str) -> Run:
         """
@@ -184,10 +152,11 @@ class Held:
 
         Those have no values; `Ahead` reads them.
         """
-        now = {entry.run.folder: self._followed(entry, paths) for entry in entries if not entry.is_over}
+        running = [entry for entry in entries if not entry.is_over]
+        now = {entry.run.folder: self._runs.followed(entry.name, entry.run, paths) for entry in running}
         lacking = [entry for entry in entries if not paths <= entry.values.keys() and now.get(entry.run.folder) is None]
         by_folder = {entry.run.folder: entry for entry in lacking}
-        found = kept_values_of([entry.run for entry in lacking], paths) if lacking and paths else Found([], [])
+        found = _kept_values(lacking, paths) if lacking and paths else Found([], [])
         for run, values in found.runs:
             entry = by_folder[run.folder]
             if len(entry.values) > _MOST_VALUES:
@@ -204,29 +173,11 @@ class Held:
                 rows.append((entry.run, known))
         return Found(rows, found.unreadable), [by_folder[run.folder] for run in found.unread]
 
-    def _followed(self, entry: Entry, paths: frozenset[Name]) -> dict[Name, Any] | None:
-        """Return the values of a running run that is open already, whose new records are quickly read."""
-        with self._lock:
-            found = self._opened.get(entry.name)
-        if found is None or found.run.folder != entry.run.folder or not found.is_read:
-            return None
-        try:
-            with found.lock:
-                return facts_of(found.run, paths)
-        except Exception:  # then it is read like the others, whose errors are told
-            return None
-
-    def follow(self, name: str) -> None:
-        """Read the run *name* and keep it open."""
-        with self.opened(name) as run:
-            run.content()
-            self._opened[name].is_read = True
-
     def notice_ends(self, entries: Sequence[Entry]) -> None:
         """Find out which of *entries* have ended, so that further looks at these are cheap."""
         # The states first: what changes after them is seen.
         unknown = {
-            entry.run.folder: (entry, _state(entry.run, is_over=True), _state(entry.run, is_over=False))
+            entry.run.folder: (entry, state_of(entry.run, is_over=True), state_of(entry.run, is_over=False))
             for entry in entries
             if entry.is_over is None
         }
@@ -238,6 +189,20 @@ class Held:
                 continue  # it has changed since it was listed, which the next look sees
             entry.state = running if glance.status == RUNNING else over
             entry.is_over = glance.status != RUNNING
+            entry.is_readable = glance.status != UNREADABLE
+
+    def notice_mended(self, entries: Sequence[Entry]) -> None:
+        """
+        Find out which of *entries*, which could not be read, can be read now: the next look takes them for changed.
+
+        Their files do not show it, as the rights to read a file are no part of it.
+        """
+        by_folder = {entry.run.folder: entry for entry in entries}
+        for run, glance in glances([entry.run for entry in entries]):
+            if glance.status != UNREADABLE:
+                entry = by_folder[run.folder]
+                entry.state = _MENDED
+                self._runs.close(entry.name)
 
     # -- single runs -------------------------------------------------------------------------------------------------
 
@@ -249,55 +214,23 @@ class Held:
         Raises:
             AskedWronglyError: There is no such run.
         """
-        run = self.run(name)
-        with self._lock:
-            found = self._opened.get(name)
-            if found is None or found.run.folder != run.folder or found.run.birth != run.birth:
-                found = self._opened[name] = _Opened(Run(run.folder, run.birth))
-            self._opened.move_to_end(name)
-            while len(self._opened) > _MOST_OPENED:
-                self._opened.popitem(last=False)
-        with found.lock:
-            yield found.run
+        with self._runs.opened(name, self.run(name)) as run:
+            yield run
 
-    @contextmanager
-    def lines(self, run: Run) -> Iterator[RunLines]:
-        """Yield the lines of *run*, which the caller holds opened, as they are now."""
-        with self._lock:
-            known = self._lines.pop(run.folder.name, None)
-            if known is None or known.folder != run.folder:
-                known = RunLines(run.folder, experiment_id=run.experiment_id, run_id=run.run_id)
-            self._lines[run.folder.name] = known
-            while len(self._lines) > 1 and sum(map(len, self._lines.values())) > _MOST_LINES:
-                self._lines.popitem(last=False)
-        known.read_on()
-        yield known
+    def follow(self, name: str) -> None:
+        """Read the run *name* and keep it open."""
+        self._runs.follow(name, self.run(name))
+
+    def lines(self, run: Run) -> AbstractContextManager[RunLines]:
+        """Return the lines of *run*, which the caller holds opened, as they are now."""
+        return self._runs.lines(run)
 
 
-def _entries(
-    runs: list[Entry], removed: list[Entry], others: Listing | Entries, began: float, read_at: float
-) -> Entries:
-    every = [*removed, *runs]
-    counts = Counter(entry.run.run_id for entry in every)
-    for entry in every:
-        entry.name = entry.run.run_id if counts[entry.run.run_id] == 1 else entry.run.folder.name
-    by_name = {entry.name: entry for entry in every}
-    return Entries(runs, removed, others.unreadable, by_name, time.monotonic(), time.thread_time() - began, read_at)
-
-
-def _is_run(store: Store, name: str) -> bool:
-    return os.path.isfile(os.path.join(store.path, name, "run.json"))
-
-
-def _state(run: Run, *, is_over: bool) -> object:
-    """Return what shows whether a run has changed; of one that has ended, only what a later change of it changes."""
-    if not is_over:
-        return signature_of(run.folder), data_of(run.folder)
-    place = os.fspath(run.folder)
-    found = []
-    for path in (place, f"{place}/journal"):
-        try:
-            found.append(os.stat(path).st_mtime_ns)
-        except OSError:
-            found.append(0)
-    return tuple(found)
+def _kept_values(entries: Sequence[Entry], paths: frozenset[Name]) -> Found:
+    """Return values from the index; of runs that cannot be read, which it does not keep, as far as they can be."""
+    kept = kept_values_of([entry.run for entry in entries if entry.is_readable], paths)
+    closed = [entry.run for entry in entries if not entry.is_readable]
+    if not closed:
+        return kept
+    now = values_of(closed, paths)
+    return Found([*kept.runs, *now.runs], [*kept.unreadable, *now.unreadable], kept.unread)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
+from heapq import nsmallest
 from statistics import fmean, stdev
 from typing import Any, Final
 
@@ -21,9 +23,11 @@ from refunc.runs.listing import glances
 from refunc.runs.query import Query, answer_in
 from refunc.runs.run import Run
 from refunc.runs.search import names_in
+from refunc.values.goals import guessed_goal
 from refunc_ui.answers import AskedWronglyError
 from refunc_ui.asked import Asked, column_named, place_in
-from refunc_ui.held import Entry, Held
+from refunc_ui.entries import Entry
+from refunc_ui.held import Held
 
 #: The most rows of one answer, and the rows of one that does not say.
 MOST_ROWS: Final = 1_000
@@ -34,6 +38,10 @@ _MOST_GROUPS: Final = 1_000
 _MOST_MEMBERS: Final = 1_000
 #: The most folders that cannot be read and are listed.
 _MOST_UNREADABLE: Final = 50
+#: Of params and of metrics, how many are columns as long as none are chosen; and the runs that are read for them if
+#: there is no index.
+_USUAL: Final = 3
+_READ_FOR_NAMES: Final = 20
 
 _TAGS: Final = ("tags",)
 _KINDS: Final = {"status": "status", "duration": "duration", "start_time": "time"}
@@ -50,6 +58,8 @@ class Wanted:
     offset: int
     limit: int
     removed: bool
+    #: Whether the columns are the first params and metrics of the store, and not those that are named.
+    is_usual: bool
 
     @property
     def paths(self) -> frozenset[Path]:
@@ -67,6 +77,7 @@ class Wanted:
             offset=asked.whole("offset", 0, 0, 10_000_000),
             limit=asked.whole("limit", _ROWS, 0, MOST_ROWS),
             removed=asked.is_on("removed"),
+            is_usual=asked.is_on("usual"),
         )
 
 
@@ -79,6 +90,8 @@ def table(held: Held, wanted: Wanted) -> tuple[dict[str, Any], list[Entry]]:
     """
     known = held.entries()
     there = known.removed if wanted.removed else known.runs
+    if wanted.is_usual:
+        wanted = attrs.evolve(wanted, columns=_usual([entry.run for entry in known.runs[-_READ_FOR_NAMES:]]))
     found, unread = _answered(held, there, wanted)
     rows = found.runs if wanted.sort is not None else found.runs[::-1]
     shown = rows[wanted.offset : wanted.offset + wanted.limit]
@@ -99,6 +112,27 @@ def table(held: Held, wanted: Wanted) -> tuple[dict[str, Any], list[Entry]]:
             {"folder": error.folder.name, "error": error.problem} for error in unreadable[:_MOST_UNREADABLE]
         ],
     }, list({entry.name: entry for entry in (*unread, *missing)}.values())
+
+
+def _usual(runs: Sequence[Run]) -> tuple[Name, ...]:
+    """
+    Return the columns until some are chosen: the first params, and the first metrics, those with a goal before others.
+
+    Metrics of the system are not among them.
+    """
+    params, metrics = (names_in(runs, space) for space in ("params", "metrics"))
+    own = (name for name in metrics if not name.startswith("system/"))
+    words = [f"params.{name}" for name in nsmallest(_USUAL, params)]
+    words += [f"metrics.{name}" for name in nsmallest(_USUAL, own, key=_rank)]
+    found = []
+    for word in words:
+        with suppress(AskedWronglyError):  # a name that no expression can have
+            found.append(column_named(word))
+    return tuple(found)
+
+
+def _rank(metric: str) -> tuple[bool, str]:
+    return guessed_goal(metric) is None, metric
 
 
 def _told(unread: int) -> list[str]:

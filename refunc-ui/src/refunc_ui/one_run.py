@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from heapq import nsmallest
+from itertools import islice
 from typing import Any, Final
 
 from refunc.delivery.custody import load_cursor
 from refunc.delivery.waiting import health_at, is_done_at
 from refunc.journal.folder import DELIVERY
+from refunc.journal.record import Attach
+from refunc.runs.line_records import records_without_metrics
 from refunc.runs.origin import origin_of
 from refunc.runs.run import Run
 from refunc_ui.answers import AskedWronglyError
@@ -20,6 +23,8 @@ _MOST_METRICS: Final = 2_000
 _MOST_ARTIFACTS: Final = 2_000
 _MOST_CHILDREN: Final = 200
 _MOST_INTEGRATIONS: Final = 50
+#: The first records of a run, among which those of its integrations are: they are attached as it starts.
+_FIRST_RECORDS: Final = 2_000
 _SUFFIX: Final = ".json"
 
 
@@ -65,26 +70,41 @@ def _link(held: Held, run_id: str | None) -> str | None:
 
 
 def _deliveries(run: Run) -> list[dict[str, Any]]:
-    """Return how far the run is delivered to each integration that has begun, by the files of its cursors."""
-    found = []
+    """Return how far the run is delivered to each integration: those of its cursors, then those that have not begun."""
+    begun = {found["name"]: found for key in _cursors(run) if (found := _delivery(run, key)) is not None}
+    others = ({"name": name, "state": "not begun"} for name in _attached(run) if name not in begun)
+    return list(islice((*begun.values(), *others), _MOST_INTEGRATIONS))
+
+
+def _cursors(run: Run) -> list[str]:
+    """Return the keys of the integrations that have a cursor."""
     with suppress(OSError):
         names = sorted(os.listdir(run.folder / DELIVERY))
         keys = [name.removesuffix(_SUFFIX) for name in names if name.endswith(_SUFFIX) and not name.startswith(".")]
-        for key in keys[:_MOST_INTEGRATIONS]:
-            with suppress(Exception):  # a file of someone else
-                cursor = load_cursor(run.folder, key, key)
-                if not (cursor.started or cursor.positions):
-                    continue
-                health = health_at(cursor)
-                found.append(
-                    {
-                        "name": key,
-                        "state": health.state,
-                        "delivered": health.delivered,
-                        "waiting": health.waiting,
-                        "dead": health.dead,
-                        "is_done": is_done_at(cursor),
-                        "last_error": health.last_error,
-                    }
-                )
-    return found
+        return keys[:_MOST_INTEGRATIONS]
+    return []
+
+
+def _delivery(run: Run, key: str) -> dict[str, Any] | None:
+    with suppress(Exception):  # a file of someone else
+        cursor = load_cursor(run.folder, key, key)
+        if cursor.started or cursor.positions:
+            health = health_at(cursor)
+            return {
+                "name": key,
+                "state": health.state,
+                "delivered": health.delivered,
+                "waiting": health.waiting,
+                "dead": health.dead,
+                "is_done": is_done_at(cursor),
+                "last_error": health.last_error,
+            }
+    return None
+
+
+def _attached(run: Run) -> list[str]:
+    """Return the keys of the integrations that the run was started with, as its journal names them."""
+    with suppress(OSError):
+        records = islice(records_without_metrics(run.folder), _FIRST_RECORDS)
+        return list(dict.fromkeys(record.key for record in records if isinstance(record, Attach)))
+    return []

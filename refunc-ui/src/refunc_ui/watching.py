@@ -22,13 +22,19 @@ from refunc.annotations.file import data_of
 from refunc.journal.alive import is_alive
 from refunc.journal.kinds import CRASHED, RUNNING
 from refunc.runs.signature import signature_of
-from refunc_ui.held import Entry, Held
+from refunc_ui.entries import Entry
+from refunc_ui.held import Held
 
 #: Seconds between two looks, at least, and how many times as long as what a look costs the pause after it is.
 _INTERVAL: Final = 0.25
 _PAUSE: Final = 4.0
 #: How many times as long as a look at the list of all runs the pause after it is.
 _TIMES: Final = 10.0
+#: Seconds after which runs that could not be read are looked at again, at least, and how many times as long as that
+#: takes; and the most that are looked at together.
+_AGAIN: Final = 2.0
+_AGAIN_TIMES: Final = 50.0
+_MOST_AGAIN: Final = 100
 #: Seconds after which the row of a running run is told to be another again.
 _GROWN: Final = 5.0
 #: The most runs that are remembered for clients that come back, with the most counts of points of all; the most counts
@@ -88,9 +94,14 @@ class Watch:
         self._watched: dict[str, Watched] = {}
         self._changes: deque[Change] = deque(maxlen=_MOST_CHANGES)
         self._known: dict[str, Entry] | None = None
+        #: Whether the last look found no store.
+        self._is_lost = False
         self._told: dict[str, float] = {}
         #: When the list is looked at next.
         self._next = 0.0
+        #: When runs that could not be read are looked at next, and the number of the first of them.
+        self._next_again = 0.0
+        self._first_again = 0
         self._is_needed = threading.Event()
         self._is_over = False
         self._thread = threading.Thread(target=self._look_on, name="refunc-ui-watch", daemon=True)
@@ -110,6 +121,10 @@ class Watch:
     def number(self) -> int:
         """The number of the last change."""
         return self._number
+
+    def place_at(self, number: int) -> str:
+        """Return the place of the change *number*, as clients know it."""
+        return f"{self.name}-{number}"
 
     @property
     def has_looked(self) -> bool:
@@ -150,7 +165,7 @@ class Watch:
             if listeners and not self._is_over:
                 try:
                     self._look(listeners)
-                except Exception:  # the store is gone for a moment, or a run is hostile; the next look may work
+                except Exception:  # a run is hostile, which its request says; the next look may work
                     pass
             time.sleep(max(_INTERVAL, _PAUSE * (time.thread_time() - began)))
 
@@ -170,7 +185,17 @@ class Watch:
         now = time.monotonic()
         if now < self._next:
             return
-        known = self._held.entries(again=True)
+        try:
+            known = self._held.entries(again=True)
+        except OSError:  # the tables say so
+            self._next = now + _INTERVAL
+            if not self._is_lost:
+                self._is_lost = True
+                self.tell([], gone=1)
+            return
+        if self._is_lost:
+            self._is_lost = False
+            self.tell([], new=1)
         self._held.notice_ends(known.runs)
         self._next = now + max(_INTERVAL, _TIMES * known.took)
         there = {entry.name: entry for entry in known.runs}
@@ -184,6 +209,7 @@ class Watch:
         new, gone = there.keys() - before.keys(), before.keys() - there.keys()
         other = [name for name, entry in there.items() if name in before and before[name] is not entry]
         other += self._crashed(there.values())
+        self._look_for_mended(there.values(), now)
         # A running run changes all the time: its row is told from time to time, and the end at once.
         told = [name for name in other if there[name].is_over or self._is_due(name, now)]
         if new or gone or told:
@@ -201,6 +227,17 @@ class Watch:
         for entry in found:
             entry.is_over, entry.state, entry.values = None, None, {}
         return [entry.name for entry in found]
+
+    def _look_for_mended(self, entries: Iterable[Entry], now: float) -> None:
+        """Look again at some of the runs that could not be read; the next look at the list tells those that can be."""
+        if now < self._next_again:
+            return
+        began = time.thread_time()
+        closed = [entry for entry in entries if not entry.is_readable]
+        first = self._first_again if self._first_again < len(closed) else 0
+        self._held.notice_mended(closed[first : first + _MOST_AGAIN])
+        self._first_again = first + _MOST_AGAIN
+        self._next_again = now + max(_AGAIN, _AGAIN_TIMES * (time.thread_time() - began))
 
     def tell(self, changed: Sequence[str], *, new: int = 0, gone: int = 0) -> None:
         """Tell all clients that the rows of some runs are others."""

@@ -78,6 +78,18 @@ def test_a_run_whose_segment_cannot_be_read_has_not_crashed(powerless: Powerless
     assert statuses(powerless) == {"mine": "completed", "theirs": "completed"}
 
 
+def test_the_values_of_a_run_are_read_once_there_are_rights_though_no_file_has_changed(
+    powerless: Powerless, runs: dict[str, Path]
+) -> None:
+    [segment] = (runs["theirs"] / "journal").iterdir()
+    asked = ["-m", "refunc", "ls", "--where", "metrics.loss == 1", "--json"]
+    close(segment)
+    assert [run["run_name"] for run in json.loads(powerless(*asked)[1])] == ["mine"]
+
+    segment.chmod(0o644)
+    assert sorted(run["run_name"] for run in json.loads(powerless(*asked)[1])) == ["mine", "theirs"]
+
+
 def test_a_run_whose_journal_is_closed_does_not_cost_the_others(powerless: Powerless, runs: dict[str, Path]) -> None:
     close(runs["theirs"] / "journal")
 

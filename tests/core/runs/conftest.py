@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from tests.trainings import Training
 
 from refunc.journal.codec import encode_line
 from refunc.journal.reader import METRICS_MARK, read_backwards, read_journal
@@ -23,58 +21,14 @@ from refunc.runs.index.file import index_of
 from refunc.runs.line_records import records_without_metrics
 from refunc.runs.read_on import read_content
 
-#: Opens a run, says where, and then does what it is told until it is killed or its stdin ends.
-_TRAINING = """
-import sys
-from refunc.logging import ExperimentTracker
-tracker = ExperimentTracker("live", "training")
-tracker.start_run()
-tracker.log_metrics({"loss": 0.5}, step=1)
-tracker.flush()
-print(tracker.folder, flush=True)
-for line in sys.stdin:
-    exec(line)
-    print("done", flush=True)
-tracker.end_run()
-"""
-
-
-@attrs.define
-class Training:
-    """A process that has a run open."""
-
-    process: subprocess.Popen[str]
-    folder: Path
-
-    def tell(self, statement: str) -> None:
-        """Have it execute one line of Python."""
-        assert self.process.stdin
-        assert self.process.stdout
-        self.process.stdin.write(statement + "\n")
-        self.process.stdin.flush()
-        assert self.process.stdout.readline() == "done\n"
-
-    def kill(self) -> None:
-        """Kill it with -9."""
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait(10)
-
-    def finish(self) -> None:
-        """Let it end its run and exit."""
-        self.process.communicate(timeout=20)
-        assert self.process.returncode == 0
-
 
 @pytest.fixture
 def training(tmp_path: Path) -> Iterator[Training]:
-    """Start a training that has a run open in `./experiments`."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _TRAINING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path
-    )
-    assert process.stdout
-    yield Training(process, Path(process.stdout.readline().strip()))
-    process.kill()
-    process.communicate()
+    """Start a training that has a run open in `./experiments`, with one point."""
+    found = Training.start(tmp_path / "experiments")
+    found.tell("tracker.log_metrics({'loss': 0.5}, step=1); tracker.flush()")
+    yield found
+    found.close()
 
 
 @pytest.fixture

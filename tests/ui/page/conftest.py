@@ -1,4 +1,4 @@
-"""The page in a real Chromium, over a real server; one browser a module."""
+"""The page in a real Chromium, over a real server; one browser for all tests."""
 
 from __future__ import annotations
 
@@ -161,6 +161,16 @@ class Page:
         offset = int(element.size["width"] * (share - 0.5))
         ActionChains(self.driver, duration=10).move_to_element_with_offset(element, offset, 0).perform()
 
+    def choose(self, selector: str, value: str) -> None:
+        """Choose an option of a select."""
+        self.until(f"document.querySelector({json.dumps(selector)})?.checkVisibility()")
+        self.driver.execute_script(
+            "const [selector, value] = arguments, select = document.querySelector(selector);"
+            "select.value = value; select.dispatchEvent(new Event('change'))",
+            selector,
+            value,
+        )
+
     def press(self, *keys: str) -> None:
         from selenium.webdriver.common.action_chains import ActionChains
         from selenium.webdriver.common.keys import Keys
@@ -196,7 +206,7 @@ class Page:
         ]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     service = shutil.which("chromedriver")
@@ -221,6 +231,11 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def page(driver: Any) -> Page:
+    """The page, without what the tests before have left."""
+    driver.switch_to.default_content()
+    driver.get("about:blank")
+    for kind in ("browser", "performance"):
+        driver.get_log(kind)
     return Page(driver)
 
 

@@ -102,6 +102,74 @@ def test_nothing_is_asked_for_while_the_tab_is_hidden(page: Any, server: Server,
     assert not any("api/curves" in url and "after=" not in url for url in later)
 
 
+def test_a_page_that_is_opened_in_a_hidden_tab_asks_for_nothing_until_it_is_seen(page: Any, server: Server) -> None:
+    script = "Object.defineProperty(document, 'hidden', {value: true, configurable: true})"
+    added = page.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": script})
+    try:
+        page.open(server)
+        page.until("document.querySelectorAll('#controls select').length > 2")
+        page.driver.execute_async_script("setTimeout(arguments[0], 300)")  # longer than a stream of changes waits
+        assert [url for url in page.requests() if "/api/" in url] == []
+    finally:
+        page.driver.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+    hide(page, False)
+    page.until("document.querySelectorAll('#table tbody .name a').length > 0")
+    page.until("document.querySelector('#live').textContent", "live")
+
+
+def test_nothing_is_asked_for_twice_when_the_page_is_opened(
+    page: Any, server: Server, write: Callable[..., None]
+) -> None:
+    write(
+        server.store,
+        """
+        with experiment_context("digits", "once"):
+            logger.log_hyperparams({"lr": 0.1})
+            logger.log_metrics({"loss": 1.0}, step=0)
+        """,
+    )
+    page.open(server)
+    page.until("document.querySelector('#table tbody .name a')?.textContent", "once")
+    page.open(server)
+    page.drawn(1)
+    until_listening(page)
+    page.until("[...document.querySelectorAll('#table thead th')].map(e => e.textContent).slice(-2)", ["lr", "loss"])
+
+    asked = [url.partition("/api/")[2].partition("?")[0] for url in page.requests() if "/api/" in url]
+    assert {path: asked.count(path) for path in asked if path != "events"} == {
+        "runs": 1,
+        "names": 1,
+        "metrics": 1,
+        "curves": 1,
+    }
+
+
+def test_points_that_come_on_while_others_are_on_their_way_are_drawn(
+    page: Any, server: Server, training: Training
+) -> None:
+    names = [f"at-once-{number}" for number in range(4)]
+    processes = [training(server.store, SCRIPT.replace('"live"', f'"{name}"')) for name in names]
+    for name in names:
+        until_logged(server, name, 1)
+    ids = server.ids()
+    page.open(server, "&".join(f"run={slot}:{ids[name]}" for slot, name in enumerate(names)) + "&smooth=0.9")
+    page.until(f"{CHARTS}[0]?.curves.length", 4)
+    until_listening(page)
+
+    for _ in range(5):
+        for process in processes:
+            tell(process)
+    page.until(f"{CHARTS}[0].curves.map(curve => curve.y.length)", [6] * 4)
+
+    # The moving average went on as if all points had been there at once.
+    values, weight = [1 / (1 + step) for step in range(6)], 0.9
+    sums = [sum((1 - weight) * weight ** (at - each) * values[each] for each in range(at + 1)) for at in range(6)]
+    expected = [total / (1 - weight ** (at + 1)) for at, total in enumerate(sums)]
+    for smooth in page.ask(f"{CHARTS}[0].curves.map(curve => [...curve.smooth])"):
+        assert smooth == pytest.approx(expected)
+
+
 def until_listening(page: Any) -> None:
     """Wait until the page follows the chart that is on screen."""
     deadline = time.monotonic() + 30
@@ -143,6 +211,26 @@ def test_new_runs_change_neither_selection_nor_colours(page: Any, server: Server
     page.until("document.querySelector('#table tbody .name a').textContent", "newer")
     assert page.driver.current_url == before
     assert page.ask(f"{CHARTS}[0].curves.map(curve => [curve.label, curve.slot])") == labels
+
+
+def test_a_store_that_is_moved_away_is_told_and_read_again_when_it_is_back(page: Any, server: Server) -> None:
+    page.open(server)
+    page.until("document.querySelectorAll('#table tbody .name a').length > 1")
+    page.until("document.querySelector('#live').textContent", "live")
+    names, away = page.names(), server.store.with_name("away")
+
+    server.store.rename(away)
+    try:
+        page.until("document.querySelector('#gone').checkVisibility()")
+        assert page.texts("#gone") == [
+            "The store cannot be read: No such file or directory. The page goes on by itself."
+        ]
+        assert page.names() == names
+    finally:
+        away.rename(server.store)
+
+    page.until("!document.querySelector('#gone').checkVisibility()")
+    page.until("[...document.querySelectorAll('#table tbody .name a')].map(e => e.textContent)", names)
 
 
 def test_a_server_that_is_gone_is_told_and_the_page_goes_on_when_it_is_back(

@@ -7,8 +7,9 @@ uPlot, whose files are those of its npm package; `VENDORED` says which.
 - `uplot.js`, `uplot.css`: uPlot.
 - `chart.js`: one chart; `frame.js`: its axes, which uPlot draws; `view.js`: the part that is looked at.
 - `curves.js`: columns of a curve, smoothing, colours; `painting.js`: curves onto the canvas.
-- `handling.js`: mouse, touch and keys; `link.js`: cursor and zoom that charts share; `tip.js`: values at the cursor.
-- `numbers.js`: numbers and times as text.
+- `handling.js`: mouse, touch and keys; `link.js`: cursor and zoom that charts share.
+- `cursor.js`: the cursor; `tip.js`: the values beside it.
+- `words.js`: the chart in words; `numbers.js`: numbers and times as text.
 - `charts.css`: style and palettes.
 """
 
@@ -20,7 +21,8 @@ from typing import Final
 
 #: The modules, each after those that it imports.
 MODULES: Final = (
-    *("numbers.js", "curves.js", "view.js", "painting.js", "link.js", "tip.js", "handling.js", "frame.js", "chart.js"),
+    *("numbers.js", "curves.js", "view.js", "painting.js", "link.js", "words.js", "tip.js", "cursor.js", "handling.js"),
+    *("frame.js", "chart.js"),
 )
 
 _IMPORT: Final = re.compile(r"^import \{[^}]*\} from \"\./[\w.]+\";\n", re.MULTILINE)

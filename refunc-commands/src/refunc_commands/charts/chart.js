@@ -1,18 +1,18 @@
 // One chart: several curves over one x axis, in uPlot's frame. It knows neither server nor report: it is given columns
 // (see curves.js). Which part is looked at stands in its link (see link.js), so that its owner can bring a finer one.
 
-import { colourName, described, extent, firstFrom, isOrdered, nearest, smoothed } from "./curves.js";
+import { Cursor } from "./cursor.js";
+import { colourName, extent, isOrdered, smoothed } from "./curves.js";
 import { frameOf } from "./frame.js";
 import { handleKeys, handlePointer } from "./handling.js";
 import { Link } from "./link.js";
-import { counted, duration, moment, shown } from "./numbers.js";
 import { paint } from "./painting.js";
-import { element, fillTip } from "./tip.js";
+import { element } from "./tip.js";
 import { heightsOf, rounded, wholeOf } from "./view.js";
+import { captionOf, labelOf } from "./words.js";
 
 // Milliseconds without a change after which a chart is still.
 const STILL = 120;
-const KEYS = "Arrow keys move the cursor, + and - zoom, 0 shows everything, Shift and arrow keys move, L changes the scale.";
 
 export class Chart {
   /**
@@ -26,8 +26,9 @@ export class Chart {
     this.isLog = Boolean(options.isLog);
     this.curves = [];
     this.detail = null;
+    this.cursor = new Cursor(this);
     this.build();
-    this.onCursor = () => this.showCursor();
+    this.onCursor = () => this.cursor.show();
     this.onLook = () => this.redraw(false, true);
     this.looked = -Infinity;
     this.onScheme = () => this.restyle();
@@ -67,7 +68,7 @@ export class Chart {
     body.append(this.place, this.tip);
     this.figure.append(head, body, this.caption, this.spoken);
     handleKeys(this.place, this);
-    this.place.addEventListener("blur", () => this.isByKey && this.leave());
+    this.place.addEventListener("blur", () => this.cursor.isByKey && this.cursor.leave());
   }
 
   /** What the chart is made of, for those that check it. */
@@ -170,6 +171,14 @@ export class Chart {
     this.lookAt(low - far, high - far);
   }
 
+  /** Look at the part in which two places of *view*, pixels from its left end, come to lie at two others. */
+  pinch(view, [one, other], [left, right]) {
+    const [low, high] = view.map(this.flat), width = this.plot.over.clientWidth;
+    if (left === right) return;
+    const factor = ((other - one) * (high - low)) / width / (right - left), first = low + (one / width) * (high - low) - left * factor;
+    if (factor > 0) this.lookAt(first, first + width * factor);
+  }
+
   /** Look at a part within everything, of the size that is asked for as far as it fits. */
   lookAt(low, high) {
     const [first, last] = this.everything.map(this.flat), size = high - low;
@@ -178,6 +187,10 @@ export class Chart {
     if (low < first) [low, high] = [first, first + size];
     if (high > last) [low, high] = [last - size, last];
     return this.look([low, high].map(this.raised));
+  }
+
+  valueAt(left) {
+    return this.plot.posToVal(Math.max(0, Math.min(left, this.plot.over.clientWidth)), "x");
   }
 
   // Along a logarithmic axis, halves and shares are those of the logarithm.
@@ -228,7 +241,7 @@ export class Chart {
       this.plot.setScale("y", { min: low, max: high });
     });
     this.wholeButton.hidden = !this.isZoomed;
-    this.showCursor();
+    this.cursor.show();
     if (!this.isMoving) this.say();
   }
 
@@ -258,95 +271,9 @@ export class Chart {
     this.redraw(true);
   }
 
-  // -- words ---------------------------------------------------------------------------------------------------------
-
   say() {
-    const curves = this.drawn, [low, high] = this.view;
-    const count = (curve) => (this.isZoomed && curve.isOrdered ? Math.max(0, firstFrom(curve.x, high) - firstFrom(curve.x, low)) : curve.x.length);
-    const points = curves.reduce((sum, curve) => sum + count(curve), 0);
-    const isPart = curves.some((curve) => (curve.of ?? curve.x.length) > curve.x.length);
-    // How many points a part of the first curves stands for is known when the finer ones are there.
-    const of = this.isZoomed && curves === this.curves ? 0 : curves.reduce((sum, curve) => sum + (curve.of ?? curve.x.length), 0);
-    const odd = curves.reduce((sum, curve) => sum + (curve.oddCount ?? curve.odd?.length ?? 0), 0);
-    const parts = [`by ${this.axisName}`];
-    if (isPart && of) parts.push(`${Math.min(points, of).toLocaleString("en")} of ${of.toLocaleString("en")} points drawn, lowest and highest kept`);
-    else if (isPart) parts.push(`${counted(points, "point")} drawn, lowest and highest kept`);
-    else if (points) parts.push(counted(points, "point"));
-    if (odd) parts.push(`${odd.toLocaleString("en")} NaN or infinite: marked at the edge`);
-    const hidden = this.isLog && curves.some((curve) => curve.y.some((value) => value <= 0));
-    if (hidden) parts.push("values up to 0 have no place on this scale");
-    this.caption.textContent = [...parts, ...(this.notes ?? [])].join(" · ");
-    const lines = this.curves.slice(0, 20).map((curve) => described(curve, shown, this.axisName));
-    this.place.setAttribute("aria-label", `${this.options.title}: ${counted(this.curves.length, "curve")}. ${lines.join(". ")}. ${KEYS}`);
-  }
-
-  get axisName() {
-    return { relative: "time since the start", time: "time" }[this.options.xName] ?? this.options.xName;
-  }
-
-  placeText(x) {
-    if (this.options.xName === "time") return moment(x);
-    if (this.options.xName === "relative") return duration(x);
-    return `${this.options.xName} ${shown(x)}`;
-  }
-
-  // -- cursor --------------------------------------------------------------------------------------------------------
-
-  valueAt(left) {
-    return this.plot.posToVal(Math.max(0, Math.min(left, this.plot.over.clientWidth)), "x");
-  }
-
-  pointAt(left, top) {
-    this.isByKey = false;
-    this.hasTip = true;
-    this.top = top;
-    const x = this.valueAt(left);
-    if (x === this.link.cursor) this.showCursor();
-    else this.link.point(x, this);
-  }
-
-  /** Move the cursor by so many points of the longest curve in view. */
-  step(count) {
-    const curve = this.drawn.reduce((most, each) => (each.x.length > (most?.x.length ?? 0) ? each : most), null);
-    if (!curve) return;
-    const [low, high] = this.view;
-    const from = curve.isOrdered ? firstFrom(curve.x, low) : 0;
-    const to = curve.isOrdered ? Math.min(curve.x.length, firstFrom(curve.x, high) + 1) - 1 : curve.x.length - 1;
-    const at = this.link.cursor === null ? (count < 0 ? to + 1 : from - 1) : nearest(curve, this.link.cursor);
-    const next = Math.max(from, Math.min(to, at + count));
-    this.isByKey = this.hasTip = true;
-    this.top = undefined;
-    this.link.point(curve.x[Math.min(next, curve.x.length - 1)], this);
-    this.spoken.textContent = this.values().map(({ curve: { label }, x, y }) => `${label ?? ""} ${this.placeText(x)}: ${shown(y)}`).join("; ");
-  }
-
-  leave() {
-    this.hasTip = this.isByKey = false;
-    this.link.point(null, this);
-    this.showCursor();
-  }
-
-  /** The curves' points next to the cursor. */
-  values() {
-    const place = this.link.cursor, [low, high] = this.view;
-    const reach = (high - low) / 50;
-    return this.drawn.flatMap((curve) => {
-      const at = nearest(curve, place);
-      if (at < 0 || !curve.x.length) return [];
-      const x = curve.x[at];
-      const isBeyond = curve.isOrdered && (place < curve.x[0] - reach || place > curve.x[curve.x.length - 1] + reach);
-      return isBeyond ? [] : [{ curve, x, y: curve.y[at], at }];
-    });
-  }
-
-  showCursor() {
-    if (!this.plot) return;
-    const place = this.link.cursor, [low, high] = this.view;
-    const isSeen = place !== null && place >= low && place <= high;
-    this.plot.setCursor(isSeen ? { left: this.plot.valToPos(place, "x"), top: 10 } : { left: -10, top: -10 });
-    const rows = isSeen && this.hasTip ? this.values() : [];
-    this.tip.hidden = !rows.length;
-    if (rows.length) fillTip(this, rows, this.plot.valToPos(place, "x"));
+    this.caption.textContent = captionOf(this);
+    this.place.setAttribute("aria-label", labelOf(this));
   }
 
   /** Show the part of the x axis between two pixels as chosen; null for none. */

@@ -70,21 +70,24 @@ export function extent(column, takes = () => true, from = 0, to = column.length)
 }
 
 /**
- * The exponential moving average of a column, without the bias of its beginning: what TensorBoard calls smoothing.
+ * The exponential moving average of a column, without the bias of its beginning: what TensorBoard calls smoothing. It is
+ * `Curve.smoothed` of refunc.runs in another language: a test holds that both agree.
  *
- * @param per How many logged points each number stands for. The weight is that of so many points, so that a curve looks
- *   the same no matter how many of its points are drawn.
+ * @param per How many logged points each number stands for, where only some of them are there. The weight is that of so
+ *   many points, so that a curve looks about the same no matter how many of its points are drawn.
+ * @param before The `average` that it goes on from, and the `count` of the finite numbers in that.
  */
-export function smoothed(column, weight, per = 1) {
+export function smoothed(column, weight, per = 1, before = { average: NaN, count: 0 }) {
   const kept = weight ** Math.max(1, per), found = new Float64Array(column.length);
-  let sum = 0, share = 0;
+  let share = 1 - kept ** before.count, average = before.average, sum = share > 0 ? average * share : 0;
   for (let at = 0; at < column.length; at++) {
     const value = column[at];
     if (Number.isFinite(value)) {
       sum = sum * kept + (1 - kept) * value;
       share = share * kept + (1 - kept);
-      found[at] = sum / share;
-    } else found[at] = NaN;
+      average = sum / share;
+    }
+    found[at] = average;
   }
   return found;
 }

@@ -2,6 +2,7 @@
 
 import { swatch } from "./curves.js";
 import { shown } from "./numbers.js";
+import { placeText } from "./words.js";
 
 const MOST_ROWS = 14;
 
@@ -9,12 +10,15 @@ export function element(tag, className, text = "", properties = {}) {
   return Object.assign(document.createElement(tag), { className, textContent: text, ...properties });
 }
 
-/** Write *rows* (see Chart.values) into the chart's tip, and place it beside the cursor, *left* pixels from the axis. */
-export function fillTip(chart, rows, left) {
+/**
+ * Write *rows* (see Cursor.values) into the chart's tip, and place it beside the cursor, *left* pixels from the axis;
+ * *top* is the height of the pointer, if there is one.
+ */
+export function fillTip(chart, rows, left, top) {
   const isAlone = new Set(rows.map(({ x }) => x)).size === 1;
-  const closest = nearestRow(chart, rows);
+  const closest = nearestRow(chart, rows, top);
   const found = chosenRows(rows, closest).map((row) => rowOf(chart, row, isAlone, row === closest));
-  if (isAlone) found.unshift(element("div", "chart-where", chart.placeText(rows[0].x)));
+  if (isAlone) found.unshift(element("div", "chart-where", placeText(chart, rows[0].x)));
   if (rows.length > MOST_ROWS) found.push(element("div", "chart-where", `and ${rows.length - MOST_ROWS} more`));
   chart.tip.replaceChildren(...found);
   chart.tip.style.left = `${placeOf(chart.plot.over.offsetLeft + left, chart.tip.offsetWidth, chart.place.clientWidth)}px`;
@@ -28,10 +32,10 @@ function placeOf(cursor, width, room) {
 }
 
 /** The row whose curve is nearest to the pointer; null if a key moved the cursor. */
-function nearestRow(chart, rows) {
-  if (chart.top === undefined || rows.length < 2) return null;
+function nearestRow(chart, rows, top) {
+  if (top === undefined || rows.length < 2) return null;
   const far = ({ curve, y, at }) => {
-    const pixels = Math.abs(chart.plot.valToPos(curve.smooth?.[at] ?? y, "y") - chart.top);
+    const pixels = Math.abs(chart.plot.valToPos(curve.smooth?.[at] ?? y, "y") - top);
     return Number.isFinite(pixels) ? pixels : Infinity;
   };
   return rows.reduce((one, other) => (far(other) < far(one) ? other : one));
@@ -48,7 +52,7 @@ function rowOf(chart, { curve, x, y, at }, isAlone, isNear) {
   const made = element("div", isNear ? "chart-near" : "");
   const members = curve.n ? `, n ${curve.n[at]}` : "";
   const band = curve.low ? ` (${shown(curve.low[at])} to ${shown(curve.high[at])}${members})` : "";
-  const where = isAlone ? "" : `${chart.placeText(x)}: `;
+  const where = isAlone ? "" : `${placeText(chart, x)}: `;
   const raw = `${oddOf(curve, at) ?? shown(y)}${band}`;
   const value = element("span", "chart-value", where + (curve.smooth ? shown(curve.smooth[at]) : raw));
   if (curve.smooth) value.append(element("span", "chart-where", `  raw ${raw}`));

@@ -22,7 +22,7 @@ export function heightsOf(curves, [low, high], isLog) {
   if (!ranges.length) return isLog ? [0.1, 1] : [0, 1];
   const bottom = Math.min(...ranges.map(([least]) => least)), top = Math.max(...ranges.map(([, most]) => most));
   if (isLog) return bottom < top ? [bottom / (top / bottom) ** 0.04, top * (top / bottom) ** 0.04] : [bottom / 2, top * 2];
-  const room = (top - bottom) * 0.04 || Math.abs(top) / 2 || 1;
+  const room = (top - bottom) * 0.04 || Math.abs(top) * 0.45 || 1;
   return [bottom - room, top + room];
 }
 

@@ -75,7 +75,8 @@ def _read_on(content: Content, files: dict[str, list[Segment]], index: Index | N
         for _ in writer.read_on(name, pieces, room):
             if index is not None and writer.columns.size >= _FULL and not contents.save(index, content):
                 index = None
-    content.is_whole = True
+    # What no right lets read now may be read later, and no change of a file will show that.
+    content.is_whole = all(writer.place.is_whole for writer in content.writers.values())
     size = sum(writer.columns.size for writer in content.writers.values())
     if index is not None and (size >= enough or _has_end(content)):
         contents.save(index, content)

@@ -2,8 +2,9 @@
 
 // Answers that are waited for at once; a browser opens six connections, and two of them are streams.
 const MOST_AT_ONCE = 4;
-// Seconds after which a busy server is asked again.
-const PATIENCE = 1;
+// Seconds after which a busy server is asked again, at first and at most, and how many times.
+const FIRST_WAIT = 1, LONGEST_WAIT = 5;
+const MOST_ATTEMPTS = 12;
 
 /** An answer that is an error: `message` for people, `at` the place in an expression, `part` the parameter. */
 export class ApiError extends Error {
@@ -16,7 +17,7 @@ export class ApiError extends Error {
 /** No answer at all. */
 export class GoneError extends Error {}
 
-/** Told of "gone" and "back". */
+/** Told of "gone" and "back", and of "late", with the reason for which an answer has to be waited for; empty at its end. */
 export const server = new EventTarget();
 let isGone = false;
 
@@ -24,6 +25,14 @@ export function tellGone(now) {
   if (now === isGone) return;
   isGone = now;
   server.dispatchEvent(new Event(now ? "gone" : "back"));
+}
+
+let isLate = false;
+
+function tellLate(reason) {
+  if (!reason && !isLate) return;
+  isLate = Boolean(reason);
+  server.dispatchEvent(new CustomEvent("late", { detail: reason }));
 }
 
 function address(path, asked) {
@@ -50,7 +59,13 @@ function done() {
   waiting.shift()?.();
 }
 
+/** Wait until the tab is seen: nothing is asked for while it is hidden. */
+async function seen() {
+  while (document.hidden) await new Promise((go) => document.addEventListener("visibilitychange", go, { once: true }));
+}
+
 async function answer(path, asked, signal) {
+  await seen();
   await turn();
   try {
     signal?.throwIfAborted();
@@ -60,6 +75,7 @@ async function answer(path, asked, signal) {
       throw new GoneError("The server does not answer.");
     });
     tellGone(false);
+    if (response.status !== 503) tellLate("");
     if (response.ok) return path === "curves" ? await response.arrayBuffer() : await response.json();
     throw new ApiError(response.status, await response.json().catch(() => ({})));
   } finally {
@@ -73,8 +89,9 @@ export async function ask(path, asked = {}, signal = undefined) {
     try {
       return await answer(path, asked, signal);
     } catch (error) {
-      if (error.status !== 503 || attempt === 4) throw error;
-      await new Promise((go) => setTimeout(go, attempt * PATIENCE * 1000));
+      if (error.status !== 503 || attempt === MOST_ATTEMPTS) throw error;
+      if (attempt > 1) tellLate(error.message);
+      await new Promise((go) => setTimeout(go, Math.min(LONGEST_WAIT, attempt * FIRST_WAIT) * 1000));
     }
   }
 }

@@ -2,7 +2,7 @@
 
 import { swatch } from "./charts/curves.js";
 import { duration, moment, shown } from "./charts/numbers.js";
-import { make } from "./dom.js";
+import { make, shortName } from "./dom.js";
 import { select } from "./selection.js";
 import { state } from "./state.js";
 
@@ -37,13 +37,13 @@ export function cells(run, columns, slot) {
     },
   });
   const name = make("a", {
-    href: state.address({ view: run.id }), textContent: run.name, title: `${run.name} (${run.id})`,
+    href: state.address({ view: run.id }), title: `${run.name} (${run.id})`,
     onclick: (event) => {
       if (event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       state.set({ view: run.id }, { isStep: true });
     },
-  });
+  }, shortName(run.name));
   const marks = [];
   if (run.attempt > 1) marks.push(`attempt ${run.attempt}`);
   if (run.ranks > 1) marks.push(`${run.ranks} ranks`);

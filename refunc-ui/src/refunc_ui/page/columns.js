@@ -6,7 +6,7 @@ import { onChange, state } from "./state.js";
 
 const STATISTICS = ["last", "min", "max", "mean", "best"];
 const MOST_SHOWN = 300;
-// The columns until some are chosen: a few params and metrics of the store.
+// The columns until some are chosen, which the server takes from the params and metrics of the store.
 let usual = [];
 
 /** The columns besides name, status and times. "none" in the address stands for no column. */
@@ -15,14 +15,12 @@ export function columns() {
   return state.list("column").filter((name) => name !== "none");
 }
 
-/** Take the first params and metrics of the store as columns, as long as none are chosen. */
-export async function findUsual() {
-  const known = await knownNames();
-  const metrics = known.metrics.filter((name) => !name.startsWith("system/"));
-  const found = [...known.params.slice(0, 3).map((name) => `params.${name}`), ...metrics.slice(0, 3).map((name) => `metrics.${name}`)];
-  const isOther = String(found) !== String(usual);
-  usual = found;
-  return isOther && state.isUnset("column");
+/** Whether the server is to choose the columns: none are chosen, and no metrics were known so far. */
+export const areUsual = () => state.isUnset("column") && !usual.some((name) => name.startsWith("metrics."));
+
+/** Keep the columns that the server has chosen. */
+export function keepUsual(names) {
+  usual = names;
 }
 
 function choose(names) {

@@ -1,7 +1,7 @@
 // The view of the selected runs: a legend, and a grid of charts.
 
 import { swatch } from "./charts/curves.js";
-import { make } from "./dom.js";
+import { make, shortName } from "./dom.js";
 import { nothingSelected } from "./empty.js";
 import { Grid } from "./grid.js";
 import { knowRuns, nameOf } from "./known.js";
@@ -51,7 +51,7 @@ export class CompareView {
     if (said === this.legendSaid) return;
     this.legendSaid = said;
     this.legend.replaceChildren(...named.map(([name, slot]) => {
-      const item = make("li", { title: name }, swatch(slot), make("span", { textContent: name }));
+      const item = make("li", { title: name }, swatch(slot), shortName(name));
       item.addEventListener("pointerenter", () => this.grid?.highlight(name));
       item.addEventListener("pointerleave", () => this.grid?.highlight(null));
       return item;

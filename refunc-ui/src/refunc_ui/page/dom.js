@@ -14,6 +14,12 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** A name that is cut in its middle where there is no room: names of runs often differ at their ends. */
+export function shortName(name) {
+  const end = name.length > 24 ? 10 : 0;
+  return make("span", { className: "short-name" }, make("span", { textContent: name.slice(0, name.length - end) }), end ? make("span", { textContent: name.slice(-end) }) : null);
+}
+
 export const byId = (id) => document.getElementById(id);
 
 /** Call *action* once, *wait* milliseconds after the last of many calls. */

@@ -15,6 +15,8 @@ import { state } from "./state.js";
 const MOST_CHARTS = 48;
 const MOST_METRICS = 24;
 
+const isEqual = (one, other) => JSON.stringify([...one]) === JSON.stringify([...other]);
+
 export class Grid {
   constructor(place) {
     this.place = place;
@@ -44,26 +46,44 @@ export class Grid {
     return [...new Set([...this.panels.values()].filter((panel) => panel.isSeen).flatMap((panel) => panel.metrics))];
   }
 
-  /** Draw other runs: from the id of each to its slot. */
+  /**
+   * Draw runs: from the id of each to its slot. While their metrics are asked for, further calls for the same runs wait
+   * for that answer: runs that get new metrics faster than it comes would else never be drawn.
+   */
   async show(runs) {
-    const isOther = JSON.stringify([...runs]) !== JSON.stringify([...this.runs]);
+    if (this.isAsking && isEqual(runs, this.runs)) return void (this.isOld = true);
     this.runs = new Map(runs);
     this.asking?.abort();
     const asking = (this.asking = new AbortController());
+    Object.assign(this, { isAsking: true, isOld: false });
     try {
       const found = await ask("metrics", { run: [...runs.keys()] }, asking.signal);
       this.known = found.metrics;
       this.isCut = Boolean(found.more);
       suggestMetrics(this.known.map((metric) => metric.name));
       showRanks([...runs.keys()].some((id) => runOf(id)?.ranks > 1), [...runs.keys()].some((id) => runOf(id)?.attempt > 1));
-      this.arrange(isOther);
+      this.arrange();
     } catch (error) {
-      if (error.name !== "AbortError") this.note.textContent = error.message;
+      if (error.name !== "AbortError") Object.assign(this.note, { textContent: error.message, hidden: false });
+    } finally {
+      if (asking === this.asking) {
+        this.isAsking = false;
+        if (this.isOld) this.soon();
+      }
     }
   }
 
+  /** Some runs have new metrics. */
+  soon = spaced(() => this.isGone || this.show(this.runs), 1000);
+
   /** A run has changed: it may have new metrics. Those on screen are followed by themselves. */
-  changed = spaced(() => this.show(this.runs), 10_000);
+  changed = spaced(() => this.isGone || this.show(this.runs), 10_000);
+
+  /** Ask again for what is on screen, or for all if the last question had no answer. */
+  again() {
+    if (this.known?.length) this.renew();
+    else this.show(this.runs);
+  }
 
   /** The charts that the settings ask for, as titles and metrics. */
   wanted() {
@@ -76,7 +96,7 @@ export class Grid {
   }
 
   /** Make, move and remove charts until they are those that are wanted. */
-  arrange(isOther = true) {
+  arrange() {
     const wanted = this.wanted(), missing = wanted.filter(({ metrics }) => !metrics.length);
     const charts = wanted.filter(({ metrics }) => metrics.length).map((chart) => ({ ...chart, metrics: chart.metrics.slice(0, MOST_METRICS) }));
     for (const [title, panel] of this.panels) {
@@ -87,9 +107,9 @@ export class Grid {
       const there = this.panels.get(chart.title);
       if (!there) this.add(chart);
       else {
-        const isChanged = isOther || String(there.metrics) !== String(chart.metrics);
+        const isOther = !isEqual(there.runs, this.runs) || String(there.metrics) !== String(chart.metrics);
         Object.assign(there, { metrics: chart.metrics, runs: this.runs });
-        if (isChanged) there.renew();
+        if (isOther || there.hasProblems) there.renew();
         this.element.append(there.chart.figure);
       }
     }
@@ -137,13 +157,6 @@ export class Grid {
     for (const panel of this.panels.values()) panel.renew();
   }
 
-  smooth() {
-    for (const { chart } of this.panels.values()) {
-      for (const curve of [...chart.curves, ...(chart.detail?.curves ?? [])]) curve.given = undefined;
-      chart.set({ smoothing: Number(state.get("smooth")) });
-    }
-  }
-
   logs() {
     for (const [title, { chart }] of this.panels) chart.setLog(state.list("log").includes(title), false);
   }
@@ -157,7 +170,7 @@ export class Grid {
 
   points(run, counts) {
     const isNew = this.known && Object.keys(counts).some((name) => !this.known.some((metric) => metric.name === name && metric.points > 0));
-    if (isNew) this.show(this.runs);
+    if (isNew) this.soon();
     for (const panel of this.panels.values()) if (panel.metrics.some((name) => name in counts)) panel.add(run, counts);
   }
 
@@ -166,7 +179,6 @@ export class Grid {
   }
 
   destroy() {
-    this.changed = () => {};
     this.isGone = true;
     this.asking?.abort();
     this.seen.disconnect();

@@ -116,7 +116,7 @@ export class Lines {
     const rows = this.lines.map((line, at) => this.row(line, at));
     if (!rows.length) {
       const isFiltered = state.get("level") || state.get("find");
-      rows.push(make("div", { className: "empty", textContent: isFiltered ? "No line matches. Choose another level or text." : "This run has no log lines yet." }));
+      rows.push(make("div", { className: "empty", textContent: isFiltered ? "No line matches. Choose another level or text." : `This run has no log lines${this.isOver ? "" : " yet"}.` }));
     }
     this.box.replaceChildren(...rows);
     this.mark();

@@ -1,7 +1,7 @@
 // Changes of the store, as the server sends them. Nothing is asked for while the tab is hidden; when it is seen again, the
 // stream goes on from the last change that the page knows.
 
-import { streamAddress, tellGone } from "./api.js";
+import { server, streamAddress, tellGone } from "./api.js";
 import { byId, settled } from "./dom.js";
 
 const EVENTS = ["store", "points", "lines", "status"];
@@ -12,6 +12,7 @@ class Live extends EventTarget {
   #asked = null;
   #source = null;
   #last = "";
+  #seen = "";
   #wait = FIRST_WAIT;
   #timer = undefined;
 
@@ -19,6 +20,13 @@ class Live extends EventTarget {
     super();
     document.addEventListener("visibilitychange", () => (document.hidden ? this.#close("paused") : this.#open()));
     addEventListener("pagehide", () => this.#close("paused"));
+    // A question without an answer: the stream is opened again, which finds out when the server is back.
+    server.addEventListener("gone", () => this.#openLater());
+  }
+
+  /** Keep the place of the newest table: what has changed in the list of runs since then is told in any case. */
+  keep(place) {
+    this.#seen = place;
   }
 
   /** Listen for changes of these runs and metrics. */
@@ -33,7 +41,7 @@ class Live extends EventTarget {
     clearTimeout(this.#timer);
     this.#source?.close();
     if (document.hidden || !this.#asked) return;
-    const source = (this.#source = new EventSource(streamAddress({ ...this.#asked, last_id: this.#last })));
+    const source = (this.#source = new EventSource(streamAddress({ ...this.#asked, last_id: this.#last, seen: this.#seen })));
     source.addEventListener("open", () => {
       this.#wait = FIRST_WAIT;
       tellGone(false);
@@ -42,16 +50,22 @@ class Live extends EventTarget {
     source.addEventListener("error", () => {
       if (source !== this.#source) return;
       this.#close("not live");
-      this.#timer = setTimeout(() => this.#open(), this.#wait * 1000);
+      this.#openLater();
       if (this.#wait > FIRST_WAIT) tellGone(true);
       this.#wait = Math.min(LONGEST_WAIT, this.#wait * 1.6);
     });
     for (const type of EVENTS) {
       source.addEventListener(type, (event) => {
         this.#last = event.lastEventId || this.#last;
+        if (type === "store") this.#seen = this.#last;
         this.dispatchEvent(new CustomEvent(type, { detail: JSON.parse(event.data) }));
       });
     }
+  }
+
+  #openLater() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#open(), this.#wait * 1000);
   }
 
   #close(word) {

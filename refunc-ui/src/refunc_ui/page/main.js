@@ -11,11 +11,10 @@
 // The charts themselves are modules of refunc-commands, which `refunc report` uses as well: static/charts/.
 
 import { server } from "./api.js";
-import { columns, findUsual } from "./columns.js";
 import { CompareView } from "./compare.js";
 import { drawControls, drawGroups } from "./controls.js";
 import { handleDivider } from "./divider.js";
-import { byId, spaced } from "./dom.js";
+import { byId, settled, spaced } from "./dom.js";
 import { knownNames } from "./filter.js";
 import { keepRuns } from "./known.js";
 import { live } from "./live.js";
@@ -57,10 +56,10 @@ function tellChosen() {
   if (view instanceof CompareView) view.say(count === 1 ? "This is the newest run. Select others in the table." : `These are the newest ${count} runs. Select others in the table.`);
 }
 
-table.onLoad = ({ rows }) => {
+table.onLoad = ({ rows, place }) => {
+  live.keep(place);
   keepRuns(rows);
   if (view instanceof CompareView) view.drawLegend(selected());
-  if (rows.length && !columns().length && state.isUnset("column")) findColumns({ isOther: true });
   if (isFirst && rows.length) isFirst = false;
   else return;
   if (selected().size || state.get("view") || table.isGrouped) return;
@@ -68,12 +67,6 @@ table.onLoad = ({ rows }) => {
   select(rows.slice(0, AT_START).map((row) => row.id));
   tellChosen();
 };
-
-/** Take a few params and metrics as columns, once the names of the store are known; a new store has some later. */
-async function findColumns({ isOther = false } = {}) {
-  if (isOther) knownNames({ isOther });
-  if (await findUsual().catch(() => false)) table.load({ isSame: true });
-}
 
 const showRuns = spaced(() => view instanceof CompareView && view.show(), 100);
 
@@ -83,7 +76,7 @@ onChange(["run"], () => {
   if (!(view instanceof CompareView)) return;
   if (isChosen && selected().size !== AT_START) view.say("");
 });
-onChange(["chart"], () => view?.grid?.known && view.grid.arrange(false));
+onChange(["chart"], () => view?.grid?.known && view.grid.arrange());
 onChange(["group", "center", "spread", "rank", "attempts", "logx"], (changed) => {
   view?.grid?.renew(changed.has("group"));
   if (view instanceof CompareView) view.drawLegend(selected());
@@ -93,7 +86,7 @@ onChange(["x"], () => {
   if (view instanceof RunView) view.axis();
   else view?.grid?.renew();
 });
-onChange(["smooth"], () => view?.grid?.smooth());
+onChange(["smooth"], settled(() => view?.grid?.renew(), 80));
 onChange(["log"], () => view?.grid?.logs());
 onChange(["from", "to"], () => view?.grid?.look());
 onChange(["other"], () => view instanceof RunView && view.run && view.drawFacts());
@@ -107,7 +100,7 @@ live.addEventListener("store", ({ detail }) => {
   const { grid } = view ?? {};
   if (grid?.known && detail.changed.some((id) => grid.runs.has(id))) {
     if (grid.known.length) grid.changed();
-    else grid.show(grid.runs);
+    else grid.again();
   }
 });
 live.addEventListener("points", ({ detail }) => view?.grid?.points(detail.run, detail.metrics));
@@ -118,10 +111,15 @@ server.addEventListener("gone", () => {
   byId("gone").textContent = "The server does not answer. If you ended `refunc ui`, start it again: the page goes on by itself as soon as it is back.";
   byId("gone").hidden = false;
 });
+server.addEventListener("late", ({ detail: reason }) => {
+  byId("gone").textContent = reason && `${reason} The page goes on by itself.`;
+  byId("gone").hidden = !reason;
+});
 server.addEventListener("back", () => {
   byId("gone").hidden = true;
   table.load({ isSame: true });
-  view?.grid?.renew();
+  if (view?.grid) view.grid.again();
+  else open();
 });
 
 // -- the start ---------------------------------------------------------------------------------------------------------
@@ -130,6 +128,5 @@ handleDivider();
 drawControls();
 open();
 table.load();
-findColumns();
 drawGroups();
 live.listen({ run: [...selected().keys()], metric: [] });

@@ -1,7 +1,7 @@
 // One chart of the page: which curves it shows, and bringing them from the server when it is in view.
 
 import { Chart } from "./charts/chart.js";
-import { firstFrom } from "./charts/curves.js";
+import { firstFrom, smoothed } from "./charts/curves.js";
 import { curves as askCurves } from "./api.js";
 import { settled } from "./dom.js";
 import { nameOf, runOf } from "./known.js";
@@ -63,6 +63,7 @@ export class Panel {
     this.isStale = false;
     this.loading?.abort();
     const loading = (this.loading = new AbortController());
+    this.isLoading = true;
     this.chart.figure.classList.add("is-loading");
     try {
       this.heads = await Promise.all(this.metrics.map((metric) => askCurves(this.question(metric), loading.signal)));
@@ -71,16 +72,18 @@ export class Panel {
       this.chart.set({ xName: { own: "step" }[this.xName] ?? this.xName, smoothing: Number(state.get("smooth")), isLogX: state.get("logx") === "1" });
       this.chart.show(this.drawn(this.heads), this.notes());
       this.onDrawn?.();
-      // What was told while the answer was on its way is in it, or comes now.
-      for (const [run, counts] of this.early) this.add(run, counts);
-      this.early.clear();
       if (this.link.view) this.refine();
     } catch (error) {
       if (error.name === "AbortError") return;
       this.isStale = true;
       this.chart.show([], [error.message]);
     } finally {
-      if (loading === this.loading) this.chart.figure.classList.remove("is-loading");
+      if (loading === this.loading) {
+        this.isLoading = false;
+        this.chart.figure.classList.remove("is-loading");
+        // What was told while the answer was on its way is in it, or comes now.
+        if (this.heads) this.addEarly();
+      }
     }
   }
 
@@ -101,27 +104,37 @@ export class Panel {
     }
   }
 
-  /** Bring the points of a run that came since the last answer. */
-  async add(run, counts) {
-    if (this.loading && !this.heads) return void this.early.set(run, counts);
-    if (!this.heads || !this.isSeen || state.list("group").length || state.get("rank") || state.get("attempts") !== "newest") {
-      this.isStale = true;
-      if (this.isSeen) this.renewSoon ??= setTimeout(() => (this.renewSoon = this.renew()), 2000);
+  /** Bring the points of a run that came since the last answer; those that come while it is on its way, after it. */
+  add(run, counts) {
+    const isPlain = !state.list("group").length && !state.get("rank") && state.get("attempts") === "newest";
+    if (this.isLoading || (this.heads && this.isSeen && isPlain)) {
+      this.early.set(run, { ...this.early.get(run), ...counts });
+      if (!this.isLoading) this.addEarly();
       return;
     }
-    if (this.isAdding) return void (this.isWaiting = true);
+    this.isStale = true;
+    if (this.isSeen) this.renewSoon ??= setTimeout(() => (this.renewSoon = this.renew()), 2000);
+  }
+
+  /** Bring the points that were told of, of one run after the other. */
+  async addEarly() {
+    if (this.isAdding) return;
     this.isAdding = true;
     try {
-      for (const head of this.heads) if (head.metric in counts) await this.addTo(head, run, counts[head.metric]);
+      for (const [run, counts] of this.early) {
+        this.early.delete(run);
+        for (const head of this.heads) if (head.metric in counts) await this.addTo(head, run, counts[head.metric]);
+      }
     } catch (error) {
       if (error.name !== "AbortError") this.isStale = true;
     } finally {
       this.isAdding = false;
-      if (this.isWaiting) {
-        this.isWaiting = false;
-        this.add(run, counts);
-      }
     }
+  }
+
+  /** Whether a run could not be read: that is tried again once something has changed. */
+  get hasProblems() {
+    return Boolean(this.heads?.some((head) => head.problems.length));
   }
 
   async addTo(head, run, count) {
@@ -134,7 +147,7 @@ export class Panel {
     this.added += news.count;
     if (more.again) Object.assign(curve, news);
     else if (this.added > MOST_ADDED) return this.renew();
-    else append(curve, news);
+    else append(curve, news, Number(state.get("smooth")));
     this.chart.show(this.drawn(this.heads), this.notes(), { isSame: true });
     return undefined;
   }
@@ -161,9 +174,10 @@ export class Panel {
 
   notes() {
     const notes = this.heads.flatMap((head) => head.problems.map(({ run, error }) => `${nameOf(run)}: ${error}`));
-    const running = [...this.runs.keys()].filter((id) => runOf(id)?.status === "running").length;
+    const drawn = new Set(this.heads.flatMap((head) => head.curves.map(({ run }) => run)));
+    const running = [...drawn].filter((id) => runOf(id)?.status === "running").length;
     if (state.list("group").length) notes.push(`${state.get("center")} of the runs, band: ${{ std: "± std", quartiles: "quartiles", minmax: "min to max" }[state.get("spread")]}`);
-    else if (running) notes.push(running === this.runs.size ? "running" : `${running} running`);
+    else if (running) notes.push(running === drawn.size ? "running" : `${running} running`);
     return notes;
   }
 
@@ -191,9 +205,17 @@ function slotOf(own, number, other, { isMany, isAlone, at }) {
 
 const keyText = (key) => key.map((value) => (value === null ? "none" : String(value))).join(", ");
 
-/** Put the points behind those of a curve; what is said of all of its points is newer as well. */
-function append(curve, news) {
+/**
+ * Put the points behind those of a curve; what is said of all of its points is newer as well. The moving average goes on
+ * from that of the last point, which is always drawn, and so comes to what the server says of all of them.
+ */
+function append(curve, news, weight) {
   const columns = { x: joined(curve.columns.x, news.columns.x), y: joined(curve.columns.y, news.columns.y) };
+  const { smooth } = curve.columns;
+  if (smooth) {
+    const before = { average: smooth[smooth.length - 1], count: curve.of - curve.nan - curve.inf };
+    columns.smooth = joined(smooth, smoothed(news.columns.y, weight, 1, before));
+  }
   const sums = Object.fromEntries(["count", "of", "nan", "inf"].map((name) => [name, curve[name] + news[name]]));
   Object.assign(curve, { columns, ...sums, odd: [...curve.odd, ...news.odd] });
   for (const name of ["all", "cursor", "last", "best", "is_running"]) curve[name] = news[name];

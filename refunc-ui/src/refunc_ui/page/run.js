@@ -42,7 +42,7 @@ export class RunView {
     document.title = `${run.run_name ?? this.id} · refunc`;
     this.grid = new Grid(this.charts);
     this.lines = new Lines(this.id, this.grid.link);
-    this.lines.start = run.start_time;
+    Object.assign(this.lines, { start: run.start_time, isOver: run.status !== "running" });
     this.lines.xName = state.get("x") === "own" ? "step" : state.get("x");
     this.body.append(this.lines.element);
     this.fillOthers();

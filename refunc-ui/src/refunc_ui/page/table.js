@@ -9,7 +9,7 @@ import { tellError } from "./filter.js";
 import { groupRows } from "./groups.js";
 import { select, selected } from "./selection.js";
 import { onChange, state } from "./state.js";
-import { columns } from "./columns.js";
+import { areUsual, columns, keepUsual } from "./columns.js";
 
 const PART = 100;
 const SORTS = { name: "run_name", status: "status", started: "start_time", took: "duration" };
@@ -43,19 +43,25 @@ class Table {
 
   question(offset) {
     return {
-      where: state.get("where"), sort: state.get("sort"), columns: columns(), group: this.isGrouped ? state.list("group") : [],
+      where: state.get("where"), sort: state.get("sort"), columns: areUsual() ? [] : columns(), usual: areUsual() ? 1 : "", group: this.isGrouped ? state.list("group") : [],
       removed: state.get("removed"), offset, limit: PART,
     };
   }
 
-  /** Ask for the rows in view; *isSame* if the question is the one before, so that known rows stay until then. */
+  /**
+   * Ask for the rows in view; *isSame* if the question is the one before, so that known rows stay until then. One answer
+   * to that is waited for at a time: a store that changes faster than it can be read would else never be shown.
+   */
   async load({ isSame = false } = {}) {
+    if (isSame && this.isLoading) return void (this.isOld = true);
     this.asking?.abort();
     const asking = (this.asking = new AbortController());
     const first = isSame ? Math.floor(this.first / PART) : 0;
     if (!isSame) this.place.scrollTop = 0;
+    Object.assign(this, { isLoading: true, isOld: false });
     try {
-      const answer = await ask("runs", this.question(first * PART), asking.signal);
+      const question = this.question(first * PART), answer = await ask("runs", question, asking.signal);
+      if (question.usual && areUsual()) keepUsual(answer.columns.map((column) => column.key));
       this.head = answer;
       this.rows = [];
       this.parts = new Set();
@@ -67,6 +73,11 @@ class Table {
       this.onLoad?.(answer);
     } catch (error) {
       if (error.name !== "AbortError") tellError(error);
+    } finally {
+      if (asking === this.asking) {
+        this.isLoading = false;
+        if (this.isOld) this.again();
+      }
     }
   }
 
