@@ -19,6 +19,7 @@ It needs Chromium and its driver. Numbers are medians over the rounds.
 from __future__ import annotations
 
 import argparse
+import http.client
 import math
 import os
 import platform
@@ -129,7 +130,7 @@ def serving(package: Package, folder: Path) -> Iterator[int]:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     server = subprocess.Popen(package.command(folder, port), **quiet, env=environment(package, folder, port))
     try:
-        wait_for(lambda: is_open(port), f"{package.name}: the server")
+        wait_for(lambda: answers(port), f"{package.name}: the server")
         yield port
     finally:
         end(server)
@@ -213,9 +214,16 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def is_open(port: int) -> bool:
-    with socket.socket() as found:
-        return found.connect_ex(("127.0.0.1", port)) == 0
+def answers(port: int) -> bool:
+    """Whether a server answers: some open their port long before."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status > 0
+    except OSError:
+        return False
+    finally:
+        connection.close()
 
 
 def write(package: Package, folder: Path, runs: int, points: int) -> None:

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import stores
-from beside import browser, end, free_port, is_open, wait_for
+from beside import answers, browser, end, free_port, wait_for
 
 CLICK = """
 const done = arguments[0], boxes = [...document.querySelectorAll("tr:has(a[title^='long-']) input")];
@@ -65,7 +65,7 @@ def measure(store: Path, cache: Path) -> dict[str, float]:
     environment = {**os.environ, "REFUNC_CACHE": str(cache)}
     server = subprocess.Popen([*command, "--no-open"], stdout=subprocess.DEVNULL, env=environment)
     try:
-        wait_for(lambda: is_open(port), "the server")
+        wait_for(lambda: answers(port), "the server")
         with tempfile.TemporaryDirectory() as profile:
             driver: Any = browser(profile)
             try:

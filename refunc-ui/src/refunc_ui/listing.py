@@ -91,7 +91,7 @@ def table(held: Held, wanted: Wanted) -> tuple[dict[str, Any], list[Entry]]:
     known = held.entries()
     there = known.removed if wanted.removed else known.runs
     if wanted.is_usual:
-        wanted = attrs.evolve(wanted, columns=_usual([entry.run for entry in known.runs[-_READ_FOR_NAMES:]]))
+        wanted = attrs.evolve(wanted, columns=_usual(held, known.runs[-_READ_FOR_NAMES:]))
     found, unread = _answered(held, there, wanted)
     rows = found.runs if wanted.sort is not None else found.runs[::-1]
     shown = rows[wanted.offset : wanted.offset + wanted.limit]
@@ -114,12 +114,14 @@ def table(held: Held, wanted: Wanted) -> tuple[dict[str, Any], list[Entry]]:
     }, list({entry.name: entry for entry in (*unread, *missing)}.values())
 
 
-def _usual(runs: Sequence[Run]) -> tuple[Name, ...]:
+def _usual(held: Held, newest: Sequence[Entry]) -> tuple[Name, ...]:
     """
     Return the columns until some are chosen: the first params, and the first metrics, those with a goal before others.
 
     Metrics of the system are not among them.
     """
+    held.values(newest, frozenset([_TAGS]))  # so that names are known of what the index has
+    runs = [entry.run for entry in newest]
     params, metrics = (names_in(runs, space) for space in ("params", "metrics"))
     own = (name for name in metrics if not name.startswith("system/"))
     words = [f"params.{name}" for name in nsmallest(_USUAL, params)]

@@ -121,6 +121,9 @@ def test_a_page_that_is_opened_in_a_hidden_tab_asks_for_nothing_until_it_is_seen
 def test_nothing_is_asked_for_twice_when_the_page_is_opened(
     page: Any, server: Server, write: Callable[..., None]
 ) -> None:
+    page.open(server)
+    page.until("document.querySelector('#live').textContent", "live")
+    until_listening(page)
     write(
         server.store,
         """
@@ -129,7 +132,6 @@ def test_nothing_is_asked_for_twice_when_the_page_is_opened(
             logger.log_metrics({"loss": 1.0}, step=0)
         """,
     )
-    page.open(server)
     page.until("document.querySelector('#table tbody .name a')?.textContent", "once")
     page.open(server)
     page.drawn(1)

@@ -95,7 +95,8 @@ onChange(["other"], () => view instanceof RunView && view.run && view.drawFacts(
 
 live.addEventListener("store", ({ detail }) => {
   if (detail.new || detail.gone) knownNames({ isOther: true }).catch(() => {});
-  const isSeen = detail.new || detail.gone || detail.changed.some((id) => table.rowOf(id));
+  // An answer that is on its way may be of the time before.
+  const isSeen = detail.new || detail.gone || detail.changed.some((id) => table.isLoading || table.rowOf(id));
   if (isSeen && !state.get("view")) table.again();
   const { grid } = view ?? {};
   if (grid?.known && detail.changed.some((id) => grid.runs.has(id))) {
