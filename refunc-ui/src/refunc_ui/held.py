@@ -8,6 +8,7 @@ changed. A run that has changed gets another object, without the values of the o
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 import time
@@ -64,10 +65,15 @@ class Held:
         """
         with self._looking:
             known, now = self._entries, time.monotonic()
-            if known is None or now - known.read_at > _WHOLE:
-                known = self._entries = self._read(known)
-            elif again or now - known.looked_at > max(_FRESH, _TIMES * known.took):
-                known = self._entries = self._look(known)
+            try:
+                if known is None or now - known.read_at > _WHOLE:
+                    known = self._entries = self._read(known)
+                elif again or now - known.looked_at > max(_FRESH, _TIMES * known.took):
+                    known = self._entries = self._look(known)
+            except OSError:
+                if known is not None:  # no answer shall be made of it for another moment
+                    self._entries = attrs.evolve(known, looked_at=-math.inf)
+                raise
             return known
 
     def _read(self, known: Entries | None) -> Entries:
