@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -106,3 +108,12 @@ def test_the_first_load_is_small(server: Server) -> None:
             left += re.findall(r'(?:src|href)="(static/[^"]+)"', text)
     assert len(sizes) > 20
     assert sum(sizes.values()) < 100_000, sizes
+
+
+def test_all_modules_are_asked_for_at_once() -> None:
+    page, charts = files("refunc_ui") / "page", files("refunc_commands") / "charts"
+    text = page.joinpath("index.html").read_text("utf-8")
+    there = {f"static/{each.name}" for each in page.iterdir() if each.name.endswith(".js") and each.name != "main.js"}
+    there |= {f"static/charts/{each.name}" for each in charts.iterdir() if each.name.endswith(".js")}
+
+    assert set(re.findall('rel="modulepreload" href="([^"]+)"', text)) == there - {"static/charts/uplot.js"}
