@@ -55,7 +55,7 @@ def is_unharmed(page: Any, server: Server) -> bool:
     assert page.ask(strange) == 0
     assert page.ask("document.querySelectorAll('script').length") == 2
     assert page.ask("Object.keys(Object.prototype).length + ({}).polluted?.length") is None
-    assert "pwned" not in page.ask("document.title").split("refunc")[0].replace(HOSTILE[0], "")
+    assert page.ask("document.title") != "pwned"
     assert page.complaints() == []
     return [url for url in page.requests() if not url.startswith((server.address, "about:", "blob:"))] == []
 

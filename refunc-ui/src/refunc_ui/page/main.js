@@ -40,6 +40,7 @@ function open() {
   };
   if (!id) {
     table.draw(true);
+    if (table.head) table.said();
     if (isChosen) tellChosen();
   }
   byId("main").scrollTop = 0;

@@ -105,7 +105,7 @@ class Table {
     const { total, matched, store } = this.head;
     byId("count").textContent = matched === total ? counted(total, "run") : `${matched.toLocaleString("en")} of ${counted(total, "run")}`;
     Object.assign(byId("store"), { textContent: `\u200e${store}`, title: store });
-    document.title = `refunc · ${store.split("/").pop()}`;
+    if (!state.get("view")) document.title = `refunc · ${store.split("/").pop()}`; // else it is that of the run
     const notes = [...this.head.notes, ...this.head.unreadable.map(({ folder, error }) => `${folder} cannot be read: ${error} \`refunc doctor\` says more.`)];
     byId("table-notes").replaceChildren(...notes.map((text) => make("p", { className: "notice", textContent: text })));
   }
