@@ -151,24 +151,6 @@ def test_new_runs_are_told_and_counted(
     assert server.json("/api/runs")["version"] >= events[-1].data["version"]
 
 
-def test_a_run_that_comes_between_a_table_and_a_stream_is_told(
-    store: Path, start: Callable[..., Any], live: Callable[..., Any], listen: Callable[..., Any]
-) -> None:
-    known = live(store, "known")
-    server = start(store)
-    other = listen(server)
-    other.next()
-    place = server.json("/api/runs")["place"]
-    new = live(store, "new")
-    *_, told = other.until(lambda event: event.kind == "store" and event.data["new"] == 1)
-
-    stream = listen(server, run=known.id, seen=place)
-    assert stream.next().id == place
-    assert new.id in stream.until(lambda event: event.kind == "store")[-1].data["changed"]
-    (*_, first) = listen(server, run=known.id, seen=told.id).until(lambda event: event.kind == "status")
-    assert first.data == {"run": known.id, "status": "running"}
-
-
 def test_a_client_that_reads_nothing_costs_no_memory_and_stops_no_other(
     store: Path, start: Callable[..., Any], live: Callable[..., Any], listen: Callable[..., Any]
 ) -> None:

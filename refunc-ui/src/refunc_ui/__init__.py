@@ -7,6 +7,7 @@ The page of refunc: a server that reads a store of runs, and the page that it se
     artifacts       files of a run
     asked           the parameters of a request
     bands           curves of groups, with bands
+    changes         what has changed, and who wants to know
     command         `refunc ui`
     curves          points of metrics for charts
     entries         the list of runs

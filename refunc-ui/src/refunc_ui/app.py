@@ -96,6 +96,7 @@ class _Pages:
 
     def _table(self, held: Held, asked: Asked) -> dict[str, Any]:
         number = self.watch.number
+        self.watch.begin_at(held.entries())
         table, unread = listing.table(held, listing.Wanted.of(asked))
         if unread:
             self.ahead.read(unread)

@@ -15,7 +15,8 @@ from typing import Any, Final
 
 from refunc_ui.answers import AskedWronglyError, json_bytes
 from refunc_ui.asked import Asked
-from refunc_ui.watching import Change, Listener, Watch, Watched
+from refunc_ui.changes import Change, Listener, Watched
+from refunc_ui.watching import Watch
 
 #: Seconds after which a comment is sent, so that a connection is not taken for a dead one.
 _SILENCE: Final = 15.0

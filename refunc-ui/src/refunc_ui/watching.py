@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Final
 
@@ -22,7 +22,8 @@ from refunc.annotations.file import data_of
 from refunc.journal.alive import is_alive
 from refunc.journal.kinds import CRASHED, RUNNING
 from refunc.runs.signature import signature_of
-from refunc_ui.entries import Entry
+from refunc_ui.changes import Change, Listener, Watched
+from refunc_ui.entries import Entries, Entry
 from refunc_ui.held import Held
 
 #: Seconds between two looks, at least, and how many times as long as what a look costs the pause after it is.
@@ -43,42 +44,6 @@ _MOST_WATCHED: Final = 1_000
 _MOST_COUNTS: Final = 100_000
 _MOST_METRICS: Final = 2_000
 _MOST_CHANGES: Final = 2_000
-
-
-@attrs.define
-class Watched:
-    """What is known of a run that a client has chosen; each fact with the number of its last change."""
-
-    signature: object = None
-    points: dict[str, int] = attrs.Factory(dict)
-    changed: dict[str, int] = attrs.Factory(dict)
-    lines: int = 0
-    lines_changed: int = 0
-    status: str = ""
-    status_changed: int = 0
-    #: The number of the last change of all.
-    last: int = 0
-    #: Whether it is to be looked at again, though no file has changed.
-    is_due: bool = False
-
-
-@attrs.frozen
-class Change:
-    """A change of the table: runs that are other, new or gone."""
-
-    number: int
-    changed: tuple[str, ...]
-    new: int
-    gone: int
-
-
-@attrs.define(eq=False)
-class Listener:
-    """A client that wants to know of changes in some runs and metrics; `wake` is called from the watching thread."""
-
-    runs: tuple[str, ...]
-    is_wanted: Callable[[str], bool]
-    wake: Callable[[], None]
 
 
 class Watch:
@@ -125,6 +90,12 @@ class Watch:
     def place_at(self, number: int) -> str:
         """Return the place of the change *number*, as clients know it."""
         return f"{self.name}-{number}"
+
+    def begin_at(self, entries: Entries) -> None:
+        """Take a list that a client is given as the first look: what differs from it later is told."""
+        with self._lock:
+            if self._known is None:
+                self._known = {entry.name: entry for entry in entries.runs}
 
     @property
     def has_looked(self) -> bool:
