@@ -36,7 +36,6 @@ The reading side: reading runs from their folders, whether they are live or ende
     naming          the run that a name means
     origin          where an imported run comes from
     packages        optional packages that a call may need
-    place           the folder of a store
     points          one metric's points as columns
     points_file     the points of runs as a file
     prefetch        reading many runs with several processes
@@ -53,6 +52,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     signature       the state of a run's files
     statistics      the names of the values of a metric
     store           a folder of runs
+    store_folder    the folder of a store
     stored          a run's points in the index, as their reader sees them
     summary         params, tags, results, artifacts, and values of metrics
     table           runs as a table

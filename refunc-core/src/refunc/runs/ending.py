@@ -164,7 +164,7 @@ class _Newest:
     is_defined: bool = False
     #: The number of the last attempt.
     attempts: int = 1
-    #: By name: the rank of the value, its age and its place; and the value.
+    #: By name: the rank of the value, its age and its number; and the value.
     _seen: dict[str, tuple[tuple[int, float, int], Any]] = attrs.Factory(dict)
     #: By writer.
     _ranks: dict[str, int] = attrs.Factory(dict)
@@ -192,16 +192,16 @@ class _Newest:
         rank, age = self._ranks[record.writer], -record.time
         for name, value in values.items():
             self._count += 1
-            place = (rank, age, self._count)
+            order = (rank, age, self._count)
             known = self._seen.get(name)
-            if known is None or place < known[0]:
-                self._seen[name] = place, value
-            if is_result and (name not in self._results or place < self._results[name]):
-                self._results[name] = place
+            if known is None or order < known[0]:
+                self._seen[name] = order, value
+            if is_result and (name not in self._results or order < self._results[name]):
+                self._results[name] = order
         if len(self._seen) > 2 * _MOST_METRICS:
             kept = sorted(self._seen, key=lambda name: (name not in self._results, self._seen[name][0]))
             self._seen = {name: self._seen[name] for name in kept[:_MOST_METRICS]}
-            self._results = {name: place for name, place in self._results.items() if name in self._seen}
+            self._results = {name: order for name, order in self._results.items() if name in self._seen}
 
     def metrics(self, end: RunEnd | None) -> dict[str, Any]:
         """Return the final values of *end*, then results, then the others, each newest first."""

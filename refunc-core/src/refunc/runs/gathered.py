@@ -67,7 +67,7 @@ class Content:
         """The summary of the contents; see Summary."""
         account, left_out = Account(), LeftOut()
         for writer in self.writers.values():
-            account = account + writer.place.account
+            account = account + writer.position.account
             left_out = left_out + LeftOut(values=writer.columns.left_out, records=writer.left_out)
         statistics = self._statistics()
         times = [writer.last_time for writer in self.writers.values() if writer.last_time is not None]
@@ -178,7 +178,7 @@ class Content:
         """Return where the points of *name* lie, if that is one group, whose rows need no other order and no axis."""
         if self.is_shared or selection != _USUAL or self.summary.metrics[name].step_metric is not None:
             return None
-        found = [(writer, *place) for writer, content in self.writers.items() for place in content.columns.of(name)]
+        found = [(writer, *group) for writer, content in self.writers.items() for group in content.columns.of(name)]
         # Without steps, a metric may have its epochs as its axis, which shows only in all of its points.
         return found[0] if len(found) == 1 and found[0][1].stored and not found[0][1].stepless else None
 

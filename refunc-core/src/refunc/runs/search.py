@@ -165,7 +165,7 @@ class Rows:
     """Rows of the catalogue with the columns that were asked for."""
 
     entries: Mapping[str, catalogue.Entry]
-    #: By path: columns, each with the place of the statistic in it if it is of a metric.
+    #: By path: columns, each with the index of the statistic in it if it is of a metric.
     columns: Mapping[Path, Sequence[tuple[Mapping[int, Any], int | None]]]
     single: Sequence[str]
 
@@ -206,9 +206,9 @@ class Rows:
         others: list[tuple[int, Run]] = []
         columns = [(path, _column(columns)) for path, columns in self.columns.items()]
         for number, run in runs:
-            place = run.place
-            entry = self.entries.get(place.rpartition("/")[2])
-            values = self._values(entry, columns) if entry is not None and keeper.holds(run, place, entry) else None
+            path = run.place
+            entry = self.entries.get(path.rpartition("/")[2])
+            values = self._values(entry, columns) if entry is not None and keeper.holds(run, path, entry) else None
             if values is None:
                 others.append((number, run))
             else:

@@ -31,14 +31,14 @@ _TELLING: Final = frozenset(
 _decode = msgspec.msgpack.Decoder(Signature).decode
 
 
-def changes_of(place: str) -> tuple[int, int] | None:
+def changes_of(path: str) -> tuple[int, int] | None:
     """
-    Return when the folder *place* of a run and that of its journal changed, in nanoseconds, to be asked before reading.
+    Return when the folder *path* of a run and that of its journal changed, in nanoseconds, to be asked before reading.
 
     None if a later change may not show.
     """
     try:
-        folders = os.stat(place), os.stat(f"{place}/{JOURNAL}")
+        folders = os.stat(path), os.stat(f"{path}/{JOURNAL}")
     except (OSError, ValueError):
         return None
     latest = time.time_ns() - _UNSETTLED
@@ -52,9 +52,9 @@ def _tells(device: int) -> bool:
     return file_system(device)[0] in _TELLING
 
 
-def is_unchanged(place: str, run_changed: int, journal_changed: int, signature: bytes, look: Look | None) -> bool:
+def is_unchanged(path: str, run_changed: int, journal_changed: int, signature: bytes, look: Look | None) -> bool:
     """
-    Whether the run in the folder *place* has the files of a packed *signature*, and no annotations, now as before.
+    Whether the run in the folder *path* has the files of a packed *signature*, and no annotations, now as before.
 
     Args:
         run_changed, journal_changed: What `changes_of` returned before the files were read.
@@ -62,15 +62,15 @@ def is_unchanged(place: str, run_changed: int, journal_changed: int, signature: 
     """
     stat = os.stat
     try:
-        if (look.changed if look is not None else stat(place).st_ctime_ns) != run_changed:
+        if (look.changed if look is not None else stat(path).st_ctime_ns) != run_changed:
             return False
-        if stat(f"{place}/{JOURNAL}").st_ctime_ns != journal_changed:
+        if stat(f"{path}/{JOURNAL}").st_ctime_ns != journal_changed:
             return False
         for name, size, changed, number in _decode(signature):
             if name != RUN_JSON:
-                status = stat(f"{place}/{JOURNAL}/{name}")
+                status = stat(f"{path}/{JOURNAL}/{name}")
             elif look is None:
-                status = stat(f"{place}/{name}")
+                status = stat(f"{path}/{name}")
             elif look.birth == f"{size} {changed} {number}":
                 continue
             else:

@@ -37,7 +37,7 @@ _ADVICE: Final = {
 
 
 def hint_for_syntax(line: str) -> tuple[int, str] | None:
-    """Return the place in *line*, which Python cannot parse, at which another language was written, and advice."""
+    """Return the position in *line*, which Python cannot parse, at which another language was written, and advice."""
     for found in _FOREIGN.finditer(line):
         group = found.lastindex
         if group is None:
