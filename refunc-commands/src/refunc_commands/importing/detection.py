@@ -76,7 +76,7 @@ def find(path: Path, tracker: str, *, deleted: bool = False) -> Found:
         found.runs, found.deleted = mlflow_files.read_mlruns(files, path, problems, deleted=deleted)
     elif tracker == "wandb":
         paths = wandb.find_runs(files, path, problems)
-        _add_each(found, {path: partial(wandb.read_run, files, path) for path in paths})
+        _add_each(found, {each: partial(wandb.read_run, files, each) for each in paths})
     elif tracker == "tensorboard":
         folders = tensorboard.find_runs(files, path, problems)
         sessions = tensorboard_sessions.sessions_in(files, folders)
@@ -93,7 +93,7 @@ def find(path: Path, tracker: str, *, deleted: bool = False) -> Found:
         _add_each(found, readers)
     else:
         paths = lightning.find_runs(files, path, problems)
-        _add_each(found, {path: partial(lightning.read_run, files, path) for path in paths})
+        _add_each(found, {each: partial(lightning.read_run, files, each) for each in paths})
     return found
 
 
