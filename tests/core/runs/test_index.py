@@ -20,7 +20,7 @@ from refunc.runs import read_on as reading
 from refunc.runs.column import float_of
 from refunc.runs.index import points as parts
 from refunc.runs.read_on import read_content
-from refunc.runs.stored import Stale
+from refunc.runs.stale import Stale
 
 WriteRun = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("cache")

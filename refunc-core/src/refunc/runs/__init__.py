@@ -50,10 +50,10 @@ The reading side: reading runs from their folders, whether they are live or ende
     series          one metric's points as arrays and tables
     showing         the page of a store in a notebook
     signature       the state of a run's files
+    stale           the error of a part of the index that was rebuilt
     statistics      the names of the values of a metric
     store           a folder of runs
     store_folder    the folder of a store
-    stored          a run's points in the index, as their reader sees them
     summary         params, tags, results, artifacts, and values of metrics
     table           runs as a table
     thinning        curves that are thinned out while they are read

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -28,10 +28,14 @@ from refunc.runs.selected import lowest_rank, selected
 from refunc.runs.selection import AGGREGATES, Selection
 from refunc.runs.series import Series
 from refunc.runs.signature import Signature
-from refunc.runs.stored import Source, Stale, Stored
+from refunc.runs.stale import Stale
 from refunc.runs.summary import MetricSummary, Statistics, Summary, summed_up
 from refunc.runs.thinning import Thinned, checked, thinned, thinned_parts
 from refunc.runs.writer_content import WriterContent
+
+if TYPE_CHECKING:
+    from refunc.runs.index.contents import StoredRun
+    from refunc.runs.index.points import Source
 
 #: Rank 0's points, each step with the value of the newest attempt.
 _USUAL = Selection()
@@ -48,7 +52,7 @@ class Content:
     folder: Path
     signature: Signature
     writers: dict[str, WriterContent] = attrs.Factory(dict)
-    stored: Stored | None = None
+    stored: StoredRun | None = None
     #: Whether the files were read to their end.
     is_whole: bool = False
 

@@ -20,7 +20,7 @@ from refunc.runs.index.database import Damaged, transaction
 from refunc.runs.index.file import Index, delete
 from refunc.runs.index.writer_row import WriterRow
 from refunc.runs.signature import Signature
-from refunc.runs.stored import Stale
+from refunc.runs.stale import Stale
 from refunc.runs.summary import Statistics
 from refunc.runs.writer_content import WriterContent
 
@@ -97,7 +97,7 @@ def _keep_head(
     index: Index, connection: sqlite3.Connection, content: Content, statistics: dict[str, dict[str, Statistics]]
 ) -> StoredRun | None:
     """Return the run as stored in the index now; None if another process was quicker."""
-    stored = content.stored if isinstance(content.stored, StoredRun) else None
+    stored = content.stored
     key = _key(content.folder)
     found = connection.execute("SELECT id, generation FROM run WHERE folder = ?", (key,)).fetchone()
     if found != ((stored.id, stored.generation) if stored is not None else None):
