@@ -168,20 +168,37 @@ def names_in(connection: sqlite3.Connection, space: str) -> list[str]:
     return [name for (name,) in connection.execute(query, (space,))]
 
 
+@attrs.frozen
+class Names:
+    """The numbers of names, each looked up once: they stay the same as long as the file does."""
+
+    _connection: sqlite3.Connection
+    _known: dict[tuple[str, str], int] = attrs.field(factory=dict, init=False)
+
+    def number(self, space: str, name: str) -> int:
+        """Return the number of the *name* in one of the expression's spaces, a new one if it has none."""
+        key = (space, name)
+        if key not in self._known:
+            self._connection.execute("INSERT OR IGNORE INTO name (space, name) VALUES (?, ?)", key)
+            found = self._connection.execute("SELECT id FROM name WHERE space = ? AND name = ?", key)
+            (self._known[key],) = found.fetchone()
+        return self._known[key]
+
+
 def keep(
     connection: sqlite3.Connection,
     folder: str,
     signature: bytes,
     changed: Changed | None,
     facts: Facts,
-    known: dict[Any, int],
+    names: Names,
 ) -> None:
     """
     Keep the facts of one run.
 
     Args:
         changed: See `keep_changes`.
-        known: The numbers of names, which is filled; they stay the same as long as the file does.
+        names: Those of the same connection, for all runs of a batch.
 
     Raises:
         UnicodeEncodeError: It has a name that SQLite cannot store; nothing was kept.
@@ -197,11 +214,11 @@ def keep(
     else:
         number = row[0]
         forget_facts(connection, number)
-    rows = [(_number(connection, key, known), number, _kept(value)) for key, value in facts.values.items()]
+    rows = [(names.number(*key), number, _kept(value)) for key, value in facts.values.items()]
     connection.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?, ?)", rows)
-    names = array("q", [row[0] for row in rows]).tobytes()
+    kept_names = array("q", [row[0] for row in rows]).tobytes()
     query = "UPDATE entry SET signature = ?, single = ?, params = ?, names = ? WHERE id = ?"
-    connection.execute(query, (signature, single, _kept(facts.params, _BIGGEST_BIRTH), names, number))
+    connection.execute(query, (signature, single, _kept(facts.params, _BIGGEST_BIRTH), kept_names, number))
     keep_changes(connection, {folder: (signature, changed)})
 
 
@@ -231,13 +248,6 @@ def forget(connection: sqlite3.Connection, there: Iterable[bytes]) -> None:
         if folder not in kept:
             forget_facts(connection, number)
             connection.execute("DELETE FROM entry WHERE id = ?", (number,))
-
-
-def _number(connection: sqlite3.Connection, key: tuple[str, str], known: dict[Any, int]) -> int:
-    if key not in known:
-        connection.execute("INSERT OR IGNORE INTO name (space, name) VALUES (?, ?)", key)
-        (known[key],) = connection.execute("SELECT id FROM name WHERE space = ? AND name = ?", key).fetchone()
-    return known[key]
 
 
 def params(connection: sqlite3.Connection, numbers: Sequence[int] | None = None) -> dict[int, Any]:

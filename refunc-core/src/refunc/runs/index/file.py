@@ -53,11 +53,11 @@ class Index(Database):
         """Store what `catalogue.keep` keeps, by the folder's name; a run that cannot be stored is left out."""
 
         def keep(connection: sqlite3.Connection) -> None:
-            known: dict[Any, int] = {}
+            names = catalogue.Names(connection)
             with transaction(connection):
                 for folder, values in found.items():
                     with suppress(OverflowError, UnicodeEncodeError):
-                        catalogue.keep(connection, folder, *values, known)
+                        catalogue.keep(connection, folder, *values, names)
 
         self.answer(keep)
 
