@@ -19,7 +19,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     expression      the language of `find` and `--where`
     extremes        the points of a curve that a plot of it needs
     facts           the facts of a run for expressions
-    failure         where a run failed, and of what
+    failure         the host and the error of a failed run
     flat            nested values under joined names
     gathered        the contents of a run's journal, gathered from its writers
     glance          status, duration and newest metrics, as a list shows them

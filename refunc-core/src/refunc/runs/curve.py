@@ -23,7 +23,7 @@ from refunc.runs.extremes import extremes_of
 if TYPE_CHECKING:
     from refunc.runs.series import Series
 
-#: What lies along the x axis: the series' own axis (steps, unless `define_metric` chose a metric), or one of these.
+#: The values along the x axis: the series' own axis (steps, unless `define_metric` chose a metric), or one of these.
 Axis = Literal["own", "step", "epoch", "time", "relative"]
 _AXES: Final = ("own", "step", "epoch", "time", "relative")
 #: A buffer of float64, or of int64.

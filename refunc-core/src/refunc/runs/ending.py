@@ -46,7 +46,7 @@ def ending_of(folder: Path) -> Ending:
         duration=end.duration if end is not None else None,
         last_time=newest.last_time,
         metrics=newest.metrics(end),
-        # What a later attempt has superseded can only be told by the whole journal, as what definitions choose.
+        # The whole journal alone tells which points a later attempt has superseded, and which a definition chooses.
         is_defined=(end is not None and end.defined)
         or newest.is_defined
         or newest.attempts > 1

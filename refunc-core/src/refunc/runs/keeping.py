@@ -60,7 +60,7 @@ class Keeper:
         self._changes: dict[str, tuple[bytes, Changed | None]] = {}
 
     def holds(self, run: Run, path: str, entry: Entry) -> bool:
-        """Whether what the catalogue keeps of *run*, in the folder *path*, still holds."""
+        """Whether the facts of *run*, in the folder *path*, that the catalogue keeps still hold."""
         _, state, run_changed, journal_changed, _ = entry
         look = run.looked()
         if (

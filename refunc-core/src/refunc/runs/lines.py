@@ -2,7 +2,7 @@
 The log lines of a run by number, for pages of them: any page costs the same, wherever it lies in the run.
 
 One pass over the journal, which leaves out metrics at a fraction of the cost of decoding them, notes where each line
-stands; later passes read only what is new. A page then reads the lines that it shows, or searches.
+stands; later passes read new lines only. A page then reads the lines that it shows, or searches.
 """
 
 from __future__ import annotations

@@ -99,7 +99,7 @@ def evaluated(runs: Sequence[Run], texts: Sequence[str]) -> list[tuple[Run, list
     A run that cannot be read is left out.
 
     Raises:
-        ExpressionError: One is not valid, or no run has what it asks for.
+        ExpressionError: One is not valid, or no run has the values that it asks for.
     """
     expressions = [compiled_value(text) for text in texts]
     paths = frozenset().union(*(each.paths for each in expressions))

@@ -50,7 +50,7 @@ def continued(known: Content, signature: Signature, *, cached: bool = True) -> C
     """
     Return *known* with the records that its run has got meanwhile; None if its files have changed otherwise.
 
-    What is new stays in memory until it is worth a transaction: a reader that looks at many running runs each second
+    New records stay in memory until it is worth a transaction: a reader that looks at many running runs each second
     would else write all of their newest points again each second. *known* is unchanged.
 
     Args:
@@ -67,7 +67,7 @@ def continued(known: Content, signature: Signature, *, cached: bool = True) -> C
 
 
 def _read_on(content: Content, files: dict[str, list[Segment]], index: Index | None, *, enough: int = 0) -> None:
-    """Add what comes after the content's positions, and store it if *enough* values or the run's end are new."""
+    """Add the records after the content's positions, and store it if *enough* values or the run's end are new."""
     content.writers = {name: content.writers.get(name) or WriterContent() for name in files}
     room = content.room()
     for name, pieces in files.items():
@@ -113,7 +113,7 @@ def _still_holds(content: Content, now: Signature, files: dict[str, list[Segment
 
 
 def _segment_holds(content: Content, segment: Segment, file: _Entry, known: _Entry | None) -> bool:
-    """Whether *segment*, which lies in *file*, is what was read of it when it was *known*, or goes on behind that."""
+    """Whether *segment*, which lies in *file*, is unchanged since it was *known*, or only longer."""
     if known is None:
         return segment.name > _last_segment(content, segment)
     if segment.is_folded:

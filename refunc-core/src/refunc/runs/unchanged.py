@@ -4,7 +4,7 @@ Whether the files of a run are those that were read, at the cost of a few calls 
 The names in a folder are the same as long as the folder's time of change is, as git does it: that time cannot be set,
 and the kernel moves it with each file that is made, renamed or removed. It says nothing about a change in the same
 moment, so it counts only if it lay a while back when the folder was listed. Files that are appended to do not move it;
-so each file that was read is asked for its size and time. What is not asked is the list of names.
+so each file that was read is asked for its size and time. The list of names is not asked for.
 """
 
 from __future__ import annotations
@@ -57,8 +57,8 @@ def is_unchanged(path: str, run_changed: int, journal_changed: int, signature: b
     Whether the run in the folder *path* has the files of a packed *signature*, and no annotations, now as before.
 
     Args:
-        run_changed, journal_changed: What `changes_of` returned before the files were read.
-        look: What a list has just seen.
+        run_changed, journal_changed: The result of `changes_of`, from before the files were read.
+        look: A look that a list has just taken.
     """
     stat = os.stat
     try:

@@ -23,7 +23,7 @@ _MAX_DEPTH: Final = 50
 #: One name, without spaces, quotes and brackets.
 _SINGLE: Final = re.compile(rf"(-?)({'|'.join(sorted(SPACES))})\.([^\s'\"()\[\]]+)")
 
-#: What a run has, by the paths that expressions ask for; MISSING for the others.
+#: The values of a run, by the paths that expressions ask for; MISSING for the others.
 Facts = Mapping[Path, Any]
 Read = Callable[[Facts], Any]
 

@@ -50,7 +50,7 @@ class Index(Database):
         self.answer(keep)
 
     def keep_facts(self, found: Mapping[str, tuple[bytes, catalogue.Changed | None, catalogue.Facts]]) -> None:
-        """Store what `catalogue.keep` keeps, by the folder's name; a run that cannot be stored is left out."""
+        """Store facts of runs by `catalogue.keep`, by the folder's name; a run that cannot be stored is left out."""
 
         def keep(connection: sqlite3.Connection) -> None:
             names = catalogue.Names(connection)
