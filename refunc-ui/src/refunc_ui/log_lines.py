@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import Any, Final
 
-from refunc.runs.column import place_of
+from refunc.runs.column import axis_value
 from refunc.runs.curve import Curve
 from refunc.runs.entry import LogEntry
 from refunc.runs.lines import LineFilter, LinePage, RunLines
@@ -84,7 +84,7 @@ def _time_of(run: Run, held: Held, step: float) -> float | None:
 def _step_at(steps: Curve | None, moment: float) -> int | float | None:
     """Return the step that the run had come to at *moment*."""
     at = bisect_right(steps.x, moment) - 1 if steps is not None else -1
-    return place_of(steps.y[at]) if steps is not None and at >= 0 else None
+    return axis_value(steps.y[at]) if steps is not None and at >= 0 else None
 
 
 def _steps(run: Run, held: Held) -> Curve | None:

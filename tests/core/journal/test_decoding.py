@@ -17,7 +17,7 @@ from refunc.journal.codec import MAX_VALUES, encode_line, seal
 from refunc.journal.codec_many import decode_metrics, runs_of
 from refunc.journal.pieces import Segment
 from refunc.journal.record import Metrics
-from refunc.journal.scan import Note, Place, PointLine
+from refunc.journal.scan import Note, PointLine, ReadPosition
 from refunc.journal.tail import Tail
 
 #: Texts of JSON, as a writer would never put them there, beside those that it does.
@@ -60,11 +60,11 @@ def both(folder: Path, data: bytes, limit: int) -> list[Any]:
 
 def scanned(path: Path) -> tuple[list[Any], Any]:
     """Return what `scan` reads of *path*, points of any kind as tuples, and the account of it."""
-    place, found = Place(), list[Any]()
-    for block in scan.scan("w", [Segment.at(path)], place):
+    position, found = ReadPosition(), list[Any]()
+    for block in scan.scan("w", [Segment.at(path)], position):
         for item in block:
             found += [item.record] if isinstance(item, Note) else item
-    return [_point(item) if isinstance(item, (PointLine, Metrics)) else item for item in found], place.account
+    return [_point(item) if isinstance(item, (PointLine, Metrics)) else item for item in found], position.account
 
 
 def _point(item: PointLine | Metrics) -> Any:

@@ -17,7 +17,7 @@ from refunc.journal.alive import life_of
 from refunc.journal.codec import encode_line, seal
 from refunc.journal.pieces import last_change, segments
 from refunc.journal.reader import Account, read_backwards, read_journal
-from refunc.journal.scan import Place, scan
+from refunc.journal.scan import ReadPosition, scan
 from refunc.journal.tail import Tail
 from refunc.runs.ending import ending_of
 from refunc.runs.run import Run
@@ -45,12 +45,12 @@ def read(run: Path) -> tuple[list[tuple[str, int]], Account]:
     while some := tail.read(1_000):
         followed += some
     assert sorted((record.writer, record.seq) for record in followed) == sorted(found)
-    places = []
+    positions = []
     for writer, pieces in segments(run).items():
-        places.append(Place())
-        for _ in scan(writer, pieces, places[-1]):
+        positions.append(ReadPosition())
+        for _ in scan(writer, pieces, positions[-1]):
             pass
-    assert sum((place.account for place in places), Account()) == account
+    assert sum((position.account for position in positions), Account()) == account
     return found, account
 
 
@@ -102,7 +102,7 @@ def test_the_index_goes_on_in_a_folded_file(run: Path, monkeypatch: pytest.Monke
     read_on = reading.WriterContent.read_on
 
     def noted(self: Any, *arguments: Any) -> Any:
-        offsets.append(self.place.offset)
+        offsets.append(self.position.offset)
         return read_on(self, *arguments)
 
     monkeypatch.setattr(reading.WriterContent, "read_on", noted)

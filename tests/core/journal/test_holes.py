@@ -12,7 +12,7 @@ from refunc.journal.codec import encode_line
 from refunc.journal.holes import data_before, dense, extents
 from refunc.journal.pieces import Segment
 from refunc.journal.reader import Account, read_backwards, read_journal
-from refunc.journal.scan import Place, scan
+from refunc.journal.scan import ReadPosition, scan
 from refunc.journal.tail import Tail
 
 pytestmark = pytest.mark.once
@@ -57,12 +57,12 @@ def extents_of(folder: Path) -> list[tuple[int, int]]:
 def test_each_reader_passes_over_holes_at_once_and_says_that_there_is_damage(holey: Path) -> None:
     before = bytes_read()
     account = Account()
-    place = Place()
+    position = ReadPosition()
 
     forward = [record.seq for record in read_journal(holey, account)]
     backward = [record.seq for record in read_backwards(holey)]
     paths = list(map(Segment.at, sorted(holey.glob("journal/*"))))
-    scanned = [note.record.seq for block in scan(WRITER, paths, place) for note in block]  # type: ignore[union-attr]
+    scanned = [note.record.seq for block in scan(WRITER, paths, position) for note in block]  # type: ignore[union-attr]
     tail = Tail(holey)
     delivered = [record.seq for _ in range(80) for record in tail.read(100)]
     Tail(holey).waiting()
@@ -71,7 +71,7 @@ def test_each_reader_passes_over_holes_at_once_and_says_that_there_is_damage(hol
     # The first record of each piece but the first stands behind zeros, in a line that begins with them.
     expected = [0, *range(1, 80, 2)]
     assert (forward, scanned, delivered, backward) == (expected, expected, expected, expected[::-1])
-    assert account == place.account
+    assert account == position.account
     assert (account.damaged, account.torn, account.missing) == (40, 0, 39)
     assert bytes_read() - before < 500 << 20
 
@@ -100,10 +100,10 @@ def test_what_is_no_line_yet_is_torn_only_where_it_could_be_a_writers(tmp_path: 
         (tmp_path / "journal").mkdir(exist_ok=True)
         path = tmp_path / "journal" / f"{WRITER}.000000.jsonl"
         path.write_bytes(lines(0, 2) + ending)
-        account, place = Account(), Place()
-        records: list[Any] = [list(read_journal(tmp_path, account)), *scan(WRITER, [Segment.at(path)], place)]
+        account, position = Account(), ReadPosition()
+        records: list[Any] = [list(read_journal(tmp_path, account)), *scan(WRITER, [Segment.at(path)], position)]
         assert len(records[0]) == 2
-        return [(found.torn, found.damaged) for found in (account, place.account)]
+        return [(found.torn, found.damaged) for found in (account, position.account)]
 
     assert counted(b'{"seq":2,') == [(1, 0), (1, 0)]
     assert counted(b'{"seq":2,' + b"\0" * 5_000) == [(0, 1), (0, 1)]  # as after a power cut

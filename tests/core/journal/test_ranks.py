@@ -25,16 +25,16 @@ def roles(folder: Path) -> list[Role]:
 
 
 def test_only_regular_files_with_the_names_of_ranks_count(tmp_path: Path) -> None:
-    place = tmp_path / "ranks"
-    place.mkdir()
+    folder = tmp_path / "ranks"
+    folder.mkdir()
     for name in ("1.0.json", "1.10.json", "1.2.json", "10.0.json"):
-        (place / name).write_text("{}")
+        (folder / name).write_text("{}")
     for name in ("01.0.json", "0.0.json", "1.00.json", "1.².json", "1.3.js", "1.4.json.bak", ".1.5.json"):
-        (place / name).write_text("{}")
-    os.mkfifo(place / "2.0.json")
-    os.symlink(place / "1.0.json", place / "2.1.json")
-    (place / "2.2.json").mkdir()
-    (place / "1000000.0.json").touch()
+        (folder / name).write_text("{}")
+    os.mkfifo(folder / "2.0.json")
+    os.symlink(folder / "1.0.json", folder / "2.1.json")
+    (folder / "2.2.json").mkdir()
+    (folder / "1000000.0.json").touch()
 
     assert roles(tmp_path) == [Role(1, 0), Role(1, 2), Role(1, 10), Role(10, 0)]
     assert [file.path.name for file in rank_files(tmp_path)] == ["1.0.json", "1.2.json", "1.10.json", "10.0.json"]
@@ -99,9 +99,9 @@ def test_the_processes_that_are_asked_about_are_bounded(monkeypatch: pytest.Monk
 
 
 def test_a_list_of_names_is_kept_until_the_folder_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = tmp_path / "ranks"
-    place.mkdir()
-    (place / "1.0.json").touch()
+    folder = tmp_path / "ranks"
+    folder.mkdir()
+    (folder / "1.0.json").touch()
     lists: list[object] = []
     whole: Callable[..., list[str]] = opening.first_files_in
     monkeypatch.setattr(ranks, "first_files_in", lambda *given: lists.append(given) or whole(*given))
@@ -109,11 +109,11 @@ def test_a_list_of_names_is_kept_until_the_folder_changes(tmp_path: Path, monkey
     for _ in range(3):
         assert roles(tmp_path) == [Role(1, 0)]
     assert len(lists) == 3, "it has just changed"
-    os.utime(place, (1e9, 1e9))
+    os.utime(folder, (1e9, 1e9))
     for _ in range(3):
         assert roles(tmp_path) == [Role(1, 0)]
     assert len(lists) == 4
-    (place / "1.1.json").write_text(json.dumps({}))
+    (folder / "1.1.json").write_text(json.dumps({}))
     assert roles(tmp_path) == [Role(1, 0), Role(1, 1)]
 
 

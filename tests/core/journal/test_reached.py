@@ -88,5 +88,5 @@ def test_a_call_queues_a_line_in_the_order_that_its_reader_has() -> None:
     assert (line.kind, line.level, line.message, line.step, line.epoch) == ("log", 30, "text", 3, 2)
     assert (line.metrics, line.other, line.tags, line.artifacts) == ({"loss": 0.5}, {"word": "w"}, {"a": "b"}, ("m",))
     assert (line.extra, line.is_raw, line.trace, line.stack, line.logger) == ({"k": 1}, True, None, None, "waits")
-    assert line.place[0].endswith("test_reached.py")
+    assert line.caller[0].endswith("test_reached.py")
     assert line.time > 1e9

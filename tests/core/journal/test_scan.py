@@ -17,7 +17,7 @@ from refunc.journal.codec import encode_line
 from refunc.journal.pieces import Segment
 from refunc.journal.reader import Account, read_journal
 from refunc.journal.record import LogLine, Metrics, Unknown
-from refunc.journal.scan import Note, Place, PointLine, scan
+from refunc.journal.scan import Note, PointLine, ReadPosition, scan
 
 HEADER = encode_line({"kind": "segment", "format": 1, "logger": "hand"})
 
@@ -65,9 +65,9 @@ def facts(record: Any) -> Any:
     return repr(record)
 
 
-def as_scanned(paths: list[Path], place: Place) -> list[Any]:
+def as_scanned(paths: list[Path], position: ReadPosition) -> list[Any]:
     found: list[Any] = []
-    for block in scan("main", list(map(Segment.at, paths)), place):
+    for block in scan("main", list(map(Segment.at, paths)), position):
         for item in block:
             found += [item.record] if isinstance(item, Note) else item
     return list(map(facts, found))
@@ -82,11 +82,11 @@ def test_the_same_records_and_the_same_account(
 ) -> None:
     folder = tmp_path_factory.mktemp("run")
     paths = write(folder, segments)
-    place = Place()
+    position = ReadPosition()
 
-    found = as_scanned(paths, place)
+    found = as_scanned(paths, position)
 
-    assert (found, place.account) == as_read(folder)
+    assert (found, position.account) == as_read(folder)
 
 
 @given(segments=journals, cuts=st.lists(st.floats(0, 1), max_size=5))
@@ -96,7 +96,7 @@ def test_the_same_in_many_goes_while_the_files_grow(
     folder = tmp_path_factory.mktemp("run")
     paths = write(folder, segments)
     whole = [path.read_bytes() for path in paths]
-    place, found = Place(), []
+    position, found = ReadPosition(), []
 
     for cut in [*sorted(cuts), 1.0]:
         left = int(sum(map(len, whole)) * cut)
@@ -105,9 +105,9 @@ def test_the_same_in_many_goes_while_the_files_grow(
             path.write_bytes(data[:left])
             there += [path] if left > 0 else []
             left -= len(data)
-        found += as_scanned(there if cut < 1.0 else paths, place)
+        found += as_scanned(there if cut < 1.0 else paths, position)
 
-    assert (found, place.account) == as_read(folder)
+    assert (found, position.account) == as_read(folder)
 
 
 @pytest.mark.parametrize("ended", [True, False])
@@ -117,28 +117,28 @@ def test_a_line_longer_than_any_record_is_damage(tmp_path: Path, monkeypatch: py
     (path,) = write(tmp_path, [[("point", 0)]])
     with open(path, "ab") as file:
         file.write(b"x" * 12_000 + (b"\n" + metrics(1) + metrics(2) if ended else b""))
-    place = Place()
+    position = ReadPosition()
 
-    found = as_scanned([path], place)
+    found = as_scanned([path], position)
 
-    assert (found, place.account) == as_read(tmp_path)
-    assert (len(found), place.account.damaged) == (3 if ended else 1, 1)
+    assert (found, position.account) == as_read(tmp_path)
+    assert (len(found), position.account.damaged) == (3 if ended else 1, 1)
 
 
 def test_a_file_that_cannot_be_read_hides_no_other(tmp_path: Path) -> None:
     paths = write(tmp_path, [[("point", 0)], [("point", 1)], [("point", 2)]])
     paths[1].unlink()
     paths[1].mkdir()
-    place = Place()
+    position = ReadPosition()
 
-    assert len(as_scanned(paths, place)) == 2
-    assert (place.account.damaged, place.account.missing, place.is_whole) == (1, 1, False)
+    assert len(as_scanned(paths, position)) == 2
+    assert (position.account.damaged, position.account.missing, position.is_whole) == (1, 1, False)
 
 
 def test_lines_of_text_come_with_the_line_that_they_were_read_from(tmp_path: Path) -> None:
     paths = write(tmp_path, [[("text", 0), ("wrong type", 1)]])
 
-    ((one, two),) = scan("main", list(map(Segment.at, paths)), Place())
+    ((one, two),) = scan("main", list(map(Segment.at, paths)), ReadPosition())
 
     assert isinstance(one, Note)
     assert isinstance(two, Note)

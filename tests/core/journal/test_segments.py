@@ -19,7 +19,7 @@ from refunc.journal.pieces import Segment
 from refunc.journal.pieces import segments as segments_of
 from refunc.journal.reader import METRICS_MARK, Account, read_backwards, read_journal
 from refunc.journal.record import Gap, LogLine
-from refunc.journal.scan import Note, Place
+from refunc.journal.scan import Note, ReadPosition
 from refunc.journal.tail import Tail
 from refunc.runs import lines
 from refunc.runs.entry import LogEntry, entry_of
@@ -99,11 +99,11 @@ def backwards(folder: Path) -> list[tuple[str, int, str]]:
 def scanned(folder: Path) -> tuple[list[tuple[str, int]], Account]:
     found, account = [], Account()
     for writer, pieces in segments_of(folder).items():
-        place = Place()
-        items: list[Any] = [item for block in scan.scan(writer, pieces, place) for item in block]
+        position = ReadPosition()
+        items: list[Any] = [item for block in scan.scan(writer, pieces, position) for item in block]
         for item in items:
             found += [(writer, each.seq) for each in ([item.record] if isinstance(item, Note) else item)]
-        account = account + place.account
+        account = account + position.account
     return found, account
 
 
@@ -169,7 +169,7 @@ def test_reading_that_stops_anywhere_goes_on_to_the_same_records(
     write(folder, "a", parts, 0)
     path = folder / "journal" / f"a.{len(parts) - 1:06d}.jsonl"
     whole = path.read_bytes()
-    at, place = Tail(folder), Place()
+    at, position = Tail(folder), ReadPosition()
     followed: list[int] = []
     counted = 0
     for size in [*sorted(stops), len(whole)]:
@@ -177,13 +177,13 @@ def test_reading_that_stops_anywhere_goes_on_to_the_same_records(
         while some := at.read(7):
             followed += [record.seq for record in some]
         at = Tail(folder, at.positions)
-        for block in scan.scan("a", [*map(Segment.at, sorted(path.parent.iterdir()))], place):
+        for block in scan.scan("a", [*map(Segment.at, sorted(path.parent.iterdir()))], position):
             counted += sum(1 if isinstance(item, Note) else len(item) for item in block)
 
     found, account = forwards(folder)
 
     assert followed == [seq for _, seq, _ in found]
-    assert (counted, place.account) == (len(found), account)
+    assert (counted, position.account) == (len(found), account)
 
 
 def test_a_long_line_that_goes_on_and_on_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from refunc.journal.codec import encode_line
 from refunc.journal.pieces import Segment
 from refunc.journal.reader import METRICS_MARK, read_backwards, read_journal
 from refunc.journal.record import Metrics
-from refunc.journal.scan import Place, scan
+from refunc.journal.scan import ReadPosition, scan
 from refunc.journal.segments import Account, SegmentLines
 from refunc.journal.stretches import Found, first_after, last_before
 
@@ -56,13 +56,13 @@ def rest(folder: Path, **options: Any) -> list[tuple[Any, ...]]:
 @given(kinds=st.lists(KINDS, min_size=1, max_size=3), last=KINDS, block=st.sampled_from([90, 300, 5_000]))
 @settings(max_examples=60, deadline=None)
 def test_what_is_passed_over_is_metrics_and_nothing_else(kinds: list[list[str]], last: list[str], block: int) -> None:
-    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryDirectory() as directory, pytest.MonkeyPatch.context() as patch:
         patch.setattr(stretching, "_LEAST", 1)
         patch.setattr(scanning, "_BLOCK_BYTES", block)
-        path = Path(place, "journal", "main.000000.jsonl")
+        path = Path(directory, "journal", "main.000000.jsonl")
         path.parent.mkdir()
         path.write_bytes(HEADER)
-        where, seq = Place(), 0
+        where, seq = ReadPosition(), 0
         for some in kinds:  # a reader goes on each time that the file has grown
             seq = append(path, some, seq)
             for _ in scan("main", [Segment.at(path)], where):
@@ -70,7 +70,7 @@ def test_what_is_passed_over_is_metrics_and_nothing_else(kinds: list[list[str]],
         append(path, last, seq)
         known = {name: found.pairs for name, found in where.stretches.items()}
 
-        assert rest(Path(place), pass_over=METRICS_MARK, stretches=known) == rest(Path(place))
+        assert rest(Path(directory), pass_over=METRICS_MARK, stretches=known) == rest(Path(directory))
         data = path.read_bytes()
         for begin, end in known.get(path.name, []):
             lines = data[begin:end].splitlines(keepends=True)

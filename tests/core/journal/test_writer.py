@@ -155,8 +155,8 @@ def test_a_name_of_an_extra_field_whose_own_code_raises_costs_no_line_and_shows_
     name = Name()
     values = (None, None, None, None, {name: 1, "password": "hunter2222"}, True)
     name.is_asked = True
-    place = ("train.py", 1)
-    writer.append((kinds.LOG, 1.0, 20, "password=hunter2222", None, None, *values, place, None, None, "train"))
+    caller = ("train.py", 1)
+    writer.append((kinds.LOG, 1.0, 20, "password=hunter2222", None, None, *values, caller, None, None, "train"))
     writer.flush()
 
     (line,) = read_journal(writer.folder.path)

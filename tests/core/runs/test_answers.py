@@ -31,20 +31,20 @@ WriteRun = Callable[..., Path]
 def test_every_way_of_asking_gives_the_same_answer(
     runs: list[Row], questions: list[tuple[str, Holds]], more: int, write_run: WriteRun, tmp_path: Path
 ) -> None:
-    place = tmp_path / "experiments" / os.urandom(6).hex()
-    place.mkdir(parents=True)
-    folders = [write_run(place / f"run_{number:08}", lines_of(run)) for number, run in enumerate(runs)]
+    folder = tmp_path / "experiments" / os.urandom(6).hex()
+    folder.mkdir(parents=True)
+    folders = [write_run(folder / f"run_{number:08}", lines_of(run)) for number, run in enumerate(runs)]
     for text, holds in questions:
-        _check(place, text, holds)
+        _check(folder, text, holds)
     if len(folders) > more:  # one run has changed since: it is of the catalogue no longer
         shutil.rmtree(folders[more])
         write_run(folders[more], [{"kind": "params", "params": {"lr": 0}}, *lines_of({})])
     for text, holds in questions:
-        _check(place, text, holds)
+        _check(folder, text, holds)
 
 
-def _check(place: Path, text: str, holds: Holds) -> None:
-    store = open_store(place)
+def _check(folder: Path, text: str, holds: Holds) -> None:
+    store = open_store(folder)
     expected = [row["run_id"] for row in store.to_rows() if holds(row)]
     for _ in range(2):  # from the journals, then from the index
         assert [run.run_id for run in store.find(text, allow_missing=True)] == expected, text
@@ -58,11 +58,11 @@ def _check(place: Path, text: str, holds: Holds) -> None:
 def test_nested_names_are_told_apart_by_the_catalogue_as_by_the_runs(
     runs: list[Row], write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = tmp_path / "experiments" / os.urandom(6).hex()
-    place.mkdir(parents=True)
+    folder = tmp_path / "experiments" / os.urandom(6).hex()
+    folder.mkdir(parents=True)
     for number, run in enumerate(runs):
-        write_run(place / f"run_{number:08}", lines_of(run))
-    store = open_store(place)
+        write_run(folder / f"run_{number:08}", lines_of(run))
+    store = open_store(folder)
     for name in ("params.model.name", "params['model.name']", "params['model.name_2']", "params.model"):
         for text in (f"{name} is not missing", f"{name} == 'adam'", f"{name} == 1"):
             kept = [[run.run_id for run in store.find(text, allow_missing=True)] for _ in range(2)]

@@ -14,7 +14,7 @@ from refunc.runs import Curve, Series
 pytestmark = pytest.mark.once
 
 values = st.floats(-1e6, 1e6) | st.sampled_from([math.nan, math.inf, -math.inf])
-places = st.none() | st.integers(-50, 50) | st.floats(-50, 50)
+axis_values = st.none() | st.integers(-50, 50) | st.floats(-50, 50)
 
 
 def series(y: list[float], steps: list[Any] | None = None, **columns: Any) -> Series:
@@ -27,7 +27,7 @@ def pairs(curve: Curve) -> list[tuple[float, float]]:
     return list(zip(curve.x, curve.y, strict=True))
 
 
-@given(st.lists(st.tuples(places, values), max_size=80))
+@given(st.lists(st.tuples(axis_values, values), max_size=80))
 def test_a_curve_has_the_points_with_a_place_in_the_order_of_the_axis(points: list[tuple[Any, float]]) -> None:
     curve = Curve.of(series([y for _, y in points], [x for x, _ in points]), "step")
 

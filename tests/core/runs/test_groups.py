@@ -20,8 +20,8 @@ pytestmark = pytest.mark.once
 def training(store: Path, model: str | None, losses: dict[int, float], *, epochs: bool = False, seed: int = 0) -> None:
     run = ExperimentTracker("digits", f"{model}-{seed}", store)
     run.log_params({"seed": seed} if model is None else {"model": model, "seed": seed})
-    for place, loss in losses.items():
-        run.log_metrics({"val/loss": loss}, **({"epoch": place} if epochs else {"step": place}))
+    for x, loss in losses.items():
+        run.log_metrics({"val/loss": loss}, **({"epoch": x} if epochs else {"step": x}))
     run.end_run()
 
 
@@ -129,17 +129,17 @@ curves = st.dictionaries(st.integers(0, 50), st.floats(-1e6, 1e6), min_size=1, m
 
 @given(st.lists(curves, min_size=1, max_size=5), st.integers(2, 60))
 def test_a_curve_keeps_its_points_and_stays_between_its_neighbours(found: list[dict[int, float]], most: int) -> None:
-    places = [sorted(curve) for curve in found]
-    axis = _axis(places, most)
-    assert len(axis) <= most or len(axis) == len({x for each in places for x in each})
-    assert {axis[0], axis[-1]} == {min(min(each) for each in places), max(max(each) for each in places)}
-    for curve, x in zip(found, places, strict=True):
-        values = _read(x, [curve[place] for place in x], axis)
-        for place, value in zip(axis, values, strict=True):
-            if place in curve:
-                assert value == curve[int(place)]
-            elif x[0] < place < x[-1]:
-                around = (curve[max(at for at in x if at < place)], curve[min(at for at in x if at > place)])
+    columns = [sorted(curve) for curve in found]
+    axis = _axis(columns, most)
+    assert len(axis) <= most or len(axis) == len({x for each in columns for x in each})
+    assert {axis[0], axis[-1]} == {min(min(each) for each in columns), max(max(each) for each in columns)}
+    for curve, x in zip(found, columns, strict=True):
+        values = _read(x, [curve[step] for step in x], axis)
+        for at, value in zip(axis, values, strict=True):
+            if at in curve:
+                assert value == curve[int(at)]
+            elif x[0] < at < x[-1]:
+                around = (curve[max(step for step in x if step < at)], curve[min(step for step in x if step > at)])
                 assert min(around) - 1e-6 <= value <= max(around) + 1e-6
             else:
                 assert value != value

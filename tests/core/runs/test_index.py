@@ -20,7 +20,7 @@ from refunc.runs import read_on as reading
 from refunc.runs.column import float_of
 from refunc.runs.index import points as parts
 from refunc.runs.read_on import read_content
-from refunc.runs.stored import Stale
+from refunc.runs.stale import Stale
 
 WriteRun = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("cache")
@@ -171,20 +171,20 @@ def test_only_what_is_new_is_read_of_a_run_that_grows(
     training.tell("for step in range(2, 50): tracker.log_metrics({'loss': step}, step=step)")
     training.tell("tracker.flush()")
     (path,) = (training.folder / "journal").iterdir()
-    place = read_content(training.folder).writers[path.name.rsplit(".", 2)[0]].place
+    position = read_content(training.folder).writers[path.name.rsplit(".", 2)[0]].position
 
     training.tell("tracker.log_metrics({'loss': 99}, step=99); tracker.flush()")
     begins: list[int] = []
     read_at = reading.WriterContent.read_on
 
     def read_on(self: Any, writer: str, paths: list[Path], room: Any) -> Any:
-        begins.append(self.place.offset)
+        begins.append(self.position.offset)
         return read_at(self, writer, paths, room)
 
     monkeypatch.setattr(reading.WriterContent, "read_on", read_on)
 
     assert Run.open(training.folder).metrics("loss").last == 99
-    assert begins == [place.offset]
+    assert begins == [position.offset]
     monkeypatch.undo()
 
 

@@ -158,8 +158,8 @@ def test_damaged_lines_are_left_out_and_files_that_are_gone_end_nothing(write_ru
 def test_reading_on_finds_what_one_reading_finds(kinds: list[bool], cut: int) -> None:
     header = encode_line({"kind": "segment", "format": 1, "logger": "hand"})
     written = [encode_line({"seq": n, **(text(n) if kind else metrics(n))}) for n, kind in enumerate(kinds)]
-    with tempfile.TemporaryDirectory() as place:
-        folder = Path(place)
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
         (folder / "journal").mkdir()
         file = folder / "journal" / "a.000000.jsonl"
         file.write_bytes(header)

@@ -62,7 +62,7 @@ def test_a_step_has_the_value_of_the_newest_attempt_that_passed_it(
         assert len(every.values if every else ()) == len(of_rank)
 
 
-#: An attempt's first place, and how many it logged from there, in epochs of four steps each.
+#: An attempt's first number, and how many it logged from there, in epochs of four steps each.
 _BEGINNINGS = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 12)), min_size=1, max_size=4)
 
 
@@ -77,9 +77,9 @@ def test_steps_that_begin_again_in_each_epoch_are_told_apart(
         writers, rewinds = {}, []
         for attempt, (begin, count) in enumerate(found, 1):
             begin = 0 if attempt == 1 and whole else begin
-            places = range(begin, begin + count)
-            steps = [place % 4 if begins_again else place for place in places]
-            epochs = [place // 4 for place in places]
+            numbers = range(begin, begin + count)
+            steps = [number % 4 if begins_again else number for number in numbers]
+            epochs = [number // 4 for number in numbers]
             writers[str(attempt)] = (Role(attempt), points(steps, 100.0 * attempt, 1000.0 * attempt, epochs))
             if attempt > 1 and went_back[attempt - 1] and begin:
                 before = begin - 1
@@ -95,8 +95,8 @@ def _shows_it(found: list[tuple[int, int]], whole: bool) -> bool:
     """Whether a step falls within an attempt: only then can a reader see that steps begin again."""
     for attempt, (begin, count) in enumerate(found, 1):
         begin = 0 if attempt == 1 and whole else begin
-        places = range(begin, begin + count)
-        if any(place % 4 > (place + 1) % 4 for place in places[:-1]):
+        numbers = range(begin, begin + count)
+        if any(number % 4 > (number + 1) % 4 for number in numbers[:-1]):
             return True
     return False
 

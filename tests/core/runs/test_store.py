@@ -12,7 +12,7 @@ import pytest
 from refunc.logging import ExperimentTracker, experiment_context
 from refunc.runs import Store, open_store
 from refunc.runs.errors import RunFormatError, RunNotFoundError, StrangeStoreError
-from refunc.runs.place import find_store
+from refunc.runs.store_folder import find_store
 from refunc.values.paths import store_path
 
 WriteRun = Callable[..., Path]
@@ -286,11 +286,11 @@ def test_reruns_of_a_name_are_runs_of_their_own() -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="POSIX paths")
 def test_a_store_may_have_any_name(tmp_path: Path, capsys: Any) -> None:
-    place = tmp_path / "métriques [bold] 100%"
-    with ExperimentTracker("x", "y", place):
+    folder = tmp_path / "métriques [bold] 100%"
+    with ExperimentTracker("x", "y", folder):
         pass
 
-    assert names(open_store(place)) == ["y"]
+    assert names(open_store(folder)) == ["y"]
 
 
 def test_a_store_that_was_named_and_is_not_there_says_so_at_its_first_use(own_folder: Path) -> None:

@@ -37,9 +37,9 @@ def test_parts_keep_ends_extremes_and_order_and_no_more_points_than_asked_for(
     every = [value for part in parts for value in part]
     if not every:
         return
-    places = [sum(map(len, parts[:number])) for number in range(len(parts))]
+    begins = [sum(map(len, parts[:number])) for number in range(len(parts))]
 
-    found, odd = thinned_parts(map(points, parts, places), len(every), most)
+    found, odd = thinned_parts(map(points, parts, begins), len(every), most)
 
     kept = list(found.values)
     assert len(kept) <= max(most, 5)

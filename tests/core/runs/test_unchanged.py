@@ -147,11 +147,11 @@ def settle(store: Path) -> None:
 @settings(max_examples=40, deadline=None)
 @given(changes=st.lists(st.tuples(st.sampled_from(sorted(CHANGES)), st.integers(0, 2), st.integers(0, 30)), max_size=8))
 def test_the_index_answers_as_the_journals_do(changes: list[tuple[str, int, int]]) -> None:
-    with tempfile.TemporaryDirectory() as place, pytest.MonkeyPatch.context() as patch:
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(unchanged, "_UNSETTLED", TICK)
         patch.setattr(unchanged, "_tells", lambda device: True)
         patch.setattr(births, "_MANY", 1)
-        store = Path(place, "experiments")
+        store = Path(folder, "experiments")
         for number in range(3):
             make(store / f"run{number}", number)
         for change, which, count in [("loss", 0, 0), *changes]:
@@ -160,7 +160,7 @@ def test_the_index_answers_as_the_journals_do(changes: list[tuple[str, int, int]
                 CHANGES[change](folders[which % len(folders)], count)
             patch.setenv("REFUNC_CACHE", "off")
             wanted = answers(store)
-            patch.setenv("REFUNC_CACHE", str(Path(place, "cache")))
+            patch.setenv("REFUNC_CACHE", str(Path(folder, "cache")))
             assert answers(store) == wanted
             settle(store)
             assert answers(store) == wanted

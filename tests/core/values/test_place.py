@@ -23,7 +23,7 @@ def test_a_tilde_is_the_home_folder_wherever_a_folder_is_named(home: Path, monke
     from refunc.logging import ExperimentTracker, MLLogger, experiment_context
     from refunc.runs import open_store
     from refunc.runs.index.location import cache_folder
-    from refunc.runs.place import find_store
+    from refunc.runs.store_folder import find_store
 
     monkeypatch.setenv("REFUNC_DIR", "~/runs")
     monkeypatch.setenv("REFUNC_CACHE", "~/cache")

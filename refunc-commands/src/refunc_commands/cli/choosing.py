@@ -238,8 +238,8 @@ def _among(named: Sequence[Run], query: Query | None) -> Answer:
         return _answer(named, None)
     found: dict[Path, tuple[Run, dict[Any, Any]]] = {}
     notes: list[str] = []
-    for place in dict.fromkeys(run.folder.parent for run in named):
-        listing = Store(place).listing()
+    for store in dict.fromkeys(run.folder.parent for run in named):
+        listing = Store(store).listing()
         there = _answer(listing.runs, query)
         notes += there.notes
         found.update({run.folder.resolve(): (run, values) for run, values in there.runs})

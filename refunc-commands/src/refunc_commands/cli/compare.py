@@ -38,7 +38,7 @@ from refunc_commands.cli.streams import shown
 #: Follows a name whose values differ.
 _DIFFERS: Final = "≠"
 _NARROWEST: Final = 10
-#: The members of `run.json` that say where and with what a run was made.
+#: The members of `run.json` about the environment in which a run was made.
 _CIRCUMSTANCES: Final = ("host", "script", "commit", "python", "refunc")
 _WIDEST_NAME: Final = 32
 

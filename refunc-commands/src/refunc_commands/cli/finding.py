@@ -15,10 +15,10 @@ from refunc.journal.pieces import segments
 from refunc.journal.ranks import rank_files
 from refunc.journal.roles import role_of
 from refunc.runs.errors import RunFormatError
-from refunc.runs.place import find_store, missing
 from refunc.runs.run import Run
 from refunc.runs.selection import AGGREGATES
 from refunc.runs.store import Store
+from refunc.runs.store_folder import find_store, missing
 from refunc.values.paths import absolute
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.options import NAMED_RUN, completion

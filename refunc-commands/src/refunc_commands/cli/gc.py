@@ -195,11 +195,11 @@ def _ask(ctx: click.Context, chosen: list[Piece], leftovers: list[Piece], as_jso
         ctx.exit(0)
 
 
-def _remove(chosen: list[Piece], leftovers: list[Piece], place: Store, done: _Done, *, undelivered: bool) -> None:
+def _remove(chosen: list[Piece], leftovers: list[Piece], store: Store, done: _Done, *, undelivered: bool) -> None:
     for piece in (*chosen, *leftovers):
         try:
             if piece.run is not None:
-                remove_run(piece, place, undelivered=undelivered)
+                remove_run(piece, store, undelivered=undelivered)
             else:
                 remove_draft(piece)
         except KeptError as error:
@@ -275,9 +275,9 @@ def _line(piece: Piece) -> Text:
     return Text.assemble(f"{size:>10}  ", status, f"{since:>10}  {shown(piece.path.name)}")
 
 
-def _fields(place: Store, space: Space, chosen: list[Piece], leftovers: list[Piece], done: _Done) -> dict[str, Any]:
+def _fields(store: Store, space: Space, chosen: list[Piece], leftovers: list[Piece], done: _Done) -> dict[str, Any]:
     return {
-        "store": str(place.path),
+        "store": str(store.path),
         "size": space.total,
         "artifacts": space.artifacts,
         "runs": len(space.runs),

@@ -11,8 +11,8 @@ import attrs
 import click
 from rich.text import Text
 
-from refunc.runs.place import find_store
 from refunc.runs.store import Store
+from refunc.runs.store_folder import find_store
 from refunc.values.names import new_id
 from refunc.values.paths import absolute, store_path
 from refunc_commands.cli.failure import Failure
@@ -98,20 +98,20 @@ def import_command(
     Exit code 0: everything that was read was written. 1: something was not, or a run or file was left out. Damaged
     parts of a source are reported, and the rest is imported. Links that lead out of the source are not followed.
     """
-    place = _target(store or ctx.obj)
+    target = _target(store or ctx.obj)
     tally = _Tally()
     runs: list[SourceRun] = []
     for found in _found(sources, tracker, tally, deleted=deleted):
         runs += found.runs
         tally.deleted += found.deleted
         tally.problems.take(found.problems)
-    known = known_runs(place)
+    known = known_runs(target)
     chosen = [run for run in runs if again or not known.has(run)]
     tally.known = [run for run in runs if not again and known.has(run)]
     if not dry_run:
-        _import(chosen, known.ids, place, tally, quiet=as_json)
+        _import(chosen, known.ids, target, tally, quiet=as_json)
     if as_json:
-        print_json(_fields(tally, chosen, place))
+        print_json(_fields(tally, chosen, target))
     else:
         print_lines(_lines(tally, chosen, dry_run=dry_run))
     if not tally.is_whole or tally.problems.counts or tally.left_out:
@@ -150,13 +150,13 @@ def _target(named: str | None) -> Store:
 
 
 def _import(
-    chosen: list[SourceRun], known: dict[tuple[str, str], str], place: Store, tally: _Tally, *, quiet: bool
+    chosen: list[SourceRun], known: dict[tuple[str, str], str], target: Store, tally: _Tally, *, quiet: bool
 ) -> None:
     # All ids are made before the first run is written: a child may come before its parent.
     ids = {**known, **{(run.tracker, run.id): new_id() for run in chosen}}
     for run in chosen:
         parent = ids.get((run.tracker, run.parent)) if run.parent is not None else None
-        read = partial(transfer, run, place.path, run_id=ids[run.tracker, run.id], parent_id=parent)
+        read = partial(transfer, run, target.path, run_id=ids[run.tracker, run.id], parent_id=parent)
         outcome = attempted(read, partial(tally.fail, run))
         if outcome is None:
             continue
@@ -231,9 +231,9 @@ def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
-def _fields(tally: _Tally, chosen: list[SourceRun], place: Store) -> dict[str, Any]:
+def _fields(tally: _Tally, chosen: list[SourceRun], target: Store) -> dict[str, Any]:
     return {
-        "store": str(place.path),
+        "store": str(target.path),
         "read": attrs.asdict(tally.read),
         "wrote": attrs.asdict(tally.wrote),
         "is_whole": tally.is_whole,

@@ -169,14 +169,14 @@ def tail(
         refuse_missing([found], options["rank"])
     lines = _Selection.of(found, **options)
     try:
-        place = Tail.at_end(found.folder) if follow else None
+        tail = Tail.at_end(found.folder) if follow else None
         last = newest(lines.of_records(lines.newest_first()), count)
         for _, entry in last:
             lines.show(entry)
-        if place is not None:
+        if tail is not None:
             # Records written between the two calls are in both results.
             shown = {(record.writer, record.seq) for record, _ in last}
-            for record, entry in lines.of_records(_following(found, place)):
+            for record, entry in lines.of_records(_following(found, tail)):
                 if (record.writer, record.seq) not in shown:
                     lines.show(entry)
             if not found.folder.is_dir():
@@ -267,11 +267,11 @@ def _show_json(entry: LogEntry) -> None:
     click.echo(entry.to_json())
 
 
-def _following(run: Run, place: Tail) -> Iterator[Record]:
-    """Yield the records after *place* as they are written, until the run is over and all are read."""
+def _following(run: Run, tail: Tail) -> Iterator[Record]:
+    """Yield the records after *tail* as they are written, until the run is over and all are read."""
     is_over = False
     while True:
-        found = place.read(_BATCH)
+        found = tail.read(_BATCH)
         yield from found
         if len(found) == _BATCH:
             continue

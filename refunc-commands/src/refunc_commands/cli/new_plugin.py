@@ -48,9 +48,9 @@ Edit src/{package}/__init__.py. The plugin has no license yet: README.md says wh
 @click.command("new", short_help="Create a plugin of your own.", epilog=_EXAMPLES)
 @click.argument("name")
 @click.option(
-    "--dir", "place", metavar="DIR", default=".", show_default=True, help="Where to create the folder refunc-NAME."
+    "--dir", "parent", metavar="DIR", default=".", show_default=True, help="Where to create the folder refunc-NAME."
 )
-def new(name: str, place: str) -> None:
+def new(name: str, parent: str) -> None:
     """
     Create a plugin: the folder refunc-NAME with a distribution whose tests pass as they are.
 
@@ -59,7 +59,7 @@ def new(name: str, place: str) -> None:
     """
     _check(name)
     package = f"refunc_{name.replace('-', '_')}"
-    folder = absolute(place) / f"refunc-{name}"
+    folder = absolute(parent) / f"refunc-{name}"
     _write(folder, _words(name))
     relative = os.path.relpath(folder)
     quoted = relative if re.fullmatch(r"[\w./-]+", relative) else f"'{relative}'"

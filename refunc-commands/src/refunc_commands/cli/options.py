@@ -34,14 +34,14 @@ def json_option(help: str = "Print one JSON object instead.") -> Callable[[_Comm
 
 
 def plugins_option(command: _Command) -> _Command:
-    """Give *command* the option `--plugins-dir`, passed on as `places`."""
+    """Give *command* the option `--plugins-dir`, passed on as `folders`."""
     given: dict[str, Any] = {
         "multiple": True,
         "metavar": "PATH",
         "type": click.Path(exists=True),
         "help": "A plugin file or a folder of them; comes before those of REFUNC_PLUGIN_PATH.",
     }
-    return click.option("--plugins-dir", "places", shell_complete=_path("dir"), **given)(command)
+    return click.option("--plugins-dir", "folders", shell_complete=_path("dir"), **given)(command)
 
 
 def _path(kind: str) -> Callable[..., list[CompletionItem]]:

@@ -35,7 +35,7 @@ Examples:
 @json_option("Print one JSON array instead.")
 @plugins_option
 @click.pass_context
-def plugins(ctx: click.Context, as_json: bool, places: tuple[str, ...]) -> None:
+def plugins(ctx: click.Context, as_json: bool, folders: tuple[str, ...]) -> None:
     """
     List the plugins, each with the state that `auto_configure_integrations()` would give it here.
 
@@ -45,7 +45,7 @@ def plugins(ctx: click.Context, as_json: bool, places: tuple[str, ...]) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    with stdout_on_stderr(), also_in(places):
+    with stdout_on_stderr(), also_in(folders):
         facts = [_facts(state) for state in states()]
     if as_json:
         print_json(facts)

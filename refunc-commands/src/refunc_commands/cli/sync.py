@@ -78,7 +78,7 @@ def sync_command(
     trusts: bool,
     names: tuple[str, ...],
     as_json: bool,
-    places: tuple[str, ...],
+    folders: tuple[str, ...],
     store: str | None,
 ) -> None:
     """
@@ -100,7 +100,7 @@ def sync_command(
         raise click.UsageError("--trust needs the RUN to trust: name it. `refunc sync` shows what each run asks for.")
     listing = chosen(ctx, store, choice).listable()
     faults = Faults(listing.unreadable)
-    with also_in(places):
+    with also_in(folders):
         asked = partial(_asked, plugins=[_configured(name) for name in names], trusts=trusts)
         targets = list(faults.each(listing.runs, asked))
         done = [target for target in targets if _has_nothing_left(target, revives=revives)]

@@ -129,7 +129,8 @@ def _is_plain(record: records.Metrics) -> bool:
         and all(type(value) is float for value in metrics.values())
         and all(type(name) is str and len(name) <= MAX_TEXT for name in metrics)
         and all(
-            place is None or (type(place) is int and abs(place) <= INT64_MAX) for place in (record.step, record.epoch)
+            number is None or (type(number) is int and abs(number) <= INT64_MAX)
+            for number in (record.step, record.epoch)
         )
     )
 

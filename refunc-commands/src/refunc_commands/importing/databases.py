@@ -92,12 +92,12 @@ class Snapshot:
             OSError: It cannot be read or copied.
         """
         self._files = files
-        self._place, self._options = path, "mode=ro"
+        self._path, self._options = path, "mode=ro"
         beside = [each for end in ("-wal", "-journal") if _has_content(each := path.with_name(path.name + end))]
         if beside:
             folder = tempfile.mkdtemp(prefix="refunc-import-")
             weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
-            self._place, self._options = _copied(files, [path, *beside], Path(folder)), "mode=rw"
+            self._path, self._options = _copied(files, [path, *beside], Path(folder)), "mode=rw"
         elif _is_wal(files, path):
             self._options = "mode=ro&immutable=1"
         self._size = sum(each.stat().st_size for each in (path, *beside))
@@ -110,7 +110,7 @@ class Snapshot:
         Raises:
             sqlite3.Error: It is damaged; or a query took more steps than its size allows for.
         """
-        with closing(sqlite3.connect(f"{self._place.absolute().as_uri()}?{self._options}", uri=True)) as connection:
+        with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?{self._options}", uri=True)) as connection:
             left = max(_LEAST_STEPS, self._size * _STEPS_PER_BYTE) // _STEPS
 
             def step() -> int:

@@ -75,8 +75,8 @@ def find(path: Path, tracker: str, *, deleted: bool = False) -> Found:
     elif tracker == "mlflow":
         found.runs, found.deleted = mlflow_files.read_mlruns(files, path, problems, deleted=deleted)
     elif tracker == "wandb":
-        places = wandb.find_runs(files, path, problems)
-        _add_each(found, {place: partial(wandb.read_run, files, place) for place in places})
+        paths = wandb.find_runs(files, path, problems)
+        _add_each(found, {each: partial(wandb.read_run, files, each) for each in paths})
     elif tracker == "tensorboard":
         folders = tensorboard.find_runs(files, path, problems)
         sessions = tensorboard_sessions.sessions_in(files, folders)
@@ -92,15 +92,15 @@ def find(path: Path, tracker: str, *, deleted: bool = False) -> Found:
         }
         _add_each(found, readers)
     else:
-        places = lightning.find_runs(files, path, problems)
-        _add_each(found, {place: partial(lightning.read_run, files, place) for place in places})
+        paths = lightning.find_runs(files, path, problems)
+        _add_each(found, {each: partial(lightning.read_run, files, each) for each in paths})
     return found
 
 
 def _add_each(found: Found, readers: Mapping[Path, Callable[[], SourceRun]]) -> None:
     """Add the runs of *readers*; a reader that fails only loses its own run."""
-    for place, read in readers.items():
-        run = attempted(read, partial(found.problems.leave_out, place))
+    for path, read in readers.items():
+        run = attempted(read, partial(found.problems.leave_out, path))
         found.runs += [run] if run is not None else []
 
 

@@ -133,16 +133,16 @@ class SourceFiles:
             return
         waiting = [(folder, 0)]
         while waiting:
-            place, level = waiting.pop()
+            inner, level = waiting.pop()
             try:
-                with os.scandir(place) as entries:
+                with os.scandir(inner) as entries:
                     found = sorted((entry.name, _is_folder(entry), entry.is_symlink()) for entry in entries)
             except OSError as error:
-                problems.leave_out(self._name(place), _problem(error))
+                problems.leave_out(self._name(inner), _problem(error))
                 continue
             inside = []
             for name, is_folder, is_link in found:
-                path = place / name
+                path = inner / name
                 if is_folder and is_link:
                     if wanted is None:
                         problems.leave_out(self._name(path), "it is a link to a folder")

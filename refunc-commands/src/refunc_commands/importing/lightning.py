@@ -69,7 +69,7 @@ def read_run(files: SourceFiles, file: Path) -> SourceRun:
         start_time=start,
         end_time=end,
         status=_UNKNOWN,
-        place=folder,
+        path=folder,
         files=files,
         records=partial(_contents, files, file, start, end),
     )
@@ -143,7 +143,7 @@ def _whole(number: int | float | None) -> int | float | None:
 
 
 def _row(cells: dict[str, str], end: float) -> records.Metrics | None:
-    place = {name: _number(cells.pop(name, "")) for name in ("step", "epoch")}
+    numbers = {name: _number(cells.pop(name, "")) for name in ("step", "epoch")}
     metrics: dict[str, int | float | None] = {}
     other: dict[str, Any] = {}
     for name, text in cells.items():
@@ -155,7 +155,7 @@ def _row(cells: dict[str, str], end: float) -> records.Metrics | None:
                 metrics[name] = value
     if not metrics and not other:
         return None
-    step, epoch = map(_whole, place.values())
+    step, epoch = map(_whole, numbers.values())
     return records.Metrics(metrics=metrics, other=other, step=step, epoch=epoch, time=end)
 
 

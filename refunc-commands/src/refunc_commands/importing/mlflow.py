@@ -76,15 +76,15 @@ def grouped(points: Iterable[tuple[int, int, str, float]]) -> Iterator[records.M
     Points of one time and step are put into one record, as they were logged; a repeated name starts another record.
     """
     metrics: dict[str, int | float | None] = {}
-    place = (0, 0)
+    at = (0, 0)
     for timestamp, step, name, value in points:
-        if metrics and (place != (timestamp, step) or name in metrics):
-            yield records.Metrics(metrics=metrics, step=place[1], time=place[0] / 1_000)
+        if metrics and (at != (timestamp, step) or name in metrics):
+            yield records.Metrics(metrics=metrics, step=at[1], time=at[0] / 1_000)
             metrics = {}
-        place = (timestamp, step)
+        at = (timestamp, step)
         metrics[name] = value
     if metrics:
-        yield records.Metrics(metrics=metrics, step=place[1], time=place[0] / 1_000)
+        yield records.Metrics(metrics=metrics, step=at[1], time=at[0] / 1_000)
 
 
 def checked_time(milliseconds: object) -> int:
@@ -111,15 +111,15 @@ def artifacts(
     Yield the files of a run's artifact folder, or a reference if it is in a bucket.
 
     Args:
-        uri: The place that MLflow has recorded. It may be any folder of this machine, so it is accepted only inside the
+        uri: The path that MLflow has recorded. It may be any folder of this machine, so it is accepted only inside the
         source, and only if its name ends like those in *near*, with the run's id and `artifacts`.
         near: The folders that are tried first.
     """
     try:
         parts = urlsplit(uri)
-        place = Path(unquote(parts.path)) if parts.scheme in ("", "file") and parts.path else None
-        own = place is not None and place.parts[-2:] in [each.parts[-2:] for each in near]
-        folder = next((each for each in ([*near, place] if place and own else near) if _holds(files, each)), None)
+        recorded = Path(unquote(parts.path)) if parts.scheme in ("", "file") and parts.path else None
+        own = recorded is not None and recorded.parts[-2:] in [each.parts[-2:] for each in near]
+        folder = next((each for each in ([*near, recorded] if recorded and own else near) if _holds(files, each)), None)
     except ValueError:  # an invalid address in brackets, or a NUL
         problems.leave_out("the artifact folder", "its address is damaged")
         return
@@ -130,9 +130,9 @@ def artifacts(
         problems.add(f"the artifacts at {uri} are on their server")
     elif parts.scheme not in ("", "file"):
         yield records.Artifact(name="artifacts", source=uri, time=moment)
-    elif place is not None and place.is_dir():
+    elif recorded is not None and recorded.is_dir():
         hint = f"; copy it to {near[0]} to import it" if near else ""
-        problems.leave_out(f"the artifact folder {place}", f"it is not in the source{hint}")
+        problems.leave_out(f"the artifact folder {recorded}", f"it is not in the source{hint}")
 
 
 def _holds(files: SourceFiles, folder: Path) -> bool:

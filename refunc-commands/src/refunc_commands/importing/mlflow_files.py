@@ -80,7 +80,7 @@ def _run(files: SourceFiles, folder: Path, experiment: Any, meta: dict[str, Any]
         status=mlflow.status_of(meta.get("status"), tags),
         parent=tags.get(mlflow.PARENT_TAG),
         script=tags.get(mlflow.SOURCE_TAG) or None,
-        place=folder,
+        path=folder,
         files=files,
         records=partial(_contents, files, folder, meta, tags, found, start),
     )
@@ -105,7 +105,7 @@ def _contents(
     for record in _metrics(files, folder / "metrics", problems):
         last = max(last, record.time)
         yield record
-    # The folder next to `meta.yaml` comes first: the file has the place before the folder was moved.
+    # The folder next to `meta.yaml` comes first: the file has the path before the folder was moved.
     uri = meta.get("artifact_uri")
     yield from mlflow.artifacts(files, uri if isinstance(uri, str) else "", [folder / "artifacts"], last, problems)
 

@@ -133,7 +133,7 @@ def _run(
         status=mlflow.status_of(row["status"], tags),
         parent=tags.get(mlflow.PARENT_TAG),
         script=tags.get(mlflow.SOURCE_TAG) or row["source_name"] or None,
-        place=path,
+        path=path,
         files=files,
         records=partial(_contents, files, path, snapshot, row, tags, tables, start),
     )

@@ -72,7 +72,7 @@ class SourceRun:
     host: str | None = attrs.field(default=None, converter=optional(_name))
     python: str | None = attrs.field(default=None, converter=optional(_name))
     script: str | None = attrs.field(default=None, converter=optional(_name))
-    place: Path
+    path: Path
     files: SourceFiles
     records: Callable[[Problems], Iterable[records.Record]]
 
@@ -147,8 +147,8 @@ def _leaves(values: dict[str, Any]) -> Iterator[int]:
     while waiting:
         outer, level, inside = waiting.pop()
         for name, value in inside.items():
-            place = hash((outer, type(name).__name__, key_text(name)))
+            key = hash((outer, type(name).__name__, key_text(name)))
             if isinstance(value, dict) and value and level < _MOST_LEVELS:
-                waiting.append((place, level + 1, value))
+                waiting.append((key, level + 1, value))
             else:
-                yield place
+                yield key

@@ -101,7 +101,7 @@ def read_run(
         start_time=start,
         end_time=max(end or start, *(times[1:] or [start])),
         status=status,
-        place=folder,
+        path=folder,
         files=files,
         records=partial(_contents, files, events, sessions, folder / _PARAMS, start),
     )

@@ -180,7 +180,7 @@ def _birth(run: SourceRun, run_id: str, parent_id: str | None) -> dict[str, Any]
         "python": run.python,
         "refunc": __version__,
         "script": run.script,
-        "imported": {"from": run.tracker, "id": run.id, "place": str(run.place), "time": time.time()},
+        "imported": {"from": run.tracker, "id": run.id, "place": str(run.path), "time": time.time()},
     }
 
 

@@ -81,7 +81,7 @@ def read_run(files: SourceFiles, path: Path) -> SourceRun:
     if not run.text(1):
         raise SourceError(f"{path} does not contain the id of its run.")
     start = moment_of(run.message(17)) or path.stat().st_mtime
-    results = [(place, item) for place, item in seen.summary.items() if place[0] not in seen.logged]
+    results = [(key, item) for key, item in seen.summary.items() if key[0] not in seen.logged]
     return SourceRun(
         tracker=TRACKER,
         id=f"{run.text(1)}/{path.parent.name}",
@@ -93,7 +93,7 @@ def read_run(files: SourceFiles, path: Path) -> SourceRun:
         host=run.text(13) or seen.environment.text(12) or None,
         python=seen.environment.text(2).removeprefix("CPython ") or None,
         script=os.path.basename(seen.environment.text(6)) or None,
-        place=path,
+        path=path,
         files=files,
         records=partial(_contents, files, path, start, results, seen.is_cut),
     )
@@ -125,15 +125,15 @@ class _Head:
         elif _EXIT in record:
             self.ending = record.message(_EXIT)
         elif _HISTORY in record:
-            for place, item in items_of(record.message(_HISTORY)):
-                self.logged.add(place[0])
-                if place == ("_timestamp",):
+            for key, item in items_of(record.message(_HISTORY)):
+                self.logged.add(key[0])
+                if key == ("_timestamp",):
                     self.last = max(self.last, seconds(value_of(item)))
         elif _SUMMARY in record:
             # W&B rewrites the summary with each step: only the final one is parsed.
-            for place, item in items_of(record.message(_SUMMARY)):
-                if place in self.summary or len(self.summary) < _MOST_RESULTS:
-                    self.summary[place] = item
+            for key, item in items_of(record.message(_SUMMARY)):
+                if key in self.summary or len(self.summary) < _MOST_RESULTS:
+                    self.summary[key] = item
                 else:
                     self.is_cut = True
 

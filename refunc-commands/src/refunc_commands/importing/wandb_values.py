@@ -69,13 +69,13 @@ def nested(items: Items) -> dict[str, Any]:
     for (*outer, last), item in items:
         if len(outer) > _MOST_LEVELS:
             raise ValueError("it is nested too deeply")
-        place = values
+        target = values
         for name in outer:
-            inner = place.setdefault(name, {})
+            inner = target.setdefault(name, {})
             if not isinstance(inner, dict):
-                inner = place[name] = {}
-            place = inner
-        place[last] = value_of(item)
+                inner = target[name] = {}
+            target = inner
+        target[last] = value_of(item)
     return values
 
 

@@ -141,11 +141,11 @@ def scattered(runs: Sequence[Run], metric: str, against: str) -> Line:
     x: list[float] = []
     y: list[float] = []
     with_metric = 0
-    for run, (place,) in evaluated(runs, [against]):
+    for run, (given,) in evaluated(runs, [against]):
         summary = run.summary.metrics.get(metric)
         value = summary.shown if summary is not None else None
         with_metric += value is not None
-        number = number_of(place)
+        number = number_of(given)
         if number is not None and value is not None:
             x.append(float(number))
             y.append(float(value))

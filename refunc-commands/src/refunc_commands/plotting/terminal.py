@@ -56,8 +56,7 @@ def chart(
     colors = [[""] * columns for _ in range(rows)]
     for curve, found in zip(curves, drawn, strict=True):
         spots = [
-            (_place(x, left, right, 2 * columns - 1), 4 * rows - 1 - _place(y, low, high, 4 * rows - 1))
-            for x, y in found
+            (_cell(x, left, right, 2 * columns - 1), 4 * rows - 1 - _cell(y, low, high, 4 * rows - 1)) for x, y in found
         ]
         for column, row in _lines(spots) if curve.is_joined else spots:
             canvas[row // 4][column // 2] |= _DOTS[row % 4][column % 2]
@@ -92,13 +91,13 @@ def _span(values: list[float]) -> tuple[float, float]:
     return max(low, -_FARTHEST), min(high, _FARTHEST)
 
 
-def _label(place: float, log: bool, digits: int = 4) -> str:
-    if log and abs(place) > 300:  # the power may not fit in a float
-        return f"1e{place:.0f}"
-    return figure(10**place if log else place, digits)
+def _label(value: float, log: bool, digits: int = 4) -> str:
+    if log and abs(value) > 300:  # the power may not fit in a float
+        return f"1e{value:.0f}"
+    return figure(10**value if log else value, digits)
 
 
-def _place(value: float, low: float, high: float, size: int) -> int:
+def _cell(value: float, low: float, high: float, size: int) -> int:
     return round((min(max(value, low), high) - low) / (high - low) * size)
 
 

@@ -51,7 +51,7 @@ class Drawing:
 
 @attrs.frozen
 class Of:
-    """The runs of a report, and the summaries of their metrics, which say what can be drawn."""
+    """The runs of a report, and the summaries of their metrics, which say which curves can be drawn."""
 
     runs: Sequence[Run]
     metrics: Sequence[dict[str, MetricSummary]]

@@ -28,8 +28,8 @@ _STALE = 3_600.0
 
 def drafts_in_run(folder: Path) -> Iterator[Path]:
     """Yield the files in the run *folder* that refunc began and did not finish."""
-    for place in (folder, *(folder / part for part in (JOURNAL, ARTIFACTS, DELIVERY, RANKS))):
-        yield from _matching(place, is_draft_name)
+    for each in (folder, *(folder / part for part in (JOURNAL, ARTIFACTS, DELIVERY, RANKS))):
+        yield from _matching(each, is_draft_name)
 
 
 def drafts_around(store: Path, here: Path | None) -> Iterator[Path]:
@@ -42,9 +42,9 @@ def drafts_around(store: Path, here: Path | None) -> Iterator[Path]:
     for folder in _folders(store):
         if _was_to_become_a_run(folder):
             yield from drafts_in_run(folder)
-    for place in (here, key_path().parent):
-        if place is not None:
-            yield from filter(_is_of_this_user, _matching(place, is_draft_name))
+    for each in (here, key_path().parent):
+        if each is not None:
+            yield from filter(_is_of_this_user, _matching(each, is_draft_name))
 
 
 def _was_to_become_a_run(folder: Path) -> bool:

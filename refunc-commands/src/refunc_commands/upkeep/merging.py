@@ -41,9 +41,9 @@ _STATE: Final = (".json", ".dead.jsonl")
 
 @attrs.frozen
 class _File:
-    """A file of a run: its place in the folder, its bytes, and the folder that it is in."""
+    """A file of a run: its path in the folder, its bytes, and the folder that it is in."""
 
-    place: str
+    path: str
     segment: Segment
     folder: Path
 
@@ -92,7 +92,7 @@ def merge(folders: list[Path], target: Path, *, even_if_open: bool = False, dry_
             _annotate(target, changes)
     copied: dict[str, int] = {ANNOTATIONS: 1} if changes else {}
     for file, _ in wanted:
-        part = file.place.partition("/")[0]
+        part = file.path.partition("/")[0]
         copied[part] = copied.get(part, 0) + 1
     return Merged(target, copied, sum(file.size() for file, _ in wanted))
 
@@ -154,12 +154,12 @@ def _wanted(folders: list[Path], target: Path) -> Iterator[tuple[_File, _File | 
     for folder in folders:
         for file in _files(folder):
             if folder == target:
-                here[file.place] = file
-            known = best.get(file.place)
-            best[file.place] = file if known is None else _better(known, file)
+                here[file.path] = file
+            known = best.get(file.path)
+            best[file.path] = file if known is None else _better(known, file)
     births = [folder for folder in folders if (folder / RUN_JSON).exists()]
-    for place, file in best.items():
-        known = here.get(place)
+    for path, file in best.items():
+        known = here.get(path)
         if known is None or file.folder != target:
             yield file, known
     # Of a shared folder, it would be that of the process that came first.
@@ -214,8 +214,8 @@ def _annotate(target: Path, changes: list[Change]) -> None:
         raise KeptError(str(error).removesuffix(".")) from error
 
 
-def _whole(folder: Path, place: str) -> _File:
-    return _File(place, Segment.at(folder / place), folder)
+def _whole(folder: Path, path: str) -> _File:
+    return _File(path, Segment.at(folder / path), folder)
 
 
 def _is_regular(path: Path) -> bool:
@@ -224,14 +224,14 @@ def _is_regular(path: Path) -> bool:
 
 def _better(known: _File, file: _File) -> _File:
     """Return the one of two files of one name that has everything; of equal ones the first. Raises KeptError."""
-    if file.place.startswith((f"{DELIVERY}/", _IGNORED)):  # each cursor knows only the records of its folder
+    if file.path.startswith((f"{DELIVERY}/", _IGNORED)):  # each cursor knows only the records of its folder
         return known
     shorter, longer = (known, file) if known.size() <= file.size() else (file, known)
-    is_longer_allowed = file.place.startswith(f"{JOURNAL}/")
+    is_longer_allowed = file.path.startswith(f"{JOURNAL}/")
     if (shorter.size() == longer.size() or is_longer_allowed) and _begins_alike(shorter, longer):
         return known if known.size() >= file.size() else file
     what = f"{known.segment.path} and {file.segment.path} are not the same"
-    if file.place.startswith(f"{RANKS}/"):
+    if file.path.startswith(f"{RANKS}/"):
         what = f"{what}: two processes had this rank in this attempt, so these folders are of two starts"
     raise KeptError(what)
 
@@ -258,18 +258,18 @@ def _check_copy(file: _File, known: _File | None, target: Path) -> None:
         # A sparse file may be larger than the disk, and no writer makes one.
         if source.size and source.extents() != [(0, source.size)]:
             raise KeptError(f"{file.segment.path}: {HOLES}")
-    if known is not None and file.place.startswith(f"{JOURNAL}/") and why_kept(target):
+    if known is not None and file.path.startswith(f"{JOURNAL}/") and why_kept(target):
         raise KeptError(f"{target} may be running, and {file.segment.path} has more of one of its files")
 
 
 def _copy_all(files: Iterable[_File], target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True)
-    for part in (JOURNAL, *{file.place.partition("/")[0] for file in files if "/" in file.place}):
+    for part in (JOURNAL, *{file.path.partition("/")[0] for file in files if "/" in file.path}):
         (target / part).mkdir(exist_ok=True)
         refuse_link(target / part)
     with not_delivered(target):
         for file in files:
-            _copy(file, target / file.place)
+            _copy(file, target / file.path)
 
 
 def _copy(file: _File, target: Path) -> None:

@@ -187,24 +187,24 @@ def keep_what_may_live(folder: Path) -> None:
     """
     found = [os.fspath(folder)]
     while found:
-        place = found.pop()
+        inner = found.pop()
         try:
-            with os.scandir(place) as entries:
+            with os.scandir(inner) as entries:
                 inside = [entry for entry in entries if entry.name == RUN_JSON or entry.is_dir(follow_symlinks=False)]
             found += [entry.path for entry in inside if entry.name != RUN_JSON]
-            said = why_kept(Path(place)) if _has_birth(inside) else ""
+            said = why_kept(Path(inner)) if _has_birth(inside) else ""
         except OSError as error:
-            raise KeptError(f"{_inside(place, folder)}cannot be read, so a run may be running there") from error
+            raise KeptError(f"{_inside(inner, folder)}cannot be read, so a run may be running there") from error
         if said:
-            raise KeptError(f"{_inside(place, folder)}{said}")
+            raise KeptError(f"{_inside(inner, folder)}{said}")
 
 
 def _has_birth(entries: list[os.DirEntry[str]]) -> bool:
     return any(entry.name == RUN_JSON for entry in entries)
 
 
-def _inside(place: str, folder: Path) -> str:
-    where = os.path.relpath(place, folder)
+def _inside(inner: str, folder: Path) -> str:
+    where = os.path.relpath(inner, folder)
     return "it " if where == os.curdir else f"the run in it at {where} "
 
 

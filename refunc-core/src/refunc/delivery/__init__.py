@@ -19,7 +19,7 @@ Live delivery, delivery after an outage and `refunc sync` after a crash are the 
     said_later    the annotations of a run, for trackers
     share         the records of a run of several processes that are delivered
     restarts      starting delivery processes that died again
-    settlement    deciding by a call's error what happens to its records
+    settlement    deciding by a call's error about its records
     standing      whether delivery goes on, waits or is abandoned
     subscription  one run for one integration: windows and retries
     sync          `refunc sync`: runs at rest

@@ -120,7 +120,7 @@ class _Handover:
 
     def _work(self) -> None:
         for _ in range(len(self.queue)):
-            if self._place(self.queue[0]):
+            if self._hand_over(self.queue[0]):
                 self.queue.popleft()
             else:
                 self.queue.rotate(-1)
@@ -132,7 +132,7 @@ class _Handover:
                 self._bury(process, is_foreign=True)
         self.restarts.start_due(self._start, at_once=self.is_closed)
 
-    def _place(self, attachment: Attachment) -> bool:
+    def _hand_over(self, attachment: Attachment) -> bool:
         """Give *attachment* to the process or courier of its integration; False if it has to be tried again."""
         key = attachment.passport.key
         if attachment.passport.options is None or self._is_threaded():

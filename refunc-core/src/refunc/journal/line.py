@@ -36,7 +36,7 @@ class QueuedLine(NamedTuple):
     artifacts: list[str] | tuple[str, ...] | None
     extra: Any
     is_raw: bool
-    place: tuple[str, int]
+    caller: tuple[str, int]
     trace: str | None
     stack: str | None
     logger: str
@@ -84,7 +84,7 @@ def _trace_without(trace: str | None) -> str | None:
 
 def line_values(item: tuple[Any, ...], own_logger: str, *, masks: bool) -> tuple[Any, ...]:
     """Return the values of a `Line` for a queued one; its secrets are masked here if *masks*."""
-    (kind, moment, level, message, step, epoch, metrics, other, tags, artifacts, extra, is_raw, place, trace, stack,
+    (kind, moment, level, message, step, epoch, metrics, other, tags, artifacts, extra, is_raw, caller, trace, stack,
      name) = item  # fmt: skip
     if len(message) > MAX_TEXT:
         message = text(message)
@@ -108,7 +108,7 @@ def line_values(item: tuple[Any, ...], own_logger: str, *, masks: bool) -> tuple
         tags or None,
         artifacts or None,
         extra or None,
-        f"{place[0]}:{place[1]}",
+        f"{caller[0]}:{caller[1]}",
         trace,
         stack,
     )

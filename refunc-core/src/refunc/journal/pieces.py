@@ -105,7 +105,7 @@ class Segment:
             return Slice(opened(now.path, buffering=0), now.start, now.end)
 
     def _folded_since(self) -> Segment | None:
-        """Return its new place, if it was folded since it was found."""
+        """Return it in the folded file, if it was folded since it was found."""
         entries = names_in(os.path.dirname(self.path)) if self.end is None else []
         found = (piece for entry in entries for piece in _pieces_in(entry) if piece.name == self.name)
         return next(found, None)

@@ -13,7 +13,7 @@ _ROLE: Final = re.compile(r"-[0-9a-z]{4}_(?:r([0-9]{1,7}))?(?:a([0-9]{1,6}))?$")
 
 
 class Role(NamedTuple):
-    """The place of a process in a run: its attempt, counted from 1, and its rank, None without a launch."""
+    """The part of a process in a run: its attempt, counted from 1, and its rank, None without a launch."""
 
     attempt: int = 1
     rank: int | None = None

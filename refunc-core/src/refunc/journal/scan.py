@@ -56,9 +56,9 @@ _decode_points = msgspec.json.Decoder(PointLine).decode_lines
 
 
 @attrs.define
-class Place:
+class ReadPosition:
     """
-    The place in one writer's records, with everything needed to go on: after *offset* bytes of *segment*.
+    The position in one writer's records, with everything needed to go on: after *offset* bytes of *segment*.
 
     `unfinished` describes the bytes after that, which are not a line yet.
     """
@@ -74,8 +74,8 @@ class Place:
     #: The stretches of each segment, by its name.
     stretches: dict[str, Found] = attrs.Factory(dict)
 
-    def copied(self) -> Place:
-        """Return the same place as an object of its own."""
+    def copied(self) -> ReadPosition:
+        """Return the same position as an object of its own."""
         return attrs.evolve(self, numbers=deepcopy(self.numbers), counted=attrs.evolve(self.counted))
 
     @property
@@ -97,39 +97,39 @@ class Note:
     line: bytes
 
 
-def scan(writer: str, pieces: list[Segment], place: Place) -> Iterator[Block]:
+def scan(writer: str, pieces: list[Segment], position: ReadPosition) -> Iterator[Block]:
     """
-    Yield the records of *writer* after *place*, in order, block by block; *place* moves along.
+    Yield the records of *writer* after *position*, in order, block by block; *position* moves along.
 
     Args:
         pieces: The writer's segments, oldest first.
     """
     for segment in pieces:
-        if segment.name < place.segment:
+        if segment.name < position.segment:
             continue
-        if segment.name != place.segment:
-            _leave(place)
-            place.segment, place.offset, place.logger = segment.name, 0, ""
-        place.unfinished = ""
-        intake = Intake(writer, place.logger, place.numbers, place.counted)
-        lines = SegmentLines(segment, place.offset, place.counted, _BLOCK_BYTES)
+        if segment.name != position.segment:
+            _leave(position)
+            position.segment, position.offset, position.logger = segment.name, 0, ""
+        position.unfinished = ""
+        intake = Intake(writer, position.logger, position.numbers, position.counted)
+        lines = SegmentLines(segment, position.offset, position.counted, _BLOCK_BYTES)
         try:
             for block in lines:
-                stretches = place.stretches.setdefault(segment.name, Found())
+                stretches = position.stretches.setdefault(segment.name, Found())
                 found = _decode(block, intake, stretches, lines.begin, lines.offset)
-                place.offset, place.logger = lines.offset, intake.logger
+                position.offset, position.logger = lines.offset, intake.logger
                 if found:
                     yield found
         except OSError:  # one file that cannot be read must not hide the others
-            place.counted.damaged += 1
-            place.is_whole = False
-        place.offset, place.unfinished = lines.offset, lines.unfinished
+            position.counted.damaged += 1
+            position.is_whole = False
+        position.offset, position.unfinished = lines.offset, lines.unfinished
 
 
-def _leave(place: Place) -> None:
+def _leave(position: ReadPosition) -> None:
     """Account for the end of a segment after which the writer began another one."""
-    place.counted = attrs.evolve(place.account, missing=0)
-    place.unfinished = ""
+    position.counted = attrs.evolve(position.account, missing=0)
+    position.unfinished = ""
 
 
 def _decode(lines: list[bytes], intake: Intake, stretches: Found, begin: int, end: int) -> Block:

@@ -12,7 +12,7 @@ class Places:
     """
     The places of a logger: one for each run, and one for steps counted before any run.
 
-    Subclasses define which run is current, and what to do before the first record in a run.
+    Subclasses define which run is current, and the action before the first record in a run.
     """
 
     #: The name of the logger in its records.

@@ -19,7 +19,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     expression      the language of `find` and `--where`
     extremes        the points of a curve that a plot of it needs
     facts           the facts of a run for expressions
-    failure         where a run failed, and of what
+    failure         the host and the error of a failed run
     flat            nested values under joined names
     gathered        the contents of a run's journal, gathered from its writers
     glance          status, duration and newest metrics, as a list shows them
@@ -36,7 +36,6 @@ The reading side: reading runs from their folders, whether they are live or ende
     naming          the run that a name means
     origin          where an imported run comes from
     packages        optional packages that a call may need
-    place           the folder of a store
     points          one metric's points as columns
     points_file     the points of runs as a file
     prefetch        reading many runs with several processes
@@ -51,9 +50,10 @@ The reading side: reading runs from their folders, whether they are live or ende
     series          one metric's points as arrays and tables
     showing         the page of a store in a notebook
     signature       the state of a run's files
+    stale           the error of a part of the index that was rebuilt
     statistics      the names of the values of a metric
     store           a folder of runs
-    stored          a run's points in the index, as their reader sees them
+    store_folder    the folder of a store
     summary         params, tags, results, artifacts, and values of metrics
     table           runs as a table
     thinning        curves that are thinned out while they are read

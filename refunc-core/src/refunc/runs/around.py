@@ -76,14 +76,14 @@ def entries_around(
         near = [at for at, (other, of) in enumerate(zip(series.steps, epochs, strict=False)) if is_near(other, of)]
     times = _spans((series.attempts[at], series.times[at]) for at in near)
 
-    def place(step: float, epoch: float | None) -> tuple[float, float]:
+    def axis_position(step: float, epoch: float | None) -> tuple[float, float]:
         return (epoch or 0, step) if by_epoch else (0, step)
 
     known = zip(series.attempts, series.steps, series.epochs or repeat(None), strict=False)
-    spans = _spans((attempt, place(at, of) if at is not None else None) for attempt, at, of in known)
+    spans = _spans((attempt, axis_position(at, of) if at is not None else None) for attempt, at, of in known)
 
     def is_replaced(attempt: int, step: float, epoch: float | None) -> bool:
-        at = place(step, epoch)
+        at = axis_position(step, epoch)
         in_later: list[bool] = [begin <= at <= end for later, (begin, end) in spans.items() if later > attempt]
         return rewinds.hide(attempt, step, epoch) or (len(spans) > 1 and True in in_later)
 

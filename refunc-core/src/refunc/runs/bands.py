@@ -25,7 +25,7 @@ from refunc.runs.run import Run
 
 Center = Literal["mean", "median"]
 Spread = Literal["std", "quartiles", "minmax"]
-#: Places that are joined to an axis; of more, each curve's are thinned out first.
+#: Values that are joined to an axis; of more, each curve's are thinned out first.
 _MOST_JOINED: Final = 100_000
 
 
@@ -74,7 +74,7 @@ def bands(
         except UnknownMetricError:
             continue
         curve = Curve.of(series)
-        if curve.x_name == series.x_name:  # else no point has a place
+        if curve.x_name == series.x_name:  # else no point has a value on it
             by_axis.setdefault(series.x_name, []).append(curve)
     for x_name, curves in by_axis.items():
         found = band_of(key, name, x_name, curves, center=center, spread=spread, max_points=max_points)
@@ -116,50 +116,50 @@ def band_of(
     return Band(key, name, x_name, axis, centers, lows, highs, counts)
 
 
-def _within(places: Sequence[float], start: float, end: float) -> Sequence[float]:
-    """Return the places from *start* to *end*, with one to either side."""
+def _within(x: Sequence[float], start: float, end: float) -> Sequence[float]:
+    """Return the axis values from *start* to *end*, with one to either side."""
     if start == -math.inf and end == math.inf:
-        return places
-    return places[max(0, bisect_left(places, start) - 1) : bisect_right(places, end) + 1]
+        return x
+    return x[max(0, bisect_left(x, start) - 1) : bisect_right(x, end) + 1]
 
 
 def _plain(curve: Curve) -> tuple[Sequence[float], Sequence[float]]:
-    """Return the places that have a value, with it; of several at one place, the last."""
+    """Return the x that have a value, with it; of several at one x, the last."""
     x, y = curve.x, curve.y
     if all(map(lt, x, islice(x, 1, None))) and not (curve.has_odd and any(map(math.isnan, y))):
         return x, y  # nearly always
-    points = {place: value for place, value in zip(x, y, strict=True) if value == value}
+    points = {at: value for at, value in zip(x, y, strict=True) if value == value}
     return list(points), list(points.values())
 
 
-def _axis(places: list[Sequence[float]], most: int) -> Sequence[float]:
-    """Return all places that occur; if there are more than *most*, that many of them, evenly chosen, with both ends."""
-    if not places:
+def _axis(columns: list[Sequence[float]], most: int) -> Sequence[float]:
+    """Return all axis values; if there are more than *most*, that many of them, evenly chosen, and both ends."""
+    if not columns:
         return []
-    first = places[0]
-    if all(other == first for other in places[1:]):
+    first = columns[0]
+    if all(other == first for other in columns[1:]):
         return _even(first, most)
-    if sum(map(len, places)) > _MOST_JOINED:  # times, which no two runs share
-        places = [_even(each, max(most, _MOST_JOINED // len(places))) for each in places]
-    return _even(sorted(set().union(*places)), most)
+    if sum(map(len, columns)) > _MOST_JOINED:  # times, which no two runs share
+        columns = [_even(each, max(most, _MOST_JOINED // len(columns))) for each in columns]
+    return _even(sorted(set().union(*columns)), most)
 
 
-def _even(places: Sequence[float], most: int) -> Sequence[float]:
-    if len(places) <= most:
-        return list(places)
-    return [places[round(at * (len(places) - 1) / (most - 1))] for at in range(most)]
+def _even(x: Sequence[float], most: int) -> Sequence[float]:
+    if len(x) <= most:
+        return list(x)
+    return [x[round(at * (len(x) - 1) / (most - 1))] for at in range(most)]
 
 
 def _read(x: Sequence[float], y: Sequence[float], axis: Sequence[float]) -> Sequence[float]:
-    """Return the value of a curve at each place of *axis*; NaN beyond its ends."""
+    """Return the value of a curve at each value of *axis*; NaN beyond its ends."""
     found = array("d")
     at = 0
-    for place in axis:
-        at = bisect_left(x, place, at)
-        if at < len(x) and x[at] == place:
+    for value in axis:
+        at = bisect_left(x, value, at)
+        if at < len(x) and x[at] == value:
             found.append(y[at])
         elif 0 < at < len(x):
-            share = (place - x[at - 1]) / (x[at] - x[at - 1])
+            share = (value - x[at - 1]) / (x[at] - x[at - 1])
             found.append(y[at - 1] + share * (y[at] - y[at - 1]))
         else:
             found.append(math.nan)
@@ -168,10 +168,10 @@ def _read(x: Sequence[float], y: Sequence[float], axis: Sequence[float]) -> Sequ
 
 def quantile_of(ordered: Sequence[float], share: float) -> float:
     """Return a quantile of values that are in order, interpolated between its neighbours."""
-    place = (len(ordered) - 1) * share
-    low = math.floor(place)
+    position = (len(ordered) - 1) * share
+    low = math.floor(position)
     high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
 
 
 def _around_std(known: Sequence[float], center: float) -> tuple[float, float]:

@@ -30,8 +30,8 @@ class Births:
     @classmethod
     def of(cls, store: Path, count: int) -> Births:
         """Return those of *store*, which has *count* runs."""
-        place = os.path.realpath(store)
-        index = index_in(place) if count >= _MANY else None
+        path = os.path.realpath(store)
+        index = index_in(path) if count >= _MANY else None
         return cls(os.fspath(store), index, index.births() if index is not None else {})
 
     def opened(self, path: str, status: os.stat_result | None) -> tuple[float, Run, bool]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 #: The value for a missing step or epoch: a number beyond any count, and NaN among fractions.
 NOTHING: Final = -(1 << 63)
-Step = int | float | None
+#: A step or an epoch, None for a missing one.
+AxisValue: TypeAlias = int | float | None
 #: A column of steps or epochs: int64 while all are whole, else float64.
-Places = Any
+AxisColumn: TypeAlias = Any
 
 
 def form_of(column: Any) -> str:
@@ -25,7 +26,7 @@ def fractions(column: Iterable[float]) -> array[float]:
     return array("d", [math.nan if number == NOTHING else number for number in column])
 
 
-def extended(column: Places, new: Places) -> Places:
+def extended(column: AxisColumn, new: AxisColumn) -> AxisColumn:
     """Return *column*, changed in place, with *new* appended; float64 if one of them is."""
     if column.typecode != new.typecode:
         column, new = (each if each.typecode == "d" else fractions(each) for each in (column, new))
@@ -33,14 +34,14 @@ def extended(column: Places, new: Places) -> Places:
     return column
 
 
-def place_of(number: int | float) -> Step:
+def axis_value(number: int | float) -> AxisValue:
     """Return a value of a column of steps or epochs, None for a missing one."""
     if isinstance(number, int):
         return None if number == NOTHING else number
     return None if number != number else int(number) if number.is_integer() else number
 
 
-def column_of(numbers: list[Any]) -> Places:
+def column_of(numbers: list[Any]) -> AxisColumn:
     """Return steps or epochs as a column; too large ones become missing."""
     try:
         return array("q", numbers)
@@ -53,7 +54,7 @@ def column_of(numbers: list[Any]) -> Places:
         return fractions(found)
 
 
-def _whole(number: Step) -> int | float:
+def _whole(number: AxisValue) -> int | float:
     """Return a step or epoch, as an int if it is whole; NOTHING if it is missing or does not fit in 64 bits."""
     if isinstance(number, float):
         number = int(number) if number.is_integer() else number

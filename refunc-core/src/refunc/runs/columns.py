@@ -17,7 +17,7 @@ from typing import Any, Final
 import attrs
 
 from refunc.journal.scan import PointLine
-from refunc.runs.column import NOTHING, Places, Step, column_of, extended, float_of, form_of, place_of
+from refunc.runs.column import NOTHING, AxisColumn, AxisValue, axis_value, column_of, extended, float_of, form_of
 from refunc.runs.points import Points, joined
 from refunc.runs.room import Room
 from refunc.runs.summary import Mark, Statistics
@@ -45,9 +45,9 @@ class Group:
     names: tuple[str, ...]
     stored: int = 0
     rows: array[int] = attrs.Factory(_whole_numbers)
-    steps: Places = attrs.Factory(_whole_numbers)
+    steps: AxisColumn = attrs.Factory(_whole_numbers)
     times: array[float] = attrs.Factory(_floats)
-    epochs: Places = attrs.Factory(_whole_numbers)  # empty until the first epoch
+    epochs: AxisColumn = attrs.Factory(_whole_numbers)  # empty until the first epoch
     values: list[array[float]] = attrs.Factory(lambda self: [_floats() for _ in self.names], takes_self=True)
     #: Whether a row has no step.
     stepless: bool = False
@@ -61,7 +61,9 @@ class Group:
         """Return the points of one of the metrics that are not in the index."""
         return Points(self.steps, self.values[column], self.times, self.epochs, self.rows, self.stepless)
 
-    def add(self, row: int, time: float, step: Step, epoch: Step, metrics: Mapping[str, float | None]) -> None:
+    def add(
+        self, row: int, time: float, step: AxisValue, epoch: AxisValue, metrics: Mapping[str, float | None]
+    ) -> None:
         """Append a row with the names' values in *metrics*."""
         self.rows.append(row)
         self.times.append(time)
@@ -99,11 +101,11 @@ class Group:
         for column, new in zip(self.values, values, strict=True):
             column.extend(new)
 
-    def _add_steps(self, steps: Places) -> None:
+    def _add_steps(self, steps: AxisColumn) -> None:
         self.stepless |= NOTHING in steps if form_of(steps) == "q" else any(step != step for step in steps)
         self.steps = extended(self.steps, steps)
 
-    def _add_epochs(self, epochs: Places) -> None:
+    def _add_epochs(self, epochs: AxisColumn) -> None:
         """Append epochs aligned with the steps; rows before the first epoch have none."""
         missing = len(self.steps) - len(epochs) - len(self.epochs)
         before = extended(self.epochs, array("q", [NOTHING]) * missing)
@@ -122,15 +124,15 @@ class Columns:
     room: Room = attrs.Factory(Room)
     left_out: int = 0
     #: The groups of each metric, as of a number of groups.
-    _places: dict[str, list[tuple[Group, int]]] = attrs.field(factory=dict, init=False, eq=False, repr=False)
-    _placed: int = attrs.field(default=0, init=False, eq=False, repr=False)
+    _groups_of: dict[str, list[tuple[Group, int]]] = attrs.field(factory=dict, init=False, eq=False, repr=False)
+    _groups_known: int = attrs.field(default=0, init=False, eq=False, repr=False)
 
     def copied(self) -> Columns:
         """Return the same with groups of its own."""
         groups = {names: group.copied() for names, group in self.groups.items()}
         return Columns(self.count, groups, self.size, left_out=self.left_out)
 
-    def add(self, time: float, step: Step, epoch: Step, metrics: Mapping[str, float | None]) -> None:
+    def add(self, time: float, step: AxisValue, epoch: AxisValue, metrics: Mapping[str, float | None]) -> None:
         """Append the points of one record, as far as the run has room for their metrics."""
         names = tuple(metrics)
         group = self.groups.get(names)
@@ -184,13 +186,13 @@ class Columns:
 
     def of(self, name: str) -> list[tuple[Group, int]]:
         """Return the groups that have the metric *name*, each with the number of its column."""
-        if self._placed != len(self.groups):
-            self._places = {}
+        if self._groups_known != len(self.groups):
+            self._groups_of = {}
             for group in self.groups.values():
                 for at, each in enumerate(group.names):
-                    self._places.setdefault(each, []).append((group, at))
-            self._placed = len(self.groups)
-        return self._places.get(name, [])
+                    self._groups_of.setdefault(each, []).append((group, at))
+            self._groups_known = len(self.groups)
+        return self._groups_of.get(name, [])
 
     def statistics(self, known: Mapping[str, Statistics]) -> dict[str, Statistics]:
         """Return the statistics with the points in memory added to the *known* ones."""
@@ -202,7 +204,7 @@ class Columns:
 
     def forget(self) -> None:
         """Drop the points in memory, which are in the index now."""
-        self.size = self._placed = 0
+        self.size = self._groups_known = 0
         for names, group in self.groups.items():
             self.groups[names] = Group(names, group.stored + len(group.rows))
 
@@ -233,7 +235,7 @@ def _continued(known: Statistics | None, points: Points) -> Statistics:
     for index in sorted({index for index in (0, low, high, len(values) - 1) if index is not None}):
         of_these = max(points.times[begin : index + 1])
         latest = max(latest, of_these)
-        marks[index] = Mark(latest, values[index], place_of(points.steps[index]))
+        marks[index] = Mark(latest, values[index], axis_value(points.steps[index]))
         begin = index + 1
     new = Statistics(len(values), nans, total, marks[0], marks[len(values) - 1], marks[low], marks[high])
     return new if known is None else known.joined(new)

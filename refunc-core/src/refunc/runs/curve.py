@@ -1,5 +1,5 @@
 """
-A series as it is drawn: its points by their places on an axis, and the part of them that a chart shows.
+A series as it is drawn: its points by their values on an axis, and the part of them that a chart shows.
 
 Everything is columns of numbers, and the work on each part is done by slices, `min`, `max` and `bisect`, which run in
 C: a million points are thinned out in a tenth of a second, without another library.
@@ -23,7 +23,7 @@ from refunc.runs.extremes import extremes_of
 if TYPE_CHECKING:
     from refunc.runs.series import Series
 
-#: What lies along the x axis: the series' own axis (steps, unless `define_metric` chose a metric), or one of these.
+#: The values along the x axis: the series' own axis (steps, unless `define_metric` chose a metric), or one of these.
 Axis = Literal["own", "step", "epoch", "time", "relative"]
 _AXES: Final = ("own", "step", "epoch", "time", "relative")
 #: A buffer of float64, or of int64.
@@ -37,9 +37,9 @@ _MOST_ODD: Final = 50
 @attrs.frozen(eq=False)
 class Curve:
     """
-    The points of one metric in the order of an axis; those without a place on it are left out.
+    The points of one metric in the order of an axis; those without a value on it are left out.
 
-    `x` and `y` are buffers of the same length, and `x` never falls. Of points at one place, all are there, in the order
+    `x` and `y` are buffers of the same length, and `x` never falls. All points with one `x` are there, in the order
     in which they were logged.
     """
 
@@ -52,7 +52,7 @@ class Curve:
     @classmethod
     def of(cls, series: Series, axis: Axis = "own", *, start_time: float = 0.0) -> Curve:
         """
-        Return *series* over *axis*; by the points' numbers, as `point`, if none has a place on it.
+        Return *series* over *axis*; by the points' numbers, as `point`, if none has a value on it.
 
         Args:
             start_time: The moment that is 0 on the axis `relative`, in seconds since 1970.
@@ -60,8 +60,8 @@ class Curve:
         Raises:
             ValueError: *axis* is not known.
         """
-        name, places = _places(series, axis, start_time)
-        x, y = _with_places(places, series.values)
+        name, column = _axis_of(series, axis, start_time)
+        x, y = _with_x(column, series.values)
         if not len(x) and len(series):
             name, x, y = "point", array("q", range(len(series))), series.values
         if not all(map(le, x, islice(x, 1, None))):
@@ -182,7 +182,7 @@ class Window:
 
     @property
     def x(self) -> array[float]:
-        """The places of the points that stay."""
+        """The axis values of the points that stay."""
         return self.taken(self.curve.x)
 
     @property
@@ -202,7 +202,7 @@ class Window:
         return (min(values), max(values)) if values else None
 
     def odd(self) -> tuple[int, int, list[tuple[float, float]]]:
-        """Return how many values within the range are NaN and how many infinite, and the first 50 with their places."""
+        """Return how many values within the range are NaN and how many infinite, and the first 50, as x and y."""
         if not self.curve.has_odd:
             return 0, 0, []
         values = self.curve.y[self.first : self.behind]
@@ -212,7 +212,7 @@ class Window:
         return nans, count - nans, list(islice(compress(pairs, flags), _MOST_ODD))
 
 
-def _places(series: Series, axis: Axis, start_time: float) -> tuple[str, Any]:
+def _axis_of(series: Series, axis: Axis, start_time: float) -> tuple[str, Any]:
     match axis:
         case "own":
             return series.x_name, series.x
@@ -227,9 +227,9 @@ def _places(series: Series, axis: Axis, start_time: float) -> tuple[str, Any]:
     raise ValueError(f"axis: {axis!r} is not known. Allowed: {', '.join(_AXES)}.")
 
 
-def _with_places(places: Any, values: Sequence[float]) -> tuple[Column, Column]:
-    """Return places and values as buffers, without the points that have no place."""
-    if isinstance(places, (memoryview, array)) and (form_of(places) == "q" or math.isfinite(sum(places))):
-        return places, values
-    mask = [place is not None and math.isfinite(place) for place in places]
-    return array("d", compress(places, mask)), array("d", compress(values, mask))
+def _with_x(x: Any, values: Sequence[float]) -> tuple[Column, Column]:
+    """Return x and y as buffers, without the points that have no x."""
+    if isinstance(x, (memoryview, array)) and (form_of(x) == "q" or math.isfinite(sum(x))):
+        return x, values
+    mask = [value is not None and math.isfinite(value) for value in x]
+    return array("d", compress(x, mask)), array("d", compress(values, mask))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from itertools import chain, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -36,20 +36,17 @@ def ending_of(folder: Path) -> Ending:
     Raises:
         OSError: The readable part has no end, and a part cannot be read.
     """
-    failures: list[OSError] = []
     is_gone = _is_gone(folder)
-    newest = _Newest()
-    for record in chain.from_iterable(_tails(folder, failures)):
+    newest, backwards = _Newest(), _Backwards(folder)
+    for record in backwards.tails():
         newest.take(record)
-    end = _end_of(folder, newest.ends, failures, is_gone=is_gone)
-    if end is None and failures:
-        raise failures[0]
+    end = backwards.end(newest.ends, is_gone=is_gone)
     return Ending(
         status=end.status if end is not None else None,
         duration=end.duration if end is not None else None,
         last_time=newest.last_time,
         metrics=newest.metrics(end),
-        # What a later attempt has superseded can only be told by the whole journal, as what definitions choose.
+        # The whole journal alone tells which points a later attempt has superseded, and which a definition chooses.
         is_defined=(end is not None and end.defined)
         or newest.is_defined
         or newest.attempts > 1
@@ -65,17 +62,15 @@ def end_status(folder: Path) -> str | None:
     Raises:
         OSError: The readable part has no end, and a part cannot be read.
     """
-    failures: list[OSError] = []
     is_shared = bool(rank_files(folder))
+    backwards = _Backwards(folder)
     found: list[RunEnd] = []
-    for record in chain.from_iterable(_tails(folder, failures)):
+    for record in backwards.tails():
         if isinstance(record, RunEnd):
             found.append(record)
             if not is_shared:
                 break
-    end = _end_of(folder, found, failures, is_gone=not found and _is_gone(folder))
-    if end is None and failures:
-        raise failures[0]
+    end = backwards.end(found, is_gone=not found and _is_gone(folder))
     return end.status if end is not None else None
 
 
@@ -84,40 +79,51 @@ def _is_gone(folder: Path) -> bool:
     return is_alive(folder) is False
 
 
-def _end_of(folder: Path, found: list[RunEnd], failures: list[OSError], *, is_gone: bool) -> RunEnd | None:
-    """Return the end of the run, by the ends that were *found* in the tails, or that are further back."""
-    files = rank_files(folder)
-    if files:
-        return end_of_all(files, found) or (
-            end_of_all(files, _ends_further_back(folder, failures)) if is_gone else None
-        )
-    if not found and is_gone:
-        found = _ends_further_back(folder, failures)
-    return max(found, key=lambda end: end.time, default=None)
+@attrs.define
+class _Backwards:
+    """Reads the segments of the run in *folder* from their ends."""
 
+    folder: Path
+    #: The errors of the segments that could not be read; the others are read all the same.
+    _failures: list[OSError] = attrs.field(factory=list, init=False)
 
-def _ends_further_back(folder: Path, failures: list[OSError]) -> list[RunEnd]:
-    """
-    Return the end records of a run whose threads logged more records after it than the tails contain.
+    def tails(self) -> Iterator[Record]:
+        """Yield each writer's last records, newest first: a child may have written much after the opener's end."""
+        for writer, segment in _last_segments(self.folder):
+            yield from islice(self._read(writer, segment), _TAIL)
 
-    One pass over the last two segments of each writer and those that were closed early, each of a bounded size: the
-    threads may have filled the segment in which the run ended.
-    """
-    return [end for writer, last in _last_segments(folder, 2) for end in islice(_ends(writer, last, failures), 1)]
+    def end(self, found: list[RunEnd], *, is_gone: bool) -> RunEnd | None:
+        """
+        Return the end of the run, by the ends that were *found* in the tails, or that are further back.
 
+        Raises:
+            OSError: There is none, and a segment could not be read.
+        """
+        files = rank_files(self.folder)
+        if files:
+            end = end_of_all(files, found) or (end_of_all(files, self._further_back()) if is_gone else None)
+        else:
+            end = max(found or (self._further_back() if is_gone else ()), key=lambda end: end.time, default=None)
+        if end is None and self._failures:
+            raise self._failures[0]
+        return end
 
-def _ends(writer: str, segment: Segment, failures: list[OSError]) -> Iterator[RunEnd]:
-    for record in read_writer_backwards(writer, [segment], failures=failures, only=_END):
-        if isinstance(record, RunEnd):
-            yield record
+    def _further_back(self) -> list[RunEnd]:
+        """
+        Return the end records of a run whose threads logged more records after it than the tails contain.
 
+        One pass over the last two segments of each writer and those that were closed early, each of a bounded size: the
+        threads may have filled the segment in which the run ended.
+        """
+        return [end for writer, last in _last_segments(self.folder, 2) for end in islice(self._ends(writer, last), 1)]
 
-def _tails(folder: Path, failures: list[OSError]) -> list[Iterator[Record]]:
-    """Return each writer's last records, newest first: a child may have written much after the opener's end."""
-    return [
-        islice(read_writer_backwards(writer, [segment], failures=failures), _TAIL)
-        for writer, segment in _last_segments(folder)
-    ]
+    def _ends(self, writer: str, segment: Segment) -> Iterator[RunEnd]:
+        for record in self._read(writer, segment, only=_END):
+            if isinstance(record, RunEnd):
+                yield record
+
+    def _read(self, writer: str, segment: Segment, *, only: bytes | None = None) -> Iterator[Record]:
+        return read_writer_backwards(writer, [segment], failures=self._failures, only=only)
 
 
 def _last_segments(folder: Path, count: int = 1) -> list[tuple[str, Segment]]:
@@ -164,7 +170,7 @@ class _Newest:
     is_defined: bool = False
     #: The number of the last attempt.
     attempts: int = 1
-    #: By name: the rank of the value, its age and its place; and the value.
+    #: By name: the rank of the value, its age and its number; and the value.
     _seen: dict[str, tuple[tuple[int, float, int], Any]] = attrs.Factory(dict)
     #: By writer.
     _ranks: dict[str, int] = attrs.Factory(dict)
@@ -192,16 +198,16 @@ class _Newest:
         rank, age = self._ranks[record.writer], -record.time
         for name, value in values.items():
             self._count += 1
-            place = (rank, age, self._count)
+            order = (rank, age, self._count)
             known = self._seen.get(name)
-            if known is None or place < known[0]:
-                self._seen[name] = place, value
-            if is_result and (name not in self._results or place < self._results[name]):
-                self._results[name] = place
+            if known is None or order < known[0]:
+                self._seen[name] = order, value
+            if is_result and (name not in self._results or order < self._results[name]):
+                self._results[name] = order
         if len(self._seen) > 2 * _MOST_METRICS:
             kept = sorted(self._seen, key=lambda name: (name not in self._results, self._seen[name][0]))
             self._seen = {name: self._seen[name] for name in kept[:_MOST_METRICS]}
-            self._results = {name: place for name, place in self._results.items() if name in self._seen}
+            self._results = {name: order for name, order in self._results.items() if name in self._seen}
 
     def metrics(self, end: RunEnd | None) -> dict[str, Any]:
         """Return the final values of *end*, then results, then the others, each newest first."""

@@ -76,7 +76,7 @@ class LogEntry:
         Make an entry; mappings and lists that are not given are empty.
 
         Args:
-            nonfinite: The places of NaN and the infinities from `to_json`, for `LogEntry(**json.loads(text))`.
+            nonfinite: The JSON pointers of NaN and the infinities from `to_json`, for `LogEntry(**json.loads(text))`.
         """
         parts: dict[str, Any] = {
             "metrics": {} if metrics is None else metrics,
@@ -111,7 +111,7 @@ class LogEntry:
         """
         Return the entry as one line of strict JSON, which `from_json` reads.
 
-        NaN and the infinities become null, and a member `nonfinite` has their places, as in the run's journal:
+        NaN and the infinities become null, and a member `nonfinite` has their JSON pointers, as in the run's journal:
         `{"metrics": {"loss": null}, "nonfinite": {"/metrics/loss": "NaN"}}`.
         """
         return json.dumps(with_nonfinite_apart(self.to_dict()), allow_nan=False)

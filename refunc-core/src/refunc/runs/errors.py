@@ -97,7 +97,7 @@ class PointNotFoundError(RunError, LookupError):
 
 class ExpressionError(RunError, ValueError):
     """
-    An expression that is not valid. `column` is the place of the error in `text`, counted from 1.
+    An expression that is not valid. `column` is the position of the error in `text`, counted from 1.
 
     The text shows the expression with a caret below it.
     """

@@ -1,5 +1,5 @@
 """
-The points of a curve that a plot of it needs: of each part the lowest and the highest, and the first without a place.
+The points of a curve that a plot of it needs: of each part the lowest and the highest, and the first that has none.
 
 There is one way of taking them, and two of making parts. A series may have no axis, and be read piece by piece, so its
 parts have equally many points. A chart has an axis, on which its parts are equally wide; see `Curve.window`.
@@ -11,8 +11,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 
-#: Says of a value whether it has a place: whether it is finite, or is not NaN.
-HasPlace = Callable[[float], bool]
+#: Says of a value whether a plot can show it: whether it is finite, or is not NaN.
+IsShown = Callable[[float], bool]
 
 
 def is_number(value: float) -> bool:
@@ -33,19 +33,19 @@ def extremes(values: Sequence[float], count: int) -> list[int]:
     return sorted({0, len(values) - 1, *kept})
 
 
-def extremes_of(values: Sequence[float], parts: Iterable[tuple[int, int]], has_place: HasPlace | None) -> Iterator[int]:
+def extremes_of(values: Sequence[float], parts: Iterable[tuple[int, int]], is_shown: IsShown | None) -> Iterator[int]:
     """
     Yield the indices that stay of each of *parts*, given by begin and end, in their order.
 
     Args:
-        has_place: None if each value has one.
+        is_shown: None if each value can be shown.
     """
     for begin, end in parts:
         piece = list(values[begin:end])
-        is_whole = has_place is None or has_place(sum(piece))
-        numbers = piece if has_place is None or is_whole else list(filter(has_place, piece))
+        is_whole = is_shown is None or is_shown(sum(piece))
+        numbers = piece if is_shown is None or is_whole else list(filter(is_shown, piece))
         kept = {piece.index(min(numbers)), piece.index(max(numbers))} if numbers else set[int]()
-        if has_place is not None and len(numbers) < len(piece):
-            kept.add(next(at for at, value in enumerate(piece) if not has_place(value)))
+        if is_shown is not None and len(numbers) < len(piece):
+            kept.add(next(at for at, value in enumerate(piece) if not is_shown(value)))
         for at in sorted(kept):
             yield begin + at

@@ -54,12 +54,12 @@ def names_of(summary: Summary) -> dict[str, list[str]]:
 
 def _nested(values: Mapping[str, Any], names: list[str]) -> Any:
     """Return the value at the nested *names*; else the one with the joined name."""
-    place: Any = values
+    found: Any = values
     for name in names:
-        if not isinstance(place, Mapping) or name not in place:
+        if not isinstance(found, Mapping) or name not in found:
             return dict(flat(values)).get(".".join(names), MISSING)
-        place = place[name]
-    return place
+        found = found[name]
+    return found
 
 
 def _metric(metrics: Mapping[str, MetricSummary], names: list[str]) -> Any:

@@ -1,4 +1,4 @@
-"""Where a run failed, and of what: its host, and the last line of its error with the rank that it came from."""
+"""Where a run failed, and why: its host, and the last line of its error with the rank that it came from."""
 
 from __future__ import annotations
 

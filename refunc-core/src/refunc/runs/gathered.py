@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -28,10 +28,14 @@ from refunc.runs.selected import lowest_rank, selected
 from refunc.runs.selection import AGGREGATES, Selection
 from refunc.runs.series import Series
 from refunc.runs.signature import Signature
-from refunc.runs.stored import Source, Stale, Stored
+from refunc.runs.stale import Stale
 from refunc.runs.summary import MetricSummary, Statistics, Summary, summed_up
 from refunc.runs.thinning import Thinned, checked, thinned, thinned_parts
 from refunc.runs.writer_content import WriterContent
+
+if TYPE_CHECKING:
+    from refunc.runs.index.contents import StoredRun
+    from refunc.runs.index.points import Source
 
 #: Rank 0's points, each step with the value of the newest attempt.
 _USUAL = Selection()
@@ -48,7 +52,7 @@ class Content:
     folder: Path
     signature: Signature
     writers: dict[str, WriterContent] = attrs.Factory(dict)
-    stored: Stored | None = None
+    stored: StoredRun | None = None
     #: Whether the files were read to their end.
     is_whole: bool = False
 
@@ -67,7 +71,7 @@ class Content:
         """The summary of the contents; see Summary."""
         account, left_out = Account(), LeftOut()
         for writer in self.writers.values():
-            account = account + writer.place.account
+            account = account + writer.position.account
             left_out = left_out + LeftOut(values=writer.columns.left_out, records=writer.left_out)
         statistics = self._statistics()
         times = [writer.last_time for writer in self.writers.values() if writer.last_time is not None]
@@ -178,7 +182,7 @@ class Content:
         """Return where the points of *name* lie, if that is one group, whose rows need no other order and no axis."""
         if self.is_shared or selection != _USUAL or self.summary.metrics[name].step_metric is not None:
             return None
-        found = [(writer, *place) for writer, content in self.writers.items() for place in content.columns.of(name)]
+        found = [(writer, *group) for writer, content in self.writers.items() for group in content.columns.of(name)]
         # Without steps, a metric may have its epochs as its axis, which shows only in all of its points.
         return found[0] if len(found) == 1 and found[0][1].stored and not found[0][1].stepless else None
 

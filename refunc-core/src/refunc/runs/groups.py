@@ -1,4 +1,4 @@
-"""Runs in groups, such as the seeds of one configuration, and what a metric comes to in each."""
+"""Runs in groups, such as the seeds of one configuration, and the statistics of a metric in each."""
 
 from __future__ import annotations
 

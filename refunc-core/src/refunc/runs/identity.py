@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Look(NamedTuple):
-    """What a list has seen of a run: the state of its `run.json`, and when its folder had changed."""
+    """A list's look at a run: the state of its `run.json`, and when its folder had changed."""
 
     birth: str
     changed: int
@@ -34,7 +34,7 @@ class Identity:
     _folder: Path | str
     #: The contents of `run.json`, or these as the index has them: a list of thousands of runs shows a few.
     _birth: dict[str, Any] | bytes
-    #: The bytes of the file of annotations, and what they say.
+    #: The bytes of the file of annotations, and their meaning.
     _annotated: tuple[bytes | str | None, Annotations] = attrs.field(default=(None, Annotations()), init=False)
     _look: Look | None = attrs.field(default=None, init=False)
 
@@ -50,7 +50,7 @@ class Identity:
 
     @classmethod
     def kept(cls, place: str, birth: bytes, look: Look | None) -> Self:
-        """Return the run in the folder *place* with the *birth* that the index has, and what was just seen of it."""
+        """Return the run in the folder *place* with the *birth* that the index has, and the list's *look* at it."""
         run = cls(place, birth)
         run._look = look
         return run
@@ -68,7 +68,7 @@ class Identity:
         return self._folder if isinstance(self._folder, str) else str(self._folder)
 
     def looked(self) -> Look | None:
-        """Return what was seen of it when its store was listed, once: later it may be otherwise."""
+        """Return the look at it from the listing of its store, once: later it may be otherwise."""
         look, self._look = self._look, None
         return look
 

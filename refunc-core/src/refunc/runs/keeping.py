@@ -59,27 +59,27 @@ class Keeper:
         self._waiting: dict[str, tuple[bytes, Changed | None, Facts]] = {}
         self._changes: dict[str, tuple[bytes, Changed | None]] = {}
 
-    def holds(self, run: Run, place: str, entry: Entry) -> bool:
-        """Whether what the catalogue keeps of *run*, in the folder *place*, still holds."""
+    def holds(self, run: Run, path: str, entry: Entry) -> bool:
+        """Whether the facts of *run*, in the folder *path*, that the catalogue keeps still hold."""
         _, state, run_changed, journal_changed, _ = entry
         look = run.looked()
         if (
             run_changed is not None
             and journal_changed is not None
-            and is_unchanged(place, run_changed, journal_changed, state, look)
+            and is_unchanged(path, run_changed, journal_changed, state, look)
         ):
             return True
-        changed = changes_of(place)
+        changed = changes_of(path)
         if state != _state_of(run):
             return False
-        if changed is not None and not is_annotated(place):  # so that the next answer is quick
+        if changed is not None and not is_annotated(path):  # so that the next answer is quick
             self._changes[run.folder.name] = state, changed
         return True
 
     def read(self, run: Run) -> Summary:
         """Read *run*, keep its facts, and return its summary. Raises whatever a run that cannot be read raises."""
-        place = os.fspath(run.folder)
-        changed = changes_of(place)
+        path = os.fspath(run.folder)
+        changed = changes_of(path)
         signature, annotations = signature_of(run.folder), data_of(run.folder)
         content = run.content(cached=size_of(signature) >= _SMALL, signature=signature)
         summary = run.annotated(content.summary)

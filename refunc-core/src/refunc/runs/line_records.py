@@ -48,8 +48,8 @@ def stretches_of(folder: Path) -> dict[str, Stretches]:
 
 
 def _holds(segment: Segment, before: dict[str, tuple[int, ...]], now: dict[str, tuple[int, ...]]) -> bool:
-    place = os.path.basename(segment.path)
-    known, file = before.get(place), now.get(place)
+    name = os.path.basename(segment.path)
+    known, file = before.get(name), now.get(name)
     if known is None or file is None:
         return False
     is_longer = file[0] > known[0] and file[2] == known[2] and not segment.is_folded

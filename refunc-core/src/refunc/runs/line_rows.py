@@ -12,11 +12,11 @@ from refunc.journal.reader import METRICS_MARK
 from refunc.journal.record import Gap, LogLine
 from refunc.values.levels import WARNING, written_level
 
-#: Time, step or NaN, level, offset and length in bytes, and the number of the segment's place.
+#: Time, step or NaN, level, offset and length in bytes, and the number of its segment.
 Row: TypeAlias = tuple[float, ...]
 
 
-def rows_of(block: list[bytes], offset: int, place: int, intake: Intake) -> Iterator[Row]:
+def rows_of(block: list[bytes], offset: int, segment: int, intake: Intake) -> Iterator[Row]:
     """Yield the facts of each log line in a block that begins at *offset*."""
     for line in block:
         begin, offset = offset, offset + len(line) + 1
@@ -25,9 +25,9 @@ def rows_of(block: list[bytes], offset: int, place: int, intake: Intake) -> Iter
         record = intake.record(line)
         if isinstance(record, LogLine):
             step = math.nan if record.step is None else float(record.step)
-            yield record.time, step, _level(record.level), begin, len(line), place
+            yield record.time, step, _level(record.level), begin, len(line), segment
         elif isinstance(record, Gap):
-            yield record.time, math.nan, WARNING, begin, len(line), place
+            yield record.time, math.nan, WARNING, begin, len(line), segment
 
 
 def _level(name: str) -> int:

@@ -2,7 +2,7 @@
 The log lines of a run by number, for pages of them: any page costs the same, wherever it lies in the run.
 
 One pass over the journal, which leaves out metrics at a fraction of the cost of decoding them, notes where each line
-stands; later passes read only what is new. A page then reads the lines that it shows, or searches.
+stands; later passes read new lines only. A page then reads the lines that it shows, or searches.
 """
 
 from __future__ import annotations
@@ -92,9 +92,9 @@ class RunLines:
         self._ids = {"experiment_id": experiment_id, "run_id": run_id}
         self._writers: dict[str, _Writer] = {}
         #: The writers and names of the segments that lines stand in, and where each segment is now.
-        self._places: list[tuple[str, str]] = []
+        self._segment_names: list[tuple[str, str]] = []
         self._segments: dict[tuple[str, str], Segment] = {}
-        #: The logger of lines that do not name one, by the place of their segment.
+        #: The logger of lines that do not name one, by the number of their segment in `_segment_names`.
         self._loggers: dict[int, str] = {}
         #: The number of the first line that is kept in mind.
         self._first = 0
@@ -120,13 +120,13 @@ class RunLines:
                 found.append(new)
         rows = found[0] if len(found) == 1 else by_time(found)
         if rows:
-            times, steps, levels, offsets, lengths, places = zip(*rows, strict=True)
+            times, steps, levels, offsets, lengths, numbers = zip(*rows, strict=True)
             self._times.extend(times)
             self._steps.extend(steps)
             self._levels.extend(levels)
             self._offsets.extend(offsets)
             self._lengths.extend(lengths)
-            self._in.extend(places)
+            self._in.extend(numbers)
         self._forget()
 
     def _new_of(self, writer: str, pieces: list[Segment]) -> Iterator[Row]:
@@ -138,22 +138,22 @@ class RunLines:
                 numbers = state.intake.numbers if state.intake is not None else Numbers()
                 state.intake = Intake(writer, numbers=numbers)
                 state.segment, state.offset = segment.name, 0
-            place = self._place_of(writer, segment.name)
+            number = self._number_of(writer, segment.name)
             lines = SegmentLines(segment, state.offset, Account(), _BLOCK_BYTES, METRICS_MARK)
             try:
                 for block in lines:
-                    yield from rows_of(block, lines.begin, place, state.intake)
+                    yield from rows_of(block, lines.begin, number, state.intake)
                     state.offset = lines.offset
             except OSError:  # one file that cannot be read must not hide the others
                 pass
             state.offset = lines.offset
 
-    def _place_of(self, writer: str, name: str) -> int:
-        if (writer, name) not in self._places[-1:]:
-            if (writer, name) in self._places:
-                return self._places.index((writer, name))
-            self._places.append((writer, name))
-        return len(self._places) - 1
+    def _number_of(self, writer: str, name: str) -> int:
+        if (writer, name) not in self._segment_names[-1:]:
+            if (writer, name) in self._segment_names:
+                return self._segment_names.index((writer, name))
+            self._segment_names.append((writer, name))
+        return len(self._segment_names) - 1
 
     def _forget(self) -> None:
         """Forget the oldest lines, if there are too many."""
@@ -234,38 +234,38 @@ class RunLines:
         at = number - self._first
         if self._levels[at] < wanted.level:
             return False
-        return wanted.rank is None or (role_of(self._places[self._in[at]][0]).rank or 0) == wanted.rank
+        return wanted.rank is None or (role_of(self._segment_names[self._in[at]][0]).rank or 0) == wanted.rank
 
     def _entries(self, numbers: Sequence[int], raw: Callable[[bytes], bool]) -> Iterator[tuple[int, LogEntry | None]]:
         """Yield the entry of each line; None if it cannot be read any more, or *raw* says that it is not wanted."""
-        for number, (place, data) in zip(numbers, self._read(numbers), strict=True):
-            record = self._record(place, data) if data and raw(data) else None
+        for number, (segment_number, data) in zip(numbers, self._read(numbers), strict=True):
+            record = self._record(segment_number, data) if data and raw(data) else None
             yield number, entry_of(record, **self._ids) if record is not None else None
 
-    def _record(self, place: int, data: bytes) -> Record | None:
-        writer = self._places[place][0]
-        if place not in self._loggers:
-            segment = self._segments.get(self._places[place])
-            self._loggers[place] = logger_of(segment) if segment is not None else ""
+    def _record(self, segment_number: int, data: bytes) -> Record | None:
+        writer = self._segment_names[segment_number][0]
+        if segment_number not in self._loggers:
+            segment = self._segments.get(self._segment_names[segment_number])
+            self._loggers[segment_number] = logger_of(segment) if segment is not None else ""
         fields = decode_line(data)
-        return record_in(fields, writer, self._loggers[place]) if fields is not None else None
+        return record_in(fields, writer, self._loggers[segment_number]) if fields is not None else None
 
     def _read(self, numbers: Sequence[int]) -> list[tuple[int, bytes]]:
         found: dict[int, tuple[int, bytes]] = {}
-        places: dict[int, list[int]] = {}
+        lines_in: dict[int, list[int]] = {}
         for number in numbers:
-            places.setdefault(self._in[number - self._first], []).append(number)
-        for place, those in places.items():
-            segment = self._segments.get(self._places[place])
+            lines_in.setdefault(self._in[number - self._first], []).append(number)
+        for segment_number, those in lines_in.items():
+            segment = self._segments.get(self._segment_names[segment_number])
             try:
                 if segment is None:
                     raise FileNotFoundError
                 with segment.opened() as file:
                     for number in those:
                         at = number - self._first
-                        found[number] = place, file.read(self._offsets[at], self._lengths[at])
+                        found[number] = segment_number, file.read(self._offsets[at], self._lengths[at])
             except OSError:  # removed, or folded meanwhile
-                found.update({number: (place, b"") for number in those if number not in found})
+                found.update({number: (segment_number, b"") for number in those if number not in found})
         return [found[number] for number in numbers]
 
 

@@ -11,7 +11,7 @@ from refunc.runs.errors import UnknownMetricError
 from refunc.runs.identity import Identity
 from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.signature import Signature, signature_of
-from refunc.runs.stored import Stale
+from refunc.runs.stale import Stale
 
 if TYPE_CHECKING:
     from refunc.annotations.state import Annotations

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 
 from refunc.runs.errors import RunNotFoundError
 from refunc.runs.origin import origins_of
-from refunc.runs.place import missing
 from refunc.runs.run import Run
+from refunc.runs.store_folder import missing
 from refunc.values.near import nearest
 
 if TYPE_CHECKING:
     from refunc.runs.store import Listing
 
 
-def run_named(name: str, listing: Listing, place: Path) -> Run:
-    """Return the run *name* among those in *listing*, of the store at *place*; see `Store` for the rules and errors."""
+def run_named(name: str, listing: Listing, store: Path) -> Run:
+    """Return the run *name* among those in *listing*, of *store*; see `Store` for the rules and errors."""
     for error in listing.unreadable:
         if name and error.folder.name.endswith(f"_{name}"):  # the id, as in the folder's name
             raise error
     run = _named(name, listing) or _begun(name, listing)
     if run is None:
-        raise _unknown(name, listing, place)
+        raise _unknown(name, listing, store)
     return run
 
 

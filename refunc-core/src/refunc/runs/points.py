@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from refunc.runs.column import NOTHING, Places, form_of, fractions
+from refunc.runs.column import NOTHING, AxisColumn, form_of, fractions
 
 
 def _no_numbers() -> array[int]:
@@ -26,10 +26,10 @@ class Points:
     `attempts` unless they are asked for.
     """
 
-    steps: Places
+    steps: AxisColumn
     values: array[float]
     times: array[float]
-    epochs: Places
+    epochs: AxisColumn
     rows: array[int]
     stepless: bool
     ranks: array[int] = attrs.Factory(_no_numbers)

@@ -126,8 +126,8 @@ def _export_parquet(found: Callable[[], Curves], file: IO[bytes], more: Sequence
 def _write_parquet(found: Curves, file: IO[bytes], more: Sequence[str], *, whole: bool) -> int:
     pyarrow, parquet = needed("pyarrow", "export to parquet"), needed("pyarrow.parquet", "export to parquet")
     texts = [(name, pyarrow.string()) for name in COLUMNS[:4]]
-    place = pyarrow.int64() if whole else pyarrow.float64()
-    numbers = [("step", place), ("epoch", place), ("time", pyarrow.float64())]
+    axis = pyarrow.int64() if whole else pyarrow.float64()
+    numbers = [("step", axis), ("epoch", axis), ("time", pyarrow.float64())]
     schema = pyarrow.schema(
         [*texts, *numbers, ("value", pyarrow.float64()), *((name, pyarrow.int64()) for name in more)]
     )

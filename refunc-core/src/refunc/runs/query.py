@@ -99,13 +99,13 @@ def evaluated(runs: Sequence[Run], texts: Sequence[str]) -> list[tuple[Run, list
     A run that cannot be read is left out.
 
     Raises:
-        ExpressionError: One is not valid, or no run has what it asks for.
+        ExpressionError: One is not valid, or no run has the values that it asks for.
     """
     expressions = [compiled_value(text) for text in texts]
     paths = frozenset().union(*(each.paths for each in expressions))
     found: dict[int, dict[Path, Any]] = {}
-    for place in dict.fromkeys(run.folder.parent for run in runs):
-        there = [run for run in runs if run.folder.parent == place]
+    for store in dict.fromkeys(run.folder.parent for run in runs):
+        there = [run for run in runs if run.folder.parent == store]
         found.update((id(run), values) for run, values in values_of(there, paths).runs)
     rows = list(found.values())
     for each in expressions:

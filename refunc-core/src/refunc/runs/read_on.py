@@ -50,7 +50,7 @@ def continued(known: Content, signature: Signature, *, cached: bool = True) -> C
     """
     Return *known* with the records that its run has got meanwhile; None if its files have changed otherwise.
 
-    What is new stays in memory until it is worth a transaction: a reader that looks at many running runs each second
+    New records stay in memory until it is worth a transaction: a reader that looks at many running runs each second
     would else write all of their newest points again each second. *known* is unchanged.
 
     Args:
@@ -67,7 +67,7 @@ def continued(known: Content, signature: Signature, *, cached: bool = True) -> C
 
 
 def _read_on(content: Content, files: dict[str, list[Segment]], index: Index | None, *, enough: int = 0) -> None:
-    """Add what comes after the content's places, and store it if *enough* values or the run's end are new."""
+    """Add the records after the content's positions, and store it if *enough* values or the run's end are new."""
     content.writers = {name: content.writers.get(name) or WriterContent() for name in files}
     room = content.room()
     for name, pieces in files.items():
@@ -76,7 +76,7 @@ def _read_on(content: Content, files: dict[str, list[Segment]], index: Index | N
             if index is not None and writer.columns.size >= _FULL and not contents.save(index, content):
                 index = None
     # What no right lets read now may be read later, and no change of a file will show that.
-    content.is_whole = all(writer.place.is_whole for writer in content.writers.values())
+    content.is_whole = all(writer.position.is_whole for writer in content.writers.values())
     size = sum(writer.columns.size for writer in content.writers.values())
     if index is not None and (size >= enough or _has_end(content)):
         contents.save(index, content)
@@ -101,9 +101,9 @@ def _still_holds(content: Content, now: Signature, files: dict[str, list[Segment
         return False
     pieces = [segment for found in files.values() for segment in found]
     for segment in pieces:
-        place = os.path.basename(segment.path)
-        file = there.get(place)
-        if file is None or place in known_folded:  # newer than *now*, or unchanged
+        name = os.path.basename(segment.path)
+        file = there.get(name)
+        if file is None or name in known_folded:  # newer than *now*, or unchanged
             continue
         if segment.fault:
             return False
@@ -113,9 +113,9 @@ def _still_holds(content: Content, now: Signature, files: dict[str, list[Segment
 
 
 def _segment_holds(content: Content, segment: Segment, file: _Entry, known: _Entry | None) -> bool:
-    """Whether *segment*, which lies in *file*, is what was read of it when it was *known*, or goes on behind that."""
+    """Whether *segment*, which lies in *file*, is unchanged since it was *known*, or only longer."""
     if known is None:
-        return segment.name > _place(content, segment)
+        return segment.name > _last_segment(content, segment)
     if segment.is_folded:
         size = segment.size()
         return file[1] >= known[1] and (size == known[0] or _goes_on(content, segment, size, known[0]))
@@ -123,10 +123,10 @@ def _segment_holds(content: Content, segment: Segment, file: _Entry, known: _Ent
 
 
 def _goes_on(content: Content, segment: Segment, size: int, known: int) -> bool:
-    return size > known and segment.name >= _place(content, segment)
+    return size > known and segment.name >= _last_segment(content, segment)
 
 
-def _place(content: Content, segment: Segment) -> str:
+def _last_segment(content: Content, segment: Segment) -> str:
     """Return the segment at which reading of this segment's writer stopped."""
     writer = content.writers.get(writer_of(segment.name) or "")
-    return writer.place.segment if writer is not None else ""
+    return writer.position.segment if writer is not None else ""

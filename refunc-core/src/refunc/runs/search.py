@@ -83,13 +83,19 @@ def _values_of(
     unreadable: list[RunFormatError] = []
     keeper = Keeper(index)
 
+    def take(number: int, found: dict[Path, Any] | RunFormatError) -> None:
+        if isinstance(found, RunFormatError):
+            unreadable.append(found)
+        else:
+            values[number] = found
+
     def take_kept(several: Sequence[tuple[int, Run]], rows: Rows | None) -> list[tuple[int, Run]]:
         """Take the values of the runs that *rows* has; return the other runs."""
         kept, others = rows.values_of(several, keeper) if rows is not None else ({}, list(several))
         for number, run in several if kept else ():
             found = kept.get(number)
-            if found is not None and (len(found) == len(paths) or _is_completed(run, found, paths, unreadable)):
-                values[number] = found
+            if found is not None:
+                take(number, _completed(run, found, paths))
         return others
 
     numbered = list(enumerate(runs))
@@ -101,10 +107,7 @@ def _values_of(
         while several := list(islice(waiting, _TOGETHER if processes > 1 else 1)):
             names = [run.folder.name for _, run in several]
             for number, run in take_kept(several, _rows(index, paths, names) if processes > 1 else None):
-                try:
-                    values[number] = facts_of(run, paths, keeper.read(run))
-                except Exception as error:
-                    unreadable.append(fault_of(run.folder, error))
+                take(number, _read(run, paths, keeper))
     keeper.flush()
     return Found([(run, values[number]) for number, run in numbered if number in values], unreadable, unread)
 
@@ -125,14 +128,22 @@ def _parted(runs: list[tuple[int, Run]], most_bytes: float) -> tuple[list[tuple[
     return read, unread
 
 
-def _is_completed(run: Run, found: dict[Path, Any], paths: frozenset[Path], unreadable: list[RunFormatError]) -> bool:
-    """Add the values that the catalogue does not keep; return whether the run could be read."""
+def _completed(run: Run, kept: dict[Path, Any], paths: frozenset[Path]) -> dict[Path, Any] | RunFormatError:
+    """Return the values that the catalogue has *kept*, with the others; the fault of a run that cannot be read."""
+    if len(kept) == len(paths):
+        return kept
     try:
-        found |= facts_of(run, paths - found.keys())
+        return kept | facts_of(run, paths - kept.keys())
     except Exception as error:
-        unreadable.append(fault_of(run.folder, error))
-        return False
-    return True
+        return fault_of(run.folder, error)
+
+
+def _read(run: Run, paths: frozenset[Path], keeper: Keeper) -> dict[Path, Any] | RunFormatError:
+    """Return the values of a run that is read now; its fault if it cannot be read."""
+    try:
+        return facts_of(run, paths, keeper.read(run))
+    except Exception as error:
+        return fault_of(run.folder, error)
 
 
 def names_in(runs: Sequence[Run], space: str) -> list[str]:
@@ -165,7 +176,7 @@ class Rows:
     """Rows of the catalogue with the columns that were asked for."""
 
     entries: Mapping[str, catalogue.Entry]
-    #: By path: columns, each with the place of the statistic in it if it is of a metric.
+    #: By path: columns, each with the index of the statistic in it if it is of a metric.
     columns: Mapping[Path, Sequence[tuple[Mapping[int, Any], int | None]]]
     single: Sequence[str]
 
@@ -206,9 +217,9 @@ class Rows:
         others: list[tuple[int, Run]] = []
         columns = [(path, _column(columns)) for path, columns in self.columns.items()]
         for number, run in runs:
-            place = run.place
-            entry = self.entries.get(place.rpartition("/")[2])
-            values = self._values(entry, columns) if entry is not None and keeper.holds(run, place, entry) else None
+            path = run.place
+            entry = self.entries.get(path.rpartition("/")[2])
+            values = self._values(entry, columns) if entry is not None and keeper.holds(run, path, entry) else None
             if values is None:
                 others.append((number, run))
             else:

@@ -90,7 +90,7 @@ def begins_again(steps: Iterable[Any], epochs: Iterable[Any]) -> bool:
 
 
 def _keys(points: Points, by_epoch: bool) -> Iterable[Any]:
-    """Return what identifies each point."""
+    """Return a key for each point."""
     return zip(_epochs(points), points.steps, strict=True) if by_epoch else points.steps
 
 

@@ -6,7 +6,7 @@ from typing import Final, Literal
 
 import attrs
 
-#: A rank, or what is made of all ranks' points: all of them, or one value a step.
+#: A rank, or the way to join all ranks' points: all of them, or one value a step.
 Ranks = int | Literal["all", "mean", "min", "max"] | None
 Attempts = Literal["newest", "all"]
 

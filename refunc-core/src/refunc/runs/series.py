@@ -10,13 +10,14 @@ from typing import Any, Final
 
 import attrs
 
+from refunc.runs.column import AxisValue
 from refunc.runs.extremes import extremes
 from refunc.runs.packages import needed
 
 #: The fewest points of a thinned-out curve: both ends, the lowest, the highest, and a NaN.
 FEWEST = 5
 #: The columns of whole numbers, by their names in tables.
-_PLACES: Final = {"step": "steps", "epoch": "epochs", "rank": "ranks", "attempt": "attempts"}
+_WHOLE: Final = {"step": "steps", "epoch": "epochs", "rank": "ranks", "attempt": "attempts"}
 
 
 def floats(values: Iterable[float]) -> Sequence[float]:
@@ -26,11 +27,7 @@ def floats(values: Iterable[float]) -> Sequence[float]:
     return memoryview(values if isinstance(values, array) else array("d", values)).toreadonly()
 
 
-#: A step or an epoch, nearly always a whole number.
-Place = int | float
-
-
-def places(values: Iterable[Place | None]) -> Sequence[Place | None]:
+def axis_values(values: Iterable[AxisValue]) -> Sequence[AxisValue]:
     """Return *values* as a read-only buffer of int64, of float64 if one has a fraction; as a list if one is None."""
     if isinstance(values, memoryview):
         return values
@@ -64,14 +61,14 @@ class Series:
     """
 
     name: str
-    steps: Sequence[Place | None] = attrs.field(converter=places)
+    steps: Sequence[AxisValue] = attrs.field(converter=axis_values)
     values: Sequence[float] = attrs.field(converter=floats)
     times: Sequence[float] = attrs.field(converter=floats)
-    epochs: Sequence[Place | None] = attrs.field(converter=places, default=())
+    epochs: Sequence[AxisValue] = attrs.field(converter=axis_values, default=())
     x_name: str = "step"
     _x: Sequence[float | None] | None = attrs.field(default=None, alias="x")
-    ranks: Sequence[Place | None] = attrs.field(converter=places, default=(), kw_only=True)
-    attempts: Sequence[Place | None] = attrs.field(converter=places, default=(), kw_only=True)
+    ranks: Sequence[AxisValue] = attrs.field(converter=axis_values, default=(), kw_only=True)
+    attempts: Sequence[AxisValue] = attrs.field(converter=axis_values, default=(), kw_only=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle and copy columns without buffers, which cannot be pickled."""
@@ -81,7 +78,7 @@ class Series:
     def __len__(self) -> int:
         return len(self.values)
 
-    def __iter__(self) -> Iterator[tuple[Place | None, float]]:
+    def __iter__(self) -> Iterator[tuple[AxisValue, float]]:
         """Yield (step, value)."""
         return zip(self.steps, self.values, strict=True)
 
@@ -204,7 +201,7 @@ class Series:
         """
         pandas = needed("pandas", "to_pandas()")
         numpy = needed("numpy", "to_pandas()")
-        kinds = {name: "Float64" if self._has_fractions(name) else "Int64" for name in _PLACES}
+        kinds = {name: "Float64" if self._has_fractions(name) else "Int64" for name in _WHOLE}
         return pandas.DataFrame(
             {
                 name: numpy.frombuffer(column, dtype=_dtype(column))
@@ -217,7 +214,7 @@ class Series:
     def to_polars(self) -> Any:
         """Return a polars DataFrame with the columns of `to_dict`."""
         polars = needed("polars", "to_polars()")
-        kinds = {name: polars.Float64 if self._has_fractions(name) else polars.Int64 for name in _PLACES}
+        kinds = {name: polars.Float64 if self._has_fractions(name) else polars.Int64 for name in _WHOLE}
         return polars.DataFrame(
             {
                 name: polars.Series(name, _as_numpy(column), dtype=kinds.get(name, polars.Float64))
@@ -228,7 +225,7 @@ class Series:
     def to_arrow(self) -> Any:
         """Return a pyarrow Table with the columns of `to_dict`."""
         pyarrow = needed("pyarrow", "to_arrow()")
-        kinds = {name: pyarrow.float64() if self._has_fractions(name) else pyarrow.int64() for name in _PLACES}
+        kinds = {name: pyarrow.float64() if self._has_fractions(name) else pyarrow.int64() for name in _WHOLE}
         columns = {}
         for name, column in self._columns().items():
             kind = kinds.get(name, pyarrow.float64())
@@ -244,14 +241,14 @@ class Series:
         return self._has_fractions("step") or self._has_fractions("epoch")
 
     def _has_fractions(self, name: str) -> bool:
-        column: Any = getattr(self, _PLACES[name])
+        column: Any = getattr(self, _WHOLE[name])
         if isinstance(column, memoryview):
             return column.format == "d"
         return any(isinstance(number, float) for number in column)
 
     def _columns(self) -> dict[str, Any]:
         columns: dict[str, Any] = {"step": self.steps, "value": self.values, "time": self.times}
-        columns |= {name: column for name in _PLACES if name != "step" and len(column := getattr(self, _PLACES[name]))}
+        columns |= {name: column for name in _WHOLE if name != "step" and len(column := getattr(self, _WHOLE[name]))}
         if self._x is not None:
             columns.setdefault(self.x_name, self._x)
         return columns

@@ -16,11 +16,11 @@ Signature = tuple[tuple[str, int, int, int], ...]
 def signature_of(folder: Path) -> Signature:
     """Return the sizes, times and inodes of the files of the run in *folder*, which show whether it has changed."""
     found = []
-    place = os.fspath(folder)  # once: a path of pathlib takes longer than the call to the system
+    path = os.fspath(folder)  # once: a path of pathlib takes longer than the call to the system
     try:
-        status = os.stat(f"{place}/{RUN_JSON}")
+        status = os.stat(f"{path}/{RUN_JSON}")
         found.append((RUN_JSON, status.st_size, status.st_mtime_ns, status.st_ino))
-        with os.scandir(f"{place}/{JOURNAL}") as entries:
+        with os.scandir(f"{path}/{JOURNAL}") as entries:
             for entry in entries:
                 status = entry.stat(follow_symlinks=False)
                 is_read = writer_of(entry.name) is not None or is_folded_name(entry.name)

@@ -16,8 +16,8 @@ from refunc.journal.pieces import segments
 from refunc.runs.births import Births
 from refunc.runs.errors import RunFormatError
 from refunc.runs.naming import run_named
-from refunc.runs.place import missing, near
 from refunc.runs.run import Run
+from refunc.runs.store_folder import missing, near
 from refunc.runs.unreadable import fault_of
 from refunc.values.names import may_be_folder_name
 from refunc.values.paths import store_path

@@ -4,7 +4,7 @@ Whether the files of a run are those that were read, at the cost of a few calls 
 The names in a folder are the same as long as the folder's time of change is, as git does it: that time cannot be set,
 and the kernel moves it with each file that is made, renamed or removed. It says nothing about a change in the same
 moment, so it counts only if it lay a while back when the folder was listed. Files that are appended to do not move it;
-so each file that was read is asked for its size and time. What is not asked is the list of names.
+so each file that was read is asked for its size and time. The list of names is not asked for.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _TELLING: Final = frozenset(
 _decode = msgspec.msgpack.Decoder(Signature).decode
 
 
-def changes_of(place: str) -> tuple[int, int] | None:
+def changes_of(path: str) -> tuple[int, int] | None:
     """
-    Return when the folder *place* of a run and that of its journal changed, in nanoseconds, to be asked before reading.
+    Return when the folder *path* of a run and that of its journal changed, in nanoseconds, to be asked before reading.
 
     None if a later change may not show.
     """
     try:
-        folders = os.stat(place), os.stat(f"{place}/{JOURNAL}")
+        folders = os.stat(path), os.stat(f"{path}/{JOURNAL}")
     except (OSError, ValueError):
         return None
     latest = time.time_ns() - _UNSETTLED
@@ -52,25 +52,25 @@ def _tells(device: int) -> bool:
     return file_system(device)[0] in _TELLING
 
 
-def is_unchanged(place: str, run_changed: int, journal_changed: int, signature: bytes, look: Look | None) -> bool:
+def is_unchanged(path: str, run_changed: int, journal_changed: int, signature: bytes, look: Look | None) -> bool:
     """
-    Whether the run in the folder *place* has the files of a packed *signature*, and no annotations, now as before.
+    Whether the run in the folder *path* has the files of a packed *signature*, and no annotations, now as before.
 
     Args:
-        run_changed, journal_changed: What `changes_of` returned before the files were read.
-        look: What a list has just seen.
+        run_changed, journal_changed: The result of `changes_of`, from before the files were read.
+        look: A look that a list has just taken.
     """
     stat = os.stat
     try:
-        if (look.changed if look is not None else stat(place).st_ctime_ns) != run_changed:
+        if (look.changed if look is not None else stat(path).st_ctime_ns) != run_changed:
             return False
-        if stat(f"{place}/{JOURNAL}").st_ctime_ns != journal_changed:
+        if stat(f"{path}/{JOURNAL}").st_ctime_ns != journal_changed:
             return False
         for name, size, changed, number in _decode(signature):
             if name != RUN_JSON:
-                status = stat(f"{place}/{JOURNAL}/{name}")
+                status = stat(f"{path}/{JOURNAL}/{name}")
             elif look is None:
-                status = stat(f"{place}/{name}")
+                status = stat(f"{path}/{name}")
             elif look.birth == f"{size} {changed} {number}":
                 continue
             else:

@@ -8,7 +8,7 @@ import attrs
 
 from refunc.journal import record as records
 from refunc.journal.pieces import Segment
-from refunc.journal.scan import Note, Place, scan
+from refunc.journal.scan import Note, ReadPosition, scan
 from refunc.runs.columns import Columns
 from refunc.runs.room import Room
 from refunc.runs.summary import Statistics
@@ -18,7 +18,7 @@ from refunc.runs.summary import Statistics
 class WriterContent:
     """The contents of one writer, up to a position."""
 
-    place: Place = attrs.Factory(Place)
+    position: ReadPosition = attrs.Factory(ReadPosition)
     notes: list[Note] = attrs.Factory(list)
     #: Of the points in the index.
     statistics: dict[str, Statistics] = attrs.Factory(dict)
@@ -31,7 +31,9 @@ class WriterContent:
 
     def copied(self) -> WriterContent:
         """Return the same as an object of its own, which can be read on."""
-        return attrs.evolve(self, place=self.place.copied(), notes=list(self.notes), columns=self.columns.copied())
+        return attrs.evolve(
+            self, position=self.position.copied(), notes=list(self.notes), columns=self.columns.copied()
+        )
 
     def read_on(self, writer: str, pieces: list[Segment], room: Room) -> Iterator[None]:
         """
@@ -41,7 +43,7 @@ class WriterContent:
             room: The room that all writers of the run share.
         """
         self.columns.room = room
-        for block in scan(writer, pieces, self.place):
+        for block in scan(writer, pieces, self.position):
             for item in block:
                 if isinstance(item, Note):
                     self._take(item)

@@ -23,7 +23,7 @@ _MAX_DEPTH: Final = 50
 #: One name, without spaces, quotes and brackets.
 _SINGLE: Final = re.compile(rf"(-?)({'|'.join(sorted(SPACES))})\.([^\s'\"()\[\]]+)")
 
-#: What a run has, by the paths that expressions ask for; MISSING for the others.
+#: The values of a run, by the paths that expressions ask for; MISSING for the others.
 Facts = Mapping[Path, Any]
 Read = Callable[[Facts], Any]
 
@@ -216,30 +216,30 @@ class _Compiler:
 
     def _name(self, node: ast.expr) -> Read:
         names: list[str] = []
-        place = node
-        while not isinstance(place, ast.Name):
-            if isinstance(place, ast.Attribute):
-                names.insert(0, self._syntax.attribute(place))
-                place = place.value
-            elif isinstance(place, ast.Subscript) and isinstance(place.slice, ast.Constant):
-                if not isinstance(place.slice.value, str):
-                    raise self._syntax.error(place.slice, "a name in brackets must be quoted: params['lr']")
-                names.insert(0, place.slice.value)
-                place = place.value
+        inner = node
+        while not isinstance(inner, ast.Name):
+            if isinstance(inner, ast.Attribute):
+                names.insert(0, self._syntax.attribute(inner))
+                inner = inner.value
+            elif isinstance(inner, ast.Subscript) and isinstance(inner.slice, ast.Constant):
+                if not isinstance(inner.slice.value, str):
+                    raise self._syntax.error(inner.slice, "a name in brackets must be quoted: params['lr']")
+                names.insert(0, inner.slice.value)
+                inner = inner.value
             else:
-                raise self._syntax.error(place, f"{_kind(place)} is not supported")
-        root = place.id
+                raise self._syntax.error(inner, f"{_kind(inner)} is not supported")
+        root = inner.id
         if root not in ROOTS:
-            top = around(place, self._parents)
-            hint = hint_for_name(place, self._parents, self._syntax.written(top), SPACES, NAMES)
-            raise self._syntax.error(place, f"unknown name {root!r}.{hint}")
+            top = around(inner, self._parents)
+            hint = hint_for_name(inner, self._parents, self._syntax.written(top), SPACES, NAMES)
+            raise self._syntax.error(inner, f"unknown name {root!r}.{hint}")
         if root in SPACES and not names:
             hint = " To find runs that have a tag, write tags.NAME is not missing." if root == "tags" else ""
-            raise self._syntax.error(place, f"{root} needs a name after it: {root}.lr or {root}['lr'].{hint}")
+            raise self._syntax.error(inner, f"{root} needs a name after it: {root}.lr or {root}['lr'].{hint}")
         if root not in SPACES and names:
             raise self._syntax.error(node, f"{root} is a single value and has no names")
         path = (root, *names)
-        self.asks.append(Asked(path, self._syntax.column(place)))
+        self.asks.append(Asked(path, self._syntax.column(inner)))
         return lambda facts: facts[path]
 
 

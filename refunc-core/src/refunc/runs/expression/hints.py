@@ -21,7 +21,7 @@ _WORDS: Final = {
     "nil": "None",
 }
 _NAN: Final = "nothing equals NaN; write metrics.loss.nans > 0 for a metric with NaN"
-#: Texts, which may have anything in them, and what users of other languages write; the first group that is set counts.
+#: Texts, which may have anything in them, and words of other languages; the first group that is set counts.
 _FOREIGN: Final = re.compile(
     r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|([^=!<>:]|^)=(?!=)|(&&?)|(\|\|?)|(<>)|(!)(?![=~])|(`)"""
     r"""|\b(AND|OR|NOT|IN|IS|LIKE|like)\b|(~)"""
@@ -37,7 +37,7 @@ _ADVICE: Final = {
 
 
 def hint_for_syntax(line: str) -> tuple[int, str] | None:
-    """Return the place in *line*, which Python cannot parse, at which another language was written, and advice."""
+    """Return the position in *line*, which Python cannot parse, at which another language was written, and advice."""
     for found in _FOREIGN.finditer(line):
         group = found.lastindex
         if group is None:

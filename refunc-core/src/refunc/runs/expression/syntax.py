@@ -36,7 +36,7 @@ _OPERATORS: Final[dict[type[ast.cmpop], str]] = {
 
 @attrs.frozen
 class Syntax:
-    """An expression as a tree, and the places of its parts in the *text* that the user wrote."""
+    """An expression as a tree, and the positions of its parts in the *text* that the user wrote."""
 
     text: str
     body: ast.expr
@@ -60,7 +60,7 @@ class Syntax:
         return self._line[node.col_offset : node.end_col_offset].decode(errors="replace")
 
     def column(self, node: ast.expr) -> int:
-        """Return the place of *node* in the text, from 1 on."""
+        """Return the position of *node* in the text, from 1 on."""
         return len(self._line[: node.col_offset].decode(errors="replace")) + self._lead + 1
 
     def error(self, node: ast.expr, problem: str) -> ExpressionError:
@@ -77,7 +77,7 @@ def parsed(text: str) -> Syntax:
     """
     if len(text) > _MAX_LENGTH:
         raise ExpressionError(text, _MAX_LENGTH, f"the expression has more than {_MAX_LENGTH:,} characters")
-    if "\0" in text:  # versions of the parser differ in the message, and give no place
+    if "\0" in text:  # versions of the parser differ in the message, and give no position
         raise ExpressionError(text, text.index("\0") + 1, "the expression is not valid: it has a null character")
     lead = len(text) - len(text.lstrip())
     line = text.strip().replace("\n", " ")

@@ -138,11 +138,11 @@ def entries(connection: sqlite3.Connection, folders: Sequence[str] | None = None
     if folders is None:
         rows = connection.execute(query)
     else:
-        rows = connection.execute(f"{query} AND folder IN ({_places(folders)})", [*map(os.fsencode, folders)])
+        rows = connection.execute(f"{query} AND folder IN ({_placeholders(folders)})", [*map(os.fsencode, folders)])
     return {os.fsdecode(row[0]): row[1:] for row in rows}
 
 
-def _places(values: Sequence[object]) -> str:
+def _placeholders(values: Sequence[object]) -> str:
     return ",".join("?" * len(values))
 
 
@@ -153,7 +153,7 @@ def column(
     query = "SELECT entry, value FROM fact WHERE name = (SELECT id FROM name WHERE space = ? AND name = ?)"
     if numbers is None:
         return dict(connection.execute(query, (space, name)).fetchall())
-    query += f" AND entry IN ({_places(numbers)})"
+    query += f" AND entry IN ({_placeholders(numbers)})"
     return dict(connection.execute(query, (space, name, *numbers)).fetchall())
 
 
@@ -168,20 +168,37 @@ def names_in(connection: sqlite3.Connection, space: str) -> list[str]:
     return [name for (name,) in connection.execute(query, (space,))]
 
 
+@attrs.frozen
+class Names:
+    """The numbers of names, each looked up once: they stay the same as long as the file does."""
+
+    _connection: sqlite3.Connection
+    _known: dict[tuple[str, str], int] = attrs.field(factory=dict, init=False)
+
+    def number(self, space: str, name: str) -> int:
+        """Return the number of the *name* in one of the expression's spaces, a new one if it has none."""
+        key = (space, name)
+        if key not in self._known:
+            self._connection.execute("INSERT OR IGNORE INTO name (space, name) VALUES (?, ?)", key)
+            found = self._connection.execute("SELECT id FROM name WHERE space = ? AND name = ?", key)
+            (self._known[key],) = found.fetchone()
+        return self._known[key]
+
+
 def keep(
     connection: sqlite3.Connection,
     folder: str,
     signature: bytes,
     changed: Changed | None,
     facts: Facts,
-    known: dict[Any, int],
+    names: Names,
 ) -> None:
     """
     Keep the facts of one run.
 
     Args:
         changed: See `keep_changes`.
-        known: The numbers of names, which is filled; they stay the same as long as the file does.
+        names: Those of the same connection, for all runs of a batch.
 
     Raises:
         UnicodeEncodeError: It has a name that SQLite cannot store; nothing was kept.
@@ -197,11 +214,11 @@ def keep(
     else:
         number = row[0]
         forget_facts(connection, number)
-    rows = [(_number(connection, key, known), number, _kept(value)) for key, value in facts.values.items()]
+    rows = [(names.number(*key), number, _kept(value)) for key, value in facts.values.items()]
     connection.executemany("INSERT OR REPLACE INTO fact VALUES (?, ?, ?)", rows)
-    names = array("q", [row[0] for row in rows]).tobytes()
+    kept_names = array("q", [row[0] for row in rows]).tobytes()
     query = "UPDATE entry SET signature = ?, single = ?, params = ?, names = ? WHERE id = ?"
-    connection.execute(query, (signature, single, _kept(facts.params, _BIGGEST_BIRTH), names, number))
+    connection.execute(query, (signature, single, _kept(facts.params, _BIGGEST_BIRTH), kept_names, number))
     keep_changes(connection, {folder: (signature, changed)})
 
 
@@ -233,26 +250,19 @@ def forget(connection: sqlite3.Connection, there: Iterable[bytes]) -> None:
             connection.execute("DELETE FROM entry WHERE id = ?", (number,))
 
 
-def _number(connection: sqlite3.Connection, key: tuple[str, str], known: dict[Any, int]) -> int:
-    if key not in known:
-        connection.execute("INSERT OR IGNORE INTO name (space, name) VALUES (?, ?)", key)
-        (known[key],) = connection.execute("SELECT id FROM name WHERE space = ? AND name = ?", key).fetchone()
-    return known[key]
-
-
 def params(connection: sqlite3.Connection, numbers: Sequence[int] | None = None) -> dict[int, Any]:
     """Return the packed params of all runs, or of those with *numbers*, by the runs' numbers."""
     query = "SELECT id, params FROM entry WHERE signature IS NOT NULL"
     if numbers is None:
         return dict(connection.execute(query).fetchall())
-    return dict(connection.execute(f"{query} AND id IN ({_places(numbers)})", numbers).fetchall())
+    return dict(connection.execute(f"{query} AND id IN ({_placeholders(numbers)})", numbers).fetchall())
 
 
 def tags(connection: sqlite3.Connection, rows: Iterable[Entry], numbers: Sequence[int] | None = None) -> dict[int, Any]:
     """Return all tags of each of *rows*, or of those with *numbers*, by the runs' numbers."""
     query = "SELECT entry, name.name, value FROM name JOIN fact ON fact.name = name.id WHERE space = 'tags'"
     found: dict[int, Any] = {row[0]: {} for row in rows}
-    chosen = "" if numbers is None else f" AND entry IN ({_places(numbers)})"
+    chosen = "" if numbers is None else f" AND entry IN ({_placeholders(numbers)})"
     for entry, name, value in connection.execute(query + chosen, numbers or ()):
         known = found.get(entry)
         if isinstance(known, dict):

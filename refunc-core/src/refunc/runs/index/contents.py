@@ -20,7 +20,7 @@ from refunc.runs.index.database import Damaged, transaction
 from refunc.runs.index.file import Index, delete
 from refunc.runs.index.writer_row import WriterRow
 from refunc.runs.signature import Signature
-from refunc.runs.stored import Stale
+from refunc.runs.stale import Stale
 from refunc.runs.summary import Statistics
 from refunc.runs.writer_content import WriterContent
 
@@ -97,13 +97,13 @@ def _keep_head(
     index: Index, connection: sqlite3.Connection, content: Content, statistics: dict[str, dict[str, Statistics]]
 ) -> StoredRun | None:
     """Return the run as stored in the index now; None if another process was quicker."""
-    stored = content.stored if isinstance(content.stored, StoredRun) else None
+    stored = content.stored
     key = _key(content.folder)
     found = connection.execute("SELECT id, generation FROM run WHERE folder = ?", (key,)).fetchone()
     if found != ((stored.id, stored.generation) if stored is not None else None):
         return None
     head = _encode([WriterRow.of(name, writer, statistics[name]) for name, writer in content.writers.items()])
-    found = {name: each.pairs for w in content.writers.values() for name, each in w.place.stretches.items()}
+    found = {name: each.pairs for w in content.writers.values() for name, each in w.position.stretches.items()}
     values = (_encode(content.signature), content.is_whole, head, _encode(found))
     if stored is not None and any(
         group.stored for w in content.writers.values() for group in w.columns.groups.values()
@@ -139,7 +139,7 @@ def _content(index: Index, folder: Path, row: Any) -> Content:
     content.writers = {known.writer: known.content() for known in _decode_heads(head)}
     for name, pairs in _decode_stretches(stretches).items():
         if (writer := content.writers.get(writer_of(name) or "")) is not None:
-            writer.place.stretches[name] = Found(pairs)
+            writer.position.stretches[name] = Found(pairs)
     return content
 
 
@@ -169,4 +169,4 @@ def _key(folder: Path) -> bytes:
 
 
 def _can_be_kept(writer: WriterContent) -> bool:
-    return writer.place.is_whole and len(writer.place.numbers.ranges) <= _MOST_RANGES
+    return writer.position.is_whole and len(writer.position.numbers.ranges) <= _MOST_RANGES

@@ -50,14 +50,14 @@ class Index(Database):
         self.answer(keep)
 
     def keep_facts(self, found: Mapping[str, tuple[bytes, catalogue.Changed | None, catalogue.Facts]]) -> None:
-        """Store what `catalogue.keep` keeps, by the folder's name; a run that cannot be stored is left out."""
+        """Store facts of runs by `catalogue.keep`, by the folder's name; a run that cannot be stored is left out."""
 
         def keep(connection: sqlite3.Connection) -> None:
-            known: dict[Any, int] = {}
+            names = catalogue.Names(connection)
             with transaction(connection):
                 for folder, values in found.items():
                     with suppress(OverflowError, UnicodeEncodeError):
-                        catalogue.keep(connection, folder, *values, known)
+                        catalogue.keep(connection, folder, *values, names)
 
         self.answer(keep)
 

@@ -12,7 +12,7 @@ import msgspec
 
 from refunc.runs.column import form_of
 from refunc.runs.points import Points, appended
-from refunc.runs.stored import Stale
+from refunc.runs.stale import Stale
 
 if TYPE_CHECKING:
     from refunc.runs.columns import Group

@@ -7,7 +7,7 @@ import attrs
 from refunc.journal.codec import decode_line
 from refunc.journal.intake import record_in
 from refunc.journal.numbers import Numbers
-from refunc.journal.scan import Note, Place
+from refunc.journal.scan import Note, ReadPosition
 from refunc.journal.segments import Account
 from refunc.runs.columns import Columns, Group
 from refunc.runs.index.database import Damaged
@@ -37,16 +37,16 @@ class WriterRow:
 
     @classmethod
     def of(cls, name: str, writer: WriterContent, statistics: dict[str, Statistics]) -> WriterRow:
-        """Return the head of the *writer* called *name*, whose points have the *statistics*."""
-        place, columns = writer.place, writer.columns
+        """Return the row of the *writer* called *name*, whose points have the *statistics*."""
+        position, columns = writer.position, writer.columns
         return cls(
             writer=name,
-            segment=place.segment,
-            offset=place.offset,
-            logger=place.logger,
-            met=list(place.numbers.ranges),
-            counted=place.counted,
-            unfinished=place.unfinished,
+            segment=position.segment,
+            offset=position.offset,
+            logger=position.logger,
+            met=list(position.numbers.ranges),
+            counted=position.counted,
+            unfinished=position.unfinished,
             notes=[(note.record.logger, note.line) for note in writer.notes],
             statistics=statistics,
             count=columns.count,
@@ -62,7 +62,7 @@ class WriterRow:
         numbers = Numbers(self.met)
         groups = {tuple(names): Group(tuple(names), count) for names, count in self.groups}
         return WriterContent(
-            place=Place(self.segment, self.offset, self.logger, numbers, self.counted, self.unfinished),
+            position=ReadPosition(self.segment, self.offset, self.logger, numbers, self.counted, self.unfinished),
             notes=[self._note(logger, line) for logger, line in self.notes],
             statistics=self.statistics,
             columns=Columns(self.count, groups, left_out=self.left_out[0]),
