@@ -145,9 +145,29 @@ def test_what_is_said_of_a_failure_is_what_failed(fresh: pump._Pump, caplog: pyt
     pump.at_exit(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
     fresh.close()
 
-    assert f"{broken}: draining it failed unexpectedly; please report this" in caplog.text
+    assert f"{broken}: its round failed unexpectedly; please report this" in caplog.text
     assert "refunc: its work at exit failed unexpectedly; please report this" in caplog.text
     assert "write" not in caplog.text
+
+
+def test_an_outlet_whose_round_raises_stops_no_other_outlet(
+    fresh: pump._Pump, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever raises in it: in a child process the thread also asks how much was logged."""
+    monkeypatch.setattr(pump, "is_in_child", lambda: True)
+    broken, sound = Collected(), Collected()
+    broken.keep_pace = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    for outlet in (broken, sound):
+        outlet.append(1)
+    sound.high_water = 10  # what follows is the thread's
+    sound.append(2)
+    deadline = time.monotonic() + 20
+    while len(sound.items) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    fresh.close()
+
+    assert f"{broken}: its round failed unexpectedly; please report this" in caplog.text
 
 
 HALF_IMPORTED = """

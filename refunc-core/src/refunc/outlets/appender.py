@@ -258,6 +258,8 @@ class FileOutlet(Outlet):
         """Drain, fsync and close the file. A later record opens the next one."""
         super().close()
         turn = self._turn
+        if self.is_closing:
+            return
         if turn.wait(since=turn.begun):
             turn.take(self._leave_written_file)
         self.fsync()

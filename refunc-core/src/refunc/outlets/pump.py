@@ -15,6 +15,7 @@ import atexit
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from refunc.outlets.foreign import own_logger
@@ -136,11 +137,7 @@ class _Pump:
         now = time.monotonic()
         in_child = is_in_child()
         for outlet in tuple(self.outlets.values()):
-            if in_child:
-                outlet.keep_pace()
-            if now >= outlet.drain_due and not outlet.is_idle:
-                outlet.drain_due = now + outlet.interval - POLL / 2
-                _contained(outlet.drain, outlet, "draining it")
+            _contained(partial(_work, outlet, now, in_child), outlet, "its round")
 
     def _fsync_loop(self, stop: threading.Lock) -> None:
         is_last = False
@@ -152,8 +149,9 @@ class _Pump:
                 _contained(outlet.fsync, outlet, "syncing it")
 
     def rest(self) -> None:
-        """End the threads until the next record, unless something waits that the disk refuses."""
-        if not all(outlet.flush() and outlet.is_idle for outlet in tuple(self.outlets.values())):
+        """End the threads until the next record, unless something waits for the disk."""
+        outlets = tuple(self.outlets.values())
+        if not all(not outlet.is_closing and outlet.flush() and outlet.is_idle for outlet in outlets):
             return
         with self.lock:
             if self.closed or self.starting or not self.threads:
@@ -226,6 +224,17 @@ def is_in_child() -> bool:
 def dismiss(outlet: Outlet) -> None:
     """Stop serving *outlet*."""
     _pump.outlets.pop(id(outlet), None)
+
+
+def _work(outlet: Outlet, now: float, in_child: bool) -> None:
+    """Do the writer thread's work for *outlet* in one round."""
+    if in_child:
+        outlet.keep_pace()
+    if now >= outlet.drain_due and not outlet.is_idle:
+        outlet.drain_due = now + outlet.interval - POLL / 2
+        outlet.drain()
+    if outlet.is_closing and outlet.is_idle:
+        outlet.close()
 
 
 def _contained(call: Callable[[], object], whose: object, doing: str) -> None:
