@@ -213,7 +213,8 @@ class FileOutlet(Outlet):
         disk (https://lwn.net/Articles/752063/), so the old file is no longer trusted. One file at a time: each may be
         as long as a segment.
         """
-        suspect, (start, end) = next(iter(self._not_on_disk.suspects.items()))
+        suspect, *_ = [*self._not_on_disk.suspects]  # a list of them is made in one step: the fsync thread adds some
+        start, end = self._not_on_disk.suspects[suspect]
         end = state.size if suspect is state.file else end
         carried = b""
         with contextlib.suppress(OSError):  # unreadable now: the missing records show as a gap in the numbers
