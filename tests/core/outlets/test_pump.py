@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -168,6 +169,32 @@ def test_an_outlet_whose_round_raises_stops_no_other_outlet(
     fresh.close()
 
     assert f"{broken}: its round failed unexpectedly; please report this" in caplog.text
+
+
+def test_a_finalizer_that_logs_while_the_threads_look_at_the_outlets_stops_no_round(fresh: pump._Pump) -> None:
+    """Up to Python 3.11, garbage may be collected in the midst of one call into C."""
+    fresh.outlets.update((number, Collected()) for number in range(100))
+    outlet, changes = Collected(), 0
+
+    def finalize(phase: str, info: object) -> None:
+        nonlocal changes
+        if phase != "start":
+            return
+        changes += 1
+        if fresh.outlets.pop(id(outlet), None) is None:
+            fresh.outlets[id(outlet)] = outlet
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(finalize)
+    try:
+        for number in range(60):
+            gc.set_threshold(1 + number % 6)  # at another allocation each time
+            fresh._drain_due()
+            fresh.rest()
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(finalize)
+    assert changes
 
 
 HALF_IMPORTED = """

@@ -64,6 +64,7 @@ class _Pump:
     """
 
     def __init__(self, *, is_forked: bool = False) -> None:
+        # Iterated as a list: up to Python 3.11, `tuple(…)` may collect garbage in its midst, and a finalizer may log.
         self.outlets: dict[int, Outlet] = {}
         self.closed = False
         self.is_forked = is_forked
@@ -136,7 +137,7 @@ class _Pump:
     def _drain_due(self) -> None:
         now = time.monotonic()
         in_child = is_in_child()
-        for outlet in tuple(self.outlets.values()):
+        for outlet in [*self.outlets.values()]:
             _contained(partial(_work, outlet, now, in_child), outlet, "its round")
 
     def _fsync_loop(self, stop: threading.Lock) -> None:
@@ -145,12 +146,12 @@ class _Pump:
             is_last = stop.acquire(timeout=SYNC_INTERVAL)
             if is_last:
                 stop.release()  # the writer thread ends without waiting for the disk
-            for outlet in tuple(self.outlets.values()):
+            for outlet in [*self.outlets.values()]:
                 _contained(outlet.fsync, outlet, "syncing it")
 
     def rest(self) -> None:
         """End the threads until the next record, unless something waits for the disk."""
-        outlets = tuple(self.outlets.values())
+        outlets = [*self.outlets.values()]
         if not all(not outlet.is_closing and outlet.flush() and outlet.is_idle for outlet in outlets):
             return
         with self.lock:
@@ -159,7 +160,7 @@ class _Pump:
             # In this order: an outlet that is given to the threads meanwhile finds none, or is found here.
             threads, self.threads = self.threads, {}
             stop = self.locks.pop("stop")
-            for outlet in tuple(self.outlets.values()):
+            for outlet in [*self.outlets.values()]:
                 outlet.rest()
         stop.release()
         for thread in threads.values():
@@ -169,16 +170,16 @@ class _Pump:
     def close(self) -> None:
         """Drain and fsync everything; later records are written in their calls."""
         self.closed = True
-        for outlet in tuple(self.outlets.values()):
+        for outlet in [*self.outlets.values()]:
             outlet.high_water = 0
-        for outlet in tuple(self.outlets.values()):
+        for outlet in [*self.outlets.values()]:
             _contained(outlet.flush, outlet, "draining it at exit")
             _contained(outlet.fsync, outlet, "syncing it at exit")
-        for outlet in tuple(self.outlets.values()):
+        for outlet in [*self.outlets.values()]:
             _contained(outlet.finish, outlet, "finishing it at exit")
         if self.threads and self.stop.locked():
             self.stop.release()
-        for thread in tuple(self.threads.values()):
+        for thread in [*self.threads.values()]:
             if thread.is_alive():
                 thread.join(JOIN)
 
@@ -277,7 +278,7 @@ def _close() -> None:
 def _before_fork() -> None:
     """Write waiting records, if the disk takes them: a faster child would take the names of log files."""
     for _ in range(2):  # records of one outlet may go to another one
-        for outlet in tuple(_pump.outlets.values()):
+        for outlet in [*_pump.outlets.values()]:
             if not outlet.is_idle:
                 _contained(outlet.drain, outlet, "draining it before a fork")
 
