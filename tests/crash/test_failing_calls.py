@@ -35,7 +35,7 @@ writer.HIGH_WATER = 64  # so that memory is full at once
 pump.SYNC_INTERVAL = 3600  # so that the n-th call is one of this thread
 said = []
 class Heard(logging.Handler):
-    def emit(self, record): said.append(record.getMessage())
+    def emit(self, record): said.append(self.format(record))  # with the traceback of a fault of refunc's own
 logging.getLogger("refunc").addHandler(Heard(logging.WARNING))
 log = MLLogger("quiet", "CRITICAL")
 

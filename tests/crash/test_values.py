@@ -10,6 +10,7 @@ import math
 import random
 import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -192,6 +193,9 @@ class _Bench:
         if self.run is None:
             return
         run, self.run = self.run, None
+        deadline = time.monotonic() + 600
+        while not run.flush():  # it waits a second for another thread's drain; a line of 20 MB may take longer
+            assert time.monotonic() < deadline
         run.end_run()
         assert run.folder is not None
         account = Account()

@@ -208,6 +208,41 @@ def test_a_stalled_disk_bounds_every_wait_and_the_memory(
     assert len(journal.values(records, "n")) + dropped == HIGH_WATER + 5_000
 
 
+def test_a_run_that_ends_while_the_disk_stalls_is_completed_when_the_stall_is_over(
+    tracker: ExperimentTracker, monkeypatch: pytest.MonkeyPatch, journal: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = tracker._run
+    assert run is not None
+    tracker.flush()
+    write, released, entered = os.write, threading.Event(), threading.Event()
+
+    def stall(fd: int, data: Any) -> int:
+        entered.set()
+        released.wait(60)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", stall)
+    tracker.log_metrics({"n": 0})
+    assert entered.wait(10), "the writer thread did not write"
+    for n in range(1, 100):
+        tracker.log_metrics({"n": n})
+    tracker.end_run()
+    assert Run.open(run.folder).status != "completed"
+    [said] = _warnings(caplog)
+    assert "101 of this process's records are not written to " in said  # the metrics and the end
+    released.set()
+
+    deadline = time.monotonic() + 20
+    while id(run.writer) in pump._pump.outlets or run.writer._not_on_disk.files():
+        assert time.monotonic() < deadline, "it is still served, or its file is not closed"
+        time.sleep(0.01)
+    assert Run.open(run.folder).status == "completed"
+    records, account = journal.read(Run.open(run.folder))
+    assert journal.values(records, "n") == list(range(100))
+    assert account == Account()
+    assert run.writer._state.file is None
+
+
 def test_back_pressure_begins_at_the_bound_and_drops_nothing(tracker: ExperimentTracker, journal: Any) -> None:
     run = tracker._run
     assert run is not None

@@ -22,7 +22,7 @@ from refunc.journal.tail import Tail
 from refunc.runs.ending import ending_of
 from refunc.runs.run import Run
 
-pytestmark = pytest.mark.once
+pytestmark = [pytest.mark.once, pytest.mark.timeout(600)]  # nineteen thousand damages take seconds
 
 NAME = "20261128-120000_many_aaaaaaaa"
 

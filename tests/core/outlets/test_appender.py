@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -310,6 +311,55 @@ def test_a_file_that_an_interrupt_left_both_behind_and_in_use_is_synced_whole(
     assert outlet.flush(sync=True)
     outlet.close()
     assert outlet.read() == ["a", "b", "c", "d", "e"]
+
+
+class Suspecting:
+    """Makes a call at the n-th step of the interpreter within `_rewrite_suspect`."""
+
+    def __init__(self, number: int, call: Callable[[], object]) -> None:
+        self.left = number
+        self.call = call
+
+    def __call__(self, frame: FrameType, event: str, argument: Any) -> Any:
+        if frame.f_code.co_name != "_rewrite_suspect":
+            return None
+        frame.f_trace_opcodes = True
+        self.left -= event == "opcode"
+        if event == "opcode" and self.left == 0:
+            self.call()
+        return self
+
+
+def test_a_sync_that_fails_in_the_midst_of_writing_again_disturbs_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At each step of the interpreter: the thread that syncs then adds a file to those that are not trusted."""
+    if sys.gettrace() is not None:
+        pytest.skip("a debugger or coverage has the trace function")
+    for number in itertools.count(1):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        outlet = Lines(folder)
+        outlet._served = True  # by this test alone
+        outlet.append("first")
+        assert outlet.flush()
+        with refusing(SYNC):
+            assert not outlet.fsync()
+        another = AppendFile(folder / "another.log", new=True)
+        trace = Suspecting(number, partial(outlet._not_on_disk.suspects.__setitem__, another, (0, 0)))
+        sys._getframe().f_trace_opcodes = True  # before `settrace`, as Python 3.12 demands
+        sys.settrace(trace)
+        try:
+            outlet.flush()
+        finally:
+            sys.settrace(None)
+        assert caplog.text.count("cannot be written") == 0, number
+        assert outlet.flush()
+        assert "first" in outlet.read()
+        outlet.close()
+        if trace.left > 0:
+            break
+    assert number > 10
 
 
 def test_a_disk_that_never_syncs_does_not_fill_with_copies(tmp_path: Path) -> None:

@@ -39,6 +39,13 @@ class Slow(Outlet):
         return "The test"
 
 
+def _wait_for(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
 def _fail() -> None:
     raise OSError(28, "No space left on device")
 
@@ -197,6 +204,33 @@ def test_a_stalled_drain_is_waited_for_a_second_and_then_not_again() -> None:
     assert outlet.flush()
     assert outlet.dropped == dropped, "a stall that is over drops nothing more"
     outlet.close()
+
+
+def test_what_a_stalled_drain_leaves_is_written_behind_the_close(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow disk at the end of a run loses nothing, and the outlet is no longer served then."""
+    monkeypatch.setattr("refunc.outlets.turn.WAIT", 0.05)
+    released, entered = threading.Event(), threading.Event()
+
+    def stall() -> None:
+        entered.set()
+        released.wait(30)
+
+    outlet = Slow(on_step=stall)
+    outlet.append(0)
+    assert entered.wait(10)
+    for n in range(1, 50):
+        outlet.append(n)
+    outlet.close()
+    assert outlet.items == []
+    released.set()
+
+    _wait_for(lambda: len(outlet.items) == 50)
+    _wait_for(lambda: id(outlet) not in pump._pump.outlets)
+    outlet.append(50)
+    _wait_for(lambda: len(outlet.items) == 51)
+    assert outlet.items == list(range(51))
+    outlet.close()
+    assert id(outlet) not in pump._pump.outlets
 
 
 def test_two_threads_that_write_every_record_do_not_starve_each_other() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -145,9 +146,55 @@ def test_what_is_said_of_a_failure_is_what_failed(fresh: pump._Pump, caplog: pyt
     pump.at_exit(lambda: 1 / 0)  # type: ignore[arg-type,return-value]
     fresh.close()
 
-    assert f"{broken}: draining it failed unexpectedly; please report this" in caplog.text
+    assert f"{broken}: its round failed unexpectedly; please report this" in caplog.text
     assert "refunc: its work at exit failed unexpectedly; please report this" in caplog.text
     assert "write" not in caplog.text
+
+
+def test_an_outlet_whose_round_raises_stops_no_other_outlet(
+    fresh: pump._Pump, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever raises in it: in a child process the thread also asks how much was logged."""
+    monkeypatch.setattr(pump, "is_in_child", lambda: True)
+    broken, sound = Collected(), Collected()
+    broken.keep_pace = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    for outlet in (broken, sound):
+        outlet.append(1)
+    sound.high_water = 10  # what follows is the thread's
+    sound.append(2)
+    deadline = time.monotonic() + 20
+    while len(sound.items) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    fresh.close()
+
+    assert f"{broken}: its round failed unexpectedly; please report this" in caplog.text
+
+
+def test_a_finalizer_that_logs_while_the_threads_look_at_the_outlets_stops_no_round(fresh: pump._Pump) -> None:
+    """Up to Python 3.11, garbage may be collected in the midst of one call into C."""
+    fresh.outlets.update((number, Collected()) for number in range(100))
+    outlet, changes = Collected(), 0
+
+    def finalize(phase: str, info: object) -> None:
+        nonlocal changes
+        if phase != "start":
+            return
+        changes += 1
+        if fresh.outlets.pop(id(outlet), None) is None:
+            fresh.outlets[id(outlet)] = outlet
+
+    threshold = gc.get_threshold()
+    gc.callbacks.append(finalize)
+    try:
+        for number in range(60):
+            gc.set_threshold(1 + number % 6)  # at another allocation each time
+            fresh._drain_due()
+            fresh.rest()
+    finally:
+        gc.set_threshold(*threshold)
+        gc.callbacks.remove(finalize)
+    assert changes
 
 
 HALF_IMPORTED = """

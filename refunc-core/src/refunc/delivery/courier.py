@@ -86,7 +86,7 @@ class Courier:
     @property
     def is_done(self) -> bool:
         """Whether all runs have ended and are delivered, as far as is possible here."""
-        return self._busy_since is None and all(each.is_done for each in tuple(self._subscriptions.values()))
+        return self._busy_since is None and all(each.is_done for each in [*self._subscriptions.values()])
 
     @property
     def may_close(self) -> bool:
@@ -102,7 +102,7 @@ class Courier:
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
         """The subscriptions of its runs."""
-        return tuple(self._subscriptions.values())
+        return (*self._subscriptions.values(),)
 
     def report_if_stuck(self, after: float = STUCK, *, if_silent: bool = False) -> None:
         """
@@ -128,7 +128,7 @@ class Courier:
             while not self._stop.is_set():
                 began = time.thread_time()
                 has_moved = False
-                for subscription in tuple(self._subscriptions.values()):
+                for subscription in [*self._subscriptions.values()]:
                     has_moved |= self._serve(subscription)
                 if self._is_guest:
                     self._stop.wait((time.thread_time() - began) * (1 / SHARE - 1))

@@ -231,7 +231,7 @@ def attach(folder: Path, integration: Any, passport: Passport) -> None:
 def is_courier() -> bool:
     """Whether the calling thread is a courier of this process."""
     thread = threading.current_thread()
-    return any(courier.thread is thread for courier in tuple(_handover.couriers.values()))
+    return any(courier.thread is thread for courier in [*_handover.couriers.values()])
 
 
 def health_of_key(key: str, name: str) -> Health:

@@ -67,7 +67,7 @@ class Restarts:
         Args:
             at_once: Start all of them.
         """
-        for key, (due, attachments) in tuple(self._planned.items()):
+        for key, (due, attachments) in self._planned.copy().items():
             if (at_once or time.monotonic() >= due) and start(attachments):
                 del self._planned[key]
 

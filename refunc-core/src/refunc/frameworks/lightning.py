@@ -17,6 +17,7 @@ from refunc.frameworks import Resume, Training
 from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker
 from refunc.runs import open_store
+from refunc.values.loaded import of_loaded
 
 with imported_for(__name__, "lightning>=2.5", "lightning_utilities", "lightning"):
     from lightning_utilities.core.rank_zero import rank_zero_only
@@ -78,8 +79,9 @@ class RefuncLogger(_base.Logger):
         if log_model not in (False, True, "all"):
             raise ValueError(f'log_model: {log_model!r} is not allowed. Allowed: False, True and "all".')
         for package in _PACKAGES:
-            if package in sys.modules:
-                sys.modules[package].loggers.logger.Logger.register(type(self))
+            base = of_loaded(f"{package}.loggers.logger", "Logger")
+            if base is not None:
+                base.register(type(self))
         self._save_dir = os.fspath(open_store().path if save_dir is None else save_dir)
         self._name = name or "lightning_logs"
         self._version = version

@@ -136,7 +136,7 @@ class Training:
             raise ValueError("The same callback is given twice. Give it once; for two runs, make two callbacks.")
 
     def _find_run(self, first_step: int) -> None:
-        for other in tuple(_with_own_run.values()):
+        for other in [*_with_own_run.values()]:
             if other._is_over or other._is_replaced_by(self):
                 other.leave()
         self._is_own = self._is_over = False

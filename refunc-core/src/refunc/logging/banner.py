@@ -50,6 +50,11 @@ def unwritten_line(run: ActiveRun) -> str:
     """Return the line that replaces the end line if the disk has not taken all records of the run."""
     came = f"run {shown_name(run)} {run.status} in {duration(run.duration)}" if run.is_own else f"run {shown_name(run)}"
     lost = run.writer.refused + run.writer.dropped
+    if run.writer.is_closing:
+        return (
+            f"{came}: {run.writer.refused:,} of this process's records are not written to {shown_path(run.folder)} "
+            "yet, because a write takes long. They are written after it."
+        )
     return (
         f"{came}: {lost:,} of this process's records were not written to {shown_path(run.folder)}. "
         "Free space there, or name another store with REFUNC_DIR, before the next run."

@@ -77,7 +77,7 @@ def enclosing_id() -> str | None:
     block = ambient_run()
     if block is not None:
         return block.run_id
-    known = candidates(tuple(_open_runs.values()))
+    known = candidates([*_open_runs.values()])
     if known or not has_starter():
         around = run_around(known)
     else:
@@ -87,14 +87,14 @@ def enclosing_id() -> str | None:
 
 def _tell_children() -> None:
     """Tell child processes the run for their calls: the newest, or the run that contains all runs open side by side."""
-    known = [run for run in tuple(_open_runs.values()) if run.accepts()]
+    known = [run for run in [*_open_runs.values()] if run.accepts()]
     asked_for = [run for run in known if not run.implicit]
     set_run_for_children(run_around(asked_for) or next(reversed(asked_for or known), None))
 
 
 def may_be_passed_over(run: ActiveRun) -> bool:
     """Whether there is a block in which calls do not go to *run*, although their logger started it."""
-    return any(block.is_block and block.run_id not in run.blocks for block in tuple(_open_runs.values()))
+    return any(block.is_block and block.run_id not in run.blocks for block in [*_open_runs.values()])
 
 
 def existing_run(*, look: bool = False) -> ActiveRun | None:
@@ -107,7 +107,7 @@ def existing_run(*, look: bool = False) -> ActiveRun | None:
     run = ambient_run()
     if run is not None:
         return run
-    known = tuple(_open_runs.values())
+    known = (*_open_runs.values(),)
     if len(known) == 1 and known[0].accepts():  # nearly always: data calls in the implicit run and in threads pass here
         return known[0]
     known = tuple(run for run in known if run.accepts())
@@ -139,7 +139,7 @@ def implicit_run(open_run: Callable[[], ActiveRun]) -> ActiveRun:
 
 def is_ambiguous() -> bool:
     """Whether a call outside every context cannot know its run, because several are open."""
-    several = [run for run in tuple(_open_runs.values()) if run.accepts() and not run.implicit]
+    several = [run for run in [*_open_runs.values()] if run.accepts() and not run.implicit]
     return len(several) > 1 and ambient_run() is None
 
 
@@ -153,8 +153,8 @@ def _add(run: ActiveRun) -> None:
     stores[run.folder.parent] = None
     with joining:
         _open_runs[run.run_id] = run
-        for other in tuple(_open_runs.values()):
-            for place in tuple(other.places.values()):
+        for other in [*_open_runs.values()]:
+            for place in [*other.places.values()]:
                 place.is_current = False
 
 
@@ -227,12 +227,12 @@ def finish(run: ActiveRun, status: str, *, metrics: dict[str, Any] | None = None
 
 def after_writing(call: Callable[[], None]) -> bool:
     """Have *call* made when this thread has finished the write of a run that it is in; False if it is in none."""
-    return any(run.writer.after_writing(call) for run in tuple(_open_runs.values()))
+    return any(run.writer.after_writing(call) for run in [*_open_runs.values()])
 
 
 def open_runs() -> Iterable[ActiveRun]:
     """Return the runs that this process has open, in the order in which they were opened."""
-    return tuple(_open_runs.values())
+    return [*_open_runs.values()]
 
 
 def _attach(look: bool) -> ActiveRun | None:
@@ -240,10 +240,10 @@ def _attach(look: bool) -> ActiveRun | None:
     if not has_starter():
         return None
     with _opening:
-        attached = next((run for run in tuple(_open_runs.values()) if not run.is_own and run.accepts()), None)
+        attached = next((run for run in [*_open_runs.values()] if not run.is_own and run.accepts()), None)
         run = attached or run_of_parent(now=look)
         if run is not None:
-            for other in tuple(_open_runs.values()):
+            for other in [*_open_runs.values()]:
                 if not other.is_own and other.is_left:
                     del _open_runs[other.run_id]
             _install_hooks()
@@ -281,7 +281,7 @@ def _end_open_runs() -> None:
     status, error = last_error.ending()
     exits.forget()
     _is_exiting = True
-    for run in reversed(tuple(_open_runs.values())):
+    for run in reversed([*_open_runs.values()]):
         _late_run = _late_run or run
         ended = (FAILED, run.unfinished) if status == COMPLETED and run.unfinished else (status, error)
         at_exit(partial(finish, run, ended[0], error=ended[1]))

@@ -58,7 +58,7 @@ class IntegrationsManager:
         return {name: handover.health_of_key(passport.key, name) for name, passport in passports.items()}
 
     def __iter__(self) -> Iterator[Any]:
-        return iter(tuple(self._integrations.values()))
+        return iter([*self._integrations.values()])
 
     def __len__(self) -> int:
         return len(self._integrations)

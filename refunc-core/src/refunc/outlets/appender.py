@@ -213,7 +213,8 @@ class FileOutlet(Outlet):
         disk (https://lwn.net/Articles/752063/), so the old file is no longer trusted. One file at a time: each may be
         as long as a segment.
         """
-        suspect, (start, end) = next(iter(self._not_on_disk.suspects.items()))
+        suspect, *_ = [*self._not_on_disk.suspects]  # a list of them is made in one step: the fsync thread adds some
+        start, end = self._not_on_disk.suspects[suspect]
         end = state.size if suspect is state.file else end
         carried = b""
         with contextlib.suppress(OSError):  # unreadable now: the missing records show as a gap in the numbers
@@ -258,6 +259,8 @@ class FileOutlet(Outlet):
         """Drain, fsync and close the file. A later record opens the next one."""
         super().close()
         turn = self._turn
+        if self.is_closing:
+            return
         if turn.wait(since=turn.begun):
             turn.take(self._leave_written_file)
         self.fsync()

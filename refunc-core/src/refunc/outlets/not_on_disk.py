@@ -55,7 +55,7 @@ class NotOnDisk:
 
     def files(self) -> list[AppendFile]:
         """Return the files that are not closed yet; including the current one if an fsync failed."""
-        return [*(file for file, _ in self._retired), *self.suspects]
+        return [*(file for file, _ in [*self._retired]), *self.suspects]
 
     def fsync(self, current: _Current, name: object) -> bool:
         """
@@ -96,7 +96,7 @@ class NotOnDisk:
         if len(self.suspects) <= MAX_NOT_ON_DISK or self.must_rewrite():
             return
         written, _ = current()
-        for file in tuple(self.suspects)[:-MAX_NOT_ON_DISK]:
+        for file in [*self.suspects][:-MAX_NOT_ON_DISK]:
             if file is not written:
                 file.close()
 

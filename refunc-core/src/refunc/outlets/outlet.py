@@ -54,6 +54,7 @@ class Outlet(BoundedQueue):
         super()._reset()
         self._turn = Turn()
         self._served = False
+        self.is_closing = False  # closed, while a drain took too long to be waited for: the writer thread does the rest
         self._flushing: set[int] = set()  # threads that wait for a drain of their own; only a hint
         self._interrupted = 0  # the thread whose last drain was cut short by a signal handler that raised
         self._paced = 0  # batches tried at the last `keep_pace`
@@ -197,12 +198,13 @@ class Outlet(BoundedQueue):
         self.flush()
 
     def close(self) -> None:
-        """Drain, and leave the writer thread; a later record is written in its call."""
+        """Drain, and leave the writer thread; if a drain hangs, when that is over. A later record starts it again."""
         self.high_water = 0
-        while self.flush() and self._turn.again:  # a drain may leave records to the writer thread
+        while (is_drained := self.flush()) and self._turn.again:  # a drain may leave records to the writer thread
             continue
-        pump.dismiss(self)
-        self._served = False
+        self.is_closing = self._served = not (is_drained or self.failing) and pump.serve(self)
+        if not self.is_closing:
+            pump.dismiss(self)
         self.high_water = 0  # overrides a choice of the thread
 
     def after_fork_in_child(self) -> None:
@@ -233,10 +235,7 @@ class Outlet(BoundedQueue):
         return self.waiting if self.failing or self._turn.is_stalled() else 0
 
     def _apply_back_pressure(self) -> None:
-        """
-        Return when the queue is below its bound: drain if no thread does, and drop records only if no drain makes
-        progress.
-        """
+        """Return when the queue is below its bound: drain if no thread does; drop only if no drain makes progress."""
         turn = self._turn
         steps, deadline = turn.steps, time.monotonic() + WAIT
         polite = bool(self._flushing)

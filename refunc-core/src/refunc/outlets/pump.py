@@ -15,6 +15,7 @@ import atexit
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from refunc.outlets.foreign import own_logger
@@ -63,6 +64,7 @@ class _Pump:
     """
 
     def __init__(self, *, is_forked: bool = False) -> None:
+        # Iterated as a list: up to Python 3.11, `tuple(…)` may collect garbage in its midst, and a finalizer may log.
         self.outlets: dict[int, Outlet] = {}
         self.closed = False
         self.is_forked = is_forked
@@ -135,12 +137,8 @@ class _Pump:
     def _drain_due(self) -> None:
         now = time.monotonic()
         in_child = is_in_child()
-        for outlet in tuple(self.outlets.values()):
-            if in_child:
-                outlet.keep_pace()
-            if now >= outlet.drain_due and not outlet.is_idle:
-                outlet.drain_due = now + outlet.interval - POLL / 2
-                _contained(outlet.drain, outlet, "draining it")
+        for outlet in [*self.outlets.values()]:
+            _contained(partial(_work, outlet, now, in_child), outlet, "its round")
 
     def _fsync_loop(self, stop: threading.Lock) -> None:
         is_last = False
@@ -148,12 +146,13 @@ class _Pump:
             is_last = stop.acquire(timeout=SYNC_INTERVAL)
             if is_last:
                 stop.release()  # the writer thread ends without waiting for the disk
-            for outlet in tuple(self.outlets.values()):
+            for outlet in [*self.outlets.values()]:
                 _contained(outlet.fsync, outlet, "syncing it")
 
     def rest(self) -> None:
-        """End the threads until the next record, unless something waits that the disk refuses."""
-        if not all(outlet.flush() and outlet.is_idle for outlet in tuple(self.outlets.values())):
+        """End the threads until the next record, unless something waits for the disk."""
+        outlets = [*self.outlets.values()]
+        if not all(not outlet.is_closing and outlet.flush() and outlet.is_idle for outlet in outlets):
             return
         with self.lock:
             if self.closed or self.starting or not self.threads:
@@ -161,7 +160,7 @@ class _Pump:
             # In this order: an outlet that is given to the threads meanwhile finds none, or is found here.
             threads, self.threads = self.threads, {}
             stop = self.locks.pop("stop")
-            for outlet in tuple(self.outlets.values()):
+            for outlet in [*self.outlets.values()]:
                 outlet.rest()
         stop.release()
         for thread in threads.values():
@@ -171,16 +170,16 @@ class _Pump:
     def close(self) -> None:
         """Drain and fsync everything; later records are written in their calls."""
         self.closed = True
-        for outlet in tuple(self.outlets.values()):
+        for outlet in [*self.outlets.values()]:
             outlet.high_water = 0
-        for outlet in tuple(self.outlets.values()):
+        for outlet in [*self.outlets.values()]:
             _contained(outlet.flush, outlet, "draining it at exit")
             _contained(outlet.fsync, outlet, "syncing it at exit")
-        for outlet in tuple(self.outlets.values()):
+        for outlet in [*self.outlets.values()]:
             _contained(outlet.finish, outlet, "finishing it at exit")
         if self.threads and self.stop.locked():
             self.stop.release()
-        for thread in tuple(self.threads.values()):
+        for thread in [*self.threads.values()]:
             if thread.is_alive():
                 thread.join(JOIN)
 
@@ -228,6 +227,17 @@ def dismiss(outlet: Outlet) -> None:
     _pump.outlets.pop(id(outlet), None)
 
 
+def _work(outlet: Outlet, now: float, in_child: bool) -> None:
+    """Do the writer thread's work for *outlet* in one round."""
+    if in_child:
+        outlet.keep_pace()
+    if now >= outlet.drain_due and not outlet.is_idle:
+        outlet.drain_due = now + outlet.interval - POLL / 2
+        outlet.drain()
+    if outlet.is_closing and outlet.is_idle:
+        outlet.close()
+
+
 def _contained(call: Callable[[], object], whose: object, doing: str) -> None:
     """Run *call* so that its errors do not end a thread that serves other outlets too, or an exit."""
     try:
@@ -268,7 +278,7 @@ def _close() -> None:
 def _before_fork() -> None:
     """Write waiting records, if the disk takes them: a faster child would take the names of log files."""
     for _ in range(2):  # records of one outlet may go to another one
-        for outlet in tuple(_pump.outlets.values()):
+        for outlet in [*_pump.outlets.values()]:
             if not outlet.is_idle:
                 _contained(outlet.drain, outlet, "draining it before a fork")
 

@@ -133,10 +133,10 @@ def _let_go() -> None:
         # Also those that were left before: a tracker's call on such a run opens its file again.
         if run.borrowed is not None and not run.accepts() and run.borrowed.is_superseded:
             run.leave()
-    for run in tuple(_kept.values()):
+    for run in [*_kept.values()]:
         if run.is_left:
             _kept.pop(run.run_id, None)
-    over = [run for run in tuple(_kept.values()) if _is_over(run)]
+    over = [run for run in [*_kept.values()] if _is_over(run)]
     for run in over[:-_MOST_OVER]:
         _kept.pop(run.run_id, None)
         run.writer.close()  # only closed: a tracker may have it, and later records open the next file

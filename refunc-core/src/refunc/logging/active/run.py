@@ -157,7 +157,7 @@ class ActiveRun:
     def close_to_calls(self) -> None:
         """Make every call look up its run again: this one has ended, or belongs to another process from now on."""
         self.is_open = False
-        for place in tuple(self.places.values()):
+        for place in [*self.places.values()]:
             place.is_current = False
 
     @property

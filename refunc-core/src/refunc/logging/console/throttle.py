@@ -122,7 +122,7 @@ class Echo:
 
     def look_again(self) -> None:
         """Look at the next record of each set."""
-        for metric_set in tuple(self._known.values()):
+        for metric_set in [*self._known.values()]:
             metric_set.due = 0.0
 
 

@@ -71,7 +71,7 @@ def _finish_all() -> None:
     global exit_deadline
     exit_deadline = exit_deadline or time.monotonic() + EXIT_WAIT
     try:
-        queues = [queue for reference in tuple(_hurried.values()) if (queue := reference()) is not None]
+        queues = [queue for reference in [*_hurried.values()] if (queue := reference()) is not None]
         for wait in [queue.hurry() for queue in queues]:
             wait()
     except KeyboardInterrupt:
@@ -83,6 +83,6 @@ def _after_fork_in_child() -> None:
     global exit_deadline
     exit_deadline = 0.0
     origin.after_fork_in_child()
-    for reference in tuple(_forgetful.values()):
+    for reference in [*_forgetful.values()]:
         if (holder := reference()) is not None:
             holder.after_fork_in_child()

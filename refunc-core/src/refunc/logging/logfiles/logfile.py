@@ -140,7 +140,7 @@ class LogFile(FileOutlet):
             self._leave_to_thread()
             return
         pump.dismiss(self)
-        self._served = False
+        self._served = self.is_closing = False
         self.high_water = 0
         self._turn.take(self._leave_written_file)
 

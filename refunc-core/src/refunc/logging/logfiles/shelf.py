@@ -49,7 +49,7 @@ def files_for(user: object, folder: Path, name: str, wanted: Mapping[str, FileSe
             file.settings = settings
             file.users.add(user)
             files.append(file)
-        for file in tuple(known.values()):
+        for file in [*known.values()]:
             if file not in files:
                 file.users.discard(user)
         _in_use[name] = tuple(file for file in known.values() if file.users)
@@ -75,7 +75,7 @@ def forget(file: LogFile) -> None:
         if file.users:
             return
         known = _files.get(file.name, {})
-        for key, each in tuple(known.items()):
+        for key, each in known.copy().items():
             if each is file:
                 known.pop(key, None)
         if known:
@@ -87,8 +87,8 @@ def forget(file: LogFile) -> None:
 
 def close_all() -> None:
     """Close and forget all files, as between two tests."""
-    for known in tuple(_files.values()):
-        for file in tuple(known.values()):
+    for known in [*_files.values()]:
+        for file in [*known.values()]:
             file.close()
     _files.clear()
     _in_use.clear()
@@ -97,8 +97,8 @@ def close_all() -> None:
 def _forget_unused() -> None:
     global _most_names
     if len(_files) > _most_names:
-        for known in tuple(_files.values()):
-            for file in tuple(known.values()):
+        for known in [*_files.values()]:
+            for file in [*known.values()]:
                 if file.is_unused():
                     file.let_go()
                     forget(file)

@@ -131,7 +131,7 @@ class Transcript:
     def _held_back(self) -> list[Passed]:
         """Return the last point of each set if it was left out; it counts as shown."""
         last: list[Passed] = []
-        for (name, _), thinned in tuple(self._sets.items()):
+        for (name, _), thinned in self._sets.copy().items():
             row = thinned.last
             if row is not None:
                 last.append(Passed(row, METRIC, name, self._run, thinned.show(row.time) - 1))
