@@ -1,5 +1,5 @@
 """
-What a call costs: refunc beside every peer, in one run.
+The cost of a call: refunc beside every peer, in one run.
 
     tox -e speed
     python benchmarks/speed [--only metrics] [--case refunc] [--rounds 5] [--json results.json] [--markdown]
