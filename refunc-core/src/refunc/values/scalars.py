@@ -9,8 +9,6 @@ from __future__ import annotations
 import sys
 from typing import Any, Final
 
-from refunc.values.loaded import of_loaded
-
 #: The result of `scalar` for an object that is not one value.
 NO_SCALAR: Final = object()
 
@@ -20,7 +18,8 @@ _MISSING: Final = {("pandas", "NAType"), ("pandas", "NaTType")}
 
 def is_of(value: object, module: str, name: str) -> bool:
     """Whether *value* is an instance of the class *name* of *module*, which need not be imported."""
-    kind = of_loaded(module, name)
+    # Not `of_loaded`, on the hot path: a class is complete as soon as it has a name, while its module is imported.
+    kind = getattr(sys.modules.get(module), name, None)
     return isinstance(kind, type) and isinstance(value, kind)
 
 
