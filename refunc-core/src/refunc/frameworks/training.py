@@ -252,8 +252,8 @@ class Training:
         if error is not None and id(error) == self._handled:
             error = None
         if self._tracker is not None and self._is_own:
-            _with_own_run.pop(self._tracker.run_id or "", None)
             self._tracker.end_run(status, error=error)
+            _with_own_run.pop(self._tracker.run_id or "", None)  # then: until its end it is around no other training
             self._left = self._tracker.folder if self._goes_on else None
 
     def error(self) -> BaseException | None:
@@ -280,11 +280,13 @@ def _nothing() -> None:
 
 def run_around() -> ExperimentTracker | None:
     """Return the open run that the caller is in, unless a training has opened it, or nothing but a logger's call."""
+    owners = _with_own_run.copy()  # before the look at the run: a training of another thread may end meanwhile
     found = active_run()
     if found is None or found.is_implicit:
         return None
-    owner = _with_own_run.get(found.run_id or "")
-    return found if owner is None or not owner.is_open else None
+    owner = owners.get(found.run_id or "")
+    is_of_training = owner is not None and owner.is_open
+    return None if is_of_training or found.status != "running" else found
 
 
 @in_child
