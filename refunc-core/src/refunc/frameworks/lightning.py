@@ -17,7 +17,6 @@ from refunc.frameworks import Resume, Training
 from refunc.frameworks.packages import imported_for
 from refunc.logging import ExperimentTracker
 from refunc.runs import open_store
-from refunc.values.loaded import of_loaded
 
 with imported_for(__name__, "lightning>=2.5", "lightning_utilities", "lightning"):
     from lightning_utilities.core.rank_zero import rank_zero_only
@@ -79,7 +78,8 @@ class RefuncLogger(_base.Logger):
         if log_model not in (False, True, "all"):
             raise ValueError(f'log_model: {log_model!r} is not allowed. Allowed: False, True and "all".')
         for package in _PACKAGES:
-            base = of_loaded(f"{package}.loggers.logger", "Logger")
+            # Another thread may be importing it; a class is complete as soon as it has a name.
+            base = getattr(sys.modules.get(f"{package}.loggers.logger"), "Logger", None)
             if base is not None:
                 base.register(type(self))
         self._save_dir = os.fspath(open_store().path if save_dir is None else save_dir)
