@@ -1,9 +1,9 @@
 """
-How each package of `head_to_head.py` and `speed` is used, and how what it kept is read.
+How each package of `head_to_head.py` and `speed` is used, and how the values that it kept are read.
 
-Each is used as its documentation says, with its defaults; switched off are the network and what phones home. Where a
-package leaves a choice that bears on the result, it gets the one that keeps more: W&B's `log` is called without
-`step=`, which would keep each step back until the next one begins.
+Each is used as its documentation says, with its defaults; the network and everything that phones home are switched
+off. Where a package leaves a choice that bears on the result, it gets the one that keeps more: W&B's `log` is called
+without `step=`, which would keep each step back until the next one begins.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: What logs numbers at a step, `log({"loss": 0.5}, step=1)`, and what ends the run properly.
+#: The call that logs numbers at a step, `log({"loss": 0.5}, step=1)`, and the call that ends the run properly.
 Handles = tuple[Callable[..., object], Callable[[], object]]
 METRIC = "number"
 
@@ -111,7 +111,7 @@ def start_mlflow_async(name: str, uri: str) -> Handles:
 
 
 def read_mlflow(folder: Path, name: str, uri: str) -> list[list[int]]:
-    """Ask the server; what it answers is in its database."""
+    """Ask the server; all points that it returns are in its database."""
     from mlflow import MlflowClient
 
     client = MlflowClient(uri)
@@ -154,7 +154,7 @@ def read_refunc(folder: Path, name: str, uri: str) -> list[list[int]]:
 
 
 def _answer(folder: Path, tool: str, *arguments: str) -> str:
-    """Return what a package's command line says; it says nothing to stdout where there is nothing to read."""
+    """Return the stdout of a package's command line; it is empty where there is nothing to read."""
     command = [str(Path(sys.executable).with_name(tool)), *arguments]
     return subprocess.run(command, env=environment(folder), capture_output=True, text=True, check=False).stdout
 

@@ -1,5 +1,5 @@
 """
-What delivery to MLflow reaches, and what it costs a training, beside the same work without it.
+The rate of delivery to MLflow, and its cost to a training, beside the same work without it.
 
     pip install ./refunc-core ./refunc-commands ./refunc-mlflow mlflow numpy psutil
     python benchmarks/delivery.py rate      100,000 metrics by MlflowClient.log_batch alone, and from a journal
@@ -152,7 +152,7 @@ class Training:
 
 
 def train(uri: str) -> None:
-    """Do what stdin says, and answer each line with one."""
+    """Carry out each line of stdin, and answer it with one line."""
     from refunc.logging import MLflowIntegration, MLLogger, experiment_context
 
     logger = MLLogger("train", "CRITICAL")

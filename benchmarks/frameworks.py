@@ -1,5 +1,5 @@
 """
-What the adapters of refunc.frameworks cost: by profiles of the examples, and by step over plain `log_metrics`.
+The cost of the adapters of refunc.frameworks: by profiles of the examples, and by step over plain `log_metrics`.
 
     python benchmarks/frameworks.py
     python benchmarks/frameworks.py profile train_lightning train_keras
@@ -101,7 +101,7 @@ def show_profile(name: str) -> None:
 # -- a step ----------------------------------------------------------------------------------------------------------
 
 Call = Callable[[int], object]
-#: What the adapters in a case log, and the case's own calls: each takes the step.
+#: The values that the adapters and a case's own calls log; each call takes the step.
 VALUES = {"loss": 0.5, "accuracy": 0.25}
 
 

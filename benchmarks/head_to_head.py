@@ -1,12 +1,12 @@
 """
-What is still there when things go wrong: W&B offline, trackio, MLflow and refunc, side by side in one run.
+The steps that are left when things go wrong: W&B offline, trackio, MLflow and refunc, side by side in one run.
 
     pip install ./refunc-core ./refunc-commands ./refunc-mlflow mlflow==3.17.2 wandb==0.31.0 trackio==0.43.0 psutil
     python benchmarks/head_to_head.py [--rounds 5] [--pace 1.0] [--jobs 2] [--markdown]
                                       [--only "refunc to MLflow"] [--case kill]
 
 A training is a process of its own that logs one metric 500 times, `--pace` milliseconds apart, and says over a pipe
-which calls have returned. Then happens what the case is named after. When the training and every process that it
+which calls have returned. Then the event that names the case happens. When the training and every process that it
 started are gone, at most a minute and a half later, the steps are counted by the package's own reader or, where there
 is a server, by asking it. `contenders.py` says how each package is used.
 
@@ -164,7 +164,7 @@ def cell(results: list[Result]) -> str:
 
 
 def rows(contenders: list[Contender], results: Results) -> tuple[list[list[str]], list[list[str]]]:
-    """Return the two tables: what is kept, and what an outage does to the training."""
+    """Return the two tables: the steps that are kept, and the effect of an outage on the training."""
     first = [["of 500 steps", *(contender.name for contender in contenders)]]
     for case, title in CASES.items():
         if any((contender.name, case) in results for contender in contenders):

@@ -1,8 +1,8 @@
 """
-What a training calls at every step, as `instructions.py` counts it and `test_hot_paths.py` times it.
+The calls of a training at every step, as `instructions.py` counts them and `test_hot_paths.py` times them.
 
-Each entry prepares a logger, a run or a tracker in the working folder and returns the call. What the writer thread does
-with a record has entries of its own, so it is kept from running meanwhile: call `without_writer` first.
+Each entry prepares a logger, a run or a tracker in the working folder and returns the call. The writer thread's work on
+a record has entries of its own, so the thread is kept from running meanwhile: call `without_writer` first.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ def _writer_and_batch() -> tuple[Any, list[Any]]:
 
 @dataclass(frozen=True)
 class HotPath:
-    """What *prepare* returns handles *records* at once."""
+    """The call that *prepare* returns handles *records* at once."""
 
     prepare: Callable[[], Call]
     records: int = 1

@@ -1,7 +1,7 @@
 """
 How many instructions refunc's hot paths take: a regression is seen on a noisy machine too.
 
-    python benchmarks/instructions.py            count, and print beside what is recorded
+    python benchmarks/instructions.py            count, and print beside the recorded counts
     python benchmarks/instructions.py --check    fail where a path takes over 5 % more than is recorded
     python benchmarks/instructions.py --record   count, and record for this interpreter
 
@@ -41,7 +41,7 @@ def work(names: list[str]) -> None:
     """Make CALLS calls of each path, or handle as many records, then twice as many; mark where each begins and ends."""
     without_writer()
     time.monotonic = lambda: 0.0  # so that nothing depends on how fast it goes: a tracker looks now and then
-    gc.disable()  # nor on what else there is to collect
+    gc.disable()  # nor on other garbage
     for name in names:
         calls = CALLS // HOT_PATHS[name].records
         call = HOT_PATHS[name].prepare()
@@ -52,7 +52,7 @@ def work(names: list[str]) -> None:
             for _ in repeat(None, count):
                 call()
             os.getpgid(0)
-    os._exit(0)  # what is queued is none of this
+    os._exit(0)  # without the records that are queued: they are not counted
 
 
 def count(names: list[str]) -> dict[str, float]:
@@ -80,7 +80,7 @@ def _total(dump: Path) -> int:
 
 
 def interpreter() -> dict[str, str]:
-    """Return what the counts hold for."""
+    """Return the interpreter and the packages that the counts hold for."""
     return {
         "python": " ".join([sys.version.replace("\n", " "), *platform.python_build()]),
         "built": _digest(sysconfig.get_config_var("CONFIG_ARGS"), sysconfig.get_config_var("PY_CFLAGS")),
@@ -91,7 +91,7 @@ def interpreter() -> dict[str, str]:
 
 
 def _digest(*settings: object) -> str:
-    """Return what tells builds apart and names no folder of anybody's machine."""
+    """Return a digest that tells builds apart and names no folder of anybody's machine."""
     return hashlib.sha256(repr(settings).encode()).hexdigest()[:12]
 
 

@@ -1,5 +1,5 @@
 """
-What reading runs back costs: refunc beside pandas, pyarrow and MLflow, on the same numbers, in one run.
+The cost of reading runs back: refunc beside pandas, pyarrow and MLflow, on the same numbers, in one run.
 
     tox -e reading
     python benchmarks/reading.py [--rounds 5] [--runs 1000] [--points 10000] [--skip-mlflow] [--markdown]
@@ -7,7 +7,7 @@ What reading runs back costs: refunc beside pandas, pyarrow and MLflow, on the s
 It writes, with refunc's own writer, a store of `--runs` runs with `--points` points each, a run with one metric of
 1,000,000 points (long), and one with 10 metrics of 100,000 (wide). Of the last two it makes Parquet files, with
 pyarrow's defaults, and MLflow runs on SQLite, whose rows are put into MLflow's own tables: `log_batch` would take
-minutes, and reading them is what is measured.
+minutes, and only the reading is measured.
 
 Readers take turns within a round, each opening its source again, and give all points with step, time and value.
 `refunc ls` and `refunc export` are whole commands, Python's start included. Ratios are those of minima, since the rest
@@ -43,7 +43,7 @@ import searching
 LONG, WIDE, SERIES = 1_000_000, 100_000, 10
 
 
-# -- what is read ------------------------------------------------------------------------------------------------------
+# -- the runs to read --------------------------------------------------------------------------------------------------
 
 
 def write_run(store: Path, name: str, metrics: int, steps: int) -> None:
@@ -192,7 +192,7 @@ def measure(place: Path, rounds: int, runs: int, points: int, *, mlflow: bool) -
 
 # -- growth ------------------------------------------------------------------------------------------------------------
 
-#: What is asked of a store of many runs, of a run of many points, and of one of many names.
+#: The commands for a store of many runs, for a run of many points, and for one of many names.
 QUESTIONS = {
     "runs": (
         ("ls", "-n", "20"),
@@ -235,7 +235,7 @@ def processor(*arguments: str) -> float:
 
 
 def ask_others(place: Path, count: int, rounds: int) -> dict[str, list[str]]:
-    """Return what the questions take other trackers that are installed, by tracker, with *count* runs."""
+    """Return the time of each question in other trackers, with *count* runs; a tracker that is missing has dashes."""
     found: dict[str, list[str]] = {}
     for name in ("mlflow", "trackio"):
         folder = place / f"{name}{count}"

@@ -81,7 +81,7 @@ def ask_mlflow(place: Path) -> dict[str, Any]:
 
 
 def ask_trackio(place: Path) -> dict[str, Any]:
-    """Return a function for each question; trackio has SQL for what its lists do not know."""
+    """Return a function for each question; trackio has SQL for questions that its lists cannot answer."""
     os.environ["TRACKIO_DIR"] = str(place)
     from trackio import Api
     from trackio.sqlite_storage import SQLiteStorage

@@ -18,7 +18,7 @@ QUIET = {"OPENBLAS_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLO
 
 
 class Server:
-    """MLflow's own server on SQLite, with its files in *folder*; killed and started again, it has what it had."""
+    """MLflow's own server on SQLite, with its files in *folder*; killed and started again, it has all its data."""
 
     def __init__(self, folder: Path) -> None:
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""What each hot path takes: `tox -e hot-paths`; with `-- --benchmark-save=before`, then `-- --benchmark-compare`."""
+"""The time of each hot path: `tox -e hot-paths`; with `-- --benchmark-save=before`, then `-- --benchmark-compare`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training of `head_to_head.py`: what it does in a process of its own, and how it is watched from outside."""
+"""One training of `head_to_head.py`: its work in a process of its own, and how it is watched from outside."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Training:
         """Wait for its end; one that is too late is killed, its helpers are not."""
         if not wait(self.ended, DEADLINE):
             for process in self.helpers():
-                if __file__ in process.cmdline():  # itself and what it forked
+                if __file__ in process.cmdline():  # itself and the children that it forked
                     process.kill()
             self._waiter.join()
             return False
@@ -130,7 +130,7 @@ class Training:
         return found
 
     def settle(self) -> None:
-        """Return when nothing that it started is left; kill what stays for long."""
+        """Return when no process that it started is left; kill those that stay for long."""
         if not wait(lambda: not self.helpers(), GRACE, pause=0.25):
             for process in self.helpers():
                 process.kill()

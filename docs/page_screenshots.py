@@ -167,7 +167,7 @@ def hover(driver: Any, chart: int, share: float) -> None:
 
 
 def save(driver: Any, name: str) -> None:
-    """Write what the window shows."""
+    """Write a screenshot of the window."""
     driver.save_screenshot(str(IMAGES / name))
 
 

@@ -1,11 +1,11 @@
 """
-Take an MLflow server away from a training, then kill the training, then its delivery as well, and count what arrived.
+Take an MLflow server away from a training, then kill the training, then its delivery too, and count the points.
 
     pip install ./refunc-core ./refunc-commands ./refunc-mlflow mlflow numpy psutil
     python examples/outage.py
 
-Everything is real: a server on SQLite at a free port, trainings in processes of their own, and SIGKILL. What is said
-of MLflow is what its server answers; what is said of the training's speed is what the training wrote down.
+Everything is real: a server on SQLite at a free port, trainings in processes of their own, and SIGKILL. All numbers of
+MLflow come from its server; the times of the training's steps are those that the training logged.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
-What every test has: an empty folder to run in, `require` for parts a machine lacks, and `tools` for processes.
+Fixtures of every test: an empty folder to run in, `require` for parts a machine lacks, and `tools` for processes.
 
-And `clean_process`, for tests that use refunc in their own process; and what tests of several processes share: scripts
-(a folder's `prelude` says what stands before them), the journals that they leave, and integrations that write down what
-they get.
+And `clean_process`, for tests that use refunc in their own process; and fixtures for several processes: scripts (a
+folder's `prelude` has the lines before them), the journals that they leave, and integrations that write down the calls
+that they get.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ import pytest
 from tests.tools import Tools
 from tests.untrusted import Untrusted
 
-with contextlib.suppress(ImportError):  # what rehearses the release has no need of it
+with contextlib.suppress(ImportError):  # the rehearsal of a release runs without it
     import hypothesis
 
     # Its own deadline is 200 ms for each example, which a busy machine misses now and then.
-    # Examples are many where most tests run, on 3.12 and 3.13; older interpreters are to show what is otherwise there.
+    # Examples are many where most tests run, on 3.12 and 3.13; older interpreters are to show their own differences.
     examples = 100 if sys.version_info >= (3, 12) else 30
     hypothesis.settings.register_profile("refunc", deadline=None, max_examples=examples)
     hypothesis.settings.load_profile("refunc")
 
-#: Modules with integrations that write down what they get.
+#: Modules with integrations that write down the calls that they get.
 INTEGRATIONS = Path(__file__).parent / "integrations"
 REQUIRE_ALL = bool(os.environ.get("REFUNC_REQUIRE_ALL"))
 
@@ -54,7 +54,7 @@ def pytest_configure() -> None:
     cache = tempfile.mkdtemp(prefix="refunc-cache-")
     os.environ["REFUNC_CACHE"] = cache
     atexit.register(shutil.rmtree, cache, ignore_errors=True)
-    # And the key that proves whose runs are: what tests write is proof of nothing.
+    # And the key that proves whose runs are: runs of tests are proof of nothing.
     state = tempfile.mkdtemp(prefix="refunc-state-")
     os.environ["XDG_STATE_HOME"] = state
     atexit.register(shutil.rmtree, state, ignore_errors=True)
@@ -72,7 +72,7 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Iterator[None]:
     """
-    Have what a test has said be text that can be sent: pytest-xdist loses a worker over half a character.
+    Have the output of a test be text that can be sent: pytest-xdist loses a worker over half a character.
 
     Under `REFUNC_REQUIRE_ALL`, a test that was skipped because a package is missing has failed.
     """
@@ -111,7 +111,7 @@ def require() -> Callable[[bool, str], None]:
 
 @pytest.fixture
 def imported() -> Callable[..., Any]:
-    """Run `refunc import … --json`; the result has `exit_code`, `stderr`, and `said`, what it printed."""
+    """Run `refunc import … --json`; the result has `exit_code`, `stderr`, and `said`, the JSON that it printed."""
     testing = pytest.importorskip("click.testing")
 
     def imported(*arguments: object) -> Any:
@@ -220,11 +220,11 @@ def finished(script: Callable[..., subprocess.Popen[str]]) -> Callable[..., tupl
 
 
 class Journal:
-    """Reads back what scripts have logged."""
+    """Reads back the records that scripts have logged."""
 
     @staticmethod
     def read(run: Any) -> tuple[list[Any], Any]:
-        """Return all records of *run* and what was met besides."""
+        """Return all records of *run* and the account of the reading."""
         from refunc.journal.reader import Account
 
         account = Account()
@@ -300,7 +300,7 @@ def chatty(own_folder: Path, probes: Any) -> None:
 
 @pytest.fixture
 def calls(own_folder: Path) -> Callable[..., list[dict[str, Any]]]:
-    """Return what a probe wrote down, of one hook or of all."""
+    """Return the calls that a probe wrote down, of one hook or of all."""
 
     def read(hook: str | None = None, path: str = "calls.jsonl") -> list[dict[str, Any]]:
         file = own_folder / path
@@ -322,7 +322,7 @@ def launched(own_folder: Path) -> Callable[..., list[subprocess.CompletedProcess
 
 @pytest.fixture
 def in_terminal() -> Callable[..., str]:
-    """Return what a command prints on a terminal of so many columns, escape sequences and all."""
+    """Return the output of a command on a terminal of so many columns, escape sequences and all."""
     pty = pytest.importorskip("pty")
 
     def run(*arguments: str, columns: int = 80, **environ: str) -> str:

@@ -22,7 +22,7 @@ WORDS = [
 ]  # fmt: skip
 NAMES = list(dict.fromkeys([*WORDS, *(text for odd in ODD for text in (f"a{odd}b", f"{odd}a", f"a{odd}"))]))
 
-#: Any text at all, often with what is odd.
+#: Any text at all, often with odd parts.
 any_name = st.one_of(
     st.sampled_from(NAMES),
     st.text(st.one_of(st.characters(), st.sampled_from(ODD + "ab/._-")), max_size=12),

@@ -40,7 +40,7 @@ def written(page: Path, folder: Path) -> Path:
 
 
 def run_page(page: Path, folder: Path) -> str:
-    """Run the blocks of *page* in a process of their own; return what it said on stderr."""
+    """Run the blocks of *page* in a process of their own; return its stderr."""
     script = written(page, folder)
     done = subprocess.run([sys.executable, script.name], cwd=folder, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{page_name(page)}:\n{done.stderr}"

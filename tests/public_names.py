@@ -42,7 +42,7 @@ def lines_of(name: str, value: Any) -> Iterator[str]:
         yield f"{name} = {str(value).removeprefix('typing.')}"
     elif not isinstance(value, type):
         is_function = inspect.isroutine(value)
-        yield f"{name}{signature_of(value)}" if is_function else name  # what a library makes differs by its version
+        yield f"{name}{signature_of(value)}" if is_function else name  # a library's objects differ by its version
     elif issubclass(value, Enum):
         yield f"class {name}: {', '.join(f'{each.name} = {each.value}' for each in value)}"
     else:
@@ -65,7 +65,7 @@ def is_public(kind: type) -> bool:
 
 
 def members_of(kind: type) -> dict[str, Any]:
-    """Return what refunc defines in *kind* and its bases, where a page of the reference names it."""
+    """Return the members that refunc defines in *kind* and its bases, and that a page of the reference names."""
     found: dict[str, Any] = {}
     for base in filter(is_of_refunc, reversed(kind.__mro__)):
         found.update(vars(base))

@@ -13,13 +13,13 @@ from typing import Any, ClassVar
 
 
 class Tools:
-    """What tests of several processes share."""
+    """Helpers that tests of several processes share."""
 
     _ports: ClassVar[set[int]] = set()
 
     @staticmethod
     def until(condition: Callable[[], Any], deadline: float = 30.0) -> Any:
-        """Come back with what *condition* gives as soon as that is true; fail after *deadline* seconds."""
+        """Return the value of *condition* as soon as it is true; fail after *deadline* seconds."""
         end = time.monotonic() + deadline
         while not (value := condition()):
             assert time.monotonic() < end, "the condition did not come true in time"

@@ -1,4 +1,4 @@
-"""A training that does what a test tells it: a process of its own that has a run open."""
+"""A training that runs the lines of a test: a process of its own that has a run open."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-#: Opens a run, says its id and its folder, and then does what it is told until it is killed or its stdin ends.
+#: Opens a run, says its id and its folder, and then runs each line that it gets until it is killed or its stdin ends.
 _SCRIPT = """
 import sys
 from refunc.logging import ExperimentTracker
@@ -26,7 +26,7 @@ tracker.end_run()
 
 @attrs.define
 class Training:
-    """A process that has a run open, whose tracker is `tracker` in what it is told."""
+    """A process that has a run open, whose tracker is `tracker` in the lines that it gets."""
 
     process: subprocess.Popen[str]
     id: str

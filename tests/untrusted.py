@@ -11,7 +11,7 @@ from typing import Any
 
 
 class Untrusted:
-    """An HTTPS server with a certificate that only it vouches for. It takes everything, and notes what was asked."""
+    """An HTTPS server with a certificate that only it vouches for. It takes everything, and notes each request."""
 
     def __init__(self, folder: Path) -> None:
         key, certificate = folder / "untrusted.key", folder / "untrusted.pem"

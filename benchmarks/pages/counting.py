@@ -9,7 +9,7 @@ from contextlib import suppress
 
 class Counter:
     """
-    Passes what comes to a port of its own on to *port* of this machine, and back, and counts the bytes of both ways.
+    Passes bytes from a port of its own on to *port* of this machine, and back, and counts those of both ways.
 
     A browser counts requests that are over, and none of a stream or a socket that stays open; a wire counts them all.
     """

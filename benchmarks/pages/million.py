@@ -6,7 +6,7 @@ One metric of a million points, from the click on its run to its curve on the sc
 Each round has a server of its own, with a warm index and nothing in memory. The page shows other runs, which are
 cleared; then the long ones are selected at once. `all` is the time from there until the chart with their curves is
 painted. Of it, `metrics` and `curves` are the page's two questions, from asking to the first byte, which is the work of
-the server; `transfer` is the rest of the second answer; `page` is all that is left: what the browser does.
+the server; `transfer` is the rest of the second answer; `page` is all that is left: the browser's work.
 
 It needs Chromium and its driver. Numbers are medians over the rounds, in milliseconds; the last column is the server's
 processor time.

@@ -18,7 +18,7 @@ Log = Callable[[int, float], None]
 @dataclass(frozen=True)
 class Package:
     """
-    A package: how runs are written for it, how its page is started, and what is on that when it is drawn.
+    A package: how runs are written for it, how its page is started, and how it shows that it is drawn.
 
     `table` and `chart` are conditions in the page. Where a package draws its charts at another address than its table,
     `chart_address` is an expression for it, which the page comes to once it has its table.

@@ -1,5 +1,5 @@
 """
-What the server of the page takes: for tables, curves, idle listeners and new records; in seconds, bytes and memory.
+The cost of the page's server: for tables, curves, idle listeners and new records; in seconds, bytes and memory.
 
 Each store has a server of its own, a real process on a real socket, with a warm index and nothing in memory: the first
 request is the one that a user waits for. `--growth` asks the same of stores of several sizes.
@@ -98,7 +98,7 @@ def served(store: Path, cache: Path) -> Iterator[tuple[Client, int]]:
 
 
 def memory(pid: int) -> tuple[float, float]:
-    """Return the most memory that a process had, and what it has of its own now, in MB."""
+    """Return the most memory that a process had, and the memory of its own that it has now, in MB."""
     lines = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line)
     return int(lines["VmHWM"].split()[0]) / 1024, int(lines["RssAnon"].split()[0]) / 1024
 
@@ -184,7 +184,7 @@ def million(store: Path, cache: Path) -> None:
 
 
 def idle(store: Path, cache: Path, runs: int = 50, seconds: float = 10.0) -> None:
-    """Measure the bytes that a listener of running runs that log nothing gets, and what the server takes for that."""
+    """Measure the bytes to a listener of running runs that log nothing, and the server's share of a core meanwhile."""
     environment = {**os.environ, "REFUNC_DIR": str(store)}
     live = [
         subprocess.Popen(
@@ -254,7 +254,7 @@ def _listening(port: int, ids: list[str]) -> Iterator[http.client.HTTPResponse]:
 
 
 def _read_for(stream: http.client.HTTPResponse, seconds: float) -> bytes:
-    """Return what comes in some seconds."""
+    """Return the bytes that come in some seconds."""
     found = b""
     until = time.monotonic() + seconds
     socket = stream.fp.raw._sock  # type: ignore[attr-defined]  # to wait no longer than that

@@ -7,9 +7,9 @@ The cost of a call: refunc beside every peer, in one run.
 
 Each case runs in a process and a folder of its own, and cases take turns within a round. Cells are minimum / median of
 the rounds: on a shared machine the rest is other people's work, so ratios are those of minima, measured in one run.
-Packages are used with their defaults; switched off are the network and what phones home. No benchmark leaves out work:
-the record is complete, checked, and on disk in the end, and the processor time until then is counted in all threads and
-child processes. The first table has what refunc wants to reach; `limits.py` says what its `limit:` rows do.
+Packages are used with their defaults; the network and everything that phones home are switched off. No benchmark leaves
+out work: the record is complete, checked, and on disk in the end, and the processor time until then is counted in all
+threads and child processes. The first table has the goals of refunc; `limits.py` explains its `limit:` rows.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(1, str(Path(__file__).parents[1]))  # what it shares with the other benchmarks
+sys.path.insert(1, str(Path(__file__).parents[1]))  # modules that it shares with the other benchmarks
 
 import goals
 import metrics
@@ -35,7 +35,7 @@ def main() -> None:
         family, name, answer = sys.argv[2:]
         figures = FAMILIES[family].measure(name)
         os.write(int(answer), json.dumps(figures).encode())
-        os._exit(0)  # what packages do at exit is none of this
+        os._exit(0)  # the work of packages at exit is not measured
     if sys.argv[1:2] == ["--die"]:
         metrics.log_and_die(sys.argv[2])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -1,4 +1,4 @@
-"""What delivery costs: from a journal to an integration that does nothing, and beside a training that logs."""
+"""The cost of delivery: from a journal to an integration that does nothing, and beside a training that logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The families of cases, and what is shown of each."""
+"""The families of cases, and the figures that are shown of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What refunc wants to reach, as one row each: its figure, the other's, the ratio, the goal, and whether it is met."""
+"""The goals of refunc, as one row each: its figure, the other's, the ratio, the goal, and whether it is met."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an import costs over a bare interpreter, in new processes that take turns with the bare one."""
+"""The cost of an import over a bare interpreter, in new processes that take turns with the bare one."""
 
 from __future__ import annotations
 

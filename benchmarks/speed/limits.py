@@ -1,5 +1,5 @@
 """
-What the machine allows: a dozen lines each, with no checks, no context, no plugins, no rotation.
+The limits of the machine: a dozen lines each, with no checks, no context, no plugins, no rotation.
 
 They are floors and no products. A record is the time, the step and the numbers; nothing else of refunc's is in it.
 """
@@ -19,7 +19,7 @@ Handles = tuple[Callable[..., object], Callable[[], object]]
 
 
 class Queue:
-    """A clock, a copy and an append in the call; a thread encodes what is there every 50 ms, and writes it at once."""
+    """A clock, a copy and an append in the call; a thread encodes the queue every 50 ms, and writes it at once."""
 
     def __init__(self, name: str) -> None:
         self._queue: deque[Any] = deque()

@@ -16,7 +16,7 @@ from measuring import Figures, Work, block_mean, measure_calls
 
 Start = Callable[[str], Work]
 
-# -- the standard library, and what has its interface ----------------------------------------------------------------
+# -- the standard library, and packages with its interface -----------------------------------------------------------
 
 
 def _percent(logger: Any) -> Callable[[int], object]:

@@ -1,4 +1,4 @@
-"""A training's own loop: what its calls take beside work, four threads and checkpoints, and what it pays in all."""
+"""A training's own loop: the time of its calls beside work, four threads and checkpoints, and its cost in all."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-What is measured of a package in one process: latencies of its calls, and what they cost until all is on disk.
+The measurements of a package in one process: latencies of its calls, and their cost until all is on disk.
 
 The call under test builds its own dict, as users do. Two runs are opened one after the other: in the first each call is
 timed, in the second nothing is, but the processor time of all threads and child processes is read before and after.
@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 
-#: What a case measured, by name; times in seconds, sizes in bytes.
+#: The results of a case, by name; times in seconds, sizes in bytes.
 Figures = dict[str, float]
 
 
@@ -37,7 +37,7 @@ class Work:
 
 
 def measure_calls(start: Callable[[str], Work], calls: int, folder: Path) -> Figures:
-    """Return all that there is to know about *calls* calls of what *start* gives, which keeps its files in *folder*."""
+    """Return all figures of *calls* calls of the package that *start* opens, which keeps its files in *folder*."""
     warm_up = max(2, min(1_000, calls // 10))
     work = start("timed")
     for number in range(warm_up):
@@ -53,7 +53,7 @@ def measure_calls(start: Callable[[str], Work], calls: int, folder: Path) -> Fig
 
 
 def latencies(call: Callable[[int], object], calls: int) -> Figures:
-    """Return quantiles of the seconds that a call takes in a tight loop, less what reading the clock takes."""
+    """Return quantiles of the seconds that a call takes in a tight loop, less the time of reading the clock."""
     clock = time.perf_counter_ns
     taken = array("q", bytes(8 * calls))
     for number in range(calls):
@@ -64,7 +64,7 @@ def latencies(call: Callable[[int], object], calls: int) -> Figures:
 
 
 def quantiles(taken: array[int]) -> Figures:
-    """Return p50, p99 and p999 of nanoseconds, in seconds and less what reading the clock takes."""
+    """Return p50, p99 and p999 of nanoseconds, in seconds and less the time of reading the clock."""
     ordered = sorted(taken)
     cost = clock_cost()
     return {

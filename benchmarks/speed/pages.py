@@ -13,7 +13,7 @@ from rounds import Results
 ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", ROOT / "docs" / "explanation" / "performance.md")
 
-#: What the README has of a family: its cases, and its figures.
+#: The part of a family that the README shows: its cases, and its figures.
 SHORT = {
     "metrics": (
         [
@@ -37,7 +37,7 @@ SHORT = {
 
 
 def update(results: Results, machine: str) -> None:
-    """Write the tables of *results* into the pages, with what they hold for; other text is left alone."""
+    """Write the tables of *results* into the pages, with the *machine* that they hold for; other text is left alone."""
     parts = {"machine": f"{machine}.".replace("\n", "; ")}
     parts["goals"] = tables.text([goals.HEADINGS, *goals.rows(results)], markdown=True)
     for family, found in results.items():

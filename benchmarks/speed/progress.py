@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from measuring import Figures
 
-#: Steps of a loop: what a step costs is between tens of nanoseconds and tens of microseconds.
+#: Steps of a loop: the cost of a step is between tens of nanoseconds and tens of microseconds.
 STEPS = 200_000
 
 

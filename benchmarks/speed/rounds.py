@@ -22,7 +22,7 @@ from contenders import environment
 from families import FAMILIES
 from measuring import Figures
 
-#: What all rounds measured, by family and case, one item a round.
+#: The figures of all rounds, by family and case, one item a round.
 Results = dict[str, dict[str, list[Figures]]]
 
 #: Seconds after which a case is given up.
@@ -32,7 +32,7 @@ DEADLINE = 180.0
 def run(chosen: dict[str, list[str]], rounds: int) -> Results:
     """Measure the chosen cases of each family, round by round; a case that fails is told of on stderr and left out."""
     results: Results = {family: {name: [] for name in names} for family, names in chosen.items()}
-    # Ctrl-C ends it, and shows what there is.
+    # Ctrl-C ends it, and shows the figures so far.
     with suppress(KeyboardInterrupt), tempfile.TemporaryDirectory(prefix="refunc-speed-") as place:
         for number in range(rounds):
             for family, names in chosen.items():

@@ -30,7 +30,7 @@ PACKAGES = (
 
 
 def machine(rounds: int) -> str:
-    """Return what figures hold for that were measured just now, in so many *rounds*."""
+    """Return the day, the machine and the versions of figures that were measured just now, in so many *rounds*."""
     python = f"{platform.python_implementation()} {platform.python_version()}"
     installed = {each.name: each.version for each in importlib.metadata.distributions()}
     versions = ", ".join(f"{name} {installed.get(name, '(not installed)')}" for name in PACKAGES)

@@ -1,4 +1,4 @@
-"""Integrations that take everything at once and keep none of it, so that what is measured is delivery itself."""
+"""Integrations that take everything at once and keep none of it, so that delivery alone is measured."""
 
 from __future__ import annotations
 

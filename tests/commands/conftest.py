@@ -1,4 +1,4 @@
-"""What the tests of the command line share with those of the core."""
+"""Fixtures that the tests of the command line share with those of the core."""
 
 from __future__ import annotations
 

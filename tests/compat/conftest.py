@@ -1,4 +1,4 @@
-"""A run of `refunc.compat.wandb` in the test's own process, and what is left of it in the store."""
+"""A run of `refunc.compat.wandb` in the test's own process, and the run that it leaves in the store."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`wandb.config` and `wandb.summary`: what they take, what they return, and what the run has of it."""
+"""`wandb.config` and `wandb.summary`: the values they take and return, and those that the run has."""
 
 from __future__ import annotations
 

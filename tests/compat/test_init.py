@@ -212,7 +212,7 @@ def test_a_run_that_cannot_be_meant_is_told_before_anything_is_written(
 def test_a_script_without_finish_ends_as_the_script_does(
     end: str, status: str, code: int, finished: Any, own_folder: Path
 ) -> None:
-    """What `commit=False` and `save` left for the end is kept too."""
+    """Values and files that `commit=False` and `save` left for the end are kept too."""
     script = f"""
     import os
     run = wandb.init(project="p")

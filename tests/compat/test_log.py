@@ -1,4 +1,4 @@
-"""`wandb.log`: which step a row has, and what becomes of values that are no plain numbers."""
+"""`wandb.log`: which step a row has, and how values that are no plain numbers are kept."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_smaller_step_is_kept_and_does_not_set_the_count_back(wandb: Any, stor
 
 
 class Row:
-    """The rows of W&B, for names that are logged once in a row: a step, and what was logged at it."""
+    """The rows of W&B, for names that are logged once in a row: a step, and the value logged at it."""
 
     def __init__(self) -> None:
         self.step = 0

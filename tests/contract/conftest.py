@@ -1,8 +1,8 @@
 """
-The customer's API reference, block by block: what each presumes, and a process that runs it as it is written.
+The customer's API reference, block by block: the needs of each, and a process that runs it as it is written.
 
 `blocks/` holds the blocks byte for byte, numbered as they stand in the reference. A block that is part of a page
-presumes what the page has said before; `BLOCKS` says what.
+presumes the code that the page has before it; `BLOCKS` has that code.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def validate():
 validate_model = validate
 current_loss, current_acc, current_lr, current_step = 0.5, 0.9, 0.001, 7
 """
-#: No server: what is asked of other machines goes to a port of this one without a listener.
+#: No server: requests to other machines go to a port of this one without a listener.
 NO_SERVER = """
 import os
 from refunc.logging import MLLogger
@@ -63,7 +63,7 @@ logging.getLogger("somebody.else").error("Disk full")
 
 @attrs.frozen
 class Block:
-    """What a block presumes: code before it, files, and the values that its literal `...` stands for."""
+    """The needs of a block: code before it, files, and the values that its literal `...` stands for."""
 
     before: str = ""
     after: str = ""
@@ -136,7 +136,7 @@ BLOCKS = {
 
 @attrs.frozen
 class Outcome:
-    """What a block left behind."""
+    """The output, files and runs that a block left behind."""
 
     folder: Path
     stdout: str
@@ -181,7 +181,7 @@ def run(number: int, folder: Path, tools: Any) -> Outcome:
     began = time.monotonic()
     done = subprocess.run([sys.executable, "block.py"], cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 20 or number not in WITH_TRACKERS  # ten for what exit waits, the rest to start
+    assert time.monotonic() - began < 20 or number not in WITH_TRACKERS  # ten for the wait at exit, the rest to start
     # An uncaught exception, one shown by `logging.raiseExceptions`, or a warning; one that was logged is indented.
     assert not re.search(r"^(Traceback|--- Logging error|\S+:\d+: \w*Warning: )", done.stderr, re.MULTILINE), (
         done.stderr
@@ -190,7 +190,7 @@ def run(number: int, folder: Path, tools: Any) -> Outcome:
 
 
 class Reference:
-    """What the tests of the blocks share; in importlib mode no test file can import another."""
+    """Names that the tests of the blocks share; in importlib mode no test file can import another."""
 
     SIGNATURES = SIGNATURES
     WITH_TRACKERS = WITH_TRACKERS
@@ -204,12 +204,12 @@ def reference() -> type[Reference]:
 
 @pytest.fixture
 def run_block(own_folder: Path, tools: Any) -> Callable[[int], Outcome]:
-    """Run the block of a number in the test's folder, and return what it left behind."""
+    """Run the block of a number in the test's folder, and return its outcome."""
     return lambda number: run(number, own_folder, tools)
 
 
 class User:
-    """What a user of a logger sees afterwards: the console, log files, and runs as they are read back."""
+    """All that a user of a logger sees afterwards: the console, log files, and runs as they are read back."""
 
     def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
@@ -246,5 +246,5 @@ class User:
 
 @pytest.fixture
 def user(own_folder: Path, clean_process: None, capsys: pytest.CaptureFixture[str]) -> User:
-    """Return what a user sees of the loggers in the test's own process."""
+    """Return all that a user sees of the loggers in the test's own process."""
     return User(own_folder, capsys)

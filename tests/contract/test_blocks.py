@@ -1,7 +1,7 @@
 """
 The customer's API reference runs as it is written: each Python block of it, in a process of its own.
 
-`CHECKS` says what must be true afterwards. The blocks that name trackers are in `test_tracker_blocks.py`.
+`CHECKS` has the conditions that must hold afterwards. The blocks that name trackers are in `test_tracker_blocks.py`.
 """
 
 from __future__ import annotations

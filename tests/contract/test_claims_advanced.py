@@ -1,4 +1,4 @@
-"""What the reference says under "Advanced Usage": levels, structure, reading back, and export."""
+"""The reference's claims under "Advanced Usage": levels, structure, reading back, and export."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_an_unstructured_line_is_text_alone(logger: MLLogger) -> None:
 
 
 def test_all_entries_are_read_back(logger: MLLogger) -> None:
-    """`entries = logger.get_log_entries()`: "Access log entries", oldest first, what was just logged included."""
+    """`entries = logger.get_log_entries()`: "Access log entries", oldest first, the line logged last included."""
     for number in range(100):
         logger.info("line %d", number)
 

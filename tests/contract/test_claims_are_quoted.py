@@ -15,7 +15,7 @@ import pytest
 
 HERE = Path(__file__).parent
 FILES = sorted(path for path in HERE.glob("test_claims_*.py") if path != Path(__file__))
-#: What the blocks name that is not refunc's: the user's own functions and variables, and the standard library.
+#: Names in the blocks that are not refunc's: the user's own functions and variables, and the standard library.
 NOT_OURS = {
     *("train_step", "validate", "validate_model", "save_model", "risky_operation", "train_model", "print", "range"),
     *("getenv", "dataclass", "field", "default_factory", "dict", "list"),
@@ -79,7 +79,7 @@ def test_quoted_prose_is_short(path: Path) -> None:
 
 
 def names_of_the_blocks() -> set[str]:
-    """Return what the blocks import from refunc, call, pass by keyword, and declare as fields and parameters."""
+    """Return the names in the blocks: imports from refunc, calls, keywords, and declared fields and parameters."""
     found: set[str] = set()
     for path in HERE.glob("blocks/*.py"):
         text = path.read_text("utf-8").rstrip()

@@ -1,4 +1,4 @@
-"""What the reference says of integrations together: adding, managing, configuring them, and what each then gets."""
+"""The reference's claims about integrations together: adding, managing, configuring them, and the calls of each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from refunc.plugins import discovery, hookimpl
 
 
 class Integration:
-    """Keeps what it is given; `fails` makes every call of it fail."""
+    """Keeps the arguments of its calls; `fails` makes every call of it fail."""
 
     def __init__(self, *, fails: bool = False) -> None:
         self.got: list[tuple[str, Any]] = []
@@ -169,7 +169,7 @@ def test_logging_goes_on_where_an_integration_fails(made: Any, user: Any, tools:
     assert (run.status, user.points()) == ("completed", [(100, None, {"loss": 0.5})])
     assert any("still here" in line for line in user.console())
     assert sorted(working.got, key=str) == EVERYTHING
-    broken.fails = False  # what it missed is delivered when it works again
+    broken.fails = False  # the records that it missed are delivered when it works again
     tools.until(lambda: broken.has_ended)
     assert sorted(broken.got, key=str) == EVERYTHING
 

@@ -1,4 +1,4 @@
-"""What the reference says of ExperimentTracker, of the quick start, and of runs that a block stands for."""
+"""The reference's claims about ExperimentTracker, the quick start, and runs that a block stands for."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_a_run_ends_as_completed_where_nothing_else_is_said(tracker: ExperimentT
 
 
 def test_a_tracker_manages_the_metadata_of_a_run(tracker: ExperimentTracker, user: Any) -> None:
-    """ "Advanced experiment tracking with metadata management": what a run was made with, and of what file."""
+    """ "Advanced experiment tracking with metadata management": the framework, the file and the experiment of a run."""
     Path("model.pkl").write_text("weights")
     tracker.log_artifact("model.pkl", "model", metadata={"framework": "torch"})
 

@@ -1,4 +1,4 @@
-"""What the reference says of the three formatters: every option, on a handler that a user adds to a logger."""
+"""The reference's claims about the three formatters: every option, on a handler that a user adds to a logger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Show = Callable[..., str]
 
 @pytest.fixture
 def show(user: Any, monkeypatch: pytest.MonkeyPatch) -> Show:
-    """Log a line that has everything, and return what a handler with the formatter writes."""
+    """Log a line that has everything, and return the text that a handler with the formatter writes."""
     monkeypatch.setattr(time, "localtime", time.gmtime)
     logger = MLLogger("training", level="TRACE")
     logger.start_experiment("image_classification", "exp_001")
@@ -145,7 +145,7 @@ def test_a_colour_scheme_can_be_made_of_ones_own(show: Show) -> None:
 
 
 def test_json_has_the_documented_output(show: Show) -> None:
-    """ "Output Example": the same keys in the same order, with what was logged."""
+    """ "Output Example": the same keys in the same order, with the values of the line."""
     documented = json.loads((BLOCKS / "11_json_output.json").read_text())
     written = json.loads(show(JSONFormatter(), tags={"model": "resnet50"}, **_place()))
 

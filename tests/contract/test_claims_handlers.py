@@ -1,4 +1,4 @@
-"""What the reference says under "Performance Optimization": handlers that pass lines on later."""
+"""The reference's claims under "Performance Optimization": handlers that pass lines on later."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from refunc.logging import AsyncHandler, BufferedHandler, MLLogger
 
 
 class Target(logging.Handler):
-    """A handler of a user: keeps what it is given, and waits where it is told to."""
+    """A handler of a user: keeps the messages it is given, and waits where it is told to."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ def test_an_async_handler_holds_as_many_as_it_is_told(size: int, user: Any) -> N
 
 
 def test_an_async_handler_passes_on_after_its_interval(user: Any, tools: Any) -> None:
-    """`flush_interval=5.0`: what waits is passed on by then, without anything else that is logged."""
+    """`flush_interval=5.0`: a line that waits is passed on by then, without another line."""
     target = Target()
     logger = MLLogger("high_performance")
     async_handler = AsyncHandler(flush_interval=0.2, target=target)
@@ -110,7 +110,7 @@ def test_a_buffer_is_passed_on_together_when_it_is_full(user: Any) -> None:
 
 
 def test_a_buffer_without_auto_flush_waits_until_it_is_told(user: Any) -> None:
-    """`auto_flush=True` is the default; False leaves it to `flush`, and what it cannot hold is said and counted."""
+    """`auto_flush=True` is the default; False leaves it to `flush`, and lines it cannot hold are told and counted."""
     target = Target()
     logger = MLLogger("high_performance")
     buffered = BufferedHandler(buffer_size=10, auto_flush=False, target=target)

@@ -1,4 +1,4 @@
-"""What the reference says of MLLogger: its parameters, its levels, and what a line of each is for a user."""
+"""The reference's claims about MLLogger: its parameters, its levels, and the lines that a user sees of each."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ def test_there_are_json_log_files_where_that_is_enabled(enabled: bool, user: Any
 
 
 def test_json_log_files_have_the_data_of_a_run(user: Any) -> None:
-    """`json_logging`: all that was logged is in "JSON-formatted log files", not only what the console had room for."""
+    """`json_logging`: all that was logged is in "JSON-formatted log files", not only the lines on the console."""
     logger = MLLogger("training", json_logging=True)
     logger.log_hyperparams({"lr": 0.001})
     for step in range(50):
@@ -235,7 +235,7 @@ STANDARD_LEVELS: dict[str, tuple[str, int]] = {
 
 @pytest.mark.parametrize("call", STANDARD_LEVELS)
 def test_a_standard_level_says_itself_on_the_console_in_files_and_in_the_run(call: str, user: Any) -> None:
-    """ "Standard log levels": each is shown, written and read back as what it is."""
+    """ "Standard log levels": each is shown, written and read back as itself."""
     logger = MLLogger("training", level="TRACE")
     logger.start_experiment("levels")
     user.console()

@@ -1,4 +1,4 @@
-"""What the reference says under "Error Handling", "Best Practices" and "Key Features", where no other chapter does."""
+"""The reference's claims under "Error Handling", "Best Practices" and "Key Features", that no other chapter makes."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Raises:
     "value", [Raises(), float("nan"), object(), b"\xff", 10**400, "\ud800"], ids=lambda v: type(v).__name__
 )
 def test_no_value_raises_out_of_a_call(value: Any, user: Any, recwarn: pytest.WarningsRecorder) -> None:
-    """`logger.log_metrics({"accuracy": 0.95})`, "Graceful Degradation": what surrounds a bad value is logged."""
+    """`logger.log_metrics({"accuracy": 0.95})`, "Graceful Degradation": the values around a bad one are logged."""
     logger = MLLogger("training")
     logger.log_metrics({"accuracy": 0.95, "odd": value}, step=1)
     logger.log_hyperparams({"lr": 0.001, "odd": value})
@@ -104,7 +104,7 @@ LEVELS: dict[str, str] = {
 
 @pytest.mark.parametrize("call", LEVELS)
 def test_a_level_is_for_what_the_reference_says(call: str, user: Any) -> None:
-    """ "Use appropriate levels": at the default level all are seen but DEBUG; at WARNING, what may need attention."""
+    """ "Use appropriate levels": at the default level all are seen but DEBUG; at WARNING, WARNING and above."""
     code, level = call.strip("`"), LEVELS[call]
     for least in (LogLevel.INFO, LogLevel.WARNING):
         logger = MLLogger("training", level=least)
@@ -114,7 +114,7 @@ def test_a_level_is_for_what_the_reference_says(call: str, user: Any) -> None:
 
 
 def test_the_level_of_a_handler_keeps_metrics_out_of_a_file_of_errors(user: Any) -> None:
-    """ "Appropriate Log Levels": levels are stdlib's, so any handler of a user can be told what it wants."""
+    """ "Appropriate Log Levels": levels are stdlib's, so any handler of a user can have its own."""
     import logging
 
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""What the reference says of progress: three trackers and two contexts, in a terminal, in a file and in the run."""
+"""The reference's claims about progress: three trackers and two contexts, in a terminal, in a file and in the run."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_a_context_shows_it_from_the_start_and_closes_it(user: Any) -> None:
 
 
 def test_what_is_only_shown_opens_no_run(user: Any) -> None:
-    """`progress_context`: it displays; a run is for what is logged."""
+    """`progress_context`: it displays; a run is for values that are logged."""
     with progress_context("Training", total=10) as tracker:
         tracker.update({"loss": 0.5})
 

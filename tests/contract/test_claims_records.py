@@ -1,4 +1,4 @@
-"""What the reference says of LogEntry and of ExperimentContext: what each field holds of what was logged."""
+"""The reference's claims about LogEntry and ExperimentContext: the logged value that each field holds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from refunc.logging import ExperimentContext, LogEntry, MLLogger
 
-#: A field as the reference declares it, and what a line that has everything gives it.
+#: A field as the reference declares it, and a check of its value in a line that has everything.
 ENTRY_FIELDS: dict[str, Any] = {
     "`timestamp: float`": lambda value, run: type(value) is float and abs(value - time.time()) < 60,
     "`level: str`": lambda value, run: value == "INFO",
@@ -68,7 +68,7 @@ def test_a_field_of_an_entry_that_nothing_was_said_of_has_its_default(field: str
 
 
 def test_an_entry_and_a_context_are_dataclasses_to_whoever_asks(user: Any) -> None:
-    """`@dataclass`: functions of the standard library take both, as does what makes a table of dataclasses."""
+    """`@dataclass`: functions of the standard library take both, as does a library that makes tables of dataclasses."""
     logger = MLLogger("training")
     logger.start_experiment("image_classification", "resnet_v1")
     logger.info("begin", metrics={"loss": 0.5})
@@ -150,7 +150,7 @@ def test_a_field_of_the_context_has_what_the_run_has(field: str, user: Any) -> N
 
 
 def test_the_context_after_the_end_has_its_time_and_status(user: Any) -> None:
-    """`end_time`, `status`: what is None and "running" before, says afterwards when and how."""
+    """`end_time`, `status`: None and "running" before, and the time and the status of the end afterwards."""
     logger = MLLogger("training")
     logger.start_experiment("image_classification", "resnet_v1")
     logger.end_experiment(status="failed")

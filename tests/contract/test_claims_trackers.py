@@ -1,4 +1,4 @@
-"""What the reference says of each tracker: its options, and what arrives there, by real clients."""
+"""The reference's claims about each tracker: its options, and the records that arrive there, by real clients."""
 
 from __future__ import annotations
 

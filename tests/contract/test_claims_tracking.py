@@ -1,4 +1,4 @@
-"""What the reference says of a logger's experiment tracking methods and of its place in a run."""
+"""The reference's claims about a logger's experiment tracking methods and its place in a run."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ COUNTERS: dict[str, tuple[str, list[int | None]]] = {
 
 @pytest.mark.parametrize("claim", COUNTERS)
 def test_a_counter_is_incremented(claim: str, logger: MLLogger, user: Any) -> None:
-    """ "Step tracking", "Epoch tracking": each call counts one, and what is logged then says so."""
+    """ "Step tracking", "Epoch tracking": each call counts one, and the lines after it have the new count."""
     name, expected = COUNTERS[claim]
     seen = []
     for number in range(3):

@@ -39,7 +39,8 @@ INNER = {
     ("rows.py", "refunc_commands.importing.wandb"): "the one reader of W&B's own files, which `refunc import` has too",
 }
 
-#: What `refunc.compat` imports beside public modules. It is a part of the core, whose warnings and values are its own.
+#: The modules that `refunc.compat` imports beside public ones.
+#: It is a part of the core, whose warnings and values are its own.
 INNER_OF_COMPAT = {
     "refunc.logging.notices": "its warnings are refunc's, each given once",
     "refunc.runs.packages": "the sentence for an optional package that is missing",

@@ -1,4 +1,4 @@
-"""What the customer's API reference says of names, parameters, fields and defaults, checked by `inspect`."""
+"""The names, parameters, fields and defaults of the customer's API reference, checked by `inspect`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from refunc.logging import ExperimentContext, ExperimentTracker, JSONFormatter, 
 
 FOLDER = Path(__file__).parent / "blocks"
 
-#: What the defaults in the signature blocks name.
+#: The names in the defaults of the signature blocks.
 NAMES = {"LogLevel": LogLevel, "time": time, "dict": dict, "list": list}
 
 Documented = list[tuple[str, "ast.expr | None"]]

@@ -19,7 +19,7 @@ def delivered_to(left: Any) -> list[str]:
 
 
 def left_over(left: Any) -> str:
-    """The one line that says what could not be delivered yet."""
+    """The one line about records that could not be delivered yet."""
     [line] = [line for line in left.stderr.splitlines() if "still to be delivered" in line]
     assert "`refunc sync`" in line
     return line

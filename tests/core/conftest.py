@@ -1,8 +1,8 @@
 """
 Tests that use refunc in their own process leave it as they found it.
 
-And what tests of several packages share: training scripts, runs made by hand, installed plugins, and processes that
-hold locks.
+And tools that tests of several packages share: training scripts, runs made by hand, installed plugins, and processes
+that hold locks.
 """
 
 from __future__ import annotations

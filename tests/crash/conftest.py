@@ -1,7 +1,7 @@
 """
 How often: each test has a short form for every CI run and a long one, `tox -e crash`.
 
-What is random has a seed, which a failure shows; `CRASH_SEED` repeats it.
+A random choice has a seed, which a failure shows; `CRASH_SEED` repeats it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def chance() -> random.Random:
 
 @pytest.fixture
 def shown() -> Callable[..., str]:
-    """Return what a command prints, on both streams."""
+    """Return a function that runs a command and returns its output, of both streams."""
     from click.testing import CliRunner
 
     from refunc_commands.cli.root import refunc

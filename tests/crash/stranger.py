@@ -1,8 +1,8 @@
 """
-Runs as a stranger might make them, from a grammar of hostile names, values, records and files; and what is done then.
+Runs as a stranger might make them, from a grammar of hostile names, values, records and files; and their use.
 
 Run as a script, it makes a store with a good run and a hostile one, runs every command on it in this process, and
-prints as JSON what those did that a run must not make them do. Chance has a seed, the first argument.
+prints as JSON each act of theirs that a run must not cause. Chance has a seed, the first argument.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ def _good(store: Path) -> None:
 
 
 class Watch:
-    """Notes what a run must not make a command do, by Python's own audit events."""
+    """Notes each act of a command that a run must not cause, by Python's own audit events."""
 
     def __init__(self, allowed: list[str]) -> None:
         self.found: list[str] = []
@@ -286,7 +286,7 @@ class Watch:
             return
         try:
             self._judge(event, args)
-        except Exception as error:  # in an audit hook, an error would change what is watched
+        except Exception as error:  # in an audit hook, an error would change the command that is watched
             self.found.append(f"cannot judge {event}: {error!r}")
 
     def _judge(self, event: str, args: tuple[Any, ...]) -> None:
@@ -353,7 +353,7 @@ def _commands(hostile: str, written: Path) -> list[list[str]]:
 
 
 def main(seed: int, base: Path) -> None:
-    """Make the store of *seed* below the folder *base*, use it, and print what was wrong."""
+    """Make the store of *seed* below the folder *base*, use it, and print the problems."""
     from click.testing import CliRunner
 
     from refunc_commands.cli.root import refunc

@@ -1,4 +1,4 @@
-"""Damaged files: nothing false is read, no reader breaks, and what the damage spares is there."""
+"""Damaged files: nothing false is read, no reader breaks, and the records that the damage spares are there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SHOWN = 25
 
 @attrs.define
 class Journal:
-    """A run as it was written, and what is true of it."""
+    """A run as it was written, with its records and their places."""
 
     folder: Path
     paths: list[Path]
@@ -83,7 +83,7 @@ def _write_run(store: Path, count: int, monkeypatch: pytest.MonkeyPatch) -> Jour
             if seq is not None:
                 places[seq] = (path, first, first + len(line))
             first += len(line)
-    # The readers are judged by what was logged, not by themselves.
+    # The readers are judged by the records that were logged, not by themselves.
     assert [each.metrics["n"] for each in records.values() if isinstance(each, Metrics)] == list(range(count))
     assert sorted(places) == sorted(records) == list(range(len(records)))
     return Journal(folder, paths, whole, records, places)
@@ -121,7 +121,7 @@ def _tail(folder: Path, limit: int, positions: dict[str, Position] | None = None
 
 
 def _check(journal: Journal, spared: set[int], limit: int) -> tuple[list[Record], Account]:
-    """Read the run in every way; each returns what was spared, and nothing that was not written."""
+    """Read the run in every way; each returns the records that were spared, and none that was not written."""
     account = Account()
     forwards = list(read_journal(journal.folder, account))
     for found in (forwards, list(read_backwards(journal.folder)), _tail(journal.folder, limit)):
@@ -176,7 +176,7 @@ def test_flipped_bits_lose_two_records_each_at_most_and_forge_none(
 
 
 def _splice(data: bytes, chance: random.Random) -> bytes:
-    """Return bytes to put into a journal: rubbish of several kinds, and what was in a journal before."""
+    """Return bytes to put into a journal: rubbish of several kinds, and bytes that were in it before."""
     lines = data.splitlines(keepends=True)
     here = chance.randrange(len(data))
     return chance.choice(
@@ -203,7 +203,7 @@ def test_what_is_spliced_in_leaves_the_lines_around_it(
         at, spliced = chance.randrange(len(data) + 1), _splice(data, chance)
         journal.damage(path, data[:at] + spliced + data[at:])
 
-        # What stands before it may go on in it, and what is behind it may begin in it.
+        # The line before it may go on in it, and the line behind it may begin in it.
         records, account = _check(journal, journal.spared(path, at, at), chance.choice((1, 1_000)))
 
         assert len(records) >= len(journal.records) - 2

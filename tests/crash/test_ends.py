@@ -1,4 +1,4 @@
-"""However a process ends: all that it logged a moment before is kept, and what is being delivered arrives."""
+"""However a process ends: all that it logged a moment before is kept, and records under delivery arrive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
 
 Script = Callable[..., subprocess.Popen[str]]
 
-#: How it ends; with which exit code; what the run says then.
+#: How it ends; with which exit code; the status of the run then.
 ENDS = {
     "SIGTERM": ("os.kill(os.getpid(), signal.SIGTERM); time.sleep(9)", -15, "crashed"),
     "SIGHUP": (

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
 
 WRITE, OPEN, SYNC = 1, 2, 3
 
-# One process for all n of a fault: a fault is a line on stdin, and what came of it a line on stdout.
+# One process for all n of a fault: a fault is a line on stdin, and its result a line on stdout.
 _TRAINING = """
 import ctypes, json, logging, os, sys, time
 import refunc.outlets.pump as pump
@@ -98,7 +98,7 @@ for line in sys.stdin:
     print(json.dumps(train(*json.loads(line))), flush=True)
 """
 
-#: What fails, by what, and how many warnings a user sees of it: a write that was cut short is simply continued.
+#: The call that fails, its error, and how many warnings a user sees: a write that was cut short is simply continued.
 FAULTS = {
     "a short write": (WRITE, 0, 0),
     "ENOSPC": (WRITE, errno.ENOSPC, 1),
@@ -123,7 +123,7 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
 
 @pytest.fixture
 def train(shim: Path | None, tmp_path: Path, require: Callable[[bool, str], None]) -> Any:
-    """Train once with a fault, in a process that has the shim, and return what came of it."""
+    """Train once with a fault, in a process that has the shim, and return the result."""
     require(shim is not None, "apt-get install gcc, on Linux")
     process = subprocess.Popen(
         [sys.executable, "-c", _TRAINING],

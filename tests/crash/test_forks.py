@@ -1,4 +1,4 @@
-"""Forks amid logging, and children that end in every way: none hangs, and none loses what it flushed."""
+"""Forks amid logging, and children that end in every way: none hangs, and none loses records that it flushed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from refunc.runs.run import Run
 
 pytestmark = [pytest.mark.crash, pytest.mark.timeout(3600)]
 
-#: Seconds that a child has for what takes it milliseconds.
+#: Seconds that a child has for work of milliseconds.
 DEADLINE = 20
 
 _FOUR_THREADS = """

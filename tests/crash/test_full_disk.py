@@ -1,4 +1,4 @@
-"""A disk that is really full: the training keeps its pace, memory is bounded, and what was dropped is counted."""
+"""A disk that is really full: the training keeps its pace, memory is bounded, and dropped records are counted."""
 
 from __future__ import annotations
 

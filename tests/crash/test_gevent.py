@@ -1,4 +1,4 @@
-"""gevent replaces threads and locks of the standard library, before or behind what refunc has made of them."""
+"""gevent replaces threads and locks of the standard library, before or after refunc has made its own."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 pytestmark = pytest.mark.crash
 
-#: Writes from greenlets and from what `threading` then gives, and delivers; *when* says where gevent comes in between.
+#: Writes from greenlets and from threads of `threading`, and delivers; *when* says where gevent comes in between.
 SCRIPT = """
 import sys, warnings
 sys.path.insert(0, "")

@@ -21,12 +21,12 @@ pytestmark = [
     pytest.mark.usefixtures("clean_process"),
 ]
 
-#: What a reader may take beyond what it takes to start.
+#: Memory that a reader may take beyond that of its start.
 MEMORY = 100 << 20
 
 
-# Reads one run in every way there is, and says what that took of memory and what it found. VmHWM, since ru_maxrss of a
-# child begins with what its parent had.
+# Reads one run in every way there is, and prints the memory and the records of each. VmHWM, since ru_maxrss of a
+# child begins with that of its parent.
 _READER = """
 import contextlib, io, json, sys
 from pathlib import Path
@@ -81,7 +81,7 @@ def _deep(levels: int, opening: bytes = b'{"a":', closing: bytes = b"}") -> byte
 
 
 def _giant(write: Callable[[Any], None]) -> Callable[[Path], None]:
-    """Return what writes a journal with ten records, then something giant, then ten more."""
+    """Return a function that writes a journal with ten records, then something giant, then ten more."""
 
     def make(path: Path) -> None:
         with open(path, "wb") as file:
@@ -93,7 +93,7 @@ def _giant(write: Callable[[Any], None]) -> Callable[[Path], None]:
 
 
 def _crowded(piece: bytes, size: int = MAX_LINE_BYTES - 200) -> Callable[[Any], None]:
-    """Return what writes a line that is whole, and has as many values as go into it."""
+    """Return a function that writes a line that is whole, and has as many values as go into it."""
 
     def write(file: Any) -> None:
         values = b",".join([piece] * (size // (len(piece) + 1)))

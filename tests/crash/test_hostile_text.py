@@ -24,7 +24,7 @@ pytestmark = [
     pytest.mark.usefixtures("clean_process"),
 ]
 
-#: What acts on a terminal: cursor, colours, titles, clipboard, links, queries, bells, directions, forged lines.
+#: Texts that act on a terminal: cursor, colours, titles, clipboard, links, queries, bells, directions, forged lines.
 CONTROLS = [
     *("\x1b[2J", "\x1b[31mred", "\x1b[1A\x1b[2K", "\x1b]0;title\x07", "\x1b]52;c;ZXZpbA==\x07"),
     "\x1b]8;;http://e\x1b\\x",

@@ -1,4 +1,4 @@
-"""kill -9 at any point: what was acknowledged is there, with nothing missing before it, and no line is a false one."""
+"""kill -9 at any point: acknowledged records are there, with none missing before them, and no line is a false one."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_whatever_was_acknowledged_survives_kill_9(
 
 
 def _check(store: Path, acknowledged: dict[int, int], size: int, seen: Counter[str], tools: Any) -> bool:
-    """Check what a kill left; False where that is nothing, since it came before the run."""
+    """Check the run that a kill left; False where there is none, since the kill came before it."""
     folders = [folder for folder in store.glob("*") if (folder / "run.json").exists()]
     if not folders:
         assert not acknowledged

@@ -221,7 +221,7 @@ def test_half_an_hour_of_faults_leaves_memory_threads_and_files_as_they_were(
     assert account == Account()
     delivered = {step for call in calls("metrics") for step in call["steps"]}
     assert delivered == set(steps)
-    # What is usual at the beginning, and at the end: the middle value of a fifth of all looks.
+    # The usual values at the beginning, and at the end: the middle value of a fifth of all looks.
     fifth = len(samples) // 5
     first, last = middle(samples[fifth : 2 * fifth]), middle(samples[-fifth:])
     growth = last[0] - first[0]

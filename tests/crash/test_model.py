@@ -44,7 +44,7 @@ Id = tuple[str, int]
 
 
 def _content(record: Record) -> Any:
-    """Return what a record says, as the model knows it."""
+    """Return the number in a record, by which the model knows it."""
     match record:
         case Metrics():
             return record.metrics["n"]
@@ -97,7 +97,7 @@ class JournalMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="model"))
-        #: The model: what is written, by its number; what of that may be gone; what is in memory only.
+        #: The model: the records written, by their numbers; those of them that may be gone; those in memory only.
         self.written: dict[Id, int] = {}
         self.touched: set[Id] = set()
         self.pending: list[int] = []
@@ -117,7 +117,7 @@ class JournalMachine(RuleBasedStateMachine):
     def _new_writer(self, *, is_made: bool) -> writer.JournalWriter:
         birth = {"format": 1, "run_id": "model000", "run_name": None, "start_time": 1.0}
         made = writer.JournalWriter(RunFolder(self.folder / "run", birth, is_made=is_made), logger="m")
-        # No threads: what is drained when is for hypothesis to say.
+        # No threads: hypothesis decides when records are drained.
         made._served, made.high_water = True, made._bound
         return made
 
@@ -193,7 +193,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule(part=st.floats(0, 1))
     def crash(self, part: float) -> None:
-        """kill -9 in the middle of a write: a part of the batch is there, what was only in memory is not."""
+        """kill -9 in the middle of a write: a part of the batch is there, records only in memory are not."""
         state = self.writer._state
         name = self.writer.name
         if state.file is not None and self.pending:
@@ -272,7 +272,7 @@ class JournalMachine(RuleBasedStateMachine):
 
     @rule()
     def sync(self) -> None:
-        """What `refunc sync` does: another process delivers what is left."""
+        """As `refunc sync` does it: another process delivers the rest of the records."""
         window = self.subscription._settlement.window
         self.deliveries += not window.is_settled  # stopped within a window, which comes again as a whole
         self.subscription.close()
@@ -285,7 +285,7 @@ class JournalMachine(RuleBasedStateMachine):
         got = {owner for owner, _ in self.collector.got}
         assert set(self.written) - self.touched <= got
 
-    # -- what holds at any time --------------------------------------------------------------------------------------
+    # -- facts that hold at any time ---------------------------------------------------------------------------------
 
     @invariant()
     def readers_agree_with_the_model(self) -> None:

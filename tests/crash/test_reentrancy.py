@@ -25,7 +25,7 @@ def counted(run: Run, *out_of_order: str, inner: Iterable[Run] = ()) -> Counter[
 
     Args:
         out_of_order: Metrics whose numbers two threads take, and log in nearly their order.
-        inner: Runs of blocks amid *run*: what is logged in those belongs to them.
+        inner: Runs of blocks amid *run*: records logged in those belong to them.
     """
     account = Account()
     found: Counter[str] = Counter()
@@ -230,7 +230,7 @@ def test_an_integration_that_logs_in_its_hook(
     own_folder: Any,
     tools: Any,
 ) -> None:
-    """What it logs of a delivery is delivered as well, so that there would be no end, were it not for the run's."""
+    """Records it logs of a delivery are delivered too, so that there would be no end, were it not for the run's."""
     seconds = max(5, times(5, 60))  # in a second, a delivery of its own may be called once
     returned, out, err = finished(
         _WATCHED + _TALKS, seconds, REFUNC_DELIVERY=where, REFUNC_EXIT_WAIT="20", deadline=seconds + 60

@@ -1,7 +1,7 @@
 """
-Whatever a stranger's run holds, no command does what it says, and every other run is answered as without it.
+Whatever a stranger's run holds, no command obeys it, and every other run is answered as without it.
 
-What may not happen is watched by Python's audit events, in the process that runs the commands; see `stranger`.
+Python's audit events show all that may not happen, in the process that runs the commands; see `stranger`.
 """
 
 from __future__ import annotations

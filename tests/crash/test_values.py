@@ -114,7 +114,7 @@ def _objects(thing: Any) -> Any:
     return array
 
 
-#: What hypothesis, which compares and shows its values, cannot have in its hands: a word stands for each.
+#: Things that hypothesis, which compares and shows its values, cannot have in its hands: a word stands for each.
 THINGS: dict[str, Callable[[], Any]] = {
     "hostile": Hostile, "endless": Endless, "exits": Exits, "cycle": _cycle, "deep": _deep, "class": lambda: Hostile,
     "lying text": lambda: LyingText("text"), "lying float": lambda: LyingFloat(0.5), "lying int": lambda: LyingInt(3),

@@ -1,4 +1,4 @@
-"""The page of environment variables says of each what the code does."""
+"""The page of environment variables agrees with the code about each."""
 
 from __future__ import annotations
 

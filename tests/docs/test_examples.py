@@ -2,7 +2,7 @@
 The documentation is true where it can be run: each page's Python blocks run in order, in a fresh process and folder.
 
 A comment before a block exempts it: `<!-- needs: polars -->` (test_run_format_queries.py runs it), or
-`<!-- not run: why -->`. What a page says to save as a file is no such block: test_pages_by_hand.py runs it.
+`<!-- not run: why -->`. A file that a page says to save is no such block: test_pages_by_hand.py runs it.
 tests/frameworks runs the pages in docs/how-to/frameworks.
 """
 
@@ -28,7 +28,7 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 def test_examples_of_a_page_run(page: Path, own_folder: Path) -> None:
     said = run_page(page, own_folder)
 
-    # An uncaught exception of a thread or a child, or a warning; what was logged is indented or has a time before it.
+    # An uncaught exception of a thread or a child, or a warning; a logged line is indented or has a time before it.
     assert not re.search(r"^(Traceback|--- Logging error|\S+:\d+: \w*Warning: )", said, re.MULTILINE), said
 
 
@@ -109,7 +109,7 @@ def test_a_line_holds_one_sentence() -> None:
     "name", ["MLLogger", "ExperimentTracker", "ProgressTracker", "EpochTracker", "AsyncHandler", "BufferedHandler"]
 )
 def test_every_public_method_is_used_in_an_example(name: str) -> None:
-    """By its name after a dot: examples are scripts, and what a variable holds is not known without running them."""
+    """By its name after a dot: examples are scripts, and the type of a variable is not known without running them."""
     scripts = [ast.parse(script_of(page)) for page in PAGES]
     used = {node.attr for script in scripts for node in ast.walk(script) if isinstance(node, ast.Attribute)}
     own = {

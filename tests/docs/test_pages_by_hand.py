@@ -1,7 +1,7 @@
 """
-Pages to be followed: in a clean environment, what they say to save is saved and what they say to type is typed.
+Pages to be followed: in a clean environment, files they say to save are saved and lines they say to type are typed.
 
-In their order, in one shell, without a network. What a page shows below a command, the command has to print; `…` stands
+In their order, in one shell, without a network. A command has to print the lines that a page shows below it; `…` stands
 for anything. A comment `<!-- not run: why -->` before a block exempts it.
 """
 
@@ -28,13 +28,13 @@ BLOCK = re.compile(
     r"```(?P<kind>\w+)\n(?P<text>.*?)^```",
     re.MULTILINE | re.DOTALL,
 )
-#: Ends what a command has printed.
+#: Ends the output of a command.
 END = "-- end of a command --"
 
 
 @attrs.frozen
 class Command:
-    """What is typed, and what is shown below it."""
+    """A line to type, and the text shown below it."""
 
     line: str
     shown: str

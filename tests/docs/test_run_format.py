@@ -17,7 +17,7 @@ from refunc_commands.upkeep.folding import fold
 
 pytestmark = pytest.mark.once
 
-#: Two processes write, one of them what JSON cannot say.
+#: Two processes write, one of them values that JSON cannot say.
 TWO_WRITERS = """
 import math, os
 from refunc.logging import MLLogger, experiment_context
@@ -95,7 +95,7 @@ def test_reader_reads_folded_files(read_run, own_folder: Path) -> None:
     assert same([(one["seq"], one["time"]) for one in records], [one[:2] for one in what_refunc_reads(run)])
 
 
-# -- what the page lists ---------------------------------------------------------------------------------------------
+# -- the lists of the page -------------------------------------------------------------------------------------------
 
 
 def test_page_lists_every_kind_and_every_member() -> None:

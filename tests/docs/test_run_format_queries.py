@@ -79,7 +79,7 @@ def test_jq_prints_every_value(long_run: Path, require) -> None:
 
 
 def after(code: str, run: Path) -> Any:
-    """Return what *code*, run in the run's folder in a process of its own, prints as JSON."""
+    """Return the JSON that *code* prints, run in the run's folder in a process of its own."""
     done = subprocess.run([sys.executable, "-c", code], cwd=run, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

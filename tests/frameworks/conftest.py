@@ -1,5 +1,5 @@
 """
-What the tests with real frameworks share: the marker `frameworks`, and no import of a framework unless it is wanted.
+Shared by the tests with real frameworks: the marker `frameworks`, and no import of a framework unless it is wanted.
 
 A file imports its framework at the top. With `-m`, the folder is left out unless the marker is named there. A file
 whose framework is not installed is skipped; under `REFUNC_REQUIRE_ALL`, as in CI, it is an error.

@@ -1,4 +1,4 @@
-"""RefuncTracker in loops with accelerate: what is asked of any tracker, and what the run has."""
+"""RefuncTracker in loops with accelerate: the demands on any tracker, and the records of the run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The callbacks of XGBoost, LightGBM and CatBoost: what they record, and how a run ends, is the same."""
+"""The callbacks of XGBoost, LightGBM and CatBoost: their records, and the end of a run, are the same."""
 
 from __future__ import annotations
 

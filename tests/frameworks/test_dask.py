@@ -11,7 +11,7 @@ import dask.distributed  # noqa: F401  # the script below needs it
 
 from refunc.runs import open_store
 
-#: In a process of its own, as a user has it: a cluster within a test run would inherit what other frameworks left.
+#: In a process of its own, as a user has it: a cluster within a test run would inherit state of other frameworks.
 SCRIPT = """
 from dask.distributed import Client, LocalCluster
 from refunc.logging import MLLogger, experiment_context

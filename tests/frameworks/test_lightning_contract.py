@@ -1,5 +1,5 @@
 """
-What Lightning's own test suite asks of any logger, with threads and variables watched as it does.
+The demands of Lightning's own test suite on any logger, with threads and variables watched as it does.
 
 Its `loggers/test_all.py` wants: the calls of `fit` and `test` with their names and steps; pickles of the logger and of
 its Trainer, once `experiment` was used; the experiment on rank 0 before `setup` of callbacks, and a dummy on other
@@ -49,7 +49,7 @@ def nothing_left() -> Iterator[None]:
 
 
 class Remembering(RefuncLogger):
-    """Remembers what it is called with, as the suite's loggers do."""
+    """Remembers the calls that it gets, as the suite's loggers do."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.frameworks, pytest.mark.usefixtures("clean_process", "
 
 @pytest.fixture
 def handlers() -> object:
-    """Set back what a Trainer that was cut off has left."""
+    """Set back the signal handlers, after a Trainer that was cut off."""
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     yield
     for number, handler in before.items():

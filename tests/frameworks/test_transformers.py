@@ -1,4 +1,4 @@
-"""RefuncCallback in trainings of transformers' Trainer: what the run has, and how it ends."""
+"""RefuncCallback in trainings of transformers' Trainer: the records of the run, and its end."""
 
 from __future__ import annotations
 

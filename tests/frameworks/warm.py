@@ -1,8 +1,8 @@
 """
 Scripts in processes that find their framework imported: to import torch or Keras takes seconds of a processor.
 
-One process imports what is asked for, and forks for each script, which then runs as with `python SCRIPT`. It imports
-nothing of refunc, and starts no thread.
+One process imports the modules that are asked for, and forks for each script, which then runs as with `python SCRIPT`.
+It imports nothing of refunc, and starts no thread.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Warm:
         self._process.communicate(timeout=60)
 
     def run(self, script: Path, modules: Sequence[str]) -> str:
-        """Run a script in its folder, with these modules imported; return what it said on stderr."""
+        """Run a script in its folder, with these modules imported; return its text on stderr."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         errors = script.with_suffix(".stderr")

@@ -1,8 +1,8 @@
 """
 Looks for bytes that a target fails at, by coverage: `python tests/fuzz/run.py TARGET [SECONDS]`.
 
-Needs atheris (`pip install atheris`) and refunc. What is new in coverage goes into a folder beside the corpus; an input
-that fails is kept in the working folder, and its name printed.
+Needs atheris (`pip install atheris`) and refunc. Inputs that are new in coverage go into a folder beside the corpus;
+an input that fails is kept in the working folder, and its name printed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """
-What reads other people's bytes, each as a function of bytes and an empty folder, which raises where a fault is.
+The readers of other people's bytes, each as a function of bytes and an empty folder, which raises where a fault is.
 
-`run.py` drives these with coverage in sight; `test_corpus.py` repeats what it has found.
+`run.py` drives these with coverage in sight; `test_corpus.py` repeats the inputs it has found.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ MOST_SECONDS = 10.0
 
 
 def check(name: str, data: bytes, folder: Path) -> None:
-    """Give *data* to a target, in the empty *folder*, which is emptied again. Raises what is wrong."""
+    """Give *data* to a target, in the empty *folder*, which is emptied again. Raises the error, if there is one."""
     began = time.monotonic()
     try:
         TARGETS[name](data, folder)

@@ -1,4 +1,4 @@
-"""What the fuzzer has found is read again: each input of its corpus, by the target that it was made for."""
+"""The inputs that the fuzzer has found are read again: each of its corpus, by the target that it was made for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every test of importing has; `imported` stands in `tests/conftest.py`."""
+"""The fixture that every test of importing has; `imported` stands in `tests/conftest.py`."""
 
 from __future__ import annotations
 

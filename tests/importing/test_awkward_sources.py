@@ -1,5 +1,5 @@
 """
-What real trackers leave where nothing is as it should be, counted twice: by their own means, and in the imported runs.
+Files that real trackers leave where nothing is as it should be, counted twice: by the trackers, and in imported runs.
 
 Lightning's own client needs torch; a file as it writes one stands in `tests/commands/importing`.
 """

@@ -17,7 +17,7 @@ from refunc.runs import Run, open_store
 
 pytestmark = [pytest.mark.trackers, pytest.mark.timeout(300)]
 
-#: What the two answer is written to the file that the command names, so that answers are compared too.
+#: The answers of each module are written to the file that the command names, so that they are compared too.
 SCRIPT = """
 import argparse, json, sys
 import {module} as wandb
@@ -68,7 +68,7 @@ json.dump(said, open(sys.argv[1], "w"))
 
 
 def run_on(module: str, folder: Path) -> Any:
-    """Run the script on *module*, and return what it answered."""
+    """Run the script on *module*, and return its answers."""
     folder.mkdir()
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT.format(module=module), "said.json"],

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.trackers, pytest.mark.timeout(300)]
 
 HOSTILE = "=cmd|' /C calc'!A0 <script>\x1b[31m"
 
-#: Trains with MLflow's own client, and says what that reads back: the truth that an import is compared with.
+#: Trains with MLflow's own client, and prints the values that it reads back: the truth that an import is compared with.
 TRAINING = """
 import json, sys
 import mlflow
@@ -65,7 +65,7 @@ print("TRUTH", json.dumps(truth))
 
 @pytest.fixture(scope="module", params=["sqlite", "mlruns"])
 def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
-    """Return what a training with MLflow left, and what MLflow says is in it."""
+    """Return the store that a training with MLflow left, and the values that MLflow reads in it."""
     pytest.importorskip("mlflow")
     folder = tmp_path_factory.mktemp(request.param)
     place = folder / ("mlflow.db" if request.param == "sqlite" else "mlruns")

@@ -84,7 +84,7 @@ def test_a_torn_file_gives_what_is_whole(offline: Path, imported: Callable[..., 
 
 
 def test_definitions_say_what_has_a_word_here() -> None:
-    """A goal is in W&B's records, and in what its servers send, but in no call of its client any more."""
+    """A goal is in W&B's records, and in its servers' messages, but in no call of its client any more."""
     pb = pytest.importorskip("wandb.proto.wandb_internal_pb2")
     from refunc_commands.importing.wandb import _definition
     from refunc_commands.importing.wire import Message

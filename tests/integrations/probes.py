@@ -11,7 +11,7 @@ from refunc.plugins import Integration, Reject, Retry, hookimpl, option
 
 
 class ProbeIntegration(Integration):
-    """Writes down what it gets; refuses while the file `down` is there."""
+    """Writes down the calls it gets; refuses while the file `down` is there."""
 
     path: str = option(default="calls.jsonl")
     token: str | None = option(default=None, env="PROBE_TOKEN", secret=True)

@@ -1,4 +1,4 @@
-"""What the tests with real launchers share: a launcher's command is run to its end, and its runs are read."""
+"""Fixtures that the tests with real launchers share: a launcher's command is run to its end, and its runs are read."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 class Launcher:
-    """A process that starts others in *folder*; what they say is in files, since some may outlive it."""
+    """A process that starts others in *folder*; their output is in files, since some may outlive it."""
 
     def __init__(self, command: list[str], environ: dict[str, str], folder: Path, number: int) -> None:
         self.folder = folder
@@ -98,7 +98,7 @@ def start(own_folder: Path) -> Iterator[Callable[..., Launcher]]:
 
 @pytest.fixture
 def launched(start: Callable[..., Launcher]) -> Launched:
-    """Run a launcher to its end, and return what was said. It has to end well, unless told otherwise."""
+    """Run a launcher to its end, and return its output. It has to end well, unless told otherwise."""
 
     def launched(*command: object, fails: bool = False, **variables: str) -> Finished:
         done = start(*command, **variables).finished()

@@ -1,4 +1,4 @@
-"""Reading back what the ranks of a launch have written."""
+"""Reading back the runs that the ranks of a launch have written."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from refunc.runs import Run, open_store
 
 
 class Finished(NamedTuple):
-    """What a launcher's command has said."""
+    """The exit code and the output of a launcher's command."""
 
     returncode: int
     out: str

@@ -20,7 +20,7 @@ until [ $(wc -c < "$STEPS") = 2 ]; do sleep 0.05; done
 srun -n 3 {python} {script} second &
 wait
 """
-#: What a batch script is given; a step's tasks get the others.
+#: The variables that a batch script is given; a step's tasks get the others.
 BATCH = {
     "SLURM_JOB_ID": "812",
     "SLURM_JOBID": "812",

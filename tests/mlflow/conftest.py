@@ -197,13 +197,13 @@ def postgresql_server(servers: Callable[..., Server], postgres: str) -> Server:
 
 @pytest.fixture
 def lone_server(parts: Any, sqlite_server: Server) -> Server:
-    """Give the server on SQLite, for what does not depend on the database."""
+    """Give the server on SQLite, for tests that do not depend on the database."""
     return sqlite_server
 
 
 @pytest.fixture(autouse=True)
 def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out what a developer's shell says of MLflow; and what `open` sets is gone after the test."""
+    """Leave out the settings of MLflow in a developer's shell; those that `open` makes are gone after the test."""
     for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("MLFLOW_ALLOW_HTTP_REDIRECTS", "false")

@@ -1,4 +1,4 @@
-"""What the answers of an MLflow server mean, and that there is none: to pause, to reject, to try again."""
+"""Answers of an MLflow server, and the lack of one: each means to pause, to reject or to try again."""
 
 from __future__ import annotations
 

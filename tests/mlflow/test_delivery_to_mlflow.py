@@ -1,5 +1,5 @@
 """
-A training, its delivery process and a real MLflow server, and what may happen to each of the three.
+A training, its delivery process and a real MLflow server, and the failures of each of the three.
 
 Between delivery and server stands a proxy that can fail in five ways. `OUTAGE_SECONDS` and `OUTAGE_POINTS` in the
 environment make the outage as long, and the training as large, as one likes; CI runs a short form.
@@ -186,7 +186,7 @@ def test_delivery_killed_at_random_points_loses_and_doubles_nothing(
             lambda last=last: max(0, cursor(own_folder).get("delivered", 0) - last) and cursor(own_folder)["delivered"],
             60,
         )
-        time.sleep(chance.uniform(0, 0.5))  # the moment of the kill is what is random here
+        time.sleep(chance.uniform(0, 0.5))  # the moment of the kill is random
         kills += tools.kill_delivery(own_folder)
     tools.until(lambda: process.stdout.readline() == "False\n", 120 + 3 * KILLS)
     process.kill()

@@ -1,4 +1,4 @@
-"""The MLflow plugin against real servers, hook by hook: what arrives, and under which names."""
+"""The MLflow plugin against real servers, hook by hook: the values that arrive, and their names."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class TestContract(IntegrationContract):
 
     @pytest.fixture
     def stored(self, lone_server: Any, name: str) -> Callable[[str], Stored]:
-        """Return what the server itself says of a run."""
+        """Return the data that the server itself has of a run."""
 
         def of(run_id: str) -> Stored:
             tagged = {texts(each["data"]["tags"])["refunc.run_id"]: each for each in lone_server.runs(name)}

@@ -27,7 +27,7 @@ def texts(pairs: list[Any]) -> dict[str, str]:
 
 
 def original(spelt: str, tags: dict[str, str]) -> str:
-    """Return what a name was, as a reader finds it."""
+    """Return the name that was logged, as a reader finds it."""
     mark = re.search(r"--([0-9a-f]{8})(?:\.\w+)*$", spelt)
     return tags[f"refunc.name.{mark[1]}"] if mark else spelt
 

@@ -1,4 +1,4 @@
-"""What the MLflow plugin refuses before it is ever used, and the stores that it may use."""
+"""Settings that the MLflow plugin refuses before it is ever used, and the stores that it may use."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from packaging.utils import parse_sdist_filename, parse_wheel_filename
 
 PLUGINS = ("mlflow", "wandb", "prometheus", "slack")
 NAMES = {"refunc", "refunc-core", "refunc-commands", "refunc-ui", *(f"refunc-{key}" for key in PLUGINS)}
-#: What an installation takes from others, besides what the core needs.
+#: Distributions of others that an installation takes, besides those that the core needs.
 OTHERS = ("click", "rich", "pytest", "starlette", "uvicorn")
 
 pytestmark = pytest.mark.timeout(600)

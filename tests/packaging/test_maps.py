@@ -1,4 +1,4 @@
-"""Each package says in its docstring which module is for what, a line each: the map that a newcomer reads."""
+"""Each package has in its docstring a line on the purpose of each module: the map that a newcomer reads."""
 
 from __future__ import annotations
 

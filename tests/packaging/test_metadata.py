@@ -1,4 +1,4 @@
-"""What the eight pyproject files promise each other."""
+"""The promises that the eight pyproject files make each other."""
 
 import importlib
 import importlib.metadata
@@ -21,7 +21,7 @@ def name_of(requirement):
 
 
 def from_others(projects):
-    """What refunc-core and refunc-commands need that is not of this repository."""
+    """The requirements of refunc-core and refunc-commands that are not of this repository."""
     needed = projects["refunc-core"]["dependencies"] + projects["refunc-commands"]["dependencies"]
     return [requirement for requirement in needed if not requirement.startswith("refunc-")]
 
@@ -79,7 +79,7 @@ def test_the_core_depends_on_the_agreed_packages_only(projects):
 
 
 def test_the_page_depends_on_two_packages_of_others(projects):
-    """With what these need, at most eight distributions come with the page."""
+    """With the dependencies of these, at most eight distributions come with the page."""
     page, version = projects["refunc-ui"], projects["refunc-core"]["version"]
 
     assert {name_of(requirement) for requirement in page["dependencies"]} == {

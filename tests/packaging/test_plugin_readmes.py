@@ -1,4 +1,4 @@
-"""The plugins' README files, which are also their pages on an index: they say of the options what the classes do."""
+"""The plugins' README files, which are also their pages on an index: they list the options of the classes."""
 
 from __future__ import annotations
 

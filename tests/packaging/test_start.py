@@ -1,5 +1,5 @@
 """
-What starting costs: the modules that an import and a command load.
+The cost of starting: the modules that an import and a command load.
 
 Counted and named, never timed: a module costs alike on each machine, and a new import shows at once which one it is.
 """
@@ -17,7 +17,7 @@ from refunc.logging import ExperimentTracker
 
 pytestmark = pytest.mark.once
 
-#: Packages that take as long as a short command, or belong to what it does not do.
+#: Packages that take as long as a short command, or belong to tasks that it does not do.
 HEAVY = {
     *("asyncio", "concurrent.futures", "difflib", "email", "http.client", "logging", "shutil", "socket", "ssl"),
     *("statistics", "subprocess", "tempfile", "multiprocessing"),

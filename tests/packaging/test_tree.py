@@ -1,4 +1,4 @@
-"""What must not be in the tree: machines, package indexes, lock files."""
+"""The tree names no machine and no package index, and has no lock file."""
 
 import re
 import subprocess

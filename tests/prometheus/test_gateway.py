@@ -1,4 +1,4 @@
-"""The Prometheus plugin and a push gateway: a real one takes its pushes, and one that fails means what it answers."""
+"""The Prometheus plugin and a push gateway: a real one takes its pushes, and a failing one is treated by its answer."""
 
 from __future__ import annotations
 

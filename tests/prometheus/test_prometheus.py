@@ -1,4 +1,4 @@
-"""The Prometheus plugin: a real server scrapes it, a real gateway takes its pushes, promtool checks what it says."""
+"""The Prometheus plugin: a real server scrapes it, a real gateway takes its pushes, promtool checks its output."""
 
 from __future__ import annotations
 

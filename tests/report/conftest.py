@@ -24,7 +24,7 @@ _SHELL = 'exec "$0" "$@" 3<&"$READ" 4>&"$WRITE"'
 
 
 class Page:
-    """One page in the browser, and what it said and asked for since it was opened."""
+    """One page in the browser, and its messages and requests since it was opened."""
 
     def __init__(self, browser: subprocess.Popen[bytes], to: int, back: int) -> None:
         self.browser = browser
@@ -61,7 +61,7 @@ class Page:
         self.ask("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
 
     def ask(self, script: str) -> Any:
-        """Return what *script* comes to in the page."""
+        """Return the value of *script* in the page."""
         answer = self._call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
@@ -92,7 +92,7 @@ class Page:
         path.write_bytes(base64.b64decode(answer["data"]))
 
     def complaints(self) -> list[str]:
-        """Return the errors and warnings of the console, and what the policy has refused."""
+        """Return the errors and warnings of the console, and the refusals of the policy."""
         found = []
         for event in self.events:
             kind, said = event["method"], event["params"]

@@ -65,7 +65,7 @@ def place_of(browser: Any) -> tuple[float, float, float, float]:
 
 
 def frames(browser: Any) -> None:
-    """Wait until what was asked for is drawn."""
+    """Wait until the page has drawn all that was asked for."""
     browser.ask("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
 
 

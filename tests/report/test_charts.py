@@ -1,4 +1,4 @@
-"""The modules of charts: uPlot is what it says, and one script of all of them is valid."""
+"""The modules of charts: uPlot is the noted release, and one script of all of them is valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report stays below 2 MB whatever the run is, and says what it does not show."""
+"""A report stays below 2 MB whatever the run is, and names the parts that it does not show."""
 
 from __future__ import annotations
 

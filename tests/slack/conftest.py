@@ -22,7 +22,7 @@ SECRET = "T000-B000-hunter2"
 
 
 def problem_of(message: dict[str, Any]) -> str | None:
-    """Return what Slack would not take in *message*: its documented limits."""
+    """Return the problem that Slack would have with *message*, by its documented limits."""
     if len(message.get("text", "")) > 40_000 or len(message.get("blocks", [])) > 50:
         return "too long"
     if sum(len(json.dumps(block)) for block in message.get("blocks", [])) > 13_000:
@@ -49,7 +49,7 @@ def problem_of(message: dict[str, Any]) -> str | None:
 
 
 class Receiver:
-    """What Slack does with a webhook: limits, a rate of one a second with a small burst, and failures on demand."""
+    """Slack's behaviour at a webhook: limits, a rate of one a second with a small burst, and failures on demand."""
 
     def __init__(self) -> None:
         self.messages: list[dict[str, Any]] = []

@@ -1,7 +1,7 @@
 """
 The API as a typed user writes it; checked by `tox -e typing`, never run.
 
-What is asserted is what an editor shows: the types of names that a user holds on to.
+It asserts the types that an editor shows, for the names that a user holds on to.
 """
 
 import logging

@@ -102,7 +102,7 @@ class Server:
         return {row["name"]: row["id"] for row in self.json("/api/runs", limit=1000, **params)["rows"]}
 
     def stop(self, number: int = signal.SIGINT) -> str:
-        """End it; return what it said on stderr."""
+        """End it; return its text on stderr."""
         self.process.send_signal(number)
         try:
             return self.process.communicate(timeout=10)[1]

@@ -1,4 +1,4 @@
-"""What the server answers about a store: tables, curves, lines, artifacts, changes."""
+"""The server's answers about a store: tables, curves, lines, artifacts, changes."""
 
 from __future__ import annotations
 

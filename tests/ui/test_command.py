@@ -1,4 +1,4 @@
-"""`refunc ui` and `show()`: what is printed, which port is used, what a mistake gets told."""
+"""`refunc ui` and `show()`: the text printed, the port used, and the answer to a mistake."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a run is delivered, as the page is told: by its cursors, and by what its journal names."""
+"""How far a run is delivered, as the page is told: by its cursors, and by the integrations that its journal names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stream of events: what a training logs comes at once, nothing twice, and a client may be slow or go away."""
+"""The stream of events: the records of a training come at once, none twice, and a client may be slow or go away."""
 
 from __future__ import annotations
 

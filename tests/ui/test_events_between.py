@@ -1,4 +1,4 @@
-"""What happens between a table and the stream of its changes: it is told."""
+"""Changes between a table and the stream of its changes: they are told."""
 
 from __future__ import annotations
 

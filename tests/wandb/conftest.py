@@ -32,7 +32,7 @@ class _QuietServer(http.server.ThreadingHTTPServer):
 
 
 class Api:
-    """What the client is told of runs, and what it sends: GraphQL for the run, a file stream for its rows."""
+    """A server for the client: GraphQL for the run, a file stream for its rows."""
 
     def __init__(self) -> None:
         self.rows: dict[str, list[dict[str, Any]]] = {}
@@ -40,7 +40,7 @@ class Api:
         self.summaries: dict[str, dict[str, Any]] = {}
         self.upserts: list[dict[str, Any]] = []
         self.fail_with: int | None = None
-        #: Another address, which every request is sent to; and what requests had for credentials.
+        #: Another address, which every request is sent to; and the credentials that requests had.
         self.redirect: tuple[int, str] | None = None
         self.credentials: list[str | None] = []
         outer = self
@@ -157,7 +157,7 @@ def elsewhere() -> Iterator[Api]:
 
 @pytest.fixture(autouse=True)
 def own_environment(require: Callable[[bool, str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Leave out what a developer's shell and home say of W&B."""
+    """Leave out the settings of W&B in a developer's shell and home."""
     require(importlib.util.find_spec("wandb") is not None, "pip install wandb")
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
@@ -169,7 +169,7 @@ def own_environment(require: Callable[[bool, str], None], monkeypatch: pytest.Mo
 
 @pytest.fixture
 def read_offline() -> Callable[[Path], list[dict[str, Any]]]:
-    """Return what W&B's own command reads in the offline files below a folder."""
+    """Return a function that reads the offline files below a folder with W&B's own command."""
 
     def read(folder: Path) -> list[dict[str, Any]]:
         found = []

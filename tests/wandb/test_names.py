@@ -33,7 +33,7 @@ def run(tmp_path: Path) -> Any:
 
 
 def original(spelt: str, config: dict[str, Any]) -> str:
-    """Return what a name was, as a reader finds it."""
+    """Return the name that was logged, as a reader finds it."""
     mark = re.search(r"--([0-9a-f]{8})(?:\.\w+)*$", spelt)
     return str(config[f"refunc/name/{mark[1]}"]) if mark else spelt
 

@@ -36,7 +36,7 @@ class TestContract(IntegrationContract):
 
     @pytest.fixture
     def stored(self, tmp_path: Path, read_offline: Read) -> Callable[[str], Stored]:
-        """Return what W&B's own reader finds in the offline files of a run."""
+        """Return the values that W&B's own reader finds in the offline files of a run."""
 
         def of(run_id: str) -> Stored:
             [folder] = {path.parent.parent for path in tmp_path.glob(f"*/wandb/offline-run-*-{run_id}")}

@@ -1,4 +1,4 @@
-"""The command line in this process or in one of its own, runs that wait for delivery, and what commands print."""
+"""The command line in this process or in one of its own, runs that wait for delivery, and the output of commands."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def errors_into_closed_pipe() -> Callable[[list[str]], str]:
 
 @pytest.fixture
 def running(own_folder: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start a command line as a process, stdout and stderr pipes; what is still alive at the test's end is killed."""
+    """Start a command line as a process, stdout and stderr pipes; it is killed at the test's end."""
     started: list[subprocess.Popen[str]] = []
 
     def start(*arguments: str, **environ: str) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""Choosing runs: the same options in every command, and what a question that has no answer is told."""
+"""Choosing runs: the same options in every command, and the error for a question that has no answer."""
 
 from __future__ import annotations
 

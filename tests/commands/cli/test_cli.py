@@ -1,4 +1,4 @@
-"""`refunc` itself: how it is started, how it fails, and what it leaves alone."""
+"""`refunc` itself: how it is started, how it fails, and that training scripts do not load it."""
 
 from __future__ import annotations
 

@@ -163,7 +163,7 @@ def test_what_to_do_stands_on_a_line_of_its_own_where_there_is_no_room(in_termin
 
 
 def completed(line: str, own_folder: Path) -> list[str]:
-    """Return what bash is offered behind *line*."""
+    """Return the words that bash is offered behind *line*."""
     words = line.split(" ")
     done = subprocess.run(
         [Path(sys.executable).with_name("refunc")],
@@ -194,7 +194,7 @@ def test_a_shell_is_offered_what_its_script_brings_into_the_line(
 ) -> None:
     with ExperimentTracker("images", "odd") as tracker:
         tracker.log_metrics({"two words": 1.0, "a,b": 1.0, "*": 1.0, "-x": 1.0, "\x1b[2J": 1.0, "loss": 1.0})
-    # fish says what it completes by its text, and the others by its place.
+    # fish names the word to complete by its text, and the others by its place.
     place = "" if shell == "fish" else "4"
 
     done = subprocess.run(

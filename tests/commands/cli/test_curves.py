@@ -99,7 +99,7 @@ def test_without_a_goal_nothing_is_the_best(invoke: Any) -> None:
     make("three", 0.1, 0.7, goal="max")
 
     assert "*" not in invoke("compare", "one", "one").stdout
-    assert "*" not in invoke("compare", "two", "three").stdout  # they disagree about what is good
+    assert "*" not in invoke("compare", "two", "three").stdout  # their goals disagree
 
 
 def test_comparing_as_json_has_everything(invoke: Any) -> None:
@@ -278,7 +278,7 @@ def test_stdout_takes_the_file(own_folder: Path) -> None:
     assert pyarrow.parquet.read_table(pyarrow.BufferReader(data.stdout)).num_rows == 1
 
 
-# -- what is wrong, and what is hostile -------------------------------------------------------------------------------
+# -- mistakes and hostile texts ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

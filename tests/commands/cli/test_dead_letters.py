@@ -1,4 +1,4 @@
-"""What a tracker refused for good: it is said, it is no success, and `refunc sync --dead-letters` tries it again."""
+"""Records that a tracker refused for good: told, no success, and tried again by `refunc sync --dead-letters`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from refunc.logging.active.run import ActiveRun
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 
-#: Refuses what the file `refuses` has a word of; takes everything where there is none.
+#: Refuses each record that the file `refuses` has a word of; takes all where there is no file.
 _FUSSY = """
 import json, os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`refunc doctor`: what is wrong is found, told in a line each with what to do, and nothing is changed."""
+"""`refunc doctor`: problems are found and told in a line each, with the next step, and nothing is changed."""
 
 from __future__ import annotations
 

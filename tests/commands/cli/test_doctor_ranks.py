@@ -1,4 +1,4 @@
-"""What `refunc doctor` says of runs of several ranks: parts of one run, ranks that are missing, names that differ."""
+"""Lines of `refunc doctor` on runs of several ranks: parts of one run, ranks that are missing, names that differ."""
 
 from __future__ import annotations
 

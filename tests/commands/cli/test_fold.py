@@ -113,7 +113,7 @@ def test_one_file_alone_is_left(made: Callable[..., Path], invoke: Any) -> None:
     assert (folds(invoke)["folded"], files_of(run)) == ([], [".jsonl"])
 
 
-# -- what is left alone ------------------------------------------------------------------------------------------------
+# -- runs and files that are left alone --------------------------------------------------------------------------------
 
 
 def test_a_run_that_is_running_is_left_alone(made: Callable[..., Path], invoke: Any) -> None:
@@ -297,7 +297,7 @@ def _digest(data: bytes) -> str:
 
 
 def _all_that_is_read(run: Path, out: Path) -> dict[str, Any]:
-    """Return what each reader gives, in short."""
+    """Return the values that each reader gives, in short."""
     from click.testing import CliRunner
 
     from refunc.runs import open_store

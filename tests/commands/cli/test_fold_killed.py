@@ -12,7 +12,7 @@ from tests.many_writers import make_run
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 
-#: Folds copies of a run in children, of which each ends at another call; reads what is there, and folds again.
+#: Folds copies of a run in children, of which each ends at another call; reads the files left, and folds again.
 KILLED = """
 import json, os, shutil, sys
 from pathlib import Path

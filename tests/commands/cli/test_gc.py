@@ -1,4 +1,4 @@
-"""`refunc gc`: what takes space is told; what is removed was chosen, is in the store, and does not run."""
+"""`refunc gc`: it lists all that takes space; it removes only chosen files of the store that are not in use."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def test_a_run_that_is_locked_is_kept_whatever_it_says(invoke: Any, own_folder: 
 
 
 def test_what_is_not_delivered_is_kept_unless_it_is_asked_for(invoke: Any, own_folder: Path) -> None:
-    """What another user's run asks for keeps nothing: it is not delivered by anybody here."""
+    """An integration that another user's run asks for keeps nothing: nobody here delivers to it."""
     from refunc.journal.codec import encode_line
     from refunc.journal.provenance import mac_of_attach
 

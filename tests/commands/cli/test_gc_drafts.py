@@ -89,7 +89,7 @@ KINDS = {
     """,
 }
 
-#: Replaces what gives a draft its name: the process is killed there, or waits there until its stdin ends.
+#: Replaces the calls that give a draft its name: the process is killed there, or waits there until its stdin ends.
 _PRELUDE = """
     import os, signal, sys
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""`refunc logs --around`: what was logged before and after one point of a metric."""
+"""`refunc logs --around`: the lines logged before and after one point of a metric."""
 
 from __future__ import annotations
 

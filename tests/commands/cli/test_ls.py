@@ -271,7 +271,7 @@ def test_force_color_colours_a_pipe(invoke: Any, monkeypatch: pytest.MonkeyPatch
     assert "\x1b" not in invoke("ls", "--json").stdout
 
 
-# -- which runs, and in what order -------------------------------------------------------------------------------------
+# -- which runs, and in which order ------------------------------------------------------------------------------------
 
 
 def tuned(name: str, lr: float, *accuracies: float) -> None:

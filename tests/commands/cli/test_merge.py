@@ -154,7 +154,7 @@ def test_the_others_are_removed_if_asked_and_only_when_all_is_there(invoke: Any,
     assert reading(two[0]) == reading(ranked("shared"))
 
 
-# -- what is refused --------------------------------------------------------------------------------------------------
+# -- folders and files that are refused -------------------------------------------------------------------------------
 
 
 def refused(invoke: Any, *arguments: str) -> str:
@@ -245,7 +245,7 @@ with experiment_context("vision", logger=MLLogger("quiet", "CRITICAL")) as run:
     assert run.summary.account == Account()
 
 
-#: Merges copies of two folders in children, of which each ends at another call; reads what is there, and merges again.
+#: Merges copies of two folders in children, of which each ends at another call; reads the files left, and merges again.
 KILLED = """
 import json, os, shutil, sys
 from pathlib import Path

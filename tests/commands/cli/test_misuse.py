@@ -1,4 +1,4 @@
-"""What a user can get wrong, or have wrong around the command: one line on stderr, exit code 2, nothing half done."""
+"""Mistakes of a user in the command, or faults around it: one line on stderr, exit code 2, nothing half done."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_nothing_at_all_is_the_help(invoke: Any) -> None:
     assert "Commands:\n  ls " in result.stdout + result.stderr
 
 
-# -- what is around it ------------------------------------------------------------------------------------------------
+# -- the store, the output and the terminal ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("by", ["option", "variable"])
@@ -294,7 +294,7 @@ def test_bash_completes_commands_runs_and_metrics(run: Path, require: Any, own_f
 
 @pytest.fixture
 def typed_into_bash(require: Any, own_folder: Path) -> Callable[[str], list[str]]:
-    """Return what a line, typed into a bash with its tabs, calls `refunc` with."""
+    """Return the arguments that a line, typed into a bash with its tabs, calls `refunc` with."""
     require(shutil.which("bash") is not None, "apt-get install bash")
     pty = pytest.importorskip("pty")
     (own_folder / ".bashrc").write_text(

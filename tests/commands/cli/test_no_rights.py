@@ -1,4 +1,4 @@
-"""Runs that a user has no rights to read: nothing is concluded from what was not read, and the others are not lost."""
+"""Runs that a user has no rights to read: nothing is concluded from unread files, and the others are not lost."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def powerless(require: Callable[[bool, str], None]) -> Powerless:
 
 @pytest.fixture
 def runs(own_folder: Path) -> Iterator[dict[str, Path]]:
-    """Two completed runs, `mine` and `theirs`; what a test closes is opened again."""
+    """Two completed runs, `mine` and `theirs`; folders that a test closes are opened again."""
     found = {}
     for name in ("mine", "theirs"):
         with experiment_context("e", name, logger=MLLogger("train", "CRITICAL")) as tracker:

@@ -28,7 +28,7 @@ def plugin(name: str, body: str) -> dict[str, str]:
 
 
 def facts(invoke: Any) -> dict[str, dict[str, Any]]:
-    """Return what `--json` says, by the plugins' names; other plugins may be installed beside the test's own."""
+    """Return the facts of `--json`, by the plugins' names; other plugins may be installed beside the test's own."""
     result = invoke("plugins", "--json")
     assert (result.exit_code, result.stderr) == (0, "")
     found = json.loads(result.stdout, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
@@ -162,7 +162,7 @@ def test_the_environment_chooses(
     assert (found["fine"]["state"], found["needy"]["state"]) == states
     blocked = {each["reason"] for each in found.values() if each["state"] == "blocked"}
     assert blocked <= {f"REFUNC_PLUGINS={value!r}"}
-    # What a blocked plugin could be told is shown all the same: that is how a user finds out.
+    # The options of a blocked plugin are shown all the same: that is how a user finds them.
     assert [option["env"] for option in found["needy"]["options"]] == ["NEEDY_KEY"]
 
 
@@ -246,7 +246,7 @@ def test_without_any_plugin_it_says_how_to_get_one(invoke: Any, monkeypatch: pyt
     assert (as_json.exit_code, json.loads(as_json.stdout), as_json.stderr) == (0, [], "")
 
 
-# -- what is not to be in the output ----------------------------------------------------------------------------------
+# -- texts that must not be in the output -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -163,7 +163,7 @@ def test_a_removed_run_is_not_continued_by_chance() -> None:
         pass
 
 
-# -- what else happens to a run's folder -------------------------------------------------------------------------------
+# -- folding and merging of a run's folder -----------------------------------------------------------------------------
 
 
 def test_folding_keeps_annotations() -> None:

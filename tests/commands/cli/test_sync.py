@@ -1,4 +1,4 @@
-"""`refunc sync`: what is left of runs arrives, once, and takes one line; a mistake in the call is one line too."""
+"""`refunc sync`: records that wait arrive, once, and a run takes one line; a mistake in the call is one line too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`refunc sync` delivers what was said about a run since its end, once, and again when it comes to something else."""
+"""`refunc sync` delivers annotations made since a run's end, once, and again when they have changed."""
 
 from __future__ import annotations
 

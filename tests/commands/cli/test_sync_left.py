@@ -1,4 +1,4 @@
-"""`refunc sync` where a tracker or its plugin does not do: the line and the exit code 1 say what is left, and why."""
+"""`refunc sync` where a tracker or its plugin does not do: the line and exit code 1 say how much is left, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`refunc sync` while it goes on, and what it says last: how far it is, what its counts mean, and the next step."""
+"""`refunc sync` while it goes on, and its last line: how far it is, the meaning of its counts, and the next step."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.fixture_types import MakeWaiting
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 
-#: Fails at what a file named after a hook says: `denied`, `refused`, `away`, or `returns`.
+#: Fails as the word in a file named after a hook says: `denied`, `refused`, `away`, or `returns`.
 _MOODY = """
 import json
 from pathlib import Path
@@ -122,7 +122,7 @@ def test_a_token_that_is_there_and_refused_is_said_to_be_set(
 def test_delivered_counts_what_was_taken(
     refused: tuple[str, ...], invoke: Any, waiting: MakeWaiting, moody: Any, own_folder: Path
 ) -> None:
-    """And what the plugin has no hook for; not what a hook refused. Taken later, a record counts once."""
+    """And records that the plugin has no hook for; not those that a hook refused. Taken later, a record counts once."""
     run = waiting(moody(), lines=0, ends=False)
     run.put("params", {"params": {"lr": 0.1}})
     for number in range(20):
@@ -170,7 +170,7 @@ def test_on_a_terminal_a_line_says_how_far_it_is(
     drawn = [piece for piece in pieces if piece.startswith("slow: 8 records wait")]
     assert drawn, said
     assert max(map(len, drawn)) < 70
-    # What a client prints stands above the line, and nothing of the line is left behind.
+    # The lines that a client prints stand above the progress line, and nothing of it is left behind.
     rest = "".join(piece for piece in pieces if piece not in drawn)
     assert re.fullmatch(r"uploaded weights\nuploaded table\ndone  .* 8 records delivered\n", rest, re.DOTALL), rest
 

@@ -181,7 +181,7 @@ def test_a_record_of_this_user_in_files_of_another_one_is_not_this_users(
 def test_to_delivers_with_own_settings_whatever_the_run_asks(
     invoke: Any, waiting: MakeWaiting, theirs: Any, sender: Any, sent: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also a run that asks for nothing; what is delivered is not delivered again."""
+    """Also a run that asks for nothing; a record that is delivered is not delivered again."""
     monkeypatch.setenv("SENDER_TOKEN", "mine")
     theirs(lambda: waiting(sender(url="https://evil.example")))
     waiting()

@@ -105,7 +105,7 @@ def test_damage_costs_the_damaged_part(
         assert not any(SECRET in path.read_bytes() for path in Path(folder, "s").rglob("*") if path.is_file())
 
 
-# -- what was made to do harm -----------------------------------------------------------------------------------------
+# -- sources made to do harm ------------------------------------------------------------------------------------------
 
 
 def spoilt(source: Path, path: str, text: str) -> None:
@@ -355,7 +355,7 @@ def test_only_the_files_of_a_source_open_files() -> None:
         and getattr(getattr(node.func, "value", None), "id", "") != "files"
     }
 
-    # `databases` opens its own copies, `detection` names what may have been meant.
+    # `databases` opens its own copies, `detection` names files that may have been meant.
     assert {name for name, _ in found} == {"files.py", "databases.py", "detection.py"}
     assert ("detection.py", "iterdir") in found
     assert ("detection.py", "open") not in found

@@ -1,4 +1,4 @@
-"""A database of MLflow and what lies beside it: read whole, and left as it was."""
+"""A database of MLflow and the files beside it: read whole, and left as it was."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files of messages with checksums: read whole where they are, and around what is damaged."""
+"""Files of messages with checksums: read whole where they are, and around damaged parts."""
 
 from __future__ import annotations
 

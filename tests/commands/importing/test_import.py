@@ -1,4 +1,4 @@
-"""`refunc import`, on Lightning's files: what is read is written, counted, and recognised the next time."""
+"""`refunc import`, on Lightning's files: runs that are read are written, counted, and recognised the next time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Annotations in Python: what a change comes to, and what a mistake is told."""
+"""Annotations in Python: the result of a change, and the answer to a mistake."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def workers() -> Iterator[list[subprocess.Popen[str]]]:
 
 
 def expected(changes: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what the lines of a file come to, as a person would say it."""
+    """Return the result of all lines of a file, as a person would put it."""
     tags: dict[str, Any] = {}
     name, notes, removed = None, {}, False
     for change in changes:

@@ -1,7 +1,7 @@
 """
 A backend at its outer edge, the runs that it gets, and delivery to it step by step, without threads.
 
-And what a probe of another process got.
+And the calls that a probe of another process got.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from refunc.plugins.hooks import hooks_of, plugged
 
 
 class Fake:
-    """Remembers what it gets, and raises what the test says."""
+    """Remembers the calls that it gets, and raises the errors that the test names."""
 
-    #: What names its files in a run.
+    #: The names of its files in a run begin with it.
     KEY = "fake-00000000"
 
     def __init__(self) -> None:

@@ -58,7 +58,7 @@ def test_one_that_fails_at_everything_is_left_alone_and_nothing_more_is_buried(
 
 
 def test_a_dead_letter_is_written_with_its_window_and_once(logged: Callable[..., ActiveRun], fake: Any) -> None:
-    """Of a window that is not finished all is delivered again, what was refused as well: it may be taken then."""
+    """All of a window that is not finished is delivered again, refused records as well: they may be taken then."""
     run = logged(0, 1)
     fake.fails = lambda hook, what: Reject("no") if hook == "metrics" else Retry("down") if hook == "log" else None
     first = fake.subscribe(run)

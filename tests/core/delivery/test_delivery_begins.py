@@ -141,7 +141,7 @@ def test_it_begins_when_a_process_is_to_be_had_again(finished: Finished, calls: 
     assert int(out) not in {call["pid"] for call in calls()}
 
 
-# -- what a line at exit says of delivery that goes on -----------------------------------------------------------------
+# -- the line at exit about delivery that goes on ----------------------------------------------------------------------
 
 
 @pytest.mark.once

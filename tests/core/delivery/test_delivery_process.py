@@ -249,7 +249,7 @@ _A_HANDLER_THAT_OPENS_A_RUN = """
 def test_a_signal_handler_that_opens_a_run_while_the_process_is_started(
     finished: Finished, calls: Calls, trouble: Trouble
 ) -> None:
-    """What it hands over waits for who is at it: there was a second process for the first run, and a warning."""
+    """The handler's run waits for the start under way: else a second process would start, with a warning."""
     code, out, err = finished(_A_HANDLER_THAT_OPENS_A_RUN)
 
     assert (code, out, trouble(err)) == (0, "1\n", [])

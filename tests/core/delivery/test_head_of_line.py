@@ -70,11 +70,11 @@ class Answered(OSError):
 
 
 class Invalid(OSError, ValueError):
-    """A client's own check of what it was given, as `requests.InvalidURL`."""
+    """A client's own check of its arguments, as `requests.InvalidURL`."""
 
 
 class Wrapped(Exception):
-    """A client's own class around what happened, as `MlflowException` or `urllib3.MaxRetryError`."""
+    """A client's own class around the error, as `MlflowException` or `urllib3.MaxRetryError`."""
 
 
 def _wrapped(inner: BaseException) -> BaseException:
@@ -346,7 +346,7 @@ def test_a_hook_whose_exception_cannot_be_read_loses_nothing_but_that_call(
 
 
 class Returns(Tracker):
-    """Has a hook that returns what it should have raised."""
+    """Has a hook that returns the error that it should have raised."""
 
     @hookimpl
     def on_metrics(self, run: Any, records: Any) -> Any:

@@ -1,4 +1,4 @@
-"""An integration that logs in its own hook, behind the end of its run: what it says is kept, and comes to an end."""
+"""An integration that logs in its own hook, behind the end of its run: its records are kept, and come to an end."""
 
 from __future__ import annotations
 

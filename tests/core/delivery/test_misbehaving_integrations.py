@@ -63,7 +63,7 @@ def test_an_integration_that_takes_all_memory_costs_its_own_process_only(
         return int(count)
 
     def was_taken_second() -> bool:
-        """Linux lists a process no more that still gives its memory back: for what the training needs then, it pays."""
+        """A process may leave Linux's list before its memory is free: a training that needs memory then is killed."""
         tools.kill_delivery(own_folder)
         tools.until(lambda: not tools.delivery_pids(own_folder))
         (own_folder / "calls.jsonl").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""A tracker that is down, and processes that are killed: the training goes on, and what is left arrives later."""
+"""A tracker that is down, and processes that are killed: the training goes on, and the rest arrives later."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def test_exit_wait_can_be_set(finished: Finished, own_folder: Path) -> None:
 
     assert time.time() - float(out) < 2
     assert "still to be delivered" in err
-    assert "waiting for" not in err  # what is said after a second
+    assert "waiting for" not in err  # that is said after a second
 
 
 def test_trouble_is_told_once_while_the_training_goes_on(finished: Finished, own_folder: Path) -> None:
@@ -175,7 +175,7 @@ def _has_cli() -> bool:
 def test_delivery_killed_at_random_points_loses_nothing(
     script: Script, calls: Calls, own_folder: Path, tools: Any, steps: Steps, ids: Callable[[], list[tuple[str, int]]]
 ) -> None:
-    """The training starts it again; what was sent since the last saved cursor may come again, with the same ids."""
+    """The training starts it again; records sent since the last saved cursor may come again, with the same ids."""
     seed = random.randrange(1 << 30)
     chance = random.Random(seed)
     process = script("""
@@ -189,7 +189,7 @@ def test_delivery_killed_at_random_points_loses_nothing(
     """)
     for round_ in range(15):
         tools.until(lambda round_=round_: len({call["pid"] for call in calls()}) > round_)
-        time.sleep(chance.uniform(0, 0.2))  # the moment of the kill is what is random here
+        time.sleep(chance.uniform(0, 0.2))  # only the moment of the kill is random here
         tools.kill_delivery(own_folder)
     (own_folder / "stop").touch()
     out, _ = process.communicate(timeout=60)

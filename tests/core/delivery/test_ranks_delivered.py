@@ -1,4 +1,4 @@
-"""What a tracker gets of a run of several ranks and attempts: one run, once, and the end when all have ended."""
+"""A run of several ranks and attempts, as a tracker gets it: one run, once, and the end when all have ended."""
 
 from __future__ import annotations
 

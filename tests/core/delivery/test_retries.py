@@ -1,4 +1,4 @@
-"""What a backend does not take now: it is asked again, and others may try meanwhile."""
+"""Calls that a backend does not take now: they are tried again, and other processes may try meanwhile."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_what_is_transient_is_tried_until_it_works(
 
     assert fake.metrics == [0, 1]
     assert fake.hooks().count("metrics") == 21
-    assert fake.hooks().count("start") == fake.hooks().count("log") == 1  # what was taken is not sent again
+    assert fake.hooks().count("start") == fake.hooks().count("log") == 1  # these are not sent again
     assert subscription.cursor.state == "ok"
     assert subscription.cursor.last_error is not None
 

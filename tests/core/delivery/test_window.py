@@ -1,4 +1,4 @@
-"""A window of calls: how far it is, and what becomes of it."""
+"""A window of calls: its progress and its outcome."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An adapter without its framework, or with one that is too old, says what to install."""
+"""An adapter without its framework, or with one that is too old, names the command that installs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the guarantees share."""
+"""Fixtures that the tests of the guarantees share."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def only_run() -> Run:
 
 
 def test_a_training_that_is_killed_again_and_again_is_one_run_with_one_value_a_step(own_folder: Path) -> None:
-    """By chance; what counts at each step is the last attempt that passed it."""
+    """By chance; at each step the last attempt that passed it counts."""
     seed = random.randrange(1 << 32)
     chance = random.Random(seed)
     expected: dict[int, float] = {}

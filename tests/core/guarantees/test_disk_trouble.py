@@ -73,7 +73,7 @@ def test_records_of_a_retired_segment_whose_sync_fails_are_written_again(
         assert not tracker.flush(sync=True)
     assert tracker.flush(sync=True)
 
-    os.unlink(full)  # what a power cut might leave of pages that the kernel gave up
+    os.unlink(full)  # as after a power cut, where the kernel gave up the pages
     account = Account()
     found = [
         record.metrics["n"] for record in read_journal(run.folder, account) if "n" in getattr(record, "metrics", {})
@@ -105,7 +105,7 @@ def test_a_disk_that_never_syncs_costs_no_file_for_each_segment(
     while not tracker.flush(sync=True):
         assert time.monotonic() < deadline
     paths = sorted((run.folder / "journal").iterdir())
-    for path in paths[1:15]:  # what a power cut might leave of pages that the kernel gave up
+    for path in paths[1:15]:  # as after a power cut, where the kernel gave up the pages
         path.unlink()
     account = Account()
     found = [
@@ -113,7 +113,7 @@ def test_a_disk_that_never_syncs_costs_no_file_for_each_segment(
     ]
     assert sorted(found) == list(range(300))
     assert account.missing == 0
-    while _open_segments(run.folder) > 1:  # what the sync thread was at meanwhile, it closes at its next turn
+    while _open_segments(run.folder) > 1:  # the sync thread closes the rest at its next turn
         assert time.monotonic() < deadline
         tracker.flush(sync=True)
 

@@ -306,7 +306,7 @@ def test_a_value_that_no_launcher_sets_is_one_warning(variable: dict[str, str], 
 
 
 def test_sixty_four_processes_open_one_run_at_once(own_folder: Path) -> None:
-    """None waits for another; what the disk does for each is counted, not timed. All are forked, and begin together."""
+    """None waits for another; file operations of each are counted, not timed. All are forked, and begin together."""
     script = """
 import os, sys
 from refunc.processes.launch import launch

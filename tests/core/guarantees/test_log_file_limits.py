@@ -31,7 +31,7 @@ def sizes() -> dict[str, int]:
 
 
 def numbers(*paths: str) -> list[int]:
-    """Return what was logged as `line 7`, from the files in this order."""
+    """Return the numbers of lines such as `line 7`, from the files in this order."""
     texts = "".join(Path("logs", path).read_text() for path in paths)
     return [int(line.rsplit("line ", 1)[1].split()[0]) for line in texts.splitlines() if "line " in line]
 

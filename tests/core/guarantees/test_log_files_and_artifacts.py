@@ -1,4 +1,4 @@
-"""Files beside the journal: log files keep every line, and an artifact is what it was when it was logged."""
+"""Files beside the journal: log files keep every line, and an artifact keeps the contents it was logged with."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ if __name__ == "__main__":
 def test_children_of_multiprocessing_write_to_the_parents_run(
     method: str, parent: _Parent, only_run: Callable[[], Run], journal: Any
 ) -> None:
-    """Without any flush: what a child logged is written when its function returns."""
+    """Without any flush: the records of a child are written when its function returns."""
     returned, out, err = parent(_POOL, method)
 
     assert returned == 0, err

@@ -58,7 +58,7 @@ values = st.recursive(
     max_leaves=6,
 )
 metrics = st.dictionaries(st.sampled_from(["loss", "acc", "", "a/b", "*"]), st.one_of(st.none(), numbers), max_size=3)
-#: What each kind has, well typed or nearly so; any member may be replaced by anything.
+#: The members of each kind, well typed or nearly so; any of them may be replaced by anything.
 KINDS: dict[str, dict[str, Any]] = {
     "start": {"run_id": texts, "run_name": texts, "attempt": numbers},
     "log": {"level": st.sampled_from(["INFO", "RESULT", "PROGRESS", "", "²"]), "message": texts, "metrics": metrics,
@@ -110,7 +110,7 @@ cursors = st.fixed_dictionaries(
      "positions": st.dictionaries(st.sampled_from(["h-1-a-b", "x"]), st.lists(scalars, max_size=5), max_size=2),
      "params": values, "tags": values, "end": values, "aside": numbers, "state": texts, "last_error": texts}
 )  # fmt: skip
-#: What lies in the place of a file: contents, or something that is none.
+#: An entry in the place of a file: contents of a file, or something that is no file.
 Entry = bytes | str
 
 
@@ -203,7 +203,7 @@ def commands(store: Path) -> dict[str, list[str]]:
 
 
 def of_good(name: str, out: str) -> Any:
-    """Return what the output of a command says of the good run."""
+    """Return the part of a command's output that is about the good run."""
     match name:
         case "show good":
             return out
@@ -262,7 +262,7 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict[byt
 
 @pytest.fixture(scope="module")
 def alone(ask: Callable[[dict[bytes, Any] | None], Answers]) -> Answers:
-    """What the commands answer about the good run where it is alone."""
+    """The answers of the commands about the good run where it is alone."""
     return ask(None)
 
 
@@ -303,7 +303,7 @@ def test_a_hostile_run_costs_itself_alone(
 def test_an_exception_of_any_class_is_the_runs(
     ask: Callable[[dict[bytes, Any] | None], Answers], alone: Answers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What no check has thought of: here, a reader that fails at the run in a way of its own."""
+    """An error that no check has thought of: here, a reader that fails at the run in a way of its own."""
     from refunc.journal import pieces
 
     names_in, met = pieces.names_in, []

@@ -27,7 +27,7 @@ DAY = 86_400.0
 
 
 def make(folder: Path, opener: Process, *, silent: float = 0.0, host: str | None = None, **facts: Any) -> Path:
-    """Make a run without an end that *opener* opened; *facts* are what else its `run.json` says of that."""
+    """Make a run without an end that *opener* opened; *facts* replace those of its opener in `run.json`."""
     (folder / "journal").mkdir(parents=True)
     segment = folder / "journal" / "host-1-abc-wxyz.000000.jsonl"
     moment = time.time() - silent
@@ -40,7 +40,7 @@ def make(folder: Path, opener: Process, *, silent: float = 0.0, host: str | None
 
 
 ELSEWHERE = {"host": "another", "boot": "another", "machine": "another"}
-#: Kind of opener; what its run.json says; whether it has ended; then (lives, may_live) of its run where nothing holds
+#: Kind of opener; facts in its run.json; whether it has ended; then (lives, may_live) of its run where nothing holds
 #: the lock, where another process of this machine does, and where the opener does.
 KINDS: dict[str, tuple[dict[str, Any], bool, tuple[bool, bool], tuple[bool, bool], tuple[bool, bool] | None]] = {
     "here": ({}, False, (False, False), (True, True), (True, True)),

@@ -1,4 +1,4 @@
-"""One record as one sealed line: what goes in comes back, and what was damaged does not."""
+"""One record as one sealed line: it is read back as it was written, and a damaged line is no record."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ def forged(seq: int, members: list[tuple[str, str]]) -> bytes:
 
 
 def both(folder: Path, data: bytes, limit: int) -> list[Any]:
-    """Return what `Tail` reads of *data*, with and without decoding several lines at once."""
+    """Return the windows that `Tail` reads of *data*, with and without decoding several lines at once."""
     (folder / "journal").mkdir(exist_ok=True)
     (folder / "journal" / "w.000000.jsonl").write_bytes(data)
     found = []
@@ -59,7 +59,7 @@ def both(folder: Path, data: bytes, limit: int) -> list[Any]:
 
 
 def scanned(path: Path) -> tuple[list[Any], Any]:
-    """Return what `scan` reads of *path*, points of any kind as tuples, and the account of it."""
+    """Return the records that `scan` reads of *path*, points of any kind as tuples, and the account of them."""
     position, found = ReadPosition(), list[Any]()
     for block in scan.scan("w", [Segment.at(path)], position):
         for item in block:

@@ -1,4 +1,4 @@
-"""Folded files: what was read of a segment goes on in them, and a hostile one costs itself alone."""
+"""Folded files: reading of a segment goes on in them where it stopped, and a hostile one costs itself alone."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def folded(said: Any, data: bytes = GOOD) -> bytes:
     return seal(text) + data
 
 
-#: By what is wrong: the file, how many records are found in it, and how many damages are counted.
+#: By the fault: the file, how many records are found in it, and how many damages are counted.
 HOSTILE: dict[str, tuple[bytes, int, int]] = {
     "nothing is wrong": (folded([[PIECE, len(GOOD)]]), 3, 0),
     "empty": (b"", 0, 1),
@@ -193,7 +193,7 @@ HOSTILE: dict[str, tuple[bytes, int, int]] = {
     "not pairs": (folded([PIECE, len(GOOD)]), 0, 1),
     "three": (folded([[PIECE, len(GOOD), 0]]), 0, 1),
     "nested": (seal(b'{"kind":"folded","segments":' + b"[" * 5_000 + b"]" * 5_000 + b"}") + GOOD, 0, 1),
-    "too small": (folded([[PIECE, len(GOOD) - 5]]), 2, 2),  # what is behind it; the line is torn
+    "too small": (folded([[PIECE, len(GOOD) - 5]]), 2, 2),  # the bytes behind it; the line is torn
     "too large": (folded([[PIECE, len(GOOD) + 5]]), 3, 1),
     "a size is negative": (folded([[PIECE, len(GOOD)], ["y-1-a-b.000000.jsonl", -5]]), 3, 1),
     "a size is no number": (folded([[PIECE, "7"]]), 0, 1),

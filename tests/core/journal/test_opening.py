@@ -1,4 +1,4 @@
-"""What lies in a run's folder is opened in one place, which a pipe, a device or a link can neither hold nor mislead."""
+"""Files in a run's folder are opened in one place, which a pipe, a device or a link can neither hold up nor mislead."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from refunc.runs.identity import read_birth
 ROOT = Path(__file__).parents[3]
 CORE, COMMANDS = ROOT / "refunc-core/src/refunc", ROOT / "refunc-commands/src/refunc_commands"
 
-#: Where files of runs are read, and where something else is opened there: what, and why that is right.
+#: The code that reads files of runs, and the places in it that may open something, each with the reason.
 _OF_CORE = (
     "annotations",
     "journal",
@@ -96,19 +96,19 @@ def _in(node: ast.AST, function: str) -> Iterator[str]:
 
 @pytest.mark.once
 def test_files_of_runs_are_opened_in_one_place() -> None:
-    """An import says nothing about who opens files, so what is called is looked at."""
+    """An import says nothing about who opens files, so the calls are looked at."""
     found = set(_openings())
 
     assert found - ALLOWED.keys() == set()
     assert ALLOWED.keys() - found == set(), "it opens nothing any more"
 
 
-# -- what is no file ---------------------------------------------------------------------------------------------------
+# -- entries that are no files -----------------------------------------------------------------------------------------
 
 
 @contextmanager
 def _at_once() -> Iterator[None]:
-    """End what waits."""
+    """Raise in code that still waits after ten seconds."""
 
     def wake(*_: object) -> None:
         raise AssertionError("it waits")
@@ -278,7 +278,7 @@ READ: list[Callable[[Path], Any]] = [
 
 
 def _no_room(folder: Path) -> list[str]:
-    """Return what each of the readers raises."""
+    """Return the text of the error that each reader raises."""
     said = []
     for read in READ:
         with _files_left(0):
@@ -289,7 +289,7 @@ def _no_room(folder: Path) -> list[str]:
     return said
 
 
-# -- what a block may cut ----------------------------------------------------------------------------------------------
+# -- lines that a block may cut ----------------------------------------------------------------------------------------
 
 
 def _lines(path: Path, account: Account, size: int) -> list[bytes]:

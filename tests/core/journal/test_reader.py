@@ -1,4 +1,4 @@
-"""Reading what is damaged: no crash, nothing false, an exact account, and everything behind the damage."""
+"""Reading damaged journals: no crash, nothing false, an exact account, and all records behind the damage."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_a_zeroed_page_costs_its_lines_and_no_more(tmp_path: Path) -> None:
 
 
 def test_a_giant_line_is_skipped_from_both_sides(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What stands before it is read backwards as well."""
+    """The lines before it are read backwards as well."""
     monkeypatch.setattr(segment_lines, "MAX_LINE_BYTES", 100_000)
     segment(tmp_path, [*metrics(0, 50), b"x" * 1_000_000 + b"\n", *metrics(50, 50)])
 
@@ -140,7 +140,7 @@ def test_writers_are_merged_by_time_and_ties_read_the_same_backwards(tmp_path: P
 
 
 def test_records_written_twice_are_read_once_and_fill_holes(tmp_path: Path) -> None:
-    """The second segment has what a failed sync lost of the first; each side may lack what the other has."""
+    """The second segment has the records that a failed sync lost of the first; each may lack some of the other's."""
     first = metrics(0, 20)
     del first[8:12]
     segment(tmp_path, first, number=0)

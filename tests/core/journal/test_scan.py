@@ -1,4 +1,4 @@
-"""Reading a writer block by block gives what the reader gives, whatever is in the files, in one go or in many."""
+"""Reading a writer block by block gives the same as the reader, whatever is in the files, in one go or in many."""
 
 from __future__ import annotations
 

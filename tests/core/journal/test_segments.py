@@ -38,7 +38,7 @@ def text(seq: int, size: int = 3) -> bytes:
     return encode_line({"seq": seq, "time": 1.0, "kind": "log", "level": "INFO", "message": "x" * size})
 
 
-#: What stands in a segment, made of a number: lines that are good, and what is none.
+#: Pieces of a segment, each made from a number: good lines, and bytes that are none.
 CHUNKS = {
     "point": point,
     "points": lambda seq: b"".join(map(point, range(seq, seq + 5))),
@@ -187,7 +187,7 @@ def test_reading_that_stops_anywhere_goes_on_to_the_same_records(
 
 
 def test_a_long_line_that_goes_on_and_on_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each look at a live run reads what is new of it."""
+    """Each look at a live run reads only its new bytes."""
     write(tmp_path, "a", [[("point", 0), ("much too long", 0)]], 1)
     at = Tail(tmp_path)
     assert len(at.read(10)) == 1

@@ -1,4 +1,4 @@
-"""The writer of a journal: what becomes a line, and what becomes of a record that cannot."""
+"""The writer of a journal: records that become lines, and how it deals with records that cannot."""
 
 from __future__ import annotations
 

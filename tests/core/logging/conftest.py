@@ -1,7 +1,7 @@
 """
-Scripts on a real pseudo-terminal, and what a terminal emulator shows of them.
+Scripts on a real pseudo-terminal, and the screen of a terminal emulator that shows them.
 
-And loggers in the test's own process, with what they wrote read back.
+And loggers in the test's own process, whose records are read back.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Session:
             try:
                 data = os.read(self._file, 4096)
             except OSError:
-                return  # What Linux says once the other side is closed.
+                return  # Linux raises this once the other side is closed.
             if not data:
                 return
             with self._lock:
@@ -81,7 +81,7 @@ class Session:
 
     @property
     def lines(self) -> list[str]:
-        """What stands on the screen, empty lines left out."""
+        """The lines on the screen, empty ones left out."""
         with self._lock:
             return [line.rstrip() for line in self._screen.display if line.strip()]
 
@@ -99,7 +99,7 @@ class Session:
 
     @property
     def all_lines(self) -> list[str]:
-        """The same, with what was scrolled away."""
+        """The same, with the lines that were scrolled away."""
         with self._lock:
             gone = ["".join(row[x].data for x in range(self._screen.columns)) for row in self._screen.history.top]
             return [line.rstrip() for line in [*gone, *self._screen.display] if line.strip()]
@@ -182,7 +182,7 @@ def points() -> Callable[[Run], list[tuple[int | float | None, dict[str, Any]]]]
 
 @pytest.fixture
 def switching() -> Iterator[None]:
-    """Have threads take turns at nearly every step, so that what can come between two steps does."""
+    """Have threads take turns at nearly every step, so that anything that can come between two steps does."""
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     yield

@@ -24,7 +24,7 @@ def record(
 
 
 def log_lines() -> list[logging.LogRecord]:
-    """What a day at work looks like: every level, every kind of field, a traceback, an attack."""
+    """Return the records of a day at work: every level, every kind of field, a traceback, an attack."""
     metrics = {"loss": 0.23412, "accuracy": 0.92, "lr": 1.2e-05, "tokens": 12345, "rate": 81234.5}
     return [
         *(record(level, f"a line at {level.name}") for level in LogLevel),

@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Collector(logging.Handler):
-    """Keeps what it gets, and the thread that brought it; may be slow."""
+    """Keeps the messages that it gets, and the threads that brought them; may be slow."""
 
     def __init__(self, delay: float = 0.0) -> None:
         super().__init__()

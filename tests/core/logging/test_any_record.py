@@ -1,4 +1,4 @@
-"""Whatever a record carries, the formatters neither raise nor let through what a parser or a terminal chokes on."""
+"""Whatever a record carries, the formatters neither raise nor let through text that breaks a parser or a terminal."""
 
 from __future__ import annotations
 

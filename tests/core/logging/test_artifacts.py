@@ -1,4 +1,4 @@
-"""Artifacts: what is stored is what is recorded, and what is not stored is said."""
+"""Artifacts: the record agrees with the stored files, and files that are not stored are reported."""
 
 from __future__ import annotations
 
@@ -263,7 +263,7 @@ def test_the_cost_of_a_folder_grows_with_its_files_and_no_faster(monkeypatch: py
     """Counted in system calls, but for those of a sync: its thread takes as many of them as it gets at."""
     synced = {"open", "fsync", "close"}
     counts = []
-    for number in (1, 50, 100, 200):  # the first one imports what the others have
+    for number in (1, 50, 100, 200):  # the first one imports modules that all need
         folder = Path(f"folder-{number}")
         folder.mkdir()
         for file in range(number):

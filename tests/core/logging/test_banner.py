@@ -1,4 +1,4 @@
-"""What the console says of a run: at its start, and at its end."""
+"""The lines on the console about a run: at its start, and at its end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from refunc.values.goals import goal_of
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
-    """Return the lines at EXPERIMENT, without what stands in front of them."""
+    """Return the lines at EXPERIMENT, without the text in front of them."""
     found = re.findall(r"EXPERIMENT +\S+ +(.*)", capsys.readouterr().err)
     return [str(line) for line in found]
 

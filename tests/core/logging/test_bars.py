@@ -1,4 +1,4 @@
-"""Open bars: what a terminal shows, who draws it, and what must never reach the training."""
+"""Open bars: the lines that a terminal shows, who draws them, and errors that must never reach the training."""
 
 from __future__ import annotations
 

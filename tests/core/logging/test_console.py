@@ -39,7 +39,7 @@ def loggers() -> Iterator[logging.Logger]:
 
 
 class Terminal:
-    """A pseudo-terminal: `stream` is what a program writes to, `output()` what its user's terminal receives."""
+    """A pseudo-terminal: a program writes to `stream`; `output()` returns all that its user's terminal receives."""
 
     def __init__(self) -> None:
         pty = pytest.importorskip("pty", reason="no pseudo-terminals here")
@@ -48,7 +48,7 @@ class Terminal:
 
     def output(self) -> str:
         self.stream.flush()
-        os.write(self.stream.fileno(), b"\0")  # an end: a pseudo-terminal hands over what it has in pieces
+        os.write(self.stream.fileno(), b"\0")  # an end: a pseudo-terminal hands over its bytes in pieces
         received = b""
         while not received.endswith(b"\0"):
             assert select.select([self._master], [], [], 30)[0], received
@@ -243,7 +243,7 @@ def test_text_that_the_stream_cannot_encode_is_escaped(loggers: logging.Logger) 
     assert raw.getvalue().decode().endswith("loss \\u2192 0 \\U0001f600\n")
 
 
-# -- one record, one line: what the loggers above would show is left to them
+# -- one record, one line: lines that the loggers above show are left to them
 
 
 def lines_with(loggers: logging.Logger, other: logging.Handler, stream: io.StringIO, **attributes: Any) -> int:

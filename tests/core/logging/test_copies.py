@@ -1,4 +1,4 @@
-"""Loggers, trackers, and what is handed around with them, in copies and pickles of this process."""
+"""Loggers, trackers, and objects that are handed around with them, in copies and pickles of this process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Data calls: steps, params, results, and what they do with values that make no sense."""
+"""Data calls: steps, params, results, and how they treat values that make no sense."""
 
 from __future__ import annotations
 

@@ -104,7 +104,7 @@ for name, make in ONCE.items():
 
     names = [line.removeprefix("name:") for line in lines if line.startswith("name:")]
     assert len(names) > 15
-    # On one logger, two of refunc's consoles are what a user asked for.
+    # On one logger, a user has asked for two of refunc's consoles.
     twice = {"ConsoleHandler on stdout"} if on == "the same logger" else set()
     assert counted(lines, names) == {name: 1 + (name in twice) for name in names}
 

@@ -1,4 +1,4 @@
-"""Epochs: what is written for each, which value wins, and how one ends."""
+"""Epochs: the values that are written for each, which value wins, and how one ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from refunc.logging.logger import MLLogger
 
 
 class Recorder:
-    """Stands in for the logger, which has tests of its own: keeps what it is asked to write."""
+    """Stands in for the logger, which has tests of its own: keeps the values that it is asked to write."""
 
     def __init__(self) -> None:
         self.epochs: list[int] = []

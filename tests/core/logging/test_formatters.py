@@ -1,4 +1,4 @@
-"""The three formatters: what they show (golden files) and what they refuse."""
+"""The three formatters: the lines they write (golden files) and the options they refuse."""
 
 from __future__ import annotations
 

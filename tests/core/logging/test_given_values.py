@@ -1,4 +1,4 @@
-"""What a call passed, in the run: nested and missing metrics, results of one name, fields behind a message."""
+"""The values of a call in the run: nested and missing metrics, results of one name, fields behind a message."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from refunc.runs import Run, open_store
 
 @pytest.fixture
 def warnings(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
-    """What refunc itself has warned of."""
+    """Return the warnings of refunc itself."""
     return lambda: [record.getMessage() for record in caplog.records if record.name == "refunc.runs"]
 
 

@@ -16,7 +16,7 @@ import pytest
 from refunc.logging import AsyncHandler, BufferedHandler
 from refunc.logging.handlers import passing
 
-#: What a target does at each record, besides taking it.
+#: Statements that a target runs at each record, besides taking it.
 BEHAVIOURS = {
     "logs to its own logger": "logging.getLogger(record.name.partition('.')[0]).error('cannot send')",
     "logs to root": "logging.getLogger().error('cannot send')",
@@ -185,7 +185,7 @@ def test_a_target_that_hangs_holds_up_neither_callers_nor_other_handlers(
 
 
 def test_two_threads_whose_targets_log_about_each_other_do_not_wait_for_each_other(root: logging.Logger) -> None:
-    """Each holds its target's lock while it logs what the other one's is given."""
+    """Each holds its target's lock while it logs a record that is given to the other's target."""
 
     class Waiting(Failing):
         def emit(self, record: logging.LogRecord) -> None:

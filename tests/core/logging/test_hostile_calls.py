@@ -29,7 +29,7 @@ class Hostile:
 class HostileClass:
     """Raises where its class is asked for."""
 
-    @property  # type: ignore[misc]  # which is what makes it hostile
+    @property  # type: ignore[misc]  # this makes it hostile
     def __class__(self) -> Any:
         raise RuntimeError("hostile")
 
@@ -81,7 +81,7 @@ THINGS: list[Callable[[], Any]] = [
 
 @pytest.fixture
 def entries() -> Iterator[Callable[[], list[LogEntry]]]:
-    """Bind a run to the test; what is in it afterwards was read from its file, whole and undamaged."""
+    """Bind a run to the test; its entries are read from its file, which has to be whole and undamaged."""
     with experiment_context("hostile", logger=MLLogger("quiet", "CRITICAL")) as run:
         assert run.folder is not None
         folder = run.folder

@@ -111,7 +111,7 @@ def test_a_thousand_calls_leave_the_garbage_collector_nothing_to_look_at(
     finally:
         gc.enable()
 
-    assert after - before < 500  # what the writer's thread has just at hand; tuples would be a thousand or two
+    assert after - before < 500  # objects that the writer's thread has just at hand; tuples would be a thousand or two
 
 
 def test_more_sets_of_names_than_are_remembered(logger: MLLogger, points: Points, run_of: RunOf) -> None:

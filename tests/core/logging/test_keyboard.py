@@ -33,7 +33,7 @@ def test(ask):
     print("end")
 """
 
-#: How one may ask: what is run, what the prompt then is, what is typed, and what it gives.
+#: Ways to ask: the code that is run, the prompt that it shows, the text that is typed, and the value that it gives.
 WAYS: dict[str, tuple[str, str, str, str]] = {
     "input": ("test(lambda: input('Go [on]? '))", "Go [on]?", "yes\n", "yes"),
     "input, bound earlier": ("test(lambda: bound('Go [on]? '))", "Go [on]?", "yes\n", "yes"),
@@ -79,7 +79,7 @@ def test_a_prompt_stands_alone_until_it_is_answered(
     with session(ASK + script, keyboard=True) as terminal:
         tools.until(lambda: terminal.last_has(prompt) and not any("ner" in line for line in terminal.lines))
         before = len(terminal.sent)
-        time.sleep(0.2)  # for what is not to come
+        time.sleep(0.2)  # time for output that must not come
 
         assert terminal.last_has(prompt)
         assert b"Outer" not in terminal.sent[before:]

@@ -1,4 +1,4 @@
-"""What a logger gives back when nothing is open any more: the last run that it was in, and what was said since."""
+"""Outside of any run, a logger gives back the last run that it was in, and the lines that were logged since."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What handlers of others make of refunc's lines: their values in the message, and no attribute of refunc's own."""
+"""refunc's lines in handlers of others: their values in the message, and no attribute of refunc's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bars beside what others put in the place of stdout and stderr: live displays, wrappers, streams of their own."""
+"""Bars where others have replaced stdout or stderr: live displays, wrappers, streams of their own."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """
-A text of a megabyte, whatever it is made of and wherever it is logged: what the call takes, and what all of it takes.
+A text of a megabyte, whatever it is made of and wherever it is logged: the time of the call, and of all the work.
 
 CPU time is measured, the least of several rounds: `docs/explanation/bounds.md` promises it.
 """
@@ -29,7 +29,7 @@ SIZE = 1_000_000
 
 
 def slowness() -> float:
-    """Return by what this machine is slower at this moment than the one that the promises are for; 1 at least."""
+    """Return how many times slower this machine is now than the one that the promises are for; 1 at least."""
     best = float("inf")
     for _ in range(3):
         began = time.thread_time()

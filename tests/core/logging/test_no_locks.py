@@ -1,4 +1,4 @@
-"""A file system without locks: the run is whole, and one line at the start says what cannot be seen."""
+"""A file system without locks: the run is whole, and one line at the start says that a crash is seen late."""
 
 from __future__ import annotations
 

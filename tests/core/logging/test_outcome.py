@@ -1,4 +1,4 @@
-"""How a run ended, from the exception that ended it; what processes make of it is in `interpreter/test_run_ends.py`."""
+"""How a run ended, from the exception that ended it; whole processes are tested in `interpreter/test_run_ends.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One training script in tmux, in a notebook, in a file and under a scheduler: what each reader sees."""
+"""One training script in tmux, in a notebook, in a file and under a scheduler: the output that each reader sees."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Tmux:
 
     @property
     def lines(self) -> list[str]:
-        """What stands in the window and was scrolled out of it; wrapped lines are joined."""
+        """Return the lines in the window and those that were scrolled out of it; wrapped lines are joined."""
         return [line.rstrip() for line in self("capture-pane", "-p", "-J", "-S", "-").splitlines() if line.strip()]
 
 

@@ -1,4 +1,4 @@
-"""Progress trackers: what is counted, what is written, and the lines off a terminal."""
+"""Progress trackers: the steps they count, the lines they write, and their output off a terminal."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from refunc.logging.bars.pace import Pace
 
 
 class Recorder:
-    """Stands in for the logger, which has tests of its own: keeps what it is asked to write."""
+    """Stands in for the logger, which has tests of its own: keeps the lines that it is asked to write."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[str, dict[str, Any], dict[str, Any]]] = []

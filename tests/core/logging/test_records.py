@@ -1,4 +1,4 @@
-"""A record made by refunc has what stdlib's own has, on whatever Python the tests run."""
+"""A record made by refunc has all attributes of stdlib's own, on whatever Python the tests run."""
 
 from __future__ import annotations
 

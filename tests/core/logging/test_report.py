@@ -1,4 +1,4 @@
-"""What refunc says once: of each name once, and of a million names not a million times."""
+"""Warnings that refunc gives once: once for each name, and not a million times for a million names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configuration: defaults, what is allowed, and mistakes that are said at once."""
+"""Configuration: defaults, allowed values, and mistakes that are said at once."""
 
 from __future__ import annotations
 

@@ -173,7 +173,7 @@ def test_a_bar_that_was_being_read_when_somebody_is_asked_is_not_drawn_over_the_
     )
     with session(code, keyboard=True) as terminal:
         tools.until(lambda: terminal.last_has("go on?"))
-        time.sleep(0.3)  # for what is not to come
+        time.sleep(0.3)  # time for output that must not come
 
         assert terminal.lines == ["go on?"]
         terminal.type("\n")
@@ -189,7 +189,7 @@ def test_an_interactive_prompt_is_not_drawn_over(session: Any, tools: Any) -> No
         terminal.type("work = ProgressTracker(10, 'Work'); work.update(3)\n")
         tools.until(lambda: "Work:" in terminal.lines[-1] and terminal.last_has(">>>"))
         before = len(terminal.sent)
-        time.sleep(0.3)  # for what is not to come: the drawing thread leaves who types alone
+        time.sleep(0.3)  # time for output that must not come: the drawing thread leaves a user who types alone
 
         assert b"Work" not in terminal.sent[before:]
         terminal.type("work.finish(); quit()\n")
@@ -222,7 +222,7 @@ def test_a_bar_that_was_being_read_when_the_prompt_comes_is_not_drawn_over_it(se
         tools.until(lambda: terminal.last_has(">>>"))
         terminal.type("work = begin()\n")
         tools.until(lambda: "Work:" in terminal.lines[-1] and terminal.last_has(">>>"))
-        time.sleep(0.3)  # for what is not to come
+        time.sleep(0.3)  # time for output that must not come
 
         assert b"loss" not in terminal.sent
         terminal.type("work.finish(); quit()\n")

@@ -161,7 +161,7 @@ def test_warnings_are_captured_on_request_and_not_otherwise() -> None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always")
-            # Entering the block undid the capture; what a script without one has is this:
+            # Entering the block undid the capture; these calls set it up as in a script without the block.
             logging.captureWarnings(False)
             logging.captureWarnings(True)
             warnings.warn("learning rate is 0", UserWarning, stacklevel=1)

@@ -1,4 +1,4 @@
-"""Colour or not, what is safe to print, and lines above open progress bars."""
+"""Colour or not, text that is safe to print, and lines above open progress bars."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stands in log files: what the journal has, in its order, whatever the console shows."""
+"""Log files have the records of the journal, in its order, whatever the console shows."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ import pytest
 from refunc.outlets.appender import FileOutlet
 from refunc.outlets.file import AppendFile
 
-#: What the disk may refuse.
+#: Calls that the disk may refuse.
 SYNC, WRITE = "refunc.outlets.file._datasync", "refunc.outlets.file.AppendFile.append_from"
 
 
@@ -103,7 +103,7 @@ def interrupted_everywhere(
     tmp_path: Path, work: Callable[[Lines, list[str]], None]
 ) -> Iterator[tuple[Lines, list[str], str]]:
     """
-    Interrupt *work*, which queues items and notes them, at each of its lines in turn; yield what each time leaves.
+    Interrupt *work*, which queues items and notes them, at each of its lines in turn; yield the state after each time.
 
     That is the outlet, the items noted, and the line.
     """
@@ -197,7 +197,7 @@ def test_a_record_written_alone_is_made_whole_where_its_write_fails_halfway(
     assert outlet.flush()
     outlet.close()
 
-    # What was rewritten stands in two files, with the same number.
+    # Lines that were rewritten stand in two files, with the same number.
     lines = [line for path in sorted(tmp_path.glob("*.txt")) for line in path.read_text().splitlines() if ":" in line]
     texts = dict(line.split(":", 1) for line in lines if line.endswith(("first", "a" * 10, "b" * 10)))
     assert texts == {"0": "first", "1": "a" * 10, "2": "b" * 10}
@@ -249,7 +249,7 @@ def test_a_failed_sync_is_made_good_without_any_further_record(tmp_path: Path) -
 def test_what_a_failed_sync_has_written_again_is_not_left_where_that_is_refused_too(
     refusal: BaseException, tmp_path: Path
 ) -> None:
-    """And what was logged meanwhile comes behind it: it was taken for written, with numbers of its own."""
+    """And lines logged meanwhile come behind it: they were taken for written, with numbers of their own."""
     outlet = Lines(tmp_path)
     outlet._served = True  # by this test alone
     outlet.write_all("ab")

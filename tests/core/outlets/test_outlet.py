@@ -16,7 +16,7 @@ from refunc.outlets.outlet import Outlet
 
 
 class Slow(Outlet):
-    """An outlet whose batches are of ten, and whose step does what a test wants."""
+    """An outlet whose batches are of ten, and whose step calls a function of the test."""
 
     def __init__(self, *, bound: int = 100, on_step: Callable[[], None] = bool) -> None:
         self.items: list[object] = []
@@ -266,7 +266,7 @@ def test_an_unknown_durability_names_what_is_allowed() -> None:
 def test_a_child_writes_few_records_in_their_calls_and_leaves_many_to_the_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # A round of the thread is what this test does by hand.
+    # This test does the rounds of the thread by hand.
     monkeypatch.setattr(pump, "serve", lambda outlet: True)
     monkeypatch.setattr(pump, "is_in_child", lambda: True)
     outlet = Slow()

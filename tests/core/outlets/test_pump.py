@@ -160,7 +160,7 @@ def test_an_outlet_whose_round_raises_stops_no_other_outlet(
     broken.keep_pace = lambda: 1 / 0  # type: ignore[method-assign,assignment,return-value]
     for outlet in (broken, sound):
         outlet.append(1)
-    sound.high_water = 10  # what follows is the thread's
+    sound.high_water = 10  # the rest is the thread's work
     sound.append(2)
     deadline = time.monotonic() + 20
     while len(sound.items) < 2:
@@ -225,7 +225,7 @@ for name, module in whole.items():
 
 
 def test_modules_that_another_thread_is_importing_stop_no_call_and_no_thread(own_folder: Path) -> None:
-    """What refunc asks of others' modules stands in `sys.modules` before anything is in them."""
+    """Modules of others that refunc looks into stand in `sys.modules` before anything is in them."""
     done = subprocess.run([sys.executable, "-c", HALF_IMPORTED], capture_output=True, text=True, timeout=60)
 
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr

@@ -1,7 +1,7 @@
 """
 A plugin that keeps its contract, `KeepIntegration`, and its backend.
 
-The backend is a small HTTP server that keeps what it is sent, once for each key, and fails when it is told to.
+The backend is a small HTTP server that keeps the rows it is sent, once for each key, and fails when it is told to.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class TestWhole(Contract):
     pass
 
 
-# -- what is sent ------------------------------------------------------------------------------------------------------
+# -- the rows that are sent --------------------------------------------------------------------------------------------
 
 
 class DropsSteps(KeepIntegration):
@@ -131,7 +131,7 @@ class DropsLines(KeepIntegration):
         super().on_log(run=run, records=records[:1])
 
 
-# -- what it takes -----------------------------------------------------------------------------------------------------
+# -- the records that it takes -----------------------------------------------------------------------------------------
 
 
 class WantsAStep(KeepIntegration):

@@ -239,7 +239,7 @@ def test_the_script_that_runs_is_not_run_again_and_broken_files_are_told_by_thei
 def test_its_class_travels_to_the_delivery_process(
     how: str, drop: Drop, script: Callable[..., Any], own_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By its file: neither the working folder nor the environment need be what they were."""
+    """By its file: neither the working folder nor the environment need be as before."""
     drop(
         writer="from __future__ import annotations\nimport os\nfrom pathlib import Path\n" + HEAD + "OUT = 'said.txt'\n"
         "class WriterIntegration(Integration):\n    folder: str = option()\n    @hookimpl\n"

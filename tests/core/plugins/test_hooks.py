@@ -1,4 +1,4 @@
-"""Hooks: what counts as an integration, and mistakes in plugins that show when they are given to a logger."""
+"""Hooks: which objects count as integrations, and mistakes in plugins that show when they are given to a logger."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ FILE = Path(__file__).with_name("mutants.py")
 
 
 def _outcomes(*names: str) -> dict[str, str]:
-    """Run checks of `mutants.py` by their names and return what became of each."""
+    """Run checks of `mutants.py` by their names and return the outcome of each."""
     command = [sys.executable, "-m", "pytest", "-rA", "-q", "--tb=no", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [*command, *(f"{FILE}::{name}" for name in names)], capture_output=True, text=True, timeout=60

@@ -1,4 +1,4 @@
-"""Options: where a value comes from, what is refused and how, and that a secret shows nowhere."""
+"""Options: where a value comes from, which values are refused and how, and that a secret shows nowhere."""
 
 from __future__ import annotations
 

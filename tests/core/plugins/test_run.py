@@ -1,4 +1,4 @@
-"""The files of an artifact: of what a journal names, only what may leave this machine."""
+"""The files of an artifact: of those that a journal names, only those that may leave this machine."""
 
 from __future__ import annotations
 

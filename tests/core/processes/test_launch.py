@@ -12,7 +12,7 @@ import pytest
 from refunc.processes.launch import Launch, launch_in
 from refunc.processes.launchers import LaunchError
 
-#: What each launcher gave to rank 1 of 4 here, or is documented to give, without what has no meaning for refunc.
+#: The variables of each launcher for rank 1 of 4, from a run here or its documents, but for those of no use to refunc.
 TORCHRUN = {
     "RANK": "1", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "4", "GROUP_RANK": "0",
     "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "41231", "TORCHELASTIC_RUN_ID": "none",

@@ -1,4 +1,4 @@
-"""What this machine says of the process that opened a file: elsewhere none of it can be seen."""
+"""The process that opened a file, as this machine tells it: elsewhere it cannot be seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes of refunc's own: the line that starts one, and what stands in its environment."""
+"""Processes of refunc's own: the line that starts one, and the variables in its environment."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ def write_run(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def contents() -> Callable[[Path], dict[str, tuple[int, bytes]]]:
-    """Return what a folder holds, with the time of each change, to compare before and after."""
+    """Return the contents of a folder, with the time of each change, to compare before and after."""
 
     def look(folder: Path) -> dict[str, tuple[int, bytes]]:
         found = {}
@@ -81,7 +81,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 class Indexing:
-    """Compares what the index says with what the journals say."""
+    """Compares the answers of the index with those of the journals."""
 
     @staticmethod
     def answers(content: Content) -> dict[str, Any]:
@@ -96,7 +96,7 @@ class Indexing:
 
     @staticmethod
     def check(folder: Path) -> Content:
-        """Return the content of *folder* after comparing what the index says with what the journal says."""
+        """Return the content of *folder* after comparing the answers of the index with those of the journal."""
         found = read_content(folder)
         assert Indexing.answers(found) == Indexing.answers(read_content(folder, cached=False))
         for read, newest_first in ((read_journal, False), (read_backwards, True)):

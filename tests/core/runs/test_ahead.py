@@ -27,7 +27,7 @@ pytestmark = pytest.mark.once
 
 WriteRun = Callable[..., Path]
 RUNS = 12
-#: What makes a script, or the command line, read ahead however few there is to read.
+#: Lines that make a script, or the command line, read ahead however few runs there are.
 ALWAYS = "from refunc.runs import prefetch as ahead; ahead._SHARE = 1; ahead.cores = lambda: 2\n"
 
 
@@ -60,7 +60,7 @@ def answers(runs: Iterator[Run]) -> list[Any]:
 
 
 def alone(store: Store) -> list[Any]:
-    """What runs come to, read here and without an index."""
+    """Return the answers about the runs, read here and without an index."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REFUNC_CACHE", "off")
         return answers(iter(store.runs()))

@@ -1,4 +1,4 @@
-"""What was logged around one point: the last words before the loss was NaN."""
+"""The entries around one point: the last words before the loss was NaN."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log entries: what each kind of record reads as, and entries as plain values and as JSON."""
+"""Log entries: how each kind of record reads, and entries as plain values and as JSON."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def test_the_dict_shares_nothing_with_the_entry() -> None:
 
 
 def test_what_a_journal_gave_is_kept_to_the_last_character() -> None:
-    """Values were bounded when they were written; bounding them again would cut what was cut, and deep values more."""
+    """Values were bounded when they were written; bounding them again would cut them twice, and deep values more."""
     deep: Any = "bottom"
     for _ in range(20):
         deep = {"down": [deep]}

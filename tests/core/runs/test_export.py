@@ -86,7 +86,7 @@ def test_no_entries_make_a_table_with_a_heading(tmp_path: Path) -> None:
 
 
 def unquoted(cell: str) -> str:
-    """What docs/reference/reading.md says gives the text back."""
+    """Return the text of a quoted cell, by the expression in docs/reference/reading.md."""
     return re.sub(r"""\A'(?='*[=+\-@＝＋－＠\t\r\n])|(?<=[;\t\r\n])("*)'(?='*[=+\-@＝＋－＠])""", r"\1", cell)
 
 

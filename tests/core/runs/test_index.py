@@ -92,7 +92,7 @@ def test_whatever_is_written_and_however_it_grows(
             assert answers == indexing.answers(read_content(folder, cached=False))
             before.append((content, answers))
             indexing.check(folder)
-        # What was read before is not changed by reading on.
+        # Content that was read before is not changed by reading on.
         for content, answers in before if enough > 50 else ():
             with suppress(Stale):  # its points are gone, since a file has changed otherwise: a run reads them again
                 assert indexing.answers(content) == answers

@@ -51,7 +51,7 @@ def test_a_forked_child_does_not_keep_the_run_of_its_dead_parent_alive(training:
     ready = tmp_path / "ready"
     training.tell(f"import os, time; os.fork() or (os.symlink(str(os.getpid()), {str(ready)!r}), time.sleep(60))")
     deadline = time.monotonic() + 20
-    while not ready.is_symlink():  # only now the child has run what it does after a fork
+    while not ready.is_symlink():  # only then the child has run its hooks for a fork
         assert time.monotonic() < deadline
     pid = int(os.readlink(ready))
     try:
@@ -153,7 +153,7 @@ def test_an_end_is_found_in_a_segment_that_was_filled_behind_it() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no flock there")
 def test_that_a_run_has_no_end_is_not_kept_while_its_process_has_it() -> None:
-    """Its files may not change when the process gives it up, and what then reads otherwise must be looked for."""
+    """Its files may not change when the process gives it up, so its end must be looked for each time."""
     tracker = ExperimentTracker("own")
     tracker.start_run()
     tracker.log_metrics({"loss": 0.5}, step=1)

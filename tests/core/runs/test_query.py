@@ -50,7 +50,7 @@ def test_an_entry_matches_if_every_condition_holds(query: Query, wanted: bool) -
 def test_a_level_of_somebody_elses_has_its_number_or_0(
     level: str, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What another program wrote into a journal must not break reading it."""
+    """A level that another program wrote into a journal must not break reading it."""
     monkeypatch.setitem(logging._nameToLevel, "NOTICE", 35)
 
     assert Query(min_level=number).matches(entry(level=level))

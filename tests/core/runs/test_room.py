@@ -1,4 +1,4 @@
-"""What a run can multiply: beyond a bound it is left out, counted and told, however the reading is cut up."""
+"""Metrics and records of a run beyond a bound are left out, counted and told, however the reading is cut up."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_points_of_several_writers_come_by_time_and_each_in_its_own_order(write_
 
 
 def test_a_step_or_an_epoch_that_no_column_holds_is_none_and_hides_no_point(write_run: WriteRun) -> None:
-    """refunc writes 64 bits; another program may write what JSON can say."""
+    """refunc writes 64 bits; another program may write any number that JSON can hold."""
     lines = [point(step=n, loss=n / 10) for n in range(5)]
     lines[1]["step"], lines[2]["epoch"], lines[3]["step"] = 2**63, -(2**70), -(2**63)
     for some in (lines, lines[1:2]):  # together with others, and by itself

@@ -1,4 +1,4 @@
-"""A folder of runs: where it is, what is in it, and which run a name means."""
+"""A folder of runs: where it is, which runs are in it, and which run a name means."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_no_store_anywhere_says_how_to_name_one(tmp_path: Path) -> None:
         find_store(tmp_path)
 
 
-# -- what is in it ----------------------------------------------------------------------------------------------------
+# -- the runs in it ---------------------------------------------------------------------------------------------------
 
 
 def test_a_store_that_does_not_exist_yet_is_empty() -> None:

@@ -1,4 +1,4 @@
-"""What a metric comes to, and what `define_metric` changes about it."""
+"""The summary of a metric, and how `define_metric` changes it."""
 
 from __future__ import annotations
 

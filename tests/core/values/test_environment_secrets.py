@@ -13,7 +13,7 @@ from refunc.values.secrets.environment import EnvironmentSecrets
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch) -> EnvironmentSecrets:
-    """What is known of the environment, as at the start of a process."""
+    """The known secrets of the environment, as at the start of a process."""
     fresh = EnvironmentSecrets()
     monkeypatch.setattr("refunc.values.secrets.text.environment", fresh)
     return fresh

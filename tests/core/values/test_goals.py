@@ -1,4 +1,4 @@
-"""Which value of a metric is the best: one convention, and what `define_metric` said before it."""
+"""Which value of a metric is the best: one convention, and the goal given to `define_metric` before it."""
 
 import re
 from pathlib import Path

@@ -21,7 +21,7 @@ _names = st.text("abc[]-!", max_size=6)
 
 
 def plain(pattern: str) -> bool:
-    """Whether no range goes backwards, such as `[b-a]`: fnmatch takes what is left of those in odd ways."""
+    """Whether no range goes backwards, such as `[b-a]`: fnmatch takes the rest of those in odd ways."""
     return not any(low > high for low, high in re.findall(r"(?=(.)-(.))", pattern))
 
 
@@ -57,7 +57,7 @@ def test_the_word_that_was_said_last_counts(said: list[tuple[str, int]]) -> None
     defined: Definitions[int] = Definitions()
     for pattern, word in said:
         assert defined.add(pattern, word)
-        defined.of("ab")  # what is compiled by now must not hide the next one
+        defined.of("ab")  # the patterns compiled by now must not hide the next one
 
     for name in ("ab", "b", "a*"):
         expected = [word for pattern, word in said if pattern == name or fnmatchcase(name, pattern)]
@@ -79,7 +79,7 @@ def test_further_patterns_are_left_out_and_names_are_not() -> None:
 def test_a_name_takes_as_many_steps_as_it_has_letters(monkeypatch: pytest.MonkeyPatch) -> None:
     defined: Definitions[int] = Definitions()
     for number in range(MAX_PATTERNS):
-        defined.add(f"*{number}*a*a*a*b", number)  # 1,000 times what takes a regular expression the name's length cubed
+        defined.add(f"*{number}*a*a*a*b", number)  # 1,000; each takes a regular expression the name's length cubed
     compiled: list[Any] = []
     steps = 0
 

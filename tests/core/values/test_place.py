@@ -115,7 +115,7 @@ def test_where_the_working_folder_is_gone_a_store_elsewhere_gets_everything(
 def test_where_a_working_folder_that_is_gone_stands_first_on_the_path_no_call_raises(
     name: str, finished: Callable[..., Any]
 ) -> None:
-    # `python -c`, not a change of `sys.path`: Python itself remembers what the first entry was.
+    # `python -c`, not a change of `sys.path`: Python itself remembers the first entry at its start.
     code = f"{HEAD}assert sys.path[0] == ''\n__file__ = os.__file__\n{CALLS[name]}".replace(
         "import os", "import os, sys", 1
     )

@@ -1,4 +1,4 @@
-"""Objects that stand for one value: numbers, dates, enums, and what is called by its name."""
+"""Objects that stand for one value: numbers, dates, enums, and objects that are called by their names."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def entries(name: str) -> Iterator[str]:
 
 
 def filled(template: str, chance: random.Random) -> tuple[str, list[str]]:
-    """Return a text made of *template*, and what of it has to be gone."""
+    """Return a text made of *template*, and the secrets that have to be gone from it."""
 
     def piece(found: re.Match[str]) -> str:
         if found[0] == "{p}":

@@ -1,9 +1,9 @@
 """
 Looking for secrets takes time in proportion to a text's length, whatever the text is made of.
 
-Each text is made against one pattern or branch. What is compared is CPU time of the thread, the least of several
+Each text is made against one pattern or branch. The measure is the CPU time of the thread, the least of several
 rounds: a text sixteen times as long may take 1.5 times sixteen times as long. Caches take up to 1.26 of that; a pattern
-that looks twice at what it has seen takes 16. The clock is the measure, since the steps that `re` takes are in C, where
+that looks twice at the same letters takes 16. The measure is a clock, since the steps that `re` takes are in C, where
 nothing counts them.
 """
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.once, pytest.mark.clock]
 KB = 1_024
 SIZES = (KB, 16 * KB, 256 * KB)
 MOST_GROWTH = 1.5
-#: CPU time after which growth is what it is.
+#: CPU time after which the growth measured so far counts.
 PATIENCE = 20.0
 #: CPU time of the longest of the worst text; the bound is on growth, this only catches a pattern that went wild.
 MOST_SECONDS = 0.5
@@ -192,7 +192,7 @@ TEXTS: dict[str, Callable[[int], str]] = {
     "rests": behind("ghp_" + "a" * 36, ".aaaaaaaaaa"),
     "base64": behind("glc_" + "a" * 40, "a+/"),
     "numbers of bots": times("123456789:AAaaaaaaaaaaaaaaaa "),
-    # what trainings log
+    # texts that trainings log
     "prose": times("the quick brown fox "),
     "base64 of an image": behind("key data:image/png;base64,", "iVBORw0KGgo"),
     "JSON": behind('{"key":1,"a":[', "1.25,"),
@@ -205,7 +205,7 @@ TEXTS: dict[str, Callable[[int], str]] = {
 
 
 def least_growth(call: Callable[[str], object], make: Callable[[int], str]) -> tuple[float, float]:
-    """Return by what the text takes longer than it is long, at worst; and the seconds of the longest."""
+    """Return how many times faster than the text its time grows, at worst; and the seconds of the longest text."""
     texts = [make(size) for size in SIZES]
     least = [float("inf")] * len(SIZES)
     grown = float("inf")

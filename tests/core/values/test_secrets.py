@@ -1,4 +1,4 @@
-"""Secrets masked in what is written: a corpus of a hundred in a hundred places, and what ordinary configs have."""
+"""Secrets masked in all that is written: a corpus of a hundred in a hundred places, and values of ordinary configs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ TOKENS = [
     PEM,
 ]
 PASSWORD = "c0rrect-Horse!battery"
-#: Addresses and headers, and what of them has to be gone.
+#: Addresses and headers, each with the secret that has to be gone from it.
 ADDRESSES = [
     (f"postgresql://ada:{PASSWORD}@db.example.com:5432/runs", PASSWORD),
     (f"mysql+pymysql://root:{PASSWORD}@localhost/mlflow", PASSWORD),
@@ -174,7 +174,7 @@ def test_a_secret_name_masks_all_below_it() -> None:
     assert params["credentials"]["user"] == "ada"  # the caller's own object is left alone
 
 
-#: What the configs of real trainings have: Hugging Face's TrainingArguments and tokenizers, Lightning, Hydra, vLLM.
+#: Values in the configs of real trainings: Hugging Face's TrainingArguments and tokenizers, Lightning, Hydra, vLLM.
 ORDINARY: list[tuple[str, Any]] = [
     ("max_tokens", 4096),
     ("num_tokens", "12345678"),

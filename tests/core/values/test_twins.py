@@ -30,7 +30,7 @@ def functions(count: int) -> dict[Any, float]:
 
 
 def numbers_and_texts(count: int) -> dict[Any, float]:
-    """Return names of which some are what another one would be called."""
+    """Return names, some of which are the names that others would get."""
     return {key: 1.0 for number in range(count // 3 + 1) for key in (number, str(number), f"{number}_2")}
 
 

@@ -98,7 +98,7 @@ _ANYTHING = st.recursive(
 
 
 def is_plain(value: Any, depth: int = 0) -> bool:
-    """Whether *value* is made of what JSON has, in 64 bits, at most so deep."""
+    """Whether *value* is made of the types of JSON, with integers of 64 bits, and nested at most `MAX_DEPTH` deep."""
     if isinstance(value, dict):
         return depth <= MAX_DEPTH and all(type(key) is str and is_plain(item, depth + 1) for key, item in value.items())
     if isinstance(value, list):

@@ -1,7 +1,7 @@
 """
 A linear layer trained by the ranks of a launch, with DistributedDataParallel on gloo.
 
-What the DataLoader's workers load, they log themselves. The command says how they are started, and the epochs.
+Each worker of the DataLoader logs the items that it loads. The command says how workers start, and the epochs.
 """
 
 from __future__ import annotations

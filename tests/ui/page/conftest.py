@@ -27,7 +27,7 @@ _ARGUMENTS = (
 #: Seconds that a condition on the page is waited for.
 PATIENCE = 30.0
 TOKEN = "t0ken"
-#: The charts of the page, and what they show.
+#: The charts of the page, with their curves.
 CHARTS = "[...document.querySelectorAll('.chart')].map(figure => figure.chart)"
 
 
@@ -75,7 +75,7 @@ class Server:
 
 
 class Page:
-    """The page in the browser, what it says, and what it has asked for since it was opened."""
+    """The page in the browser, its texts, and its requests since it was opened."""
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
@@ -93,7 +93,7 @@ class Page:
         self.driver.get(f"{server.address}?token={TOKEN}" + (f"#{state}" if state else ""))
 
     def ask(self, script: str) -> Any:
-        """Return what an expression comes to."""
+        """Return the value of an expression."""
         return self.driver.execute_script(f"return {script}")
 
     def until(self, script: str, wanted: Any = True) -> Any:
@@ -102,7 +102,7 @@ class Page:
         while True:
             try:
                 found = self.ask(script)
-            except Exception as error:  # what is looked for is not there yet
+            except Exception as error:  # an element is not there yet
                 found = error
             if found == wanted or (wanted is True and found and not isinstance(found, Exception)):
                 return found
@@ -179,7 +179,7 @@ class Page:
             ActionChains(self.driver).send_keys(getattr(Keys, key, key)).perform()
 
     def complaints(self) -> list[str]:
-        """Return what the console says, but for the answer to an expression that is not valid."""
+        """Return the messages of the console, but for the answer to an expression that is not valid."""
         said = [entry["message"] for entry in self.driver.get_log("browser")]
         return [text for text in said if "api/runs?where=" not in text or "400 (Bad Request)" not in text]
 
@@ -231,7 +231,7 @@ def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 @pytest.fixture
 def page(driver: Any) -> Page:
-    """The page, without what the tests before have left."""
+    """The page, without remains of the tests before."""
     driver.switch_to.default_content()
     driver.get("about:blank")
     for kind in ("browser", "performance"):
@@ -269,7 +269,7 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
 
 @pytest.fixture(scope="module")
 def training() -> Iterator[Callable[[Path, str], subprocess.Popen[bytes]]]:
-    """Return a function that starts a script which trains; a line to its stdin is what `wait()` waits for."""
+    """Return a function that starts a script which trains; a line to its stdin ends its `wait()`."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(store: Path, script: str) -> subprocess.Popen[bytes]:

@@ -21,7 +21,7 @@ def test_ranks_and_attempts_are_choices(page: Any, serving: Callable[[str], Serv
     page.open(server)
     page.drawn(1)
     assert page.texts("#table tbody th") == ["resnet  attempt 2, 4 ranks"]
-    # The newest attempt went back to step 9: what the first one logged before that stands.
+    # The newest attempt went back to step 9: points that the first one logged before that stand.
     assert page.ask(CURVES) == [["resnet", 20, 200]]
 
     page.choose("#ranks select", "all")

@@ -1,4 +1,4 @@
-"""The contract of every integration, and what this one promises beyond it."""
+"""The contract of every integration, and the promises of this one beyond it."""
 
 import errno
 import json

@@ -20,7 +20,7 @@ class Late:
 
 
 class End(NamedTuple):
-    """The code of a script, and what it has to leave."""
+    """The code of a script, and the lines, records and exit code that it has to leave."""
 
     code: str
     before: str = ""  # the import

@@ -72,7 +72,7 @@ def _run(end: End, folder: Path) -> Ended:
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Return what became of an end, by name; all are begun with the first question."""
+    """Return the result of an end, by name; all are begun with the first question."""
     root = tmp_path_factory.mktemp("ends")
     with ThreadPoolExecutor(4) as pool:
         begun: dict[str, Future[Ended]] = {}

@@ -79,7 +79,7 @@ def test_a_run_is_whole_and_preempted_and_the_signal_ends_the_process(
 
 
 def test_a_tracker_that_is_away_does_not_hold_it_up(own_folder: Path, tools: Any) -> None:
-    """What is asserted is the order: the process is gone while the tracker still takes nothing."""
+    """The test asserts the order: the process is gone while the tracker still takes nothing."""
     (own_folder / "away.py").write_text(
         "import os, time\nfrom refunc.plugins import Integration, hookimpl\nclass AwayIntegration(Integration):\n"
         "    @hookimpl\n    def on_metrics(self, run, records):\n"

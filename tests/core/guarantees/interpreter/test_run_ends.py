@@ -1,4 +1,4 @@
-"""The table of docs/reference/runs.md that says what ends a run how: each row is a process of its own, or two."""
+"""The table of docs/reference/runs.md about how runs end: each row is a process of its own, or two."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def raise_(error):
 TrialPruned = type("TrialPruned", (Exception,), {"__module__": "optuna.exceptions"})
 """
 
-#: By the first words of a row: what happens, in a function. Both columns are made of it.
+#: By the first words of a row: statements, in a function, that end the run so. Both columns are made of them.
 ROWS: dict[str, list[str]] = {
     "the end of the block": ["pass", "return"],
     "an exception |": ["1 / 0", 'raise RuntimeError("no data")'],
@@ -159,7 +159,7 @@ SCRIPTS: dict[str, tuple[list[str], list[str]]] = {
 
 
 def _rows() -> dict[str, list[str]]:
-    """Return the table's rows by what happens, each with the two statuses."""
+    """Return the table's rows by their first cell, each with the two statuses."""
     table = PAGE.read_text(encoding="utf-8").partition("## How a run ends")[2].partition("\n## ")[0]
     cells = [re.findall(r"[^|]+", line) for line in table.splitlines() if line.startswith("| ")]
     return {f"{what.strip()} |": [a.strip(" `"), b.strip(" `")] for what, a, b in cells[2:]}

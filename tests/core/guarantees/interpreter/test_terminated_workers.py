@@ -1,4 +1,4 @@
-"""Workers that their pool terminates as soon as the last task is done: what they logged is in the run."""
+"""Workers that their pool terminates as soon as the last task is done: all their records are in the run."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class JSONLIntegration(Integration):
 
     @hookimpl
     def on_artifact(self, run: RunInfo, record: Artifact) -> None:
-        """Add what an artifact is, and where its files lie."""
+        """Add the description of an artifact, and where its files lie."""
         self._add(run, "artifact", [record])
 
     @hookimpl
