@@ -77,7 +77,7 @@ def lose_the_server(server: Server) -> None:
         say(f"the training is at step {len(journal()):,} and goes on")
         server.start()
         started = time.time()
-        until(lambda: server.count("first") >= steps_before(journal, started), "what was logged meanwhile to arrive")
+        until(lambda: server.count("first") >= steps_before(journal, started), "the points logged meanwhile to arrive")
         say(f"MLflow server back; {server.count('first'):,} points arrived so far")
         wait_for_steps(journal, 1_000)
         process.kill()
@@ -209,7 +209,7 @@ def check(server: Server, name: str, journal: Journal) -> None:
         f"MLflow says {server.status(name)}"
     )
     if written != arrived:
-        sys.exit("what arrived is not what was written")
+        sys.exit("the points that arrived are not the points that were written")
 
 
 def tell_speed(points: list[dict[str, Any]], killed: float, started: float) -> None:
