@@ -95,7 +95,7 @@ class JournalWriter(TappedOutlet):
         """Become a new writer, and leave the run's lock to the parent."""
         super().after_fork_in_child()
         self.reached.count_from_start()
-        self.release()
+        self.folder.leave_lock()
 
     def release(self) -> None:
         """Release the lock that shows that the run is alive."""

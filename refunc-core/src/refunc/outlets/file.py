@@ -226,6 +226,18 @@ def locked(fd: int) -> bool | None:
     return True
 
 
+def unlock(fd: int) -> None:
+    """
+    Give up the lock on the open file, also for children that were forked meanwhile.
+
+    Each of them has a copy of the descriptor until it comes to close it, and closing this one alone would leave the
+    file locked until then.
+    """
+    if fcntl is not None:
+        with contextlib.suppress(OSError):  # closing it does the same where there are no such children
+            fcntl.flock(fd, fcntl.LOCK_UN)
+
+
 def is_without_locks(path: str | os.PathLike[str]) -> bool:
     """Whether the file system of *path* refused this process the last lock, as NFS without lockd does."""
     try:

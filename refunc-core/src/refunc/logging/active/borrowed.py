@@ -13,6 +13,7 @@ from refunc.logging.active.family_runs import running_in, warn_no_descriptor
 from refunc.logging.active.living import living_run, living_runs
 from refunc.logging.active.run import START_FIELDS, ActiveRun
 from refunc.outlets.file import NO_DESCRIPTOR, LockProbe
+from refunc.values.names import may_be_folder_name
 
 #: Seconds between two checks of an owner that may be gone, and of a limit of open files that was reached.
 _LOOK_AGAIN = 1.0
@@ -42,6 +43,8 @@ class BorrowedRun:
         self._can_be_seen = True
         self._look_at = 0.0
         self._store_changed = 0
+        #: The `run.json` that folders in the store did not have yet.
+        self._unfinished: list[str] = []
         self._ask_owner_at = 0.0
         self._is_owners = True
         self._probe: LockProbe | None = None
@@ -102,13 +105,23 @@ class BorrowedRun:
     def _has_successor(self) -> bool:
         if self._is_locked() is not False and self._is_held_by_owner():
             return False
-        # A new run is a new entry in the store, which changes the store's time; only then is it worth a look.
-        changed = os.stat(self._folder.parent).st_mtime_ns
-        if changed == self._store_changed:
+        # A new run is a new entry in the store, which changes the store's time, and then a `run.json` in it, which does
+        # not; only then is it worth a look.
+        store = self._folder.parent
+        changed = os.stat(store).st_mtime_ns
+        if changed == self._store_changed and not any(map(os.path.exists, self._unfinished)):
             return False
-        is_found = any(folder != self._folder for folder, _ in running_in(self._folder.parent, self._host, self._pid))
-        self._store_changed = changed
+        unfinished = _unfinished_in(store)
+        is_found = any(folder != self._folder for folder, _ in running_in(store, self._host, self._pid))
+        self._store_changed, self._unfinished = changed, unfinished
         return is_found
+
+
+def _unfinished_in(store: Path) -> list[str]:
+    """Return the paths that the `run.json` of runs in *store* will have that are being opened, or never were."""
+    with os.scandir(store) as entries:
+        paths = [f"{entry.path}/run.json" for entry in entries if may_be_folder_name(entry.name)]
+    return [path for path in paths if not os.path.lexists(path)]
 
 
 def attach(folder: Path, birth: dict[str, Any]) -> ActiveRun:
