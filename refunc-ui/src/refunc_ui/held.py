@@ -193,6 +193,9 @@ class Held:
             entry, over, running = unknown[run.folder]
             if entry.state not in (None, running) or run.is_removed != (run.folder in removed):
                 continue  # it has changed since it was listed, which the next look sees
+            if not entry.is_readable and glance.status != UNREADABLE:
+                self._take_for_changed(entry)
+                continue
             entry.state = running if glance.status == RUNNING else over
             entry.is_over = glance.status != RUNNING
             entry.is_readable = glance.status != UNREADABLE
@@ -206,9 +209,15 @@ class Held:
         by_folder = {entry.run.folder: entry for entry in entries}
         for run, glance in glances([entry.run for entry in entries]):
             if glance.status != UNREADABLE:
-                entry = by_folder[run.folder]
-                entry.state = _MENDED
-                self._runs.close(entry.name)
+                self._take_for_changed(by_folder[run.folder])
+
+    def _take_for_changed(self, entry: Entry) -> None:
+        entry.state = _MENDED
+        self._runs.close(entry.name)
+
+    def note_unreadable(self, run: Run) -> None:
+        """Note that a table shows *run* as one that cannot be read: if it can be later, that is a change."""
+        self.entry(self.id_of(run)).is_readable = False
 
     # -- single runs -------------------------------------------------------------------------------------------------
 

@@ -188,6 +188,8 @@ def _spread(values: Sequence[Any]) -> list[float | None] | None:
 
 
 def _row(held: Held, run: Run, glance: Glance, wanted: Wanted, values: dict[Path, Any] | None) -> dict[str, Any]:
+    if glance.status == UNREADABLE:
+        held.note_unreadable(run)
     try:
         files = rank_files(run.folder)
     except OSError:
