@@ -13,7 +13,6 @@ from refunc.logging.active.family_runs import running_in, warn_no_descriptor
 from refunc.logging.active.living import living_run, living_runs
 from refunc.logging.active.run import START_FIELDS, ActiveRun
 from refunc.outlets.file import NO_DESCRIPTOR, LockProbe
-from refunc.values.names import may_be_folder_name
 
 #: Seconds between two checks of an owner that may be gone, and of a limit of open files that was reached.
 _LOOK_AGAIN = 1.0
@@ -118,9 +117,10 @@ class BorrowedRun:
 
 
 def _unfinished_in(store: Path) -> list[str]:
-    """Return the paths that the `run.json` of runs in *store* will have that are being opened, or never were."""
+    """Return the paths of the `run.json` that folders in *store* do not have: a run may be about to be opened there."""
     with os.scandir(store) as entries:
-        paths = [f"{entry.path}/run.json" for entry in entries if may_be_folder_name(entry.name)]
+        # Of any name: a launch may give its run's folder one of its own.
+        paths = [f"{entry.path}/run.json" for entry in entries if entry.is_dir(follow_symlinks=False)]
     return [path for path in paths if not os.path.lexists(path)]
 
 
