@@ -1,0 +1,139 @@
+"""Workers whose parent ends a run and opens the next one: they write to the run that it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from refunc.runs.store import open_store
+
+_Parent = Callable[..., tuple[int, str, str]]
+
+_POOL_ACROSS_RUNS = """
+def work(name):
+    log.log_metrics({name: 1.0})
+    log.flush()
+    return os.getpid()
+
+if __name__ == "__main__":
+    pool = None
+    for name in ("first", "second"):
+        with experiment_context("e", name, logger=log):
+            # The pool is made in the first run and lives on into the second.
+            pool = pool or multiprocessing.get_context(sys.argv[1]).Pool(2)
+            pool.map(work, [name] * 8, chunksize=1)
+        if name == "first":
+            pool.map(work, ["between"] * 8, chunksize=1)
+    pool.close()
+    pool.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_pool_that_outlives_a_run_logs_into_the_next_one(method: str, parent: _Parent, journal: Any) -> None:
+    returned, _, err = parent(_POOL_ACROSS_RUNS, method)
+
+    assert returned == 0, err
+    assert sorted(run.run_name for run in open_store()) == ["first", "second"]
+    first, _ = journal.read(open_store()["first"])
+    second, _ = journal.read(open_store()["second"])
+    assert len(journal.values(first, "first")) == len(journal.values(second, "second")) == 8
+    assert len(journal.values(first, "between")) == 8
+
+
+_A_SLOW_FORK = """
+import warnings; warnings.filterwarnings("ignore", ".*use of fork.*")
+import multiprocessing, os
+
+is_slow = False
+reading, writing = os.pipe()
+
+def wait():
+    if is_slow: os.read(reading, 1)
+
+os.register_at_fork(after_in_child=wait)  # before refunc's own, so that the child has not left the run yet
+from refunc.logging import MLLogger, experiment_context
+log = MLLogger("train", "CRITICAL")
+
+def work(name):
+    log.log_metrics({name: 1.0})
+    return log.flush()
+
+context = multiprocessing.get_context("fork")
+with experiment_context("e", "first", logger=log):
+    pool = context.Pool(1)
+    pool.apply(work, ["first"])
+    is_slow = True
+    child = context.Process(target=os.getpid)
+    child.start()
+with experiment_context("e", "second", logger=log):
+    pool.apply(work, ["second"])
+    os.write(writing, b".")
+    child.join()
+pool.close()
+pool.join()
+"""
+
+
+def test_a_child_whose_fork_takes_long_keeps_no_worker_in_the_run_that_is_over(finished: _Parent, journal: Any) -> None:
+    """Until it is that far, the child has a copy of every descriptor, and with it of the run's lock."""
+    returned, _, err = finished(_A_SLOW_FORK, prelude="")
+
+    assert returned == 0, err
+    values = {
+        run.run_name: [journal.values(journal.read(run)[0], name) for name in ("first", "second")]
+        for run in open_store()
+    }
+    assert values == {"first": [[1.0], []], "second": [[], [1.0]]}
+
+
+_A_LOOK_WHILE_A_RUN_IS_OPENED = """
+def work(name):
+    log.log_metrics({name: 1.0})
+    return log.flush()
+
+replace = os.replace
+def replace_after_a_look(source, target):
+    if pool is not None and os.path.basename(target) == "run.json":
+        pool.apply(work, ["between"])
+    replace(source, target)
+
+if __name__ == "__main__":
+    pool = None
+    os.replace = replace_after_a_look
+    for name in ("first", "second"):
+        with experiment_context("e", name, logger=log):
+            pool = pool or multiprocessing.get_context(sys.argv[1]).Pool(1)
+            pool.apply(work, [name])
+    pool.close()
+    pool.join()
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_a_worker_that_looked_while_the_next_run_was_opened_looks_again(
+    method: str, parent: _Parent, journal: Any
+) -> None:
+    """The folder was there, but not its `run.json`."""
+    returned, _, err = parent(_A_LOOK_WHILE_A_RUN_IS_OPENED, method)
+
+    assert returned == 0, err
+    first, second = (journal.read(open_store()[run])[0] for run in ("first", "second"))
+    assert (journal.values(first, "between"), journal.values(second, "second")) == ([1.0], [1.0])
+
+
+_A_LEFT_LOCK = """
+with experiment_context("e", logger=log) as run:
+    child = multiprocessing.get_context("fork").Process(target=os.getpid)
+    child.start(); child.join()
+    from refunc.outlets.file import is_locked
+    print(is_locked(run.folder / "run.json"))
+"""
+
+
+def test_a_forked_child_leaves_the_lock_to_its_parent(parent: _Parent) -> None:
+    returned, out, err = parent(_A_LEFT_LOCK)
+
+    assert (returned, out) == (0, "True\n"), err
