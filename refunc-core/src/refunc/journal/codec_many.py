@@ -35,11 +35,11 @@ _LEFT_OUT: dict[str, Any] = {"epoch": None, "auto": False, "other": {}}
 
 def runs_of(lines: list[bytes]) -> Iterator[tuple[bool, list[bytes]]]:
     """Yield *lines* in order: runs that are worth trying with `decode_metrics`, and the lines between them."""
-    found = list(map(bytes.find, lines, repeat(_METRICS)))  # `in` costs more: it raises and catches a TypeError
-    if min(found, default=0) > 0:
+    if b"\n".join(lines).count(_METRICS) == len(lines):  # more than one in a line is refused by the decoder
         yield len(lines) >= _FEWEST, lines
         return
     begin = 0
+    found = map(bytes.find, lines, repeat(_METRICS))  # `in` costs more: it raises and catches a TypeError
     for is_metrics, run in groupby(found, key=(0).__lt__):
         end = begin + len(list(run))
         yield is_metrics and end - begin >= _FEWEST, lines[begin:end]

@@ -157,9 +157,9 @@ def _points_in(lines: list[bytes]) -> list[PointLine] | None:
         return None
     if len(points) != len(lines):
         return None
-    for point in points:
-        if point.nonfinite:
-            _restore(point.metrics, point.nonfinite)
+    if any([point.nonfinite for point in points]):
+        for point in points:
+            _restore(point.metrics, point.nonfinite or {})
     return points
 
 

@@ -1,4 +1,4 @@
-"""One column of numbers: steps or epochs, as int64 or float64, each of which may be missing."""
+"""Columns of numbers: steps or epochs, as int64 or float64, each of which may be missing, and numbers of rows."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ NOTHING: Final = -(1 << 63)
 AxisValue: TypeAlias = int | float | None
 #: A column of steps or epochs: int64 while all are whole, else float64.
 AxisColumn: TypeAlias = Any
+#: Numbers of rows, ascending: a range while they follow each other, as they do if all metrics are logged together.
+RowNumbers: TypeAlias = "range | array[int]"
 
 
 def form_of(column: Any) -> str:
@@ -32,6 +34,17 @@ def extended(column: AxisColumn, new: AxisColumn) -> AxisColumn:
         column, new = (each if each.typecode == "d" else fractions(each) for each in (column, new))
     column.extend(new)
     return column
+
+
+def numbered(rows: RowNumbers, row: int, count: int) -> RowNumbers:
+    """Return *rows*, an array changed in place, with *count* numbers from *row* on appended."""
+    if not len(rows):
+        return range(row, row + count)
+    if isinstance(rows, range) and rows.stop == row:
+        return range(rows.start, row + count)
+    found = array("q", rows) if isinstance(rows, range) else rows
+    found.extend(array("q", list(range(row, row + count))))  # a list takes a fourth of the time of a range
+    return found
 
 
 def axis_value(number: int | float) -> AxisValue:

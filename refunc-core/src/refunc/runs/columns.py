@@ -17,7 +17,18 @@ from typing import Any, Final
 import attrs
 
 from refunc.journal.scan import PointLine
-from refunc.runs.column import NOTHING, AxisColumn, AxisValue, axis_value, column_of, extended, float_of, form_of
+from refunc.runs.column import (
+    NOTHING,
+    AxisColumn,
+    AxisValue,
+    RowNumbers,
+    axis_value,
+    column_of,
+    extended,
+    float_of,
+    form_of,
+    numbered,
+)
 from refunc.runs.points import Points, joined
 from refunc.runs.room import Room
 from refunc.runs.summary import Mark, Statistics
@@ -44,7 +55,7 @@ class Group:
 
     names: tuple[str, ...]
     stored: int = 0
-    rows: array[int] = attrs.Factory(_whole_numbers)
+    rows: RowNumbers = range(0)
     steps: AxisColumn = attrs.Factory(_whole_numbers)
     times: array[float] = attrs.Factory(_floats)
     epochs: AxisColumn = attrs.Factory(_whole_numbers)  # empty until the first epoch
@@ -65,7 +76,7 @@ class Group:
         self, row: int, time: float, step: AxisValue, epoch: AxisValue, metrics: Mapping[str, float | None]
     ) -> None:
         """Append a row with the names' values in *metrics*."""
-        self.rows.append(row)
+        self.rows = numbered(self.rows, row, 1)
         self.times.append(time)
         self._add_steps(column_of([step]))
         if epoch is not None or self.epochs:
@@ -92,8 +103,7 @@ class Group:
             for number, point in enumerate(points, row):
                 self.add(number, point.time, point.step, point.epoch, point.metrics)
             return
-        # An array takes a list, and another array, four times as fast as a range.
-        self.rows.extend(array("q", list(range(row, row + len(points)))))
+        self.rows = numbered(self.rows, row, len(points))
         self.times.extend(array("d", [point.time for point in points]))
         self._add_steps(column_of([point.step for point in points]))
         if has_epochs:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import heapq
 import math
-from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -235,7 +234,7 @@ def _points(source: Source | None, writer: str, group: Group, column: int, *, al
         parts.append(source.points(writer, group, column, rows=not alone))
     if group.rows:
         in_memory = group.points(column)
-        parts.append(attrs.evolve(in_memory, rows=array("q")) if alone else in_memory)
+        parts.append(attrs.evolve(in_memory, rows=range(0)) if alone else in_memory)
     return appended(parts)
 
 

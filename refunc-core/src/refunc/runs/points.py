@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from operator import itemgetter
 from typing import Any, Final
 
 import attrs
 
-from refunc.runs.column import NOTHING, AxisColumn, form_of, fractions
+from refunc.runs.column import NOTHING, AxisColumn, RowNumbers, form_of, fractions
 
 
 def _no_numbers() -> array[int]:
@@ -30,7 +30,7 @@ class Points:
     values: array[float]
     times: array[float]
     epochs: AxisColumn
-    rows: array[int]
+    rows: RowNumbers
     stepless: bool
     ranks: array[int] = attrs.Factory(_no_numbers)
     attempts: array[int] = attrs.Factory(_no_numbers)
@@ -41,8 +41,8 @@ class Points:
         return attrs.evolve(self, **columns)
 
 
-#: The columns of points.
-COLUMNS: Final = ("steps", "values", "times", "epochs", "rows", "ranks", "attempts")
+#: The columns of points, without the numbers of their rows, of which nothing is asked once they are joined.
+COLUMNS: Final = ("steps", "values", "times", "epochs", "ranks", "attempts")
 
 
 def appended(parts: list[Points]) -> Points:
@@ -56,7 +56,7 @@ def appended(parts: list[Points]) -> Points:
         _joined([part.values for part in parts]),
         _joined([part.times for part in parts]),
         _joined(stages),
-        _joined([part.rows for part in parts]),
+        all_rows([part.rows for part in parts]),
         any(part.stepless for part in parts),
     )
 
@@ -66,6 +66,14 @@ def _joined(columns: list[Any]) -> Any:
     if len(forms) > 1:
         columns = [column if form_of(column) == "d" else fractions(column) for column in columns]
     return memoryview(b"".join(columns)).cast("d" if "d" in forms else "q")
+
+
+def all_rows(parts: list[RowNumbers]) -> RowNumbers:
+    """Return the rows' numbers of consecutive parts as one column."""
+    ranges = [part for part in parts if isinstance(part, range)]
+    if len(ranges) == len(parts) and all(part.start == before.stop for before, part in pairwise(ranges)):
+        return range(ranges[0].start, ranges[-1].stop)
+    return _joined([array("q", part) if isinstance(part, range) else part for part in parts])
 
 
 def _nothing(points: Points) -> array[int]:
@@ -102,5 +110,5 @@ def _merged(parts: list[Points], keys: Sequence[Iterable[float]]) -> Points:
         if len(forms) > 1:
             sources = [source if form_of(source) == "d" else fractions(source) for source in sources]
         columns.append(array("d" if "d" in forms else "q", (sources[part][at] for _, part, at in order)))
-    steps, values, times, epochs, rows, ranks, attempts = columns
-    return Points(steps, values, times, epochs, rows, any(part.stepless for part in parts), ranks, attempts)
+    steps, values, times, epochs, ranks, attempts = columns
+    return Points(steps, values, times, epochs, range(0), any(part.stepless for part in parts), ranks, attempts)

@@ -151,4 +151,4 @@ def _aggregated(ranks: list[Points], combine: Callable[[list[float]], float]) ->
         numbers = [value for value, _ in of_ranks.values() if value == value]
         values.append(combine(numbers) if numbers else math.nan)
         times.append(max(time for _, time in of_ranks.values()))
-    return Points(steps, values, times, array("q"), array("q"), stepless=False)
+    return Points(steps, values, times, array("q"), range(0), stepless=False)

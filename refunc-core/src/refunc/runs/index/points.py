@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import msgspec
 
-from refunc.runs.column import form_of
-from refunc.runs.points import Points, appended
+from refunc.runs.column import RowNumbers, form_of
+from refunc.runs.points import Points, all_rows, appended
 from refunc.runs.stale import Stale
 
 if TYPE_CHECKING:
@@ -20,19 +20,23 @@ if TYPE_CHECKING:
 #: Parts with fewer rows are extended: a run that is read while it is running gets a few rows at a time.
 _SMALL: Final = 16_384
 
-#: The kind of a row of `blob`: the rows' numbers, steps, times, epochs; from 0 on the values of a column.
+#: The kind of a row of `blob`: the rows' numbers, if they do not just follow `first`; steps, times, epochs; from 0 on
+#: the values of a column.
 _ROWS, _STEPS, _TIMES, _EPOCHS = -4, -3, -2, -1
 #: The types of steps, times and epochs, in this order; see `column.form_of`.
 _FORMS: Final = frozenset({"qdq", "ddq", "qdd", "ddd"})
 
 TABLES: Final = """
 CREATE TABLE IF NOT EXISTS part (
-    id INTEGER PRIMARY KEY, run INTEGER, writer TEXT, names BLOB, count INTEGER, stepless INTEGER, forms TEXT
+    id INTEGER PRIMARY KEY, run INTEGER, writer TEXT, names BLOB, count INTEGER, stepless INTEGER, forms TEXT,
+    first INTEGER
 );
 CREATE INDEX IF NOT EXISTS part_of ON part (run, writer, names);
 CREATE TABLE IF NOT EXISTS blob (part INTEGER, kind INTEGER, data BLOB);
 CREATE INDEX IF NOT EXISTS blob_of ON blob (part, kind);
 """
+
+_OF_GROUP: Final = "SELECT id, count, stepless, forms, first FROM part WHERE run = ? AND writer = ? AND names = ?"
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -50,13 +54,13 @@ class Source:
         """Return the points of one of the metrics in the first `stored` rows of *group*. Raises Stale."""
         left = group.stored
         found = []
-        for part, count, stepless, forms in self._parts_of(writer, group):
+        for part, count, stepless, forms, first in self._parts_of(writer, group):
             wanted = min(count, left)
             steps, times, epochs = (
                 self._axis(part, kind, form, count)[:wanted]
                 for kind, form in zip((_STEPS, _TIMES, _EPOCHS), _checked(forms), strict=True)
             )
-            numbers = self._axis(part, _ROWS, "q", count)[:wanted] if rows else array("q")
+            numbers = self._rows(part, first, count)[:wanted] if rows else range(0)
             values = self._blob(part, column, "d", count)[:wanted]
             found.append(Points(steps, values, times, epochs, numbers, bool(stepless)))
             left -= wanted
@@ -69,7 +73,7 @@ class Source:
         left = group.stored
         # Pages of a mapped file count as memory of the process, and here each is read once.
         self.connection.execute("PRAGMA mmap_size = 0")
-        for part, count, stepless, forms in self._parts_of(writer, group):
+        for part, count, stepless, forms, _ in self._parts_of(writer, group):
             if not left:
                 break
             wanted = min(count, left)
@@ -79,7 +83,7 @@ class Source:
                 for kind, form in zip((_STEPS, _TIMES, _EPOCHS), _checked(forms), strict=True)
             )
             values = self._blob(part, column, "d", count)[:wanted]
-            yield Points(steps, values, times, epochs, array("q"), bool(stepless))
+            yield Points(steps, values, times, epochs, range(0), bool(stepless))
         if left:
             raise Stale
 
@@ -87,9 +91,12 @@ class Source:
         # Queried once per group, which may have as many metrics as a line.
         key = (writer, id(group))
         if key not in self._parts:
-            query = "SELECT id, count, stepless, forms FROM part WHERE run = ? AND writer = ? AND names = ? ORDER BY id"
+            query = f"{_OF_GROUP} ORDER BY id"
             self._parts[key] = self.connection.execute(query, (self.run, writer, _encode(group.names))).fetchall()
         return self._parts[key]
+
+    def _rows(self, part: int, first: Any, count: int) -> RowNumbers:
+        return range(first, first + count) if isinstance(first, int) else self._axis(part, _ROWS, "q", count)
 
     def _axis(self, part: int, kind: int, form: str, count: int) -> Any:
         if (part, kind) not in self._axes:
@@ -115,29 +122,29 @@ def _checked(forms: Any) -> str:
 def keep(connection: sqlite3.Connection, run: int, writer: str, group: Group) -> None:
     """Append the rows of *group* in memory to those in the index."""
     names = _encode(group.names)
-    blobs: dict[int, Any] = {_ROWS: group.rows, _STEPS: group.steps, _TIMES: group.times}
+    blobs: dict[int, Any] = {_STEPS: group.steps, _TIMES: group.times}
     if group.epochs:
         blobs[_EPOCHS] = group.epochs
     blobs |= dict(enumerate(group.values))
-    count = len(group.rows)
+    count, stepless, rows = len(group.rows), group.stepless, group.rows
     forms = f"{form_of(group.steps)}d{form_of(group.epochs)}"
-    query = "SELECT id, count, stepless, forms FROM part WHERE run = ? AND writer = ? AND names = ?"
-    query += " ORDER BY id DESC LIMIT 1"
+    query = f"{_OF_GROUP} ORDER BY id DESC LIMIT 1"
     last = connection.execute(query, (run, writer, names)).fetchone() if group.stored else None
-    has_epochs, known = False, dict[int, bytes]()
-    if last is not None:
+    known: dict[int, bytes] = {}
+    if last is not None and last[1] < _SMALL:
         known = dict(connection.execute("SELECT kind, data FROM blob WHERE part = ?", (last[0],)).fetchall())
-        has_epochs = _EPOCHS in known
-    if last is not None and last[1] < _SMALL and has_epochs == bool(group.epochs) and last[3] == forms:
-        part = last[0]
-        connection.execute(
-            "UPDATE part SET count = ?, stepless = ? WHERE id = ?", (last[1] + count, last[2] or group.stepless, part)
-        )
+    if known and (_EPOCHS in known) == bool(group.epochs) and last[3] == forms:
+        part, before, first = last[0], last[1], last[4]
+        rows = all_rows([range(first, first + before) if first is not None else array("q", known[_ROWS]), rows])
+        count, stepless = before + count, last[2] or stepless
+        connection.execute("DELETE FROM part WHERE id = ?", (part,))
         connection.execute("DELETE FROM blob WHERE part = ?", (part,))
         blobs = {kind: known[kind] + data.tobytes() for kind, data in blobs.items()}
-    else:
-        query = "INSERT INTO part (run, writer, names, count, stepless, forms) VALUES (?, ?, ?, ?, ?, ?)"
-        part = connection.execute(query, (run, writer, names, count, group.stepless, forms)).lastrowid
+    first = rows.start if isinstance(rows, range) else None
+    query = "INSERT INTO part (run, writer, names, count, stepless, forms, first) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    part = connection.execute(query, (run, writer, names, count, stepless, forms, first)).lastrowid
+    if first is None:
+        blobs[_ROWS] = rows
     connection.executemany(
         "INSERT INTO blob VALUES (?, ?, ?)", [(part, kind, memoryview(data)) for kind, data in blobs.items()]
     )
