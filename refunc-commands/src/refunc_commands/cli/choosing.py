@@ -23,7 +23,7 @@ from refunc.runs.store import Listing, Store
 from refunc.values.near import nearest
 from refunc_commands.cli.completions import complete_experiments, complete_import_ids, complete_names
 from refunc_commands.cli.failure import Failure, Number
-from refunc_commands.cli.finding import run_argument, the_run, the_store
+from refunc_commands.cli.finding import run_argument, the_run, the_store, with_processes
 from refunc_commands.cli.moments import parse_moment
 from refunc_commands.cli.streams import error_line
 
@@ -190,7 +190,7 @@ def chosen(ctx: click.Context, store: str | None, choice: Choice, *, newest: int
     found = answered(ctx, store, choice)
     if not found.runs and (choice.searches or newest is not None):
         raise Failure(choice.nothing_in(the_store(ctx, store)))
-    return Listing([run for run, _ in found.runs], found.unreadable)
+    return Listing([with_processes(run) for run, _ in found.runs], found.unreadable)
 
 
 def the_one(ctx: click.Context, store: str | None, choice: Choice) -> Run:
@@ -226,7 +226,7 @@ def _answer(runs: Sequence[Run], query: Query | None) -> Answer:
     """Return the answer about *runs*, all of one store."""
     if query is None:
         return Answer([(run, {}) for run in runs], [])
-    from refunc.runs.prefetch import cores
+    from refunc.runs.reader_process import cores
     from refunc.runs.query import answer
 
     return answer(runs, query, cores())

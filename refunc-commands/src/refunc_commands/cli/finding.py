@@ -165,8 +165,16 @@ def the_run(ctx: click.Context, path: str | None, name: str) -> Run:
     Raises:
         RunNotFoundError, RunFormatError, OSError: There is no such run, or it cannot be read.
     """
-    run = _named_run(ctx, path, name)
+    run = with_processes(_named_run(ctx, path, name))
     ctx.meta[NAMED_RUN] = run.folder
+    return run
+
+
+def with_processes(run: Run) -> Run:
+    """Let *run* have its journal read by several processes: this is a command, which ends soon, and not a training."""
+    from refunc.runs.reader_process import cores
+
+    run.processes = cores()
     return run
 
 

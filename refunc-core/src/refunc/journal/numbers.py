@@ -10,6 +10,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable
 
+from refunc.values.jsonable import INT64_MAX
+
 #: Ranges that are kept. If there are more, half of them are forgotten, the shortest first. A duplicate of a line in
 #: such a range is read twice: bounded memory cannot both read every line and exclude every duplicate.
 MAX_RANGES = 1_000
@@ -64,10 +66,22 @@ class Numbers:
         self._stand(at)
         return True
 
-    def take_next(self, numbers: list[int]) -> bool:
-        """Add *numbers* if they are consecutive and expected next; whether they were."""
-        begin, end = self._next, self._next + len(numbers)
-        if end > self._limit or numbers != list(range(begin, end)):
+    def take_all(self, numbers: list[int]) -> bool:
+        """Add *numbers*, one or more, if they follow each other and `take_range` takes them; whether it did."""
+        begin, end = numbers[0], numbers[0] + len(numbers)
+        return numbers == list(range(begin, end)) and self.take_range(begin, end)
+
+    def take_range(self, begin: int, end: int) -> bool:
+        """
+        Add the numbers from *begin* to before *end*, if they are expected next, or above all that were read.
+
+        Returns False, and adds none, if they are not, or no record can have them: then they are to be taken alone.
+        """
+        if end > INT64_MAX + 1:
+            return False
+        if begin > self._ends[-1]:
+            self.take(begin)
+        elif begin != self._next or end > self._limit:
             return False
         self._ends[self._at] = self._next = end
         if end == self._limit:

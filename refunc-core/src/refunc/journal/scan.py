@@ -78,6 +78,31 @@ class ReadPosition:
         """Return the same position as an object of its own."""
         return attrs.evolve(self, numbers=deepcopy(self.numbers), counted=attrs.evolve(self.counted))
 
+    def not_begun(self, pieces: list[Segment]) -> list[Segment]:
+        """Return the segments among *pieces* that come after the one that is being read."""
+        return [piece for piece in pieces if piece.name > self.segment]
+
+    def go_on_to(self, later: ReadPosition) -> bool:
+        """
+        Stand where *later* does, at the end of the next segment, which was read as if it was the writer's first.
+
+        Returns False, and stays here, if that reading found more to count than records, or was not whole.
+        """
+        *before, (begin, end) = later.numbers.ranges
+        is_plain = later.is_whole and later.counted == Account() and all(first == last for first, last in before)
+        if not is_plain or not self.numbers.take_range(begin, end):
+            return False
+        self.leave()
+        self.segment, self.offset, self.logger = later.segment, later.offset, later.logger
+        self.unfinished = later.unfinished
+        self.stretches |= later.stretches
+        return True
+
+    def leave(self) -> None:
+        """Account for the end of a segment after which the writer began another one."""
+        self.counted = attrs.evolve(self.account, missing=0)
+        self.unfinished = ""
+
     @property
     def account(self) -> Account:
         """The account of everything besides records so far."""
@@ -108,7 +133,7 @@ def scan(writer: str, pieces: list[Segment], position: ReadPosition) -> Iterator
         if segment.name < position.segment:
             continue
         if segment.name != position.segment:
-            _leave(position)
+            position.leave()
             position.segment, position.offset, position.logger = segment.name, 0, ""
         position.unfinished = ""
         intake = Intake(writer, position.logger, position.numbers, position.counted)
@@ -126,12 +151,6 @@ def scan(writer: str, pieces: list[Segment], position: ReadPosition) -> Iterator
         position.offset, position.unfinished = lines.offset, lines.unfinished
 
 
-def _leave(position: ReadPosition) -> None:
-    """Account for the end of a segment after which the writer began another one."""
-    position.counted = attrs.evolve(position.account, missing=0)
-    position.unfinished = ""
-
-
 def _decode(lines: list[bytes], intake: Intake, stretches: Found, begin: int, end: int) -> Block:
     """Return the content of *lines*, which lie between *begin* and *end* of their segment, and find its stretches."""
     found: Block = []
@@ -141,7 +160,7 @@ def _decode(lines: list[bytes], intake: Intake, stretches: Found, begin: int, en
         before, at = at, end if len(some) == len(lines) else at + sum(map(len, some)) + len(some)
         if points is not None:
             stretches.add(before, at)
-        if points is not None and intake.numbers.take_next([point.seq for point in points]):
+        if points is not None and intake.numbers.take_all([point.seq for point in points]):
             found.append(points)
         else:
             found += _decode_alone(some, intake)

@@ -151,7 +151,7 @@ def _take(lines: list[bytes], is_plain: bool, intake: Intake, room: _Room) -> tu
     size = sum(map(len, lines))
     if is_plain and size <= room.bytes:
         records = decode_metrics(lines, intake.writer, intake.logger)
-        if records is not None and intake.numbers.take_next(list(map(_seq_of, records))):
+        if records is not None and intake.numbers.take_all(list(map(_seq_of, records))):
             room.records -= len(records)
             room.bytes -= size
             return records, size + len(lines)

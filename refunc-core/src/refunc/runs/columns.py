@@ -111,6 +111,22 @@ class Group:
         for column, new in zip(self.values, values, strict=True):
             column.extend(new)
 
+    def append(self, later: Group, row: int) -> None:
+        """Append the rows of *later*, whose numbers count from *row* on instead of 0."""
+        rows = later.rows
+        if isinstance(rows, range):
+            self.rows = numbered(self.rows, row + rows.start, len(rows))
+        else:
+            self.rows = array("q", self.rows)
+            self.rows.extend(array("q", [row + number for number in rows]))
+        self.times.extend(later.times)
+        self.stepless |= later.stepless
+        self.steps = extended(self.steps, later.steps)
+        if later.epochs or self.epochs:
+            self._add_epochs(later.epochs or array("q", [NOTHING]) * len(later.steps))
+        for column, new in zip(self.values, later.values, strict=True):
+            column.extend(new)
+
     def _add_steps(self, steps: AxisColumn) -> None:
         self.stepless |= NOTHING in steps if form_of(steps) == "q" else any(step != step for step in steps)
         self.steps = extended(self.steps, steps)
@@ -186,6 +202,25 @@ class Columns:
         group.add_all(self.count, points)
         self.count += len(points)
         self.size += len(points) * len(names)
+
+    def admit(self, later: Columns) -> bool:
+        """Whether there is room for all groups of *later*, as if its rows were added one by one."""
+        return (
+            not later.left_out
+            and len(later.groups) < _MOST_GROUPS
+            and all(
+                names in self.groups
+                or (len(self.room.admit(names)) == len(names) and self._new_group(names) is not None)
+                for names in later.groups
+            )
+        )
+
+    def append(self, later: Columns) -> None:
+        """Append the rows of *later*, which begin with number 0, and whose groups are admitted."""
+        for names, group in later.groups.items():
+            self.groups[names].append(group, self.count)
+            self.size += len(group.rows) * len(names)
+        self.count += later.count
 
     def _new_group(self, names: tuple[str, ...]) -> Group | None:
         if len(self.groups) >= _MOST_GROUPS and len(names) > 1:

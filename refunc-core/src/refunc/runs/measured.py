@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 class Measured(Identity):
     """The part of a run that is read from its whole journal, or from the index."""
 
+    #: The most processes that read ahead in a large journal; see `segments_ahead`.
+    processes: int = attrs.field(default=0, init=False)
     _content: Content | None = attrs.field(default=None, init=False)
     #: A summary of the journal, the annotations, and the summary with these applied.
     _summary: tuple[Summary, Annotations, Summary] | None = attrs.field(default=None, init=False)
@@ -43,7 +45,9 @@ class Measured(Identity):
             from refunc.runs.read_on import continued, read_content
 
             grown = continued(known, signature, cached=cached) if known is not None else None
-            known = self._content = grown or read_content(self.folder, signature, cached=cached)
+            known = self._content = grown or read_content(
+                self.folder, signature, cached=cached, processes=self.processes
+            )
         return known
 
     @property

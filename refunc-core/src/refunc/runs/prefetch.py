@@ -2,31 +2,25 @@
 Reading many runs one after the other, with other processes reading ahead.
 
 Such a process only puts runs into the index, where the reader finds them. If a run is not there, because the process
-died or the index cannot be used, the journal is read as usual. So results do not depend on these processes. They are
-started by a command and not by `multiprocessing`, which would import a user's script again, and they end with the
-process that started them, however it ends.
+died or the index cannot be used, the journal is read as usual. So results do not depend on these processes.
 
 Each holds at most a million values before they go to the index: less than 100 MB in total.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from queue import SimpleQueue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from refunc.processes.own_process import command, environment
 from refunc.runs.index.file import Index, index_of
 from refunc.runs.keeping import Keeper, size_of
+from refunc.runs.reader_process import ask, serve, started
 from refunc.runs.run import Run
 from refunc.runs.signature import signature_of
 
@@ -37,15 +31,8 @@ if TYPE_CHECKING:
 _SHARE: Final = 32 << 20
 #: Bytes of journals that a process reads before it answers, unless one run has more.
 _PORTION: Final = 2 << 20
-#: The most processes: further ones would wait for each other at the index.
-_MOST: Final = 8
 #: Seconds between two checks whether a process is still reading ahead.
 _LOOK: Final = 0.1
-
-
-def cores() -> int:
-    """Return how many processes may read ahead: one for each core that this process may use, at most eight."""
-    return min(_MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 @contextmanager
@@ -107,41 +94,26 @@ def _in_turn(runs: Sequence[Run], read: dict[Path, Event], threads: list[Thread]
 @contextmanager
 def _reading(waiting: deque[_Portion], *, for_facts: bool) -> Iterator[Thread]:
     """Make a process read the *waiting* runs, and kill it at the end."""
-    import subprocess
-
-    try:
-        process = subprocess.Popen(
-            command(f"refunc.runs.prefetch:{'serve_facts' if for_facts else 'serve'}"),
-            env=environment(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            bufsize=0,
-            start_new_session=True,  # Ctrl-C is handled by the command, which ends this process
-        )
-    except OSError:  # no memory, or no processes allowed: then the others read, or the caller
-        yield Thread()
-        return
-    thread = Thread(target=_feed, args=(process, waiting), name="refunc-ahead", daemon=True)
-    try:
+    with ExitStack() as stack:
+        process = stack.enter_context(started(f"refunc.runs.prefetch:{'serve_facts' if for_facts else 'serve_runs'}"))
+        if process is None:
+            yield Thread()
+            return
+        thread = Thread(target=_feed, args=(process, waiting), name="refunc-ahead", daemon=True)
         thread.start()
+        stack.callback(thread.join)
+        stack.callback(process.kill)
         yield thread
-    finally:
-        process.kill()
-        thread.join()
-        with process:  # closes the pipes, and waits
-            pass
 
 
 def _feed(process: subprocess.Popen[bytes], waiting: deque[_Portion]) -> None:
-    assert process.stdin
     assert process.stdout
     is_alive = True
     while is_alive and waiting:
         with suppress(IndexError):  # another thread has taken the last one
             portion = waiting.popleft()
             try:
-                process.stdin.write(json.dumps(list(map(str, portion.folders))).encode("ascii") + b"\n")
+                ask(process, list(map(str, portion.folders)))
                 is_alive = bool(process.stdout.readline())
             except OSError:
                 is_alive = False
@@ -162,8 +134,8 @@ def _size(folder: Path) -> int:
 # -- the other process -------------------------------------------------------------------------------------------------
 
 
-def serve() -> None:
-    """Index the runs whose folders come from stdin, and answer each line of them; end when stdin ends."""
+def serve_runs() -> None:
+    """Index the runs whose folders come from stdin, and answer each line of them."""
     from refunc.runs.read_on import read_content
 
     def read(folders: list[Path]) -> None:
@@ -174,7 +146,7 @@ def serve() -> None:
 
 
 def serve_facts() -> None:
-    """Keep the facts of the runs whose folders come from stdin; like `serve`."""
+    """Keep the facts of the runs whose folders come from stdin; like `serve_runs`."""
 
     def keep(folders: list[Path]) -> None:
         index = index_of(folders[0])
@@ -190,20 +162,14 @@ def serve_facts() -> None:
 
 
 def _serve(read: Callable[[list[Path]], object]) -> None:
-    lines: SimpleQueue[bytes] = SimpleQueue()
-    Thread(target=_listen, args=(lines,), daemon=True).start()
-    while True:
+    def answer(folders: list[str]) -> bytes:
         with suppress(Exception):  # a disk that is full: then the reader of the run reads it itself
-            read([Path(folder) for folder in json.loads(lines.get())])
-        os.write(1, b"\n")
+            read(list(map(Path, folders)))
+        return b"\n"
+
+    serve(answer)
 
 
 def _try(read: Callable[[Path], object], folder: Path) -> None:
     with suppress(Exception):  # the reader of the run gets the same error and reports it
         read(folder)
-
-
-def _listen(lines: SimpleQueue[bytes]) -> None:
-    for line in sys.stdin.buffer:
-        lines.put(line)
-    os._exit(0)  # even in the middle of a run: no reader waits for it any longer

@@ -12,6 +12,7 @@ from refunc.journal.record import RunEnd
 from refunc.runs.gathered import Content
 from refunc.runs.index import contents
 from refunc.runs.index.file import Index, index_of
+from refunc.runs.segments_ahead import segments_ahead
 from refunc.runs.signature import Signature, signature_of
 from refunc.runs.writer_content import WriterContent
 
@@ -26,12 +27,15 @@ _FULL: Final = 1_000_000
 _ENOUGH: Final = 50_000
 
 
-def read_content(folder: Path, signature: Signature | None = None, *, cached: bool = True) -> Content:
+def read_content(
+    folder: Path, signature: Signature | None = None, *, cached: bool = True, processes: int = 0
+) -> Content:
     """
     Return the content of the journal in *folder*: from the index if nothing has changed, else read on from there.
 
     Args:
         cached: Whether to use and update the index.
+        processes: The most processes that read ahead; see `segments_ahead`.
     """
     signature = signature_of(folder) if signature is None else signature
     index = index_of(folder) if cached else None
@@ -42,7 +46,7 @@ def read_content(folder: Path, signature: Signature | None = None, *, cached: bo
     if content is None or not _still_holds(content, signature, files):
         content = Content(folder, signature, stored=content.stored if content is not None else None)
     content.signature, content.is_whole = signature, False
-    _read_on(content, files, index)
+    _read_on(content, files, index, processes=processes)
     return content
 
 
@@ -66,15 +70,19 @@ def continued(known: Content, signature: Signature, *, cached: bool = True) -> C
     return content
 
 
-def _read_on(content: Content, files: dict[str, list[Segment]], index: Index | None, *, enough: int = 0) -> None:
+def _read_on(
+    content: Content, files: dict[str, list[Segment]], index: Index | None, *, enough: int = 0, processes: int = 0
+) -> None:
     """Add the records after the content's positions, and store it if *enough* values or the run's end are new."""
     content.writers = {name: content.writers.get(name) or WriterContent() for name in files}
     room = content.room()
-    for name, pieces in files.items():
-        writer = content.writers[name]
-        for _ in writer.read_on(name, pieces, room):
-            if index is not None and writer.columns.size >= _FULL and not contents.save(index, content):
-                index = None
+    new = [piece for name, pieces in files.items() for piece in content.writers[name].position.not_begun(pieces)]
+    with segments_ahead(content.folder, new, processes) as ahead:
+        for name, pieces in files.items():
+            writer = content.writers[name]
+            for _ in writer.read_on(name, pieces, room, ahead):
+                if index is not None and writer.columns.size >= _FULL and not contents.save(index, content):
+                    index = None
     # What no right lets read now may be read later, and no change of a file will show that.
     content.is_whole = all(writer.position.is_whole for writer in content.writers.values())
     size = sum(writer.columns.size for writer in content.writers.values())

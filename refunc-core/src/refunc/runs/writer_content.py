@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import attrs
 
 from refunc.journal import record as records
 from refunc.journal.pieces import Segment
-from refunc.journal.scan import Note, ReadPosition, scan
+from refunc.journal.scan import Block, Note, ReadPosition, scan
 from refunc.runs.columns import Columns
 from refunc.runs.room import Room
 from refunc.runs.summary import Statistics
@@ -35,24 +35,57 @@ class WriterContent:
             self, position=self.position.copied(), notes=list(self.notes), columns=self.columns.copied()
         )
 
-    def read_on(self, writer: str, pieces: list[Segment], room: Room) -> Iterator[None]:
+    def read_on(
+        self,
+        writer: str,
+        pieces: list[Segment],
+        room: Room,
+        ahead: Callable[[Segment], WriterContent | None] = lambda _: None,
+    ) -> Iterator[None]:
         """
-        Read the new records of *writer*, a megabyte per step.
+        Read the new records of *writer*, a megabyte or a segment per step.
 
         Args:
             room: The room that all writers of the run share.
+            ahead: Returns the content of a segment if that was read already, from its beginning and as if it was the
+                writer's first.
         """
         self.columns.room = room
-        for block in scan(writer, pieces, self.position):
-            for item in block:
-                if isinstance(item, Note):
-                    self._take(item)
-                    self.last_time = item.record.time
-                else:
-                    self.points += len(item)
-                    self.columns.add_all(item)
-                    self.last_time = item[-1].time
-            yield
+        new = {piece.name for piece in self.position.not_begun(pieces)}
+        for piece in pieces:
+            later = ahead(piece) if piece.name in new else None
+            if later is not None and self._goes_on_with(later):
+                yield
+                continue
+            for block in scan(writer, [piece], self.position):
+                self._take_block(block)
+                yield
+
+    def _take_block(self, block: Block) -> None:
+        for item in block:
+            if isinstance(item, Note):
+                self._take(item)
+                self.last_time = item.record.time
+            else:
+                self.points += len(item)
+                self.columns.add_all(item)
+                self.last_time = item[-1].time
+
+    def _goes_on_with(self, later: WriterContent) -> bool:
+        """
+        Append the content of the next segment, and stand where that ends; False if its lines must be read one by one.
+
+        That is so if a line is damaged, missing or there twice, or if there is no room for all.
+        """
+        if later.left_out or not self.columns.admit(later.columns) or not self.position.go_on_to(later.position):
+            return False
+        self.columns.append(later.columns)
+        self.points += later.points
+        self.lines += later.lines
+        self.last_time = self.last_time if later.last_time is None else later.last_time
+        for note in later.notes:
+            self._keep(note)
+        return True
 
     def _take(self, note: Note) -> None:
         record = note.record

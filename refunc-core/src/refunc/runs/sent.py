@@ -1,0 +1,80 @@
+"""The content of a writer together with its points, as bytes that one process sends to another."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import attrs
+import msgspec
+
+from refunc.journal.stretches import Found
+from refunc.runs.column import form_of
+from refunc.runs.columns import Group
+from refunc.runs.index.writer_row import WriterRow
+from refunc.runs.writer_content import WriterContent
+
+
+@attrs.frozen
+class _Columns:
+    """The points of one group: the columns as bytes, and the types of steps and epochs."""
+
+    first: int | None  # the number of the first row, if they follow each other
+    rows: bytes
+    forms: str
+    steps: bytes
+    times: bytes
+    epochs: bytes
+    values: list[bytes]
+    stepless: bool
+
+    @classmethod
+    def of(cls, group: Group) -> _Columns:
+        rows, forms = group.rows, form_of(group.steps) + form_of(group.epochs)
+        first, numbers = (rows.start, b"") if isinstance(rows, range) else (None, rows.tobytes())
+        steps, times, epochs, *values = (
+            column.tobytes() for column in (group.steps, group.times, group.epochs, *group.values)
+        )
+        return cls(first, numbers, forms, steps, times, epochs, values, group.stepless)
+
+    def group(self, names: list[str]) -> Group:
+        times = array("d", self.times)
+        return Group(
+            tuple(names),
+            rows=array("q", self.rows) if self.first is None else range(self.first, self.first + len(times)),
+            steps=_column(self.forms[0], self.steps),
+            times=times,
+            epochs=_column(self.forms[1], self.epochs),
+            values=[array("d", column) for column in self.values],
+            stepless=self.stepless,
+        )
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[WriterRow, list[_Columns], list[tuple[int, int]]]).decode
+
+
+def sent(writer: str, content: WriterContent) -> bytes:
+    """Return the *content* of one segment of *writer*, which has all of its points in memory."""
+    columns = [_Columns.of(group) for group in content.columns.groups.values()]
+    stretches = content.position.stretches.get(content.position.segment, Found())
+    return _encode((WriterRow.of(writer, content, {}), columns, stretches.pairs))
+
+
+def received(data: bytes) -> WriterContent:
+    """
+    Return the content that was `sent`.
+
+    Raises:
+        Damaged, msgspec.MsgspecError: *data* is something else.
+    """
+    row, columns, stretches = _decode(data)
+    content = row.content()
+    content.position.stretches[row.segment] = Found(stretches)
+    found = [each.group(names) for each, (names, _) in zip(columns, row.groups, strict=True)]
+    content.columns.groups = {group.names: group for group in found}
+    return content
+
+
+def _column(form: str, data: bytes) -> Any:
+    return array(form, data)
