@@ -143,6 +143,15 @@ def test_a_line_to_be_looked_at_alone_leaves_the_others_to_it(line: bytes) -> No
     assert decode_metrics([each[:-1] for each in lines], "w", "train") is None
 
 
+def test_a_kind_that_stands_twice_hides_no_line_without() -> None:
+    twice = seal(b'{"seq":1,"time":1.5,"kind":"metrics","kind":"metrics","metrics":{}}')[:-1]
+    log = encode_line({"seq": 9, "time": 1.5, "kind": "log", "level": "INFO", "message": "m"})[:-1]
+
+    for other in (b"", log):
+        for is_metrics, run in runs_of([plain(0)[:-1], twice, other, *[plain(2)[:-1]] * 4]):
+            assert decode_metrics(run, "w", "train") is None or (is_metrics and other not in run)
+
+
 def test_lines_between_metrics_divide_them_and_keep_the_order() -> None:
     log = encode_line({"seq": 9, "time": 1.5, "kind": "log", "level": "INFO", "message": '"kind":"metrics"'})
     metrics = plain(0)

@@ -95,9 +95,9 @@ class Indexing:
         return {"summary": repr(attrs.evolve(summary, metrics={})), "metrics": metrics, "series": series}
 
     @staticmethod
-    def check(folder: Path) -> Content:
+    def check(folder: Path, processes: int = 0) -> Content:
         """Return the content of *folder* after comparing the answers of the index with those of the journal."""
-        found = read_content(folder)
+        found = read_content(folder, processes=processes)
         assert Indexing.answers(found) == Indexing.answers(read_content(folder, cached=False))
         for read, newest_first in ((read_journal, False), (read_backwards, True)):
             others = [*read(folder, pass_over=METRICS_MARK)]

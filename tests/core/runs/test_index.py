@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import os
 import shutil
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refunc.journal.codec import encode_line
+from refunc.journal.pieces import Segment
 from refunc.runs import Run
 from refunc.runs import read_on as reading
 from refunc.runs.column import float_of
 from refunc.runs.index import points as parts
 from refunc.runs.read_on import read_content
+from refunc.runs.segments_ahead import segment_content
+from refunc.runs.sent import received
 from refunc.runs.stale import Stale
 
 WriteRun = Callable[..., Path]
@@ -59,15 +62,33 @@ growths = st.lists(
 )
 
 
+@contextmanager
+def read_here(folder: Path, wanted: list[Segment], processes: int) -> Iterator[Any]:
+    """Read segments as the processes that read ahead do, but in this one."""
+
+    def content(segment: Segment) -> Any:
+        found = segment_content(segment) if processes and segment in wanted else b""
+        return received(found) if found else None
+
+    yield content
+
+
 @settings(max_examples=30)
 @given(
     growths=growths,
     full=st.sampled_from([1, 5, 1_000_000]),
     small=st.sampled_from([2, 16_384]),
     enough=st.sampled_from([0, 4, 50_000]),
+    processes=st.sampled_from([0, 2]),
 )
 def test_whatever_is_written_and_however_it_grows(
-    growths: list[Any], full: int, small: int, enough: int, tmp_path_factory: pytest.TempPathFactory, indexing: Any
+    growths: list[Any],
+    full: int,
+    small: int,
+    enough: int,
+    processes: int,
+    tmp_path_factory: pytest.TempPathFactory,
+    indexing: Any,
 ) -> None:
     folder = tmp_path_factory.mktemp("store") / "run"
     (folder / "journal").mkdir(parents=True)
@@ -78,7 +99,8 @@ def test_whatever_is_written_and_however_it_grows(
         patch.setattr(parts, "_SMALL", small)
         patch.setattr("refunc.journal.scan._BLOCK_BYTES", 300)
         patch.setattr("refunc.journal.stretches._LEAST", 1)
-        indexing.check(folder)
+        patch.setattr(reading, "segments_ahead", read_here)
+        indexing.check(folder, processes)
         followed = Run(folder, {})
         before: list[tuple[Any, Any]] = []
         for segment, lines in growths:
@@ -91,7 +113,7 @@ def test_whatever_is_written_and_however_it_grows(
             answers = indexing.answers(content)
             assert answers == indexing.answers(read_content(folder, cached=False))
             before.append((content, answers))
-            indexing.check(folder)
+            indexing.check(folder, processes)
         # Content that was read before is not changed by reading on.
         for content, answers in before if enough > 50 else ():
             with suppress(Stale):  # its points are gone, since a file has changed otherwise: a run reads them again
@@ -177,9 +199,9 @@ def test_only_what_is_new_is_read_of_a_run_that_grows(
     begins: list[int] = []
     read_at = reading.WriterContent.read_on
 
-    def read_on(self: Any, writer: str, paths: list[Path], room: Any) -> Any:
+    def read_on(self: Any, *given: Any) -> Any:
         begins.append(self.position.offset)
-        return read_at(self, writer, paths, room)
+        return read_at(self, *given)
 
     monkeypatch.setattr(reading.WriterContent, "read_on", read_on)
 

@@ -226,8 +226,8 @@ def _answer(runs: Sequence[Run], query: Query | None) -> Answer:
     """Return the answer about *runs*, all of one store."""
     if query is None:
         return Answer([(run, {}) for run in runs], [])
-    from refunc.runs.reader_process import cores
     from refunc.runs.query import answer
+    from refunc.runs.reader_process import cores
 
     return answer(runs, query, cores())
 

@@ -72,7 +72,7 @@ def sealed_text(lines: list[bytes]) -> bytes | None:
 
     None if a checksum fails, a line does not begin with a brace, or has room for more values than readers take.
     """
-    if len(max(lines, key=len)) > MAX_VALUES or set(map(itemgetter(0), lines)) != {_BRACE}:
+    if len(max(lines, key=len)) > MAX_VALUES or not all(lines) or set(map(itemgetter(0), lines)) != {_BRACE}:
         return None
     bodies = [line[:-CRC_LENGTH] + b"}" for line in lines]
     return b"\n".join(bodies) if _are_sealed(lines, bodies) else None

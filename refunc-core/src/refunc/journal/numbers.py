@@ -71,18 +71,17 @@ class Numbers:
         begin, end = numbers[0], numbers[0] + len(numbers)
         return numbers == list(range(begin, end)) and self.take_range(begin, end)
 
-    def take_range(self, begin: int, end: int) -> bool:
-        """
-        Add the numbers from *begin* to before *end*, if they are expected next, or above all that were read.
+    def are_new(self, begin: int, end: int) -> bool:
+        """Whether the numbers from *begin* to before *end* are expected next, or are above all that were read."""
+        is_next = begin == self._next and end <= self._limit
+        return (is_next or begin > self._ends[-1]) and end <= INT64_MAX + 1
 
-        Returns False, and adds none, if they are not, or no record can have them: then they are to be taken alone.
-        """
-        if end > INT64_MAX + 1:
+    def take_range(self, begin: int, end: int) -> bool:
+        """Add the numbers from *begin* to before *end*, if they `are_new`; whether they are."""
+        if not self.are_new(begin, end):
             return False
-        if begin > self._ends[-1]:
+        if begin != self._next:
             self.take(begin)
-        elif begin != self._next or end > self._limit:
-            return False
         self._ends[self._at] = self._next = end
         if end == self._limit:
             self._stand(self._at)

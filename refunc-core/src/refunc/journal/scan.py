@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator
 from copy import deepcopy
+from operator import attrgetter
 from typing import Final, Literal
 
 import attrs
@@ -51,6 +52,7 @@ class PointLine(msgspec.Struct, gc=False, kw_only=True, forbid_unknown_fields=Tr
 Block = list["list[PointLine] | Note"]
 
 
+_nonfinite_of = attrgetter("nonfinite")
 _decode_point = msgspec.json.Decoder(PointLine).decode
 _decode_points = msgspec.json.Decoder(PointLine).decode_lines
 
@@ -82,21 +84,23 @@ class ReadPosition:
         """Return the segments among *pieces* that come after the one that is being read."""
         return [piece for piece in pieces if piece.name > self.segment]
 
-    def go_on_to(self, later: ReadPosition) -> bool:
+    def can_go_on_to(self, later: ReadPosition) -> bool:
         """
-        Stand where *later* does, at the end of the next segment, which was read as if it was the writer's first.
+        Whether *later* is the end of a next segment that was read as if it was the writer's first.
 
-        Returns False, and stays here, if that reading found more to count than records, or was not whole.
+        That is not so if that reading found more to count than records, or was not whole.
         """
         *before, (begin, end) = later.numbers.ranges
         is_plain = later.is_whole and later.counted == Account() and all(first == last for first, last in before)
-        if not is_plain or not self.numbers.take_range(begin, end):
-            return False
+        return is_plain and self.numbers.are_new(begin, end)
+
+    def go_on_to(self, later: ReadPosition) -> None:
+        """Stand where *later* does."""
+        self.numbers.take_range(*later.numbers.ranges[-1])
         self.leave()
         self.segment, self.offset, self.logger = later.segment, later.offset, later.logger
         self.unfinished = later.unfinished
         self.stretches |= later.stretches
-        return True
 
     def leave(self) -> None:
         """Account for the end of a segment after which the writer began another one."""
@@ -176,7 +180,7 @@ def _points_in(lines: list[bytes]) -> list[PointLine] | None:
         return None
     if len(points) != len(lines):
         return None
-    if any([point.nonfinite for point in points]):
+    if any(map(_nonfinite_of, points)):
         for point in points:
             _restore(point.metrics, point.nonfinite or {})
     return points

@@ -5,7 +5,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     around          log lines around one point of a metric
     bands           curves of several runs as one, with a band around it
     births          the births of a store's runs, from the index
-    column          a column of steps or epochs
+    column          columns of steps, epochs and numbers of rows
     columns         one writer's points as columns
     curve           a series as it is drawn: an axis, and the part that a chart shows
     dataclass       attrs classes that `dataclasses` accepts, too
@@ -42,11 +42,14 @@ The reading side: reading runs from their folders, whether they are live or ende
     query           a question about the runs of a store, and its answer
     ranks           the ranks and attempts of a run, with the state of each
     read_on         the index's part of a run, and the rest from its journal
+    reader_process  a process that reads journals for this one
     room            bounds on how much of a run is kept in memory
     run             one run
     search          the values that expressions read, of all runs
+    segments_ahead  reading a large run with several processes
     selected        the points of a curve, of all ranks' and attempts'
     selection       the ranks and attempts that are asked for
+    sent            a writer's content as bytes between processes
     series          one metric's points as arrays and tables
     showing         the page of a store in a notebook
     signature       the state of a run's files

@@ -204,16 +204,16 @@ class Columns:
         self.size += len(points) * len(names)
 
     def admit(self, later: Columns) -> bool:
-        """Whether there is room for all groups of *later*, as if its rows were added one by one."""
-        return (
-            not later.left_out
-            and len(later.groups) < _MOST_GROUPS
-            and all(
-                names in self.groups
-                or (len(self.room.admit(names)) == len(names) and self._new_group(names) is not None)
-                for names in later.groups
-            )
-        )
+        """Whether there is room for all groups of *later*, as if its rows were added one by one; makes those groups."""
+        if later.left_out or len(later.groups) >= _MOST_GROUPS:
+            return False
+        new = [names for names in later.groups if names not in self.groups]
+        for names in new:
+            if len(self.room.admit(names)) < len(names) or self._new_group(names) is None:
+                for other in new:
+                    self.groups.pop(other, None)
+                return False
+        return True
 
     def append(self, later: Columns) -> None:
         """Append the rows of *later*, which begin with number 0, and whose groups are admitted."""

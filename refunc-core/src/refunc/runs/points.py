@@ -73,7 +73,8 @@ def all_rows(parts: list[RowNumbers]) -> RowNumbers:
     ranges = [part for part in parts if isinstance(part, range)]
     if len(ranges) == len(parts) and all(part.start == before.stop for before, part in pairwise(ranges)):
         return range(ranges[0].start, ranges[-1].stop)
-    return _joined([array("q", part) if isinstance(part, range) else part for part in parts])
+    found: array[int] = _joined([array("q", part) if isinstance(part, range) else part for part in parts])
+    return found
 
 
 def _nothing(points: Points) -> array[int]:

@@ -17,6 +17,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import msgspec
 
 from refunc.journal.pieces import Segment, segments, writer_of
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 _SHARE: Final = 32 << 20
 #: Bytes of the largest segment that is read ahead; a writer begins the next one long before.
 _LARGEST: Final = 64 << 20
-#: The bytes of the length before each answer.
+#: Before each answer stand this mark, and its length in so many bytes.
+_MARK: Final = b"content:"
 _LENGTH: Final = 8
 
 
@@ -50,17 +52,16 @@ def segments_ahead(
     sizes = {segment.name: _size(segment) for segment in wanted} if processes > 1 else {}
     names = [name for name, size in sizes.items() if 0 < size <= _LARGEST]
     count = min(processes, len(names), sum(sizes[name] for name in names) // _SHARE)
+    count = count if count > 1 else 0
     with ExitStack() as stack:
         found = [stack.enter_context(started("refunc.runs.segments_ahead:serve_segments")) for _ in range(count)]
-        readers = [process for process in found if process is not None] if count > 1 else []
-        of_segment = dict(zip(names, cycle(readers), strict=False))
-        for name, process in of_segment.items():
-            with suppress(OSError):  # it has ended; so does its answer
-                ask(process, [str(folder), name])
+        of_segment = dict(zip(names, cycle(_Reader(process) for process in found if process is not None), strict=False))
+        for name, reader in of_segment.items():
+            reader.ask([str(folder), name])
 
         def content(segment: Segment) -> WriterContent | None:
-            process = of_segment.get(segment.name)
-            return _answer(process) if process is not None else None
+            reader = of_segment.get(segment.name)
+            return reader.answer() if reader is not None else None
 
         yield content
 
@@ -72,26 +73,40 @@ def _size(segment: Segment) -> int:
         return 0
 
 
-def _answer(process: subprocess.Popen[bytes]) -> WriterContent | None:
-    """Return the content that *process* sends next; None if it has none for that segment, or has ended."""
-    length = int.from_bytes(_read(process, _LENGTH), "big")
-    try:
-        return received(_read(process, length)) if length else None
-    except (msgspec.MsgspecError, Damaged):
-        return None
+@attrs.define
+class _Reader:
+    """A process that reads ahead, and whose answers come in the order of the requests."""
 
+    process: subprocess.Popen[bytes]
+    _is_gone: bool = False
 
-def _read(process: subprocess.Popen[bytes], length: int) -> bytearray:
-    """Return the next *length* bytes of its answers; none of them if it ends before."""
-    assert process.stdout
-    data = bytearray(length)
-    view = memoryview(data)
-    while view:
-        count = process.stdout.readinto(view)  # type: ignore[attr-defined]  # it is not buffered
-        if not count:
-            return bytearray()
-        view = view[count:]
-    return data
+    def ask(self, request: list[str]) -> None:
+        with suppress(OSError):  # it has ended, and has no answers
+            ask(self.process, request)
+
+    def answer(self) -> WriterContent | None:
+        """Return the next content; None if the process has none for that segment, or has ended."""
+        head = b"" if self._is_gone else self._read(len(_MARK) + _LENGTH)
+        if not head.startswith(_MARK):  # something else wrote to its stdout, as a `sitecustomize` may
+            self._is_gone = True
+            return None
+        length = int.from_bytes(head[len(_MARK) :], "big")
+        try:
+            return received(self._read(length)) if length else None
+        except (msgspec.MsgspecError, Damaged):
+            return None
+
+    def _read(self, length: int) -> bytes:
+        """Return the next *length* bytes, or nothing if the process ends before."""
+        assert self.process.stdout
+        data = bytearray(length)
+        view = memoryview(data)
+        while view:
+            count = self.process.stdout.readinto(view)  # type: ignore[attr-defined]  # it is not buffered
+            if not count:
+                return b""
+            view = view[count:]
+        return bytes(data)
 
 
 # -- the other process -------------------------------------------------------------------------------------------------
@@ -106,12 +121,17 @@ def _content_of(request: Any) -> bytes:
     folder, name = request
     data = b""
     with suppress(Exception):  # the reader of the run gets the same error and counts it
-        writer = writer_of(name) or ""
-        content = WriterContent()
-        for _ in content.read_on(writer, [_segments(folder)[name]], Room()):
-            pass
-        data = sent(writer, content)
-    return len(data).to_bytes(_LENGTH, "big") + data
+        data = segment_content(_segments(folder)[name])
+    return _MARK + len(data).to_bytes(_LENGTH, "big") + data
+
+
+def segment_content(segment: Segment) -> bytes:
+    """Return the content of *segment*, read as if it was its writer's first, as it is `sent`."""
+    writer = writer_of(segment.name) or ""
+    content = WriterContent()
+    for _ in content.read_on(writer, [segment], Room()):
+        pass
+    return sent(writer, content)
 
 
 @cache

@@ -77,8 +77,9 @@ class WriterContent:
 
         That is so if a line is damaged, missing or there twice, or if there is no room for all.
         """
-        if later.left_out or not self.columns.admit(later.columns) or not self.position.go_on_to(later.position):
+        if later.left_out or not self.position.can_go_on_to(later.position) or not self.columns.admit(later.columns):
             return False
+        self.position.go_on_to(later.position)
         self.columns.append(later.columns)
         self.points += later.points
         self.lines += later.lines

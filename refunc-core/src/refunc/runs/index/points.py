@@ -119,35 +119,57 @@ def _checked(forms: Any) -> str:
     return str(forms)
 
 
+@attrs.frozen
+class _Part:
+    """The last part of a group, which was too small to be left as it was."""
+
+    rows: RowNumbers
+    stepless: bool
+    blobs: dict[int, bytes]
+
+
 def keep(connection: sqlite3.Connection, run: int, writer: str, group: Group) -> None:
     """Append the rows of *group* in memory to those in the index."""
-    names = _encode(group.names)
-    blobs: dict[int, Any] = {_STEPS: group.steps, _TIMES: group.times}
+    names, rows, stepless = _encode(group.names), group.rows, group.stepless
+    blobs: dict[int, Any] = {_STEPS: group.steps, _TIMES: group.times, **dict(enumerate(group.values))}
     if group.epochs:
         blobs[_EPOCHS] = group.epochs
-    blobs |= dict(enumerate(group.values))
-    count, stepless, rows = len(group.rows), group.stepless, group.rows
     forms = f"{form_of(group.steps)}d{form_of(group.epochs)}"
-    query = f"{_OF_GROUP} ORDER BY id DESC LIMIT 1"
-    last = connection.execute(query, (run, writer, names)).fetchone() if group.stored else None
-    known: dict[int, bytes] = {}
-    if last is not None and last[1] < _SMALL:
-        known = dict(connection.execute("SELECT kind, data FROM blob WHERE part = ?", (last[0],)).fetchall())
-    if known and (_EPOCHS in known) == bool(group.epochs) and last[3] == forms:
-        part, before, first = last[0], last[1], last[4]
-        rows = all_rows([range(first, first + before) if first is not None else array("q", known[_ROWS]), rows])
-        count, stepless = before + count, last[2] or stepless
-        connection.execute("DELETE FROM part WHERE id = ?", (part,))
-        connection.execute("DELETE FROM blob WHERE part = ?", (part,))
-        blobs = {kind: known[kind] + data.tobytes() for kind, data in blobs.items()}
+    small = _taken_back(connection, (run, writer, names), forms, is_staged=_EPOCHS in blobs) if group.stored else None
+    if small is not None:
+        rows, stepless = all_rows([small.rows, rows]), stepless or small.stepless
+        blobs = {kind: small.blobs[kind] + data.tobytes() for kind, data in blobs.items()}
     first = rows.start if isinstance(rows, range) else None
     query = "INSERT INTO part (run, writer, names, count, stepless, forms, first) VALUES (?, ?, ?, ?, ?, ?, ?)"
-    part = connection.execute(query, (run, writer, names, count, stepless, forms, first)).lastrowid
+    part = connection.execute(query, (run, writer, names, len(rows), stepless, forms, first)).lastrowid
     if first is None:
         blobs[_ROWS] = rows
     connection.executemany(
         "INSERT INTO blob VALUES (?, ?, ?)", [(part, kind, memoryview(data)) for kind, data in blobs.items()]
     )
+
+
+def _taken_back(
+    connection: sqlite3.Connection, group: tuple[int, str, bytes], forms: str, *, is_staged: bool
+) -> _Part | None:
+    """
+    Return the last part of a *group*, and delete it; None if it has enough rows, or columns of another kind.
+
+    Args:
+        group: The numbers and names that its parts have.
+        is_staged: Whether the new rows have epochs.
+    """
+    last = connection.execute(f"{_OF_GROUP} ORDER BY id DESC LIMIT 1", group).fetchone()
+    if last is None or last[1] >= _SMALL or last[3] != forms:
+        return None
+    part, count, stepless, _, first = last
+    blobs = dict(connection.execute("SELECT kind, data FROM blob WHERE part = ?", (part,)).fetchall())
+    if (_EPOCHS in blobs) != is_staged:
+        return None
+    connection.execute("DELETE FROM part WHERE id = ?", (part,))
+    connection.execute("DELETE FROM blob WHERE part = ?", (part,))
+    rows = array("q", blobs[_ROWS]) if first is None else range(first, first + count)
+    return _Part(rows, bool(stepless), blobs)
 
 
 def delete(connection: sqlite3.Connection, run: int) -> None:
