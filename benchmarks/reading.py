@@ -23,13 +23,11 @@ disturbs them less; refunc's are of the whole command with all its processes, th
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib.util
 import os
 import platform
 import resource
 import shutil
-import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -39,50 +37,9 @@ from pathlib import Path
 from typing import Any
 
 import searching
+from stores import copy_runs, write_mlflow, write_names, write_parquet, write_run
 
 LONG, WIDE, SERIES = 1_000_000, 100_000, 10
-
-
-# -- the runs to read --------------------------------------------------------------------------------------------------
-
-
-def write_run(store: Path, name: str, metrics: int, steps: int) -> None:
-    """Write a run of *metrics* metrics with *steps* points each."""
-    from refunc.logging import ExperimentTracker, MLLogger
-
-    logger = MLLogger("bench", level="CRITICAL")
-    names = [f"metric{number}" for number in range(metrics)]
-    with ExperimentTracker("reading", name, log_dir=store, logger=logger) as tracker:
-        tracker.log_hyperparams({"lr": 10 ** -(len(name) % 5), "layers": 3})
-        for step in range(steps):
-            tracker.log_metrics({name: 1 / (1 + step + at) for at, name in enumerate(names)}, step=step)
-
-
-def write_parquet(run: Any, path: Path) -> None:
-    """Write the points of *run* as a table: step, time, and a column a metric."""
-    import pyarrow
-    import pyarrow.parquet
-
-    series = run.metrics()
-    first = next(iter(series.values())).to_arrow()
-    columns = {"step": first["step"], "time": first["time"]}
-    columns |= {name: found.to_arrow()["value"] for name, found in series.items()}
-    pyarrow.parquet.write_table(pyarrow.table(columns), path)
-
-
-def write_mlflow(run: Any, client: Any, database: Path) -> str:
-    """Make an MLflow run of the points of *run* and return its id."""
-    run_id: str = client.create_run("0").info.run_id
-    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
-        for name, series in run.metrics().items():
-            connection.executemany(
-                "INSERT INTO metrics (key, value, timestamp, run_uuid, step, is_nan) VALUES (?, ?, ?, ?, ?, 0)",
-                (
-                    (name, value, int(moment * 1_000), run_id, step)
-                    for (step, value), moment in zip(series, series.times, strict=True)
-                ),
-            )
-    return run_id
 
 
 # -- measuring ---------------------------------------------------------------------------------------------------------
@@ -204,28 +161,6 @@ QUESTIONS = {
 }
 
 
-def copy_runs(store: Path, count: int) -> None:
-    """Make *count* runs of the only one in *store*, each with its own id and start."""
-    import json
-
-    [first] = store.iterdir()
-    birth = json.loads((first / "run.json").read_text())
-    for number in range(1, count):
-        folder = store / f"{first.name[:-8]}{number:08}"
-        shutil.copytree(first, folder)
-        given = {"run_id": f"{number:08}", "run_name": f"run{number}", "start_time": birth["start_time"] + number}
-        (folder / "run.json").write_text(json.dumps({**birth, **given}))
-
-
-def write_names(store: Path, count: int) -> None:
-    """Write a run with one point of each of *count* metrics."""
-    from refunc.logging import ExperimentTracker, MLLogger
-
-    with ExperimentTracker("reading", "names", log_dir=store, logger=MLLogger("bench", level="CRITICAL")) as tracker:
-        for number in range(count):
-            tracker.log_metrics({f"example/{number}": 1.0}, step=number)
-
-
 def processor(*arguments: str) -> float:
     """Return the seconds of the processor that a command line takes, with those of all its processes."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -271,12 +206,14 @@ def measure_growth(place: Path, rounds: int) -> list[list[str]]:
             for number, question in enumerate(QUESTIONS[noun]):
                 given = [str(place / part) if part.startswith(("all.", "page.")) else part for part in question]
                 forget_index()
+                begun = time.perf_counter()
                 first = processor("-m", "refunc", "--store", str(store), *given)
+                by_clock = f", {_time(time.perf_counter() - begun)} by the clock" if noun == "points" else ""
                 if noun == "points":  # a search for lines does not read the points
                     processor("-m", "refunc", "--store", str(store), "show")
                 then = min(processor("-m", "refunc", "--store", str(store), *given) for _ in range(rounds))
                 beside = [times[number] for times in others.values()] if noun == "runs" else ["–", "–"]
-                rows.append([f"{count:,} {noun}", " ".join(question), _time(first), _time(then), *beside])
+                rows.append([f"{count:,} {noun}", " ".join(question), _time(first) + by_clock, _time(then), *beside])
                 print("   ".join(rows[-1]), file=sys.stderr)
             shutil.rmtree(store)
     return rows
