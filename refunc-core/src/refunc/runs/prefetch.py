@@ -162,10 +162,10 @@ def serve_facts() -> None:
 
 
 def _serve(read: Callable[[list[Path]], object]) -> None:
-    def answer(folders: list[str]) -> bytes:
+    def answer(folders: list[str]) -> tuple[bytes]:
         with suppress(Exception):  # a disk that is full: then the reader of the run reads it itself
             read(list(map(Path, folders)))
-        return b"\n"
+        return (b"\n",)
 
     serve(answer)
 

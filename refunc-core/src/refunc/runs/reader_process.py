@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
 from threading import Thread
@@ -70,14 +70,15 @@ def ask(process: subprocess.Popen[bytes], request: Any) -> None:
 # -- the other process -------------------------------------------------------------------------------------------------
 
 
-def serve(answer: Callable[[Any], bytes]) -> None:
-    """Write the *answer* to each request that comes from stdin to stdout; end when stdin ends."""
+def serve(answer: Callable[[Any], Iterable[bytes]]) -> None:
+    """Write the *answer* to each request that comes from stdin, piece by piece, to stdout; end when stdin ends."""
     lines: SimpleQueue[bytes] = SimpleQueue()
     Thread(target=_listen, args=(lines,), daemon=True).start()
     while True:
-        rest = memoryview(answer(json.loads(lines.get())))
-        while rest:
-            rest = rest[os.write(1, rest) :]
+        for piece in answer(json.loads(lines.get())):
+            rest = memoryview(piece)
+            while rest:
+                rest = rest[os.write(1, rest) :]
 
 
 def _listen(lines: SimpleQueue[bytes]) -> None:

@@ -96,7 +96,7 @@ class _Reader:
         except (msgspec.MsgspecError, Damaged):
             return None
 
-    def _read(self, length: int) -> bytes:
+    def _read(self, length: int) -> bytes | bytearray:
         """Return the next *length* bytes, or nothing if the process ends before."""
         assert self.process.stdout
         data = bytearray(length)
@@ -106,7 +106,7 @@ class _Reader:
             if not count:
                 return b""
             view = view[count:]
-        return bytes(data)
+        return data
 
 
 # -- the other process -------------------------------------------------------------------------------------------------
@@ -117,12 +117,12 @@ def serve_segments() -> None:
     serve(_content_of)
 
 
-def _content_of(request: Any) -> bytes:
+def _content_of(request: Any) -> tuple[bytes, bytes]:
     folder, name = request
     data = b""
     with suppress(Exception):  # the reader of the run gets the same error and counts it
         data = segment_content(_segments(folder)[name])
-    return _MARK + len(data).to_bytes(_LENGTH, "big") + data
+    return _MARK + len(data).to_bytes(_LENGTH, "big"), data
 
 
 def segment_content(segment: Segment) -> bytes:

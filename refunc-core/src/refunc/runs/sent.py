@@ -17,35 +17,34 @@ from refunc.runs.writer_content import WriterContent
 
 @attrs.frozen
 class _Columns:
-    """The points of one group: the columns as bytes, and the types of steps and epochs."""
+    """The points of one group: the bytes of the columns, and the types of steps and epochs."""
 
     first: int | None  # the number of the first row, if they follow each other
-    rows: bytes
+    rows: memoryview
     forms: str
-    steps: bytes
-    times: bytes
-    epochs: bytes
-    values: list[bytes]
+    steps: memoryview
+    times: memoryview
+    epochs: memoryview
+    values: list[memoryview]
     stepless: bool
 
     @classmethod
     def of(cls, group: Group) -> _Columns:
-        rows, forms = group.rows, form_of(group.steps) + form_of(group.epochs)
-        first, numbers = (rows.start, b"") if isinstance(rows, range) else (None, rows.tobytes())
-        steps, times, epochs, *values = (
-            column.tobytes() for column in (group.steps, group.times, group.epochs, *group.values)
-        )
-        return cls(first, numbers, forms, steps, times, epochs, values, group.stepless)
+        first, numbers = (group.rows.start, array("q")) if isinstance(group.rows, range) else (None, group.rows)
+        columns = (numbers, group.steps, group.times, group.epochs, *group.values)
+        rows, steps, times, epochs, *values = (memoryview(column).cast("B") for column in columns)
+        forms = form_of(group.steps) + form_of(group.epochs)
+        return cls(first, rows, forms, steps, times, epochs, values, group.stepless)
 
     def group(self, names: list[str]) -> Group:
-        times = array("d", self.times)
+        times = _column("d", self.times)
         return Group(
             tuple(names),
-            rows=array("q", self.rows) if self.first is None else range(self.first, self.first + len(times)),
+            rows=_column("q", self.rows) if self.first is None else range(self.first, self.first + len(times)),
             steps=_column(self.forms[0], self.steps),
             times=times,
             epochs=_column(self.forms[1], self.epochs),
-            values=[array("d", column) for column in self.values],
+            values=[_column("d", column) for column in self.values],
             stepless=self.stepless,
         )
 
@@ -61,7 +60,7 @@ def sent(writer: str, content: WriterContent) -> bytes:
     return _encode((WriterRow.of(writer, content, {}), columns, stretches.pairs))
 
 
-def received(data: bytes) -> WriterContent:
+def received(data: bytes | bytearray) -> WriterContent:
     """
     Return the content that was `sent`.
 
@@ -76,5 +75,7 @@ def received(data: bytes) -> WriterContent:
     return content
 
 
-def _column(form: str, data: bytes) -> Any:
-    return array(form, data)
+def _column(form: str, data: memoryview) -> Any:
+    column: Any = array(form)
+    column.frombytes(data)
+    return column
