@@ -28,7 +28,7 @@ RUNS = st.lists(
     max_size=4,
 )
 #: How a name is written in an expression, and the column of the exported rows that has its value.
-_NAMES = {
+NAMES = {
     "params.lr": "params.lr",
     "params['lr']": "params.lr",
     "metrics.loss": "metrics.loss.last",
@@ -63,11 +63,11 @@ def _compared(row: Row, column: str, op: str, given: Any) -> bool:
 
 
 def _simple(name: str, op: str, value: Any) -> tuple[str, Holds]:
-    return f"{name} {op} {value!r}", lambda row: _compared(row, _NAMES[name], op, value)
+    return f"{name} {op} {value!r}", lambda row: _compared(row, NAMES[name], op, value)
 
 
 def _is_missing(name: str, negated: bool) -> tuple[str, Holds]:
-    column = _NAMES[name]
+    column = NAMES[name]
 
     def holds(row: Row) -> bool:
         there = column in row and (row[column] is not None or column.startswith("params."))
@@ -85,15 +85,25 @@ def _joined(one: tuple[str, Holds], word: str, other: tuple[str, Holds]) -> tupl
 _SIMPLE = st.one_of(
     st.builds(
         _simple,
-        st.sampled_from(sorted(_NAMES)),
+        st.sampled_from(sorted(NAMES)),
         st.sampled_from(["<", "<=", ">", ">=", "==", "!="]),
         st.sampled_from(_GIVEN),
     ),
-    st.builds(_is_missing, st.sampled_from(sorted(_NAMES)), st.booleans()),
+    st.builds(_is_missing, st.sampled_from(sorted(NAMES)), st.booleans()),
 )
 QUESTIONS = st.recursive(
     _SIMPLE, lambda inner: st.builds(_joined, inner, st.sampled_from(["and", "or"]), inner), max_leaves=4
 )
+
+
+def kind_of(value: Any) -> tuple[str, Any]:
+    """Return the kind of an exported value, and the value that it groups and sorts by, as the language's page says."""
+    number = _number(value)
+    if number is not None:
+        if number != number:
+            return "nan", None
+        return ("bool", int(value)) if isinstance(value, bool) else ("number", number)
+    return ("none", None) if value is None else ("text", value)
 
 
 def lines_of(run: Row) -> list[Row]:

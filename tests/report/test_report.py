@@ -174,6 +174,25 @@ def test_a_best_value_that_only_the_name_says_is_marked_as_a_guess(browser: Any)
     )
 
 
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("count", [1, 2])
+def test_values_that_are_not_finite_are_values_everywhere(value: float, count: int, browser: Any) -> None:
+    with experiment_context("digits", "odd", parameters={"lr": value, "nested": {"list": [value]}}):
+        for step in range(count):
+            MLLogger("train").log_metrics({"loss": value}, step=step)
+        MLLogger("train").log_result("test", {"accuracy": value})
+    file = write("odd")
+
+    browser.open(file)
+
+    assert is_quiet(browser, file)
+    name = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+    for part in ("values", "params"):
+        cells = browser.ask(f"[...document.querySelectorAll('#{part} tbody tr')].map(row => row.textContent)")
+        assert len(cells) == 2
+        assert all(name in cell for cell in cells), cells
+
+
 def test_a_hundred_thousand_points_stay_small_and_keep_their_extremes(browser: Any) -> None:
     logger = MLLogger("train")
     with experiment_context("digits", "long"):

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.questions import QUESTIONS, RUNS, Holds, Row, lines_of
+from tests.questions import NAMES, QUESTIONS, RUNS, Holds, Row, kind_of, lines_of
 
 from refunc.annotations.changing import annotate
 from refunc.logging import ExperimentTracker, MLLogger
@@ -48,6 +48,41 @@ def _check(folder: Path, text: str, holds: Holds) -> None:
     expected = [row["run_id"] for row in store.to_rows() if holds(row)]
     for _ in range(2):  # from the journals, then from the index
         assert [run.run_id for run in store.find(text, allow_missing=True)] == expected, text
+
+
+@pytest.mark.once
+@given(runs=RUNS, name=st.sampled_from(sorted(NAMES)))
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+def test_groups_and_order_are_those_of_the_exported_values(
+    runs: list[Row], name: str, write_run: WriteRun, tmp_path: Path
+) -> None:
+    folder = tmp_path / "experiments" / os.urandom(6).hex()
+    folder.mkdir(parents=True)
+    for number, run in enumerate(runs):
+        write_run(folder / f"run_{number:08}", lines_of(run))
+    store = open_store(folder)
+    rows = store.to_rows()
+    kinds = {row["run_id"]: kind_of(row.get(NAMES[name])) for row in rows}
+    expected: dict[object, list[str]] = {}
+    for row in rows:
+        expected.setdefault(kinds[row["run_id"]], []).append(row["run_id"])
+    is_param = name.startswith("params")  # only a param may be None, and have that as its value
+    if runs and all(row.get(NAMES[name]) is None and not (is_param and NAMES[name] in row) for row in rows):
+        with pytest.raises(ExpressionError):
+            store.group_by(name)
+        return
+    groups = store.group_by(name)
+    assert [[run.run_id for run in group.runs] for group in groups] == list(expected.values())
+    for sign, factor in (("", 1), ("-", -1)):
+        found = store.find(order_by=f"{sign}{name}", allow_missing=True)
+        numbers = [factor * kind[1] for run in found if (kind := kinds[run.run_id])[0] in ("bool", "number")]
+        texts = [kind[1] for run in found if (kind := kinds[run.run_id])[0] == "text"]
+        assert numbers == sorted(numbers)
+        assert texts == sorted(texts, reverse=sign == "-")
+        ranks = [("bool", "number", "text", "nan", "none").index(kinds[run.run_id][0]) for run in found]
+        assert [max(1, min(rank, 3)) for rank in ranks] == sorted(max(1, min(rank, 3)) for rank in ranks)
 
 
 @pytest.mark.once

@@ -85,7 +85,7 @@ def spell_nonfinite(value: Any) -> Any:
     """Return *value*, a result of `jsonable`, with NaN and ±inf as words, which are valid in strict JSON."""
     if isinstance(value, dict):
         return {key: spell_nonfinite(item) for key, item in value.items()}
-    if isinstance(value, list):
+    if isinstance(value, (list, tuple)):
         return [spell_nonfinite(item) for item in value]
     return nonfinite_name(value) if isinstance(value, float) and value - value != 0 else value
 

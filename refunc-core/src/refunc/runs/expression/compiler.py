@@ -69,10 +69,7 @@ def compiled(text: str) -> Expression:
     Raises:
         ExpressionError: It is not a valid expression of this language.
     """
-    syntax = parsed(text)
-    compiler = _Compiler(syntax)
-    read = compiler.condition(syntax.body, 0)
-    return Expression(text, read, tuple(compiler.asks), tuple(compiler.sites))
+    return _expression(text, _Compiler.condition)
 
 
 def compiled_value(text: str) -> Expression:
@@ -85,14 +82,21 @@ def compiled_value(text: str) -> Expression:
         ExpressionError: It is not a valid expression of this language.
     """
     try:
-        return compiled(text)
+        return _expression(text, _Compiler.compile)
     except ExpressionError:
         name = _SINGLE.fullmatch(text.strip())
         if name is None:
             raise
         sign, root, rest = name.groups()
         quoted = "".join(f"[{part!r}]" for part in rest.split("."))
-        return attrs.evolve(compiled(f"{sign}{root}{quoted}"), text=text)
+        return attrs.evolve(_expression(f"{sign}{root}{quoted}", _Compiler.compile), text=text)
+
+
+def _expression(text: str, compile: Callable[[_Compiler, ast.expr, int], Read]) -> Expression:
+    syntax = parsed(text)
+    compiler = _Compiler(syntax)
+    read = compile(compiler, syntax.body, 0)
+    return Expression(text, read, tuple(compiler.asks), tuple(compiler.sites))
 
 
 class _Compiler:
