@@ -127,6 +127,13 @@ def test_without_a_name_it_is_the_newest_run_that_fits(invoke: Invoke) -> None:
         ),
         (["--where", "params.model < 1"], "params.model is a text in every run that has it, such as 'vit'"),
         (["--where", "params.lr ~ '1*' and params.model ~ 5"], "a pattern is a quoted text"),
+        (["--where", "params.model == None"], "no run has None as params.model. Write params.model is missing"),
+        (["--where", "parent_id == None"], "no run has None as parent_id. Write parent_id is missing"),
+        (["--where", "duration == None"], "no run has None as duration. Write duration is missing"),
+        (["--where", "params.lr in (None,)"], "no run has None as params.lr."),
+        (["--where", "params.model"], "params.model is a text in every run that has it, such as 'vit': compare it, or"),
+        (["--where", "not metrics.acc"], "metrics.acc is a number in every run that has it, such as 0.5: compare it"),
+        (["--where", "status ~ 'FAIL*'"], "no status fits 'FAIL*'. Known: completed, failed, "),
         (["--where", "metrics.acc == 'high'"], "it cannot be compared with a text"),
         (
             ["--columns", "params.lr,metrics.val/los.min"],
@@ -144,6 +151,75 @@ def test_a_question_without_an_answer_is_told_why(options: list[str], says: str,
     assert result.stdout == ""
     assert result.stderr.startswith(f"refunc: {says}") or says in result.stderr, result.stderr
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "command", ["ls", "show", "compare", "plot -m acc", "report", "export -o x.csv", "logs", "tag a=b"]
+)
+@pytest.mark.parametrize(
+    ("question", "says"),
+    [
+        ("params.model == 'VIT'", "no run has 'VIT' as params.model. Did you mean 'vit'?"),
+        ("params.model in ('resnt', 'vitt')", "no run has 'resnt' as params.model. Did you mean 'resnet'?"),
+        ("experiment_name == 'digit'", "no run has 'digit' as experiment_name. Did you mean 'digits'?"),
+        ("run_name ~ 'oo'", "no run has 'oo' as run_name. A pattern fits a whole text: write '*oo*' for a part of one"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_a_text_that_no_run_has_is_told_with_the_nearest_one(
+    command: str, question: str, says: str, invoke: Invoke
+) -> None:
+    result = invoke(*command.split(), "--where", question)
+
+    first, last = result.stderr.splitlines()[0], result.stderr.splitlines()[-1]
+    assert first == f"refunc: {says}"
+    assert last.endswith(f"that match {question}.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["plot"], "-m says which metric is drawn. Known metrics: acc, val/loss."),
+        (["plot", "-m", "zz*"], "the run last has no metric 'zz*'. Known metrics: acc, val/loss."),
+        (["plot", "-m", "val/los"], "the run last has no metric 'val/los'. Did you mean val/loss?"),
+        (
+            ["ls", "--group", "params.model"],
+            "--group needs a metric, -m NAME, to compare the groups by. Known metrics: ",
+        ),
+        (["plot", "-m", "acc", "--group", "params.modl"], "no run has a param 'modl'. Did you mean params.model?"),
+        (["plot", "-m", "acc", "--against", "params.lrr"], "no run has a param 'lrr'. Did you mean params.lr?"),
+        (["report", "--group", "params.modl"], "no run has a param 'modl'. Did you mean params.model?"),
+        (["ls", "--group", "params.modl", "-m", "acc"], "no run has a param 'modl'. Did you mean params.model?"),
+        (["gc", "--status", "FAILED", "--delete", "--yes"], "no run has the status 'FAILED'. Did you mean 'failed'?"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_a_command_names_the_names_that_there_are(arguments: list[str], says: str, invoke: Invoke) -> None:
+    result = invoke(*arguments)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f"refunc: {says}"), result.stderr
+    assert "\\n" not in result.stderr
+
+
+@pytest.mark.usefixtures("store")
+def test_groups_and_points_are_of_all_runs_unless_some_are_chosen(invoke: Invoke) -> None:
+    bands = json.loads(invoke("plot", "--json", "-m", "acc", "--group", "params.model").stdout)
+    points = json.loads(invoke("plot", "--json", "-m", "acc", "--against", "params.lr").stdout)
+    reported = json.loads(invoke("report", "--json", "--group", "params.model").stdout)
+
+    assert [band["group"]["params.model"] for band in bands] == ["vit", "resnet", "mlp"]
+    assert points[0]["x"] == [0.1, 0.001, 0.01, 0.05]
+    assert len(reported["runs"]) == 4
+    assert len(json.loads(invoke("plot", "--json", "-m", "acc", "--group", "params.model", "-n", "1").stdout)) == 1
+
+
+@pytest.mark.usefixtures("store")
+def test_a_selection_of_nothing_is_said_when_removing(invoke: Invoke) -> None:
+    chosen = ("gc", "--where", "params.lr > 5")
+
+    assert invoke(*chosen).stdout.endswith("no runs or files match\n")
+    assert invoke(*chosen, "--delete", "--yes").stdout == "no runs or files match: 0 B freed\n"
 
 
 @pytest.mark.usefixtures("store")

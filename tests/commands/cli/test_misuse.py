@@ -50,7 +50,6 @@ def line_of(result: Any) -> str:
         (["ls", "-n", "0"], r"'0' is not a whole number of 1 or more\."),
         (["ls", "--json=3"], "'--json' does not take a value"),
         (["show", "resnet", "vit"], r"unexpected extra argument \(vit\)\."),
-        (["plot", "resnet"], "missing option '-m' / '--metric'"),
         (["plot", "resnet", "-m"], "'-m' requires an argument"),
         (["plot", "resnet", "-m", "loss", "--height", "2"], "'2' is not a whole number from 5 to 200"),
         (["export", "--to", "xlsx"], "'xlsx' is not one of 'parquet', 'csv', 'jsonl', 'json'"),

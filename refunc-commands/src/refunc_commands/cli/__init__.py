@@ -35,6 +35,7 @@ No module that a training script imports imports this package.
     root         `refunc` itself, and loading its commands
     screen       printing: tables, colours, JSON
     show         `refunc show`
+    space        the space of a store, and the runs that `refunc gc` removes, as lines and JSON
     streams      the standard streams: safe text, one line on stderr
     sync         `refunc sync`
 """

@@ -175,12 +175,15 @@ def answered(
     return attrs.evolve(found, runs=runs)
 
 
-def chosen(ctx: click.Context, store: str | None, choice: Choice, *, newest: int | None = None) -> Listing:
+def chosen(
+    ctx: click.Context, store: str | None, choice: Choice, *, newest: int | None = None, needed: bool = False
+) -> Listing:
     """
     Return the runs that *choice* chooses, at least one.
 
     Args:
         newest: The number of the newest runs to take if it chooses none; by default all runs.
+        needed: At least one run is needed, also if it chooses none; so it is with *newest*.
 
     Raises:
         Failure: It fits no run.
@@ -188,7 +191,7 @@ def chosen(ctx: click.Context, store: str | None, choice: Choice, *, newest: int
     if not choice and newest is not None:
         choice = Choice(count=newest)
     found = answered(ctx, store, choice)
-    if not found.runs and (choice.searches or newest is not None):
+    if not found.runs and (choice.searches or newest is not None or needed):
         raise Failure(choice.nothing_in(the_store(ctx, store)))
     return Listing([with_processes(run) for run, _ in found.runs], found.unreadable)
 

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def metrics_option(help: str, *, required: bool = False) -> Callable[[_Command], _Command]:
+def metrics_option(help: str) -> Callable[[_Command], _Command]:
     """Give a command that has RUN… the option `-m NAME`, any number of times; a shell completes it."""
-    given: dict[str, Any] = {"multiple": True, "required": required, "metavar": "NAME", "shell_complete": _measured}
+    given: dict[str, Any] = {"multiple": True, "metavar": "NAME", "shell_complete": _measured}
     return click.option("-m", "--metric", "metrics", help=help, **given)
 
 

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import attrs
 import click
 from click.shell_completion import CompletionItem
-from rich.text import Text
 
 from refunc.journal.kinds import RUNNING
 from refunc.runs.store import Store
@@ -24,8 +20,9 @@ from refunc_commands.cli.finding import the_store
 from refunc_commands.cli.folding import fold_runs
 from refunc_commands.cli.moments import age
 from refunc_commands.cli.options import json_option, store_option
-from refunc_commands.cli.screen import STATUS_STYLES, ago, print_json, print_lines
-from refunc_commands.cli.streams import error_line, left_out, shown
+from refunc_commands.cli.screen import STATUS_STYLES, print_json, print_lines
+from refunc_commands.cli.space import Done, counted, is_due, space_fields, space_lines
+from refunc_commands.cli.streams import error_line, left_out
 from refunc_commands.upkeep.space import KeptError, Piece, Space, remove_draft, remove_run, survey
 
 _EXAMPLES = """\b
@@ -37,13 +34,6 @@ Examples:
   refunc gc --drafts --delete --yes --json
   refunc gc --fold --dry-run
   refunc gc --fold --older-than 7d --yes"""
-
-
-@attrs.define
-class _Done:
-    removed: list[Piece] = attrs.Factory(list)
-    kept: list[tuple[Piece, str]] = attrs.Factory(list)
-    failed: list[tuple[Piece, str]] = attrs.Factory(list)
 
 
 def _statuses(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -107,6 +97,8 @@ def gc(
     _refuse_contradictions(selects=selects, drafts=drafts, index=index, fold=fold, delete=delete)
     opened = the_store(ctx, store)
     space = survey(opened, Path.cwd())
+    if not choice.allow_missing:
+        _refuse_unknown(statuses, space)
     wanted = _Wanted.of(ctx, store, choice, statuses, older_than, removed)
     if fold:
         several = [piece for piece in space.runs if wanted.has(piece)]
@@ -116,15 +108,15 @@ def gc(
     delete = delete and not dry_run
     chosen = wanted.removable(space.runs) if selects else []
     leftovers = [*(space.drafts if drafts else ()), *(space.index if index else ())]
-    done = _Done()
+    done = Done()
     if delete and (chosen or leftovers):
         if not yes:
             _ask(ctx, chosen, leftovers, as_json)
         _remove(chosen, leftovers, opened, done, undelivered=undelivered)
     if as_json:
-        print_json(_fields(opened, space, chosen, leftovers, done))
+        print_json(space_fields(opened, space, chosen, leftovers, done))
     else:
-        print_lines(_lines(space, chosen, leftovers, done, delete=delete, chooses=selects or drafts or index))
+        print_lines(space_lines(space, chosen, leftovers, done, delete=delete, chooses=selects or drafts or index))
     left_out(space.unreadable)
     if done.failed:
         ctx.exit(1)
@@ -161,16 +153,21 @@ class _Wanted:
     def has(self, piece: Piece) -> bool:
         assert piece.run is not None
         return (
-            (_is_due(piece) if self.removed else piece.due is None)
+            (is_due(piece) if self.removed else piece.due is None)
             and (self.folders is None or piece.run.folder in self.folders)
             and (not self.statuses or piece.status in self.statuses)
             and (self.older_than is None or time.time() - piece.time > self.older_than)
         )
 
 
-def _is_due(piece: Piece) -> bool:
-    """Whether the run was marked as removed long enough ago."""
-    return piece.due is not None and piece.due <= time.time()
+def _refuse_unknown(statuses: tuple[str, ...], space: Space) -> None:
+    """Refuse a status that no run has and that refunc does not know. Raises Failure."""
+    from refunc.runs.expression.asked import unknown_status
+
+    for status in statuses:
+        problem = unknown_status(status, [piece.status for piece in space.runs])
+        if problem is not None:
+            raise Failure(problem)
 
 
 def _refuse_contradictions(*, selects: bool, drafts: bool, index: bool, fold: bool, delete: bool) -> None:
@@ -191,11 +188,11 @@ def _ask(ctx: click.Context, chosen: list[Piece], leftovers: list[Piece], as_jso
         raise Failure("this needs a confirmation, and there is no terminal to ask on. Pass --yes to confirm.")
     for piece in chosen:
         error_line(f"{piece.status}  {piece.path.name}  {amount(piece.size)}")
-    if not click.confirm(f"Remove {_counted(chosen, leftovers)}, {size}?", err=True):
+    if not click.confirm(f"Remove {counted(chosen, leftovers)}, {size}?", err=True):
         ctx.exit(0)
 
 
-def _remove(chosen: list[Piece], leftovers: list[Piece], store: Store, done: _Done, *, undelivered: bool) -> None:
+def _remove(chosen: list[Piece], leftovers: list[Piece], store: Store, done: Done, *, undelivered: bool) -> None:
     for piece in (*chosen, *leftovers):
         try:
             if piece.run is not None:
@@ -208,95 +205,3 @@ def _remove(chosen: list[Piece], leftovers: list[Piece], store: Store, done: _Do
             done.failed.append((piece, error.strerror or str(error)))
         else:
             done.removed.append(piece)
-
-
-def _lines(
-    space: Space, chosen: list[Piece], leftovers: list[Piece], done: _Done, *, delete: bool, chooses: bool
-) -> Iterator[Text]:
-    if not delete:
-        yield from _overview(space)
-        for piece in (*chosen, *leftovers):
-            yield Text("would remove  ").append_text(_line(piece))
-        size = sum(piece.size for piece in (*chosen, *leftovers))
-        if chooses:
-            yield Text(f"{_counted(chosen, leftovers)}, {amount(size)}; --delete removes them")
-        return
-    for piece in done.removed:
-        yield Text("removed  ", "green").append_text(_line(piece))
-    for mark, several in (("kept", done.kept), ("failed", done.failed)):
-        for piece, reason in several:
-            yield (
-                Text(f"{mark:<7}  ", "yellow" if mark == "kept" else "red")
-                .append_text(_line(piece))
-                .append(f"  {shown(reason)}")
-            )
-    yield Text(f"{amount(sum(piece.size for piece in done.removed))} freed")
-
-
-def _counted(chosen: list[Piece], leftovers: list[Piece]) -> str:
-    return f"{_count(len(chosen), 'run')} and {_count(len(leftovers), 'other file')}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
-
-
-def _overview(space: Space) -> Iterator[Text]:
-    sizes: Counter[str] = Counter()
-    counts = Counter(piece.status for piece in space.runs)
-    for piece in space.runs:
-        sizes[piece.status] += piece.size
-    for status, size in sizes.most_common():
-        word = shown(status)
-        yield Text.assemble(
-            f"{amount(size):>10}  {counts[status]:>6,} ",
-            (word, STATUS_STYLES.get(status, "")),
-            " run" if counts[status] == 1 else " runs",
-        )
-    for noun, where, pieces in (("draft", "", space.drafts), ("file", " of the index, in the cache", space.index)):
-        size, ending = sum(piece.size for piece in pieces), "" if len(pieces) == 1 else "s"
-        yield Text(f"{amount(size):>10}  {len(pieces):>6,} {noun}{ending}{where}")
-    marked = [piece for piece in space.runs if piece.due is not None]
-    if marked:
-        due = sum(map(_is_due, marked))
-        when = f"{due:,} of them more than 30 days ago: --removed selects these" if due else "less than 30 days ago"
-        size = sum(piece.size for piece in marked)
-        yield Text(f"{amount(size):>10}  {_count(len(marked), 'run')} of these marked by `refunc rm`, {when}")
-    yield Text(f"{amount(space.total):>10}  in total, {amount(space.artifacts)} of it artifacts", "bold")
-    biggest = sorted(space.runs, key=lambda piece: -piece.size)[:5]
-    if len(space.runs) > 1:
-        yield Text("the biggest:")
-        yield from (Text("  ").append_text(_line(piece)) for piece in biggest)
-
-
-def _line(piece: Piece) -> Text:
-    size, since = amount(piece.size), ago(piece.time, time.time())
-    status = (f"{shown(piece.status):<11} ", STATUS_STYLES.get(piece.status, "")) if piece.run else "file        "
-    return Text.assemble(f"{size:>10}  ", status, f"{since:>10}  {shown(piece.path.name)}")
-
-
-def _fields(store: Store, space: Space, chosen: list[Piece], leftovers: list[Piece], done: _Done) -> dict[str, Any]:
-    return {
-        "store": str(store.path),
-        "size": space.total,
-        "artifacts": space.artifacts,
-        "runs": len(space.runs),
-        "marked": sum(piece.due is not None for piece in space.runs),
-        "drafts": len(space.drafts),
-        "index": sum(piece.size for piece in space.index),
-        "chosen": [_piece(piece) for piece in (*chosen, *leftovers)],
-        "removed": [_piece(piece) for piece in done.removed],
-        "kept": [{**_piece(piece), "reason": reason} for piece, reason in done.kept],
-        "failed": [{**_piece(piece), "reason": reason} for piece, reason in done.failed],
-    }
-
-
-def _piece(piece: Piece) -> dict[str, Any]:
-    run = piece.run
-    return {
-        "path": str(piece.path),
-        "size": piece.size,
-        "run_id": run.run_id if run is not None else None,
-        "status": piece.status or None,
-        "time": piece.time,
-    }

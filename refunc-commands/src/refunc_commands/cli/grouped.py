@@ -13,7 +13,7 @@ from refunc.runs.statistics import STATISTICS
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.screen import number, plain, print_json, print_lines, table, window_width
 from refunc_commands.cli.streams import shown
-from refunc_commands.plotting.patterns import metrics_named, unknown
+from refunc_commands.plotting.patterns import known_metrics, metrics_named, unknown
 
 #: Columns that a narrow window leaves out first.
 _DISPENSABLE = ("max", "min", "median", "runs")
@@ -28,7 +28,7 @@ def print_groups(runs: Sequence[Run], names: Sequence[str], metrics: Sequence[st
         ExpressionError, UnknownMetricError: No run has a name, or a metric.
     """
     if not metrics:
-        raise Failure("--group needs a metric to compare the groups by: -m val/loss.")
+        raise Failure(f"--group needs a metric, -m NAME, to compare the groups by. {known_metrics(runs)}")
     groups = Runs(runs).group_by(*names)
     found = [groups.metric(name) for name in _wanted(metrics, runs)]
     if as_json:

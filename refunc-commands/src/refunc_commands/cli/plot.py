@@ -12,6 +12,7 @@ import attrs
 import click
 from rich.text import Text
 
+from refunc.runs.errors import RunError
 from refunc.runs.groups import Runs
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
@@ -25,7 +26,7 @@ from refunc_commands.cli.options import json_option, output_option, store_option
 from refunc_commands.cli.screen import number, of_rank, print_json, print_lines, table, window_width
 from refunc_commands.cli.streams import shown
 from refunc_commands.plotting.charts import Chart, Line, banded, charts, curves, scattered
-from refunc_commands.plotting.patterns import metrics_named
+from refunc_commands.plotting.patterns import known_metrics, metrics_named
 from refunc_commands.plotting.terminal import COLORS, Curve, chart
 
 #: Columns and lines of a chart if stdout is not a terminal.
@@ -69,7 +70,7 @@ class _Question:
 
 @click.command(epilog=_EXAMPLES)
 @choosing()
-@metrics_option("A metric to draw, or a pattern such as `*/loss`; repeatable.", required=True)
+@metrics_option("A metric to draw, or a pattern such as `*/loss`; repeatable.")
 @click.option("--together", is_flag=True, help="Draw all metrics in one chart.")
 @band_options
 @click.option(
@@ -108,7 +109,8 @@ def plot(
     """
     Draw curves of metrics in the terminal: one chart per metric, one colour per run.
 
-    RUN is an id, a name or a folder; without RUN and options, it is the newest run. The x axis is the step, the epoch
+    RUN is an id, a name or a folder; without RUN and options, it is the newest run, and with --group or --against
+    all of them. The x axis is the step, the epoch
     for a metric that was logged by epoch alone, or the metric that `define_metric` selects; runs with different axes
     get separate charts. If a curve has more points than fit a chart, its extremes are drawn. NaN and infinities are
     counted below the chart. Metrics with one value in each run are a table.
@@ -120,8 +122,10 @@ def plot(
     all, the first 64 ranks that did have a curve each.
     `refunc report` writes a page of curves that opens in a browser.
     """
-    found = chosen(ctx, store, choice, newest=1).runs
+    found = chosen(ctx, store, choice, newest=None if groups or against is not None else 1, needed=True).runs
     refuse_missing(found, rank)
+    if not metrics:
+        raise Failure(f"-m says which metric is drawn. {known_metrics(found)}")
     question = _Question(rank, groups, against, center, spread, max_points if as_json else None)
     _refuse_both(question, output, as_json=as_json)
     try:
@@ -133,6 +137,8 @@ def plot(
         if output is not None:
             _write(drawn, output, log=log, log_x=log_x)
             return
+    except RunError:
+        raise
     except ValueError as error:
         raise Failure(str(error)) from error
     print_lines(_all(drawn, height, log=log, log_x=log_x))

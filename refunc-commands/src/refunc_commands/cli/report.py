@@ -11,6 +11,7 @@ from rich.text import Text
 
 from refunc.runs.bands import Center, Spread
 from refunc.runs.entries_file import whole_file
+from refunc.runs.errors import RunError
 from refunc.runs.selection import Ranks
 from refunc.values.quantities import amount
 from refunc_commands.cli.choosing import Choice, choosing, chosen
@@ -67,7 +68,7 @@ def report(
     """
     Write a report of one or more runs: curves, params side by side, log, pictures, environment.
 
-    RUN is an id, a name or a folder; without RUN and options, it is the newest run.
+    RUN is an id, a name or a folder; without RUN and options, it is the newest run, and with --group all of them.
 
     It is one self-contained HTML file: it opens offline, and loads and sends nothing. Long curves are reduced to their
     lowest and highest points, and the report says so. Curves are those of rank 0 unless --rank is given; log lines are
@@ -76,13 +77,15 @@ def report(
     """
     if groups and rank is not None:
         raise Failure("--rank chooses curves of single runs: leave it out with --group.")
-    found = chosen(ctx, store, choice, newest=1).runs
+    found = chosen(ctx, store, choice, newest=None if groups else 1, needed=True).runs
     refuse_missing(found, rank)
     heading = title or ", ".join(run.run_name for run in found) + (f" ({of_rank(rank)})" if rank is not None else "")
     made = time.strftime("%Y-%m-%d %H:%M %Z")
     drawing = Drawing(rank, groups, center, spread, max_points)
     try:
         content = content_of(found, title=shown(heading)[:300], made=made, drawing=drawing)
+    except RunError:
+        raise
     except ValueError as error:
         raise Failure(str(error)) from error
     document = page(content["title"], content).encode()

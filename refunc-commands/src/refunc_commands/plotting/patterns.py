@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
-from refunc.runs.errors import UnknownMetricError
+from refunc.runs.errors import UnknownMetricError, listed
 from refunc.runs.run import Run
 
 _WILD = frozenset("*?[")
@@ -31,6 +31,11 @@ def metrics_named(wanted: Iterable[str], runs: Sequence[Run]) -> list[str]:
             raise unknown(name, runs)
         found.update(dict.fromkeys(matching))
     return list(found)
+
+
+def known_metrics(runs: Sequence[Run]) -> str:
+    """Return the sentence that names the metrics of *runs*."""
+    return listed(dict.fromkeys(name for run in runs for name in run.summary.metrics))
 
 
 def unknown(metric: str, runs: Sequence[Run]) -> UnknownMetricError:

@@ -41,6 +41,8 @@ __all__ = [
 
 #: The most characters of an expression that an error shows.
 _MOST_SHOWN: Final = 2_000
+#: The most metrics that an error lists.
+_MOST_LISTED: Final = 8
 
 
 class RunError(Exception):
@@ -73,6 +75,15 @@ class StrangeStoreError(RunError, PermissionError):
     """The store that was found, without being named, belongs to another user."""
 
 
+def listed(metrics: Iterable[str]) -> str:
+    """Return the sentence that names *metrics*, or the first of them."""
+    known = sorted(metrics)
+    if not known:
+        return "There are no metrics."
+    more = f" and {len(known) - _MOST_LISTED:,} more" if len(known) > _MOST_LISTED else ""
+    return f"Known metrics: {', '.join(known[:_MOST_LISTED])}{more}."
+
+
 class UnknownMetricError(RunError, KeyError):
     """
     A run has no metric of that name. `candidates` are similar names.
@@ -82,10 +93,11 @@ class UnknownMetricError(RunError, KeyError):
     """
 
     def __init__(self, name: str, run_name: str | None, known: Iterable[str]) -> None:
+        known = list(known)
         self.candidates = nearest(name, known, most=3, alike=0.5)
-        hint = f" Did you mean {', '.join(self.candidates)}?" if self.candidates else ""
+        hint = f"Did you mean {', '.join(self.candidates)}?" if self.candidates else listed(known)
         said = f"the run {run_name} has no metric" if run_name is not None else "no run has a metric"
-        super().__init__(f"{said} {name!r}.{hint}")
+        super().__init__(f"{said} {name!r}. {hint}")
 
     def __str__(self) -> str:
         return str(self.args[0])  # a KeyError shows its argument's repr

@@ -9,7 +9,7 @@ import attrs
 
 from refunc.runs.answer import Answer
 from refunc.runs.errors import ExpressionError
-from refunc.runs.expression.asked import Asked, Path, refuse_unanswerable, unfit_values
+from refunc.runs.expression.asked import Asked, Path, near_values, refuse_unanswerable, unfit_values
 from refunc.runs.expression.compiler import Expression, compiled, compiled_value
 from refunc.runs.expression.values import MISSING, NO_ORDER, sorting_key
 from refunc.runs.run import Run
@@ -89,6 +89,8 @@ def answer_in(found: Found, query: Query, names: Callable[[str], list[str]]) -> 
             refuse_unanswerable(asked.written, [asked], [], rows, names)
     holds = query.where
     matching = [(run, values) for run, values in found.runs if holds is None or holds(values)]
+    if holds is not None and not matching:
+        notes += near_values(holds.sites, rows)
     return Answer(_in_order(matching, query), found.unreadable, notes)
 
 

@@ -9,5 +9,6 @@ depth and its powers are bounded.
     compiler  from a text to a function of a run's facts
     hints     advice for a mistake, by the way in which it was written
     syntax    from a text to Python's syntax tree
+    times     texts beside start_time and duration
     values    the values of runs: missing ones, comparisons, their order
 """

@@ -18,6 +18,7 @@ from refunc.runs.expression.hints import in_brackets
 from refunc.runs.expression.values import MISSING, ORDERS, are_comparable, number_of
 from refunc.runs.statistics import STATISTICS
 from refunc.values.near import nearest
+from refunc.values.patterns import Patterns, is_pattern
 from refunc.values.texts import short_repr
 
 #: The name of a fact, with the names after it: `("metrics", "loss", "min")`.
@@ -31,6 +32,9 @@ NAMES: Final = (
 )
 ROOTS: Final = frozenset(NAMES)
 SPACES: Final = frozenset(NAMES[:4])
+
+#: The operator of a name that is a condition by itself, such as `params.amp`.
+ALONE: Final = "alone"
 
 _NOUNS: Final = {"params": "param", "metrics": "metric", "tags": "tag", "results": "result"}
 STATUSES: Final = (
@@ -80,7 +84,18 @@ class Site:
             return isinstance(value, (list, tuple, dict)) or (isinstance(value, str) and isinstance(self.given[0], str))
         if self.operator in ORDERS:
             return any(are_comparable(value, each) for each in self.given)
-        return any(each is None or value is None or _are_alike(value, each) for each in self.given)
+        if self.operator == ALONE:
+            return isinstance(value, bool)
+        return any(value is None or self._asks_for_any(each) or _are_alike(value, each) for each in self.given)
+
+    def _asks_for_any(self, given: Any) -> bool:
+        """Whether each value that is *there* is an answer, as that of `!= None`."""
+        return given is None and self.operator in ("!=", "not in")
+
+    @property
+    def asks_for_none(self) -> bool:
+        """Whether it asks for None and nothing else, as those do who mean runs that do not have a value."""
+        return self.given == (None,) and self.operator in ("==", "in")
 
 
 def written(path: Path) -> str:
@@ -116,8 +131,14 @@ def refuse_unanswerable(
             raise ExpressionError(text, asked.column, _unknown(asked.path, names))
     for site in sites:
         there = [value for facts in runs if (value := facts[site.path]) is not MISSING]
-        if site.path == ("status",) and (site.operator in ("==", "!=") or (site.is_left and "in" in site.operator)):
+        if site.path == ("status",) and site.operator in ("~", "!~"):
+            _check_pattern(text, site, there)
+        elif site.path == ("status",) and (site.operator in ("==", "!=") or (site.is_left and "in" in site.operator)):
             _check_status(text, site, there)
+        elif site.asks_for_none and None not in there and (there or site.path[0] not in SPACES):
+            name = written(site.path)
+            problem = f"no run has None as {name}. Write {name} is missing for runs without a value"
+            raise ExpressionError(text, site.column, problem)
         elif there and not any(map(site.fits, there)):
             raise ExpressionError(text, site.column, _unfit(site, there[0]))
 
@@ -126,7 +147,7 @@ def unfit_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> l
     """Return a sentence for each comparison for which some runs have a value that has no order with the given one."""
     told = []
     for site in sites:
-        if site.operator not in ORDERS:
+        if site.operator not in ORDERS and site.operator != ALONE:
             continue
         fits_all = [kind for kind in (int, float) if site.fits(kind())]  # a number has an order with each number
         there = [value for facts in runs if type(value := facts[site.path]) not in fits_all and value is not MISSING]
@@ -135,8 +156,31 @@ def unfit_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> l
             runs_have = "1 run has" if len(unfit) == 1 else f"{len(unfit):,} runs have"
             told.append(
                 f"{runs_have} {_kind(unfit[0])} as {written(site.path)}, such as {short_repr(unfit[0], repr)}, "
-                f"which cannot be compared with {site.given[0]!r}"
+                + (
+                    "which is neither True nor False"
+                    if site.operator == ALONE
+                    else f"which cannot be compared with {site.given[0]!r}"
+                )
             )
+    return list(dict.fromkeys(told))
+
+
+def near_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> list[str]:
+    """Return a sentence for each text that no run has, but for a spelling; it is a question that no run matches."""
+    told = []
+    for site in sites:
+        if site.operator not in ("==", "in", "~") or not site.is_left or site.path == ("status",):
+            continue
+        known = {value for facts in runs if isinstance(value := facts[site.path], str)}
+        for word in site.given:
+            if not isinstance(word, str) or word in known or (site.operator == "~" and is_pattern(word)):
+                continue
+            said = f"no run has {word!r} as {written(site.path)}."
+            near = _nearest(word, sorted(known)[:_MOST_SEARCHED])
+            if site.operator == "~" and any(word in value for value in known):
+                told.append(f"{said} A pattern fits a whole text: write '*{word}*' for a part of one")
+            elif near:
+                told.append(f"{said} Did you mean {', '.join(map(repr, near))}?")
     return list(dict.fromkeys(told))
 
 
@@ -176,15 +220,28 @@ def _path_text(space: str, name: str) -> str:
     return in_brackets(space, name) if "." not in name else f"{space}[{name!r}]"
 
 
-def _check_status(text: str, site: Site, there: Iterable[Any]) -> None:
+def unknown_status(word: Any, there: Iterable[Any]) -> str | None:
+    """Return the sentence that no run can have the status *word*; None if one can. Runs have those that are *there*."""
     known = list(dict.fromkeys((*STATUSES, *map(str, there))))
+    if word in known:
+        return None
+    alike = _ELSEWHERE.get(str(word).lower())
+    near = [alike] if alike else nearest(str(word).lower(), known)
+    hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
+    return f"no run has the status {word!r}. {hint}"
+
+
+def _check_status(text: str, site: Site, there: Iterable[Any]) -> None:
     for word in site.given:
-        if word in known:
-            continue
-        alike = _ELSEWHERE.get(str(word).lower())
-        near = [alike] if alike else nearest(str(word).lower(), known)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(known)}."
-        raise ExpressionError(text, site.column, f"no run has the status {word!r}. {hint}")
+        if (problem := unknown_status(word, there)) is not None:
+            raise ExpressionError(text, site.column, problem)
+
+
+def _check_pattern(text: str, site: Site, there: Iterable[Any]) -> None:
+    known = list(dict.fromkeys((*STATUSES, *map(str, there))))
+    patterns = Patterns([site.given[0]])
+    if all(patterns.last_match(word) is None for word in known):
+        raise ExpressionError(text, site.column, f"no status fits {site.given[0]!r}. Known: {', '.join(known)}.")
 
 
 def _unfit(site: Site, value: Any) -> str:
@@ -192,6 +249,8 @@ def _unfit(site: Site, value: Any) -> str:
     found = f"{name} is {_kind(value)} in every run that has it, such as {short_repr(value, repr)}"
     if site.operator in ("~", "!~"):
         return f"{found}: a pattern fits texts only"
+    if site.operator == ALONE:
+        return f"{found}: compare it, or write {name} is not missing for runs that have it"
     if isinstance(given, bool) and isinstance(value, str):
         return f"{found}: write it in quotes to compare it"
     return f"{found}: it cannot be compared with {_kind(given)}"

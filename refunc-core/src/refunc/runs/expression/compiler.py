@@ -12,11 +12,19 @@ from typing import Any, Final
 import attrs
 
 from refunc.runs.errors import ExpressionError
-from refunc.runs.expression.asked import NAMES, ROOTS, SPACES, Asked, Path, Site
-from refunc.runs.expression.hints import around, hint_for_call, hint_for_name
+from refunc.runs.expression.asked import ALONE, NAMES, ROOTS, SPACES, Asked, Path, Site
+from refunc.runs.expression.hints import hint_for_call, hint_for_condition, hint_for_name
 from refunc.runs.expression.syntax import Syntax, parsed
-from refunc.runs.expression.values import COMPARISONS, MISSING, Operation, calculated, signed
-from refunc.values.moments import AGES, MOMENTS, age_of, moment_of
+from refunc.runs.expression.times import CLOCKS, clock_of, seconds_beside
+from refunc.runs.expression.values import (
+    COMPARISONS,
+    MISSING,
+    Operation,
+    calculated,
+    is_true,
+    number_in,
+    signed,
+)
 from refunc.values.patterns import Patterns
 
 _MAX_DEPTH: Final = 50
@@ -35,11 +43,6 @@ _ARITHMETIC: Final[dict[type[ast.operator], Operation]] = {
     ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
     ast.Pow: lambda one, other: float(one) ** float(other),  # powers of whole numbers could take forever
-}
-#: The facts that a text is compared with as a time or as an age, and how it is written.
-_TIMES: Final[dict[str, tuple[Callable[[str], float | None], str]]] = {
-    "start_time": (moment_of, f"a time: write it as {MOMENTS}"),
-    "duration": (age_of, f"a time span: write it as {AGES}"),
 }
 
 
@@ -107,11 +110,22 @@ class _Compiler:
         self.sites: list[Site] = []
 
     def condition(self, node: ast.expr, depth: int) -> Read:
-        """Compile *node* where it is asked whether it holds: a tag holds for each run that has it."""
+        """
+        Compile *node* where it is asked whether it holds.
+
+        A tag holds for each run that has it, and a param if it is True. A text, a number or a list holds for each run:
+        it is a mistake, such as `params.model == 'vit' or 'mlp'`.
+        """
         read = self.compile(node, depth)
-        if isinstance(node, (ast.Attribute, ast.Subscript)) and self.asks[-1].path[0] == "tags":
+        if (hint := hint_for_condition(node, self._parents)) is not None:
+            raise self._syntax.error(node, hint)
+        if not isinstance(node, (ast.Attribute, ast.Subscript)):
+            return read
+        asked = self.asks[-1]
+        if asked.path[0] == "tags":
             return lambda facts: read(facts) is not MISSING
-        return read
+        self.sites.append(Site(asked.path, ALONE, (True,), asked.column, is_left=True))
+        return lambda facts: is_true(read(facts))
 
     def compile(self, node: ast.expr, depth: int) -> Read:
         if depth > _MAX_DEPTH:
@@ -166,24 +180,23 @@ class _Compiler:
         if op in ("~", "!~"):
             return self._pattern(one, left, op, other)
         right = self._operand(other, one, op, depth)
+        if "in" in op and not isinstance(_literal(other), (str, type(MISSING))):
+            values = f"({self._syntax.written(other)},)"
+            raise self._syntax.error(other, f"`{op}` needs several values, or a text to search: {op} {values}")
         compare = COMPARISONS[op]
         self._note_site(one, op, other)
         return lambda facts: compare(left(facts), right(facts))
 
     def _operand(self, node: ast.expr, against: ast.expr, op: str, depth: int) -> Read:
         """Compile one side of a comparison: a text beside a time is a time."""
-        known = _TIMES.get(against.id) if isinstance(against, ast.Name) else None
-        if known is None or not isinstance(node, ast.Constant) or not isinstance(node.value, str):
-            return self.compile(node, depth)
-        assert isinstance(against, ast.Name)
-        read, expected = known
-        value = read(node.value)
-        if value is None:
-            raise self._syntax.error(node, f"{node.value!r} is not {expected}")
-        if op not in ("<", "<=", ">", ">="):
-            hint = f"write {against.id} >= and {against.id} < for a span of it"
-            raise self._syntax.error(node, f"{against.id} is exact to the microsecond, so {op} never fits; {hint}")
-        return lambda facts: value
+        clock = clock_of(against)
+        seconds = seconds_beside(clock, node, op, self._syntax) if clock is not None else None
+        if seconds is not None:
+            return lambda facts: seconds
+        text = _literal(node)
+        if isinstance(against, ast.BinOp) and isinstance(text, str) and number_in(text) is None:
+            raise self._syntax.error(node, "a calculation gives a number, and cannot be compared with a text")
+        return self.compile(node, depth)
 
     def _is_missing(self, one: ast.expr, op: str, other: ast.expr, depth: int) -> Read:
         if not (isinstance(other, ast.Name) and other.id == "missing"):
@@ -194,6 +207,8 @@ class _Compiler:
     def _pattern(self, one: ast.expr, read: Read, op: str, other: ast.expr) -> Read:
         if not (isinstance(other, ast.Constant) and isinstance(other.value, str)):
             raise self._syntax.error(other, "a pattern is a quoted text, in which * is any text and ? any character")
+        if (clock := clock_of(one)) is not None:
+            seconds_beside(clock, other, op, self._syntax)
         self._note_site(one, op, other)
         patterns, expected = Patterns([other.value]), op == "~"
 
@@ -213,7 +228,8 @@ class _Compiler:
                 values = literal.elts
             given = [_literal(value) for value in values]
             path = next((asked.path for asked in self.asks if asked.column == self._syntax.column(_root(node))), None)
-            if path is not None and given and MISSING not in given and path[0] not in _TIMES:
+            is_time = path is not None and path[0] in CLOCKS and any(isinstance(each, str) for each in given)
+            if path is not None and given and MISSING not in given and not is_time:
                 self.sites.append(Site(path, op, tuple(given), self._syntax.column(literal), is_left=node is one))
 
     # -- names -------------------------------------------------------------------------------------------------------
@@ -230,12 +246,15 @@ class _Compiler:
                     raise self._syntax.error(inner.slice, "a name in brackets must be quoted: params['lr']")
                 names.insert(0, inner.slice.value)
                 inner = inner.value
+            elif isinstance(inner, ast.Subscript) and isinstance(_root(inner), ast.Name):
+                name = self._syntax.written(inner.slice)
+                hint = f"a name in brackets must be quoted: {self._syntax.written(inner.value)}[{name!r}]"
+                raise self._syntax.error(inner.slice, hint)
             else:
                 raise self._syntax.error(inner, f"{_kind(inner)} is not supported")
         root = inner.id
         if root not in ROOTS:
-            top = around(inner, self._parents)
-            hint = hint_for_name(inner, self._parents, self._syntax.written(top), SPACES, NAMES)
+            hint = hint_for_name(inner, self._parents, self._syntax.word(inner), SPACES, NAMES)
             raise self._syntax.error(inner, f"unknown name {root!r}.{hint}")
         if root in SPACES and not names:
             hint = " To find runs that have a tag, write tags.NAME is not missing." if root == "tags" else ""

@@ -20,35 +20,61 @@ _WORDS: Final = {
     "none": "None",
     "nil": "None",
 }
+#: The words of other trackers for the names of this language.
+_ELSEWHERE: Final = {
+    **dict.fromkeys(("config", "hparams", "hyperparams", "hyperparameters", "args"), "params"),
+    **dict.fromkeys(("summary", "history"), "metrics"),
+    **dict.fromkeys(("state",), "status"),
+    **dict.fromkeys(("created", "created_at", "started", "started_at", "date"), "start_time"),
+    **dict.fromkeys(("runtime", "took", "elapsed"), "duration"),
+    **dict.fromkeys(("hostname", "node"), "host"),
+}
 _NAN: Final = "nothing equals NaN; write metrics.loss.nans > 0 for a metric with NaN"
-#: Texts, which may have anything in them, and words of other languages; the first group that is set counts.
+#: Texts, which may have anything in them, and words of other languages; the group that is set counts.
 _FOREIGN: Final = re.compile(
-    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|([^=!<>:]|^)=(?!=)|(&&?)|(\|\|?)|(<>)|(!)(?![=~])|(`)"""
-    r"""|\b(AND|OR|NOT|IN|IS|LIKE|like)\b|(~)"""
+    r"""
+    (?<=[\w\]]) (?P<name>\.) (?=\s*['"]|\d+[^\W\d])
+    | '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*"
+    | (?:[^=!<>:]|^) (?P<equal>=) (?![=<>]) | (?P<equals>===)
+    | (?P<end>=[<>]) | (?P<differ><>) | (?P<both>&&?) | (?P<either>\|\|?) | (?P<negation>!) (?![=~]) | (?P<quote>`)
+    | \b (?P<word>AND|OR|NOT|IN|IS) \b | \b (?P<like>LIKE|like) \b | (?P<tilde>~)
+    | (?<![\w.]) (?P<time>\d{4}-\d{1,2}-\d{1,2}|\d{1,2}:\d\d|\d+(?:\.\d+)?[smhdw]\b)
+    | (?<![\w.]) (?<!is\ ) (?<!not\ ) (?P<having>exists|EXISTS|missing|MISSING) \b
+    | (?<![\w.]) (?P<between>between|BETWEEN) \b | (?<![\w.]) (?P<search>contains|CONTAINS|startswith|matches) \b
+    """,
+    re.VERBOSE,
 )
+_BRACKETS: Final = "a name with other characters is written in brackets and quotes, as in metrics['val/loss']"
+_PATTERN: Final = "write ~ for a pattern, as in run_name ~ 'resnet*'"
 _ADVICE: Final = {
-    2: "write `and`",
-    3: "write `or`",
-    4: "write != for values that differ",
-    5: "write `not`",
-    6: "a name with other characters is written in brackets and quotes, as in metrics['val/loss']",
-    8: "~ stands between a value and its pattern, as in run_name ~ 'resnet*'",
+    "name": _BRACKETS,
+    "equal": "write == to compare",
+    "equals": "write == to compare",
+    "end": "write <= or >=",
+    "differ": "write != for values that differ",
+    "both": "write `and`",
+    "either": "write `or`",
+    "negation": "write `not`",
+    "quote": _BRACKETS,
+    "like": _PATTERN,
+    "tilde": "~ stands between a value and its pattern, as in run_name ~ 'resnet*'",
+    "having": "write params.lr is missing, or params.lr is not missing",
+    "between": "write 0 < params.lr < 1",
+    "search": f"{_PATTERN}, or 'net' in run_name",
 }
 
 
 def hint_for_syntax(line: str) -> tuple[int, str] | None:
     """Return the position in *line*, which Python cannot parse, at which another language was written, and advice."""
     for found in _FOREIGN.finditer(line):
-        group = found.lastindex
+        group = found.lastgroup
         if group is None:
             continue
-        if group == 1:
-            return found.end() - 1, "write == to compare"
-        if group == 7:
-            word = found[7]
-            advice = "write ~ for a pattern, as in run_name ~ 'resnet*'" if word.lower() == "like" else None
-            return found.start(), advice or f"write `{word.lower()}`"
-        return found.start(), _ADVICE[group]
+        if group == "word":
+            return found.start(), f"write `{found[0].lower()}`"
+        if group == "time":
+            return found.start(), f"a time is written in quotes: '{found[0]}'"
+        return found.start(group), _ADVICE[group]
     return None
 
 
@@ -59,7 +85,7 @@ def hint_for_name(
     Return advice for the unknown name *node*.
 
     Args:
-        written: The longest sum, difference or quotient around it, as typed.
+        written: The characters around it, as typed.
         spaces: The names that have other names after a dot.
         known: All names.
     """
@@ -69,14 +95,42 @@ def hint_for_name(
     if name.lower() == "nan":
         return f" For NaN, {_NAN}."
     root, _, rest = written.partition(".")
-    if root in spaces and rest and "[" not in written and " " not in written:
+    if root in spaces and rest:
         return f" A name with other characters is written in brackets and quotes: {in_brackets(root, rest)}."
-    near = nearest(name, known)
-    if near and not _is_compared_with(node, parents):
-        return f" Did you mean {near[0]}?"
     if _is_compared_with(node, parents):
         return f" If it is a text, quote it: '{name}'."
+    near = _near(name, known)
+    if near:
+        return f" Did you mean {' or '.join(near)}?"
     return f" Write params.{name} for a param, or metrics.{name} for a metric. Known: {', '.join(known)}."
+
+
+def _near(name: str, known: tuple[str, ...]) -> list[str]:
+    """Return those of the *known* names that are meant: in other letters, as a part, or in another tracker's words."""
+    low = name.lower()
+    parts = [each for each in known if low in each.split("_")]
+    if low in known or low in _ELSEWHERE:
+        return [_ELSEWHERE.get(low, low)]
+    return sorted(parts, key=lambda each: not each.endswith("_name")) or nearest(low, known)
+
+
+def hint_for_condition(node: ast.expr, parents: Mapping[ast.AST, ast.AST]) -> str | None:
+    """Return advice if *node*, which is asked whether it holds, is a value that holds for each run or for none."""
+    match node:
+        case ast.Constant(value=str() as text):
+            other = parents.get(node)
+            compared = [each.left for each in getattr(other, "values", ()) if isinstance(each, ast.Compare)]
+            name = ast.unparse(compared[0]) if compared else "params.model"
+            return f"{text!r} is no condition; write it as in {name} == {text!r}, or {name} in ('a', 'b')"
+        case ast.Tuple():
+            return "a comma makes a list, which is no condition; write 1.5 for a number, and `and` between conditions"
+        case ast.List() | ast.Set():
+            return "a list is no condition; write it as in params.model in ('a', 'b')"
+        case ast.Constant(value=bool()):
+            return None
+        case ast.Constant() | ast.BinOp() | ast.UnaryOp(op=ast.USub() | ast.UAdd()) | ast.Name(id="inf"):
+            return "a number is no condition; compare it, as in params.lr < 1"
+    return None
 
 
 def hint_for_call(node: ast.AST) -> str:
@@ -95,17 +149,6 @@ def in_brackets(root: str, rest: str) -> str:
     if root == "metrics" and dot and last.isidentifier():
         return f"{root}[{name!r}].{last}"
     return f"{root}[{rest!r}]"
-
-
-def around(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> ast.expr:
-    """Return the longest sum, difference or quotient that *node* is a part of, or its name with all after the dots."""
-    top = node
-    while isinstance(parent := parents.get(top), (ast.Attribute, ast.Subscript)) or (
-        isinstance(parent, ast.BinOp) and isinstance(parent.op, (ast.Div, ast.Sub, ast.Add, ast.Mod))
-    ):
-        top = parent
-    assert isinstance(top, ast.expr)
-    return top
 
 
 def _is_compared_with(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> bool:

@@ -19,6 +19,8 @@ from refunc.runs.expression.hints import hint_for_syntax
 _MAX_LENGTH: Final = 2_000
 #: A quoted text, whose inside is no operator; or the operator for patterns. Each character is looked at once.
 _PATTERN: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(!?~)(?!=)""")
+#: A name as it was typed, with all characters that a metric's name may have but those of the language.
+_WORD: Final = re.compile(rb"[^\s()\[\]<>=!~,*+'\"]+")
 _WRITTEN: Final = {"~": "<", "!~": "!="}
 _OPERATORS: Final[dict[type[ast.cmpop], str]] = {
     ast.Eq: "==",
@@ -58,6 +60,11 @@ class Syntax:
     def written(self, node: ast.expr) -> str:
         """Return *node* as it was typed."""
         return self._line[node.col_offset : node.end_col_offset].decode(errors="replace")
+
+    def word(self, node: ast.Name) -> str:
+        """Return the name around *node* as it was typed: `metrics.val/loss` of the `loss` in it."""
+        words = (found for found in _WORD.finditer(self._line) if found.start() <= node.col_offset < found.end())
+        return "".join(found[0].decode(errors="replace").lstrip("-") for found in words)
 
     def column(self, node: ast.expr) -> int:
         """Return the position of *node* in the text, from 1 on."""

@@ -54,6 +54,11 @@ def number_of(value: Any) -> int | float | None:
     return number_in(value) if isinstance(value, str) else None
 
 
+def is_true(value: Any) -> bool:
+    """Whether *value*, alone, holds: True, or a number other than 0; a text such as `"False"` does not."""
+    return bool(number_of(value))
+
+
 def are_comparable(one: Any, other: Any) -> bool:
     """Whether two values have an order: two texts, two numbers, or a number and a text that reads as one."""
     if isinstance(one, str) and isinstance(other, str):
