@@ -162,7 +162,10 @@ def test_ls_has_a_line_for_each_group(invoke: Any) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--group", "params.model"], "--group needs a metric, -m NAME, to compare the groups by. Known metrics: test/acc, "),
+        (
+            ["--group", "params.model"],
+            "--group needs a metric, -m NAME, to compare the groups by. Known metrics: test/acc, ",
+        ),
         (["-m", "val/loss"], "For a column: --columns metrics.val/loss"),
         (["--group", "params.modle", "-m", "val/loss"], "no run has a param 'modle'. Did you mean params.model?"),
         (["--group", "params.model", "-m", "val/los"], "no run has a metric 'val/los'. Did you mean val/loss"),

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refunc.logging import ExperimentTracker
-from refunc.runs import ExpressionError, Runs, Store, open_store
-from refunc.runs.bands import _axis, _read, quantile_of
+from refunc.runs import ExpressionError, Runs, Store, UnknownMetricError, open_store
+from refunc.runs.bands import _axis, _read, mean_of, quantile_of, spread_of
 
 pytestmark = pytest.mark.once
 
@@ -80,6 +82,8 @@ def test_runs_of_different_axes_share_no_band(tmp_path: Path) -> None:
         (lambda runs: runs.group_by("params.model").metric("val/loss").quantile(25), "Allowed: 0 to 1"),
         (lambda runs: runs.group_by("params.model").metric("val/loss").bands(center="mode"), "Allowed: mean, median"),
         (lambda runs: runs.group_by("params.model").metric("val/loss").bands(spread="sem"), "std, quartiles, minmax"),
+        (lambda runs: runs.find(limit=-1), "limit=-1 is not a whole number of 0 or more"),
+        (lambda runs: runs.find(limit="2"), "limit='2' is not a whole number"),
     ],
 )
 def test_a_wrong_word_is_told(question: object, said: str, runs: Store) -> None:
@@ -87,6 +91,28 @@ def test_a_wrong_word_is_told(question: object, said: str, runs: Store) -> None:
         question(runs)  # type: ignore[operator]
     with pytest.raises(ExpressionError):
         runs.group_by("param.model")
+
+
+@pytest.mark.parametrize("metric", ["val/los", "val/loss.median", "params.model", ""])
+def test_a_metric_that_no_run_has_is_told(metric: str, runs: Store) -> None:
+    with pytest.raises(UnknownMetricError, match="no run has a metric"):
+        runs.group_by("params.model").metric(metric)
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda runs: runs.find(3),
+        lambda runs: runs.find(order_by=["params.model"]),
+        lambda runs: runs.find(lambda run: True),
+        lambda runs: runs.group_by(["params.model"]),
+        lambda runs: runs.group_by("params.model", None),
+        lambda runs: runs.group_by("params.model").metric(3),
+    ],
+)
+def test_another_type_is_told(question: Callable[[Store], object], runs: Store) -> None:
+    with pytest.raises(TypeError, match=r"(an expression is a text|give the name of a metric).* and not "):
+        question(runs)
 
 
 @pytest.mark.parametrize(
@@ -151,3 +177,24 @@ def test_quantiles_are_numpys(values: list[float], share: float) -> None:
     import numpy
 
     assert quantile_of(sorted(values), share) == pytest.approx(float(numpy.quantile(values, share)), rel=1e-9, abs=1e-6)
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=8))
+def test_statistics_of_infinite_and_very_large_values_are_exact(values: list[float]) -> None:
+    ordered = sorted(values)
+    assert (quantile_of(ordered, 0), quantile_of(ordered, 1)) == (ordered[0], ordered[-1])
+    if not all(map(math.isfinite, values)):
+        expected = math.nan if {math.inf, -math.inf}.issubset(values) else next(v for v in values if math.isinf(v))
+        assert mean_of(values) == pytest.approx(expected, nan_ok=True)
+        assert spread_of(values) is None
+        return
+    exact = [Fraction(value) for value in values]
+    mean = sum(exact) / len(exact)
+    assert mean_of(values) == pytest.approx(
+        float(mean), rel=1e-9, abs=1e300 * 1e-9 if max(map(abs, values)) > 1e300 else 0
+    )
+    found, largest = spread_of(values), float(max(abs(value - mean) for value in exact))
+    if found is None:
+        assert len(values) == 1
+    elif 1e-100 < largest > 1e-6 * max(map(abs, values)) and found < math.inf:  # else rounding is all that there is
+        assert largest / math.sqrt(len(values)) * 0.999 <= found <= largest * math.sqrt(2) * 1.001

@@ -166,28 +166,48 @@ def _read(x: Sequence[float], y: Sequence[float], axis: Sequence[float]) -> Sequ
     return found
 
 
+def mean_of(values: Sequence[float]) -> float:
+    """Return the mean of values, of which some may be infinite, or so large that their sum is."""
+    try:
+        return fmean(values)
+    except OverflowError:
+        return math.fsum(value / len(values) for value in values)
+    except ValueError:  # both infinities
+        return math.nan
+
+
+def spread_of(values: Sequence[float]) -> float | None:
+    """Return the standard deviation of a sample of finite values; None for fewer than two, or infinite ones."""
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return None
+    # Not `stdev`, which calculates with fractions: ten times as long.
+    mean = mean_of(values)
+    try:
+        return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    except OverflowError:  # the squares are too large
+        scale = max(abs(value - mean) for value in values)
+        return scale * math.sqrt(math.fsum(((value - mean) / scale) ** 2 for value in values) / (len(values) - 1))
+
+
 def quantile_of(ordered: Sequence[float], share: float) -> float:
     """Return a quantile of values that are in order, interpolated between its neighbours."""
     position = (len(ordered) - 1) * share
     low = math.floor(position)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (position - low)
+    if low == position or ordered[low] == ordered[low + 1]:  # else an infinity times 0
+        return ordered[low]
+    return ordered[low] + (ordered[low + 1] - ordered[low]) * (position - low)
 
 
 def _around_std(known: Sequence[float], center: float) -> tuple[float, float]:
-    if not all(map(math.isfinite, known)):
-        return center, center
-    # Not `stdev`, which calculates with fractions: ten times as long.
-    mean = fmean(known)
-    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in known) / (len(known) - 1))
-    return center - spread, center + spread
+    spread = spread_of(known)
+    return (center, center) if spread is None else (center - spread, center + spread)
 
 
 def _quartiles(known: Sequence[float], center: float) -> tuple[float, float]:
     return quantile_of(known, 0.25), quantile_of(known, 0.75)
 
 
-_CENTERS: Final[dict[str, Callable[[Sequence[float]], float]]] = {"mean": fmean, "median": median}
+_CENTERS: Final[dict[str, Callable[[Sequence[float]], float]]] = {"mean": mean_of, "median": median}
 _SPREADS: Final[dict[str, Callable[[Sequence[float], float], tuple[float, float]]]] = {
     "std": _around_std,
     "quartiles": _quartiles,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from statistics import fmean, median, stdev
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from statistics import median
 from typing import Any
 
 import attrs
 
-from refunc.runs.bands import Band, Center, Spread, bands, quantile_of
+from refunc.runs.bands import Band, Center, Spread, bands, mean_of, quantile_of, spread_of
+from refunc.runs.errors import UnknownMetricError
 from refunc.runs.expression.values import number_of
 from refunc.runs.facts import facts_of
 from refunc.runs.run import Run
+from refunc.runs.statistics import STATISTICS
 from refunc.runs.table import columns_of, to_arrow, to_pandas, to_polars
 from refunc.values.jsonable import spell_nonfinite
 
@@ -78,7 +79,16 @@ class Groups:
 
         That is the last value, or the one that `define_metric(summary=…)` chose. Name a statistic for another one:
         `val/loss.min`.
+
+        Raises:
+            UnknownMetricError: No run has it.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"metric: give the name of a metric, and not {type(name).__name__}.")
+        known = {metric for group in self for run in group.runs for metric in run.summary.metrics}
+        metric, _, statistic = name.rpartition(".")
+        if len(self) and name not in known and not (metric in known and statistic in STATISTICS):
+            raise UnknownMetricError(name, None, known)
         return GroupedMetric(name, self)
 
 
@@ -108,7 +118,7 @@ class GroupedMetric:
 
     def mean(self) -> dict[Key, float | None]:
         """Return the mean of each group; None for a group without a value."""
-        return self._each(fmean)
+        return self._each(mean_of)
 
     def median(self) -> dict[Key, float | None]:
         """Return the median of each group."""
@@ -116,7 +126,7 @@ class GroupedMetric:
 
     def std(self) -> dict[Key, float | None]:
         """Return the standard deviation of each group; None for fewer than two values."""
-        return self._each(_std)
+        return self._each(spread_of)
 
     def min(self) -> dict[Key, float | None]:
         """Return the lowest value of each group."""
@@ -202,13 +212,9 @@ def _values(name: str, runs: Iterable[Run]) -> Iterator[float]:
             yield float(value)
 
 
-def _std(values: Sequence[float]) -> float | None:
-    return stdev(values) if len(values) > 1 and all(map(math.isfinite, values)) else None
-
-
 _COLUMNS: Mapping[str, Callable[[list[float]], Any]] = {
-    "mean": fmean,
-    "std": _std,
+    "mean": mean_of,
+    "std": spread_of,
     "median": median,
     "q25": lambda values: quantile_of(sorted(values), 0.25),
     "q75": lambda values: quantile_of(sorted(values), 0.75),

@@ -147,10 +147,14 @@ class Store:
         Raises:
             ExpressionError: One of them is not a valid expression, or names something that no run has; the text says
                 where.
+            TypeError: One of them is not a text.
+            ValueError: *limit* is negative.
             OSError: The store cannot be read.
         """
         from refunc.runs.groups import Runs
 
+        if limit is not None and (not isinstance(limit, int) or limit < 0):
+            raise ValueError(f"find: limit={limit!r} is not a whole number of 0 or more.")
         found = self.search(expression, order_by=order_by, allow_missing=allow_missing, processes=processes)
         return Runs(found.runs[:limit])
 

@@ -81,7 +81,10 @@ def parsed(text: str) -> Syntax:
 
     Raises:
         ExpressionError: It does not have one.
+        TypeError: It is not a text.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"an expression is a text, such as 'params.lr < 0.01', and not {type(text).__name__}")
     if len(text) > _MAX_LENGTH:
         raise ExpressionError(text, _MAX_LENGTH, f"the expression has more than {_MAX_LENGTH:,} characters")
     if "\0" in text:  # versions of the parser differ in the message, and give no position
