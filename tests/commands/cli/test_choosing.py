@@ -214,6 +214,33 @@ def test_groups_and_points_are_of_all_runs_unless_some_are_chosen(invoke: Invoke
     assert len(json.loads(invoke("plot", "--json", "-m", "acc", "--group", "params.model", "-n", "1").stdout)) == 1
 
 
+@pytest.mark.parametrize(
+    ("chosen", "title"),
+    [
+        (["good"], "acc.max"),
+        (["old", "last"], "acc"),
+        (["old", "good"], "acc (last, max)"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_the_value_of_a_metric_that_is_shown_is_said(chosen: list[str], title: str, invoke: Invoke) -> None:
+    [group] = json.loads(invoke("ls", "--json", "--group", "status", "-m", "acc", *chosen).stdout)
+    [point] = json.loads(invoke("plot", "--json", "-m", "acc", "--against", "params.lr", *chosen).stdout)
+
+    assert f" {title} mean " in invoke("ls", "--group", "status", "-m", "acc", *chosen).stdout
+    assert (group["metric"], group["title"], point["metric"]) == ("acc", title, title)
+    if len(chosen) > 1:
+        assert f"\n{title} " in invoke("compare", *chosen).stdout
+
+
+@pytest.mark.usefixtures("store")
+def test_points_may_be_of_any_statistic(invoke: Invoke) -> None:
+    points = json.loads(invoke("plot", "--json", "-m", "*/loss.count", "--against", "params.lr").stdout)
+    assert [(line["metric"], line["values"]) for line in points] == [("val/loss.count", [1, 1, 1, 1])]
+    refused = invoke("plot", "--json", "-m", "val/los.max", "--against", "params.lr")
+    assert refused.stderr == "refunc: no run has a metric 'val/los'. Did you mean val/loss?\n"
+
+
 @pytest.mark.usefixtures("store")
 def test_a_selection_of_nothing_is_said_when_removing(invoke: Invoke) -> None:
     chosen = ("gc", "--where", "params.lr > 5")

@@ -14,8 +14,7 @@ from rich.text import Text
 from refunc.journal.ranks import newest, rank_files
 from refunc.runs.flat import flat
 from refunc.runs.run import Run
-from refunc.runs.statistics import LAST
-from refunc.runs.summary import MetricSummary, Summary
+from refunc.runs.summary import MetricSummary, Summary, chosen_part
 from refunc.values.goals import MIN
 from refunc.values.jsonable import spell_nonfinite
 from refunc.values.quantities import narrow_duration
@@ -143,8 +142,7 @@ def _metric_rows(summaries: list[Summary]) -> list[_Row]:
 
 
 def _metric_row_with_part(name: str, metrics: Sequence[MetricSummary | None]) -> _Row:
-    parts = {metric.summary for metric in metrics if metric is not None}
-    part = f".{parts.pop()}" if len(parts) == 1 and parts != {LAST} else ""
+    part = chosen_part(metric for metric in metrics if metric is not None)
     return attrs.evolve(_metric_row(name, metrics), part=part)
 
 

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rich.text import Text
 
 from refunc.runs.groups import GroupedMetric, Groups, Runs
 from refunc.runs.run import Run
-from refunc.runs.statistics import STATISTICS
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.screen import number, plain, print_json, print_lines, table, window_width
 from refunc_commands.cli.streams import shown
-from refunc_commands.plotting.patterns import known_metrics, metrics_named, unknown
+from refunc_commands.plotting.patterns import known_metrics, values_named
 
 #: Columns that a narrow window leaves out first.
 _DISPENSABLE = ("max", "min", "median", "runs")
@@ -30,26 +29,11 @@ def print_groups(runs: Sequence[Run], names: Sequence[str], metrics: Sequence[st
     if not metrics:
         raise Failure(f"--group needs a metric, -m NAME, to compare the groups by. {known_metrics(runs)}")
     groups = Runs(runs).group_by(*names)
-    found = [groups.metric(name) for name in _wanted(metrics, runs)]
+    found = [groups.metric(name) for name in values_named(metrics, runs)]
     if as_json:
-        print_json([{"metric": each.name, "groups": each.to_rows()} for each in found])
+        print_json([{"metric": each.name, "title": each.title, "groups": each.to_rows()} for each in found])
         return
     print_lines(_tables(groups, found))
-
-
-def _wanted(metrics: Iterable[str], runs: Sequence[Run]) -> list[str]:
-    """Return the metrics by name or pattern, each also with a statistic: `*/loss.min`. Raises UnknownMetricError."""
-    known = {name for run in runs for name in run.summary.metrics}
-    wanted: list[str] = []
-    for name in metrics:
-        whole, _, statistic = name.rpartition(".")
-        has_statistic = name not in known and statistic in STATISTICS
-        found = metrics_named([whole if has_statistic else name], runs)
-        for each in found:
-            if each not in known:
-                raise unknown(each, runs)
-        wanted += [f"{each}.{statistic}" if has_statistic else each for each in found]
-    return wanted
 
 
 def _tables(groups: Groups, found: Sequence[GroupedMetric]) -> Iterator[Text]:
@@ -57,7 +41,7 @@ def _tables(groups: Groups, found: Sequence[GroupedMetric]) -> Iterator[Text]:
     for at, metric in enumerate(found):
         if at:
             yield Text("")
-        head = [*groups.names, "runs", "n", f"{metric.name} mean", "±", "median", "min", "max"]
+        head = [*groups.names, "runs", "n", f"{metric.title} mean", "±", "median", "min", "max"]
         rows = [_row(groups, each) for each in metric.to_rows()]
         dispensable = [head.index(name) for name in _DISPENSABLE]
         yield from table([Text(shown(name), "dim") for name in head], rows, width, dispensable)

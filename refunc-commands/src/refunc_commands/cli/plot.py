@@ -26,7 +26,7 @@ from refunc_commands.cli.options import json_option, output_option, store_option
 from refunc_commands.cli.screen import number, of_rank, print_json, print_lines, table, window_width
 from refunc_commands.cli.streams import shown
 from refunc_commands.plotting.charts import Chart, Line, banded, charts, curves, scattered
-from refunc_commands.plotting.patterns import known_metrics, metrics_named
+from refunc_commands.plotting.patterns import known_metrics, metrics_named, values_named
 from refunc_commands.plotting.terminal import COLORS, Curve, chart
 
 #: Columns and lines of a chart if stdout is not a terminal.
@@ -129,7 +129,8 @@ def plot(
     question = _Question(rank, groups, against, center, spread, max_points if as_json else None)
     _refuse_both(question, output, as_json=as_json)
     try:
-        lines = [line for metric in metrics_named(metrics, found) for line in question.lines(found, metric)]
+        named = metrics_named if against is None else values_named
+        lines = [line for metric in named(metrics, found) for line in question.lines(found, metric)]
         if as_json:
             print_json([_fields(line, question) for line in lines])
             return

@@ -11,11 +11,12 @@ import attrs
 from refunc.runs.bands import Band
 from refunc.runs.errors import UnknownMetricError
 from refunc.runs.expression.values import number_of
-from refunc.runs.groups import Groups
+from refunc.runs.groups import Groups, value_in
 from refunc.runs.query import evaluated
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.series import Series
+from refunc.runs.summary import chosen_part
 from refunc_commands.plotting.patterns import unknown
 
 #: The most ranks of a run that have a curve each.
@@ -133,28 +134,24 @@ def scattered(runs: Sequence[Run], metric: str, against: str) -> Line:
     """
     Return a point for each run: the metric's value in a table, over the value of an expression such as `params.lr`.
 
+    The metric may have a statistic: `val/loss.min`.
+
     Raises:
         ExpressionError: *against* is not valid, or no run has it.
-        UnknownMetricError: No run has the metric.
         ValueError: No run has numbers for both.
     """
     x: list[float] = []
     y: list[float] = []
-    with_metric = 0
     for run, (given,) in evaluated(runs, [against]):
-        summary = run.summary.metrics.get(metric)
-        value = summary.shown if summary is not None else None
-        with_metric += value is not None
-        number = number_of(given)
+        value, number = value_in(run, metric), number_of(given)
         if number is not None and value is not None:
             x.append(float(number))
-            y.append(float(value))
-    if not with_metric:
-        raise unknown(metric, runs)
+            y.append(value)
     if not x:
         raise ValueError(
             f"{against} and {metric} are in no run as numbers. --group {against} draws one band for each value."
         )
     left_out = len(runs) - len(x)
     note = f"{len(x)} run{'s' * (len(x) != 1)}" + (f", {left_out} without both values" if left_out else "")
-    return Line(metric, metric, against, x, y, note=note, is_joined=False)
+    label = metric + chosen_part(found for run in runs if (found := run.summary.metrics.get(metric)) is not None)
+    return Line(label, label, against, x, y, note=note, is_joined=False)

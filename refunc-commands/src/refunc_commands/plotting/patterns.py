@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 
 from refunc.runs.errors import UnknownMetricError, listed
 from refunc.runs.run import Run
+from refunc.runs.statistics import STATISTICS
 
 _WILD = frozenset("*?[")
 
@@ -31,6 +32,21 @@ def metrics_named(wanted: Iterable[str], runs: Sequence[Run]) -> list[str]:
             raise unknown(name, runs)
         found.update(dict.fromkeys(matching))
     return list(found)
+
+
+def values_named(metrics: Iterable[str], runs: Sequence[Run]) -> list[str]:
+    """Return the metrics by name or pattern, each also with a statistic: `*/loss.min`. Raises UnknownMetricError."""
+    known = {name for run in runs for name in run.summary.metrics}
+    wanted: list[str] = []
+    for name in metrics:
+        whole, _, statistic = name.rpartition(".")
+        has_statistic = name not in known and statistic in STATISTICS
+        found = metrics_named([whole if has_statistic else name], runs)
+        for each in found:
+            if each not in known:
+                raise unknown(each, runs)
+        wanted += [f"{each}.{statistic}" if has_statistic else each for each in found]
+    return wanted
 
 
 def known_metrics(runs: Sequence[Run]) -> str:

@@ -14,6 +14,7 @@ from refunc.runs.expression.values import number_of
 from refunc.runs.facts import facts_of
 from refunc.runs.run import Run
 from refunc.runs.statistics import STATISTICS
+from refunc.runs.summary import chosen_part
 from refunc.runs.table import columns_of, to_arrow, to_pandas, to_polars
 from refunc.values.jsonable import spell_nonfinite
 
@@ -108,6 +109,12 @@ class GroupedMetric:
     def __attrs_post_init__(self) -> None:
         object.__setattr__(self, "_values", [list(_values(self.name, group.runs)) for group in self.groups])
 
+    @property
+    def title(self) -> str:
+        """Its name, with the value of each run that it stands for if that is not the last one: `val/acc.max`."""
+        found = (run.summary.metrics.get(self.name) for group in self.groups for run in group.runs)
+        return self.name + chosen_part(metric for metric in found if metric is not None)
+
     def values(self) -> dict[Key, list[float]]:
         """Return the values of each group, in the order of its runs."""
         return {group.key: list(values) for group, values in zip(self.groups, self._values, strict=True)}
@@ -201,15 +208,16 @@ class GroupedMetric:
         }
 
 
-def _values(name: str, runs: Iterable[Run]) -> Iterator[float]:
+def value_in(run: Run, name: str) -> float | None:
+    """Return the value of a metric that a table shows, or that of its statistic: `val/loss.min`; None without one."""
     path = ("metrics", *name.split("."))
-    for run in runs:
-        metrics: Mapping[str, Any] = run.summary.metrics
-        value = metrics[name].shown if name in metrics else None
-        if name not in metrics:
-            value = facts_of(run, [path])[path]
-        if isinstance(value, (int, float)) and value == value:
-            yield float(value)
+    metric = run.summary.metrics.get(name)
+    value = metric.shown if metric is not None else facts_of(run, [path])[path]
+    return float(value) if isinstance(value, (int, float)) and value == value else None
+
+
+def _values(name: str, runs: Iterable[Run]) -> Iterator[float]:
+    return (value for run in runs if (value := value_in(run, name)) is not None)
 
 
 _COLUMNS: Mapping[str, Callable[[list[float]], Any]] = {

@@ -73,6 +73,18 @@ class MetricSummary:
         return {name: value for name, value in found.items() if value is not None}
 
 
+def chosen_part(metrics: Iterable[MetricSummary]) -> str:
+    """
+    Return the ending of a metric's name that says which value of each run is shown: `.max`; empty for the last one.
+
+    Runs may differ: ` (last, max)`.
+    """
+    parts = sorted({metric.summary for metric in metrics if metric.summary != NONE})
+    if len(parts) > 1:
+        return f" ({', '.join(parts)})"
+    return "" if not parts or parts == [LAST] else f".{parts[0]}"
+
+
 @attrs.frozen(kw_only=True)
 class Summary:
     """
