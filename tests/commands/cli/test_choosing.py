@@ -242,6 +242,14 @@ def test_points_may_be_of_any_statistic(invoke: Invoke) -> None:
 
 
 @pytest.mark.usefixtures("store")
+def test_an_export_takes_patterns_of_metrics_as_a_plot_does(invoke: Invoke) -> None:
+    assert json.loads(invoke("export", "--json", "-m", "*/loss", "-o", "x.csv").stdout)["points"] == 4
+    assert json.loads(invoke("export", "--json", "-m", "*", "-m", "acc", "-o", "x.csv").stdout)["points"] == 8
+    refused = invoke("export", "-m", "zz*", "-o", "x.csv").stderr
+    assert refused == "refunc: no run has a metric 'zz*'. Known metrics: acc, val/loss.\n"
+
+
+@pytest.mark.usefixtures("store")
 def test_a_selection_of_nothing_is_said_when_removing(invoke: Invoke) -> None:
     chosen = ("gc", "--where", "params.lr > 5")
 

@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from refunc.annotations import remove
 from refunc.logging import ExperimentTracker
+from refunc.runs import open_store
 from refunc_commands.cli import root
 
 pytestmark = pytest.mark.extras
@@ -184,6 +186,30 @@ def test_a_shell_completes_commands_and_runs(own_folder: Path) -> None:
     assert completed("refunc show resnet", own_folder) == ["resnet_v2", "resnet_v1"]
     assert "resnet_v1" in completed(f"refunc --store {own_folder}/experiments show re", own_folder)
     assert completed("refunc ls --wh", own_folder) == ["--where"]
+
+
+def test_a_shell_completes_the_values_of_the_options_that_choose_runs(own_folder: Path) -> None:
+    for name in ("resnet", "gone"):
+        with ExperimentTracker("images", name) as tracker:
+            tracker.log_params({"lr": 1, "layers": {"depth": 2}})
+            tracker.log_metrics({"val/loss": 1.0, "loss": 1.0}, step=1)
+            tracker.log_tags({"team": "vision"})
+    remove(open_store()["gone"])
+
+    assert completed("refunc restore ", own_folder)[0] == "gone"
+    assert "gone" not in completed("refunc show ", own_folder)
+    assert completed("refunc plot -m ", own_folder) == completed("refunc plot resnet -m ", own_folder)[::-1]
+    assert completed("refunc export -m v", own_folder) == ["val/loss"]
+    assert completed("refunc ls --sort metrics.val/loss.mi", own_folder) == [
+        "metrics.val/loss.min",
+        "metrics.val/loss.min_step",
+    ]
+    assert completed("refunc ls --columns params.lr,par", own_folder) == ["params.lr,params."]
+    assert completed("refunc plot --group params.layers.", own_folder) == ["params.layers.depth"]
+    assert completed("refunc report --where tags.", own_folder) == ["tags.team"]
+    assert completed("refunc sync --experiment ", own_folder) == ["images"]
+    for name in completed("refunc ls --where metrics.", own_folder):  # each can be used as it is
+        assert open_store().find(f"{name} > 0")
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,10 @@ def test_stdout_takes_the_file(own_folder: Path) -> None:
         (["compare", "one", "another"], "no run 'another' in "),
         (["plot", "one", "-m", "los"], "the run one has no metric 'los'. Did you mean loss?"),
         (["export", "--to", "csv", "-m", "los"], "no run has a metric 'los'. Did you mean loss?"),
-        (["export"], "the file has no suffix that names its format. Allowed for --to: parquet, csv, jsonl, json."),
+        (
+            ["export"],
+            "name a file, as in -o points.csv, or a format, as in --to csv. Formats: parquet, csv, jsonl, json.",
+        ),
         (["export", "-o", "x.xlsx"], "'xlsx' is not an export format. Allowed"),
         (["export", "--entries", "-o", "x.parquet"], "'parquet' is not an export format. Allowed"),
         (["export", "--to", "csv", "--where", "lr"], "unknown name 'lr'"),

@@ -23,7 +23,7 @@ from refunc.runs.store import Listing, Store
 from refunc.values.near import nearest
 from refunc_commands.cli.completions import complete_experiments, complete_import_ids, complete_names
 from refunc_commands.cli.failure import Failure, Number
-from refunc_commands.cli.finding import run_argument, the_run, the_store, with_processes
+from refunc_commands.cli.finding import complete_removed, run_argument, the_run, the_store, with_processes
 from refunc_commands.cli.moments import parse_moment
 from refunc_commands.cli.streams import error_line
 
@@ -98,7 +98,7 @@ _OPTIONS: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
 
 
 def choosing(
-    *, runs: bool = True, one: bool = False, without: Sequence[str] = ()
+    *, runs: bool = True, one: bool = False, removed: bool = False, without: Sequence[str] = ()
 ) -> Callable[[Callable[..., Any]], Any]:
     """
     Give a command the argument and the options that choose runs; it gets them as `choice`.
@@ -106,6 +106,7 @@ def choosing(
     Args:
         runs: Whether it has the argument RUN.
         one: Whether one run is meant.
+        removed: Whether removed runs are meant, which a shell completes then.
         without: The options that the command does not have, or has with a meaning of its own.
     """
     taken = [name for name in _OPTIONS if name not in without]
@@ -124,7 +125,8 @@ def choosing(
             decorated = click.option(*words, shell_complete=_COMPLETIONS.get(name), **details)(decorated)
         if runs and one:
             return run_argument(nargs=1, required=False, named="runs", metavar="[RUN]")(decorated)
-        return run_argument(nargs=-1, metavar="[RUN]...")(decorated) if runs else decorated
+        completing = {"shell_complete": complete_removed} if removed else {}
+        return run_argument(nargs=-1, metavar="[RUN]...", **completing)(decorated) if runs else decorated
 
     return decorate
 

@@ -42,7 +42,7 @@ Examples:
 @choosing()
 @click.option("--to", "format", type=click.Choice(FORMATS), help="The format; by default that of the file's suffix.")
 @output_option("The file to write, by default `points.FORMAT`; `-` is stdout.")
-@metrics_option("Only this metric; repeatable.")
+@metrics_option("Only this metric, or a pattern such as `*/loss`; repeatable.")
 @click.option(
     "--entries", is_flag=True, help="Export log entries instead of points: lines, metrics, params and all others."
 )
@@ -138,6 +138,12 @@ def _sink(target: str) -> Iterator[str | int]:
 def _format(format: str | None, output: str | None, allowed: Sequence[str]) -> str:
     wanted = format or Path(output or "").suffix.lstrip(".").lower()
     if wanted not in allowed:
-        said = f"{wanted!r} is not an export format" if wanted else "the file has no suffix that names its format"
+        said = f"{wanted!r} is not an export format"
+        if not wanted and output is None:
+            raise Failure(
+                f"name a file, as in -o points.csv, or a format, as in --to csv. Formats: {', '.join(allowed)}."
+            )
+        if not wanted:
+            said = "the file has no suffix that names its format"
         raise Failure(f"{said}. Allowed for --to: {', '.join(allowed)}.")
     return wanted

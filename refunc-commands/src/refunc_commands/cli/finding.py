@@ -90,10 +90,13 @@ def run_argument(named: str | None = None, **options: Any) -> Callable[[_Command
 
 
 def _measured(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-    """Return the metrics that begin with *incomplete*, of the runs that the line names so far."""
+    """Return the metrics that begin with *incomplete*, of the runs that the line names so far, or of the store's."""
     found: dict[str, None] = {}
     # An option without its value yet leaves the earlier arguments unparsed.
-    for name in ctx.params.get("runs") or ctx.args:
+    named = ctx.params.get("runs") or ctx.args
+    if not named:
+        found.update(dict.fromkeys(completed_values(ctx, "metrics")))
+    for name in named:
         try:
             found.update(dict.fromkeys(the_run(ctx, named_store(ctx), name).summary.metrics))
         except (LookupError, RunFormatError, OSError):
@@ -126,10 +129,33 @@ def _begun(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 
     A name that the shell cannot insert is replaced by the id of its run.
     """
+    return _named_by(incomplete, completed_runs(ctx)[::-1])
+
+
+def complete_removed(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Return the names and ids of removed runs that begin with *incomplete*, as `_begun` does."""
+    return _named_by(incomplete, completed_runs(ctx, removed=True)[::-1])
+
+
+def completed_runs(ctx: click.Context, *, removed: bool = False) -> list[Run]:
+    """Return the runs of the store that the line names, while it is completed."""
     try:
-        runs = the_store(ctx, named_store(ctx)).runs()[::-1]
+        listing = the_store(ctx, named_store(ctx)).listing()
     except OSError:
-        runs = []
+        return []
+    return listing.removed if removed else listing.runs
+
+
+def completed_values(ctx: click.Context, space: str) -> list[str]:
+    """Return the names in one of the expression's spaces that runs of the store have, while the line is completed."""
+    from refunc.runs.search import kept_values_of, names_in
+
+    runs = completed_runs(ctx)
+    kept_values_of(runs, frozenset([("params",)]))  # reads runs that are new to the index, as many as are read at once
+    return names_in(runs, space)
+
+
+def _named_by(incomplete: str, runs: Sequence[Run]) -> list[CompletionItem]:
     newest: dict[str, Run] = {}
     for run in runs:
         newest.setdefault(run.run_name, run)

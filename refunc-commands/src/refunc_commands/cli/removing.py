@@ -49,7 +49,7 @@ def rm_command(ctx: click.Context, choice: Choice, as_json: bool, store: str | N
 
 
 @click.command("restore", epilog=_RESTORE_EXAMPLES)
-@choosing()
+@choosing(removed=True)
 @json_option("Print one JSON array of the runs instead.")
 @store_option
 @click.pass_context

@@ -33,6 +33,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     listing         the rows of a list of runs
     liveness        whether a run is still running
     measured        the content of a run: its summary, and the points of its metrics
+    metric_names    the metrics that names and patterns mean
     naming          the run that a name means
     origin          where an imported run comes from
     packages        optional packages that a call may need

@@ -8,7 +8,8 @@ from itertools import chain, repeat
 import attrs
 
 from refunc.runs import entries_file
-from refunc.runs.errors import RunFormatError, UnknownMetricError
+from refunc.runs.errors import RunFormatError
+from refunc.runs.metric_names import metrics_named
 from refunc.runs.points_file import curves, export_points, more_columns
 from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
@@ -35,7 +36,7 @@ def export_entries_of(
 
     Args:
         path: As for `whole_file`.
-        metrics: Names, each of which at least one run must have.
+        metrics: Names or patterns, each of which at least one run must have.
         processes: As for `read_ahead`.
 
     Raises:
@@ -45,7 +46,7 @@ def export_entries_of(
     faults = Faults(listing.unreadable)
     with read_ahead(listing.runs, processes if metrics else 0) as in_turn:
         if metrics:
-            _check(metrics, list(in_turn))
+            _named(metrics, list(in_turn))
         count = entries_file.export(lambda: faults.each(listing.runs, Run.entries), path, format)
     return Exported(count, faults.without(listing.runs), faults.found)
 
@@ -70,20 +71,19 @@ def export_points_of(
 
     asked = None if selection == Selection() else selection
 
+    wanted: list[str] = []
+
     def points(run: Run) -> Iterator[tuple[Run, Series]]:
-        return curves([run], tuple(metrics) or None, max_points=most, selection=asked)
+        return curves([run], wanted or None, max_points=most, selection=asked)
 
     with read_ahead(listing.runs, processes) as in_turn:
         if metrics:
-            _check(metrics, list(in_turn))
+            wanted += _named(metrics, list(in_turn))
         passes: Iterator[Iterable[Run]] = chain([] if metrics else [in_turn], repeat(listing.runs))
         count = export_points(lambda: faults.each(next(passes), points), path, format, more_columns(selection))
     return Exported(count, faults.without(listing.runs), faults.found)
 
 
-def _check(metrics: Sequence[str], runs: Sequence[Run]) -> None:
-    """Refuse a metric that no run has: it is a typing mistake."""
-    known = set(Faults().each(runs, lambda run: run.summary.metrics))
-    for name in metrics:
-        if name not in known:
-            raise UnknownMetricError(name, None, known)
+def _named(metrics: Sequence[str], runs: Sequence[Run]) -> list[str]:
+    """Return the metrics by name and pattern; one that no run has is a typing mistake."""
+    return metrics_named(metrics, dict.fromkeys(Faults().each(runs, lambda run: run.summary.metrics)))

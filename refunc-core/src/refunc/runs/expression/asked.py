@@ -198,10 +198,10 @@ def _unknown(path: Path, names: Callable[[str], Iterable[str]]) -> str:
         name = ".".join(parts[:-1])
     for other in ("params", "metrics", "results", "tags"):
         if other != space and name in (known if other == space else names(other)):
-            return f"no run has a {noun} {name!r}. There is a {_NOUNS[other]} of this name: {_path_text(other, name)}."
+            return f"no run has a {noun} {name!r}. There is a {_NOUNS[other]} of this name: {path_text(other, name)}."
     near = _nearest(name, known)
     if near:
-        return f"no run has a {noun} {name!r}. Did you mean {', '.join(_path_text(space, each) for each in near)}?"
+        return f"no run has a {noun} {name!r}. Did you mean {', '.join(path_text(space, each) for each in near)}?"
     shown = ", ".join(sorted(known)[:_MOST_SHOWN])
     more = f" and {len(known) - _MOST_SHOWN:,} more" if len(known) > _MOST_SHOWN else ""
     return f"no run has a {noun} {name!r}. " + (f"Known {noun}s: {shown}{more}." if known else f"No run has {noun}s.")
@@ -214,7 +214,8 @@ def _nearest(name: str, known: Sequence[str]) -> list[str]:
     return alike or nearest(name, known[:_MOST_SEARCHED], most=3)
 
 
-def _path_text(space: str, name: str) -> str:
+def path_text(space: str, name: str) -> str:
+    """Return the name in a space as one writes it: with dots, or in brackets."""
     if all(part.isidentifier() for part in name.split(".")):
         return f"{space}.{name}"
     return in_brackets(space, name) if "." not in name else f"{space}[{name!r}]"
