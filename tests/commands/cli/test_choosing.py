@@ -24,9 +24,11 @@ def store(own_folder: Path) -> Path:
     place = own_folder / "experiments"
     now = time.time()
     imported = {"from": "mlflow", "id": "3f2a99c0ffee", "place": "/elsewhere/mlruns", "time": now}
+    place_of_wandb = "/elsewhere/wandb/offline-run-20240101_120000-k3f9a2b7/run-k3f9a2b7.wandb"
+    of_wandb = {"from": "wandb", "id": "k3f9a2b7", "place": place_of_wandb, "time": now}
     for number, (name, experiment, params, status, origin) in enumerate(
         [
-            ("old", "digits", {"lr": 0.1, "model": "vit"}, "completed", {}),
+            ("old", "digits", {"lr": 0.1, "model": "vit"}, "completed", {"imported": of_wandb}),
             ("came", "moved", {"lr": "1e-3", "model": "resnet"}, "failed", {"imported": imported}),
             ("good", "digits", {"lr": 0.01, "model": "resnet"}, "completed", {}),
             ("last", "digits", {"lr": 0.05, "model": "mlp"}, "completed", {}),
@@ -96,6 +98,8 @@ def test_without_a_name_it_is_the_newest_run_that_fits(invoke: Invoke) -> None:
     assert shown("--where", "params.model == 'resnet'") == "good"
     assert shown("--sort", "-params.lr") == "old"
     assert shown("3f2a99c0ffee") == shown("--import-id", "3f2a") == shown("3f2a") == "came"
+    for name in ("k3f9a2b7", "run-20240101_120000-k3f9a2b7", "offline-run-20240101_120000-k3f9a2b7"):
+        assert shown(name) == shown("--import-id", name) == "old"
     assert "line of last" in invoke("logs").stdout
     assert "line of came" in invoke("tail", "--experiment", "moved").stdout
     assert [run["run_name"] for run in json.loads(invoke("compare", "--json").stdout)["runs"]] == ["good", "last"]

@@ -68,6 +68,61 @@ def test_a_session_belongs_to_the_run_above(imported: Callable[..., Any]) -> Non
     assert [each.run_name for each in open_store().find("params.lr < 0.2 and metrics.loss.count == 2")] == ["a"]
 
 
+def test_a_session_is_known_with_the_run_that_it_belongs_to(imported: Callable[..., Any]) -> None:
+    put("logs/a", curve())
+    put("logs/a/hp", session(0.1))
+    put("logs/alone/hp", session(0.1), "events.out.tfevents.1700000100.host.1.0")
+    imported("logs")
+
+    for part in ("logs/a/hp", "logs/a", "logs/alone", "logs/alone/hp"):
+        said = imported(part).said
+        assert ([*map(len, (said["imported"], said["known"]))]) == [0, 1], part
+    shutil.copytree("logs/a", "elsewhere/b")
+    assert len(imported("elsewhere/b/hp").said["known"]) == 1
+    assert sorted(runs()) == ["a", "alone/hp"]
+
+
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [("tb/a", "metrics"), ("wandb/offline-run-20260101_000000-abc", "tb/a"), ("mlruns/1/m", "tb/a")],
+)
+def test_a_folder_with_files_of_several_trackers_is_not_imported_in_part(
+    first: str, other: str, imported: Callable[..., Any]
+) -> None:
+    for folder in (first, other):
+        if folder.startswith("tb"):
+            put(folder, curve())
+        elif folder == "metrics":
+            put("lightning/version_0", b"epoch,step,loss\n0,0,0.5\n", "metrics.csv")
+        elif folder.startswith("wandb"):
+            put(folder, b"", "run-abc.wandb")
+            put(f"{folder}/files", curve())  # of that run
+        else:
+            put(folder, b"run_id: m\n", "meta.yaml")
+            put("mlruns/1", b"experiment_id: '1'\nname: e\n", "meta.yaml")
+
+    result = imported(".")
+
+    trackers = {"t": "tensorboard", "m": "mlflow", "w": "wandb"}
+    assert (result.exit_code, "Choose one with --from" in result.stderr) == (2, True), result.stderr
+    assert all(
+        name in result.stderr for name in {trackers[first[0]], "lightning" if other == "metrics" else "tensorboard"}
+    )
+    assert ("those of mlflow are mlruns" in result.stderr) is first.startswith("mlruns")
+
+
+def test_an_experiment_of_mlflow_is_a_part_of_its_folder(imported: Callable[..., Any]) -> None:
+    pytest.importorskip("yaml")
+    put("mlruns/1", b"experiment_id: '1'\nname: digits\n", "meta.yaml")
+    put("mlruns/1/m", b"run_id: abc\nstart_time: 1700000000000\nstatus: 3\n", "meta.yaml")
+
+    assert [run["id"] for run in imported("mlruns/1").said["imported"]] == ["abc"]
+    assert runs()[next(iter(runs()))].experiment_name == "digits"
+    assert [run["id"] for run in imported("mlruns").said["known"]] == ["abc"]
+    alone = imported("mlruns/1/m")
+    assert (alone.exit_code, "is one run of MLflow. Import the folder of its experiment, " in alone.stderr) == (2, True)
+
+
 def test_the_same_session_twice_belongs_to_it_and_different_trials_do_not(imported: Callable[..., Any]) -> None:
     put("logs/again", curve())
     put("logs/again/1", session(0.1))

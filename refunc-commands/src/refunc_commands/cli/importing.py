@@ -189,12 +189,10 @@ def _lines(tally: _Tally, chosen: list[SourceRun], *, dry_run: bool) -> Iterator
         yield Text(f"wrote  {_sentence(tally.wrote)}", "" if tally.is_whole else "red")
     if numeric := tally.numeric:
         name, text = next(iter(numeric.items()))
-        several = (
-            "1 param is a text that reads as a number"
-            if len(numeric) == 1
-            else (f"{len(numeric):,} params are texts that read as numbers")
-        )
-        yield Text(shown(f"{several}, such as {name} = {text!r}; they are kept as they were written"))
+        said = f"{len(numeric):,} params are texts that read as numbers, such as {name} = {text!r}; they are"
+        if len(numeric) == 1:
+            said = f"1 param is a text that reads as a number, {name} = {text!r}; it is"
+        yield Text(shown(f"{said} kept as written"))
     if tally.known:
         count = len(tally.known)
         yield Text(f"{count:,} run{'s were' if count > 1 else ' was'} imported before; --again imports them again")

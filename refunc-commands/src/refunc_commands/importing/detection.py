@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -28,13 +28,27 @@ class Found:
 def trackers_of(path: Path) -> list[str]:
     """Return the trackers whose files are at *path*."""
     files, problems = SourceFiles(path), Problems()
+    if _is_mlflow(files, path):  # its runs may keep files of any tracker among their artifacts
+        return ["mlflow"]
+    homes = [file.parent for file in wandb.find_runs(files, path, problems)]
     found = {
-        "mlflow": _is_mlflow(files, path),
-        "wandb": bool(wandb.find_runs(files, path, problems)),
-        "tensorboard": bool(tensorboard.find_runs(files, path, problems)),
-        "lightning": bool(lightning.find_runs(files, path, problems)),
+        "mlflow": bool(_mlflow_in(path)),
+        "wandb": bool(homes),
+        "tensorboard": _is_apart(tensorboard.find_runs(files, path, problems), homes),
+        "lightning": _is_apart(lightning.find_runs(files, path, problems), homes),
     }
     return [name for name in TRACKERS if found[name]]
+
+
+def _is_apart(runs: Iterable[Path], homes: Sequence[Path]) -> bool:
+    """Whether any of *runs* is not among the files of a run of W&B, which keeps event files there."""
+    return any(not any(run.is_relative_to(home) for home in homes) for run in runs)
+
+
+def _mlflow_in(path: Path) -> list[Path]:
+    """Return the sources of MLflow that are directly in the folder *path*."""
+    children = sorted(path.iterdir()) if path.is_dir() else []
+    return [child for child in children if _is_mlflow(SourceFiles(child), child)]
 
 
 def tracker_of(path: Path) -> str:
@@ -47,11 +61,7 @@ def tracker_of(path: Path) -> str:
     """
     path.stat()
     trackers = trackers_of(path)
-    # An MLflow run may keep event files among its artifacts, and so may a run of W&B.
-    for whole in ("mlflow", "wandb"):
-        if whole in trackers:
-            trackers = [whole]
-    if len(trackers) != 1:
+    if len(trackers) != 1 or (trackers == ["mlflow"] and not _is_mlflow(SourceFiles(path), path)):
         raise SourceError(_undecided(path, trackers))
     return trackers[0]
 
@@ -85,7 +95,7 @@ def find(path: Path, tracker: str, *, deleted: bool = False) -> Found:
             folder: partial(
                 tensorboard.read_run,
                 *(files, path, folder, events),
-                sessions=[file for inside in sessions.get(folder, ()) for file in folders[inside]],
+                sessions=[folders[inside] for inside in sessions.get(folder, ())],
             )
             for folder, events in folders.items()
             if folder not in parts
@@ -105,11 +115,14 @@ def _add_each(found: Found, readers: Mapping[Path, Callable[[], SourceRun]]) -> 
 
 
 def _undecided(path: Path, trackers: list[str]) -> str:
-    if trackers:
-        return f"{path} has files of {' and '.join(trackers)}. Choose one with --from."
-    children = sorted(path.iterdir()) if path.is_dir() else []
-    near = [str(child) for child in children if _is_mlflow(SourceFiles(child), child)]
-    hint = f" Did you mean {' and '.join(near[:3])}?" if near else ""
+    inside = [str(child) for child in _mlflow_in(path)[:3]]
+    others = [tracker for tracker in trackers if tracker != "mlflow"]
+    if others:
+        several = f"{path} has files of {' and '.join(trackers)}. Choose one with --from"
+        return f"{several}; those of mlflow are {' and '.join(inside)}." if inside else f"{several}."
+    if mlflow_files.is_run(SourceFiles(path), path):
+        return f"{path} is one run of MLflow. Import the folder of its experiment, {path.absolute().parent}."
+    hint = f" Did you mean {' and '.join(inside)}?" if inside else ""
     return (
         f"{path} has no runs to import: no database of MLflow, no mlruns folder, no run of W&B, no event file of "
         f"TensorBoard, no metrics.csv of Lightning.{hint}"

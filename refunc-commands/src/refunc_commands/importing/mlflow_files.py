@@ -22,8 +22,17 @@ _LONGEST_LINE = 1_000
 
 
 def is_mlruns(files: SourceFiles, path: Path) -> bool:
-    """Whether *path* is a file store of MLflow: a folder of experiments, each with a `meta.yaml`."""
+    """Whether *path* is a file store of MLflow: a folder of experiments, each with a `meta.yaml`, or one of these."""
     return any(files.is_file(folder / _META) for folder in files.folders(path))
+
+
+def is_run(files: SourceFiles, path: Path) -> bool:
+    """Whether *path* is the folder of a run of MLflow."""
+    return path.is_dir() and _is_run(_meta(files, path, Problems()))
+
+
+def _is_run(meta: dict[str, Any] | None) -> bool:
+    return meta is not None and ("run_id" in meta or "run_uuid" in meta)
 
 
 def read_mlruns(files: SourceFiles, path: Path, problems: Problems, *, deleted: bool) -> tuple[list[SourceRun], int]:
@@ -35,22 +44,25 @@ def read_mlruns(files: SourceFiles, path: Path, problems: Problems, *, deleted: 
     """
     runs: list[SourceRun] = []
     left = 0
-    for home in (path, path / _TRASH):
-        for experiment in files.folders(home, problems):
-            meta = _meta(files, experiment, problems)
-            if meta is None:
+    experiments = [(experiment, False) for experiment in files.folders(path, problems)]
+    experiments += [(experiment, True) for experiment in files.folders(path / _TRASH, problems)]
+    if files.is_file(path / _META):
+        experiments = [(path, False)]
+    for experiment, in_trash in experiments:
+        meta = _meta(files, experiment, problems)
+        if meta is None:
+            continue
+        for folder in files.folders(experiment, problems):
+            facts = _meta(files, folder, problems)
+            if facts is None or not _is_run(facts):
                 continue
-            for folder in files.folders(experiment, problems):
-                facts = _meta(files, folder, problems)
-                if facts is None or ("run_id" not in facts and "run_uuid" not in facts):
-                    continue
-                gone = "deleted" in (facts.get("lifecycle_stage"), meta.get("lifecycle_stage")) or home != path
-                if gone and not deleted:
-                    left += 1
-                    continue
-                name = meta.get("name") or experiment.name
-                run = attempted(partial(_run, files, folder, name, facts), partial(problems.leave_out, folder.name))
-                runs += [run] if run is not None else []
+            gone = "deleted" in (facts.get("lifecycle_stage"), meta.get("lifecycle_stage")) or in_trash
+            if gone and not deleted:
+                left += 1
+                continue
+            name = meta.get("name") or experiment.name
+            run = attempted(partial(_run, files, folder, name, facts), partial(problems.leave_out, folder.name))
+            runs += [run] if run is not None else []
     runs.sort(key=lambda run: (run.start_time, run.id))
     return runs, left
 

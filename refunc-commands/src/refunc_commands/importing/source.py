@@ -49,11 +49,11 @@ class SourceRun:
     One run of another tracker.
 
     `(tracker, id)` identifies it permanently, so that a second import recognises it. If the id depends on the path that
-    is imported, `part` is the end of it that does not, and identifies the run together with its start. Times are in
-    seconds since 1970. A
-    run without a `status` has no end in the source, and gets none here: it reads as crashed. `parent` is the id of
-    another run of the same tracker. `records` yields params, tags, metrics, lines and artifacts, where an artifact's
-    `source` is the path of a file in `files`; unreadable parts are added to `problems`.
+    is imported, `part` is the end of it that does not, and identifies the run together with its start. `inside` has the
+    `part` of each folder that belongs to the run and would be a run if it were imported alone. Times are in seconds
+    since 1970. A run without a `status` has no end in the source, and gets none here: it reads as crashed. `parent` is
+    the id of another run of the same tracker. `records` yields params, tags, metrics, lines and artifacts, where an
+    artifact's `source` is the path of a file in `files`; unreadable parts are added to `problems`.
 
     Raises:
         ValueError: Its id or a time is not valid.
@@ -62,6 +62,7 @@ class SourceRun:
     tracker: str
     id: str = attrs.field(converter=_identity)
     part: str | None = attrs.field(default=None, converter=optional(_name))
+    inside: tuple[str, ...] = ()
     experiment: str = attrs.field(converter=_name)
     name: str | None = attrs.field(converter=optional(_name))
     start_time: float = attrs.field(converter=_checked_moment)

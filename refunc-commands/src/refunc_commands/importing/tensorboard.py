@@ -56,13 +56,13 @@ def find_runs(files: SourceFiles, path: Path, problems: Problems) -> dict[Path, 
 
 
 def read_run(
-    files: SourceFiles, root: Path, folder: Path, events: list[Path], sessions: Sequence[Path] = ()
+    files: SourceFiles, root: Path, folder: Path, events: list[Path], sessions: Sequence[list[Path]] = ()
 ) -> SourceRun:
     """
     Return the run of the files *events* in *folder*; its name is the folder's path relative to *root*.
 
     Args:
-        sessions: The files of its sessions of hyperparameters, which are in folders of their own.
+        sessions: Its sessions of hyperparameters, each with its files, in folders of their own.
 
     Raises:
         SourceError: They are not files of the source.
@@ -70,7 +70,8 @@ def read_run(
     """
     times: list[float] = []
     status, end = _UNKNOWN, None
-    for file in (*events, *sessions):
+    inside = [file for each in sessions for file in each]
+    for file in (*events, *inside):
         for data in read_events(files, file, Problems().add, check=False):
             try:
                 # An event begins with its time; only events that may contain an end are parsed here.
@@ -79,7 +80,7 @@ def read_run(
                 )
                 if not is_moment(moment):
                     continue
-                if file not in sessions:
+                if file not in inside:
                     times = [min(times[0], moment), max(times[1], moment)] if times else [moment, moment]
                 if b"hparams" in data:
                     ending = _session_end(Message(data))
@@ -95,7 +96,8 @@ def read_run(
         # A file's name has its time, host and process, so it identifies the run wherever it is copied to.
         id=f"{name}/{events[0].name}",
         # The name is another one where only a part of the source is imported.
-        part=f"{folder.name}/{events[0].name}",
+        part=_part(events),
+        inside=tuple(_part(each) for each in sessions),
         experiment=root.name if folder != root else folder.parent.name or folder.name,
         name=name,
         start_time=start,
@@ -103,8 +105,13 @@ def read_run(
         status=status,
         path=folder,
         files=files,
-        records=partial(_contents, files, events, sessions, folder / _PARAMS, start),
+        records=partial(_contents, files, events, inside, folder / _PARAMS, start),
     )
+
+
+def _part(events: list[Path]) -> str:
+    """Return the end of a run's id that does not depend on the path that is imported."""
+    return f"{events[0].parent.name}/{events[0].name}"
 
 
 def _session_end(event: Message) -> Message | None:

@@ -67,6 +67,8 @@ class Known:
     ids: dict[tuple[str, str], str] = attrs.Factory(dict)
     #: By tracker and start: the ids there.
     _starts: dict[tuple[str, float], list[str]] = attrs.Factory(dict)
+    #: By tracker: the parts inside of runs.
+    _inside: set[tuple[str, str]] = attrs.Factory(set)
 
     def add(self, run: Run) -> None:
         """Add *run*, if it was imported."""
@@ -75,10 +77,12 @@ class Known:
             tracker, found = str(imported.get("from")), str(imported.get("id"))
             self.ids[tracker, found] = run.run_id
             self._starts.setdefault((tracker, run.start_time), []).append(found)
+            inside = imported.get("inside")
+            self._inside.update((tracker, str(part)) for part in (inside if isinstance(inside, list) else ()))
 
     def has(self, run: SourceRun) -> bool:
         """Whether *run* was imported before, even as a part of another source."""
-        if (run.tracker, run.id) in self.ids:
+        if (run.tracker, run.id) in self.ids or (run.tracker, run.part) in self._inside:
             return True
         alike = self._starts.get((run.tracker, run.start_time), ()) if run.part is not None else ()
         return any(f"/{found}".endswith(f"/{run.part}") for found in alike)
@@ -180,7 +184,13 @@ def _birth(run: SourceRun, run_id: str, parent_id: str | None) -> dict[str, Any]
         "python": run.python,
         "refunc": __version__,
         "script": run.script,
-        "imported": {"from": run.tracker, "id": run.id, "place": str(run.path), "time": time.time()},
+        "imported": {
+            "from": run.tracker,
+            "id": run.id,
+            "place": str(run.path),
+            "time": time.time(),
+            **({"inside": list(run.inside)} if run.inside else {}),
+        },
     }
 
 

@@ -15,11 +15,12 @@ def origin_of(run: Run) -> dict[str, Any]:
 
 
 def origins_of(run: Run) -> list[str]:
-    """Return the names under which the tracker knows *run*: its id, and of W&B that of its folder."""
+    """Return the names under which the tracker knows *run*: its id, and of W&B its folder, offline or not."""
     known = _imported(run)
     names = [str(known["id"])] if known.get("id") else []
     if known.get("from") == "wandb":
-        names += [part for part in PurePath(str(known.get("place"))).parts[-2:] if "run-" in part]
+        folders = [part for part in PurePath(str(known.get("place"))).parts[-2:] if "run-" in part]
+        names += dict.fromkeys((*folders, *(part.removeprefix("offline-") for part in folders)))
     return names
 
 
