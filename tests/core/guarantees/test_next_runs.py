@@ -43,52 +43,6 @@ def test_a_pool_that_outlives_a_run_logs_into_the_next_one(method: str, parent: 
     assert len(journal.values(first, "between")) == 8
 
 
-_A_SLOW_FORK = """
-import warnings; warnings.filterwarnings("ignore", ".*use of fork.*")
-import multiprocessing, os
-
-is_slow = False
-reading, writing = os.pipe()
-
-def wait():
-    if is_slow: os.read(reading, 1)
-
-os.register_at_fork(after_in_child=wait)  # before refunc's own, so that the child has not left the run yet
-from refunc.logging import MLLogger, experiment_context
-log = MLLogger("train", "CRITICAL")
-
-def work(name):
-    log.log_metrics({name: 1.0})
-    return log.flush()
-
-context = multiprocessing.get_context("fork")
-with experiment_context("e", "first", logger=log):
-    pool = context.Pool(1)
-    pool.apply(work, ["first"])
-    is_slow = True
-    child = context.Process(target=os.getpid)
-    child.start()
-with experiment_context("e", "second", logger=log):
-    pool.apply(work, ["second"])
-    os.write(writing, b".")
-    child.join()
-pool.close()
-pool.join()
-"""
-
-
-def test_a_child_whose_fork_takes_long_keeps_no_worker_in_the_run_that_is_over(finished: _Parent, journal: Any) -> None:
-    """Until it is that far, the child has a copy of every descriptor, and with it of the run's lock."""
-    returned, _, err = finished(_A_SLOW_FORK, prelude="")
-
-    assert returned == 0, err
-    values = {
-        run.run_name: [journal.values(journal.read(run)[0], name) for name in ("first", "second")]
-        for run in open_store()
-    }
-    assert values == {"first": [[1.0], []], "second": [[], [1.0]]}
-
-
 _A_LOOK_WHILE_A_RUN_IS_OPENED = """
 def work(name):
     log.log_metrics({name: 1.0})

@@ -33,7 +33,7 @@ from refunc.journal.pieces import (
     segments,
 )
 from refunc.journal.segments import header_of
-from refunc.outlets.file import fsync_file, is_written, lock, own_only, write_whole
+from refunc.outlets.file import fsync_file, give_up, is_written, lock, own_only, write_whole
 from refunc.outlets.replaced import Draft, is_draft_name
 from refunc.processes.opener import Opener
 from refunc.values.names import writer_id
@@ -270,4 +270,4 @@ def _remove_drafts(journal: Path) -> None:
                 if lock(fd):
                     os.unlink(entry.path)
             finally:
-                os.close(fd)
+                give_up(fd)

@@ -22,7 +22,7 @@ from refunc.annotations.errors import AnnotationError
 from refunc.annotations.file import ANNOTATIONS, FORMAT, MOST_BYTES, read
 from refunc.annotations.state import Annotations
 from refunc.journal.folder import RUN_JSON
-from refunc.outlets.file import locked, no_links, write_whole
+from refunc.outlets.file import give_up, locked, no_links, write_whole
 from refunc.outlets.foreign import own_logger
 from refunc.outlets.replaced import Draft
 
@@ -113,7 +113,7 @@ def _held(path: Path, deadline: float) -> Iterator[bool]:
         yield fd is not None
     finally:
         if fd is not None and fd >= 0:
-            os.close(fd)
+            give_up(fd)
 
 
 def _locked(path: Path, deadline: float) -> int | None:
@@ -134,7 +134,7 @@ def _locked(path: Path, deadline: float) -> int | None:
         except FileNotFoundError:
             is_mine = True
         except BaseException:
-            os.close(fd)
+            give_up(fd)
             raise
         os.close(fd)
         if time.monotonic() > deadline:

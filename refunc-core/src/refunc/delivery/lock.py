@@ -13,12 +13,20 @@ import stat
 from pathlib import Path
 
 from refunc.journal.folder import DELIVERY, refuse_link
-from refunc.outlets.file import lock, own_only
+from refunc.outlets.file import give_up, lock, own_only
+from refunc.processes.forks import in_child
 from refunc.processes.opener import holders_of, user_of
+
+#: The locks that this process holds.
+_held: dict[DeliveryLock, None] = {}
 
 
 class DeliveryLock:
-    """Held by the one process that delivers a run to an integration; the kernel releases it with the process."""
+    """
+    Held by the one process that delivers a run to an integration; the kernel releases it with the process.
+
+    A forked child, which an integration may have, leaves it to its parent.
+    """
 
     def __init__(self, folder: Path, key: str) -> None:
         self._path = folder / DELIVERY / f"{key}.lock"
@@ -38,10 +46,19 @@ class DeliveryLock:
         self._fd = _locked(self._path)
         if self._fd < 0 and _is_a_strangers(self._path):
             self._fd = _put_in_place(self._path)
+        if self.is_held:
+            _held[self] = None
         return self.is_held
 
     def release(self) -> None:
         """Release it. Idempotent."""
+        _held.pop(self, None)
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            give_up(fd)
+
+    def leave(self) -> None:
+        """Leave it to the parent, in a forked child."""
         fd, self._fd = self._fd, -1
         if fd >= 0:
             os.close(fd)
@@ -59,7 +76,7 @@ def _locked(path: Path, flags: int = 0) -> int:
     except FileNotFoundError:  # another process is replacing it
         pass
     except BaseException:
-        os.close(fd)
+        give_up(fd)
         raise
     os.close(fd)
     return -1
@@ -92,4 +109,11 @@ def _put_in_place(path: Path) -> int:
     finally:
         with contextlib.suppress(OSError):
             os.unlink(turn)
-        os.close(held)
+        give_up(held)
+
+
+@in_child
+def _after_fork_in_child() -> None:
+    for held in [*_held]:
+        held.leave()
+    _held.clear()

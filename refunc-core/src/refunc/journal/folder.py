@@ -14,7 +14,7 @@ from typing import Any
 
 from refunc.journal.ranks import path_of, take_part
 from refunc.journal.roles import Role
-from refunc.outlets.file import open_file, unlock, write_whole
+from refunc.outlets.file import give_up, open_file, write_whole
 from refunc.outlets.replaced import Draft
 from refunc.processes.family import FAMILY, marks_of
 from refunc.processes.opener import OPENED_BY, facts_of_this_process
@@ -73,9 +73,9 @@ class RunFolder:
 
     def release(self) -> None:
         """Give up the lock: at the run's end."""
-        if self._lock_fd >= 0:
-            unlock(self._lock_fd)
-        self.leave_lock()
+        fd, self._lock_fd = self._lock_fd, -1
+        if fd >= 0:
+            give_up(fd)
 
     def leave_lock(self) -> None:
         """Leave the lock to the parent, in a forked child, which must neither end it nor keep it alive."""

@@ -124,6 +124,12 @@ class AppendFile:
         if fd >= 0:
             os.close(fd)
 
+    def give_up(self) -> None:
+        """Close the file, and give up this process's lock on it; may be called again."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            give_up(fd)
+
 
 def _identity(fd: int) -> tuple[int, int]:
     info = os.fstat(fd)
@@ -202,7 +208,7 @@ def write_whole(fd: int, data: bytes | memoryview) -> None:
 
 def lock(fd: int) -> bool:
     """
-    Lock the open file for as long as this process has it open.
+    Lock the open file until `give_up`, or the end of this process.
 
     False if another process holds the lock; never if the file system has no locks.
     """
@@ -226,16 +232,19 @@ def locked(fd: int) -> bool | None:
     return True
 
 
-def unlock(fd: int) -> None:
+def give_up(fd: int) -> None:
     """
-    Give up the lock on the open file, also for children that were forked meanwhile.
+    Close the open file, and give up its lock also for children that were forked meanwhile.
 
-    Each of them has a copy of the descriptor until it comes to close it, and closing this one alone would leave the
-    file locked until then.
+    Each of them has a copy of the descriptor, at least until it comes to close it, and closing this one alone would
+    leave the file locked until then. The children themselves only close theirs, as the lock is not theirs to end.
     """
-    if fcntl is not None:
-        with contextlib.suppress(OSError):  # closing it does the same where there are no such children
-            fcntl.flock(fd, fcntl.LOCK_UN)
+    try:
+        if fcntl is not None:
+            with contextlib.suppress(OSError):  # closing it does the same where there are no such children
+                fcntl.flock(fd, fcntl.LOCK_UN)
+    finally:
+        os.close(fd)
 
 
 def is_without_locks(path: str | os.PathLike[str]) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from refunc.outlets.file import lock, open_file
+from refunc.outlets.file import give_up, lock, open_file
 from refunc.values.names import new_id
 
 _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
@@ -102,7 +102,7 @@ class Draft:
         self._is_put = True
 
     def taken(self) -> int:
-        """Return the descriptor, which the caller closes from now on; the lock goes with it."""
+        """Return the descriptor, which is the caller's to give up from now on, with the lock."""
         fd, self.fd = self.fd, -1
         return fd
 
@@ -115,4 +115,4 @@ class Draft:
                 os.unlink(self.path)
         fd = self.taken()
         if fd >= 0:
-            os.close(fd)
+            give_up(fd)

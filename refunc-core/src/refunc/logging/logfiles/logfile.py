@@ -118,7 +118,7 @@ class LogFile(FileOutlet):
     def _retire(self, state: State) -> None:
         # `fsync` finds a file by its name: a rotated file needs no descriptor.
         if state.file is not None:
-            state.file.close()
+            state.file.give_up()
 
     def is_unused(self) -> bool:
         """Whether no logger has the file, and no record of a former logger is on its way to it."""
