@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Sequence
-from typing import Any
 
 from refunc.runs.bands import band_of
 from refunc.runs.curve import FEWEST, Curve
-from refunc.runs.expression.values import MISSING
+from refunc.runs.groups import Key, by_values
 from refunc.runs.search import values_of
 from refunc_ui.asked import column_named
 from refunc_ui.held import Held
@@ -23,7 +22,7 @@ def grouped(held: Held, wanted: Wanted) -> bytes:
     made = Made(wanted)
     groups = _groups(held, wanted)
     points = max(FEWEST, min(wanted.points, ALL_POINTS // max(1, len(groups))))
-    for key, names in groups.items():
+    for key, names in groups:
         curves: dict[str, list[Curve]] = {}
         count = 0
         for name in names:
@@ -44,7 +43,7 @@ def grouped(held: Held, wanted: Wanted) -> bytes:
 
 
 def _add_band(
-    made: Made, key: tuple[Any, ...], names: list[str], x_name: str, curves: list[Curve], points: int, count: int
+    made: Made, key: Key, names: list[str], x_name: str, curves: list[Curve], points: int, count: int
 ) -> None:
     wanted = made.wanted
     band = band_of(
@@ -70,7 +69,7 @@ def _add_band(
     ends = [value for column in (band.low, band.high) for value in column if math.isfinite(value)]
     header = {
         "run": None,
-        "key": list(key),
+        "key": [value if isinstance(value, (str, int, float, type(None))) else repr(value) for value in key],
         "runs": names,
         "rank": None,
         "attempt": None,
@@ -89,17 +88,9 @@ def _add_band(
     made.add(x_name, header, columns)
 
 
-def _groups(held: Held, wanted: Wanted) -> dict[tuple[Any, ...], list[str]]:
+def _groups(held: Held, wanted: Wanted) -> list[tuple[Key, list[str]]]:
     """Return the names of runs by the values that they are grouped by. Raises AskedWronglyError."""
     runs = {run.folder: (name, run) for name in wanted.runs for run in [held.run(name)]}
     columns = [column_named(word) for word in wanted.groups]
     found = values_of([run for _, run in runs.values()], frozenset(column.path for column in columns))
-    groups: dict[Any, tuple[tuple[Any, ...], list[str]]] = {}
-    for run, values in found.runs:
-        key = tuple(None if (value := values[column.path]) is MISSING else value for column in columns)
-        groups.setdefault(repr(key), (key, []))[1].append(runs[run.folder][0])
-    return dict(_hashable(key, names) for key, names in groups.values())
-
-
-def _hashable(key: tuple[Any, ...], names: list[str]) -> tuple[tuple[Any, ...], list[str]]:
-    return tuple(value if isinstance(value, (str, int, float, type(None))) else repr(value) for value in key), names
+    return by_values((runs[run.folder][0], [values[column.path] for column in columns]) for run, values in found.runs)

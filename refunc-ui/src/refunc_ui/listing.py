@@ -19,6 +19,7 @@ from refunc.runs.expression.asked import Asked as Name
 from refunc.runs.expression.asked import Path
 from refunc.runs.expression.values import MISSING
 from refunc.runs.glance import Glance
+from refunc.runs.groups import by_values
 from refunc.runs.listing import glances
 from refunc.runs.query import Query, answer_in
 from refunc.runs.run import Run
@@ -163,18 +164,15 @@ def _answered(held: Held, entries: Sequence[Entry], wanted: Wanted) -> tuple[Ans
 
 def _groups(held: Held, wanted: Wanted, found: Sequence[tuple[Run, dict[Path, Any]]]) -> list[dict[str, Any]]:
     """Return the groups of runs with equal values, in the order in which they first occur."""
-    groups: dict[str, tuple[list[Any], list[tuple[Run, dict[Path, Any]]]]] = {}
-    for run, values in found:
-        key = [None if (value := values[name.path]) is MISSING else value for name in wanted.groups]
-        groups.setdefault(repr(key), (key, []))[1].append((run, values))
+    groups = by_values(((run, values), [values[name.path] for name in wanted.groups]) for run, values in found)
     return [
         {
-            "key": key,
+            "key": list(key),
             "n": len(members),
             "runs": [held.id_of(run) for run, _ in members[:_MOST_MEMBERS]],
             "values": [_spread([values[column.path] for _, values in members]) for column in wanted.columns],
         }
-        for key, members in list(groups.values())[:_MOST_GROUPS]
+        for key, members in groups[:_MOST_GROUPS]
     ]
 
 

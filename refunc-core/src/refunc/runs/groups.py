@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from refunc.runs.bands import Band, Center, Spread, bands, mean_of, quantile_of, spread_of
 from refunc.runs.errors import UnknownMetricError
-from refunc.runs.expression.values import number_of
+from refunc.runs.expression.values import MISSING, number_of
 from refunc.runs.facts import facts_of
 from refunc.runs.run import Run
 from refunc.runs.statistics import STATISTICS
@@ -20,6 +20,8 @@ from refunc.values.jsonable import spell_nonfinite
 
 #: The values of a group's key, in the order of its names; None for a run that has none.
 Key = tuple[Any, ...]
+
+_Item = TypeVar("_Item")
 
 
 class Runs(list[Run]):
@@ -41,16 +43,26 @@ class Runs(list[Run]):
             raise ValueError('group_by: give the names to group by, such as group_by("params.model").')
         from refunc.runs.query import evaluated
 
-        found: dict[Any, tuple[list[Any], Runs]] = {}
-        for run, values in evaluated(self, names):
-            key, runs = found.setdefault(tuple(map(_hashable, values)), (values, Runs()))
-            if key != values:  # a number stands for the texts that read as it
-                key[:] = [
-                    other if isinstance(one, str) and not isinstance(other, str) else one
-                    for one, other in zip(key, values, strict=True)
-                ]
-            runs.append(run)
-        return Groups(names, [Group(tuple(key), runs) for key, runs in found.values()])
+        return Groups(names, [Group(key, Runs(runs)) for key, runs in by_values(evaluated(self, names))])
+
+
+def by_values(given: Iterable[tuple[_Item, Sequence[Any]]]) -> list[tuple[Key, list[_Item]]]:
+    """
+    Return items in groups of equal values, each with its key, in the order in which the groups first occur.
+
+    A missing value is None in the key; a text that reads as a number is in the group of the number, which is the key.
+    """
+    found: dict[Key, tuple[list[Any], list[_Item]]] = {}
+    for item, values in given:
+        own = [None if value is MISSING else value for value in values]
+        key, items = found.setdefault(tuple(map(_hashable, own)), (own, []))
+        if key != own:  # a number stands for the texts that read as it
+            key[:] = [
+                other if isinstance(one, str) and not isinstance(other, str) else one
+                for one, other in zip(key, own, strict=True)
+            ]
+        items.append(item)
+    return [(tuple(key), items) for key, items in found.values()]
 
 
 @attrs.frozen
