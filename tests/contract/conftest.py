@@ -220,9 +220,8 @@ class User:
         return self._capsys.readouterr().err.splitlines()
 
     def files(self, folder: str = "logs") -> list[str]:
-        """Return the names of the files in *folder*; none where it does not exist."""
-        place = self.folder / folder
-        return sorted(path.name for path in place.iterdir()) if place.exists() else []
+        """Return the names of the files in *folder* that are not hidden; none where it does not exist."""
+        return sorted(path.name for path in (self.folder / folder).glob("[!.]*"))
 
     def file(self, logger: Any, path: str) -> list[str]:
         """Return the lines of a file that *logger* writes."""

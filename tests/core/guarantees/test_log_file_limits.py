@@ -27,7 +27,7 @@ def quiet(name: str = "train", **options: Any) -> MLLogger:
 
 
 def sizes() -> dict[str, int]:
-    return {path.name: path.stat().st_size for path in sorted(Path("logs").iterdir())}
+    return {path.name: path.stat().st_size for path in sorted(Path("logs").glob("[!.]*"))}
 
 
 def numbers(*paths: str) -> list[int]:

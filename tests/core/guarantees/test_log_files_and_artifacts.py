@@ -39,7 +39,7 @@ def test_rotation_keeps_every_line_but_those_rotated_out() -> None:
     log.flush()
 
     files = [Path("logs", f"train.log{suffix}") for suffix in (".3", ".2", ".1", "")]
-    assert sorted(Path("logs").iterdir()) == sorted(files)
+    assert sorted(Path("logs").glob("train*")) == sorted(files)
     found = [number for file in files for number in _numbers(file)]
     assert found == list(range(found[0], 600))
     assert all(file.stat().st_size < 8_192 for file in files)
@@ -51,7 +51,7 @@ def test_one_file_at_most_is_one_file() -> None:
         log.info("line %d", n)
         log.flush()
 
-    assert [path.name for path in Path("logs").iterdir()] == ["train.log"]
+    assert [path.name for path in Path("logs").glob("train*")] == ["train.log"]
     assert _numbers(Path("logs/train.log"))[-1] == 99
 
 
@@ -115,7 +115,7 @@ def test_loggers_of_one_name_write_one_file_and_hold_it_open_once() -> None:
     for n, log in enumerate(logs[1:], 1):
         log.error("line %d", n)
 
-    assert [path.name for path in Path("logs").iterdir()] == ["train.log"]
+    assert [path.name for path in Path("logs").glob("train*")] == ["train.log"]
     assert _numbers(Path("logs/train.log")) == list(range(53))
     assert _held() == before
 
@@ -137,7 +137,7 @@ def test_the_latest_logger_of_a_name_decides_the_limits_of_its_file() -> None:
     for n in range(1, 100):
         (first, latest)[n % 2].error("line %d", n)
 
-    assert sorted(path.name for path in Path("logs").iterdir()) == ["train.log", "train.log.1"]
+    assert sorted(path.name for path in Path("logs").glob("train*")) == ["train.log", "train.log.1"]
     assert _numbers(Path("logs/train.log"))[-1] == 99
 
 
@@ -171,7 +171,7 @@ def test_back_in_a_folder_a_file_goes_on_where_it_ended() -> None:
         log.error("line %d", n)
 
     assert _numbers(Path("logs/train.log")) == [0, 2]
-    assert [path.name for path in Path("logs").iterdir()] == ["train.log"]
+    assert [path.name for path in Path("logs").glob("train*")] == ["train.log"]
 
 
 def test_a_deleted_log_file_moves_no_older_one() -> None:

@@ -54,7 +54,7 @@ ALLOWED = {
     ("outlets/file.py", "open_file"): "for writing, and for locks",
     ("journal/alive.py", "file_system"): "a file of the system",
     ("processes/opener.py", "_read"): "a file of the system",
-    ("journal/folder.py", "_write_once"): "a new file",
+    ("outlets/own_folder.py", "keep_out_of_git"): "a new file",
     ("delivery/dead_letters.py", "add"): "writing, by `no_links`",
     ("delivery/dead_letters.py", "put_back"): "writing, by `no_links`",
     ("delivery/process.py", "__init__"): "the pipe from the training",

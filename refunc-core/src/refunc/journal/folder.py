@@ -8,13 +8,13 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from refunc.journal.ranks import path_of, take_part
 from refunc.journal.roles import Role
-from refunc.outlets.file import give_up, open_file, write_whole
+from refunc.outlets.file import give_up, write_whole
+from refunc.outlets.own_folder import keep_out_of_git
 from refunc.outlets.replaced import Draft
 from refunc.processes.family import FAMILY, marks_of
 from refunc.processes.opener import OPENED_BY, facts_of_this_process
@@ -56,7 +56,7 @@ class RunFolder:
         if self._created and (self._lock_fd < 0 or (self.path / RUN_JSON).exists()):
             return
         os.makedirs(self.path / JOURNAL, exist_ok=True)
-        _write_once(self.path / ".gitignore", b"*\n")
+        keep_out_of_git(self.path)
         with Draft(self.path / RUN_JSON) as draft:
             self._write_birth(draft)
             draft.put(fsync=True)
@@ -111,7 +111,7 @@ class SharedRunFolder(RunFolder):
         if self._created and path_of(self.path, self.role).exists() and (self.path / RUN_JSON).exists():
             return
         os.makedirs(self.path / JOURNAL, exist_ok=True)
-        _write_once(self.path / ".gitignore", b"*\n")
+        keep_out_of_git(self.path)
         if self._lock_fd < 0 or not path_of(self.path, self.role).exists():
             marks = {FAMILY: marks_of(self.path, self.birth["run_id"])}
             fd = take_part(self.path, self.role, {**self._facts, **marks})
@@ -149,12 +149,3 @@ def size_of(path: str | os.PathLike[str]) -> int:
         except OSError:
             continue
     return total
-
-
-def _write_once(path: Path, data: bytes) -> None:
-    try:
-        file = FileIO(path, "xb", opener=open_file)  # `open` is gone from the builtins at interpreter shutdown
-    except FileExistsError:
-        return
-    with file:
-        write_whole(file.fileno(), data)

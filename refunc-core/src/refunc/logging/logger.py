@@ -109,10 +109,13 @@ class MLLogger(OwnRuns, Entries, Lines):
         # Everything is checked before anything changes.
         number = level_number(level)
         checked_durability = check_durability(durability)
+        usual_folder = absolute(DEFAULT_LOG_DIR)
+        folder = absolute(log_dir) if log_dir is not None else usual_folder
         limits: dict[str, Any] = {
             "max_bytes": check_max_bytes(max_file_size),
             "max_files": check_max_files(max_log_files),
             "level": number,
+            "is_usual_folder": folder == usual_folder,
         }
         self._look = {
             "colored_output": colored_output,
@@ -122,7 +125,7 @@ class MLLogger(OwnRuns, Entries, Lines):
             "durability": durability,
         }
         self._level = number
-        self.log_dir = absolute(log_dir if log_dir is not None else DEFAULT_LOG_DIR)
+        self.log_dir = folder
         self.experiment_tracking = experiment_tracking
         self._durability: Durability = checked_durability
         register_level_names()

@@ -11,6 +11,7 @@ Outlets: queues of records for something slow, and the threads that empty them, 
     foreign        other libraries' handlers and filters that raise
     not_on_disk    the part of a file that is not forced to disk yet
     outlet         the queue, and when it is emptied
+    own_folder     folders that refunc makes, and that git ignores
     pump           the threads of a process that empty outlets
     refusal        when a target that refuses is tried again
     replaced       files written as a draft and renamed

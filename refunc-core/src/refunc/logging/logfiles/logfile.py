@@ -24,6 +24,7 @@ from refunc.outlets import pump
 from refunc.outlets.appender import FileOutlet
 from refunc.outlets.batch_state import State
 from refunc.outlets.file import NO_DESCRIPTOR, AppendFile, fsync_file, lock, write_whole
+from refunc.outlets.own_folder import keep_out_of_git, make_folder
 from refunc.processes.forks import in_child
 from refunc.processes.launchers import is_launched, launch_rank
 from refunc.values.levels import ERROR
@@ -50,6 +51,7 @@ class FileSettings(NamedTuple):
     max_files: int  # the maximum number, including the current one
     level: int = logging.NOTSET  # data below it are left out
     has_all: bool = False  # whether it has every point of a metric
+    is_usual_folder: bool = False  # whether the user has not named another: then the folder is refunc's, if it makes it
 
 
 class LogFile(FileOutlet):
@@ -100,7 +102,9 @@ class LogFile(FileOutlet):
     # -- opening and closing -----------------------------------------------------------------------------------------
 
     def _open_next(self) -> AppendFile:
-        os.makedirs(self.folder, exist_ok=True)
+        if make_folder(self.folder) and self.settings.is_usual_folder:
+            with contextlib.suppress(OSError):
+                keep_out_of_git(self.folder)
         if not self._is_second:
             self.path = self._own_path()  # the program may have set its rank since
         file = None if self._is_second else _locked(self.path)
