@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -54,6 +55,10 @@ def replace_after_a_look(source, target):
         pool.apply(work, ["between"])
     replace(source, target)
 
+if sys.argv[2] == "as elsewhere":  # than on Linux, where the kernel tells which files the parent has open
+    from refunc.journal import held
+    held.names_open_in = lambda *_: None
+
 if __name__ == "__main__":
     pool = None
     os.replace = replace_after_a_look
@@ -66,16 +71,90 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.parametrize("system", ["as here", "as elsewhere"])
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_worker_that_looked_while_the_next_run_was_opened_looks_again(
-    method: str, parent: _Parent, journal: Any
+    method: str, system: str, parent: _Parent, journal: Any
 ) -> None:
     """The folder was there, but not its `run.json`."""
-    returned, _, err = parent(_A_LOOK_WHILE_A_RUN_IS_OPENED, method)
+    returned, _, err = parent(_A_LOOK_WHILE_A_RUN_IS_OPENED, method, system)
 
     assert returned == 0, err
     first, second = (journal.read(open_store()[run])[0] for run in ("first", "second"))
     assert (journal.values(first, "between"), journal.values(second, "second")) == ([1.0], [1.0])
+
+
+_A_RUN_THAT_GOES_ON = """
+def work(name):
+    log.log_metrics({name: 1.0})
+    return log.flush() and log.get_experiment_context().run_name
+
+if __name__ == "__main__":
+    with experiment_context("e", "early", logger=log): pass
+    with experiment_context("e", "late", logger=log):
+        pool = multiprocessing.get_context(sys.argv[1]).Pool(1)
+        pool.apply(work, ["during"])
+    pool.apply(work, ["between"])
+    with experiment_context("e", "early", logger=log, resume="early"):
+        deadline = time.monotonic() + 20
+        while pool.apply(work, ["found"]) != "early" and time.monotonic() < deadline: pass
+    pool.close()
+    pool.join()
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="only Linux tells which run that is")
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_a_worker_finds_an_earlier_run_that_its_parent_goes_on_with(method: str, parent: _Parent, journal: Any) -> None:
+    """No folder is new."""
+    returned, _, err = parent(_A_RUN_THAT_GOES_ON, method)
+
+    assert returned == 0, err
+    early, late = (journal.read(open_store()[run])[0] for run in ("early", "late"))
+    assert (journal.values(late, "between"), journal.values(early, "found")) == ([1.0], [1.0])
+
+
+_COUNTED_LOOKS = """
+import shutil
+
+def work():
+    counts = []
+    def count(frame, event, argument):
+        if event in ("call", "c_call"): counts.append(event)
+    time.sleep(0.01)  # longer than until the next look
+    sys.setprofile(count)
+    log.log_metrics({"n": 1.0})
+    sys.setprofile(None)
+    return len(counts)
+
+def looks(runs):
+    store = f"store{runs}"
+    with experiment_context("e", logger=log, log_dir=store) as run: pass
+    for number in range(runs):
+        shutil.copytree(run.folder, f"{store}/other{number}")
+    with experiment_context("e", logger=log, log_dir=store):
+        pool = multiprocessing.get_context("fork").Pool(1)
+        pool.apply(work)
+    counted = 0
+    for change in range(4):
+        counted += pool.apply(work)
+        os.mkdir(f"{store}/new{change}")
+    pool.close()
+    pool.join()
+    return counted
+
+print(looks(5), looks(200))
+"""
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="elsewhere each run of the store is asked")
+def test_a_look_for_the_next_run_costs_the_same_in_a_large_store(parent: _Parent) -> None:
+    """Workers look in their calls, after each change of the store: runs of others come and go all the time."""
+    returned, out, err = parent(_COUNTED_LOOKS)
+
+    assert returned == 0, err
+    few, many = map(int, out.split())
+    assert many < 1.5 * few
 
 
 _A_LEFT_LOCK = """

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.core.conftest import Process
 
-from refunc.processes.opener import holders_of
+from refunc.processes.opener import holders_of, is_above
 
 pytestmark = [
     pytest.mark.once,
@@ -24,3 +24,9 @@ def test_who_holds_a_lock_is_seen(process: Callable[..., Process], tmp_path: Pat
     holder.hold(path)
 
     assert (before, holders_of(path.stat())) == ([], [holder.popen.pid])
+
+
+def test_only_processes_above_this_one_are_above_it(process: Callable[..., Process]) -> None:
+    assert is_above(os.getppid())
+    assert not is_above(os.getpid())
+    assert not is_above(process().popen.pid)

@@ -8,14 +8,17 @@ can have. Linux tells in /proc; elsewhere none is found.
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Final
 
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.ranks import RANKS
-from refunc.processes.opener import files_of, holders_of
+from refunc.processes.opener import files_of, holders_of, is_above
 
 _OF_RANK: Final = f"/{RANKS}/"
+#: The file of a run, in its store, that the process has open that has opened the run; or its draft.
+_HELD: Final = re.compile(rf"([^/]+)/(?:\.?{re.escape(RUN_JSON)}[^/]*|{RANKS}/[^/]+)")
 
 
 def runs_of(pid: int) -> list[Path]:
@@ -26,6 +29,23 @@ def runs_of(pid: int) -> list[Path]:
         if path.endswith(f"/{RUN_JSON}") or (_OF_RANK in path and path.endswith(".json"))
     }
     return sorted(folder for folder in folders if is_held_by(pid, folder))
+
+
+def names_open_in(store: Path, pid: int) -> list[str] | None:
+    """
+    Return the names of the folders in *store* in which the process *pid* has opened a run, or is about to open one.
+
+    It costs as much as that process has files, however many runs the store has.
+
+    Returns:
+        None if that cannot be known: *pid* is the number of no process above this one, or its files cannot be seen.
+    """
+    files = files_of(pid) if is_above(pid) else []
+    if not files:  # one that has a run has a file at least
+        return None
+    beginning = f"{os.path.realpath(store)}/"
+    found = (_HELD.fullmatch(path, len(beginning)) for path in files if path.startswith(beginning))
+    return list(dict.fromkeys(match[1] for match in found if match is not None))
 
 
 def is_held_by(pid: int, folder: Path) -> bool:

@@ -111,6 +111,18 @@ def parent_of(pid: int) -> int | None:
     return int(fields[1]) if len(fields) > 1 and fields[1] != b"0" else None
 
 
+def is_above(pid: int) -> bool:
+    """Whether the process *pid* has started this one, perhaps through others; False if that cannot be read."""
+    with suppress(OSError):
+        above: int | None = os.getpid()
+        # In a namespace of its own whose /proc is that of another one, the numbers there are others.
+        if os.readlink("/proc/self") == str(above):
+            while above is not None and above != pid:
+                above = parent_of(above)
+            return above is not None and pid != os.getpid()
+    return False
+
+
 def environment_of(pid: int | str) -> list[bytes]:
     """Return the variables that the process *pid* was started with, as `NAME=value`; none if they cannot be read."""
     return [pair for pair in _read(f"/proc/{pid}/environ").split(b"\0") if pair]

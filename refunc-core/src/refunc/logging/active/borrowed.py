@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from refunc.journal.opening import NoDescriptorError
-from refunc.logging.active.family_runs import running_in, warn_no_descriptor
+from refunc.logging.active.family_runs import look_in, warn_no_descriptor
 from refunc.logging.active.living import living_run, living_runs
 from refunc.logging.active.run import START_FIELDS, ActiveRun
 from refunc.outlets.file import NO_DESCRIPTOR, LockProbe
@@ -42,6 +43,8 @@ class BorrowedRun:
         self._can_be_seen = True
         self._look_at = 0.0
         self._store_changed = 0
+        #: When to look at the owner's runs although the store has not changed, and the seconds between two such looks.
+        self._look_anyway_at, self._pause = math.inf, _STILL
         #: The `run.json` that folders in the store did not have yet.
         self._unfinished: list[str] = []
         self._ask_owner_at = 0.0
@@ -105,23 +108,18 @@ class BorrowedRun:
         if self._is_locked() is not False and self._is_held_by_owner():
             return False
         # A new run is a new entry in the store, which changes the store's time, and then a `run.json` in it, which does
-        # not; only then is it worth a look.
+        # not. A run that the owner goes on with, or joins, changes neither.
         store = self._folder.parent
         changed = os.stat(store).st_mtime_ns
-        if changed == self._store_changed and not any(map(os.path.exists, self._unfinished)):
+        is_new = changed != self._store_changed
+        if not (is_new or time.monotonic() >= self._look_anyway_at or any(map(os.path.exists, self._unfinished))):
             return False
-        unfinished = _unfinished_in(store)
-        is_found = any(folder != self._folder for folder, _ in running_in(store, self._host, self._pid))
-        self._store_changed, self._unfinished = changed, unfinished
+        look = look_in(store, self._host, self._pid)
+        is_found = any(folder != self._folder for folder, _ in look.running())
+        self._store_changed, self._unfinished = changed, look.unfinished
+        self._pause = _STILL if is_new else min(2 * self._pause, _LOOK_AGAIN)
+        self._look_anyway_at = time.monotonic() + self._pause if look.is_cheap else math.inf
         return is_found
-
-
-def _unfinished_in(store: Path) -> list[str]:
-    """Return the paths of the `run.json` that folders in *store* do not have: a run may be about to be opened there."""
-    with os.scandir(store) as entries:
-        # Of any name: a launch may give its run's folder one of its own.
-        paths = [f"{entry.path}/run.json" for entry in entries if entry.is_dir(follow_symlinks=False)]
-    return [path for path in paths if not os.path.lexists(path)]
 
 
 def attach(folder: Path, birth: dict[str, Any]) -> ActiveRun:

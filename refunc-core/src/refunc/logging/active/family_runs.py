@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from refunc.journal.folder import RUN_JSON
 from refunc.journal.kinds import RUNNING
 from refunc.logging.notices import warn_once
 from refunc.outlets.file import NO_DESCRIPTOR
@@ -86,15 +89,64 @@ def _opened_by_family(run: Run, process: tuple[object, object] | None = None) ->
 
 def running_in(store: Path, host: object, pid: object) -> Iterator[Candidate]:
     """Yield the running runs in *store* that the process *pid* on *host* opened, newest first."""
+    return look_in(store, host, pid).running()
+
+
+class Look(NamedTuple):
+    """A look at the runs in a store that a process may have opened."""
+
+    runs: list[Run]
+    host: object
+    pid: object
+    #: The `run.json` that folders do not have: a run may be about to be opened there.
+    unfinished: list[str]
+    #: Whether the process's own files were looked at, which costs the same in every store.
+    is_cheap: bool
+
+    def running(self) -> Iterator[Candidate]:
+        """Yield those that run and that the process opened, newest first."""
+        for run in self.runs:
+            candidate = next(_opened_by_family(run, (self.host, self.pid)), None)
+            if candidate is not None and is_running(run):
+                yield candidate
+
+
+def look_in(store: Path, host: object, pid: object) -> Look:
+    """Look at the runs in *store* that the process *pid* on *host* may have opened, newest first. Raises OSError."""
+    import platform
+
+    from refunc.journal.held import names_open_in
     from refunc.runs.store import Store
 
+    is_here = isinstance(pid, int) and host == platform.node()
+    names = names_open_in(store, pid) if is_here else None
+    if names is not None:
+        return _look_at(store, names, host, pid)
+    unfinished: list[str] = []
+    with suppress(FileNotFoundError), os.scandir(store) as entries:
+        # Of any name: a launch may give its run's folder one of its own.
+        files = [f"{entry.path}/{RUN_JSON}" for entry in entries if entry.is_dir(follow_symlinks=False)]
+        unfinished += [path for path in files if not os.path.lexists(path)]
     listing = Store(store).listing()
     for error in listing.unreadable:
         raise_if_no_descriptor(error.__cause__)
-    for run in (*reversed(listing.runs), *reversed(listing.removed)):
-        candidate = next(_opened_by_family(run, (host, pid)), None)
-        if candidate is not None and is_running(run):
-            yield candidate
+    runs = [*reversed(listing.runs), *reversed(listing.removed)]
+    return Look(runs, host, pid, unfinished, is_cheap=False)
+
+
+def _look_at(store: Path, names: list[str], host: object, pid: object) -> Look:
+    from refunc.runs.errors import RunFormatError
+    from refunc.runs.run import Run
+
+    runs, unfinished = [], []
+    for name in names:
+        try:
+            runs.append(Run.open(store / name))
+        except RunFormatError as error:
+            raise_if_no_descriptor(error.__cause__)
+            unfinished += [path for path in [f"{store}/{name}/{RUN_JSON}"] if not os.path.lexists(path)]
+    runs.sort(key=attrgetter("start_time"), reverse=True)
+    return Look(runs, host, pid, unfinished, is_cheap=True)
 
 
 def is_running(run: Run) -> bool:
