@@ -125,7 +125,7 @@ def choosing(
             decorated = click.option(*words, shell_complete=_COMPLETIONS.get(name), **details)(decorated)
         if runs and one:
             return run_argument(nargs=1, required=False, named="runs", metavar="[RUN]")(decorated)
-        completing = {"shell_complete": complete_removed} if removed else {}
+        completing: dict[str, Any] = {"shell_complete": complete_removed} if removed else {}
         return run_argument(nargs=-1, metavar="[RUN]...", **completing)(decorated) if runs else decorated
 
     return decorate

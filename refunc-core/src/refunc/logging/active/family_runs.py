@@ -14,7 +14,6 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from refunc.journal.folder import RUN_JSON
 from refunc.journal.kinds import RUNNING
 from refunc.logging.notices import warn_once
 from refunc.outlets.file import NO_DESCRIPTOR
@@ -115,11 +114,12 @@ def look_in(store: Path, host: object, pid: object) -> Look:
     """Look at the runs in *store* that the process *pid* on *host* may have opened, newest first. Raises OSError."""
     import platform
 
+    from refunc.journal.folder import RUN_JSON
     from refunc.journal.held import names_open_in
     from refunc.runs.store import Store
 
-    is_here = isinstance(pid, int) and host == platform.node()
-    names = names_open_in(store, pid) if is_here else None
+    is_here = host == platform.node()
+    names = names_open_in(store, pid) if is_here and isinstance(pid, int) else None
     if names is not None:
         return _look_at(store, names, host, pid)
     unfinished: list[str] = []
@@ -135,6 +135,7 @@ def look_in(store: Path, host: object, pid: object) -> Look:
 
 
 def _look_at(store: Path, names: list[str], host: object, pid: object) -> Look:
+    from refunc.journal.folder import RUN_JSON
     from refunc.runs.errors import RunFormatError
     from refunc.runs.run import Run
 
