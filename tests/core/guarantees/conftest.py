@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -34,6 +37,43 @@ def prelude() -> str:
 def parent(finished: Callable[..., tuple[int, str, str]]) -> Callable[..., tuple[int, str, str]]:
     """Run Python code that has children to its end; see `finished`."""
     return partial(finished, prelude=WITH_CHILDREN)
+
+
+class Stall:
+    """Writes of this process that do not come back before `end`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._entered, self._over = threading.Event(), threading.Event()
+        write = os.write
+
+        def write_late(fd: int, data: Any) -> int:
+            self._entered.set()
+            self._over.wait(60)
+            return write(fd, data)
+
+        monkeypatch.setattr(os, "write", write_late)
+
+    def wait(self) -> None:
+        """Return when a thread is in such a write."""
+        assert self._entered.wait(10), "the writer thread did not write"
+
+    def end(self) -> None:
+        """Let them come back."""
+        self._over.set()
+
+
+@pytest.fixture
+def stall(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], Stall]]:
+    """Let the disk stand still from the call on; see `Stall`."""
+    begun: list[Stall] = []
+
+    def begin() -> Stall:
+        begun.append(Stall(monkeypatch))
+        return begun[-1]
+
+    yield begin
+    for each in begun:
+        each.end()
 
 
 @pytest.fixture

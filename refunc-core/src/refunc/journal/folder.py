@@ -40,7 +40,7 @@ class RunFolder:
         self.path = path
         self.birth = birth
         self.role = role if role is not None else Role()
-        self._lock_fd = -1
+        self._held: list[int] = []  # the descriptor with the lock; a thread that takes it out is the one that closes it
         self._created = is_made
 
     def create(self) -> None:
@@ -53,7 +53,7 @@ class RunFolder:
         Raises:
             OSError: It cannot be made now; an unfinished folder does no harm.
         """
-        if self._created and (self._lock_fd < 0 or (self.path / RUN_JSON).exists()):
+        if self._created and (not self._held or (self.path / RUN_JSON).exists()):
             return
         os.makedirs(self.path / JOURNAL, exist_ok=True)
         keep_out_of_git(self.path)
@@ -61,7 +61,7 @@ class RunFolder:
             self._write_birth(draft)
             draft.put(fsync=True)
             self.release()
-            self._lock_fd = draft.taken()
+            self._held.append(draft.taken())
         self._created = True
 
     def _write_birth(self, draft: Draft) -> None:
@@ -73,15 +73,13 @@ class RunFolder:
 
     def release(self) -> None:
         """Give up the lock: at the run's end."""
-        fd, self._lock_fd = self._lock_fd, -1
-        if fd >= 0:
-            give_up(fd)
+        with contextlib.suppress(IndexError):
+            give_up(self._held.pop())
 
     def leave_lock(self) -> None:
         """Leave the lock to the parent, in a forked child, which must neither end it nor keep it alive."""
-        fd, self._lock_fd = self._lock_fd, -1
-        if fd >= 0:
-            os.close(fd)
+        with contextlib.suppress(IndexError):
+            os.close(self._held.pop())
 
 
 class SharedRunFolder(RunFolder):
@@ -112,11 +110,11 @@ class SharedRunFolder(RunFolder):
             return
         os.makedirs(self.path / JOURNAL, exist_ok=True)
         keep_out_of_git(self.path)
-        if self._lock_fd < 0 or not path_of(self.path, self.role).exists():
+        if not self._held or not path_of(self.path, self.role).exists():
             marks = {FAMILY: marks_of(self.path, self.birth["run_id"])}
             fd = take_part(self.path, self.role, {**self._facts, **marks})
             self.release()
-            self._lock_fd = fd
+            self._held.append(fd)
         if not (self.path / RUN_JSON).exists():
             with Draft(self.path / RUN_JSON) as draft, contextlib.suppress(FileExistsError):
                 self._write_birth(draft)

@@ -78,6 +78,7 @@ class JournalWriter(TappedOutlet):
         self.watch: Watch | None = None
         #: Files of the run that are whole and not yet known to be on disk: artifacts. Forced to disk with the journal.
         self.new_artifacts: deque[Path] = deque()
+        self._is_over = False  # whether the lock is to be released
         self._masks = True  # the setting at the time when a batch is encoded
         self._put_off: list[Any] = []  # records that were written alone, whose values were not read yet
         super().__init__(bound=HIGH_WATER, durability=durability)
@@ -97,9 +98,17 @@ class JournalWriter(TappedOutlet):
         self.reached.count_from_start()
         self.folder.leave_lock()
 
+    def close(self) -> None:
+        """Drain, fsync and close the file, and release the lock if that waited for this; see `FileOutlet`."""
+        super().close()
+        if self._is_over:
+            self.release()
+
     def release(self) -> None:
-        """Release the lock that shows that the run is alive."""
-        self.folder.release()
+        """Release the lock that shows that the run is alive; if its end is behind a write that hangs, after that."""
+        self._is_over = True
+        if not self.is_closing:
+            self.folder.release()
 
     def fsync(self) -> bool:
         """Force the written records to the disk, new artifacts first. Always False once files were deleted."""
@@ -254,7 +263,7 @@ class JournalWriter(TappedOutlet):
         """Keep the last values of the records in *met*, and pass them to the watch; return them, and empty *met*."""
         # Sets without a class of their own are dicts, each with its own names.
         groups = [[row] for row in met.pop(dict, ())] + list(met.values())
-        groups.sort(key=_last_number)
+        groups.sort(key=lambda rows: rows[-1].seq)
         for alike in groups:
             last = alike[-1].metrics
             self.reached.see_all(alike)
@@ -284,10 +293,6 @@ class JournalWriter(TappedOutlet):
         if type(item) is tuple:
             return bool(item[LEVEL] >= ERROR or item[LEVEL] == RESULT)
         return bool(item.kind is not kinds.LOG or item.fields.get("level") in _KEPT_LEVELS)
-
-
-def _last_number(rows: list[MetricsRow]) -> int:
-    return rows[-1].seq
 
 
 def _place_of(rows: list[MetricsRow], at: int) -> tuple[int | float | None, int | float | None]:

@@ -16,6 +16,7 @@ from refunc.journal.reader import read_writer_backwards
 from refunc.journal.record import Metrics
 from refunc.journal.roles import Role, role_of
 from refunc.logging.active.launched import Joined, facts_here, is_restart, launch_here, of_first
+from refunc.logging.active.living import living_run
 from refunc.processes.launch import facts_of
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def rejoin(run: Run, birth: dict[str, Any]) -> Joined:
         files = rank_files(folder)  # another rank may have begun the attempt since, and even have completed it
         attempt = _attempt_of(files, here)
         is_next = here is not None and bool(files) and is_restart(here, files[-1].facts())
-        is_open = attempt is None and life.lives and life.is_sure and not is_next
+        is_open = attempt is None and life.lives and life.is_sure and not is_next and not _has_ended_here(run)
         if is_open and run.status == RUNNING:  # without locks, an ended run's process may live on
             raise ValueError(
                 f"resume: run {run.run_id} is still open, by {_opener(run)}. Two attempts at once would be mixed: end "
@@ -136,6 +137,12 @@ def rejoin(run: Run, birth: dict[str, Any]) -> Joined:
     shared = SharedRunFolder(folder, own, role, facts)
     shared.create()
     return Joined(shared, {**own, **of_first(folder), "attempt": attempt}, role)
+
+
+def _has_ended_here(run: Run) -> bool:
+    """Whether this process has ended *run*, so that it is open only until its end is written."""
+    known = living_run(run.run_id)
+    return known is not None and known.is_own and known.is_left
 
 
 #: The facts of a run that no attempt changes.
