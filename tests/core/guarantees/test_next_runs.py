@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -127,34 +128,54 @@ def work():
     sys.setprofile(None)
     return len(counts)
 
-def looks(runs):
-    store = f"store{runs}"
-    with experiment_context("e", logger=log, log_dir=store) as run: pass
-    for number in range(runs):
-        shutil.copytree(run.folder, f"{store}/other{number}")
-    with experiment_context("e", logger=log, log_dir=store):
-        pool = multiprocessing.get_context("fork").Pool(1)
-        pool.apply(work)
+def orphaned(store, parent):
+    os.write(telling, b".")
+    while os.getppid() == parent: time.sleep(0.001)
     counted = 0
     for change in range(4):
-        counted += pool.apply(work)
-        os.mkdir(f"{store}/new{change}")
-    pool.close()
-    pool.join()
-    return counted
+        os.mkdir(f"{store}/newer{change}")
+        counted += work()
+    print(counted, flush=True)
+    os._exit(0)
 
-print(looks(5), looks(200))
+told, telling = os.pipe()
+store = "experiments"
+with experiment_context("e", logger=log) as run: pass
+for number in range(int(sys.argv[1])):
+    shutil.copytree(run.folder, f"{store}/other{number}")
+with experiment_context("e", logger=log):
+    pool = multiprocessing.get_context("fork").Pool(1)
+    pool.apply(work)
+counted = 0
+for change in range(4):
+    counted += pool.apply(work)
+    os.mkdir(f"{store}/new{change}")
+print(counted, flush=True)
+with experiment_context("e", logger=log):
+    pool.apply(work)
+    pool.apply_async(orphaned, (store, os.getpid()))
+    os.read(told, 1)
+    os._exit(0)  # as if it was killed
 """
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/fd"), reason="elsewhere each run of the store is asked")
 def test_a_look_for_the_next_run_costs_the_same_in_a_large_store(parent: _Parent) -> None:
-    """Workers look in their calls, after each change of the store: runs of others come and go all the time."""
-    returned, out, err = parent(_COUNTED_LOOKS)
+    """
+    Workers look in their calls, after each change of the store: runs of others come and go all the time.
 
-    assert returned == 0, err
-    few, many = map(int, out.split())
-    assert many < 1.5 * few
+    They do so between two runs, and when their parent is gone.
+    """
+    counted: list[list[int]] = []
+    for runs in (5, 200):
+        returned, out, err = parent(_COUNTED_LOOKS, runs)
+        assert returned == 0, err
+        counted.append([int(count) for count in out.split()])
+        shutil.rmtree("experiments")
+
+    few, many = counted
+    assert len(many) == len(few) == 2
+    assert all(after < 1.5 * before for before, after in zip(few, many, strict=True)), counted
 
 
 _A_LEFT_LOCK = """

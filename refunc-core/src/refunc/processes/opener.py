@@ -105,6 +105,11 @@ def began_of(pid: int) -> int | None:
         return None
 
 
+def is_gone(pid: int) -> bool:
+    """Whether the process *pid*, which could be seen before, has ended; also known if no descriptor is left."""
+    return not os.path.exists(f"/proc/{pid}") or began_of(pid) == 0
+
+
 def parent_of(pid: int) -> int | None:
     """Return the process that started the process *pid*; None if that cannot be read, or there is none."""
     fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()

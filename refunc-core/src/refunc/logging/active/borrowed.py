@@ -49,6 +49,8 @@ class BorrowedRun:
         self._unfinished: list[str] = []
         self._ask_owner_at = 0.0
         self._is_owners = True
+        #: The number of the owner's process, once that was seen above this one.
+        self._seen: int | None = None
         self._probe: LockProbe | None = None
 
     def lasts(self) -> bool:
@@ -102,7 +104,18 @@ class BorrowedRun:
 
             self._ask_owner_at = time.monotonic() + _LOOK_AGAIN
             self._is_owners = is_alive(self._folder) is not False
+            self._is_owner_gone()
         return self._is_owners
+
+    def _is_owner_gone(self) -> bool:
+        """Whether the owner has ended, as far as this process has seen it: it is asked while it lives, too."""
+        import platform
+
+        from refunc.processes.opener import is_above, is_gone
+
+        if self._seen is None and isinstance(self._pid, int) and self._host == platform.node() and is_above(self._pid):
+            self._seen = self._pid
+        return self._seen is not None and is_gone(self._seen)
 
     def _has_successor(self) -> bool:
         if self._is_locked() is not False and self._is_held_by_owner():
@@ -113,6 +126,9 @@ class BorrowedRun:
         changed = os.stat(store).st_mtime_ns
         is_new = changed != self._store_changed
         if not (is_new or time.monotonic() >= self._look_anyway_at or any(map(os.path.exists, self._unfinished))):
+            return False
+        if self._is_owner_gone():  # then it opens no run
+            self._store_changed, self._unfinished, self._look_anyway_at = changed, [], math.inf
             return False
         look = look_in(store, self._host, self._pid)
         is_found = any(folder != self._folder for folder, _ in look.running())
