@@ -55,7 +55,7 @@ def test_nothing_is_written_through_a_folder_that_is_a_link(what: str, own_folde
 @pytest.mark.parametrize("name", ["probe.lock", "probe.json", "process.log", "probe.dead.jsonl"])
 @pytest.mark.parametrize("exists", [True, False])
 def test_nothing_is_written_through_a_link_beside_a_cursor(name: str, exists: bool, own_folder: Path) -> None:
-    from refunc.outlets.file import no_links
+    from refunc.outlets.opening import no_links
 
     victim = own_folder / "victim"
     if exists:

@@ -20,7 +20,7 @@ from refunc.delivery.lock import DeliveryLock
 from refunc.journal.codec import encode_line
 from refunc.journal.reader import Account, read_backwards, read_journal
 from refunc.journal.tail import Tail
-from refunc.outlets.file import is_written
+from refunc.outlets.locks import is_written
 from refunc_commands.upkeep import folding
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]

@@ -106,7 +106,7 @@ def test_a_running_run_is_never_removed(invoke: Any) -> None:
 
 def test_a_run_that_is_locked_is_kept_whatever_it_says(invoke: Any, own_folder: Path) -> None:
     """As where a child of a run that has ended still holds it, or a user copies it and locks it for that."""
-    from refunc.outlets.file import lock
+    from refunc.outlets.locks import lock
 
     folder = make("held")
     fd = os.open(folder / "run.json", os.O_RDWR)
@@ -169,7 +169,7 @@ def test_nothing_outside_of_the_store_is_removed(invoke: Any, own_folder: Path) 
 
 
 def test_drafts_that_nobody_works_on_are_removed(invoke: Any, own_folder: Path) -> None:
-    from refunc.outlets.file import lock
+    from refunc.outlets.locks import lock
 
     folder = make("a")
     (folder / "artifacts").mkdir()
@@ -284,7 +284,7 @@ def test_hostile_names_print_harmless(invoke: Any) -> None:
 @pytest.mark.parametrize("depth", [1, 2, 4])
 @pytest.mark.parametrize("inner", ["locked", "silent elsewhere", "gone", "ended", "of another program"])
 def test_a_run_within_a_run_is_looked_for_at_any_depth(invoke: Any, own_folder: Path, inner: str, depth: int) -> None:
-    from refunc.outlets.file import lock
+    from refunc.outlets.locks import lock
 
     outer = make("outer")
     store = outer.joinpath(*["deeper"] * (depth - 1), "experiments")

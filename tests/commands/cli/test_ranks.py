@@ -14,7 +14,7 @@ import pytest
 from tests.ranked import RUN_ID, START, ranked
 
 from refunc.logging import ExperimentTracker
-from refunc.outlets.file import lock
+from refunc.outlets.locks import lock
 from refunc.processes.opener import facts_of_this_process
 from refunc.runs import LogEntry, Run
 from refunc.runs.points_file import COLUMNS

@@ -17,7 +17,7 @@ import pytest
 from refunc.annotations import AnnotationError, annotate, replaced
 from refunc.annotations.file import ANNOTATIONS, read
 from refunc.annotations.replaced import change
-from refunc.outlets import file as outlets_file
+from refunc.outlets import locks
 
 
 def change_with(**members: Any) -> str:
@@ -120,7 +120,7 @@ def test_without_locks_it_works_and_says_so_once(
     def refused(*_: object) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(outlets_file.fcntl, "flock", refused)
+    monkeypatch.setattr(locks.fcntl, "flock", refused)
     replaced._tell_no_locks.cache_clear()
     with caplog.at_level(logging.WARNING):
         for number in range(3):

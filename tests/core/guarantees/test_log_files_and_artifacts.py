@@ -14,7 +14,7 @@ import pytest
 
 from refunc.journal.record import Artifact
 from refunc.logging import ExperimentTracker, MLLogger
-from refunc.outlets.file import is_locked
+from refunc.outlets.locks import is_locked
 from refunc.runs.store import open_store
 
 

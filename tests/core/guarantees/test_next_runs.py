@@ -182,7 +182,7 @@ _A_LEFT_LOCK = """
 with experiment_context("e", logger=log) as run:
     child = multiprocessing.get_context("fork").Process(target=os.getpid)
     child.start(); child.join()
-    from refunc.outlets.file import is_locked
+    from refunc.outlets.locks import is_locked
     print(is_locked(run.folder / "run.json"))
 """
 

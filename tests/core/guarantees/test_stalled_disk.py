@@ -14,7 +14,7 @@ from refunc.journal.reader import Account
 from refunc.logging import ExperimentTracker, MLLogger
 from refunc.outlets import appender, pump
 from refunc.outlets.bounded_queue import HIGH_WATER
-from refunc.outlets.file import is_locked
+from refunc.outlets.locks import is_locked
 from refunc.runs.run import Run
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from refunc.journal.folder import RunFolder
-from refunc.outlets.file import is_locked
+from refunc.outlets.locks import is_locked
 
 
 def test_a_folder_is_made_once_and_locked(tmp_path: Path) -> None:

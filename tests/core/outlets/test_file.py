@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from refunc.outlets.file import AppendFile, is_locked, lock, write_whole
+from refunc.outlets.file import AppendFile
+from refunc.outlets.locks import is_locked, lock
+from refunc.outlets.opening import write_whole
 
 
 @pytest.mark.parametrize("written", range(11))

@@ -25,7 +25,7 @@ from refunc.journal.kinds import CRASHED, RUNNING, UNREADABLE
 from refunc.journal.provenance import key_path, missing_key
 from refunc.journal.reader import Account
 from refunc.journal.record import Artifact
-from refunc.outlets.file import LockProbe
+from refunc.outlets.locks import LockProbe
 from refunc.outlets.replaced import Draft
 from refunc.plugins.discovery import states
 from refunc.runs.errors import RunFormatError, StrangeStoreError

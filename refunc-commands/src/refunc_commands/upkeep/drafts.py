@@ -16,7 +16,7 @@ from refunc.journal.alive import life_of
 from refunc.journal.folder import ARTIFACTS, DELIVERY, JOURNAL, RUN_JSON
 from refunc.journal.provenance import key_path
 from refunc.journal.ranks import RANKS
-from refunc.outlets.file import is_locked
+from refunc.outlets.locks import is_locked
 from refunc.outlets.replaced import is_draft_name, is_passage_name
 from refunc.values.names import is_folder_name, may_be_folder_name
 

@@ -33,7 +33,9 @@ from refunc.journal.pieces import (
     segments,
 )
 from refunc.journal.segments import header_of
-from refunc.outlets.file import fsync_file, give_up, is_written, lock, own_only, write_whole
+from refunc.outlets.file import fsync_file
+from refunc.outlets.locks import give_up, is_written, lock
+from refunc.outlets.opening import own_only, write_whole
 from refunc.outlets.replaced import Draft, is_draft_name
 from refunc.processes.opener import Opener
 from refunc.values.names import writer_id

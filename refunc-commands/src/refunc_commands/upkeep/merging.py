@@ -25,7 +25,7 @@ from refunc.journal.folder import ARTIFACTS, DELIVERY, JOURNAL, RUN_JSON, refuse
 from refunc.journal.opening import names_in
 from refunc.journal.pieces import Segment, segments
 from refunc.journal.ranks import RANKS, rank_files
-from refunc.outlets.file import write_whole
+from refunc.outlets.opening import write_whole
 from refunc.outlets.replaced import REMOVAL, Draft, is_draft_name, passage
 from refunc.runs.identity import read_birth
 from refunc_commands.upkeep.drafts import OF_A_RUN

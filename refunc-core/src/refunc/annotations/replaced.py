@@ -22,8 +22,9 @@ from refunc.annotations.errors import AnnotationError
 from refunc.annotations.file import ANNOTATIONS, FORMAT, MOST_BYTES, read
 from refunc.annotations.state import Annotations
 from refunc.journal.folder import RUN_JSON
-from refunc.outlets.file import give_up, locked, no_links, write_whole
 from refunc.outlets.foreign import own_logger
+from refunc.outlets.locks import give_up, locked
+from refunc.outlets.opening import no_links, write_whole
 from refunc.outlets.replaced import Draft
 
 #: Seconds to wait for another process that changes the same file.

@@ -20,8 +20,8 @@ from refunc.delivery.lock import DeliveryLock
 from refunc.journal.codec import MAX_LINE_BYTES
 from refunc.journal.folder import refuse_link
 from refunc.journal.opening import NoDescriptorError, read_whole
-from refunc.outlets.file import write_whole
 from refunc.outlets.foreign import own_logger
+from refunc.outlets.opening import write_whole
 from refunc.outlets.replaced import Draft
 
 #: The least seconds between two saves of a cursor while windows follow each other.

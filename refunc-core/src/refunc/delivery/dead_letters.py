@@ -23,8 +23,8 @@ from refunc.delivery.window import Call
 from refunc.journal.codec import MAX_LINE_BYTES, decode_line, encode_line
 from refunc.journal.folder import DELIVERY, refuse_link
 from refunc.journal.opening import opened
-from refunc.outlets.file import no_links, write_whole
 from refunc.outlets.foreign import own_logger
+from refunc.outlets.opening import no_links, write_whole
 from refunc.outlets.replaced import Draft
 from refunc.plugins.hooks import HOOKS
 

@@ -13,7 +13,8 @@ import stat
 from pathlib import Path
 
 from refunc.journal.folder import DELIVERY, refuse_link
-from refunc.outlets.file import give_up, lock, own_only
+from refunc.outlets.locks import give_up, lock
+from refunc.outlets.opening import own_only
 from refunc.processes.forks import in_child
 from refunc.processes.opener import holders_of, user_of
 

@@ -17,7 +17,7 @@ from refunc.delivery.cursor import Cursor
 from refunc.delivery.custody import load_cursor
 from refunc.journal.opening import NoDescriptorError
 from refunc.journal.provenance import key
-from refunc.outlets.file import above_standard
+from refunc.outlets.opening import above_standard
 from refunc.plugins.integration import Passport
 from refunc.processes.own_process import command, environment
 

@@ -25,8 +25,8 @@ from typing import Any
 from refunc.delivery.courier import Courier
 from refunc.journal import provenance
 from refunc.journal.folder import DELIVERY, refuse_link
-from refunc.outlets.file import no_links
 from refunc.outlets.foreign import own_logger
+from refunc.outlets.opening import no_links
 from refunc.plugins.integration import Passport, build, load
 from refunc.values import settings
 from refunc.values.printable import printable

@@ -25,7 +25,7 @@ from refunc.journal.opening import NoDescriptorError, opened
 from refunc.journal.pieces import FOLDED_SUFFIX
 from refunc.journal.ranks import newest as newest_ranks
 from refunc.journal.ranks import rank_files
-from refunc.outlets.file import LockProbe
+from refunc.outlets.locks import LockProbe
 from refunc.processes.opener import Opener, began_of, holders_of
 
 #: Seconds without a new record after which a run counts as crashed if only its files can tell.

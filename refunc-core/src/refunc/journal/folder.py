@@ -13,7 +13,8 @@ from typing import Any
 
 from refunc.journal.ranks import path_of, take_part
 from refunc.journal.roles import Role
-from refunc.outlets.file import give_up, write_whole
+from refunc.outlets.locks import give_up
+from refunc.outlets.opening import write_whole
 from refunc.outlets.own_folder import keep_out_of_git
 from refunc.outlets.replaced import Draft
 from refunc.processes.family import FAMILY, marks_of

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from itertools import islice
 from typing import BinaryIO, TypeVar
 
-from refunc.outlets.file import NO_DESCRIPTOR
+from refunc.outlets.opening import NO_DESCRIPTOR
 
 _NOFOLLOW, _NONBLOCK = getattr(os, "O_NOFOLLOW", 0), getattr(os, "O_NONBLOCK", 0)
 _FLAGS = os.O_RDONLY | _NOFOLLOW | _NONBLOCK | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)

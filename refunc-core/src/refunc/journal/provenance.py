@@ -14,7 +14,7 @@ import stat
 from pathlib import Path
 from typing import Any, Final
 
-from refunc.outlets.file import no_links, write_whole
+from refunc.outlets.opening import no_links, write_whole
 from refunc.outlets.replaced import Draft
 
 #: Members of an `attach` record that are acted upon, besides `options` and `withheld`.

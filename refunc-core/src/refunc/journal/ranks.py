@@ -21,7 +21,7 @@ from typing import Any, Final, NamedTuple
 
 from refunc.journal.opening import NoDescriptorError, first_files_in, read_whole
 from refunc.journal.roles import Role
-from refunc.outlets.file import write_whole
+from refunc.outlets.opening import write_whole
 from refunc.outlets.replaced import Draft
 from refunc.processes.launchers import launch_rank
 from refunc.processes.opener import OPENED_BY, facts_of_this_process

@@ -40,7 +40,7 @@ from refunc.logging.active.run import ActiveRun
 from refunc.logging.banner import NO_LOCKS, best_line, end_line, is_quiet, start_line, unwritten_line
 from refunc.logging.delivering import deliver_to_all, is_in_hook
 from refunc.logging.notices import news, own_log, warn_once
-from refunc.outlets.file import is_without_locks
+from refunc.outlets.locks import is_without_locks
 from refunc.outlets.pump import at_exit, rest
 from refunc.processes.forks import in_child
 from refunc.processes.parent import at_child_end

@@ -6,8 +6,9 @@ from collections import deque
 from collections.abc import Callable
 from functools import partial
 
-from refunc.outlets.file import NO_DESCRIPTOR, AppendFile
+from refunc.outlets.file import AppendFile
 from refunc.outlets.foreign import own_logger
+from refunc.outlets.opening import NO_DESCRIPTOR
 from refunc.outlets.turn import Turn
 
 #: After this many failed fsyncs in a row, the same records are not copied to yet another file until one succeeds.

@@ -6,7 +6,7 @@ import os
 from io import FileIO
 from pathlib import Path
 
-from refunc.outlets.file import open_file, write_whole
+from refunc.outlets.opening import open_file, write_whole
 
 
 def make_folder(path: Path) -> bool:

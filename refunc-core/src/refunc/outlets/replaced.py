@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from refunc.outlets.file import give_up, lock, open_file
+from refunc.outlets.locks import give_up, lock
+from refunc.outlets.opening import open_file
 from refunc.values.names import new_id
 
 _NOFOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)

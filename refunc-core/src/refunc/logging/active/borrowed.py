@@ -13,7 +13,8 @@ from refunc.journal.opening import NoDescriptorError
 from refunc.logging.active.family_runs import look_in, warn_no_descriptor
 from refunc.logging.active.living import living_run, living_runs
 from refunc.logging.active.run import START_FIELDS, ActiveRun
-from refunc.outlets.file import NO_DESCRIPTOR, LockProbe
+from refunc.outlets.locks import LockProbe
+from refunc.outlets.opening import NO_DESCRIPTOR
 
 #: Seconds between two checks of an owner that may be gone, and of a limit of open files that was reached.
 _LOOK_AGAIN = 1.0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from refunc.journal.kinds import RUNNING
 from refunc.logging.notices import warn_once
-from refunc.outlets.file import NO_DESCRIPTOR
+from refunc.outlets.opening import NO_DESCRIPTOR
 from refunc.processes import starters
 from refunc.processes.parent import Legacy
 from refunc.values.paths import store_path

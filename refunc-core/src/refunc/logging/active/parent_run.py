@@ -23,7 +23,7 @@ from refunc.logging.active.family_runs import (
     warn_no_descriptor,
 )
 from refunc.logging.active.run import ActiveRun
-from refunc.outlets.file import NO_DESCRIPTOR
+from refunc.outlets.opening import NO_DESCRIPTOR
 from refunc.processes import inherited, starters
 from refunc.processes.parent import Legacy, bequeath, has_parent, legacy, own_token, parent_pid
 

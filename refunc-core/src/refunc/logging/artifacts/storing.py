@@ -25,7 +25,7 @@ from typing import Any
 from refunc.journal.folder import ARTIFACTS, refuse_link
 from refunc.journal.provenance import mac_of_reference
 from refunc.logging.artifacts.folders import contents_of, store_inside
-from refunc.outlets.file import open_file, write_whole
+from refunc.outlets.opening import open_file, write_whole
 from refunc.outlets.replaced import Draft
 from refunc.values.names import new_id, slug
 

@@ -23,7 +23,9 @@ from refunc.logging.notices import warn_once
 from refunc.outlets import pump
 from refunc.outlets.appender import FileOutlet
 from refunc.outlets.batch_state import State
-from refunc.outlets.file import NO_DESCRIPTOR, AppendFile, fsync_file, lock, write_whole
+from refunc.outlets.file import AppendFile, fsync_file
+from refunc.outlets.locks import lock
+from refunc.outlets.opening import NO_DESCRIPTOR, write_whole
 from refunc.outlets.own_folder import keep_out_of_git, make_folder
 from refunc.processes.forks import in_child
 from refunc.processes.launchers import is_launched, launch_rank

@@ -13,7 +13,7 @@ import os
 import re
 from pathlib import Path
 
-from refunc.outlets.file import is_locked
+from refunc.outlets.locks import is_locked
 from refunc.values.names import unique_slug
 from refunc.values.quantities import bytes_of
 

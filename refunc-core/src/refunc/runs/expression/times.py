@@ -54,12 +54,13 @@ def seconds_beside(clock: Clock, node: ast.expr, op: str, syntax: Syntax) -> flo
     name = clock.name
     if op in ("~", "!~"):
         raise syntax.error(node, f"{name} is a number, and a pattern fits texts only; {_span(name)}")
+    seconds: dict[ast.expr, float | None] = {each: clock.read(str(each.value)) for each in texts}
     for each in texts:
-        if (seconds := clock.read(str(each.value))) is None:
+        if seconds[each] is None:
             raise syntax.error(each, f"{each.value!r} is not {clock.expected}")
     if op not in ORDERS:
         raise syntax.error(node, f"{name} is exact to the microsecond, so {op} never fits; {_span(name)}")
-    return seconds if texts[0] is node else None
+    return seconds.get(node)
 
 
 def _values(node: ast.expr) -> list[ast.expr]:

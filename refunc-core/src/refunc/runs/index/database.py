@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from refunc.outlets.file import own_only
+from refunc.outlets.opening import own_only
 from refunc.runs.index import catalogue, points
 from refunc.runs.index.location import is_ours
 
