@@ -10,25 +10,28 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.questions import QUESTIONS, RUNS, Holds, Row, lines_of
+from tests.questions import QUESTIONS, RUNS, Holds, Row, annotate_later, birth_of, lines_of
 
 from refunc.journal.codec import encode_line
 from refunc.runs import ExpressionError, open_store
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 
-_ORDERS = st.sampled_from([None, "params.lr", "-metrics.loss.min", "run_name", "-tags.team"])
+_ORDERS = st.sampled_from(
+    [None, "params.lr", "-metrics.loss.min", "run_name", "tags.team", "-tags.team", "-start_time"]
+)
 
 
 def _written(store: Path, runs: list[Row]) -> None:
     for number, run in enumerate(runs):
         folder = store / f"run_{number:08}"
         (folder / "journal").mkdir(parents=True)
-        facts = {"format": 1, "run_id": f"{number:08}", "run_name": folder.name, "start_time": float(number)}
+        facts = {"format": 1, "run_id": f"{number:08}", "run_name": folder.name, **birth_of(run)}
         (folder / "run.json").write_text(json.dumps(facts))
         records = [{"seq": at, "time": 1.0 + at, **line} for at, line in enumerate(lines_of(run))]
         header = {"kind": "segment", "format": 1, "logger": "hand"}
         (folder / "journal" / "w.000000.jsonl").write_bytes(b"".join(map(encode_line, [header, *records])))
+        annotate_later(folder, run)
 
 
 @given(runs=RUNS, question=QUESTIONS, order=_ORDERS)
