@@ -45,6 +45,8 @@ def line_of(result: Any) -> str:
     ("arguments", "says"),
     [
         (["ls", "--jsn"], "--json"),
+        (["ls", "--whree", "x"], "no such option '--whree'. Did you mean --where\\?"),
+        (["compare", "--group", "x"], "no such option '--group'. Options: --where, "),
         (["ls", "--nonsense"], "--nonsense.* Options: --json, --where, .* -n, --number, "),
         (["ls", "-n", "many"], r"'many' is not a whole number of 1 or more\."),
         (["ls", "-n", "0"], r"'0' is not a whole number of 1 or more\."),

@@ -48,6 +48,20 @@ def test_the_point_can_be_chosen(run: Run, where: Any, step: int) -> None:
     assert [entry.step for entry in run.around("loss", where, steps=0) if entry.level == "METRIC"] == [step]
 
 
+def test_a_metric_without_steps_has_epochs() -> None:
+    with experiment_context("images", "epochs", logger=MLLogger("training", level="INFO")) as context:
+        for epoch in range(0, 50, 5):
+            context.log_metrics({"accuracy": epoch}, epoch=epoch)
+    assert context.folder is not None
+    run = Run.open(context.folder)
+
+    entries = run.around("accuracy", 20, steps=1)
+
+    assert [entry.epoch for entry in entries if entry.level == "METRIC"] == [15, 20, 25]
+    with pytest.raises(PointNotFoundError, match=r"no epoch 21 among its 10 points\. Its epochs are from 0 to 45\."):
+        run.around("accuracy", 21, steps=1)
+
+
 def test_steps_that_begin_anew_in_each_epoch_are_told_apart() -> None:
     with experiment_context("images", "epochs", logger=MLLogger("training", level="INFO")) as context:
         for epoch in range(3):

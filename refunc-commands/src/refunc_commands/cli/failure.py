@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from refunc.values.near import nearest
 from refunc_commands.cli.streams import error_line
 
 
@@ -49,8 +50,12 @@ def misused(error: click.UsageError, command: str) -> Failure:
     """
     said = " ".join(error.format_message().split())
     said += "" if said.endswith((".", "?")) else "."
-    if isinstance(error, click.NoSuchOption) and error.ctx is not None and not error.possibilities:
+    if isinstance(error, click.NoSuchOption) and error.ctx is not None:
         options = [option for each in error.ctx.command.get_params(error.ctx) for option in each.opts]
-        said += f" Options: {', '.join(option for option in options if option.startswith('-'))}."
+        options = [option for option in options if option.startswith("-")]
+        by_word = {option.lstrip("-"): option for option in options}
+        near = [by_word[word] for word in nearest(error.option_name.lstrip("-"), by_word, most=3)]
+        said = f"no such option {error.option_name!r}. "
+        said += f"Did you mean {', '.join(near)}?" if near else f"Options: {', '.join(options)}."
     whose = error.ctx.command_path if error.ctx is not None else command
     return Failure(f"{said[:1].lower()}{said[1:]} See `{whose} --help`.")

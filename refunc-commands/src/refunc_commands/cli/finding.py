@@ -33,7 +33,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 def metrics_option(help: str) -> Callable[[_Command], _Command]:
     """Give a command that has RUN… the option `-m NAME`, any number of times; a shell completes it."""
-    given: dict[str, Any] = {"multiple": True, "metavar": "NAME", "shell_complete": _measured}
+    given: dict[str, Any] = {"multiple": True, "metavar": "NAME", "shell_complete": complete_metrics}
     return click.option("-m", "--metric", "metrics", help=help, **given)
 
 
@@ -89,7 +89,7 @@ def run_argument(named: str | None = None, **options: Any) -> Callable[[_Command
     return click.argument(named or name, **{"metavar": metavar, "shell_complete": _begun, **options})
 
 
-def _measured(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+def complete_metrics(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Return the metrics that begin with *incomplete*, of the runs that the line names so far, or of the store's."""
     found: dict[str, None] = {}
     # An option without its value yet leaves the earlier arguments unparsed.

@@ -24,7 +24,7 @@ from refunc.values.levels import LEVEL_NAMES, level_number
 from refunc.values.quantities import duration
 from refunc_commands.cli.choosing import Choice, choosing, the_one
 from refunc_commands.cli.failure import Failure, Number
-from refunc_commands.cli.finding import rank_option, refuse_missing
+from refunc_commands.cli.finding import complete_metrics, rank_option, refuse_missing
 from refunc_commands.cli.lines import LinePrinter
 from refunc_commands.cli.moments import parse_moment
 from refunc_commands.cli.options import json_option, store_option
@@ -92,8 +92,13 @@ def _line_options(command: _Command) -> _Command:
 @click.option("-n", "--number", "count", type=Number(1), metavar="N", help="Only the newest N lines.")
 @click.option("--since", type=parse_moment, metavar="TIME", help="Only from this time on: 2h (ago), 14:30, 2026-11-23.")
 @click.option("--until", type=parse_moment, metavar="TIME", help="Only before this time.")
-@click.option("--around", metavar="METRIC", help="Everything around one point of this metric: its first NaN, or --at.")
-@click.option("--at", "point", type=_point, metavar="POINT", help="With --around: nan, min, max, or a step.")
+@click.option(
+    "--around",
+    metavar="METRIC",
+    shell_complete=complete_metrics,
+    help="Everything around one point of this metric: its first NaN, or --at.",
+)
+@click.option("--at", "point", type=_point, metavar="POINT", help="With --around: nan, min, max, or a step (or epoch).")
 @click.option("--steps", type=Number(0), metavar="N", help="With --around: this many steps to either side, or 50.")
 @_line_options
 @click.pass_context

@@ -13,7 +13,8 @@ from refunc.runs.errors import PointNotFoundError
 from refunc.runs.selected import begins_again
 from refunc.runs.series import Series
 
-#: Selects a point of a metric: `nan`, `min`, `max`, a step, or a function that returns True for its value.
+#: Selects a point of a metric: `nan`, `min`, `max`, a step (an epoch, of a metric without steps), or a function of its
+#: value.
 Where: TypeAlias = "str | int | float | Callable[[float], bool]"
 
 _NEVER: Final = (math.inf, -math.inf)
@@ -27,10 +28,12 @@ def point_in(series: Series, where: Where) -> int:
         PointNotFoundError: There is no such point.
         ValueError: *where* is an unknown word.
     """
+    by_epoch = bool(series.epochs) and all(step is None for step in series.steps)
+    places = series.epochs if by_epoch else series.steps
     if callable(where):
         found = (index for index, value in enumerate(series.values) if where(value))
     elif isinstance(where, (int, float)):
-        found = (index for index, step in enumerate(series.steps) if step == where)
+        found = (index for index, place in enumerate(places) if place == where)
     elif where == "nan":
         found = (index for index, value in enumerate(series.values) if math.isnan(value))
     elif where in ("min", "max"):
@@ -43,8 +46,11 @@ def point_in(series: Series, where: Where) -> int:
     index = next(found, None)
     if index is None:
         said = where if isinstance(where, (str, int, float)) else getattr(where, "__name__", "such a value")
-        what = f"step {said}" if isinstance(said, (int, float)) else f"point that is {said}"
-        raise PointNotFoundError(f"the metric {series.name!r} has no {what} among its {len(series):,} points.")
+        noun = "epoch" if by_epoch else "step"
+        point = f"{noun} {said}" if isinstance(said, (int, float)) else f"point that is {said}"
+        known = [place for place in places if place is not None]
+        others = f" Its {noun}s are from {min(known)} to {max(known)}." if known else ""
+        raise PointNotFoundError(f"the metric {series.name!r} has no {point} among its {len(series):,} points.{others}")
     return index
 
 
