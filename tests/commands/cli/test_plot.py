@@ -110,12 +110,25 @@ def test_a_picture_is_the_same_for_the_same_question(ending: str, require: Any, 
         options = ["-m", "val/loss", "-m", "test/acc", "--group", "params.model", "-o", f"{name}.{ending}"]
         result = invoke("plot", *NAMES, *options)
         assert result.exit_code == 0, result.stderr
-        assert f"{name}.{ending}: 2 charts, 4 lines" in result.stdout
+        assert f"{name}.{ending}: 1 chart, 2 lines, a table of single values" in result.stdout
     first, second = Path(f"one.{ending}").read_bytes(), Path(f"two.{ending}").read_bytes()
     assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending])
     assert len(first) == len(second)
     if ending == "svg":
         assert b"cnn (2 runs)" in first
+        assert b"test/acc" in first  # in the head of the table
+        assert b"0.625" in first
+
+
+def test_a_point_without_neighbours_is_seen_in_a_picture(require: Any, invoke: Any) -> None:
+    require(find_spec("matplotlib") is not None, "pip install matplotlib")
+    with ExperimentTracker("seeds", "gaps") as run:
+        for step, value in enumerate([1.0, math.nan, 2.0, math.nan, 3.0, 4.0]):
+            run.log_metrics({"loss": value}, step=step)
+    assert invoke("plot", "gaps", "-m", "loss", "-o", "gaps.svg").exit_code == 0
+    drawn = Path("gaps.svg").read_text()
+    line = drawn[drawn.index('id="line2d_', drawn.index("matplotlib.axis_2")) :]
+    assert sum("<use" in each and "stroke: #0072b2" in each for each in line.splitlines()) >= 2
 
 
 def test_without_matplotlib_it_says_so_and_what_else_there_is(invoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,7 +25,16 @@ from refunc_commands.cli.grouping import band_options
 from refunc_commands.cli.options import json_option, output_option, store_option
 from refunc_commands.cli.screen import number, of_rank, print_json, print_lines, table, window_width
 from refunc_commands.cli.streams import shown
-from refunc_commands.plotting.charts import Chart, Line, banded, charts, curves, scattered
+from refunc_commands.plotting.charts import (
+    Chart,
+    Line,
+    banded,
+    charts,
+    curves,
+    scattered,
+    table_of,
+    without_single_values,
+)
 from refunc_commands.plotting.patterns import known_metrics, metrics_named, values_named
 from refunc_commands.plotting.terminal import COLORS, Curve, chart
 
@@ -158,10 +167,12 @@ def _refuse_both(question: _Question, output: str | None, *, as_json: bool) -> N
 def _write(drawn: list[Chart], output: str, *, log: bool, log_x: bool) -> None:
     from refunc_commands.plotting.picture import draw
 
-    draw([_thinned(each) for each in drawn], output, log=log, log_x=log_x)
-    count = sum(len(each.lines) for each in drawn)
-    charts_said = f"{len(drawn)} chart{'s' * (len(drawn) != 1)}, {count} line{'s' * (count != 1)}"
-    print_lines([Text(f"{shown(os.path.realpath(output))}: {charts_said}")])
+    several, single = without_single_values(drawn)
+    draw([_thinned(each) for each in several], single, output, log=log, log_x=log_x)
+    count = sum(len(each.lines) for each in several)
+    said = [f"{len(several)} chart{'s' * (len(several) != 1)}, {count} line{'s' * (count != 1)}"] if several else []
+    said += ["a table of single values"] if single else []
+    print_lines([Text(f"{shown(os.path.realpath(output))}: {', '.join(said)}")])
 
 
 def _thinned(drawn: Chart) -> Chart:
@@ -178,8 +189,7 @@ def _thin(line: Line, most: int) -> Line:
 
 def _all(drawn: list[Chart], height: int | None, *, log: bool, log_x: bool) -> Iterator[Text]:
     """Yield a chart for each metric and axis, each with a legend below it, and a table of single values."""
-    single = [each for each in drawn if all(line.is_joined and len(line.y) <= 1 for line in each.lines)]
-    several = [each for each in drawn if each not in single]
+    several, single = without_single_values(drawn)
     width = window_width()
     lines = height or (
         _LINES if width is None else max(8, min(30, shutil.get_terminal_size().lines // max(1, len(several)) - 3))
@@ -208,17 +218,12 @@ def _chart(drawn: Chart, width: int, height: int, *, log: bool, log_x: bool) -> 
 
 def _table(single: list[Chart], width: int | None) -> Iterator[Text]:
     """Yield a table of metrics that have one value in each run or group."""
-    head = [Text("run"), *(Text(shown(each.title)) for each in single)]
-    values: dict[tuple[str, str], dict[int, Text]] = {}
-    for at, each in enumerate(single):
-        for line in each.lines:
-            key = (line.label, line.of.run_id if line.of is not None else "")
-            values.setdefault(key, {})[at] = Text(number(line.y[0]) if len(line.y) else "-")
-    rows = [
-        [Text(shown(label)), *(found.get(at, Text("-")) for at in range(len(single)))]
-        for (label, _), found in values.items()
+    head, rows = table_of(single)
+    cells = [
+        [Text(shown(label)), *(Text("-" if value is None else number(value)) for value in values)]
+        for label, *values in rows
     ]
-    yield from table(head, rows, width)
+    yield from table([Text(shown(name)) for name in head], cells, width)
 
 
 def _legend(line: Line, drawn: Chart, color: str, *, log: bool) -> Text:

@@ -75,6 +75,23 @@ def charts(lines: Iterable[Line], *, together: bool) -> list[Chart]:
     ]
 
 
+def without_single_values(drawn: Sequence[Chart]) -> tuple[list[Chart], list[Chart]]:
+    """Return the charts to draw, and those of metrics with one value in each run or group, which are a table."""
+    single = [each for each in drawn if all(line.is_joined and len(line.y) <= 1 for line in each.lines)]
+    return [each for each in drawn if each not in single], single
+
+
+def table_of(single: Sequence[Chart]) -> tuple[list[str], list[list[float | str | None]]]:
+    """Return the head of a table of single values, and a row for each run or group: its label, then its values."""
+    values: dict[tuple[str, str], list[float | str | None]] = {}
+    for at, each in enumerate(single, 1):
+        for line in each.lines:
+            key = (line.label, line.of.run_id if line.of is not None else "")
+            row = values.setdefault(key, [line.label, *[None] * len(single)])
+            row[at] = line.y[0] if len(line.y) else None
+    return ["run", *(each.title for each in single)], list(values.values())
+
+
 def curves(runs: Sequence[Run], metric: str, rank: Ranks) -> list[Line]:
     """
     Return the curves of the runs that have the metric; of several ranks one each for the rank "all".

@@ -10,7 +10,7 @@ from typing import Any, Final
 from refunc.runs.entries_file import whole_file
 from refunc.runs.packages import needed
 from refunc.values.printable import printable_line
-from refunc_commands.plotting.charts import Chart, Line
+from refunc_commands.plotting.charts import Chart, Line, table_of
 
 #: The kinds of files, by their endings.
 ENDINGS: Final = (".png", ".svg", ".pdf")
@@ -18,6 +18,8 @@ ENDINGS: Final = (".png", ".svg", ".pdf")
 _COLORS: Final = ("#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9", "#000000", "#f0e442")
 _DASHES: Final = ("-", "--", ":", "-.")
 _WIDTH, _HEIGHT = 8.0, 4.2
+#: The height of a row of a table.
+_ROW = 0.3
 #: Lines that a legend names.
 _MOST_NAMED: Final = 20
 
@@ -30,9 +32,11 @@ def check_ending(path: str) -> str:
     return ending
 
 
-def draw(charts: Sequence[Chart], path: str, *, log: bool = False, log_x: bool = False) -> None:
+def draw(
+    charts: Sequence[Chart], single: Sequence[Chart], path: str, *, log: bool = False, log_x: bool = False
+) -> None:
     """
-    Draw *charts* below each other into the file *path*, which is replaced in one step.
+    Draw *charts* below each other into the file *path*, which is replaced in one step, and a table of *single* values.
 
     Raises:
         PackageNeededError: matplotlib is not installed.
@@ -41,9 +45,14 @@ def draw(charts: Sequence[Chart], path: str, *, log: bool = False, log_x: bool =
     """
     ending = check_ending(path)
     figures = needed("matplotlib.figure", "plot -o", "`refunc plot` draws in the terminal, and `refunc report` a page.")
-    figure = figures.Figure(figsize=(_WIDTH, _HEIGHT * len(charts)), layout="constrained")
-    for axes, chart in zip(figure.subplots(len(charts), squeeze=False)[:, 0], charts, strict=True):
+    head, rows = table_of(single)
+    heights = [*([_HEIGHT] * len(charts)), *([_ROW * (len(rows) + 1)] if single else [])]
+    figure = figures.Figure(figsize=(_WIDTH, sum(heights)), layout="constrained")
+    places = figure.subplots(len(heights), squeeze=False, height_ratios=heights)[:, 0]
+    for axes, chart in zip(places, charts, strict=False):
         _draw(axes, chart, log=log, log_x=log_x)
+    if single:
+        _draw_table(places[-1], head, rows)
     # Without the time: the same question gives the same file.
     metadata = {"Date": None} if ending == ".svg" else {"CreationDate": None} if ending == ".pdf" else None
     with whole_file(path, binary=True) as file:
@@ -55,7 +64,10 @@ def _draw(axes: Any, chart: Chart, *, log: bool, log_x: bool) -> None:
         style = {"color": _COLORS[at % len(_COLORS)], "label": _label(line, chart) if at < _MOST_NAMED else "_"}
         if line.is_joined:
             dashes = _DASHES[at // len(_COLORS) % len(_DASHES)]
-            axes.plot(line.drawn_x, _finite(line.y), linestyle=dashes, linewidth=1.4, **style)
+            x, y = line.drawn_x, _finite(line.y)
+            lone = _lone(x, y)
+            marks = {"marker": "o", "markersize": 3, "markevery": lone} if lone else {}
+            axes.plot(x, y, linestyle=dashes, linewidth=1.4, **marks, **style)
         else:
             axes.scatter(line.drawn_x, _finite(line.y), s=18, **style)
         if line.low is not None and line.high is not None:
@@ -70,6 +82,24 @@ def _draw(axes: Any, chart: Chart, *, log: bool, log_x: bool) -> None:
     if chart.lines[0].is_joined or len(chart.lines) > 1:
         more = len(chart.lines) - _MOST_NAMED
         axes.legend(fontsize=8, title=f"and {more} more" if more > 0 else None)
+
+
+def _draw_table(axes: Any, head: list[str], rows: list[list[float | str | None]]) -> None:
+    axes.axis("off")
+    cells = [
+        [_text(value) if isinstance(value, str) else "-" if value is None else f"{value:.6g}" for value in row]
+        for row in rows
+    ]
+    table = axes.table(cells, colLabels=[_text(name) for name in head], loc="upper center", cellLoc="right")
+    table.auto_set_font_size(False)
+    table.set_fontsize(8)
+
+
+def _lone(x: Sequence[float], y: Sequence[float]) -> list[int]:
+    """Return the points without a neighbour to draw a line to: they need a mark to be seen."""
+    there = [math.isfinite(one) and math.isfinite(other) for one, other in zip(x, y, strict=True)]
+    around = [False, *there, False]
+    return [at for at, is_there in enumerate(there) if is_there and not (around[at] or around[at + 2])]
 
 
 def _label(line: Line, chart: Chart) -> str:
