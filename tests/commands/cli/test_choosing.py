@@ -254,6 +254,18 @@ def test_an_export_takes_patterns_of_metrics_as_a_plot_does(invoke: Invoke) -> N
 
 
 @pytest.mark.usefixtures("store")
+def test_lines_that_are_not_there_are_said(invoke: Invoke) -> None:
+    for command in ("logs", "tail"):
+        nothing = invoke(command, "last", "--grep", "zzz")
+        assert (nothing.exit_code, nothing.stdout) == (0, "")
+        assert nothing.stderr == "refunc: no lines of the run last (00000003) match.\n"
+        assert invoke(command, "last", "--level", "error").stderr == nothing.stderr
+        assert invoke(command, "last").stderr == ""
+    assert invoke("logs", "last", "--around", "acc", "--at", "max", "--grep", "zzz").stderr == nothing.stderr
+    assert invoke("tail", "last", "-n", "0").stderr == ""
+
+
+@pytest.mark.usefixtures("store")
 def test_a_selection_of_nothing_is_said_when_removing(invoke: Invoke) -> None:
     chosen = ("gc", "--where", "params.lr > 5")
 
@@ -278,6 +290,8 @@ def test_what_was_asked_for_is_shown(invoke: Invoke) -> None:
         ["good", "0.01", "0.333333", "completed", "-", "00000002"],
         ["last", "0.05", "0.25", "completed", "-", "00000003"],
     ]
+    twice = ("--columns", "metrics.val/loss", "--columns", "params.model")
+    assert invoke("ls", *twice).stdout == invoke("ls", "--columns", "metrics.val/loss,params.model").stdout
     (run,) = json.loads(invoke("ls", "--json", "--columns", "metrics.val/loss,params.model", "-n", "1").stdout)
     assert run["columns"] == {"metrics.val/loss": 0.25, "params.model": "mlp"}
     assert run["params"] == {"lr": 0.05, "model": "mlp"}

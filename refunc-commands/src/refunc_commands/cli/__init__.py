@@ -18,6 +18,7 @@ No module that a training script imports imports this package.
     grouped      runs in groups, as tables
     grouping     options of commands that put runs in groups
     importing    `refunc import`
+    line_choice  the log lines of a run that a command line selects
     lines        log entries as lines
     live_line    a status line at the bottom of the terminal
     logs         `refunc logs` and `refunc tail`

@@ -72,6 +72,11 @@ _COMPLETIONS: Final[dict[str, Any]] = {
     "order": complete_names,
 }
 
+#: How several values are asked for.
+_SEVERAL: Final = {
+    "where": " Join the expressions with `and` or `or`.",
+    "experiment": " Write --where \"experiment_name in ('one', 'other')\".",
+}
 #: The options by the parameter that each fills.
 _OPTIONS: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
     "where": (("--where",), {"metavar": "EXPRESSION", "help": "Only runs that match this, as `status == 'failed'`."}),
@@ -95,6 +100,13 @@ _OPTIONS: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
         {"is_flag": True, "help": "Expressions may name something that no run has."},
     ),
 }
+
+
+def once_only(ctx: click.Context, param: click.Parameter, given: tuple[Any, ...]) -> Any:
+    """Return the value of an option; raise click.BadParameter if there are several, of which one would be ignored."""
+    if len(given) > 1:
+        raise click.BadParameter(f"it is given {len(given)} times.{_SEVERAL.get(str(param.name), '')}")
+    return given[0] if given else None
 
 
 def choosing(
@@ -122,7 +134,8 @@ def choosing(
         decorated: Any = chosen
         for name in reversed(taken):
             words, details = _OPTIONS[name]
-            decorated = click.option(*words, shell_complete=_COMPLETIONS.get(name), **details)(decorated)
+            once = {} if details.get("is_flag") else {"multiple": True, "callback": once_only}
+            decorated = click.option(*words, shell_complete=_COMPLETIONS.get(name), **once, **details)(decorated)
         if runs and one:
             return run_argument(nargs=1, required=False, named="runs", metavar="[RUN]")(decorated)
         completing: dict[str, Any] = {"shell_complete": complete_removed} if removed else {}

@@ -53,14 +53,15 @@ class Column:
         return (number(value) if isinstance(value, float) else plain(value)), ""
 
 
-def named_columns(ctx: click.Context, param: click.Parameter, text: str | None) -> tuple[Asked, ...] | None:
+def named_columns(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> tuple[Asked, ...] | None:
     """
     Return the names of `--columns`, which are written as in expressions, or with any characters after the first dot.
 
     Raises:
         ExpressionError, click.BadParameter: One of them is not a name.
     """
-    return None if text is None else tuple(named_column(part.strip()) for part in _COLUMN.findall(text))
+    texts = [part.strip() for text in given for part in _COLUMN.findall(text)]
+    return tuple(map(named_column, texts)) if given else None
 
 
 def named_column(word: str) -> Asked:

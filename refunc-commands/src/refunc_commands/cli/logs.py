@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
-import attrs
 import click
 from click.shell_completion import CompletionItem
 
 from refunc.journal.kinds import CRASHED, RUNNING
-from refunc.journal.reader import read_backwards, read_journal
-from refunc.journal.record import Gap, LogLine, Record
+from refunc.journal.record import Record
 from refunc.journal.tail import Tail
-from refunc.runs.around import Where
-from refunc.runs.entry import LogEntry, entry_of
-from refunc.runs.entry_filter import Query, newest
+from refunc.runs.entry_filter import newest
 from refunc.runs.errors import RunNotFoundError
-from refunc.runs.line_records import records_without_metrics
 from refunc.runs.run import Run
 from refunc.values.levels import LEVEL_NAMES, level_number
 from refunc.values.quantities import duration
 from refunc_commands.cli.choosing import Choice, choosing, the_one
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import complete_metrics, rank_option, refuse_missing
-from refunc_commands.cli.lines import LinePrinter
+from refunc_commands.cli.line_choice import LineChoice
 from refunc_commands.cli.moments import parse_moment
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.streams import error_line
@@ -128,17 +123,15 @@ def logs(
         raise Failure("--at and --steps belong to --around METRIC, which names the metric.")
     found = the_one(ctx, store, choice)
     refuse_missing([found], options["rank"])
-    lines = _Selection.of(found, since=since, until=until, **options)
+    lines = LineChoice.of(found, since=since, until=until, **options)
     if around is not None:
-        for entry in newest(reversed(list(lines.around(around, "nan" if point is None else point, steps))), count):
-            lines.show(entry)
+        lines.print(newest(reversed(list(lines.around(around, "nan" if point is None else point, steps))), count))
         return
     if count is not None:
         entries = iter(newest(lines.of_records(lines.newest_first()), count))
     else:
         entries = lines.of_records(lines.oldest_first())
-    for _, entry in entries:
-        lines.show(entry)
+    lines.print(entry for _, entry in entries)
 
 
 @click.command(epilog=_TAIL_EXAMPLES)
@@ -172,12 +165,15 @@ def tail(
         ctx.exit(130)
     if not follow:  # a rank may come late
         refuse_missing([found], options["rank"])
-    lines = _Selection.of(found, **options)
+    lines = LineChoice.of(found, **options)
     try:
         tail = Tail.at_end(found.folder) if follow else None
         last = newest(lines.of_records(lines.newest_first()), count)
-        for _, entry in last:
-            lines.show(entry)
+        if follow or count == 0:
+            for _, entry in last:
+                lines.show(entry)
+        else:
+            lines.print(entry for _, entry in last)
         if tail is not None:
             # Records written between the two calls are in both results.
             shown = {(record.writer, record.seq) for record, _ in last}
@@ -204,72 +200,6 @@ def _awaited(ctx: click.Context, store: str | None, choice: Choice) -> Run:
                 error_line(f"waiting for a run {choice.names[0]}; Ctrl-C ends that")
                 is_told = True
         time.sleep(_INTERVAL)
-
-
-@attrs.frozen(kw_only=True)
-class _Selection:
-    """The selection of a run's records, and how they are shown."""
-
-    run: Run
-    query: Query
-    text: str | None
-    all_kinds: bool
-    show: Callable[[LogEntry], None]
-
-    @classmethod
-    def of(
-        cls,
-        run: Run,
-        *,
-        level: int | None,
-        grep: str | None,
-        all_kinds: bool,
-        as_json: bool,
-        rank: int | None,
-        since: float | None = None,
-        until: float | None = None,
-    ) -> _Selection:
-        """Return the selection for a command's options."""
-        return cls(
-            run=run,
-            query=Query(min_level=level, start_time=since, end_time=until, rank=rank),
-            text=grep.lower() if grep else None,
-            all_kinds=all_kinds,
-            show=_show_json if as_json else LinePrinter(run.start_time).print,
-        )
-
-    def oldest_first(self) -> Iterator[Record]:
-        """Return the run's records; without metrics, which most records are, if they are not selected."""
-        return read_journal(self.run.folder) if self.all_kinds else records_without_metrics(self.run.folder)
-
-    def newest_first(self) -> Iterator[Record]:
-        """Return the same, newest first."""
-        if self.all_kinds:
-            return read_backwards(self.run.folder)
-        return records_without_metrics(self.run.folder, newest_first=True)
-
-    def around(self, metric: str, where: Where, steps: int | None) -> Iterator[LogEntry]:
-        """Yield the selected entries around a point; see `Run.around`."""
-        for entry in self.run.around(metric, where, steps=50 if steps is None else steps):
-            if self.query.matches(entry) and (self.text is None or self.text in _searched(entry)):
-                yield entry
-
-    def of_records(self, source: Iterable[Record]) -> Iterator[tuple[Record, LogEntry]]:
-        """Yield the selected records of *source*, each with its entry."""
-        for record in source:
-            if self.all_kinds or isinstance(record, (LogLine, Gap)):
-                entry = entry_of(record, experiment_id=self.run.experiment_id, run_id=self.run.run_id)
-                if self.query.matches(entry) and (self.text is None or self.text in _searched(entry)):
-                    yield record, entry
-
-
-def _searched(entry: LogEntry) -> str:
-    extra = entry.extra or {}
-    return f"{entry.message}\n{extra.get('exception') or ''}\n{extra.get('stack') or ''}".lower()
-
-
-def _show_json(entry: LogEntry) -> None:
-    click.echo(entry.to_json())
 
 
 def _following(run: Run, tail: Tail) -> Iterator[Record]:

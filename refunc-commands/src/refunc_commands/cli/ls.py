@@ -83,6 +83,7 @@ Examples:
 @choosing()
 @click.option(
     "--columns",
+    multiple=True,
     callback=named_columns,
     metavar="NAMES",
     shell_complete=complete_names,
