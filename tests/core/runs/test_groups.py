@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refunc.logging import ExperimentTracker
@@ -180,6 +181,9 @@ def test_quantiles_are_numpys(values: list[float], share: float) -> None:
 
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=8))
+@example([sys.float_info.max] * 3)
+@example([sys.float_info.max, -sys.float_info.max, 1.0])
+@example([1e200, -1e200])
 def test_statistics_of_infinite_and_very_large_values_are_exact(values: list[float]) -> None:
     ordered = sorted(values)
     assert (quantile_of(ordered, 0), quantile_of(ordered, 1)) == (ordered[0], ordered[-1])

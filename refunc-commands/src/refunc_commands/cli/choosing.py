@@ -134,7 +134,7 @@ def choosing(
         decorated: Any = chosen
         for name in reversed(taken):
             words, details = _OPTIONS[name]
-            once = {} if details.get("is_flag") else {"multiple": True, "callback": once_only}
+            once: dict[str, Any] = {} if details.get("is_flag") else {"multiple": True, "callback": once_only}
             decorated = click.option(*words, shell_complete=_COMPLETIONS.get(name), **once, **details)(decorated)
         if runs and one:
             return run_argument(nargs=1, required=False, named="runs", metavar="[RUN]")(decorated)

@@ -171,7 +171,8 @@ def mean_of(values: Sequence[float]) -> float:
     try:
         return fmean(values)
     except OverflowError:
-        return math.fsum(value / len(values) for value in values)
+        mean = 2 * math.fsum(value / 2 / len(values) for value in values)
+        return max(min(values), min(mean, max(values)))  # rounding may make it infinite
     except ValueError:  # both infinities
         return math.nan
 
