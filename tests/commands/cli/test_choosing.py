@@ -166,6 +166,7 @@ def test_a_question_without_an_answer_is_told_why(options: list[str], says: str,
         ("params.model == 'VIT'", "no run has 'VIT' as params.model. Did you mean 'vit'?"),
         ("params.model in ('resnt', 'vitt')", "no run has 'resnt' as params.model. Did you mean 'resnet'?"),
         ("experiment_name == 'digit'", "no run has 'digit' as experiment_name. Did you mean 'digits'?"),
+        ("run_name ~ '^goo.*'", "'^goo.*' is a pattern in which * is any text, and no regular expression."),
         ("run_name ~ 'oo'", "no run has 'oo' as run_name. A pattern fits a whole text: write '*oo*' for a part of one"),
     ],
 )

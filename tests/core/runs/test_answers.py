@@ -129,6 +129,22 @@ def test_a_single_name_to_sort_or_group_by_needs_no_brackets(tmp_path: Path) -> 
         store.find(order_by="metric.val/loss.min")
 
 
+@pytest.mark.parametrize(
+    ("question", "says"),
+    [
+        ("params.amp == 'True'", "write True without quotes"),
+        ("params.kept == False", "write it in quotes to compare it"),
+        ("params.kept", "params.kept is a text in every run that has it, such as 'False': compare it, or write"),
+        ("not params.kept and params.amp", "params.kept is a text"),
+    ],
+)
+def test_true_and_false_are_told_apart_from_their_texts(question: str, says: str, tmp_path: Path) -> None:
+    with ExperimentTracker("digits", log_dir=tmp_path, logger=MLLogger("quiet", "ERROR")) as run:
+        run.log_params({"amp": True, "kept": "False"})
+    with pytest.raises(ExpressionError, match=says):
+        open_store(tmp_path).find(question)
+
+
 def test_what_was_annotated_since_is_part_of_the_answer(write_run: WriteRun, tmp_path: Path) -> None:
     folders = [write_run(f"run_{number:08}", lines_of({"team": "vision", "lr": number})) for number in range(3)]
     store = open_store(tmp_path / "experiments")

@@ -153,6 +153,7 @@ def test_a_value_that_is_missing_or_of_another_kind_makes_a_comparison_false(tex
         ("duration in ('1h', 'x')", 20, "'x' is not a time span"),
         ("metrics.'val/loss' < 1", 8, "is not valid: a name with other characters is written in brackets"),
         ("params.3d < 1", 7, "is not valid: a name with other characters is written in brackets"),
+        ("params.lr == 0.1f", 15, "is not valid"),
         ("params.lr => 1", 11, "is not valid: write <= or >="),
         ("params.lr === 1", 11, "is not valid: write == to compare"),
         ("params.lr exists", 11, "is not valid: write params.lr is missing, or params.lr is not missing"),

@@ -7,6 +7,7 @@ can answer. It would look like an answer: no runs. So both are errors, with the 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -33,6 +34,8 @@ NAMES: Final = (
 ROOTS: Final = frozenset(NAMES)
 SPACES: Final = frozenset(NAMES[:4])
 
+#: Signs of a regular expression that hardly any name has.
+_OF_REGEXES: Final = re.compile(r"\.\*|^\^|\$$|\\[dws]|\|")
 #: The operator of a name that is a condition by itself, such as `params.amp`.
 ALONE: Final = "alone"
 
@@ -173,7 +176,11 @@ def near_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> li
             continue
         known = {value for facts in runs if isinstance(value := facts[site.path], str)}
         for word in site.given:
-            if not isinstance(word, str) or word in known or (site.operator == "~" and is_pattern(word)):
+            if not isinstance(word, str) or not word or word in known:
+                continue
+            if site.operator == "~" and is_pattern(word):
+                if _OF_REGEXES.search(word):
+                    told.append(f"{word!r} is a pattern in which * is any text, and no regular expression.")
                 continue
             said = f"no run has {word!r} as {written(site.path)}."
             near = _nearest(word, sorted(known)[:_MOST_SEARCHED])
@@ -252,6 +259,8 @@ def _unfit(site: Site, value: Any) -> str:
         return f"{found}: a pattern fits texts only"
     if site.operator == ALONE:
         return f"{found}: compare it, or write {name} is not missing for runs that have it"
+    if isinstance(value, bool) and isinstance(given, str) and given.lower() in ("true", "false"):
+        return f"{found}: write {given.lower().title()} without quotes"
     if isinstance(given, bool) and isinstance(value, str):
         return f"{found}: write it in quotes to compare it"
     return f"{found}: it cannot be compared with {_kind(given)}"

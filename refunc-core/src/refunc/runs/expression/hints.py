@@ -33,7 +33,7 @@ _NAN: Final = "nothing equals NaN; write metrics.loss.nans > 0 for a metric with
 #: Texts, which may have anything in them, and words of other languages; the group that is set counts.
 _FOREIGN: Final = re.compile(
     r"""
-    (?<=[\w\]]) (?P<name>\.) (?=\s*['"]|\d+[^\W\d])
+    (?:(?<=[^\W\d])|(?<=\])) (?P<name>\.) (?=\s*['"]|\d+[^\W\d])
     | '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*"
     | (?:[^=!<>:]|^) (?P<equal>=) (?![=<>]) | (?P<equals>===)
     | (?P<end>=[<>]) | (?P<differ><>) | (?P<both>&&?) | (?P<either>\|\|?) | (?P<negation>!) (?![=~]) | (?P<quote>`)
