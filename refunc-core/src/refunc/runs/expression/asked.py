@@ -54,6 +54,8 @@ _ELSEWHERE: Final = {
 #: The most names that an error lists, and the most that are searched for a similar one.
 _MOST_SHOWN: Final = 8
 _MOST_SEARCHED: Final = 20_000
+#: The same of values: an answer without runs comes as soon as one with runs.
+_MOST_VALUES: Final = 2_000
 
 
 @attrs.frozen
@@ -183,7 +185,7 @@ def near_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> li
                     told.append(f"{word!r} is a pattern in which * is any text, and no regular expression.")
                 continue
             said = f"no run has {word!r} as {written(site.path)}."
-            near = _nearest(word, sorted(known)[:_MOST_SEARCHED])
+            near = _nearest(word, sorted(known), _MOST_VALUES)
             if site.operator == "~" and any(word in value for value in known):
                 told.append(f"{said} A pattern fits a whole text: write '*{word}*' for a part of one")
             elif near:
@@ -214,11 +216,16 @@ def _unknown(path: Path, names: Callable[[str], Iterable[str]]) -> str:
     return f"no run has a {noun} {name!r}. " + (f"Known {noun}s: {shown}{more}." if known else f"No run has {noun}s.")
 
 
-def _nearest(name: str, known: Sequence[str]) -> list[str]:
-    """Return names that are spelled like *name*: in other letters, nested elsewhere, or with other letters."""
+def _nearest(name: str, known: Sequence[str], most: int = _MOST_SEARCHED) -> list[str]:
+    """
+    Return names that are spelled like *name*: in other letters, nested elsewhere, or with other letters.
+
+    Args:
+        most: The most names that are compared letter by letter.
+    """
     alike = [each for each in known if each.lower() == name.lower()]
     alike += [each for each in known if each.replace("/", ".").endswith(f".{name}")][:3]
-    return alike or nearest(name, known[:_MOST_SEARCHED], most=3)
+    return alike or nearest(name, known[:most], most=3)
 
 
 def path_text(space: str, name: str) -> str:
