@@ -125,6 +125,30 @@ def test_sparse_columns_and_a_run_without_a_row(logs: Path, imported: Callable[.
     assert (empty.run_name, empty.params, empty.summary.metrics) == ("version_1", {"a": 1}, {})
 
 
+def test_a_cell_that_is_no_number_is_kept_as_a_text_and_a_lost_step_is_said(
+    logs: Path, imported: Callable[..., Any], only_run: Callable[[], Any]
+) -> None:
+    rows = "epoch,step,loss\n0.5,0,0.5\n1.7,inf,1_000\nnan,2,\u0661\n-inf,1e1,-1.5E-3\nx,3,abc\n"
+    (logs / "version_0" / "metrics.csv").write_text(rows, encoding="utf-8")
+
+    result = imported(logs)
+
+    run = only_run()
+    assert list(run.metrics("loss")) == [(0, 0.5), (10, -0.0015)]
+    assert list(run.metrics("loss").epochs) == [0.5, None]
+    assert [record.other for record in run.records() if getattr(record, "other", None)] == [
+        {"loss": "1_000"},
+        {"loss": "\u0661"},
+        {"loss": "abc"},
+    ]
+    assert result.said["read"]["others"] == 3
+    [outcome] = result.said["imported"]
+    assert sorted(outcome["problems"]) == [
+        "the epoch of a row is not a finite number, and was left out (3 times)",
+        "the step of a row is not a finite number, and was left out",
+    ]
+
+
 def test_a_run_is_imported_once_unless_it_is_asked_for(logs: Path, imported: Callable[..., Any]) -> None:
     imported(logs)
     moved = logs.rename(logs.parent / "elsewhere")

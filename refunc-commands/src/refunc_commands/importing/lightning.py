@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from refunc.journal import record as records
+from refunc.runs.expression.values import number_in
 from refunc_commands.importing.files import SourceFiles
 from refunc_commands.importing.problems import Problems, SourceError
 from refunc_commands.importing.source import SourceRun, file_records
@@ -113,7 +114,7 @@ def _metrics(files: SourceFiles, file: Path, end: float, problems: Problems) -> 
                 if len(row) != len(head):
                     problems.add(f"a row does not have the {len(head)} cells of the heading")
                     continue
-                record = _row(dict(zip(head, row, strict=True)), end)
+                record = _row(dict(zip(head, row, strict=True)), end, problems)
                 if record is not None:
                     yield record
         except (csv.Error, SourceError) as error:
@@ -135,34 +136,27 @@ def _lines(reading: BinaryIO, problems: Problems) -> Iterator[str]:
         yield line.decode("utf-8", "backslashreplace")
 
 
-def _whole(number: int | float | None) -> int | float | None:
+def _place(name: str, text: str, problems: Problems) -> int | float | None:
     """Return a step or an epoch as an int, or as a float if it has a fraction."""
-    if isinstance(number, float):
-        return None if not math.isfinite(number) else int(number) if number.is_integer() else number
-    return number
+    number = number_in(text)
+    if text and (number is None or not math.isfinite(number)):
+        problems.add(f"the {name} of a row is not a finite number, and was left out")
+        return None
+    return int(number) if isinstance(number, float) and number.is_integer() else number
 
 
-def _row(cells: dict[str, str], end: float) -> records.Metrics | None:
-    numbers = {name: _number(cells.pop(name, "")) for name in ("step", "epoch")}
+def _row(cells: dict[str, str], end: float, problems: Problems) -> records.Metrics | None:
+    places = [_place(name, cells.pop(name, ""), problems) for name in ("step", "epoch")]
     metrics: dict[str, int | float | None] = {}
     other: dict[str, Any] = {}
     for name, text in cells.items():
         if text:
-            value = _number(text)
+            value = number_in(text)
             if value is None:
                 other[name] = text
             else:
                 metrics[name] = value
     if not metrics and not other:
         return None
-    step, epoch = map(_whole, numbers.values())
+    step, epoch = places
     return records.Metrics(metrics=metrics, other=other, step=step, epoch=epoch, time=end)
-
-
-def _number(text: str) -> int | float | None:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return None
