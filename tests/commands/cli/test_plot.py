@@ -127,6 +127,7 @@ def test_a_point_without_neighbours_is_seen_in_a_picture(require: Any, invoke: A
             run.log_metrics({"loss": value}, step=step)
     assert invoke("plot", "gaps", "-m", "loss", "-o", "gaps.svg").exit_code == 0
     drawn = Path("gaps.svg").read_text()
+    assert "gaps (2 not finite)" in drawn
     line = drawn[drawn.index('id="line2d_', drawn.index("matplotlib.axis_2")) :]
     assert sum("<use" in each and "stroke: #0072b2" in each for each in line.splitlines()) >= 2
 

@@ -105,7 +105,9 @@ def _lone(x: Sequence[float], y: Sequence[float]) -> list[int]:
 def _label(line: Line, chart: Chart) -> str:
     of_metric = f"{line.metric} " if line.metric != chart.title and line.label != line.metric else ""
     rank = f" rank {line.rank}" if isinstance(line.rank, int) else ""
-    return _text(f"{of_metric}{line.label}{rank}" + (f" ({line.note})" if line.note else ""))
+    odd = sum(not math.isfinite(value) for value in line.y)
+    notes = [*([line.note] if line.note else []), *([f"{odd:,} not finite"] if odd else [])]
+    return _text(f"{of_metric}{line.label}{rank}" + (f" ({', '.join(notes)})" if notes else ""))
 
 
 def _text(text: str) -> str:
