@@ -120,6 +120,15 @@ def test_a_picture_is_the_same_for_the_same_question(ending: str, require: Any, 
         assert b"0.625" in first
 
 
+def test_a_picture_counts_all_values_that_are_not_finite_though_it_draws_some(require: Any, invoke: Any) -> None:
+    require(find_spec("matplotlib") is not None, "pip install matplotlib")
+    with ExperimentTracker("seeds", "long") as run:
+        for step in range(6_000):
+            run.log_metrics({"loss": math.nan if step % 2 else 1.0}, step=step)
+    assert invoke("plot", "long", "-m", "loss", "-o", "long.svg").exit_code == 0
+    assert "long (3,000 not finite)" in Path("long.svg").read_text()
+
+
 def test_a_point_without_neighbours_is_seen_in_a_picture(require: Any, invoke: Any) -> None:
     require(find_spec("matplotlib") is not None, "pip install matplotlib")
     with ExperimentTracker("seeds", "gaps") as run:

@@ -105,7 +105,8 @@ def _lone(x: Sequence[float], y: Sequence[float]) -> list[int]:
 def _label(line: Line, chart: Chart) -> str:
     of_metric = f"{line.metric} " if line.metric != chart.title and line.label != line.metric else ""
     rank = f" rank {line.rank}" if isinstance(line.rank, int) else ""
-    odd = sum(not math.isfinite(value) for value in line.y)
+    values = line.series.values if line.series is not None else line.y  # of a long curve, not all are drawn
+    odd = sum(not math.isfinite(value) for value in values)
     notes = [*([line.note] if line.note else []), *([f"{odd:,} not finite"] if odd else [])]
     return _text(f"{of_metric}{line.label}{rank}" + (f" ({', '.join(notes)})" if notes else ""))
 
