@@ -67,7 +67,7 @@ def test_two_integrations_that_stand_differently_are_no_progress(
 
     assert process.returncode == 1, err
     assert sorted(line.split(maxsplit=2)[2] for line in out.splitlines()) == [
-        "endless  1 records wait (retrying): never ends",
+        "endless  1 record waits (retrying): never ends",
         "probe  7 records wait (retrying): the server is down",
     ]
 

@@ -228,8 +228,10 @@ def _lines(settled: list[Target], count: int) -> Iterator[Text]:
         elif target.is_done:
             mark, said = Text("done", "green"), f"{health.delivered:,} records delivered"
         else:
-            what = f"{health.waiting:,} records wait" if health.waiting or health.state == "ok" else "annotations wait"
-            mark, said = Text("left", "red"), f"{what} ({health.state}): {_reason(target)}"
+            count = health.waiting
+            waits = f"{count:,} record{'s wait' if count != 1 else ' waits'}"
+            left = waits if count or health.state == "ok" else "annotations wait"
+            mark, said = Text("left", "red"), f"{left} ({health.state}): {_reason(target)}"
         if target.dead_letters is not None:
             kinds = [f"{health.dead:,} dead letter{'s' * (health.dead != 1)}"] * bool(health.dead or not health.aside)
             kinds += [f"{health.aside:,} set aside ({health.last_error})"] * bool(health.aside)
