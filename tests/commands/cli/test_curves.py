@@ -15,6 +15,7 @@ import pytest
 
 from refunc.logging import ExperimentTracker, MLLogger, experiment_context
 from refunc.values.printable import printable_line
+from refunc_commands.plotting.terminal import Curve, chart
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 HOSTILE = "\x1b[2J=cmd|'/c calc'!A1 [bold]\u202e"
@@ -171,6 +172,24 @@ def test_any_values_can_be_drawn(values: list[float], options: list[str], invoke
         True,
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("values", "labels"),
+    [
+        ([0.99991, 0.99995], ["0.99995", "0.99993", "0.99991"]),
+        ([1e12, 1e12 + 8], ["1000000000008", "1000000000004", "1000000000000"]),
+        ([0.1, 0.4], ["0.4", "0.25", "0.1"]),
+        ([5.0, 5.0], ["7.5", "5", "2.5"]),
+    ],
+)
+def test_the_ends_of_an_axis_are_told_apart(values: list[float], labels: list[str]) -> None:
+    for log in (False, True):
+        drawn = [line.plain for line in chart([Curve(values, values)], 80, 5, "x", log=log, log_x=log)]
+        marked = [line.split("│")[0].strip() for line in drawn if "│" in line]
+        assert len(set(marked)) == 3
+        assert len(set(drawn[-1].replace(" x ", " ").split())) == 2
+        assert log or marked == labels
 
 
 def test_several_runs_and_metrics_are_several_curves_and_charts(invoke: Any) -> None:

@@ -16,6 +16,8 @@ from refunc.values.quantities import figure
 _DOTS: Final = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 #: Larger values are drawn at this limit, so that the difference of two values is finite.
 _FARTHEST: Final = 8e307
+#: The digits that tell any two floats apart.
+_MOST_DIGITS: Final = 17
 COLORS: Final = ("cyan", "magenta", "yellow", "green", "blue", "red")
 
 
@@ -49,7 +51,7 @@ def chart(
         return [Text("no values to draw", "dim")]
     left, right = _span([x for x, _ in points])
     low, high = _span([y for _, y in points])
-    labels = [_label(y, log) for y in (high, (high + low) / 2, low)]
+    labels = _labels([high, (high + low) / 2, low], log, 4)
     margin = max(map(len, labels))
     columns, rows = max(8, width - margin - 2), max(3, height - 2)
     canvas = [[0] * columns for _ in range(rows)]
@@ -69,7 +71,7 @@ def chart(
             line.append(chr(0x2800 + dots) if dots else " ", style)
         lines.append(line)
     lines.append(Text(" " * margin + " └" + "─" * columns, "dim"))
-    begin, end = _label(left, log_x, 6), _label(right, log_x, 6)
+    begin, end = _labels([left, right], log_x, 6)
     middle = x_name[: max(0, columns - len(begin) - len(end) - 2)].center(max(0, columns - len(begin) - len(end)))
     lines.append(Text(" " * (margin + 2) + begin + middle + end, "dim"))
     return lines
@@ -91,7 +93,16 @@ def _span(values: list[float]) -> tuple[float, float]:
     return max(low, -_FARTHEST), min(high, _FARTHEST)
 
 
-def _label(value: float, log: bool, digits: int = 4) -> str:
+def _labels(values: list[float], log: bool, digits: int) -> list[str]:
+    """Return *values* with at least so many significant digits, and as many more as tell them apart."""
+    for more in range(digits, _MOST_DIGITS + 1):
+        labels = [_label(value, log, more) for value in values]
+        if len(set(labels)) == len(set(values)):
+            break
+    return labels
+
+
+def _label(value: float, log: bool, digits: int) -> str:
     if log and abs(value) > 300:  # the power may not fit in a float
         return f"1e{value:.0f}"
     return figure(10**value if log else value, digits)
