@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refunc.runs.errors import ExpressionError
-from refunc.runs.expression.compiler import compiled
+from refunc.runs.expression.compiler import compiled, compiled_value
 from refunc.runs.expression.values import MISSING
 
 PARAMS = {
@@ -123,6 +123,21 @@ def test_a_value_that_is_missing_or_of_another_kind_makes_a_comparison_false(tex
         ("start_time > 'yesterday'", 14, "'yesterday' is not a time: write it as 10m (ago), 14:30"),
         ("start_time == '2026-07-24'", 15, "start_time is exact to the microsecond, so == never fits"),
         ("duration > '2 hours'", 12, "'2 hours' is not a time span: write it as 90s"),
+        ("start_time > 1670628787527", 14, "is in milliseconds, or no time: start_time is in seconds since 1970"),
+        ("params.lr < 0,05", 13, "is not valid: write a decimal with a point"),
+        ("params.lambda < 1", 1, "is not valid: lambda is a word of the language: write params['lambda']"),
+        ("metrics.top 5 acc < 1", 1, "is not valid: a name with other characters is written in brackets"),
+        ("metrics.-loss < 1", 1, "is not valid: a name with other characters is written in brackets"),
+        ("metrics.loss DESC", 14, "is not valid: write a minus to sort the highest first"),
+        ("params.lr == missing", 14, "Write `is missing` after a name"),
+        ("run_name == \u201cx\u201d", 13, "is not valid: write straight quotes"),
+        ("(params.lr < 1) & (params.deep)", 1, "& is not supported; write `and`"),
+        ("run.status == 'x'", 1, "Leave run. out"),
+        ("metrics.loss.max() < 1", 1, "write it as in metrics.loss.max"),
+        ("max(metrics.loss) < 1", 1, "write it as in metrics.loss.max"),
+        ("run_name.startswith('x')", 1, "write ~ for a pattern"),
+        ("params.p == {'x': 1}", 13, "write the names of its values"),
+        ("status == '\udcff'", 12, "is not valid: it has a character that is half of another one"),
         ("  é = 1", 3, "is not valid"),
         ("'é' == zzz", 8, "unknown name 'zzz'"),
         ("params < 1", 1, "params needs a name after it"),
@@ -171,12 +186,12 @@ def test_a_value_that_is_missing_or_of_another_kind_makes_a_comparison_false(tex
         ("status.__class__ == 1", 1, "status is a single value"),
         ("(lambda: 1) == 1", 2, "a lambda is not supported"),
         ("1 if status else 2", 1, "if … else is not supported"),
-        ("[x for x in 'ab']", 1, "ListComp is not supported"),
+        ("[x for x in 'ab']", 1, "a comprehension is not supported"),
         ("status is None", 11, "`is` needs the word `missing`"),
-        ("1 << 99 > 1", 1, "LShift is not supported"),
-        ("f'{status}' == 1", 1, "JoinedStr is not supported"),
+        ("1 << 99 > 1", 1, "<< is not supported; write * to multiply"),
+        ("f'{status}' == 1", 1, "an f-string is not supported"),
         ("status := 1", 8, "is not valid"),
-        ("b'x' == 1", 1, "Constant is not supported"),
+        ("b'x' == 1", 1, "a value of this kind is not supported"),
         ("1 == 1\x00", 7, "is not valid: it has a null character"),
         ("9" * 1_900 + " ** status.x", 1_905, "status is a single value"),
         ("x" * 2_001, 2_000, "more than 2,000 characters"),
@@ -195,6 +210,12 @@ def test_what_is_refused_says_where(text: str, column: int, says: str) -> None:
     assert caret == "  " + " " * (error.value.column - 1) + "^"
     # Python's own parser says where, and each version a little differently.
     assert abs(error.value.column - column) <= (3 if says == "is not valid" else 0)
+
+
+@pytest.mark.parametrize("text", ["params.lr, params.deep", "params.lr,params.deep", "[params.lr]"])
+def test_a_list_is_no_value_to_sort_or_to_group_by(text: str) -> None:
+    with pytest.raises(ExpressionError, match="a list is not one value to sort or group by"):
+        compiled_value(text)
 
 
 @given(text=st.text(st.sampled_from("params.lr 9*<>()[]'\"andnotorin+-/%,0x{}:=~!is missing\\é\n"), max_size=60))

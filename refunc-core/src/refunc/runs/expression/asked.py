@@ -15,7 +15,7 @@ import attrs
 
 from refunc.journal import kinds
 from refunc.runs.errors import ExpressionError
-from refunc.runs.expression.hints import in_brackets
+from refunc.runs.expression.hints import NAN, in_brackets
 from refunc.runs.expression.values import MISSING, ORDERS, are_comparable, number_of
 from refunc.runs.statistics import STATISTICS
 from refunc.values.near import nearest
@@ -199,7 +199,7 @@ def _unknown(path: Path, names: Callable[[str], Iterable[str]]) -> str:
     known = list(names(space))
     if space == "metrics" and len(parts) > 1 and (metric := ".".join(parts[:-1])) in known:
         if parts[-1] in STATISTICS:
-            return f"no run has a value for {written(path)}"
+            return f"no run has a value for {written(path)}: {_why_none(parts[-1])}"
         near = nearest(parts[-1], STATISTICS)
         hint = f"Did you mean {near[0]}? " if near else ""
         return f"the metric {metric!r} has no value {parts[-1]!r}. {hint}It has {', '.join(STATISTICS)}."
@@ -214,6 +214,13 @@ def _unknown(path: Path, names: Callable[[str], Iterable[str]]) -> str:
     shown = ", ".join(sorted(known)[:_MOST_SHOWN])
     more = f" and {len(known) - _MOST_SHOWN:,} more" if len(known) > _MOST_SHOWN else ""
     return f"no run has a {noun} {name!r}. " + (f"Known {noun}s: {shown}{more}." if known else f"No run has {noun}s.")
+
+
+def _why_none(statistic: str) -> str:
+    """Return why a metric that some runs have has no such value in any of them."""
+    if statistic in ("best", "best_step"):
+        return "define_metric(goal=...) says which value is the best"
+    return "its points have no step" if statistic.endswith("_step") else "its points are NaN only"
 
 
 def _nearest(name: str, known: Sequence[str], most: int = _MOST_SEARCHED) -> list[str]:
@@ -268,6 +275,8 @@ def _unfit(site: Site, value: Any) -> str:
         return f"{found}: compare it, or write {name} is not missing for runs that have it"
     if isinstance(value, bool) and isinstance(given, str) and given.lower() in ("true", "false"):
         return f"{found}: write {given.lower().title()} without quotes"
+    if _is_nan(given):
+        return f"{found}: {NAN}"
     if isinstance(given, bool) and isinstance(value, str):
         return f"{found}: write it in quotes to compare it"
     return f"{found}: it cannot be compared with {_kind(given)}"
@@ -275,7 +284,14 @@ def _unfit(site: Site, value: Any) -> str:
 
 def _are_alike(one: Any, other: Any) -> bool:
     """Whether two values may be equal."""
-    return type(one) is type(other) or (number_of(one) is not None and number_of(other) is not None)
+    if type(one) is type(other):
+        return True
+    return not _is_nan(other) and number_of(one) is not None and number_of(other) is not None
+
+
+def _is_nan(value: Any) -> bool:
+    number = number_of(value)
+    return number is not None and number != number
 
 
 def _kind(value: Any) -> str:

@@ -13,7 +13,13 @@ import attrs
 
 from refunc.runs.errors import ExpressionError
 from refunc.runs.expression.asked import ALONE, NAMES, ROOTS, SPACES, Asked, Path, Site
-from refunc.runs.expression.hints import hint_for_call, hint_for_condition, hint_for_name
+from refunc.runs.expression.hints import (
+    hint_for_call,
+    hint_for_condition,
+    hint_for_name,
+    hint_for_operation,
+    kind_of,
+)
 from refunc.runs.expression.syntax import Syntax, parsed
 from refunc.runs.expression.times import CLOCKS, clock_of, seconds_beside
 from refunc.runs.expression.values import (
@@ -85,7 +91,7 @@ def compiled_value(text: str) -> Expression:
         ExpressionError: It is not a valid expression of this language.
     """
     try:
-        return _expression(text, _Compiler.compile)
+        found = _expression(text, _Compiler.compile)
     except ExpressionError:
         name = _SINGLE.fullmatch(text.strip())
         if name is None:
@@ -93,6 +99,10 @@ def compiled_value(text: str) -> Expression:
         sign, root, rest = name.groups()
         quoted = "".join(f"[{part!r}]" for part in rest.split("."))
         return attrs.evolve(_expression(f"{sign}{root}{quoted}", _Compiler.compile), text=text)
+    if isinstance(parsed(text).body, (ast.Tuple, ast.List, ast.Set)):
+        hint = "give each of several groups by itself"
+        raise ExpressionError(text, 1, f"a list is not one value to sort or group by; {hint}")
+    return found
 
 
 def _expression(text: str, compile: Callable[[_Compiler, ast.expr, int], Read]) -> Expression:
@@ -148,7 +158,7 @@ class _Compiler:
             case ast.BinOp():
                 calculate = _ARITHMETIC.get(type(node.op))
                 if calculate is None:
-                    raise self._syntax.error(node, f"the operation {type(node.op).__name__} is not supported")
+                    raise self._syntax.error(node, hint_for_operation(node.op))
                 one, other = self.compile(node.left, depth + 1), self.compile(node.right, depth + 1)
                 return lambda facts: calculated(calculate, one(facts), other(facts))
             case ast.Constant(value=str() | int() | float() | None as value):  # bool is an int
@@ -161,7 +171,7 @@ class _Compiler:
             case ast.Name() | ast.Attribute() | ast.Subscript():
                 return self._name(node)
             case _:
-                raise self._syntax.error(node, f"{_kind(node)} is not supported{hint_for_call(node)}")
+                raise self._syntax.error(node, f"{kind_of(node)} is not supported{hint_for_call(node)}")
 
     # -- comparisons -------------------------------------------------------------------------------------------------
 
@@ -251,7 +261,7 @@ class _Compiler:
                 hint = f"a name in brackets must be quoted: {self._syntax.written(inner.value)}[{name!r}]"
                 raise self._syntax.error(inner.slice, hint)
             else:
-                raise self._syntax.error(inner, f"{_kind(inner)} is not supported")
+                raise self._syntax.error(inner, f"{kind_of(inner)} is not supported{hint_for_call(inner)}")
         root = inner.id
         if root not in ROOTS:
             hint = hint_for_name(inner, self._parents, self._syntax.word(inner), SPACES, NAMES)
@@ -282,7 +292,3 @@ def _root(node: ast.expr) -> ast.expr:
     while isinstance(node, (ast.Attribute, ast.Subscript)):
         node = node.value
     return node
-
-
-def _kind(node: ast.AST) -> str:
-    return {"Call": "a call", "Lambda": "a lambda", "IfExp": "if … else"}.get(type(node).__name__, type(node).__name__)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import keyword
 import re
 from collections.abc import Mapping
 from typing import Final
 
+from refunc.runs.statistics import STATISTICS
 from refunc.values.near import nearest
 
 #: The words of other languages, and those of this one.
@@ -29,9 +31,19 @@ _ELSEWHERE: Final = {
     **dict.fromkeys(("runtime", "took", "elapsed"), "duration"),
     **dict.fromkeys(("hostname", "node"), "host"),
 }
-_NAN: Final = "nothing equals NaN; write metrics.loss.nans > 0 for a metric with NaN"
+#: Words that stand before the facts of a run elsewhere, and mean nothing here.
+_OWNERS: Final = frozenset(("run", "runs", "attributes", "attribute"))
+NAN: Final = "nothing equals NaN; write metrics.loss.nans > 0 for a metric with NaN"
+#: The words that may follow a name, here or in another language.
+_LINKS: Final = r"(?i:and|or|not|in|is|if|else|for|like|between|contains|startswith|matches|exists|missing|desc|asc)\b"
+_SPACE: Final = r"\b (?:params|metrics|tags|results)\."
 #: Texts, which may have anything in them, and words of other languages; the group that is set counts.
 _FOREIGN: Final = re.compile(
+    rf"""
+    {_SPACE} (?P<keyword>{"|".join(keyword.kwlist)}) \b
+    | (?P<other>{_SPACE}-\w) | (?P<spaced>{_SPACE}\w[\w.]*) [ \t]+ (?!{_LINKS}) \w
+    | (?<=[\w\])]) [ ]+ (?P<order>(?i:desc|asc)) \s*$ | (?P<quotes>[“”‘’„‚«»]) | (?<![\w.]) (?P<comma>\d+,0\d)
+    | """
     r"""
     (?:(?<=[^\W\d])|(?<=\])) (?P<name>\.) (?=\s*['"]|\d+[^\W\d])
     | '(?:[^'\\]|\\.)*' | "(?:[^"\\]|\\.)*"
@@ -61,6 +73,11 @@ _ADVICE: Final = {
     "having": "write params.lr is missing, or params.lr is not missing",
     "between": "write 0 < params.lr < 1",
     "search": f"{_PATTERN}, or 'net' in run_name",
+    "other": _BRACKETS,
+    "spaced": _BRACKETS,
+    "order": "write a minus to sort the highest first, as in -metrics.loss, and nothing for the lowest",
+    "quotes": "write straight quotes, ' or \"",
+    "comma": "write a decimal with a point",
 }
 
 
@@ -74,6 +91,9 @@ def hint_for_syntax(line: str) -> tuple[int, str] | None:
             return found.start(), f"write `{found[0].lower()}`"
         if group == "time":
             return found.start(), f"a time is written in quotes: '{found[0]}'"
+        if group == "keyword":
+            root, _, name = found[0].partition(".")
+            return found.start(), f"{name} is a word of the language: write {root}[{name!r}]"
         return found.start(group), _ADVICE[group]
     return None
 
@@ -93,7 +113,11 @@ def hint_for_name(
     if name in _WORDS:
         return f" Write {_WORDS[name]}."
     if name.lower() == "nan":
-        return f" For NaN, {_NAN}."
+        return f" For NaN, {NAN}."
+    if name == "missing":
+        return " Write `is missing` after a name, as in params.lr is missing."
+    if name.lower() in _OWNERS and "." in written:
+        return f" Leave {name}. out: write status, params.lr or metrics.loss."
     root, _, rest = written.partition(".")
     if root in spaces and rest:
         return f" A name with other characters is written in brackets and quotes: {in_brackets(root, rest)}."
@@ -139,8 +163,52 @@ def hint_for_call(node: ast.AST) -> str:
         case ast.Call(args=[ast.Constant(value=str() as text)]) if text.strip("+-").lower() in ("inf", "infinity"):
             return "; write inf"
         case ast.Call(args=[ast.Constant(value=str() as text)]) if text.lower() == "nan":
-            return f"; {_NAN}"
+            return f"; {NAN}"
+        case ast.Call(func=ast.Name(id=name) | ast.Attribute(attr=name)) if name in STATISTICS:
+            return f"; write it as in metrics.loss.{name}"
+        case ast.Call(func=ast.Attribute(attr="startswith" | "endswith" | "contains" | "match" | "find" | "lower")):
+            return f"; {_PATTERN}"
+        case ast.Dict():
+            return "; write the names of its values, as in params.optimizer.name == 'adam'"
     return ""
+
+
+#: The operations that expressions do not have, as one writes them, and those that were meant.
+_OPERATIONS: Final[dict[type[ast.operator], tuple[str, str]]] = {
+    ast.BitAnd: ("&", "write `and`"),
+    ast.BitOr: ("|", "write `or`"),
+    ast.BitXor: ("^", "write ** for a power"),
+    ast.LShift: ("<<", "write * to multiply"),
+    ast.RShift: (">>", "write / to divide"),
+    ast.MatMult: ("@", "write * to multiply"),
+}
+
+
+def hint_for_operation(operation: ast.operator) -> str:
+    """Return the error for an *operation* that expressions do not have."""
+    sign, advice = _OPERATIONS[type(operation)]
+    return f"{sign} is not supported; {advice}"
+
+
+#: The parts of Python that expressions do not have.
+_KINDS: Final = {
+    "Call": "a call",
+    "Lambda": "a lambda",
+    "IfExp": "if … else",
+    "Dict": "a dict",
+    "JoinedStr": "an f-string",
+    "NamedExpr": ":=",
+    "Starred": "*",
+    "Invert": "~",
+    "Constant": "a value of this kind",
+    **dict.fromkeys(("Tuple", "List", "Set"), "a list here"),
+    **dict.fromkeys(("ListComp", "SetComp", "DictComp", "GeneratorExp"), "a comprehension"),
+}
+
+
+def kind_of(node: ast.AST) -> str:
+    """Return the word for a part of Python that expressions do not have."""
+    return _KINDS.get(type(node).__name__, type(node).__name__)
 
 
 def in_brackets(root: str, rest: str) -> str:

@@ -21,6 +21,8 @@ _MAX_LENGTH: Final = 2_000
 _PATTERN: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(!?~)(?!=)""")
 #: A name as it was typed, with all characters that a metric's name may have but those of the language.
 _WORD: Final = re.compile(rb"[^\s()\[\]<>=!~,*+'\"]+")
+#: What stands for a byte of a command line that is not UTF-8.
+_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _WRITTEN: Final = {"~": "<", "!~": "!="}
 _OPERATORS: Final[dict[type[ast.cmpop], str]] = {
     ast.Eq: "==",
@@ -89,6 +91,9 @@ def parsed(text: str) -> Syntax:
         raise ExpressionError(text, _MAX_LENGTH, f"the expression has more than {_MAX_LENGTH:,} characters")
     if "\0" in text:  # versions of the parser differ in the message, and give no position
         raise ExpressionError(text, text.index("\0") + 1, "the expression is not valid: it has a null character")
+    if (broken := _SURROGATE.search(text)) is not None:
+        problem = "the expression is not valid: it has a character that is half of another one"
+        raise ExpressionError(text, broken.start() + 1, problem)
     lead = len(text) - len(text.lstrip())
     line = text.strip().replace("\n", " ")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Callable
 from typing import Final
@@ -15,6 +16,9 @@ from refunc.values.moments import AGES, MOMENTS, age_of, moment_of
 
 #: A date without quotes is a number, or a difference of numbers: 2026-12-24 is 1990.
 _DATE: Final = re.compile(r"(?:19|20)\d\d(?:\s*-\s*\d{1,2}){0,2}|(?:19|20)\d{6}", re.ASCII)
+
+#: Seconds since 1970 until the year 5138; more are milliseconds.
+_LATEST: Final = 1e11
 
 
 @attrs.frozen
@@ -50,6 +54,9 @@ def seconds_beside(clock: Clock, node: ast.expr, op: str, syntax: Syntax) -> flo
     if not texts:
         if clock.name == "start_time" and _DATE.fullmatch(syntax.written(node)):
             raise syntax.error(node, f"a date is written in quotes: start_time {op} '{syntax.written(node)}'")
+        if isinstance(node, ast.Constant) and isinstance(node.value, (int, float)) and _LATEST < node.value < math.inf:
+            problem = "is in milliseconds, or no time: start_time is in seconds since 1970"
+            raise syntax.error(node, f"{syntax.written(node)} {problem}")
         return None
     name = clock.name
     if op in ("~", "!~"):
