@@ -44,7 +44,9 @@ def test_a_group_is_one_curve_with_a_band(invoke: Any) -> None:
     assert (cnn["low"][0], cnn["values"][0], cnn["high"][0]) == pytest.approx((2.0, 2.5, 3.0))
     drawn = invoke("plot", *NAMES, "-m", "val/loss", "--group", "params.model").stdout
     assert drawn.count("━━") == 2
-    assert "━━ cnn  2 runs" in drawn
+    assert "━━ cnn  2 runs, 1 at the end" in drawn
+    even = invoke("plot", "cnn0", "mlp0", "-m", "val/loss", "--group", "experiment_name").stdout
+    assert "━━ seeds  2 runs\n" in even
 
 
 def test_a_pattern_names_metrics_and_together_is_one_chart(invoke: Any) -> None:
@@ -199,3 +201,15 @@ def test_a_half_question_is_told(options: list[str], said: str, invoke: Any) -> 
     result = invoke("ls", *options)
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_values_that_are_lists_or_only_equal_to_others_are_groups_of_their_own(invoke: Any) -> None:
+    for number, value in enumerate(([0.9, 0.99], [0.9, 0.99], True, 1, 1)):
+        with ExperimentTracker("other", f"run{number}") as run:
+            run.log_params({"value": value})
+            for step in range(3):
+                run.log_metrics({"val/loss": 1.0}, step=step)
+    result = invoke("plot", "--experiment", "other", "-m", "val/loss", "--group", "params.value")
+    assert result.exit_code == 0
+    notes = [" ".join(line.split()[1:]) for line in result.stdout.splitlines() if "━━" in line]
+    assert notes == ["(0.9, 0.99) 2 runs", "True 1 run", "1 2 runs"]

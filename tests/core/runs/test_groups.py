@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 import statistics
 import sys
 from collections.abc import Callable
@@ -14,7 +16,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from refunc.logging import ExperimentTracker
-from refunc.runs import ExpressionError, Runs, Store, UnknownMetricError, open_store
+from refunc.runs import ExpressionError, Run, Runs, Store, UnknownMetricError, open_store
 from refunc.runs.bands import _axis, _read, mean_of, quantile_of, spread_of
 
 pytestmark = pytest.mark.once
@@ -85,6 +87,11 @@ def test_runs_of_different_axes_share_no_band(tmp_path: Path) -> None:
         (lambda runs: runs.group_by("params.model").metric("val/loss").bands(spread="sem"), "std, quartiles, minmax"),
         (lambda runs: runs.find(limit=-1), "limit=-1 is not a whole number of 0 or more"),
         (lambda runs: runs.find(limit="2"), "limit='2' is not a whole number"),
+        *(
+            (lambda runs, most=most: runs.group_by("run_id").metric("val/loss").bands(max_points=most), "at least 5")
+            for most in (-1, 0, 1, 4)
+        ),
+        (lambda runs: runs["cnn-0"].around("val/loss", "min", steps=-1), "steps: -1 is not a number of steps"),
     ],
 )
 def test_a_wrong_word_is_told(question: object, said: str, runs: Store) -> None:
@@ -142,6 +149,68 @@ def test_a_text_that_reads_as_a_number_is_in_the_group_of_the_number(
     for group in groups:
         if isinstance(group.key[0], float) and math.isfinite(group.key[0]):
             assert len(group.runs) == len(open_store(tmp_path).find(f"params.lr == {group.key[0]!r}"))
+
+
+def test_lists_and_nested_values_group_too(tmp_path: Path) -> None:
+    for value in ([0.9, 0.99], [0.9, 0.99], [[1], 2], {"name": "adam", "betas": [0.9]}, "adam", None):
+        with ExperimentTracker("digits", log_dir=tmp_path) as run:
+            run.log_params({"opt": value})
+            run.log_metrics({"loss": 0.5}, step=0)
+    loss = open_store(tmp_path).group_by("params.opt").metric("loss")
+
+    keys = {key: count for (key,), count in loss.count().items()}
+    nested = next(key for key in keys if str(key).startswith("{"))
+    assert json.loads(nested) == {"name": "adam", "betas": [0.9]}
+    assert keys == {(0.9, 0.99): 2, ((1,), 2): 1, nested: 1, "adam": 1, None: 1}
+    assert set(loss.mean().values()) == {0.5}
+    assert [len(band) for band in loss.bands()] == [1] * 5
+    assert len(loss.to_rows()) == 5
+
+
+def test_groups_whose_keys_are_equal_do_not_hide_each_other(tmp_path: Path) -> None:
+    for value, loss in ((True, 1.0), (1, 2.0), (1, 4.0)):
+        with ExperimentTracker("digits", log_dir=tmp_path) as run:
+            run.log_params({"amp": value})
+            run.log_metrics({"loss": loss}, step=0)
+    found = open_store(tmp_path).group_by("params.amp").metric("loss")
+
+    assert [(row["params.amp"], row["n"], row["mean"]) for row in found.to_rows()] == [(True, 1, 1.0), (1, 2, 3.0)]
+    for of_each in (found.mean, found.count, found.values):
+        with pytest.raises(ValueError, match=r"use to_rows\(\)"):
+            of_each()
+
+
+@pytest.mark.parametrize(
+    ("summary", "expected"), [(None, [0.3, 0.2]), ("max", [0.9, 0.8]), ("mean", [0.5, 0.5]), ("none", [])]
+)
+def test_the_index_has_the_value_that_a_table_shows(
+    summary: str | None, expected: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for values in ((0.9, 0.3, 0.3), (0.8, 0.5, 0.2)):
+        with ExperimentTracker("digits", log_dir=tmp_path) as run:
+            if summary is not None:
+                run.define_metric("loss", summary=summary)
+            for step, value in enumerate(values):
+                run.log_metrics({"loss": value, "loss.min": 7.0}, step=step)
+
+    def found(name: str) -> list[float]:
+        (values,) = open_store(tmp_path).group_by("experiment_name").metric(name).values().values()
+        return values
+
+    for name, wanted in (("loss", expected), ("loss.min", [7.0, 7.0]), ("loss.max", [0.9, 0.8])):
+        assert found(name) == pytest.approx(wanted)
+    with monkeypatch.context() as patched:  # now it opens no run
+        patched.setattr(Run, "content", None)
+        for name, wanted in (("loss", expected), ("loss.min", [7.0, 7.0]), ("loss.max", [0.9, 0.8])):
+            assert found(name) == pytest.approx(wanted)
+    monkeypatch.setenv("REFUNC_CACHE", "off")
+    assert found("loss") == pytest.approx(expected)
+
+
+def test_a_run_that_is_removed_meanwhile_does_not_count(runs: Store) -> None:
+    groups = runs.group_by("params.model")
+    shutil.rmtree(runs["cnn-0"].folder)
+    assert groups.metric("val/loss").values() == {("cnn",): [0.4], ("mlp",): [2.0], (None,): []}
 
 
 def test_what_is_found_is_a_list(runs: Store) -> None:

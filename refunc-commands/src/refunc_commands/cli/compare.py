@@ -142,7 +142,7 @@ def _metric_rows(summaries: list[Summary]) -> list[_Row]:
 
 
 def _metric_row_with_part(name: str, metrics: Sequence[MetricSummary | None]) -> _Row:
-    part = chosen_part(metric for metric in metrics if metric is not None)
+    part = chosen_part(metric.summary for metric in metrics if metric is not None)
     return attrs.evolve(_metric_row(name, metrics), part=part)
 
 

@@ -136,12 +136,15 @@ def banded(groups: Groups, metric: str, **choices: Any) -> list[Line]:
     found = groups.metric(metric).bands(**choices)
     if not found:
         raise unknown(metric, [run for group in groups for run in group.runs])
-    counts = {group.key: len(group.runs) for group in groups}
+    counts = {id(group.key): len(group.runs) for group in groups}  # 1 and True are equal, but two groups
     lines = []
     for band in found:
         most = max(band.n, default=0)
-        having = f"{most} of {counts[band.key]}" if most < counts[band.key] else f"{most}"
-        note = f"{having} run{'s' * (counts[band.key] != 1)}"
+        count = counts[id(band.key)]
+        having = f"{most} of {count}" if most < count else f"{most}"
+        note = f"{having} run{'s' * (count != 1)}"
+        if band.n[-1] < most:  # seeds that stopped early
+            note += f", {band.n[-1]} at the end"
         label = ", ".join("none" if value is None else str(value) for value in band.key)
         lines.append(Line(label, metric, band.x_name, band.x, band.center, band.low, band.high, note=note, band=band))
     return lines
@@ -170,5 +173,7 @@ def scattered(runs: Sequence[Run], metric: str, against: str) -> Line:
         )
     left_out = len(runs) - len(x)
     note = f"{len(x)} run{'s' * (len(x) != 1)}" + (f", {left_out} without both values" if left_out else "")
-    label = metric + chosen_part(found for run in runs if (found := run.summary.metrics.get(metric)) is not None)
+    label = metric + chosen_part(
+        found.summary for run in runs if (found := run.summary.metrics.get(metric)) is not None
+    )
     return Line(label, label, against, x, y, note=note, is_joined=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from refunc.runs.expression.asked import SPACES, Path
+from refunc.runs.expression.asked import CHOSEN, SHOWN, SPACES, Path
 from refunc.runs.expression.values import MISSING
 from refunc.runs.failure import failure_of
 from refunc.runs.flat import flat
@@ -30,7 +30,11 @@ def facts_of(run: Run, paths: Iterable[Path], summary: Summary | None = None) ->
     found: dict[Path, Any] = {}
     for path in paths:
         space, *names = path
-        if space not in SPACES:
+        if space in (SHOWN, CHOSEN):
+            metric = summary.metrics.get(".".join(names))
+            part = metric and (metric.shown if space == SHOWN else metric.summary)
+            found[path] = MISSING if part is None else part
+        elif space not in SPACES:
             value = single.get(space)
             found[path] = MISSING if value is None else value
         elif not names:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import median
 from typing import Any, TypeVar
@@ -10,15 +11,18 @@ import attrs
 
 from refunc.runs.bands import Band, Center, Spread, bands, mean_of, quantile_of, spread_of
 from refunc.runs.errors import UnknownMetricError
+from refunc.runs.expression.asked import CHOSEN, SHOWN
 from refunc.runs.expression.values import MISSING, number_of
 from refunc.runs.facts import facts_of
 from refunc.runs.run import Run
 from refunc.runs.statistics import STATISTICS
 from refunc.runs.summary import chosen_part
 from refunc.runs.table import columns_of, to_arrow, to_pandas, to_polars
+from refunc.runs.thinning import checked
 from refunc.values.jsonable import spell_nonfinite
 
-#: The values of a group's key, in the order of its names; None for a run that has none.
+#: The values of a group's key, in the order of its names; None for a run that has none. A list is a tuple there, and
+#: nested values are JSON.
 Key = tuple[Any, ...]
 
 _Item = TypeVar("_Item")
@@ -62,7 +66,7 @@ def by_values(given: Iterable[tuple[_Item, Sequence[Any]]]) -> list[tuple[Key, l
                 for one, other in zip(key, own, strict=True)
             ]
         items.append(item)
-    return [(tuple(key), items) for key, items in found.values()]
+    return [(tuple(map(_in_key, key)), items) for key, items in found.values()]
 
 
 @attrs.frozen
@@ -98,10 +102,6 @@ class Groups:
         """
         if not isinstance(name, str):
             raise TypeError(f"metric: give the name of a metric, and not {type(name).__name__}.")
-        known = {metric for group in self for run in group.runs for metric in run.summary.metrics}
-        metric, _, statistic = name.rpartition(".")
-        if len(self) and name not in known and not (metric in known and statistic in STATISTICS):
-            raise UnknownMetricError(name, None, known)
         return GroupedMetric(name, self)
 
 
@@ -117,19 +117,21 @@ class GroupedMetric:
     name: str
     groups: Groups
     _values: list[list[float]] = attrs.field(init=False)
+    _part: str = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        object.__setattr__(self, "_values", [list(_values(self.name, group.runs)) for group in self.groups])
+        values, part = _read(self.name, [group.runs for group in self.groups])
+        object.__setattr__(self, "_values", values)
+        object.__setattr__(self, "_part", part)
 
     @property
     def title(self) -> str:
         """Its name, with the value of each run that it stands for if that is not the last one: `val/acc.max`."""
-        found = (run.summary.metrics.get(self.name) for group in self.groups for run in group.runs)
-        return self.name + chosen_part(metric for metric in found if metric is not None)
+        return self.name + self._part
 
     def values(self) -> dict[Key, list[float]]:
         """Return the values of each group, in the order of its runs."""
-        return {group.key: list(values) for group, values in zip(self.groups, self._values, strict=True)}
+        return self._by_key(map(list, self._values))
 
     def count(self) -> dict[Key, int]:
         """Return the number of runs with a value, for each group."""
@@ -201,11 +203,12 @@ class GroupedMetric:
         Args:
             center: `mean` or `median`.
             spread: `std` around the center, `quartiles`, or `minmax`.
-            max_points: The most points of a band.
+            max_points: The most points of a band, at least 5.
 
         Raises:
-            ValueError: One of the words is not known.
+            ValueError: One of the words is not known, or *max_points* is too small.
         """
+        checked(max_points)
         return [
             band
             for group in self.groups
@@ -214,10 +217,14 @@ class GroupedMetric:
 
     def _each(self, of: Callable[[list[float]], Any]) -> dict[Key, Any]:
         counted = of is len
-        return {
-            group.key: of(values) if values or counted else None
-            for group, values in zip(self.groups, self._values, strict=True)
-        }
+        return self._by_key(of(values) if values or counted else None for values in self._values)
+
+    def _by_key(self, results: Iterable[Any]) -> dict[Key, Any]:
+        """Return *results* by the key of each group. Raises ValueError if two keys are equal, as True and 1 are."""
+        found = dict(zip((group.key for group in self.groups), results, strict=True))
+        if len(found) < len(self.groups):
+            raise ValueError("True and 1 are groups of their own, but one key of a dict: use to_rows().")
+        return found
 
 
 def value_in(run: Run, name: str) -> float | None:
@@ -228,8 +235,32 @@ def value_in(run: Run, name: str) -> float | None:
     return float(value) if isinstance(value, (int, float)) and value == value else None
 
 
-def _values(name: str, runs: Iterable[Run]) -> Iterator[float]:
-    return (value for run in runs if (value := value_in(run, name)) is not None)
+def _read(name: str, groups: Sequence[Sequence[Run]]) -> tuple[list[list[float]], str]:
+    """
+    Return the values of a metric in the runs of each group, and the ending of its name; see `chosen_part`.
+
+    A run that cannot be read meanwhile does not count.
+
+    Raises:
+        UnknownMetricError: No run has the metric.
+    """
+    from refunc.runs.query import values_by_run
+
+    parts = name.split(".")
+    shown, chosen, statistic = (SHOWN, *parts), (CHOSEN, *parts), ("metrics", *parts)
+    whole = (CHOSEN, *(parts[:-1] if parts[-1] in STATISTICS else parts))
+    every = [run for runs in groups for run in runs]
+    found = values_by_run(every, frozenset((shown, chosen, statistic, whole)))
+    if every and all(values[chosen] is MISSING and values[whole] is MISSING for values in found.values()):
+        raise UnknownMetricError(name, None, {known for run in every for known in run.summary.metrics})
+
+    def value_of(run: Run) -> Any:
+        values = found.get(id(run))
+        return values and values[statistic if values[chosen] is MISSING else shown]
+
+    read = (map(value_of, runs) for runs in groups)
+    numbers = [[float(each) for each in some if isinstance(each, (int, float)) and each == each] for some in read]
+    return numbers, chosen_part(word for values in found.values() if (word := values[chosen]) is not MISSING)
 
 
 _COLUMNS: Mapping[str, Callable[[list[float]], Any]] = {
@@ -241,6 +272,13 @@ _COLUMNS: Mapping[str, Callable[[list[float]], Any]] = {
     "min": min,
     "max": max,
 }
+
+
+def _in_key(value: Any) -> Any:
+    """Return a value as a part of a group's key, which can be the key of a dict."""
+    if isinstance(value, list):
+        return tuple(map(_in_key, value))
+    return json.dumps(spell_nonfinite(value), ensure_ascii=False) if isinstance(value, dict) else value
 
 
 def _hashable(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import PurePath
 from typing import Any
 
 import attrs
@@ -104,16 +105,20 @@ def evaluated(runs: Sequence[Run], texts: Sequence[str]) -> list[tuple[Run, list
         ExpressionError: One is not valid, or no run has the values that it asks for.
     """
     expressions = [compiled_value(text) for text in texts]
-    paths = frozenset().union(*(each.paths for each in expressions))
-    found: dict[int, dict[Path, Any]] = {}
-    for store in dict.fromkeys(run.folder.parent for run in runs):
-        there = [run for run in runs if run.folder.parent == store]
-        found.update((id(run), values) for run, values in values_of(there, paths).runs)
+    found = values_by_run(runs, frozenset().union(*(each.paths for each in expressions)))
     rows = list(found.values())
     for each in expressions:
         refuse_unanswerable(each.text, each.asks, each.sites, rows, lambda space: names_in(runs, space))
     readable = [(run, found[id(run)]) for run in runs if id(run) in found]
     return [(run, [_known(each(values)) for each in expressions]) for run, values in readable]
+
+
+def values_by_run(runs: Iterable[Run], paths: frozenset[Path]) -> dict[int, dict[Path, Any]]:
+    """Return the values at *paths* by the identity of each run that can be read; the runs may be of any stores."""
+    by_store: dict[PurePath, list[Run]] = {}
+    for run in runs:
+        by_store.setdefault(run.folder.parent, []).append(run)
+    return {id(run): values for there in by_store.values() for run, values in values_of(there, paths).runs}
 
 
 def _known(value: Any) -> Any:

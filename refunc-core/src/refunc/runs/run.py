@@ -131,7 +131,10 @@ class Run(Measured):
         Raises:
             UnknownMetricError: The run has no such metric.
             PointNotFoundError: It has no such point.
+            ValueError: *where* is an unknown word, or *steps* less than 0.
         """
+        if steps < 0:
+            raise ValueError(f"steps: {steps!r} is not a number of steps. Allowed: 0 or more.")
         from refunc.runs.around import entries_around, point_in
 
         known = self.content().summary.metrics

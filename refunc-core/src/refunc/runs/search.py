@@ -16,7 +16,7 @@ import attrs
 import msgspec
 
 from refunc.runs.errors import RunFormatError
-from refunc.runs.expression.asked import SPACES, Path
+from refunc.runs.expression.asked import CHOSEN, SHOWN, SPACES, Path
 from refunc.runs.expression.values import MISSING
 from refunc.runs.facts import facts_of, names_of
 from refunc.runs.index import catalogue
@@ -197,6 +197,8 @@ class Rows:
                 columns[path] = [(catalogue.params(connection, numbers), None)]
             elif path == ("tags",):
                 columns[path] = [(catalogue.tags(connection, entries.values(), numbers), None)]
+            elif space in (SHOWN, CHOSEN):
+                columns[path] = [(column("metrics", whole), len(STATISTICS) + (space == CHOSEN))]
             elif space == "metrics":
                 columns[path] = [(column(space, whole), STATISTICS.index("last"))]
                 if len(names) > 1 and names[-1] in STATISTICS:

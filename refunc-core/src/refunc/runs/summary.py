@@ -73,13 +73,16 @@ class MetricSummary:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def chosen_part(metrics: Iterable[MetricSummary]) -> str:
+def chosen_part(words: Iterable[str]) -> str:
     """
     Return the ending of a metric's name that says which value of each run is shown: `.max`; empty for the last one.
 
     Runs may differ: ` (last, max)`.
+
+    Args:
+        words: The `summary` of the metric in each run that has it.
     """
-    parts = sorted({metric.summary for metric in metrics if metric.summary != NONE})
+    parts = sorted(set(words) - {NONE})
     if len(parts) > 1:
         return f" ({', '.join(parts)})"
     return "" if not parts or parts == [LAST] else f".{parts[0]}"

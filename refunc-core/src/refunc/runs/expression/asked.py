@@ -39,6 +39,11 @@ _OF_REGEXES: Final = re.compile(r"\.\*|^\^|\$$|\\[dws]|\|")
 #: The operator of a name that is a condition by itself, such as `params.amp`.
 ALONE: Final = "alone"
 
+#: The roots of the value of a metric that a table shows, as in `("shown", "loss")`, and of the word for it, as `max`.
+#: Expressions do not have them.
+SHOWN: Final = "shown"
+CHOSEN: Final = "chosen"
+
 _NOUNS: Final = {"params": "param", "metrics": "metric", "tags": "tag", "results": "result"}
 STATUSES: Final = (
     *(kinds.COMPLETED, kinds.FAILED, kinds.RUNNING, kinds.CRASHED, kinds.INTERRUPTED, kinds.PREEMPTED),

@@ -76,7 +76,7 @@ def facts_for(single: dict[str, Any], summary: Summary) -> Facts:
                 values.setdefault((space, name), ELSEWHERE)
     values.update({("tags", name): value for name, value in summary.tags.items()})
     for name, metric in summary.metrics.items():
-        values["metrics", name] = [getattr(metric, part) for part in STATISTICS]
+        values["metrics", name] = [*(getattr(metric, part) for part in STATISTICS), metric.shown, metric.summary]
     return Facts(
         single=single,
         params=summary.params,
