@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,8 @@ from tests.report.reports import CHARTS, INKED, is_quiet, png, train, write
 from refunc.logging import MLLogger, define_metric, experiment_context
 from refunc.runs import open_store
 from refunc_commands.report.content import content_of
-from refunc_commands.report.curves import Drawing
+from refunc_commands.report.curves import Drawing, Of, charts_of
+from refunc_commands.report.room import Room
 
 pytestmark = [pytest.mark.once, pytest.mark.extras]
 
@@ -231,6 +233,20 @@ def test_single_values_are_a_table_and_no_chart() -> None:
 
     assert [chart["name"] for chart in content["charts"]["list"]] == ["loss"]
     assert [sorted(run["values"]) for run in content["runs"]] == [["accuracy", "loss", "test/loss"]] * 2
+
+
+def test_a_run_that_is_removed_meanwhile_has_no_curve() -> None:
+    for name in ("stays", "goes"):
+        train(name, steps=3)
+    runs = open_store().runs()
+    of = Of(runs, [run.summary.metrics for run in runs])
+    shutil.rmtree(runs[1].folder)
+
+    charts = charts_of(of, Drawing(), Room(1_000_000), lambda text, most: text)["list"]
+    assert [(chart["name"], [curve["run"] for curve in chart["curves"]]) for chart in charts] == [
+        ("loss", [0]),
+        ("val/acc", [0]),
+    ]
 
 
 def test_many_metrics_stay_small() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shutil
 from array import array
 from collections.abc import Callable
 from pathlib import Path
@@ -104,6 +105,26 @@ def test_an_unknown_metric_names_those_that_come_near(write_run: WriteRun) -> No
         run.metrics("val/acuracy")
     assert isinstance(error.value, UnknownMetricError)
     assert error.value.candidates == ["val/accuracy"]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        lambda run: run.metrics("loss"),
+        lambda run: run.metrics("loss", max_points=5),
+        lambda run: run.series_of(["loss"]),
+        lambda run: list(run.thinned(["loss"], 5)),
+        lambda run: run.around("loss", "min"),
+    ],
+)
+def test_a_run_that_is_removed_after_it_was_looked_at_lacks_the_metric(write_run: WriteRun, points: Any) -> None:
+    run = Run.open(write_run("run", [point(loss=1.0)]))
+    assert list(run.summary.metrics) == ["loss"]
+
+    shutil.rmtree(run.folder)
+
+    with pytest.raises(UnknownMetricError, match="has no metric 'loss'"):
+        points(run)
 
 
 def test_a_metric_of_the_end_alone_has_no_points(write_run: WriteRun) -> None:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from refunc.runs.groups import GroupedMetric, Groups, Runs
 from refunc.runs.run import Run
+from refunc.values.patterns import is_pattern
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.screen import number, plain, print_json, print_lines, table, window_width
 from refunc_commands.cli.streams import shown
@@ -29,7 +30,9 @@ def print_groups(runs: Sequence[Run], names: Sequence[str], metrics: Sequence[st
     if not metrics:
         raise Failure(f"--group needs a metric, -m NAME, to compare the groups by. {known_metrics(runs)}")
     groups = Runs(runs).group_by(*names)
-    found = [groups.metric(name) for name in values_named(metrics, runs)]
+    # Names are looked up without opening a run; patterns need the names that the runs have.
+    named = [each for name in metrics for each in (values_named([name], runs) if is_pattern(name) else [name])]
+    found = [groups.metric(name) for name in dict.fromkeys(named)]
     if as_json:
         print_json([{"metric": each.name, "title": each.title, "groups": each.to_rows()} for each in found])
         return

@@ -120,7 +120,8 @@ def ls(
     found = answered(ctx, store, choice, columns=columns or (), params=as_json, removed=removed)
     named, others = wanted_columns(columns, choice.where, choice.order)
     values = {run.folder: each for run, each in found.runs}
-    rows = [_Row(run, glance, values[run.folder]) for run, glance in glances(run for run, _ in found.runs)]
+    shown_runs = () if groups else (run for run, _ in found.runs)
+    rows = [_Row(run, glance, values[run.folder]) for run, glance in glances(shown_runs)]
     unreadable = found.unreadable
     if groups and found.runs:
         from refunc_commands.cli.grouped import print_groups

@@ -9,6 +9,7 @@ from typing import Any, Final
 import attrs
 
 from refunc.runs.bands import Band, Center, Spread
+from refunc.runs.errors import UnknownMetricError
 from refunc.runs.groups import Groups, Runs
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks, Selection
@@ -122,7 +123,10 @@ def _single(
     of: Of, numbers: list[int], name: str, most: int, selection: Selection, short: Short
 ) -> Iterator[dict[str, Any]]:
     for number in numbers:
-        [thinned] = of.runs[number].thinned([name], most, selection=selection, is_numbered=True)
+        try:
+            [thinned] = of.runs[number].thinned([name], most, selection=selection, is_numbered=True)
+        except UnknownMetricError:  # its folder was removed meanwhile
+            continue
         curve = _curve(thinned, short)
         yield {"run": number, "slot": number, **curve, **_best(of.metrics[number][name], curve)}
 

@@ -116,31 +116,28 @@ class Measured(Identity):
             ValueError: *max_points* is less than five; *rank* or *attempts* is not known.
         """
         selection = Selection(rank, attempts)
-        known = self.content().summary.metrics
-        if name is not None and name not in known:
-            raise UnknownMetricError(name, self.run_name, known)
         if name is None:
-            return self.series_of(known, max_points=max_points, selection=selection)
+            return self.series_of(self.content().summary.metrics, max_points=max_points, selection=selection)
         return self.series_of([name], max_points=max_points, selection=selection)[name]
 
     def series_of(
         self, names: Iterable[str], *, max_points: int | None = None, selection: Selection | None = None
     ) -> dict[str, Series]:
-        """Return the points of several metrics, which the summary must have; see `metrics`."""
+        """Return the points of several metrics; see `metrics`. Raises UnknownMetricError if the run has not all."""
         names, selection = list(names), selection or Selection()
         if max_points is not None:
             found = zip(names, self.thinned(names, max_points, selection=selection), strict=True)
             return {name: each.series for name, each in found}
         try:
-            return self.content().series(names, selection)
+            return self._having(names, self.content()).series(names, selection)
         except Stale:
-            return self._read_again().series(names, selection)
+            return self._having(names, self._read_again()).series(names, selection)
 
     def thinned(
         self, names: Iterable[str], max_points: int, *, selection: Selection | None = None, is_numbered: bool = False
     ) -> Iterator[Thinned]:
         """
-        Yield the points of each metric, which the summary must have, thinned out; see `Series.downsample`.
+        Yield the points of each metric thinned out; see `Series.downsample`.
 
         One metric after another is read, part by part, so that memory does not grow with the points.
 
@@ -148,14 +145,23 @@ class Measured(Identity):
             is_numbered: Give points the numbers that they have among all if none of them has an x.
 
         Raises:
+            UnknownMetricError: The run does not have one, for example because its folder was removed meanwhile.
             ValueError: *max_points* is less than five.
         """
         for name in names:
             try:
-                yield self.content().thinned(name, max_points, selection or Selection(), is_numbered=is_numbered)
+                content = self._having([name], self.content())
+                yield content.thinned(name, max_points, selection or Selection(), is_numbered=is_numbered)
             except Stale:
-                again = self._read_again()
+                again = self._having([name], self._read_again())
                 yield again.thinned(name, max_points, selection or Selection(), is_numbered=is_numbered)
+
+    def _having(self, names: Iterable[str], content: Content) -> Content:
+        """Return *content*. Raises UnknownMetricError if it lacks one of the metrics."""
+        for name in names:
+            if name not in content.summary.metrics:
+                raise UnknownMetricError(name, self.run_name, content.summary.metrics)
+        return content
 
     def _read_again(self) -> Content:
         from refunc.runs.read_on import read_content

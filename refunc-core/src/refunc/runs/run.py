@@ -9,7 +9,6 @@ import attrs
 
 from refunc.journal.kinds import CRASHED, UNREADABLE
 from refunc.journal.ranks import rank_files
-from refunc.runs.errors import UnknownMetricError
 from refunc.runs.glance import Ending, Glance
 from refunc.runs.liveness import status_of
 from refunc.runs.measured import Measured
@@ -137,9 +136,6 @@ class Run(Measured):
             raise ValueError(f"steps: {steps!r} is not a number of steps. Allowed: 0 or more.")
         from refunc.runs.around import entries_around, point_in
 
-        known = self.content().summary.metrics
-        if metric not in known:
-            raise UnknownMetricError(metric, self.run_name, known)
         series = self.series_of([metric], selection=Selection(is_marked=True))[metric]
         return entries_around(self.entries(), series, point_in(series, where), steps, self.content().rewinds)
 
