@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,6 +44,7 @@ def store(own_folder: Path) -> Path:
         lines: list[dict[str, Any]] = [{"kind": "params", "params": params}]
         lines += [{"kind": "define", "name": "acc", "summary": "max"}] if name == "good" else []
         lines += [{"kind": "metrics", "metrics": {"val/loss": 1 / (number + 1), "acc": 0.5}, "step": 0}]
+        lines += [{"kind": "metrics", "metrics": {"odd": math.nan}}] if name == "old" else []
         lines += [{"kind": "log", "level": "INFO", "message": f"line of {name}"}]
         lines += [{"kind": "end", "status": status, "duration": 60.0 * (number + 1), "metrics": {}}]
         numbered = [{"seq": seq, "time": started + seq, **line} for seq, line in enumerate(lines)]
@@ -143,6 +145,26 @@ def test_without_a_name_it_is_the_newest_run_that_fits(invoke: Invoke) -> None:
             ["--columns", "params.lr,metrics.val/los.min"],
             "no run has a metric 'val/los'. Did you mean metrics['val/loss']?",
         ),
+        (["--columns", "*"], "name the columns one by one, with commas between them"),
+        (["--columns", "params.lr metrics.acc"], "name the columns one by one, with commas between them"),
+        (["--where", "params.lr", "==", "0.1"], "put the expression in quotes, so that it is one argument"),
+        (["--where", "status", "in", "(failed,)"], "put the expression in quotes, so that it is one argument"),
+        (
+            ["--where", "metrics.acc == 'nan'"],
+            "metrics.acc is a number in every run that has it, such as 0.5: nothing eq",
+        ),
+        (["--sort", "metrics.acc DESC"], "write a minus to sort the highest first"),
+        (["--sort", "metrics.acc, params.lr"], "a list is not one value to sort or group by"),
+        (["--group", "params.lr,params.model", "-m", "acc"], "a list is not one value to sort or group by"),
+        (
+            ["--where", "params.lr < 1", "--where", "params.lr > 0"],
+            "it is given 2 times. Join the expressions with `and`",
+        ),
+        (["--experiment", "digits", "--experiment", "moved"], "it is given 2 times. Write --where"),
+        (["--sort", "params.lr", "--sort", "status"], "it is given 2 times. Runs are sorted by one expression."),
+        (["--where", "metrics.odd.max > 0"], "no run has a value for metrics.odd.max: its points are NaN only"),
+        (["--where", "metrics.odd.best > 0"], "metrics.odd.best: define_metric(goal=...) says which value is the best"),
+        (["--where", "metrics.odd.last_step > 0"], "metrics.odd.last_step: its points have no step"),
         (["--columns", "parms.lr"], "unknown name 'parms'. Did you mean params?"),
         (["--experiment", "digit"], "no run of an experiment 'digit'. Did you mean digits?"),
         (["--import-id", "zzz"], "no runs with the id zzz in another tracker"),
@@ -272,6 +294,12 @@ def test_a_selection_of_nothing_is_said_when_removing(invoke: Invoke) -> None:
 
     assert invoke(*chosen).stdout.endswith("no runs or files match\n")
     assert invoke(*chosen, "--delete", "--yes").stdout == "no runs or files match: 0 B freed\n"
+
+
+@pytest.mark.usefixtures("store")
+def test_columns_may_be_given_one_by_one(invoke: Invoke) -> None:
+    together = invoke("ls", "--columns", "params.lr,status").stdout
+    assert invoke("ls", "--columns", "params.lr", "--columns", "status").stdout == together
 
 
 @pytest.mark.usefixtures("store")

@@ -72,10 +72,13 @@ _COMPLETIONS: Final[dict[str, Any]] = {
     "order": complete_names,
 }
 
+#: What the rest of an expression without quotes begins with; a shell makes arguments of it.
+_OPERATORS: Final = frozenset(("==", "!=", "=", "<", "<=", ">", ">=", "~", "!~", "in", "not", "is", "and", "or"))
 #: How several values are asked for.
 _SEVERAL: Final = {
     "where": " Join the expressions with `and` or `or`.",
     "experiment": " Write --where \"experiment_name in ('one', 'other')\".",
+    "order": " Runs are sorted by one expression.",
 }
 #: The options by the parameter that each fills.
 _OPTIONS: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
@@ -129,6 +132,8 @@ def choosing(
             names = given.pop("runs", ())
             options = {name: given.pop(name) for name in taken}
             named = (names,) if isinstance(names, str) else tuple(names or ())
+            if options.get("where") is not None and not _OPERATORS.isdisjoint(named):
+                raise Failure('put the expression in quotes, so that it is one argument: --where "params.lr == 0.1".')
             return command(*args, choice=Choice(names=named, **options), **given)
 
         decorated: Any = chosen

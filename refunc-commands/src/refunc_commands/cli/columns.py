@@ -66,9 +66,12 @@ def named_columns(ctx: click.Context, param: click.Parameter, given: tuple[str, 
 
 def named_column(word: str) -> Asked:
     """Return one name of `--columns`. Raises as `named_columns` does."""
-    from refunc.runs.expression.asked import Asked
+    from refunc.runs.expression.asked import ROOTS, Asked
     from refunc.runs.expression.compiler import compiled
 
+    parts = word.split()
+    if word == "*" or (len(parts) > 1 and all(part.partition(".")[0] in ROOTS for part in parts)):
+        raise click.BadParameter("name the columns one by one, with commas between them: params.lr,metrics.loss.")
     root, _, rest = word.partition(".")
     if not rest or "[" in word:
         asked = compiled(word).asks

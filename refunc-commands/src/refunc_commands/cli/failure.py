@@ -57,5 +57,7 @@ def misused(error: click.UsageError, command: str) -> Failure:
         near = [by_word[word] for word in nearest(error.option_name.lstrip("-"), by_word, most=3)]
         said = f"no such option {error.option_name!r}. "
         said += f"Did you mean {', '.join(near)}?" if near else f"Options: {', '.join(options)}."
+        if any(isinstance(each, click.Argument) for each in error.ctx.command.params):
+            said += " A name that begins with - comes after --."
     whose = error.ctx.command_path if error.ctx is not None else command
     return Failure(f"{said[:1].lower()}{said[1:]} See `{whose} --help`.")
