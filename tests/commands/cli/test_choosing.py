@@ -44,7 +44,6 @@ def store(own_folder: Path) -> Path:
         lines: list[dict[str, Any]] = [{"kind": "params", "params": params}]
         lines += [{"kind": "define", "name": "acc", "summary": "max"}] if name == "good" else []
         lines += [{"kind": "metrics", "metrics": {"val/loss": 1 / (number + 1), "acc": 0.5}, "step": 0}]
-        lines += [{"kind": "metrics", "metrics": {"odd": math.nan}}] if name == "old" else []
         lines += [{"kind": "log", "level": "INFO", "message": f"line of {name}"}]
         lines += [{"kind": "end", "status": status, "duration": 60.0 * (number + 1), "metrics": {}}]
         numbered = [{"seq": seq, "time": started + seq, **line} for seq, line in enumerate(lines)]
@@ -162,9 +161,6 @@ def test_without_a_name_it_is_the_newest_run_that_fits(invoke: Invoke) -> None:
         ),
         (["--experiment", "digits", "--experiment", "moved"], "it is given 2 times. Write --where"),
         (["--sort", "params.lr", "--sort", "status"], "it is given 2 times. Runs are sorted by one expression."),
-        (["--where", "metrics.odd.max > 0"], "no run has a value for metrics.odd.max: its points are NaN only"),
-        (["--where", "metrics.odd.best > 0"], "metrics.odd.best: define_metric(goal=...) says which value is the best"),
-        (["--where", "metrics.odd.last_step > 0"], "metrics.odd.last_step: its points have no step"),
         (["--columns", "parms.lr"], "unknown name 'parms'. Did you mean params?"),
         (["--experiment", "digit"], "no run of an experiment 'digit'. Did you mean digits?"),
         (["--import-id", "zzz"], "no runs with the id zzz in another tracker"),
@@ -324,6 +320,22 @@ def test_what_was_asked_for_is_shown(invoke: Invoke) -> None:
     (run,) = json.loads(invoke("ls", "--json", "--columns", "metrics.val/loss,params.model", "-n", "1").stdout)
     assert run["columns"] == {"metrics.val/loss": 0.25, "params.model": "mlp"}
     assert run["params"] == {"lr": 0.05, "model": "mlp"}
+
+
+@pytest.mark.parametrize(
+    ("statistic", "why"),
+    [
+        ("max", "its points are NaN only"),
+        ("best", "define_metric(goal=...) says which value is the best"),
+        ("last_step", "its points have no step"),
+    ],
+)
+def test_why_no_run_has_a_value_of_a_metric_is_told(statistic: str, why: str, store: Path, invoke: Invoke) -> None:
+    journal = store / "old_00000000" / "journal" / "other.000000.jsonl"
+    line = {"seq": 0, "time": time.time(), "kind": "metrics", "metrics": {"odd": math.nan}}
+    journal.write_bytes(encode_line({"kind": "segment", "format": 1, "logger": "l"}) + encode_line(line))
+    told = f"refunc: no run has a value for metrics.odd.{statistic}: {why} (column 1)\n"
+    assert invoke("ls", "--where", f"metrics.odd.{statistic} > 0").stderr == told
 
 
 def test_values_of_another_kind_are_told_where_others_match(store: Path, invoke: Invoke) -> None:

@@ -96,6 +96,10 @@ def test_only_gc_removes_it_and_only_after_the_time(invoke: Any, monkeypatch: py
         said = json.loads(ran(invoke, "gc", *choice, "--dry-run", "--json"))
         assert str(dummy.folder) not in [each["path"] for each in said["chosen"]]
 
+    told = invoke("gc", "--removed", "--delete", "--yes")
+    assert told.stdout.endswith("0 B freed\n")
+    assert "refunc: 1 removed run stays for 30 days after `refunc rm`; it can be deleted from 20" in told.stderr
+
     monkeypatch.setattr(space, "RESTORABLE", -1.0)
     assert "1 of them more than 30 days ago" in ran(invoke, "gc")
     said = json.loads(ran(invoke, "gc", "--removed", "--delete", "--yes", "--json"))

@@ -218,6 +218,9 @@ def test_what_is_found_is_a_list(runs: Store) -> None:
     assert isinstance(found, list)
     assert isinstance(found, Runs)
     assert len(found) == 5
+    assert found[0].run_name == "cnn-0"
+    assert [group.key for group in found[2:].group_by("params.model")] == [("mlp",), (None,)]
+    assert [row["run_name"] for row in found[:2].to_rows()] == ["cnn-0", "cnn-1"]
 
 
 curves = st.dictionaries(st.integers(0, 50), st.floats(-1e6, 1e6), min_size=1, max_size=20)

@@ -223,6 +223,21 @@ def test_a_run_answers_to_its_id_folder_name_and_beginning(store: Store, name: s
     assert store[name].run_id == run_id
 
 
+def test_a_store_has_the_runs_that_it_finds(store: Store, tmp_path: Path) -> None:
+    run = store.runs()[0]
+    assert run.run_id in store
+    assert run.folder.name in store
+    assert run in store
+    for other in ("no such run", "", None, 0):
+        assert other not in store
+    with ExperimentTracker("digits", log_dir=tmp_path / "elsewhere"):
+        pass
+    assert open_store(tmp_path / "elsewhere").runs()[0] not in store
+    for position in (0, -1, None, slice(2)):
+        with pytest.raises(TypeError, match=r"found by its id or name, not by .*; list"):
+            store[position]  # type: ignore[index]
+
+
 def test_a_run_name_comes_before_an_experiment_of_that_name(write_run: WriteRun) -> None:
     write_run("old_aaaaaaaa", run_name="mnist", start_time=1.0)
     write_run("new_bbbbbbbb", run_name="other", experiment_name="mnist", start_time=2.0)

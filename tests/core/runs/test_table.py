@@ -136,6 +136,19 @@ def test_tables_of_other_libraries_have_a_row_a_run(store: Store, library: str) 
 
 @pytest.mark.once
 @pytest.mark.extras
+@pytest.mark.parametrize("library", ["pandas", "polars", "arrow"])
+def test_runs_that_were_found_are_a_table_like_the_stores(store: Store, library: str) -> None:
+    name = store.runs()[0].run_name
+    found = store.find(f"run_name == {name!r}")
+
+    table = getattr(found, f"to_{library}")()
+    assert found.to_rows() == [row for row in store.to_rows() if row["run_name"] == name]
+    assert table.shape[0] == len(found) > 0
+    assert store.find("run_name == 'nobody'").to_rows() == []
+
+
+@pytest.mark.once
+@pytest.mark.extras
 def test_whole_numbers_stay_whole_where_some_are_missing() -> None:
     frame = to_pandas([{"params.size": 32, "params.seed": 1}, {"params.seed": 2}])
 

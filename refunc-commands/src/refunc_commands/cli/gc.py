@@ -12,6 +12,7 @@ from click.shell_completion import CompletionItem
 
 from refunc.journal.kinds import RUNNING
 from refunc.runs.store import Store
+from refunc.values.moments import moment_text
 from refunc.values.quantities import amount
 from refunc.values.terminal import is_terminal
 from refunc_commands.cli.choosing import Choice, answered, choosing
@@ -117,9 +118,21 @@ def gc(
         print_json(space_fields(opened, space, chosen, leftovers, done))
     else:
         print_lines(space_lines(space, chosen, leftovers, done, delete=delete, chooses=selects or drafts or index))
+        if removed and delete:
+            _tell_kept(space)
     left_out(space.unreadable)
     if done.failed:
         ctx.exit(1)
+
+
+def _tell_kept(space: Space) -> None:
+    """Print on stderr how many removed runs are not old enough, and when the first is."""
+    waiting = [piece.due for piece in space.runs if piece.due is not None and not is_due(piece)]
+    if waiting:
+        several = len(waiting) > 1
+        stay = f"{len(waiting):,} removed runs stay" if several else "1 removed run stays"
+        first = f"{'the first' if several else 'it'} can be deleted from {moment_text(min(waiting))} on"
+        error_line(f"{stay} for 30 days after `refunc rm`; {first}.")
 
 
 @attrs.frozen

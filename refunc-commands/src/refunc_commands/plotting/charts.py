@@ -11,7 +11,8 @@ import attrs
 from refunc.runs.bands import Band
 from refunc.runs.errors import UnknownMetricError
 from refunc.runs.expression.values import number_of
-from refunc.runs.groups import Groups, value_in
+from refunc.runs.groups import Groups
+from refunc.runs.metric_values import value_in
 from refunc.runs.query import evaluated
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks

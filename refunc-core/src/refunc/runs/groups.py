@@ -5,19 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from statistics import median
-from typing import Any, TypeVar
+from typing import Any, SupportsIndex, TypeVar, overload
 
 import attrs
 
 from refunc.runs.bands import Band, Center, Spread, bands, mean_of, quantile_of, spread_of
-from refunc.runs.errors import UnknownMetricError
-from refunc.runs.expression.asked import CHOSEN, SHOWN
 from refunc.runs.expression.values import MISSING, number_of
-from refunc.runs.facts import facts_of
+from refunc.runs.metric_values import values_shown
 from refunc.runs.run import Run
-from refunc.runs.statistics import STATISTICS
-from refunc.runs.summary import chosen_part
-from refunc.runs.table import columns_of, to_arrow, to_pandas, to_polars
+from refunc.runs.table import columns_of, rows_of, to_arrow, to_pandas, to_polars
 from refunc.runs.thinning import checked
 from refunc.values.jsonable import spell_nonfinite
 
@@ -29,7 +25,14 @@ _Item = TypeVar("_Item")
 
 
 class Runs(list[Run]):
-    """The runs that a question found: a list, which can be grouped."""
+    """The runs that a question found: a list, which can be grouped, and is a table with a row a run; so are parts."""
+
+    @overload
+    def __getitem__(self, at: SupportsIndex) -> Run: ...
+    @overload
+    def __getitem__(self, at: slice) -> Runs: ...
+    def __getitem__(self, at: SupportsIndex | slice) -> Run | Runs:
+        return Runs(super().__getitem__(at)) if isinstance(at, slice) else super().__getitem__(at)
 
     def group_by(self, *names: str) -> Groups:
         """
@@ -48,6 +51,25 @@ class Runs(list[Run]):
         from refunc.runs.query import evaluated
 
         return Groups(names, [Group(key, Runs(runs)) for key, runs in by_values(evaluated(self, names))])
+
+    def to_rows(self) -> list[dict[str, Any]]:
+        """Return one dict per run; see `Store.to_rows`."""
+        from refunc.runs.prefetch import read_ahead
+
+        with read_ahead(self) as runs:
+            return rows_of(runs)
+
+    def to_pandas(self) -> Any:
+        """Return a pandas DataFrame with one row per run. Raises ModuleNotFoundError without pandas."""
+        return to_pandas(self.to_rows())
+
+    def to_polars(self) -> Any:
+        """Return a polars DataFrame with one row per run. Raises ModuleNotFoundError without polars."""
+        return to_polars(self.to_rows())
+
+    def to_arrow(self) -> Any:
+        """Return a pyarrow Table with one row per run. Raises ModuleNotFoundError without pyarrow."""
+        return to_arrow(self.to_rows())
 
 
 def by_values(given: Iterable[tuple[_Item, Sequence[Any]]]) -> list[tuple[Key, list[_Item]]]:
@@ -120,7 +142,7 @@ class GroupedMetric:
     _part: str = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        values, part = _read(self.name, [group.runs for group in self.groups])
+        values, part = values_shown(self.name, [group.runs for group in self.groups])
         object.__setattr__(self, "_values", values)
         object.__setattr__(self, "_part", part)
 
@@ -225,42 +247,6 @@ class GroupedMetric:
         if len(found) < len(self.groups):
             raise ValueError("True and 1 are groups of their own, but one key of a dict: use to_rows().")
         return found
-
-
-def value_in(run: Run, name: str) -> float | None:
-    """Return the value of a metric that a table shows, or that of its statistic: `val/loss.min`; None without one."""
-    path = ("metrics", *name.split("."))
-    metric = run.summary.metrics.get(name)
-    value = metric.shown if metric is not None else facts_of(run, [path])[path]
-    return float(value) if isinstance(value, (int, float)) and value == value else None
-
-
-def _read(name: str, groups: Sequence[Sequence[Run]]) -> tuple[list[list[float]], str]:
-    """
-    Return the values of a metric in the runs of each group, and the ending of its name; see `chosen_part`.
-
-    A run that cannot be read meanwhile does not count.
-
-    Raises:
-        UnknownMetricError: No run has the metric.
-    """
-    from refunc.runs.query import values_by_run
-
-    parts = name.split(".")
-    shown, chosen, statistic = (SHOWN, *parts), (CHOSEN, *parts), ("metrics", *parts)
-    whole = (CHOSEN, *(parts[:-1] if parts[-1] in STATISTICS else parts))
-    every = [run for runs in groups for run in runs]
-    found = values_by_run(every, frozenset((shown, chosen, statistic, whole)))
-    if every and all(values[chosen] is MISSING and values[whole] is MISSING for values in found.values()):
-        raise UnknownMetricError(name, None, {known for run in every for known in run.summary.metrics})
-
-    def value_of(run: Run) -> Any:
-        values = found.get(id(run))
-        return values and values[statistic if values[chosen] is MISSING else shown]
-
-    read = (map(value_of, runs) for runs in groups)
-    numbers = [[float(each) for each in some if isinstance(each, (int, float)) and each == each] for some in read]
-    return numbers, chosen_part(word for values in found.values() if (word := values[chosen]) is not MISSING)
 
 
 _COLUMNS: Mapping[str, Callable[[list[float]], Any]] = {

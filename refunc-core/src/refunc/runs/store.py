@@ -14,7 +14,7 @@ import attrs
 from refunc.journal.folder import RUN_JSON
 from refunc.journal.pieces import segments
 from refunc.runs.births import Births
-from refunc.runs.errors import RunFormatError
+from refunc.runs.errors import RunFormatError, RunNotFoundError
 from refunc.runs.naming import run_named
 from refunc.runs.run import Run
 from refunc.runs.store_folder import missing, near
@@ -84,7 +84,10 @@ class Store:
             RunNotFoundError: No run matches *name*, or several ids begin with it.
             RunFormatError: The run *name* cannot be read.
             OSError: The store cannot be read.
+            TypeError: *name* is not a text.
         """
+        if not isinstance(name, str):
+            raise TypeError(f"a run is found by its id or name, not by {name!r}; list(store) has all, oldest first.")
         if name == os.path.basename(name) and name not in ("", ".", "..") and any(_births([f"{self.path}/{name}"])):
             return Run.open(self.path / name)
         try:
@@ -92,6 +95,15 @@ class Store:
         except FileNotFoundError:  # the text of the error says so
             listing = Listing([], [])
         return run_named(name, listing, self.path)
+
+    def __contains__(self, run: object) -> bool:
+        """Whether `store[run]` finds a run, or *run* is one of those listed. Raises OSError as they do."""
+        if isinstance(run, str):
+            try:
+                return self[run] is not None
+            except RunNotFoundError:
+                return False
+        return isinstance(run, Run) and any(each.folder == run.folder for each in self)
 
     def runs(self) -> list[Run]:
         """Return the readable runs, oldest first. Raises OSError if the store cannot be read."""
@@ -133,7 +145,7 @@ class Store:
         processes: int = 0,
     ) -> Runs:
         """
-        Return the runs that match *expression*, oldest first: a list, with `group_by`.
+        Return the runs that match *expression*, oldest first: a list, with `group_by`, `to_pandas` and their like.
 
         Args:
             expression: For example `params.lr < 0.01 and metrics.accuracy.max > 0.9 and status == 'completed'`. A
@@ -160,9 +172,7 @@ class Store:
 
     def group_by(self, *names: str) -> Groups:
         """Return all readable runs in groups; see `Runs.group_by`."""
-        from refunc.runs.groups import Runs
-
-        return Runs(self.runs()).group_by(*names)
+        return self._every().group_by(*names)
 
     def search(
         self,
@@ -193,36 +203,24 @@ class Store:
 
         A run whose journal cannot be read has only its names and ids, and the status `unreadable`.
         """
-        from refunc.runs.prefetch import read_ahead
-        from refunc.runs.table import row_of, row_of_closed
-
-        def row(run: Run) -> dict[str, Any]:
-            try:
-                return row_of(run)
-            except Exception as error:
-                fault_of(run.folder, error)
-                return row_of_closed(run)
-
-        with read_ahead(self.runs()) as runs:
-            return [row(run) for run in runs]
+        return self._every().to_rows()
 
     def to_pandas(self) -> Any:
         """Return a pandas DataFrame with one row per run. Raises ModuleNotFoundError without pandas."""
-        from refunc.runs.table import to_pandas
-
-        return to_pandas(self.to_rows())
+        return self._every().to_pandas()
 
     def to_polars(self) -> Any:
         """Return a polars DataFrame with one row per run. Raises ModuleNotFoundError without polars."""
-        from refunc.runs.table import to_polars
-
-        return to_polars(self.to_rows())
+        return self._every().to_polars()
 
     def to_arrow(self) -> Any:
         """Return a pyarrow Table with one row per run. Raises ModuleNotFoundError without pyarrow."""
-        from refunc.runs.table import to_arrow
+        return self._every().to_arrow()
 
-        return to_arrow(self.to_rows())
+    def _every(self) -> Runs:
+        from refunc.runs.groups import Runs
+
+        return Runs(self.runs())
 
     def _folders(self) -> list[tuple[str, os.stat_result | None]]:
         """Return the folders that may be runs, each with the state of its `run.json` as far as it is known."""

@@ -14,6 +14,7 @@ from refunc.runs.flat import flat
 from refunc.runs.packages import needed
 from refunc.runs.run import Run
 from refunc.runs.summary import Summary
+from refunc.runs.unreadable import fault_of
 from refunc.values.jsonable import INT64_MAX, INT64_MIN, spell_nonfinite
 
 Row = dict[str, Any]
@@ -41,9 +42,17 @@ def row_of(run: Run) -> Row:
     return row
 
 
-def row_of_closed(run: Run) -> Row:
-    """Return the row of a run whose journal cannot be read."""
-    return {**run.facts(Summary()), "status": UNREADABLE, "duration": None}
+def rows_of(runs: Iterable[Run]) -> list[Row]:
+    """Return a row for each run; for one whose journal cannot be read its names, ids, and the status `unreadable`."""
+    return list(map(_readable_row, runs))
+
+
+def _readable_row(run: Run) -> Row:
+    try:
+        return row_of(run)
+    except Exception as error:
+        fault_of(run.folder, error)
+        return {**run.facts(Summary()), "status": UNREADABLE, "duration": None}
 
 
 # -- tables of other libraries ----------------------------------------------------------------------------------------
