@@ -338,6 +338,18 @@ def test_why_no_run_has_a_value_of_a_metric_is_told(statistic: str, why: str, st
     assert invoke("ls", "--where", f"metrics.odd.{statistic} > 0").stderr == told
 
 
+@pytest.mark.parametrize("comparison", ["!= 'mlflow'", "not in ('mlflow', 'aim')", "!~ 'ml*'"])
+@pytest.mark.usefixtures("store")
+def test_runs_without_the_value_are_told_where_another_one_is_asked_for(comparison: str, invoke: Invoke) -> None:
+    result = invoke("ls", "--json", "--where", f"imported_from {comparison}")
+    assert [run["run_name"] for run in json.loads(result.stdout)] == ["old"]
+    told = "2 runs have no imported_from, and so not another one; `or imported_from is missing` adds them"
+    assert told in result.stderr
+    both = invoke("ls", "--json", "--where", f"imported_from {comparison} or imported_from is missing")
+    assert ([run["run_name"] for run in json.loads(both.stdout)], both.stderr) == (["old", "good", "last"], "")
+    assert invoke("ls", "--where", "params.lr != 0.1 and imported_from != None").stderr == ""
+
+
 def test_values_of_another_kind_are_told_where_others_match(store: Path, invoke: Invoke) -> None:
     journal = store / "old_00000000" / "journal" / "other.000000.jsonl"
     line = {"seq": 0, "time": time.time(), "kind": "params", "params": {"lr": "auto"}}

@@ -95,11 +95,10 @@ def _span(values: list[float]) -> tuple[float, float]:
 
 def _labels(values: list[float], log: bool, digits: int) -> list[str]:
     """Return *values* with at least so many significant digits, and as many more as tell them apart."""
-    for more in range(digits, _MOST_DIGITS + 1):
-        labels = [_label(value, log, more) for value in values]
-        if len(set(labels)) == len(set(values)):
-            break
-    return labels
+    labels = [_label(value, log, digits) for value in values]
+    if len(set(labels)) == len(set(values)) or digits == _MOST_DIGITS:
+        return labels
+    return _labels(values, log, digits + 1)
 
 
 def _label(value: float, log: bool, digits: int) -> str:

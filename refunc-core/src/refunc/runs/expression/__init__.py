@@ -8,6 +8,7 @@ depth and its powers are bounded.
     asked     the names that an expression reads, and whether any run has them
     compiler  from a text to a function of a run's facts
     hints     advice for a mistake, by the way in which it was written
+    notes     sentences about runs that a comparison leaves out, and near texts
     syntax    from a text to Python's syntax tree
     times     texts beside start_time and duration
     values    the values of runs: missing ones, comparisons, their order

@@ -7,7 +7,6 @@ can answer. It would look like an answer: no runs. So both are errors, with the 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
@@ -19,7 +18,7 @@ from refunc.runs.expression.hints import NAN, in_brackets
 from refunc.runs.expression.values import MISSING, ORDERS, are_comparable, number_of
 from refunc.runs.statistics import STATISTICS
 from refunc.values.near import nearest
-from refunc.values.patterns import Patterns, is_pattern
+from refunc.values.patterns import Patterns
 from refunc.values.texts import short_repr
 
 #: The name of a fact, with the names after it: `("metrics", "loss", "min")`.
@@ -34,8 +33,6 @@ NAMES: Final = (
 ROOTS: Final = frozenset(NAMES)
 SPACES: Final = frozenset(NAMES[:4])
 
-#: Signs of a regular expression that hardly any name has.
-_OF_REGEXES: Final = re.compile(r"\.\*|^\^|\$$|\\[dws]|\|")
 #: The operator of a name that is a condition by itself, such as `params.amp`.
 ALONE: Final = "alone"
 
@@ -56,11 +53,11 @@ _ELSEWHERE: Final = {
     **dict.fromkeys(("killed", "stopped", "cancelled", "canceled", "aborted"), kinds.INTERRUPTED),
     **dict.fromkeys(("active", "scheduled", "started"), kinds.RUNNING),
 }
+#: The comparison with nothing; that it is negated makes no difference here.
+IS_MISSING: Final = "is missing"
 #: The most names that an error lists, and the most that are searched for a similar one.
 _MOST_SHOWN: Final = 8
 _MOST_SEARCHED: Final = 20_000
-#: The same of values: an answer without runs comes as soon as one with runs.
-_MOST_VALUES: Final = 2_000
 
 
 @attrs.frozen
@@ -88,6 +85,8 @@ class Site:
 
     def fits(self, value: Any) -> bool:
         """Whether *value*, which a run has, can be compared with one of those that were given."""
+        if self.operator == IS_MISSING:
+            return True
         if self.operator in ("~", "!~"):
             return isinstance(value, str)
         if self.operator in ("in", "not in") and not self.is_left:
@@ -153,51 +152,6 @@ def refuse_unanswerable(
             raise ExpressionError(text, site.column, _unfit(site, there[0]))
 
 
-def unfit_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> list[str]:
-    """Return a sentence for each comparison for which some runs have a value that has no order with the given one."""
-    told = []
-    for site in sites:
-        if site.operator not in ORDERS and site.operator != ALONE:
-            continue
-        fits_all = [kind for kind in (int, float) if site.fits(kind())]  # a number has an order with each number
-        there = [value for facts in runs if type(value := facts[site.path]) not in fits_all and value is not MISSING]
-        unfit = [value for value in there if not site.fits(value)]
-        if unfit:
-            runs_have = "1 run has" if len(unfit) == 1 else f"{len(unfit):,} runs have"
-            told.append(
-                f"{runs_have} {_kind(unfit[0])} as {written(site.path)}, such as {short_repr(unfit[0], repr)}, "
-                + (
-                    "which is neither True nor False"
-                    if site.operator == ALONE
-                    else f"which cannot be compared with {site.given[0]!r}"
-                )
-            )
-    return list(dict.fromkeys(told))
-
-
-def near_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> list[str]:
-    """Return a sentence for each text that no run has, but for a spelling; it is a question that no run matches."""
-    told = []
-    for site in sites:
-        if site.operator not in ("==", "in", "~") or not site.is_left or site.path == ("status",):
-            continue
-        known = {value for facts in runs if isinstance(value := facts[site.path], str)}
-        for word in site.given:
-            if not isinstance(word, str) or not word or word in known:
-                continue
-            if site.operator == "~" and is_pattern(word):
-                if _OF_REGEXES.search(word):
-                    told.append(f"{word!r} is a pattern in which * is any text, and no regular expression.")
-                continue
-            said = f"no run has {word!r} as {written(site.path)}."
-            near = _nearest(word, sorted(known), _MOST_VALUES)
-            if site.operator == "~" and any(word in value for value in known):
-                told.append(f"{said} A pattern fits a whole text: write '*{word}*' for a part of one")
-            elif near:
-                told.append(f"{said} Did you mean {', '.join(map(repr, near))}?")
-    return list(dict.fromkeys(told))
-
-
 def _unknown(path: Path, names: Callable[[str], Iterable[str]]) -> str:
     space, *parts = path
     name, noun = ".".join(parts), _NOUNS[space]
@@ -213,7 +167,7 @@ def _unknown(path: Path, names: Callable[[str], Iterable[str]]) -> str:
     for other in ("params", "metrics", "results", "tags"):
         if other != space and name in (known if other == space else names(other)):
             return f"no run has a {noun} {name!r}. There is a {_NOUNS[other]} of this name: {path_text(other, name)}."
-    near = _nearest(name, known)
+    near = nearest_names(name, known)
     if near:
         return f"no run has a {noun} {name!r}. Did you mean {', '.join(path_text(space, each) for each in near)}?"
     shown = ", ".join(sorted(known)[:_MOST_SHOWN])
@@ -228,7 +182,7 @@ def _why_none(statistic: str) -> str:
     return "its points have no step" if statistic.endswith("_step") else "its points are NaN only"
 
 
-def _nearest(name: str, known: Sequence[str], most: int = _MOST_SEARCHED) -> list[str]:
+def nearest_names(name: str, known: Sequence[str], most: int = _MOST_SEARCHED) -> list[str]:
     """
     Return names that are spelled like *name*: in other letters, nested elsewhere, or with other letters.
 
@@ -273,7 +227,7 @@ def _check_pattern(text: str, site: Site, there: Iterable[Any]) -> None:
 
 def _unfit(site: Site, value: Any) -> str:
     given, name = site.given[0], written(site.path)
-    found = f"{name} is {_kind(value)} in every run that has it, such as {short_repr(value, repr)}"
+    found = f"{name} is {kind_of_value(value)} in every run that has it, such as {short_repr(value, repr)}"
     if site.operator in ("~", "!~"):
         return f"{found}: a pattern fits texts only"
     if site.operator == ALONE:
@@ -284,7 +238,7 @@ def _unfit(site: Site, value: Any) -> str:
         return f"{found}: {NAN}"
     if isinstance(given, bool) and isinstance(value, str):
         return f"{found}: write it in quotes to compare it"
-    return f"{found}: it cannot be compared with {_kind(given)}"
+    return f"{found}: it cannot be compared with {kind_of_value(given)}"
 
 
 def _are_alike(one: Any, other: Any) -> bool:
@@ -299,7 +253,8 @@ def _is_nan(value: Any) -> bool:
     return number is not None and number != number
 
 
-def _kind(value: Any) -> str:
+def kind_of_value(value: Any) -> str:
+    """Return the kind of a run's value in words."""
     if isinstance(value, bool):
         return "True or False"
     if isinstance(value, str):

@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from refunc.runs.errors import ExpressionError
-from refunc.runs.expression.asked import ALONE, NAMES, ROOTS, SPACES, Asked, Path, Site
+from refunc.runs.expression.asked import ALONE, IS_MISSING, NAMES, ROOTS, SPACES, Asked, Path, Site
 from refunc.runs.expression.hints import (
     hint_for_call,
     hint_for_condition,
@@ -212,6 +212,8 @@ class _Compiler:
         if not (isinstance(other, ast.Name) and other.id == "missing"):
             raise self._syntax.error(other, "`is` needs the word `missing`, as in params.lr is missing; or write ==")
         read, expected = self.compile(one, depth), op == "is"
+        if isinstance(one, (ast.Name, ast.Attribute, ast.Subscript)) and self.asks:
+            self.sites.append(Site(self.asks[-1].path, IS_MISSING, (), self._syntax.column(one), is_left=True))
         return lambda facts: (read(facts) is MISSING) is expected
 
     def _pattern(self, one: ast.expr, read: Read, op: str, other: ast.expr) -> Read:

@@ -61,14 +61,13 @@ def seconds_beside(clock: Clock, node: ast.expr, op: str, syntax: Syntax) -> flo
     name = clock.name
     if op in ("~", "!~"):
         raise syntax.error(node, f"{name} is a number, and a pattern fits texts only; {_span(name)}")
-    seconds = None
-    for each in texts:
-        seconds = clock.read(str(each.value))
+    times = [clock.read(str(each.value)) for each in texts]
+    for each, seconds in zip(texts, times, strict=True):
         if seconds is None:
             raise syntax.error(each, f"{each.value!r} is not {clock.expected}")
     if op not in ORDERS:
         raise syntax.error(node, f"{name} is exact to the microsecond, so {op} never fits; {_span(name)}")
-    return seconds if texts[0] is node else None
+    return times[0] if texts[0] is node else None
 
 
 def _values(node: ast.expr) -> list[ast.expr]:

@@ -1,0 +1,86 @@
+"""Sentences about an answer that may not be the expected one: runs that a comparison leaves out, and near texts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from refunc.runs.expression.asked import (
+    ALONE,
+    IS_MISSING,
+    Path,
+    Site,
+    kind_of_value,
+    nearest_names,
+    written,
+)
+from refunc.runs.expression.values import MISSING, ORDERS
+from refunc.values.patterns import is_pattern
+from refunc.values.texts import short_repr
+
+#: The most values that are compared letter by letter: an answer without runs comes as soon as one with runs.
+_MOST_VALUES: Final = 2_000
+#: Signs of a regular expression that hardly any name has.
+_OF_REGEXES: Final = re.compile(r"\.\*|^\^|\$$|\\[dws]|\|")
+#: The comparisons with which one asks for all other values.
+_OTHERS: Final = frozenset(("!=", "not in", "!~"))
+
+
+def runs_without(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> list[str]:
+    """Return a sentence for each comparison that asks for another value, and leaves runs out that have none."""
+    sites = list(sites)
+    considered = {site.path for site in sites if site.operator == IS_MISSING}
+    told = []
+    for site in sites:
+        if site.operator in _OTHERS and site.is_left and site.given != (None,) and site.path not in considered:
+            none = sum(facts[site.path] is MISSING for facts in runs)
+            if 0 < none < len(runs):
+                name, have = written(site.path), "1 run has" if none == 1 else f"{none:,} runs have"
+                told.append(f"{have} no {name}, and so not another one; `or {name} is missing` adds them")
+    return list(dict.fromkeys(told))
+
+
+def unfit_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> list[str]:
+    """Return a sentence for each comparison for which some runs have a value that has no order with the given one."""
+    told = []
+    for site in sites:
+        if site.operator not in ORDERS and site.operator != ALONE:
+            continue
+        fits_all = [kind for kind in (int, float) if site.fits(kind())]  # a number has an order with each number
+        there = [value for facts in runs if type(value := facts[site.path]) not in fits_all and value is not MISSING]
+        unfit = [value for value in there if not site.fits(value)]
+        if unfit:
+            runs_have = "1 run has" if len(unfit) == 1 else f"{len(unfit):,} runs have"
+            told.append(
+                f"{runs_have} {kind_of_value(unfit[0])} as {written(site.path)}, such as {short_repr(unfit[0], repr)}, "
+                + (
+                    "which is neither True nor False"
+                    if site.operator == ALONE
+                    else f"which cannot be compared with {site.given[0]!r}"
+                )
+            )
+    return list(dict.fromkeys(told))
+
+
+def near_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> list[str]:
+    """Return a sentence for each text that no run has, but for a spelling; it is a question that no run matches."""
+    told = []
+    for site in sites:
+        if site.operator not in ("==", "in", "~") or not site.is_left or site.path == ("status",):
+            continue
+        known = {value for facts in runs if isinstance(value := facts[site.path], str)}
+        for word in site.given:
+            if not isinstance(word, str) or not word or word in known:
+                continue
+            if site.operator == "~" and is_pattern(word):
+                if _OF_REGEXES.search(word):
+                    told.append(f"{word!r} is a pattern in which * is any text, and no regular expression.")
+                continue
+            said = f"no run has {word!r} as {written(site.path)}."
+            near = nearest_names(word, sorted(known), _MOST_VALUES)
+            if site.operator == "~" and any(word in value for value in known):
+                told.append(f"{said} A pattern fits a whole text: write '*{word}*' for a part of one")
+            elif near:
+                told.append(f"{said} Did you mean {', '.join(map(repr, near))}?")
+    return list(dict.fromkeys(told))
