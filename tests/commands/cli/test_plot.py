@@ -117,7 +117,7 @@ def test_a_picture_is_the_same_for_the_same_question(ending: str, require: Any, 
     assert first.startswith({"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF"}[ending])
     assert len(first) == len(second)
     if ending == "svg":
-        assert b"cnn (2 runs)" in first
+        assert b"cnn (2 runs, 1 at the end)" in first
         assert b"test/acc" in first  # in the head of the table
         assert b"0.625" in first
 

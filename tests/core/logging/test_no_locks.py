@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from refunc.logging import ExperimentTracker, experiment_context, notices
-from refunc.outlets import file
+from refunc.outlets import locks
 from refunc.runs import open_store
 
 fcntl = pytest.importorskip("fcntl")
@@ -22,7 +22,7 @@ def refused(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     def flock(fd: int, operation: int) -> None:
         raise OSError(request.param, os.strerror(request.param))
 
-    monkeypatch.setattr(file, "_without_locks", set())
+    monkeypatch.setattr(locks, "_without_locks", set())
     monkeypatch.setattr(fcntl, "flock", flock)
     notices._said.clear()
 
@@ -67,7 +67,7 @@ def test_one_refusal_says_nothing_about_the_next_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     notices._said.clear()
-    monkeypatch.setattr(file, "_without_locks", {tmp_path.stat().st_dev})
+    monkeypatch.setattr(locks, "_without_locks", {tmp_path.stat().st_dev})
     with experiment_context("digits", log_dir=tmp_path):
         pass
     assert not told(caplog)
