@@ -51,7 +51,7 @@ READERS = (*(CORE / part for part in _OF_CORE), COMMANDS / "upkeep", COMMANDS / 
 ALLOWED = {
     ("journal/opening.py", "opened"): "the place itself",
     ("journal/opening.py", "_descriptor"): "the place itself",
-    ("outlets/file.py", "open_file"): "for writing, and for locks",
+    ("outlets/opening.py", "open_file"): "for writing, and for locks",
     ("journal/alive.py", "file_system"): "a file of the system",
     ("processes/opener.py", "_read"): "a file of the system",
     ("outlets/own_folder.py", "keep_out_of_git"): "a new file",
