@@ -113,17 +113,14 @@ def scanned(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return found
 
 
-def readers(parent: int | None = None) -> list[int]:
-    """Return the ids of the processes that read ahead for *parent*, by default for this one."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        try:
-            is_reader = b"refunc.runs.segments_ahead" in (entry / "cmdline").read_bytes()
-            facts = (entry / "stat").read_text().rpartition(")")[2].split()
-        except (OSError, ValueError):
-            continue
-        if is_reader and facts[0] != "Z" and int(facts[1]) == (parent or os.getpid()):
-            found.append(int(entry.name))
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The processes that are started from here on."""
+    found: list[Any] = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda *given, **options: found.append(popen(*given, **options)) or found[-1]
+    )
     return found
 
 
@@ -144,7 +141,7 @@ def position(folder: Path) -> Any:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("at", [0, 4, SEGMENTS - 1])
 def test_a_run_read_ahead_is_what_its_journal_says(
-    kind: Callable[[int], bytes], at: int, write: Callable[..., Path], indexing: Any, cache: Path
+    kind: Callable[[int], bytes], at: int, write: Callable[..., Path], indexing: Any, cache: Path, started: list[Any]
 ) -> None:
     folder = write([kind if number == at else plain for number in range(SEGMENTS)])
 
@@ -155,7 +152,7 @@ def test_a_run_read_ahead_is_what_its_journal_says(
     read_content(folder)
 
     assert found == position(folder)
-    assert readers() == []
+    assert [process.poll() is not None for process in started] == [True, True]
 
 
 def test_only_segments_that_are_not_plain_are_read_here(write: Callable[..., Path], scanned: list[str]) -> None:
@@ -209,17 +206,6 @@ def test_metrics_beyond_the_room_are_left_out_alike(
 
 
 # -- when there is none -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The processes that are started from here on."""
-    found: list[Any] = []
-    popen = subprocess.Popen
-    monkeypatch.setattr(
-        subprocess, "Popen", lambda *given, **options: found.append(popen(*given, **options)) or found[-1]
-    )
-    return found
 
 
 def test_a_reading_library_starts_none(write: Callable[..., Path], started: list[Any]) -> None:

@@ -13,7 +13,8 @@ from refunc.runs.bands import Band, Center, Spread, bands, mean_of, quantile_of,
 from refunc.runs.expression.values import MISSING, number_of
 from refunc.runs.metric_values import values_shown
 from refunc.runs.run import Run
-from refunc.runs.table import columns_of, rows_of, to_arrow, to_pandas, to_polars
+from refunc.runs.table import columns_of, rows_of
+from refunc.runs.tabular import Tabular
 from refunc.runs.thinning import checked
 from refunc.values.jsonable import spell_nonfinite
 
@@ -24,7 +25,7 @@ Key = tuple[Any, ...]
 _Item = TypeVar("_Item")
 
 
-class Runs(list[Run]):
+class Runs(Tabular, list[Run]):
     """The runs that a question found: a list, which can be grouped, and is a table with a row a run; so are parts."""
 
     @overload
@@ -58,18 +59,6 @@ class Runs(list[Run]):
 
         with read_ahead(self) as runs:
             return rows_of(runs)
-
-    def to_pandas(self) -> Any:
-        """Return a pandas DataFrame with one row per run. Raises ModuleNotFoundError without pandas."""
-        return to_pandas(self.to_rows())
-
-    def to_polars(self) -> Any:
-        """Return a polars DataFrame with one row per run. Raises ModuleNotFoundError without polars."""
-        return to_polars(self.to_rows())
-
-    def to_arrow(self) -> Any:
-        """Return a pyarrow Table with one row per run. Raises ModuleNotFoundError without pyarrow."""
-        return to_arrow(self.to_rows())
 
 
 def by_values(given: Iterable[tuple[_Item, Sequence[Any]]]) -> list[tuple[Key, list[_Item]]]:
@@ -128,7 +117,7 @@ class Groups:
 
 
 @attrs.frozen
-class GroupedMetric:
+class GroupedMetric(Tabular):
     """
     One metric over groups of runs.
 
@@ -201,18 +190,6 @@ class GroupedMetric:
             }
             for group, values in zip(self.groups, self._values, strict=True)
         ]
-
-    def to_pandas(self) -> Any:
-        """Return a pandas DataFrame with a row a group. Raises ModuleNotFoundError without pandas."""
-        return to_pandas(self.to_rows())
-
-    def to_polars(self) -> Any:
-        """Return a polars DataFrame with a row a group. Raises ModuleNotFoundError without polars."""
-        return to_polars(self.to_rows())
-
-    def to_arrow(self) -> Any:
-        """Return a pyarrow Table with a row a group. Raises ModuleNotFoundError without pyarrow."""
-        return to_arrow(self.to_rows())
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return the rows as columns."""

@@ -18,6 +18,7 @@ from refunc.runs.errors import RunFormatError, RunNotFoundError
 from refunc.runs.naming import run_named
 from refunc.runs.run import Run
 from refunc.runs.store_folder import missing, near
+from refunc.runs.tabular import Tabular
 from refunc.runs.unreadable import fault_of
 from refunc.values.names import may_be_folder_name
 from refunc.values.paths import store_path
@@ -55,7 +56,7 @@ class Listing:
 
 
 @attrs.frozen
-class Store:
+class Store(Tabular):
     """
     The runs in one folder, read again by each call. A store that does not exist yet is empty, unless it was named.
 
@@ -204,18 +205,6 @@ class Store:
         A run whose journal cannot be read has only its names and ids, and the status `unreadable`.
         """
         return self._every().to_rows()
-
-    def to_pandas(self) -> Any:
-        """Return a pandas DataFrame with one row per run. Raises ModuleNotFoundError without pandas."""
-        return self._every().to_pandas()
-
-    def to_polars(self) -> Any:
-        """Return a polars DataFrame with one row per run. Raises ModuleNotFoundError without polars."""
-        return self._every().to_polars()
-
-    def to_arrow(self) -> Any:
-        """Return a pyarrow Table with one row per run. Raises ModuleNotFoundError without pyarrow."""
-        return self._every().to_arrow()
 
     def _every(self) -> Runs:
         from refunc.runs.groups import Runs
