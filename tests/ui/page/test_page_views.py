@@ -15,7 +15,7 @@ Path("plot.png").write_bytes(bytes.fromhex(
     "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63f8cfc0000003010100c9fe92ef"
     "0000000049454e44ae426082"))
 Path("notes.txt").write_text("first line of the notes")
-models = [("resnet", 0.1), ("resnet", 0.2), ("vit", 0.01), ("vit", 0.02), ("vit", 0.03), ("mlp", 0.5)]
+models = [("resnet", 0.1), ("resnet", 0.2), ("vit", 0.01), ("vit", 0.02), ("vit", 0.0312345678), ("mlp", 0.5)]
 for number, (model, lr) in enumerate(models):
     with experiment_context("digits", f"{model}-{number}"):
         define_metric("val/loss", goal="min")
@@ -171,6 +171,13 @@ def test_groups_are_rows_and_bands(quiet: Any, server: Server) -> None:
     assert "band: ± std" in quiet.texts("figcaption")[0]
     quiet.click("[aria-label='Select the runs of resnet']")
     quiet.until(f"{CHARTS}[0].curves.map(curve => curve.label).includes('resnet')")
+    # A group has the same name in the table and in a chart.
+    quiet.ask(
+        "(e => { e.value = 'params.lr'; e.dispatchEvent(new Event('change')); })(document.querySelector('#group'))"
+    )
+    quiet.until(f"{CHARTS}[0].curves.length > 1 && {CHARTS}[0].curves.every(curve => !/[a-z]{{3}}/.test(curve.label))")
+    names = quiet.ask("[...document.querySelectorAll('#table tbody th')].map(e => e.textContent)")
+    assert set(quiet.ask(f"{CHARTS}[0].curves.map(curve => curve.label)")) <= set(names)
     quiet.click("#rows-choice button:last-child")
     quiet.until("document.querySelectorAll('#table tbody .name a').length", 7)
 

@@ -29,6 +29,11 @@ export function valueText(value, kind) {
   return typeof value === "string" ? value : JSON.stringify(value);
 }
 
+/** The name of a group of runs: the values that its runs share. */
+export function keyText(key) {
+  return key.map((value) => (value === null ? "none" : valueText(value))).join(", ");
+}
+
 export function cells(run, columns, slot) {
   const pick = make("input", {
     type: "checkbox", checked: slot !== undefined, "aria-label": `Select ${run.name}`,

@@ -3,12 +3,12 @@
 import { shown } from "./charts/numbers.js";
 import { make } from "./dom.js";
 import { select } from "./selection.js";
-import { valueText } from "./cells.js";
+import { keyText } from "./cells.js";
 
 export function groupRows(groups, columns, runs) {
   return groups.map((group) => {
     const count = group.runs.filter((id) => runs.has(id)).length;
-    const name = group.key.map((value) => (value === null ? "none" : valueText(value))).join(", ");
+    const name = keyText(group.key);
     const pick = make("input", {
       type: "checkbox", checked: count > 0 && count === group.runs.length, indeterminate: count > 0 && count < group.runs.length,
       "aria-label": `Select the runs of ${name}`, onchange: (event) => select(group.runs, event.target.checked),

@@ -3,6 +3,7 @@
 import { Chart } from "./charts/chart.js";
 import { firstFrom, smoothed } from "./charts/curves.js";
 import { curves as askCurves } from "./api.js";
+import { keyText } from "./cells.js";
 import { settled } from "./dom.js";
 import { nameOf, runOf } from "./known.js";
 import { state } from "./state.js";
@@ -157,12 +158,12 @@ export class Panel {
   drawn(heads) {
     const isMany = heads.length > 1, isAlone = this.runs.size === 1;
     const found = heads.flatMap((head, number) => head.curves.map((curve) => ({ curve, head, number })));
-    const keys = found.filter(({ curve }) => curve.key).map(({ curve }) => keyText(curve.key)).sort();
+    const keys = found.filter(({ curve }) => curve.key).map(({ curve }) => JSON.stringify(curve.key)).sort();
     for (const key of keys) if (!this.groups.has(key)) this.groups.set(key, this.groups.size);
     return found.map(({ curve, head, number }, at) => {
       const { x, y, smooth, center, low, high, n } = curve.columns;
       const parts = [curve.key ? keyText(curve.key) : isAlone && (isMany || curve.rank !== null) ? "" : nameOf(curve.run), isMany ? head.metric : "", curve.rank === null ? "" : `rank ${curve.rank}`, curve.attempt === null ? "" : `attempt ${curve.attempt}`];
-      const own = curve.key ? this.groups.get(keyText(curve.key)) : this.runs.get(curve.run) ?? 0;
+      const own = curve.key ? this.groups.get(JSON.stringify(curve.key)) : this.runs.get(curve.run) ?? 0;
       const others = curve.rank ?? (curve.attempt === null ? null : curve.attempt - 1);
       const best = curve.best && x.length && curve.best[0] >= x[0] && curve.best[0] <= x[x.length - 1] ? curve.best : null;
       return {
@@ -202,8 +203,6 @@ function slotOf(own, number, other, { isMany, isAlone, at }) {
   const kind = isMany ? number : other ?? 0;
   return kind === 0 ? own : (own % 7) + 7 * (kind % 4);
 }
-
-const keyText = (key) => key.map((value) => (value === null ? "none" : String(value))).join(", ");
 
 /**
  * Put the points behind those of a curve; what is said of all of its points is newer as well. The moving average goes on
