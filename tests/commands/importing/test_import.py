@@ -306,6 +306,19 @@ def test_the_folder_that_mlflow_is_in_brings_its_files(own_folder: Path, importe
     assert "Did you mean old/mlflow.db and old/mlruns?" in result.stderr
 
 
+def test_a_source_without_runs_exits_with_2(own_folder: Path, imported: Callable[..., Any]) -> None:
+    from click.testing import CliRunner
+
+    from refunc_commands.cli.root import refunc
+
+    (own_folder / "mlruns" / "0").mkdir(parents=True)
+    (own_folder / "mlruns" / "0" / "meta.yaml").write_text("name: digits\nexperiment_id: '0'\nlifecycle_stage: active")
+
+    assert imported("mlruns").exit_code == 2
+    result = CliRunner().invoke(refunc, ["import", "mlruns"])
+    assert (result.exit_code, result.stdout) == (2, "no runs found\n")
+
+
 def test_files_of_two_trackers_ask_which(logs: Path, imported: Callable[..., Any]) -> None:
     (logs / "version_0" / "events.out.tfevents.1700000000.host").write_bytes(b"")
 

@@ -114,6 +114,8 @@ def import_command(
         print_json(_fields(tally, chosen, target))
     else:
         print_lines(_lines(tally, chosen, dry_run=dry_run))
+    if not (runs or tally.deleted):
+        ctx.exit(2)
     if not tally.is_whole or tally.problems.counts or tally.left_out:
         ctx.exit(1)
 
