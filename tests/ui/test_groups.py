@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -35,3 +36,24 @@ def test_numbers_and_texts_that_read_as_them_are_in_one_group(
     assert [group["key"] for group in table] == [[key] for key in keys]
     assert [group["n"] for group in table] == [len(group.runs) for group in groups]
     assert {frozenset(band["runs"]) for band in bands} == {frozenset(group["runs"]) for group in table}
+
+
+def test_the_mean_of_runs_that_diverged_is_finite(
+    start: Callable[..., Any], train: Callable[..., None], tmp_path: Path
+) -> None:
+    largest = sys.float_info.max
+    store = tmp_path / "experiments"
+    train(
+        store,
+        f"""
+for at in range(2):
+    with run(f"run-{{at}}"):
+        logger.log_params({{"lr": 1}})
+        logger.log_metrics({{"loss": {largest!r}}}, step=0)
+""",
+    )
+
+    found = start(store).json("/api/runs", group="params.lr", columns="metrics.loss", limit=0)
+
+    [group] = found["groups"]
+    assert [largest, 0.0, largest, largest] in group["values"]

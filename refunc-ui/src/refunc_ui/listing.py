@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from heapq import nsmallest
-from statistics import fmean, stdev
 from typing import Any, Final
 
 import attrs
@@ -23,6 +22,7 @@ from refunc.runs.groups import by_values
 from refunc.runs.listing import glances
 from refunc.runs.query import Query, answer_in
 from refunc.runs.run import Run
+from refunc.runs.sample import mean_of, spread_of
 from refunc.runs.search import names_in
 from refunc.values.goals import guessed_goal
 from refunc_ui.answers import AskedWronglyError
@@ -182,7 +182,7 @@ def _spread(values: Sequence[Any]) -> list[float | None] | None:
     numbers = list(filter(math.isfinite, numbers))
     if not numbers:
         return None
-    return [fmean(numbers), stdev(numbers) if len(numbers) > 1 else None, min(numbers), max(numbers)]
+    return [mean_of(numbers), spread_of(numbers), min(numbers), max(numbers)]
 
 
 def _row(held: Held, run: Run, glance: Glance, wanted: Wanted, values: dict[Path, Any] | None) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from refunc.logging import ExperimentTracker
 from refunc.runs import ExpressionError, Run, Runs, Store, UnknownMetricError, open_store
-from refunc.runs.bands import _axis, _read, mean_of, quantile_of, spread_of
+from refunc.runs.bands import _axis, _read
+from refunc.runs.sample import mean_of, quantile_of, spread_of
 
 pytestmark = pytest.mark.once
 

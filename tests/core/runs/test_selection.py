@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from array import array
 
 import pytest
@@ -116,6 +117,24 @@ def test_an_aggregate_has_one_value_a_step(found: list[tuple[int, int, list[int]
         assert got is not None
         assert dict(zip(got.steps, got.values, strict=True)) == pytest.approx({k: combine(v) for k, v in at.items()})
         assert list(got.steps) == sorted(at)
+
+
+@pytest.mark.parametrize(
+    ("values", "mean"),
+    [
+        ((math.inf, -math.inf), math.nan),
+        ((math.inf, 1.0), math.inf),
+        ((sys.float_info.max, sys.float_info.max), sys.float_info.max),
+        ((math.nan, 2.0), 2.0),
+    ],
+)
+def test_a_rank_that_diverged_has_its_part_in_the_mean(values: tuple[float, float], mean: float) -> None:
+    writers = {str(rank): (Role(1, rank), points([1], value, 0.0)) for rank, value in enumerate(values)}
+
+    got = selected(writers, Selection("mean"), Rewinds())
+
+    assert got is not None
+    assert list(got.values) == pytest.approx([mean], nan_ok=True)
 
 
 @pytest.mark.parametrize(

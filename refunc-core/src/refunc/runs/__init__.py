@@ -47,6 +47,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     reader_process  a process that reads journals for this one
     room            bounds on how much of a run is kept in memory
     run             one run
+    sample          the mean and the spread of some values
     search          the values that expressions read, of all runs
     segments_ahead  reading a large run with several processes
     selected        the points of a curve, of all ranks' and attempts'

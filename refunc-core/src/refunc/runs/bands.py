@@ -14,7 +14,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import lt
-from statistics import fmean, median
+from statistics import median
 from typing import Any, Final, Literal
 
 import attrs
@@ -22,6 +22,7 @@ import attrs
 from refunc.runs.curve import Curve
 from refunc.runs.errors import UnknownMetricError
 from refunc.runs.run import Run
+from refunc.runs.sample import mean_of, quantile_of, spread_of
 
 Center = Literal["mean", "median"]
 Spread = Literal["std", "quartiles", "minmax"]
@@ -164,39 +165,6 @@ def _read(x: Sequence[float], y: Sequence[float], axis: Sequence[float]) -> Sequ
         else:
             found.append(math.nan)
     return found
-
-
-def mean_of(values: Sequence[float]) -> float:
-    """Return the mean of values, of which some may be infinite, or so large that their sum is."""
-    try:
-        return fmean(values)
-    except OverflowError:
-        mean = 2 * math.fsum(value / 2 / len(values) for value in values)
-        return max(min(values), min(mean, max(values)))  # rounding may make it infinite
-    except ValueError:  # both infinities
-        return math.nan
-
-
-def spread_of(values: Sequence[float]) -> float | None:
-    """Return the standard deviation of a sample of finite values; None for fewer than two, or infinite ones."""
-    if len(values) < 2 or not all(map(math.isfinite, values)):
-        return None
-    # Not `stdev`, which calculates with fractions: ten times as long.
-    mean = mean_of(values)
-    try:
-        return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
-    except OverflowError:  # the squares are too large
-        scale = max(abs(value - mean) for value in values)
-        return scale * math.sqrt(math.fsum(((value - mean) / scale) ** 2 for value in values) / (len(values) - 1))
-
-
-def quantile_of(ordered: Sequence[float], share: float) -> float:
-    """Return a quantile of values that are in order, interpolated between its neighbours."""
-    position = (len(ordered) - 1) * share
-    low = math.floor(position)
-    if low == position or ordered[low] == ordered[low + 1]:  # else an infinity times 0
-        return ordered[low]
-    return ordered[low] + (ordered[low + 1] - ordered[low]) * (position - low)
 
 
 def _around_std(known: Sequence[float], center: float) -> tuple[float, float]:

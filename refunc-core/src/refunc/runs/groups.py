@@ -9,10 +9,11 @@ from typing import Any, SupportsIndex, TypeVar, overload
 
 import attrs
 
-from refunc.runs.bands import Band, Center, Spread, bands, mean_of, quantile_of, spread_of
+from refunc.runs.bands import Band, Center, Spread, bands
 from refunc.runs.expression.values import MISSING, number_of
 from refunc.runs.metric_values import values_shown
 from refunc.runs.run import Run
+from refunc.runs.sample import mean_of, quantile_of, spread_of
 from refunc.runs.table import columns_of, rows_of
 from refunc.runs.tabular import Tabular
 from refunc.runs.thinning import checked

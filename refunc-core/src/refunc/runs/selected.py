@@ -11,7 +11,6 @@ import math
 from array import array
 from collections.abc import Callable, Iterable, Mapping
 from itertools import compress, repeat
-from statistics import fmean
 from typing import Any, Final
 
 import attrs
@@ -20,9 +19,10 @@ from refunc.journal.rewinds import ResumePoint, Rewinds
 from refunc.journal.roles import Role
 from refunc.runs.column import NOTHING, form_of
 from refunc.runs.points import COLUMNS, Points, merged
+from refunc.runs.sample import mean_of
 from refunc.runs.selection import Attempts, Selection
 
-_OF_A_STEP: Final[dict[str, Callable[[list[float]], float]]] = {"mean": fmean, "min": min, "max": max}
+_OF_A_STEP: Final[dict[str, Callable[[list[float]], float]]] = {"mean": mean_of, "min": min, "max": max}
 
 
 def selected(writers: Mapping[str, tuple[Role, Points]], selection: Selection, rewinds: Rewinds) -> Points | None:

@@ -1,0 +1,40 @@
+"""The mean, the spread and the quantiles of some values, also where their sum is too large for a float."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+
+
+def mean_of(values: Sequence[float]) -> float:
+    """Return the mean of values, of which some may be infinite, or so large that their sum is."""
+    try:
+        return fmean(values)
+    except OverflowError:
+        mean = 2 * math.fsum(value / 2 / len(values) for value in values)
+        return max(min(values), min(mean, max(values)))  # rounding may make it infinite
+    except ValueError:  # both infinities
+        return math.nan
+
+
+def spread_of(values: Sequence[float]) -> float | None:
+    """Return the standard deviation of a sample of finite values; None for fewer than two, or infinite ones."""
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return None
+    # Not `stdev`, which calculates with fractions: ten times as long.
+    mean = mean_of(values)
+    try:
+        return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
+    except OverflowError:  # the squares are too large
+        scale = max(abs(value - mean) for value in values)
+        return scale * math.sqrt(math.fsum(((value - mean) / scale) ** 2 for value in values) / (len(values) - 1))
+
+
+def quantile_of(ordered: Sequence[float], share: float) -> float:
+    """Return a quantile of values that are in order, interpolated between its neighbours."""
+    position = (len(ordered) - 1) * share
+    low = math.floor(position)
+    if low == position or ordered[low] == ordered[low + 1]:  # else an infinity times 0
+        return ordered[low]
+    return ordered[low] + (ordered[low + 1] - ordered[low]) * (position - low)
