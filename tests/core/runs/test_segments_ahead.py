@@ -205,6 +205,27 @@ def test_metrics_beyond_the_room_are_left_out_alike(
     assert content.summary.left_out.values == 61
 
 
+def test_a_segment_that_is_read_again_takes_its_room_once(
+    write: Callable[..., Path], indexing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sets(number: int) -> bytes:
+        rows = [
+            {"seq": seq, "time": 1.0, "kind": "metrics", "metrics": {f"{name}{seq}": 1.0 for name in "abc"}}
+            for seq in range(number * 4, number * 4 + 4)
+        ]
+        return encode_lines([HEADER, *rows])
+
+    # There is room for six sets of each writer, and for the metrics of its other two alone.
+    monkeypatch.setattr("refunc.runs.columns._MOST_GROUPS", 6)
+    monkeypatch.setattr("refunc.runs.room._MAX_COLUMNS", 36)
+    monkeypatch.setattr("refunc.runs.room._MAX_ALONE", 12)
+    folder = write([sets] * 2, writers=2)
+
+    content = indexing.check(folder, processes=2)
+
+    assert content.summary.left_out.values == 0
+
+
 # -- when there is none -----------------------------------------------------------------------------------------------
 
 

@@ -211,7 +211,8 @@ class Columns:
         for names in new:
             if len(self.room.admit(names)) < len(names) or self._new_group(names) is None:
                 for other in new:
-                    self.groups.pop(other, None)
+                    if self.groups.pop(other, None) is not None:
+                        self.room.give_back_columns(len(other))
                 return False
         return True
 

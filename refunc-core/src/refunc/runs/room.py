@@ -79,6 +79,13 @@ class Room:
             self._columns += count * (is_admitted := self._columns + count <= _MAX_COLUMNS)
         return is_admitted
 
+    def give_back_columns(self, count: int) -> None:
+        """Take back that *count* metrics were admitted by `admit_columns`: they will be asked for again."""
+        if count == 1:
+            self._alone -= 1
+        else:
+            self._columns -= count
+
     def admit_note(self, line: bytes) -> bool:
         """Whether there is room for one more record, that of *line*."""
         values = line.count(b",") + line.count(b"[") + line.count(b"{")
