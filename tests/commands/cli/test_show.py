@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 
+from refunc.journal.codec import encode_line
 from refunc.logging import ExperimentTracker, experiment_context
+from refunc.runs import measured
+from refunc.runs.signature import Signature, signature_of
 
 pytestmark = pytest.mark.extras
 
@@ -219,3 +222,25 @@ def test_what_is_missing_of_a_folder_is_shown(invoke: Any, monkeypatch: pytest.M
     assert line.endswith(".files.json (1 of 2 files, 70.0 MB, not copied; 1 left out)")
     assert artifact["largest_references"] == {"model.bin": 70 << 20}
     assert artifact["left_out_paths"] == {"pipe": "a pipe"}
+
+
+@pytest.mark.parametrize("options", [(), ("--json",), ("--rank", "mean"), ("--json", "--rank", "mean")])
+def test_a_run_that_grows_at_each_look_is_read_once(
+    options: tuple[str, ...], invoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = segment(full_run())
+    looks = []
+
+    def grow(folder: Path) -> Signature:
+        looks.append(len(path.read_bytes().splitlines()))
+        row = {"seq": looks[-1] - 1, "time": 1.0, "kind": "metrics", "step": looks[-1], "metrics": {"loss": 1.0}}
+        with path.open("ab") as file:
+            file.write(encode_line(row))
+        return signature_of(folder)
+
+    monkeypatch.setattr(measured, "signature_of", grow)
+
+    result = invoke("show", "resnet_v1", *options)
+
+    assert result.exit_code == 0
+    assert len(looks) == 1

@@ -75,8 +75,9 @@ def show(ctx: click.Context, choice: Choice, rank: Ranks, each_rank: bool, as_js
     the lowest rank that logged them, unless --rank chooses others. A run that was continued has its attempts, each with
     the step that it went back to.
     """
-    found = the_one(ctx, store, choice)
-    refuse_missing([found], rank)
+    run = the_one(ctx, store, choice)
+    refuse_missing([run], rank)
+    found = run.still()
     if as_json:
         print_json(found.to_dict(rank=rank))
     else:

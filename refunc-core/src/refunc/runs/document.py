@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def document_of(run: Run, *, metrics: bool, rank: Ranks) -> dict[str, Any]:
     """Return the document; see `Run.to_dict`."""
-    content = run.content()
+    run = run.still()
     summary, annotations = run.summary, run.annotations
     usual = summary.metrics if rank is None else run.metric_summaries(rank=rank)
     known = usual if metrics else {}
@@ -37,7 +37,7 @@ def document_of(run: Run, *, metrics: bool, rank: Ranks) -> dict[str, Any]:
         "error": summary.end.error if summary.end else None,
         "journal": attrs.asdict(summary.account),
         "left_out": attrs.asdict(summary.left_out),
-        **(state_of(run) if content.is_shared else {}),
+        **(state_of(run) if run.content().is_shared else {}),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from copy import copy
 from typing import TYPE_CHECKING, Any, overload
 
 import attrs
@@ -14,6 +15,8 @@ from refunc.runs.signature import Signature, signature_of
 from refunc.runs.stale import Stale
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from refunc.annotations.state import Annotations
     from refunc.journal.record import Artifact
     from refunc.runs.gathered import Content
@@ -29,8 +32,19 @@ class Measured(Identity):
     #: The most processes that read ahead in a large journal; see `segments_ahead`.
     processes: int = attrs.field(default=0, init=False)
     _content: Content | None = attrs.field(default=None, init=False)
+    _is_still: bool = attrs.field(default=False, init=False)
     #: A summary of the journal, the annotations, and the summary with these applied.
     _summary: tuple[Summary, Annotations, Summary] | None = attrs.field(default=None, init=False)
+
+    def still(self) -> Self:
+        """
+        Return the run as it is now, though it goes on: the parts of an answer agree, and its journal is read once.
+
+        Else each part would read the records that came meanwhile, of a run that logs fast for as long as it runs.
+        """
+        found = copy(self)
+        found._content, found._is_still = self.content(), True
+        return found
 
     def content(self, *, cached: bool = True, signature: Signature | None = None) -> Content:
         """
@@ -39,8 +53,10 @@ class Measured(Identity):
         Args:
             signature: The state of the files, if it was just asked for.
         """
-        signature = signature_of(self.folder) if signature is None else signature
         known = self._content
+        if self._is_still and known is not None:
+            return known
+        signature = signature_of(self.folder) if signature is None else signature
         if known is None or known.signature != signature:
             from refunc.runs.read_on import continued, read_content
 
