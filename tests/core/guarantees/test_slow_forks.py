@@ -39,9 +39,10 @@ def fork_slowly():
     is_slow = False
     return child
 
-def end(child):
-    os.write(writing, b".")
-    os.waitpid(child, 0)
+def end(*children):
+    os.write(writing, b"." * len(children))  # any of those that wait reads any of them
+    for child in children:
+        os.waitpid(child, 0)
 
 from refunc.logging import MLLogger, experiment_context
 """
@@ -158,7 +159,7 @@ def test_annotations_are_changed_twice(with_slow_fork: _Script) -> None:
         for count in range(1, 4):
             found = annotate(run.folder, note="unlike the others")
         print(len(children), len(found.changes))
-        for child in children: end(child)
+        end(*children)
     """)
 
     assert (returned, out) == (0, "3 3\n"), err
