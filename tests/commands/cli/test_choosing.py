@@ -293,6 +293,20 @@ def test_a_selection_of_nothing_is_said_when_removing(invoke: Invoke) -> None:
 
 
 @pytest.mark.usefixtures("store")
+def test_groups_are_compared_as_they_are_listed(invoke: Invoke) -> None:
+    listed = invoke("ls", "--group", "params.model", "-m", "acc", "-m", "val/loss").stdout
+    assert invoke("compare", "--group", "params.model", "-m", "acc", "-m", "val/loss").stdout == listed
+
+    every = json.loads(invoke("compare", "--group", "params.model", "--json").stdout)
+    assert {table["metric"] for table in every} == {"acc", "val/loss"}
+    assert sum(group["runs"] for group in every[0]["groups"]) == len(invoke("ls").stdout.splitlines()) - 1
+    chosen = json.loads(invoke("compare", "good", "last", "--group", "params.model", "-m", "acc", "--json").stdout)
+    assert sum(group["runs"] for group in chosen[0]["groups"]) == 2
+    assert "-m is for the runs of a --group" in invoke("compare", "-m", "acc").stderr
+    assert "--diff is for single runs" in invoke("compare", "--group", "status", "--diff").stderr
+
+
+@pytest.mark.usefixtures("store")
 def test_columns_may_be_given_one_by_one(invoke: Invoke) -> None:
     together = invoke("ls", "--columns", "params.lr,status").stdout
     assert invoke("ls", "--columns", "params.lr", "--columns", "status").stdout == together

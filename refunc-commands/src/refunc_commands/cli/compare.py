@@ -19,6 +19,9 @@ from refunc.values.goals import MIN
 from refunc.values.jsonable import spell_nonfinite
 from refunc.values.quantities import narrow_duration
 from refunc_commands.cli.choosing import Choice, choosing, chosen
+from refunc_commands.cli.failure import Failure
+from refunc_commands.cli.finding import metrics_option
+from refunc_commands.cli.grouping import group_option
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.screen import (
     BEST,
@@ -46,6 +49,7 @@ Examples:
   refunc compare resnet_v1 resnet_v2
   refunc compare k3f9 m2p7 x8q1 --diff
   refunc compare --sort=-metrics.accuracy.max -n 2
+  refunc compare --group params.model -m "*/loss"
   refunc compare resnet_v1 resnet_v2 --json | jq .params"""
 
 
@@ -54,10 +58,20 @@ Examples:
 @click.option(
     "--diff", "only_different", is_flag=True, help="Only the environment, params, tags and results that differ."
 )
+@group_option("Compare all runs in groups of the same value, such as params.model; repeatable.")
+@metrics_option("With --group: only this metric, or a pattern such as `*/loss`; repeatable.")
 @json_option()
 @store_option
 @click.pass_context
-def compare(ctx: click.Context, choice: Choice, only_different: bool, as_json: bool, store: str | None) -> None:
+def compare(
+    ctx: click.Context,
+    choice: Choice,
+    only_different: bool,
+    groups: tuple[str, ...],
+    metrics: tuple[str, ...],
+    as_json: bool,
+    store: str | None,
+) -> None:
     """
     Show runs side by side: status, environment, params, tags, results, and a value of each metric.
 
@@ -65,7 +79,19 @@ def compare(ctx: click.Context, choice: Choice, only_different: bool, as_json: b
     values differ. A metric is shown with its last value, or with the summary that `define_metric` selects, as acc.max.
     * marks the best of all runs, or ~ if the goal was not given but guessed from the metric's name. Runs that do not
     fit the window follow below.
+
+    With --group, each metric is a table of groups, like that of `refunc ls --group`. It is of all runs, unless some are
+    chosen.
     """
+    if metrics and not groups:
+        raise Failure("-m is for the runs of a --group: of single runs, each metric is compared.")
+    if groups and only_different:
+        raise Failure("--diff is for single runs: leave it out with --group.")
+    if groups:
+        from refunc_commands.cli.grouped import print_groups
+
+        print_groups(chosen(ctx, store, choice, needed=True).runs, groups, metrics or ("*",), as_json=as_json)
+        return
     found = chosen(ctx, store, choice, newest=2).runs
     parts = _parts(found) if as_json else _told_once(_parts(found))
     if only_different:
