@@ -12,6 +12,7 @@ import pytest
 
 from refunc.journal.reader import Account
 from refunc.logging import ExperimentTracker, MLLogger
+from refunc.logging.active.run import ActiveRun
 from refunc.outlets import appender, pump
 from refunc.outlets.bounded_queue import HIGH_WATER
 from refunc.outlets.locks import is_locked
@@ -22,14 +23,20 @@ def _warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_a_stalled_disk_bounds_every_wait_and_the_memory(tracker: ExperimentTracker, stall: Any, journal: Any) -> None:
-    """One write that does not come back: flush gives up after a second, metrics go on, drops are counted."""
+def _stalled(tracker: ExperimentTracker, stall: Any) -> tuple[ActiveRun, Any]:
+    """Return the run of *tracker*, of which one record is in a write that hangs, and the stall."""
     run = tracker._run
     assert run is not None
     tracker.flush()
     stalled = stall()
     tracker.log_metrics({"n": 0})
     stalled.wait()
+    return run, stalled
+
+
+def test_a_stalled_disk_bounds_every_wait_and_the_memory(tracker: ExperimentTracker, stall: Any, journal: Any) -> None:
+    """One write that does not come back: flush gives up after a second, metrics go on, drops are counted."""
+    run, stalled = _stalled(tracker, stall)
     began = time.monotonic()
     assert tracker.flush() is False
     waited = time.monotonic() - began
@@ -55,12 +62,7 @@ def test_a_run_that_ends_while_the_disk_stalls_is_completed_when_the_stall_is_ov
     tracker: ExperimentTracker, stall: Any, journal: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Until then it is running: trackers would be told of a crash, and `refunc gc` might remove it."""
-    run = tracker._run
-    assert run is not None
-    tracker.flush()
-    stalled = stall()
-    tracker.log_metrics({"n": 0})
-    stalled.wait()
+    run, stalled = _stalled(tracker, stall)
     for n in range(1, 100):
         tracker.log_metrics({"n": n})
     tracker.end_run()
@@ -112,12 +114,7 @@ def test_the_process_itself_goes_on_with_a_run_whose_end_is_not_written_yet(
     tracker: ExperimentTracker, stall: Any, journal: Any
 ) -> None:
     """For other processes it is still open."""
-    run = tracker._run
-    assert run is not None
-    tracker.flush()
-    stalled = stall()
-    tracker.log_metrics({"n": 0})
-    stalled.wait()
+    run, stalled = _stalled(tracker, stall)
     tracker.end_run()
     again = ExperimentTracker("e", logger=MLLogger("quiet", "CRITICAL"), resume=run.run_id)
     threading.Timer(0.2, stalled.end).start()  # opening it writes its files

@@ -18,7 +18,7 @@ from tests.questions import NAMES, QUESTIONS, RUNS, Holds, Row, annotate_later, 
 
 from refunc.annotations.changing import annotate
 from refunc.logging import ExperimentTracker, MLLogger
-from refunc.runs import ExpressionError, open_store
+from refunc.runs import ExpressionError, Store, open_store
 
 WriteRun = Callable[..., Path]
 
@@ -43,6 +43,15 @@ def test_every_way_of_asking_gives_the_same_answer(
         _check(folder, text, holds)
 
 
+def _store_of(runs: list[Row], write_run: WriteRun, tmp_path: Path) -> Store:
+    """Return a new store with *runs*."""
+    folder = tmp_path / "experiments" / os.urandom(6).hex()
+    folder.mkdir(parents=True)
+    for number, run in enumerate(runs):
+        _written(write_run, folder / f"run_{number:08}", run)
+    return open_store(folder)
+
+
 def _written(write_run: WriteRun, folder: Path, run: Row) -> Path:
     written = write_run(folder, lines_of(run), **birth_of(run))
     annotate_later(written, run)
@@ -64,11 +73,7 @@ def _check(folder: Path, text: str, holds: Holds) -> None:
 def test_groups_and_order_are_those_of_the_exported_values(
     runs: list[Row], name: str, write_run: WriteRun, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "experiments" / os.urandom(6).hex()
-    folder.mkdir(parents=True)
-    for number, run in enumerate(runs):
-        _written(write_run, folder / f"run_{number:08}", run)
-    store = open_store(folder)
+    store = _store_of(runs, write_run, tmp_path)
     rows = store.to_rows()
     kinds = {row["run_id"]: kind_of(row.get(NAMES[name])) for row in rows}
     expected: dict[object, list[str]] = {}
@@ -76,11 +81,8 @@ def test_groups_and_order_are_those_of_the_exported_values(
         expected.setdefault(kinds[row["run_id"]], []).append(row["run_id"])
     is_param = name.startswith("params")  # only a param may be None, and have that as its value
     is_fact = name.isidentifier()  # such as `parent_id`, which each run has, with or without a value
-    if (
-        runs
-        and not is_fact
-        and all(row.get(NAMES[name]) is None and not (is_param and NAMES[name] in row) for row in rows)
-    ):
+    has_none = all(row.get(NAMES[name]) is None and not (is_param and NAMES[name] in row) for row in rows)
+    if runs and has_none and not is_fact:
         with pytest.raises(ExpressionError):
             store.group_by(name)
         return
@@ -106,11 +108,7 @@ def test_groups_and_order_are_those_of_the_exported_values(
 def test_nested_names_are_told_apart_by_the_catalogue_as_by_the_runs(
     runs: list[Row], write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = tmp_path / "experiments" / os.urandom(6).hex()
-    folder.mkdir(parents=True)
-    for number, run in enumerate(runs):
-        _written(write_run, folder / f"run_{number:08}", run)
-    store = open_store(folder)
+    store = _store_of(runs, write_run, tmp_path)
     for name in ("params.model.name", "params['model.name']", "params['model.name_2']", "params.model"):
         for text in (f"{name} is not missing", f"{name} == 'adam'", f"{name} == 1"):
             kept = [[run.run_id for run in store.find(text, allow_missing=True)] for _ in range(2)]
