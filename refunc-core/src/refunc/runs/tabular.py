@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
+
+
+class _WithRows(Protocol):
+    def to_rows(self) -> list[dict[str, Any]]: ...
 
 
 class Tabular:
-    """The part of a result with rows that makes tables of them."""
+    """The part of a result with `to_rows` that makes tables of its rows."""
 
     __slots__ = ()
 
-    def to_rows(self) -> list[dict[str, Any]]:
-        """Return the rows, each with the columns that it has."""
-        raise NotImplementedError
-
-    def to_pandas(self) -> Any:
+    def to_pandas(self: _WithRows) -> Any:
         """Return the rows as a pandas DataFrame. Raises ModuleNotFoundError without pandas."""
         from refunc.runs.table import to_pandas
 
         return to_pandas(self.to_rows())
 
-    def to_polars(self) -> Any:
+    def to_polars(self: _WithRows) -> Any:
         """Return the rows as a polars DataFrame. Raises ModuleNotFoundError without polars."""
         from refunc.runs.table import to_polars
 
         return to_polars(self.to_rows())
 
-    def to_arrow(self) -> Any:
+    def to_arrow(self: _WithRows) -> Any:
         """Return the rows as a pyarrow Table. Raises ModuleNotFoundError without pyarrow."""
         from refunc.runs.table import to_arrow
 
