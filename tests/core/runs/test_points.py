@@ -84,7 +84,7 @@ def test_parquet_has_row_groups_of_bounded_size(
 ) -> None:
     import pyarrow.parquet
 
-    monkeypatch.setattr("refunc.runs.points_file._GROUP", 100)
+    monkeypatch.setattr("refunc.runs.table_file._GROUP", 100)
     write_run("long", [{"kind": "metrics", "step": n, "metrics": {"loss": n, "acc": n}} for n in range(250)])
 
     export_points(lambda: curves(Store(tmp_path / "experiments")), tmp_path / "p.parquet", "parquet")

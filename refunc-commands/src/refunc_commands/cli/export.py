@@ -14,10 +14,10 @@ from rich.text import Text
 
 from refunc.runs import entries_file
 from refunc.runs.exporting import Exported, export_entries_of, export_points_of
-from refunc.runs.points_file import FORMATS
 from refunc.runs.reader_process import cores
 from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import FEWEST
+from refunc.runs.table_file import FORMATS
 from refunc.values.printable import printable_line
 from refunc.values.terminal import is_terminal
 from refunc_commands.cli.choosing import Choice, choosing, chosen

@@ -62,6 +62,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     store_folder    the folder of a store
     summary         params, tags, results, artifacts, and values of metrics
     table           runs as a table
+    table_file      a table in a file
     tabular         results that can be had as tables of other libraries
     thinning        curves that are thinned out while they are read
     unchanged       whether a run's files are those that were read

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,19 +10,15 @@ from tempfile import TemporaryFile
 from typing import IO, Any, Final
 
 from refunc.journal.codec import encodable
-from refunc.runs.entries_file import cell, whole_file
+from refunc.runs.entries_file import whole_file
 from refunc.runs.packages import needed
 from refunc.runs.run import Run
 from refunc.runs.selection import Selection
 from refunc.runs.series import Series
-from refunc.values.jsonable import spell_nonfinite
-
-FORMATS: Final = ("parquet", "csv", "jsonl", "json")
+from refunc.runs.table_file import Part, check_format, write_parquet, write_texts
 
 #: Columns of the table; times are in seconds since 1970. The points of all ranks, or of all attempts, have one more.
 COLUMNS: Final = ("run_id", "run_name", "experiment_name", "metric", "step", "epoch", "time", "value")
-#: Rows of a row group: the unit of reading the file, and of memory besides one metric.
-_GROUP: Final = 1 << 20
 #: The most points, and metrics, that are read together.
 _HANDFUL: Final = 1 << 18
 _MOST_NAMES: Final = 1_000
@@ -52,7 +46,7 @@ def curves(
         known = content.summary.metrics
         most = 1 if selection is None else max(1, len(content.writers))  # writers may have as many points each
         counts = {name: most * known[name].count for name in known if metrics is None or name in metrics}
-        for names in _handfuls(counts):
+        for names in handfuls(counts):
             for series in run.series_of(names, max_points=max_points, selection=selection).values():
                 yield run, series
 
@@ -62,7 +56,7 @@ def more_columns(selection: Selection) -> tuple[str, ...]:
     return ("rank",) * (selection.rank == "all") + ("attempt",) * (selection.attempts == "all")
 
 
-def _handfuls(counts: Mapping[str, int]) -> Iterator[list[str]]:
+def handfuls(counts: Mapping[str, int]) -> Iterator[list[str]]:
     """Yield the names of *counts* in parts: for each the index is opened once, and its points are held in memory."""
     names: list[str] = []
     room = _HANDFUL
@@ -94,12 +88,11 @@ def export_points(
         PackageNeededError: parquet needs pyarrow.
         OSError: The file cannot be written; an existing file is unchanged.
     """
-    if format not in FORMATS:
-        raise ValueError(f"format: {format!r} is not an export format. Allowed: {', '.join(FORMATS)}.")
-    if format == "parquet":
-        needed("pyarrow", "export to parquet", "The formats csv, jsonl and json work without it.")
+    check_format(format)
     with whole_file(path, binary=format == "parquet") as file:
-        return _export_parquet(found, file, more) if format == "parquet" else _WRITERS[format](found(), file, more)
+        if format == "parquet":
+            return _export_parquet(found, file, more)
+        return write_texts(_parts(found(), more), (*COLUMNS, *more), file, format)
 
 
 class _Fraction(Exception):
@@ -124,16 +117,15 @@ def _export_parquet(found: Callable[[], Curves], file: IO[bytes], more: Sequence
 
 
 def _write_parquet(found: Curves, file: IO[bytes], more: Sequence[str], *, whole: bool) -> int:
-    pyarrow, parquet = needed("pyarrow", "export to parquet"), needed("pyarrow.parquet", "export to parquet")
+    pyarrow = needed("pyarrow", "export to parquet")
     texts = [(name, pyarrow.string()) for name in COLUMNS[:4]]
     axis = pyarrow.int64() if whole else pyarrow.float64()
     numbers = [("step", axis), ("epoch", axis), ("time", pyarrow.float64())]
     schema = pyarrow.schema(
         [*texts, *numbers, ("value", pyarrow.float64()), *((name, pyarrow.int64()) for name in more)]
     )
-    count = 0
-    with parquet.ParquetWriter(file, schema, use_dictionary=list(COLUMNS[:4])) as writer:
-        waiting, rows = [], 0
+
+    def tables() -> Iterator[Any]:
         for run, series in found:
             if whole and series.has_fractions:
                 raise _Fraction
@@ -147,59 +139,17 @@ def _write_parquet(found: Curves, file: IO[bytes], more: Sequence[str], *, whole
                 else pyarrow.nulls(len(series), schema.field(name).type)
                 for name in (*COLUMNS[4:], *more)
             ]
-            waiting.append(pyarrow.table(columns, schema=schema))
-            rows += len(series)
-            count += len(series)
-            if rows >= _GROUP:
-                writer.write_table(pyarrow.concat_tables(waiting), row_group_size=_GROUP)
-                waiting, rows = [], 0
-        if waiting:
-            writer.write_table(pyarrow.concat_tables(waiting), row_group_size=_GROUP)
-    return count
+            yield pyarrow.table(columns, schema=schema)
+
+    return write_parquet(tables(), schema, file)
 
 
-def _write_csv(found: Curves, file: IO[str], more: Sequence[str]) -> int:
-    writer = csv.writer(file)
-    writer.writerow([*COLUMNS, *more])
-    count = 0
+def _parts(found: Curves, more: Sequence[str]) -> Iterator[Part]:
     for run, series in found:
-        texts = [cell(text) for text in _texts(run, series)]
-        writer.writerows((*texts, *numbers) for numbers in _numbers(series, more))
-        count += len(series)
-    return count
-
-
-def _write_jsonl(found: Curves, file: IO[str], more: Sequence[str], between: str = "\n", begin: str = "") -> int:
-    count = 0
-    columns = (*COLUMNS, *more)
-    for run, series in found:
-        texts = _texts(run, series)
-        for numbers in _numbers(series, more):
-            row = dict(zip(columns, (*texts, *numbers), strict=True))
-            file.write((between if count else begin) + json.dumps(spell_nonfinite(row), allow_nan=False))
-            count += 1
-    file.write("\n" if count else "")
-    return count
-
-
-def _write_json(found: Curves, file: IO[str], more: Sequence[str]) -> int:
-    count = _write_jsonl(found, file, more, between=",\n", begin="[\n")
-    file.write("]\n" if count else "[]\n")
-    return count
+        epochs = series.epochs if len(series.epochs) else [None] * len(series)
+        others = [getattr(series, f"{name}s") for name in more]
+        yield Part(_texts(run, series), [series.steps, epochs, series.times, series.values, *others])
 
 
 def _texts(run: Run, series: Series) -> tuple[str, ...]:
     return tuple(map(encodable, (run.run_id, run.run_name, run.experiment_name, series.name)))
-
-
-def _numbers(series: Series, more: Sequence[str]) -> Iterator[tuple[Any, ...]]:
-    epochs = series.epochs if len(series.epochs) else [None] * len(series)
-    others = [getattr(series, f"{name}s") for name in more]
-    return zip(series.steps, epochs, series.times, series.values, *others, strict=True)
-
-
-_WRITERS: dict[str, Callable[[Curves, IO[Any], Sequence[str]], int]] = {
-    "csv": _write_csv,
-    "jsonl": _write_jsonl,
-    "json": _write_json,
-}
