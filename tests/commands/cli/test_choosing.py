@@ -211,6 +211,9 @@ def test_a_text_that_no_run_has_is_told_with_the_nearest_one(
         ),
         (["plot", "-m", "acc", "--group", "params.modl"], "no run has a param 'modl'. Did you mean params.model?"),
         (["plot", "-m", "acc", "--against", "params.lrr"], "no run has a param 'lrr'. Did you mean params.lr?"),
+        (["export", "-o", "g.csv", "--group", "params.modl"], "no run has a param 'modl'. Did you mean params.model?"),
+        (["export", "-o", "g.csv", "--group", "status", "-m", "ac"], "no run has a metric 'ac'. Did you mean acc?"),
+        (["export", "-o", "g.csv", "--group", "status", "--rank", "0"], "--group is of the usual curves: leave out"),
         (["report", "--group", "params.modl"], "no run has a param 'modl'. Did you mean params.model?"),
         (["ls", "--group", "params.modl", "-m", "acc"], "no run has a param 'modl'. Did you mean params.model?"),
         (["gc", "--status", "FAILED", "--delete", "--yes"], "no run has the status 'FAILED'. Did you mean 'failed'?"),
@@ -290,6 +293,20 @@ def test_a_selection_of_nothing_is_said_when_removing(invoke: Invoke) -> None:
 
     assert invoke(*chosen).stdout.endswith("no runs or files match\n")
     assert invoke(*chosen, "--delete", "--yes").stdout == "no runs or files match: 0 B freed\n"
+
+
+@pytest.mark.usefixtures("store")
+def test_groups_are_exported_with_the_numbers_that_are_listed(invoke: Invoke, own_folder: Path) -> None:
+    said = invoke("export", "--group", "params.model", "-m", "acc", "-o", "groups.jsonl").stdout
+    rows = [json.loads(line) for line in (own_folder / "groups.jsonl").read_text().splitlines()]
+    drawn = json.loads(invoke("plot", "--json", "-m", "acc", "--group", "params.model").stdout)
+
+    assert f"{len(rows)} rows of " in said
+    for band in drawn:
+        own = [row for row in rows if row["params.model"] == band["group"]["params.model"]]
+        assert [row["x"] for row in own] == band["x"]
+        assert [row["mean"] for row in own] == band["values"]
+        assert [row["n"] for row in own] == band["n"]
 
 
 @pytest.mark.usefixtures("store")

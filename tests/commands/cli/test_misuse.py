@@ -46,7 +46,8 @@ def line_of(result: Any) -> str:
     [
         (["ls", "--jsn"], "--json"),
         (["ls", "--whree", "x"], "no such option '--whree'. Did you mean --where\\?"),
-        (["compare", "--group", "x"], "no such option '--group'. Options: --where, "),
+        (["logs", "--group", "x"], "no such option '--group'. It is an option of ls, compare, plot, export, report. "),
+        (["ls", "--unheard-of"], "no such option '--unheard-of'. Options: --json, --where, "),
         (["ls", "--where", "params.a < 1", "--where", "params.a > 0"], "--where.* 2 times. Join the expressions with"),
         (["plot", "--experiment", "a", "--experiment", "b"], r"--experiment.* Write --where \"experiment_name in"),
         (["export", "-n", "1", "-n", "2"], "-n.* it is given 2 times"),

@@ -13,7 +13,7 @@ import click
 from rich.text import Text
 
 from refunc.runs import entries_file
-from refunc.runs.exporting import Exported, export_entries_of, export_points_of
+from refunc.runs.exporting import Exported, export_entries_of, export_groups_of, export_points_of
 from refunc.runs.reader_process import cores
 from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import FEWEST
@@ -23,6 +23,7 @@ from refunc.values.terminal import is_terminal
 from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import metrics_option, rank_option, refuse_missing
+from refunc_commands.cli.grouping import group_option
 from refunc_commands.cli.options import json_option, output_option, store_option
 from refunc_commands.cli.screen import print_json, print_lines
 from refunc_commands.cli.streams import error_line, left_out, shown
@@ -35,6 +36,7 @@ Examples:
   refunc export -o points.parquet
   refunc export resnet_v1 resnet_v2 -m loss -m val/loss --to csv
   refunc export resnet_v1 --rank all --to csv
+  refunc export --group params.model -m val/loss -o seeds.csv
   refunc export k3f9 --entries --to jsonl -o - | jq -r .message"""
 
 
@@ -53,6 +55,7 @@ Examples:
     default="newest",
     help="all: also the points that later attempts have replaced, with a column `attempt`.",
 )
+@group_option("A row for each step of all runs with the same value, such as params.model: their mean, ends and others.")
 @click.option("--max-points", type=Number(FEWEST), metavar="N", help="At most N points of each metric.")
 @json_option("Print a JSON object that describes the file.")
 @store_option
@@ -66,6 +69,7 @@ def export(
     entries: bool,
     rank: Ranks,
     attempts: Attempts,
+    groups: tuple[str, ...],
     max_points: int | None,
     as_json: bool,
     store: str | None,
@@ -79,12 +83,17 @@ def export(
     Of a run of several ranks, the points of rank 0 are written, or of the lowest rank that logged the metric; of
     several attempts, the newest value of each step. A run without ranks has one, 0. Log entries are those of all ranks
     and attempts, and say which.
+
+    With --group, each row is of a group of runs, a metric and a step: how many runs reach it, and their mean, standard
+    deviation, median, quartiles and ends. A curve is read between its points where it lacks a step that another has.
     """
-    noun = "entries" if entries else "points"
+    noun = "entries" if entries else "rows" if groups else "points"
     kind = _format(format, output, entries_file.FORMATS if entries else FORMATS)
-    target = output or f"{noun}.{kind}"
+    target = output or f"{'groups' if groups else noun}.{kind}"
     if entries and (rank is not None or attempts != "newest"):
         raise Failure("--rank and --attempts choose points. Leave them out, or --entries; see `refunc logs --rank`.")
+    if groups and (entries or rank is not None or attempts != "newest"):
+        raise Failure("--group is of the usual curves: leave out --entries, --rank and --attempts.")
     _refuse_stdout(target, kind, as_json=as_json)
     listing = chosen(ctx, store, choice).listable()
     if choice.names and listing.runs:
@@ -92,6 +101,10 @@ def export(
     with _sink(target) as sink:
         if entries:
             exported = export_entries_of(listing, sink, kind, metrics=metrics, processes=cores())
+        elif groups:
+            exported = export_groups_of(
+                listing, sink, kind, names=groups, metrics=metrics, most=max_points, processes=cores()
+            )
         else:
             selection = Selection(rank, attempts)
             exported = export_points_of(

@@ -51,13 +51,26 @@ def misused(error: click.UsageError, command: str) -> Failure:
     said = " ".join(error.format_message().split())
     said += "" if said.endswith((".", "?")) else "."
     if isinstance(error, click.NoSuchOption) and error.ctx is not None:
-        options = [option for each in error.ctx.command.get_params(error.ctx) for option in each.opts]
-        options = [option for option in options if option.startswith("-")]
-        by_word = {option.lstrip("-"): option for option in options}
-        near = [by_word[word] for word in nearest(error.option_name.lstrip("-"), by_word, most=3)]
-        said = f"no such option {error.option_name!r}. "
-        said += f"Did you mean {', '.join(near)}?" if near else f"Options: {', '.join(options)}."
+        said = f"no such option {error.option_name!r}. {_hint(error.option_name, error.ctx)}"
         if any(isinstance(each, click.Argument) for each in error.ctx.command.params):
             said += " A name that begins with - comes after --."
     whose = error.ctx.command_path if error.ctx is not None else command
     return Failure(f"{said[:1].lower()}{said[1:]} See `{whose} --help`.")
+
+
+def _hint(unknown: str, ctx: click.Context) -> str:
+    """Return which other commands have an option that the command of *ctx* lacks, or else those that it has."""
+    root = ctx.find_root()
+    names = root.command.list_commands(root) if isinstance(root.command, click.Group) else []
+    others = [name for name in names if unknown in _options_of(root.command.get_command(root, name), ctx)]
+    if others:
+        return f"It is an option of {', '.join(others)}."
+    options = _options_of(ctx.command, ctx)
+    by_word = {option.lstrip("-"): option for option in options}
+    near = [by_word[word] for word in nearest(unknown.lstrip("-"), by_word, most=3)]
+    return f"Did you mean {', '.join(near)}?" if near else f"Options: {', '.join(options)}."
+
+
+def _options_of(command: click.Command | None, ctx: click.Context) -> list[str]:
+    params = command.get_params(ctx) if command is not None else []
+    return [option for each in params for option in each.opts if option.startswith("-")]

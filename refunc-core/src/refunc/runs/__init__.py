@@ -24,6 +24,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     gathered        the contents of a run's journal, gathered from its writers
     glance          status, duration and newest metrics, as a list shows them
     groups          runs in groups, and a metric over each
+    groups_file     the curves of groups of runs as a file
     identity        the folder, names, ids and annotations of a run
     index           the index of a store
     keeping         keeping the facts of runs in the index

@@ -23,6 +23,7 @@ from refunc.runs.curve import Curve
 from refunc.runs.errors import UnknownMetricError
 from refunc.runs.run import Run
 from refunc.runs.sample import mean_of, quantile_of, spread_of
+from refunc.runs.series import Series
 
 Center = Literal["mean", "median"]
 Spread = Literal["std", "quartiles", "minmax"]
@@ -68,19 +69,28 @@ def bands(
     """
     _chosen("center", center, _CENTERS)
     _chosen("spread", spread, _SPREADS)
-    by_axis: dict[str, list[Curve]] = {}
-    for run in runs:
-        try:
-            series = run.metrics(name)
-        except UnknownMetricError:
-            continue
-        curve = Curve.of(series)
-        if curve.x_name == series.x_name:  # else no point has a value on it
-            by_axis.setdefault(series.x_name, []).append(curve)
-    for x_name, curves in by_axis.items():
+    for x_name, curves in by_axis(_series_of(name, runs)).items():
         found = band_of(key, name, x_name, curves, center=center, spread=spread, max_points=max_points)
         if len(found):
             yield found
+
+
+def by_axis(many: Iterable[Series]) -> dict[str, list[Curve]]:
+    """Return the curves of one metric of several runs by the name of their x axis, without those that have no x."""
+    found: dict[str, list[Curve]] = {}
+    for series in many:
+        curve = Curve.of(series)
+        if curve.x_name == series.x_name:  # else no point has a value on it
+            found.setdefault(series.x_name, []).append(curve)
+    return found
+
+
+def _series_of(name: str, runs: Iterable[Run]) -> Iterator[Series]:
+    for run in runs:
+        try:
+            yield run.metrics(name)
+        except UnknownMetricError:
+            continue
 
 
 def band_of(
@@ -102,12 +112,9 @@ def band_of(
         ValueError: A word that is not known.
     """
     middle, ends = _chosen("center", center, _CENTERS), _chosen("spread", spread, _SPREADS)
-    plain = [each for each in map(_plain, curves) if len(each[0])]
-    axis = _axis([_within(x, start, end) for x, _ in plain], max_points)
-    read = [_read(x, y, axis) for x, y in plain]
+    axis, samples = aligned(curves, max_points, start, end)
     centers, lows, highs, counts = array("d"), array("d"), array("d"), array("q")
-    for values in zip(*read, strict=True):
-        known = sorted(value for value in values if value == value)
+    for known in samples:
         at = middle(known) if known else math.nan
         low, high = ends(known, at) if len(known) > 1 else (at, at)
         centers.append(at)
@@ -115,6 +122,22 @@ def band_of(
         highs.append(high)
         counts.append(len(known))
     return Band(key, name, x_name, axis, centers, lows, highs, counts)
+
+
+def aligned(
+    curves: Iterable[Curve], most: int | None, start: float = -math.inf, end: float = math.inf
+) -> tuple[Sequence[float], Iterator[list[float]]]:
+    """
+    Return the common axis of *curves*, and for each of its values those of the curves that reach it, in order.
+
+    Args:
+        most: The most values of the axis; by default it has all x of all curves, or 100,000 evenly chosen ones if the
+            curves, which do not share them, have more.
+    """
+    plain = [each for each in map(_plain, curves) if len(each[0])]
+    axis = _axis([_within(x, start, end) for x, _ in plain], most)
+    read = [_read(x, y, axis) for x, y in plain]
+    return axis, (sorted(value for value in values if value == value) for values in zip(*read, strict=True))
 
 
 def _within(x: Sequence[float], start: float, end: float) -> Sequence[float]:
@@ -133,7 +156,7 @@ def _plain(curve: Curve) -> tuple[Sequence[float], Sequence[float]]:
     return list(points), list(points.values())
 
 
-def _axis(columns: list[Sequence[float]], most: int) -> Sequence[float]:
+def _axis(columns: list[Sequence[float]], most: int | None) -> Sequence[float]:
     """Return all axis values; if there are more than *most*, that many of them, evenly chosen, and both ends."""
     if not columns:
         return []
@@ -141,12 +164,12 @@ def _axis(columns: list[Sequence[float]], most: int) -> Sequence[float]:
     if all(other == first for other in columns[1:]):
         return _even(first, most)
     if sum(map(len, columns)) > _MOST_JOINED:  # times, which no two runs share
-        columns = [_even(each, max(most, _MOST_JOINED // len(columns))) for each in columns]
+        columns = [_even(each, max(most or 2, _MOST_JOINED // len(columns))) for each in columns]
     return _even(sorted(set().union(*columns)), most)
 
 
-def _even(x: Sequence[float], most: int) -> Sequence[float]:
-    if len(x) <= most:
+def _even(x: Sequence[float], most: int | None) -> Sequence[float]:
+    if most is None or len(x) <= most:
         return list(x)
     return [x[round(at * (len(x) - 1) / (most - 1))] for at in range(most)]
 

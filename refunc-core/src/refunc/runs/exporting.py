@@ -9,6 +9,8 @@ import attrs
 
 from refunc.runs import entries_file
 from refunc.runs.errors import RunFormatError
+from refunc.runs.groups import Runs
+from refunc.runs.groups_file import export_groups
 from refunc.runs.metric_names import metrics_named
 from refunc.runs.points_file import curves, export_points, more_columns
 from refunc.runs.prefetch import read_ahead
@@ -82,6 +84,32 @@ def export_points_of(
         passes: Iterator[Iterable[Run]] = chain([] if metrics else [in_turn], repeat(listing.runs))
         count = export_points(lambda: faults.each(next(passes), points), path, format, more_columns(selection))
     return Exported(count, faults.without(listing.runs), faults.found)
+
+
+def export_groups_of(
+    listing: Listing,
+    path: str | int,
+    format: str,
+    *,
+    names: Sequence[str],
+    metrics: Sequence[str],
+    most: int | None,
+    processes: int,
+) -> Exported:
+    """
+    Write the curves of the groups in which the runs of *listing* are by the values of *names*, such as `params.model`.
+
+    Raises the same errors as `export_entries_of`, and:
+        ExpressionError: One of *names* is not valid, or no run has it.
+    """
+    faults = Faults(listing.unreadable)
+    with read_ahead(listing.runs, processes) as in_turn:
+        known = dict.fromkeys(faults.each(in_turn, lambda run: run.summary.metrics))
+    runs = faults.without(listing.runs)
+    wanted = metrics_named(metrics or known, known)
+    groups = Runs(runs).group_by(*names)
+    count = export_groups(groups, path, format, metrics=wanted, most=most, faults=faults)
+    return Exported(count, faults.without(runs), faults.found)
 
 
 def _named(metrics: Sequence[str], runs: Sequence[Run]) -> list[str]:

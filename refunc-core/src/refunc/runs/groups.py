@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from statistics import median
 from typing import Any, SupportsIndex, TypeVar, overload
 
@@ -13,7 +13,7 @@ from refunc.runs.bands import Band, Center, Spread, bands
 from refunc.runs.expression.values import MISSING, number_of
 from refunc.runs.metric_values import values_shown
 from refunc.runs.run import Run
-from refunc.runs.sample import mean_of, quantile_of, spread_of
+from refunc.runs.sample import DESCRIBED, described, mean_of, quantile_of, spread_of
 from refunc.runs.table import columns_of, rows_of
 from refunc.runs.tabular import Tabular
 from refunc.runs.thinning import checked
@@ -186,8 +186,7 @@ class GroupedMetric(Tabular):
             {
                 **dict(zip(self.groups.names, group.key, strict=True)),
                 "runs": len(group.runs),
-                "n": len(values),
-                **{name: of(values) if values else None for name, of in _COLUMNS.items()},
+                **dict(zip(DESCRIBED, described(sorted(values)), strict=True)),
             }
             for group, values in zip(self.groups, self._values, strict=True)
         ]
@@ -225,17 +224,6 @@ class GroupedMetric(Tabular):
         if len(found) < len(self.groups):
             raise ValueError("True and 1 are groups of their own, but one key of a dict: use to_rows().")
         return found
-
-
-_COLUMNS: Mapping[str, Callable[[list[float]], Any]] = {
-    "mean": mean_of,
-    "std": spread_of,
-    "median": median,
-    "q25": lambda values: quantile_of(sorted(values), 0.25),
-    "q75": lambda values: quantile_of(sorted(values), 0.75),
-    "min": min,
-    "max": max,
-}
 
 
 def _in_key(value: Any) -> Any:

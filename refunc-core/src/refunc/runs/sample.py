@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import fmean
+from statistics import fmean, median
+from typing import Final
+
+#: The names of the facts that `described` tells.
+DESCRIBED: Final = ("n", "mean", "std", "median", "q25", "q75", "min", "max")
+
+
+def described(ordered: Sequence[float]) -> tuple[float | None, ...]:
+    """Return the facts DESCRIBED about values that are in order, as the rows of tables have them; None without any."""
+    if not ordered:
+        return 0, *(None,) * (len(DESCRIBED) - 1)
+    quartiles = quantile_of(ordered, 0.25), quantile_of(ordered, 0.75)
+    return len(ordered), mean_of(ordered), spread_of(ordered), median(ordered), *quartiles, ordered[0], ordered[-1]
 
 
 def mean_of(values: Sequence[float]) -> float:
