@@ -6,6 +6,7 @@ import json
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
@@ -15,9 +16,14 @@ from refunc.plugins import Metrics, Params, Reject, Retry, RunEnd, hookimpl
 from refunc.plugins.testing import IntegrationContract
 
 
+#: Set behind the last test; what a mutant has left running ends then.
+IS_OVER = threading.Event()
+
+
 @pytest.fixture(scope="session")
-def server() -> Server:
-    return Server()
+def server() -> Iterator[Server]:
+    yield Server()
+    IS_OVER.set()
 
 
 class Contract(IntegrationContract):
@@ -244,7 +250,7 @@ class SaysTheToken(KeepIntegration):
 
 class GoesOnBehindClose(KeepIntegration):
     def close(self) -> None:
-        threading.Thread(target=time.sleep, args=(2,), name="keep-alive", daemon=False).start()
+        threading.Thread(target=IS_OVER.wait, args=(20,), name="keep-alive", daemon=False).start()
 
 
 class HasNoTimeout(KeepIntegration):
