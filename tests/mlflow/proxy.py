@@ -19,6 +19,8 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.uri = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._connections: list[socket.socket] = []
+        #: A connection is known, and served as the mode says, before the mode changes, or after it.
+        self._lock = threading.Lock()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def _accept(self) -> None:
@@ -30,23 +32,25 @@ class Proxy:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        if self.mode != "pass":
-            self.failures += 1
-        if self.mode.isdigit():
+        with self._lock:
+            mode = self.mode
+            self.failures += mode != "pass"
+            if mode in ("pass", "stall"):  # a stalled one is kept open, and never answered
+                self._connections.append(connection)
+        if mode.isdigit():
             connection.recv(65_536)
-            connection.sendall(_ANSWER.format(code=self.mode).encode())
+            connection.sendall(_ANSWER.format(code=mode).encode())
             connection.close()
-        elif self.mode == "reset":
+        elif mode == "reset":
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             connection.close()
-        elif self.mode == "stall":
-            self._connections.append(connection)  # kept open, never answered
-        else:
+        elif mode == "pass":
             self._pass_on(connection)
 
     def _pass_on(self, connection: socket.socket) -> None:
         upstream = socket.create_connection(("127.0.0.1", self._port))
-        self._connections += [connection, upstream]
+        with self._lock:
+            self._connections.append(upstream)
         for source, sink in ((connection, upstream), (upstream, connection)):
             threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
@@ -64,11 +68,16 @@ class Proxy:
 
     def fail(self, mode: str) -> None:
         """Fail from now on, on the connections that are open as well."""
-        self.mode = mode
-        self.cut()
+        with self._lock:
+            self.mode = mode
+            self._cut()
 
     def cut(self) -> None:
         """Break every connection that is open."""
+        with self._lock:
+            self._cut()
+
+    def _cut(self) -> None:
         while self._connections:
             connection = self._connections.pop()
             try:
