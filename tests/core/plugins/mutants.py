@@ -15,7 +15,6 @@ from tests.core.plugins.keeping import KeepIntegration, Server
 from refunc.plugins import Metrics, Params, Reject, Retry, RunEnd, hookimpl
 from refunc.plugins.testing import IntegrationContract
 
-
 #: Set behind the last test; what a mutant has left running ends then.
 IS_OVER = threading.Event()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -60,9 +61,7 @@ def misused(error: click.UsageError, command: str) -> Failure:
 
 def _hint(unknown: str, ctx: click.Context) -> str:
     """Return which other commands have an option that the command of *ctx* lacks, or else those that it has."""
-    root = ctx.find_root()
-    names = root.command.list_commands(root) if isinstance(root.command, click.Group) else []
-    others = [name for name in names if unknown in _options_of(root.command.get_command(root, name), ctx)]
+    others = [name for name, command in _commands(ctx.find_root()) if unknown in _options_of(command, ctx)]
     if others:
         return f"It is an option of {', '.join(others)}."
     options = _options_of(ctx.command, ctx)
@@ -71,6 +70,14 @@ def _hint(unknown: str, ctx: click.Context) -> str:
     return f"Did you mean {', '.join(near)}?" if near else f"Options: {', '.join(options)}."
 
 
-def _options_of(command: click.Command | None, ctx: click.Context) -> list[str]:
-    params = command.get_params(ctx) if command is not None else []
-    return [option for each in params for option in each.opts if option.startswith("-")]
+def _commands(root: click.Context) -> Iterator[tuple[str, click.Command]]:
+    group = root.command
+    if not isinstance(group, click.Group):
+        return
+    for name in group.list_commands(root):
+        if (command := group.get_command(root, name)) is not None:
+            yield name, command
+
+
+def _options_of(command: click.Command, ctx: click.Context) -> list[str]:
+    return [option for each in command.get_params(ctx) for option in each.opts if option.startswith("-")]
