@@ -38,7 +38,7 @@ class Server:
             def do_POST(self) -> None:
                 rows = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 if outer.is_slow:
-                    time.sleep(1.5)
+                    time.sleep(2.5)
                 if outer.status == 200:
                     for row in rows:
                         outer.rows.setdefault(row["key"], row)
@@ -94,7 +94,7 @@ class KeepIntegration(Integration):
 
     url: str = option(default="")
     token: str = option(default=TOKEN, secret=True)
-    timeout: ClassVar[float] = 0.7
+    timeout: ClassVar[float] = 1.2
 
     def open(self) -> None:
         self._pending: list[dict[str, Any]] = []

@@ -27,8 +27,8 @@ def server() -> Iterator[Server]:
 
 class Contract(IntegrationContract):
     kind: ClassVar[type] = KeepIntegration
-    time_limit = 1.0
-    end_limit = 0.5
+    time_limit = 2.0
+    end_limit = 1.0
 
     @pytest.fixture
     def integration(self, server: Server) -> Any:
