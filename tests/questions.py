@@ -121,7 +121,7 @@ def _chained(name: str, low: Any, op: str, high: Any) -> Question:
     return f"{low!r} < {name} {op} {high!r}", holds
 
 
-def _listed(name: str, negated: bool, values: list[Any]) -> Question:
+def _listed(name: str, negated: bool, values: list[Any], brackets: str) -> Question:
     column = NAMES[name]
     if name in _TIMES:
         values = [value for value in values if not isinstance(value, str)]
@@ -130,7 +130,7 @@ def _listed(name: str, negated: bool, values: list[Any]) -> Question:
     def holds(row: Row) -> bool:
         return _is_there(row, column) and any(_holds(row[column], "==", value) for value in values) is not negated
 
-    return f"{name} {'not ' * negated}in [{listed}]", holds
+    return f"{name} {'not ' * negated}in {brackets[0]}{listed}{brackets[1]}", holds
 
 
 def _searched(name: str, negated: bool, value: Any) -> Question:
@@ -200,7 +200,9 @@ _numbers = st.sampled_from([0, 1, 0.5, 60.0, 1e9])
 _SIMPLE = st.one_of(
     st.builds(_simple, _names, st.sampled_from([*_ORDERS, "==", "!="]), st.sampled_from(_GIVEN), st.booleans()),
     st.builds(_chained, _names, _numbers, _orders, _numbers),
-    st.builds(_listed, _names, st.booleans(), st.lists(st.sampled_from(_GIVEN), max_size=3)),
+    st.builds(
+        _listed, _names, st.booleans(), st.lists(st.sampled_from(_GIVEN), max_size=3), st.sampled_from(["[]", "()"])
+    ),
     st.builds(_searched, _texts, st.booleans(), st.sampled_from(["", "a", "ada", "is", "ig", "_0", "2", 1, 0.5, None])),
     st.builds(
         _fits, _texts, st.booleans(), st.sampled_from(["*", "", "a*", "?????", "[tv]*", "run_*1", "*d*", "a[*]b"])

@@ -381,6 +381,32 @@ def test_runs_without_the_value_are_told_where_another_one_is_asked_for(comparis
     assert invoke("ls", "--where", "params.lr != 0.1 and imported_from != None").stderr == ""
 
 
+@pytest.mark.parametrize(
+    ("comparison", "names", "is_told"),
+    [
+        ("in ('mlp')", ["last"], False),
+        ("not in ('vit')", ["came", "good", "last"], False),
+        ("in 'mlp'", ["last"], False),
+        ("in 'resnet vit'", ["old", "came", "good"], True),
+        ("not in 'resnet vit'", ["last"], True),
+        ("in 'res'", [], True),
+        ("not in 'res'", ["old", "came", "good", "last"], True),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_a_text_that_is_searched_is_told_where_a_list_of_one_is_another_question(
+    comparison: str, names: list[str], is_told: bool, invoke: Invoke
+) -> None:
+    word, _, text = comparison.strip("'").partition(" '")
+    told = f"refunc: params.model {word} '{text}' asks whether the value is a part of '{text}'; "
+    told += f"write {word} ('{text}') for the value itself, and '{text}' {word} params.model to search it\n"
+
+    result = invoke("ls", "--json", "--where", f"params.model {comparison}")
+
+    assert [run["run_name"] for run in json.loads(result.stdout or "[]")] == names
+    assert result.stderr == (told if is_told else "")
+
+
 def test_values_of_another_kind_are_told_where_others_match(store: Path, invoke: Invoke) -> None:
     journal = store / "old_00000000" / "journal" / "other.000000.jsonl"
     line = {"seq": 0, "time": time.time(), "kind": "params", "params": {"lr": "auto"}}

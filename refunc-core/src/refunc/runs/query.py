@@ -12,7 +12,7 @@ from refunc.runs.answer import Answer
 from refunc.runs.errors import ExpressionError
 from refunc.runs.expression.asked import Asked, Path, refuse_unanswerable
 from refunc.runs.expression.compiler import Expression, compiled, compiled_value
-from refunc.runs.expression.notes import near_values, runs_without, unfit_values
+from refunc.runs.expression.notes import near_values, runs_without, searched_texts, unfit_values
 from refunc.runs.expression.values import MISSING, NO_ORDER, sorting_key
 from refunc.runs.run import Run
 from refunc.runs.search import Found, names_in, values_of
@@ -85,7 +85,8 @@ def answer_in(found: Found, query: Query, names: Callable[[str], list[str]]) -> 
         if each is not None:
             if not query.allow_missing:
                 refuse_unanswerable(each.text, each.asks, each.sites, rows, names)
-            notes += [*runs_without(each.sites, rows), *unfit_values(each.sites, rows)]
+            for notes_on in (runs_without, unfit_values, searched_texts):
+                notes += notes_on(each.sites, rows)
     if query.columns and not query.allow_missing:
         for asked in query.columns:
             refuse_unanswerable(asked.written, [asked], [], rows, names)

@@ -82,6 +82,8 @@ class Site:
     given: tuple[Any, ...]
     column: int
     is_left: bool
+    #: Whether a text was given for `in`, without brackets: values are searched for in it.
+    is_searched: bool = False
 
     def fits(self, value: Any) -> bool:
         """Whether *value*, which a run has, can be compared with one of those that were given."""

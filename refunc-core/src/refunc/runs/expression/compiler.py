@@ -186,6 +186,8 @@ class _Compiler:
     def _comparison(self, one: ast.expr, op: str, other: ast.expr, depth: int) -> Read:
         if op in ("is", "is not"):
             return self._is_missing(one, op, other, depth)
+        if "in" in op and _literal(other) is not MISSING and self._syntax.is_in_brackets(other):
+            other = ast.copy_location(ast.Tuple([other], ast.Load()), other)  # a list of one, as people mean it
         left = self._operand(one, other, op, depth)
         if op in ("~", "!~"):
             return self._pattern(one, left, op, other)
@@ -235,14 +237,14 @@ class _Compiler:
         for node, literal in ((one, other), (other, one)):
             if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
                 continue
-            values = [literal]
-            if isinstance(literal, (ast.Tuple, ast.List, ast.Set)) and "in" in op:
-                values = literal.elts
-            given = [_literal(value) for value in values]
+            listed = literal.elts if isinstance(literal, (ast.Tuple, ast.List, ast.Set)) and "in" in op else None
+            given = [_literal(value) for value in ([literal] if listed is None else listed)]
             path = next((asked.path for asked in self.asks if asked.column == self._syntax.column(_root(node))), None)
             is_time = path is not None and path[0] in CLOCKS and any(isinstance(each, str) for each in given)
             if path is not None and given and MISSING not in given and not is_time:
-                self.sites.append(Site(path, op, tuple(given), self._syntax.column(literal), is_left=node is one))
+                is_left, column = node is one, self._syntax.column(literal)
+                is_searched = is_left and "in" in op and listed is None
+                self.sites.append(Site(path, op, tuple(given), column, is_left, is_searched))
 
     # -- names -------------------------------------------------------------------------------------------------------
 

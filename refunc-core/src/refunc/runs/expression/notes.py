@@ -63,11 +63,28 @@ def unfit_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> l
     return list(dict.fromkeys(told))
 
 
+def searched_texts(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> list[str]:
+    """Return a sentence for each text after `in` in which values are searched, where people mean something else."""
+    told = []
+    for site in sites:
+        if not site.is_searched:
+            continue
+        name, word, text = written(site.path), site.operator, site.given[0]
+        there = {value for facts in runs if isinstance(value := facts[site.path], str) and value != text}
+        if any(value in text or text in value for value in there):
+            told.append(
+                f"{name} {word} {text!r} asks whether the value is a part of {text!r}; "
+                f"write {word} ({text!r}) for the value itself, and {text!r} {word} {name} to search it"
+            )
+    return list(dict.fromkeys(told))
+
+
 def near_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> list[str]:
     """Return a sentence for each text that no run has, but for a spelling; it is a question that no run matches."""
     told = []
     for site in sites:
-        if site.operator not in ("==", "in", "~") or not site.is_left or site.path == ("status",):
+        asks_for_text = site.operator in ("==", "in", "~") and site.is_left and not site.is_searched
+        if not asks_for_text or site.path == ("status",):
             continue
         known = {value for facts in runs if isinstance(value := facts[site.path], str)}
         for word in site.given:

@@ -63,6 +63,11 @@ class Syntax:
         """Return *node* as it was typed."""
         return self._line[node.col_offset : node.end_col_offset].decode(errors="replace")
 
+    def is_in_brackets(self, node: ast.expr) -> bool:
+        """Whether round brackets stand directly around *node*: the parser leaves them out."""
+        before, after = self._line[: node.col_offset].rstrip(), self._line[node.end_col_offset :].lstrip()
+        return before.endswith(b"(") and after.startswith(b")")
+
     def word(self, node: ast.Name) -> str:
         """Return the name around *node* as it was typed: `metrics.val/loss` of the `loss` in it."""
         words = (found for found in _WORD.finditer(self._line) if found.start() <= node.col_offset < found.end())
