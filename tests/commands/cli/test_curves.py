@@ -9,7 +9,7 @@ import math
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -101,6 +101,41 @@ def test_without_a_goal_nothing_is_the_best(invoke: Any) -> None:
 
     assert "*" not in invoke("compare", "one", "one").stdout
     assert "*" not in invoke("compare", "two", "three").stdout  # their goals disagree
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "summary", "shown", "best"),
+    [
+        ((0.1, 0.5), (0.4, 0.3), "last", ["0.5", "0.3*"], ["two"]),  # the first reached 0.1
+        ((0.1, math.nan), (0.4, 0.3), "last", ["NaN", "0.3*"], ["two"]),
+        ((0.1, math.nan), (0.2, math.nan), "last", ["NaN", "NaN"], []),
+        ((0.1, 0.3), (0.2, 0.3), "last", ["0.3*", "0.3*"], ["one", "two"]),
+        ((0.1, 0.5), (0.4, 0.3), "min", ["0.1*", "0.3"], ["one"]),
+        ((math.nan,), (0.4, 0.3), "min", ["-", "0.3*"], ["two"]),
+        ((0.1, 0.5), (0.2, 0.3), "mean", ["0.3", "0.25*"], ["two"]),
+        ((0.1, 0.5), (0.2, 0.3), "max", ["0.5", "0.3*"], ["two"]),
+    ],
+)
+def test_the_mark_of_the_best_is_on_the_best_of_the_values_that_are_shown(
+    first: tuple[float, ...],
+    second: tuple[float, ...],
+    summary: Literal["last", "min", "mean", "max"],
+    shown: list[str],
+    best: list[str],
+    invoke: Any,
+) -> None:
+    for name, losses in (("one", first), ("two", second)):
+        with ExperimentTracker("images", name) as tracker:
+            tracker.define_metric("loss", goal="min", summary=summary)
+            for step, loss in enumerate(losses):
+                tracker.log_metrics({"loss": loss}, step=step)
+
+    lines = cells(invoke("compare", "one", "two").stdout)
+    found = json.loads(invoke("compare", "one", "two", "--json").stdout)
+
+    assert lines["loss" if summary == "last" else f"loss.{summary}"] == shown
+    names = {run["run_id"]: run["run_name"] for run in found["runs"]}
+    assert [names[each] for each in found["metrics"]["loss"].get("best", [])] == best
 
 
 def test_comparing_as_json_has_everything(invoke: Any) -> None:

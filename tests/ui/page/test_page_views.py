@@ -223,6 +223,31 @@ def test_a_run_has_lines_facts_and_its_error(quiet: Any, server: Server) -> None
     quiet.until("!location.hash.includes('view=') && document.querySelectorAll('#table tbody tr .name').length > 0")
 
 
+def test_no_dash_is_marked_as_the_best_value(
+    page: Any, serving: Callable[[str], Server], write: Callable[..., None]
+) -> None:
+    server = serving("odd")
+    write(
+        server.store,
+        """
+with experiment_context("digits", "odd"):
+    logger.log_metrics({"test/loss": math.nan, "train/loss": math.nan}, step=0)
+    logger.log_metrics({"train/loss": 2.5}, step=1)
+""",
+    )
+    page.open(server, f"view={server.ids()['odd']}")
+
+    rows = (
+        "[...document.querySelectorAll('.facts .wide tbody tr')].map(row => [...row.children].map(e => e.textContent))"
+    )
+    page.until(f"{rows}.length", 2)
+    assert page.ask(rows) == [
+        ["test/loss", "NaN", "–", "–", "1"],
+        ["train/loss", "2.5", "2.5 ~", "2.5", "2"],
+    ]
+    assert page.texts(".facts .wide p") == ["~ the best, guessed from the name"]
+
+
 def test_artifacts_are_looked_at(quiet: Any, server: Server) -> None:
     quiet.open(server, f"view={server.ids()['vit-4']}")
 

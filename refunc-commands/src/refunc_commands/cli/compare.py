@@ -77,8 +77,8 @@ def compare(
 
     RUN is an id, a name or a folder; without RUN and options, the newest two runs are compared. ≠ marks names whose
     values differ. A metric is shown with its last value, or with the summary that `define_metric` selects, as acc.max.
-    * marks the best of all runs, or ~ if the goal was not given but guessed from the metric's name. Runs that do not
-    fit the window follow below.
+    * marks the best of these values, or ~ if the goal was not given but guessed from the metric's name. Runs that do
+    not fit the window follow below.
 
     With --group, each metric is a table of groups, like that of `refunc ls --group`. It is of all runs, unless some are
     chosen.
@@ -173,21 +173,20 @@ def _metric_row_with_part(name: str, metrics: Sequence[MetricSummary | None]) ->
 
 
 def _metric_row(name: str, metrics: Sequence[MetricSummary | None]) -> _Row:
-    values = [_MISSING if metric is None or metric.shown is None else metric.shown for metric in metrics]
+    values: list[Any] = [_MISSING if metric is None or metric.shown is None else metric.shown for metric in metrics]
     known = [metric for metric in metrics if metric is not None]
     defined = {metric.goal for metric in known if metric.goal}
     goals = defined or {metric.guessed_goal for metric in known if metric.guessed_goal}
     if len(goals) != 1:  # no goal, or the runs disagree
         return _row(name, values)
     (goal,) = goals
-    scores = {
-        at: score
-        for at, metric in enumerate(metrics)
-        if metric is not None and values[at] is not _MISSING and (score := getattr(metric, goal)) is not None
-    }
-    best = (min if goal == MIN else max)(scores.values(), default=None)
-    winners = frozenset(at for at, score in scores.items() if score == best)
+    best = (min if goal == MIN else max)((value for value in values if _is_number(value)), default=None)
+    winners = frozenset(at for at, value in enumerate(values) if best is not None and value == best)
     return _row(name, values, winners, BEST if defined else GUESSED_BEST)
+
+
+def _is_number(value: Any) -> bool:
+    return value is not _MISSING and value == value  # not NaN
 
 
 def _shown(value: Any) -> str:

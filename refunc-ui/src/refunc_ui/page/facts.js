@@ -38,15 +38,22 @@ function pairs(title, values, other = null, names = null) {
 function metricsOf(run) {
   const names = Object.keys(run.metrics ?? {});
   if (!names.length) return null;
+  const marks = new Set();
   const row = (name) => {
     const metric = run.metrics[name], goal = metric.goal ?? metric.guessed_goal;
-    const mark = (kind) => (goal === kind ? ` ${metric.goal ? "*" : "~"}` : "");
+    const mark = (kind) => {
+      if (goal !== kind || metric[kind] === undefined) return "";
+      marks.add(metric.goal ? "*" : "~");
+      return metric.goal ? " *" : " ~";
+    };
     const cells = [shown(metric.last), shown(metric.min) + mark("min"), shown(metric.max) + mark("max"), shown(metric.count)];
     return make("tr", {}, make("th", { scope: "row", textContent: name }), ...cells.map((text) => make("td", { textContent: text, className: /[*~]$/.test(text) ? "good" : "" })));
   };
   const head = make("tr", {}, ...["metric", "last", "lowest", "highest", "points"].map((textContent) => make("th", { scope: "col", textContent })));
-  const isGuess = names.some((name) => !run.metrics[name].goal && run.metrics[name].guessed_goal);
-  const found = section("Metrics", make("table", {}, make("thead", {}, head), make("tbody", {}, ...names.map(row))), make("p", { className: "quiet", textContent: `* the best${isGuess ? ", ~ guessed from the name" : ""}` }));
+  const table = make("table", {}, make("thead", {}, head), make("tbody", {}, ...names.map(row)));
+  const notes = Object.entries({ "*": "* the best", "~": "~ the best, guessed from the name" });
+  const said = notes.filter(([mark]) => marks.has(mark)).map(([, note]) => make("p", { className: "quiet", textContent: note }));
+  const found = section("Metrics", table, ...said);
   found.classList.add("wide");
   return found;
 }
