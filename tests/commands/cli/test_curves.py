@@ -346,6 +346,11 @@ def test_stdout_takes_the_file(own_folder: Path) -> None:
             "name a file, as in -o points.csv, or a format, as in --to csv. Formats: parquet, csv, jsonl, json.",
         ),
         (["export", "-o", "x.xlsx"], "'xlsx' is not an export format. Allowed"),
+        (
+            ["export", "--entries", "-m", "loss", "-o", "x.csv"],
+            "-m, --rank, --attempts and --max-points choose points.",
+        ),
+        (["export", "--entries", "--max-points", "9", "-o", "x.csv"], "-m, --rank, --attempts and --max-points choose"),
         (["export", "--entries", "-o", "x.parquet"], "'parquet' is not an export format. Allowed"),
         (["export", "--to", "csv", "--where", "lr"], "unknown name 'lr'"),
         (["export", "-o", "/dev/null/x.csv"], "/dev/null"),
@@ -388,6 +393,41 @@ def test_an_export_acts_on_no_terminal_and_a_pipe_gets_it_as_it_is(
     assert not {"\x1b", "\u202e"} & set(shown)
     assert shown.split("\n") == [printable_line(line) for line in piped.replace("\r\n", "\n").split("\n")]
     assert (HOSTILE in piped) == (format == "csv")  # JSON is in ASCII
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ([], "none of the 2 runs has points"),
+        (["plain"], "the run has no points"),
+        (["--rank", "3"], "none of the 2 runs has points of rank 3"),
+        (["--where", "duration >= 0"], "none of the 2 runs has points"),
+    ],
+)
+def test_an_export_of_nothing_has_the_columns_and_says_why_it_is_empty(
+    options: list[str], why: str, invoke: Any, own_folder: Path
+) -> None:
+    for name in ("plain", "other"):
+        with ExperimentTracker("images", name) as tracker:
+            tracker.log_hyperparams({"lr": 0.1})
+
+    for more in ([], ["--json"]):
+        result = invoke("export", *options, *more, "-o", "x.csv")
+
+        assert (result.exit_code, result.stderr) == (0, f"refunc: there is nothing to export: {why}\n")
+        assert (own_folder / "x.csv").read_text() == "run_id,run_name,experiment_name,metric,step,epoch,time,value\n"
+    assert invoke("export", *options, "--to", "csv", "-o", "-").stderr == result.stderr
+    assert invoke("export", *options, "-o", "x.csv").stdout.startswith("0 points of ")
+
+
+def test_an_export_of_a_store_without_runs_says_so(invoke: Any, own_folder: Path) -> None:
+    (own_folder / "experiments").mkdir()
+
+    points, entries = invoke("export", "-o", "x.csv"), invoke("export", "--entries", "-o", "y.csv")
+
+    assert points.stderr == entries.stderr == "refunc: there is nothing to export: no runs\n"
+    assert (points.exit_code, entries.exit_code) == (0, 0)
+    assert (own_folder / "x.csv").read_text().startswith("run_id,")
 
 
 def test_what_was_exported_is_told_as_json(invoke: Any, own_folder: Path) -> None:

@@ -160,7 +160,8 @@ def test_entries_are_those_of_all_ranks(invoke: Any) -> None:
     result = invoke("export", "resnet", "--entries", "--to", "csv", "--rank", "3")
     assert result.exit_code == 2
     assert result.stderr == (
-        "refunc: --rank and --attempts choose points. Leave them out, or --entries; see `refunc logs --rank`.\n"
+        "refunc: -m, --rank, --attempts and --max-points choose points. Leave them out, or --entries; "
+        "see `refunc logs --rank`.\n"
     )
 
 

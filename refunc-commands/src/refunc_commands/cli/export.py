@@ -90,8 +90,9 @@ def export(
     noun = "entries" if entries else "rows" if groups else "points"
     kind = _format(format, output, entries_file.FORMATS if entries else FORMATS)
     target = output or f"{'groups' if groups else noun}.{kind}"
-    if entries and (rank is not None or attempts != "newest"):
-        raise Failure("--rank and --attempts choose points. Leave them out, or --entries; see `refunc logs --rank`.")
+    if entries and (metrics or rank is not None or attempts != "newest" or max_points is not None):
+        said = "-m, --rank, --attempts and --max-points choose points. Leave them out, or --entries"
+        raise Failure(f"{said}; see `refunc logs --rank`.")
     if groups and (entries or rank is not None or attempts != "newest"):
         raise Failure("--group is of the usual curves: leave out --entries, --rank and --attempts.")
     _refuse_stdout(target, kind, as_json=as_json)
@@ -100,7 +101,7 @@ def export(
         refuse_missing(listing.runs, rank)
     with _sink(target) as sink:
         if entries:
-            exported = export_entries_of(listing, sink, kind, metrics=metrics, processes=cores())
+            exported = export_entries_of(listing, sink, kind)
         elif groups:
             exported = export_groups_of(
                 listing, sink, kind, names=groups, metrics=metrics, most=max_points, processes=cores()
@@ -111,6 +112,8 @@ def export(
                 listing, sink, kind, metrics=metrics, most=max_points, selection=selection, processes=cores()
             )
     _say(exported, target, kind, noun, as_json=as_json)
+    if not exported.count:
+        error_line(f"there is nothing to export: {_why_nothing(exported, rank, entries=entries)}")
     left_out(exported.unreadable)
 
 
@@ -131,8 +134,15 @@ def _say(exported: Exported, target: str, format: str, noun: str, *, as_json: bo
         number = len(exported.runs)
         of = f"{number:,} run{'s' * (number != 1)}"
         print_lines([Text(f"{exported.count:,} {noun} of {of}: {shown(target)} ({size:,} bytes)")])
-    elif not exported.count:
-        error_line("there is nothing to export.")
+
+
+def _why_nothing(exported: Exported, rank: Ranks, *, entries: bool) -> str:
+    """Return why a file has no row. It is no error: a program that reads the file gets its columns."""
+    number = len(exported.runs)
+    if not number:
+        return "no runs"
+    what = "entries" if entries else f"points of rank {rank}" if isinstance(rank, int) else "points"
+    return f"the run has no {what}" if number == 1 else f"none of the {number:,} runs has {what}"
 
 
 @contextmanager

@@ -30,25 +30,18 @@ class Exported:
     unreadable: list[RunFormatError]
 
 
-def export_entries_of(
-    listing: Listing, path: str | int, format: str, *, metrics: Sequence[str], processes: int
-) -> Exported:
+def export_entries_of(listing: Listing, path: str | int, format: str) -> Exported:
     """
     Write the log entries of the runs of *listing*.
 
     Args:
         path: As for `whole_file`.
-        metrics: Names or patterns, each of which at least one run must have.
-        processes: As for `read_ahead`.
 
     Raises:
-        UnknownMetricError: No run has one of *metrics*.
         OSError: The file cannot be written.
     """
     faults = Faults(listing.unreadable)
-    with read_ahead(listing.runs, processes if metrics else 0) as in_turn:
-        if metrics:
-            _named(metrics, list(in_turn))
+    with read_ahead(listing.runs):
         count = entries_file.export(lambda: faults.each(listing.runs, Run.entries), path, format)
     return Exported(count, faults.without(listing.runs), faults.found)
 
@@ -67,7 +60,14 @@ def export_points_of(
     Write the points of the runs of *listing* that *selection* asks for: of *metrics*, or of all, and at most *most* of
     each.
 
-    Raises the same errors as `export_entries_of`.
+    Args:
+        path: As for `whole_file`.
+        metrics: Names or patterns, each of which at least one run must have.
+        processes: As for `read_ahead`.
+
+    Raises:
+        UnknownMetricError: No run has one of *metrics*.
+        OSError: The file cannot be written.
     """
     faults = Faults(listing.unreadable)
 
@@ -99,7 +99,7 @@ def export_groups_of(
     """
     Write the curves of the groups in which the runs of *listing* are by the values of *names*, such as `params.model`.
 
-    Raises the same errors as `export_entries_of`, and:
+    Raises the same errors as `export_points_of`, and:
         ExpressionError: One of *names* is not valid, or no run has it.
     """
     faults = Faults(listing.unreadable)
