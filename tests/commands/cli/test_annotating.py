@@ -89,6 +89,28 @@ def test_all_commands_apply_them(invoke: Any) -> None:
     assert open_store()["one"].run_name == "one"
 
 
+def test_a_name_that_other_runs_have_is_told_with_the_ids(invoke: Any) -> None:
+    first, second, third = make("one"), make("two"), make("three")
+
+    def told(*arguments: str) -> str:
+        result = invoke("rename", *arguments)
+        assert result.exit_code == 0
+        return str(result.stderr)
+
+    means = f"`two` means {second.run_id}, and {first.run_id} means this one"
+    assert told("one", "two") == f"refunc: another run has this name too: {means}\n"
+    means = f"`two` means this one, {third.run_id}; the others have the ids {first.run_id}, {second.run_id}"
+    assert told("three", "two", "--json") == f"refunc: 2 other runs have this name too: {means}\n"
+    assert told(first.run_id, "--original") == ""
+    means = f"`{second.run_id}` means {second.run_id}, and {first.run_id} means this one"
+    assert told(first.run_id, second.run_id) == f"refunc: this is the id of another run: {means}\n"
+    assert told(first.run_id, "free") == ""
+    invoke("rm", second.run_id)
+    assert told(third.run_id, "two") == ""  # a removed run is not found by its name
+    assert told(second.run_id, "gone") == ""
+    assert f"another run has this name too: `free` means {first.run_id}, and" in told(second.run_id, "free")
+
+
 def test_a_note_is_taken_away_by_its_id(invoke: Any) -> None:
     run = make("one")
     ran(invoke, "note", "one", "first")

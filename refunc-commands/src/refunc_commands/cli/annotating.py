@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import click
 from rich.text import Text
 
 from refunc.annotations import AnnotationError, Annotations, annotate
+from refunc.runs.errors import RunFormatError
 from refunc.runs.run import Run
+from refunc.runs.store import Store
 from refunc.values.near import nearest
 from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Failure
@@ -36,6 +38,9 @@ _RENAME_EXAMPLES = """\b
 Examples:
   refunc rename k3f9 baseline
   refunc rename k3f9 --original"""
+
+#: The most ids of other runs that a line names.
+_MOST_IDS: Final = 5
 
 
 @click.command(epilog=_TAG_EXAMPLES)
@@ -163,6 +168,25 @@ def rename(ctx: click.Context, /, run: str, name: str | None, original: bool, as
     change_each(
         ctx, [found], partial(annotate, name=name or ""), lambda run: f"renamed {before} to {run.run_name}", as_json
     )
+    line = _shared_name(found)
+    if line is not None:
+        error_line(line)
+
+
+def _shared_name(run: Run) -> str | None:
+    """Return the sentence that the name of *run* is one of another run too, with the ids that tell them apart."""
+    store, name = Store(run.folder.parent), run.run_name
+    try:
+        others = [each for each in store.runs() if each.run_name == name and each.folder != run.folder]
+        meant = store[name]
+    except (LookupError, RunFormatError, OSError):  # the run is a removed one, or its store has damage
+        return None
+    said = "another run has this name too" if len(others) == 1 else f"{len(others):,} other runs have this name too"
+    if meant.folder != run.folder:
+        said = said if others else "this is the id of another run"
+        return f"{said}: `{name}` means {meant.run_id}, and {run.run_id} means this one"
+    ids = ", ".join(each.run_id for each in others[:_MOST_IDS]) + (", …" if len(others) > _MOST_IDS else "")
+    return f"{said}: `{name}` means this one, {run.run_id}; the others have the ids {ids}" if others else None
 
 
 # -- shared by the commands -------------------------------------------------------------------------------------------
