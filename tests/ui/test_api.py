@@ -239,6 +239,17 @@ def test_the_usual_columns_are_the_first_params_and_metrics(server: Any) -> None
     assert found["rows"][-1]["values"][:2] == [1.0, "resnet"]
 
 
+def test_a_usual_column_of_a_metric_that_is_named_as_a_statistic_is_of_that_metric(
+    tmp_path: Path, train: Callable[..., None], start: Callable[..., Any]
+) -> None:
+    train(tmp_path / "runs", "with run('odd', 'e'): logger.log_metrics({'loss': 1.0, 'loss.min': 7.0}, step=0)")
+
+    found = start(tmp_path / "runs").json("/api/runs", usual=1)
+
+    columns = dict(zip((column["key"] for column in found["columns"]), found["rows"][0]["values"], strict=True))
+    assert columns == {"metrics.loss": 1.0, "metrics.loss.min.last": 7.0}
+
+
 def test_everything_about_a_run(server: Any, store: Path) -> None:
     run = server.ids()["run-1"]
     found = server.json("/api/run", run=run)

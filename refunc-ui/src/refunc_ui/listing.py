@@ -15,7 +15,7 @@ from refunc.journal.ranks import newest, rank_files
 from refunc.runs.answer import Answer
 from refunc.runs.errors import ExpressionError
 from refunc.runs.expression.asked import Asked as Name
-from refunc.runs.expression.asked import Path
+from refunc.runs.expression.asked import Path, last_ending
 from refunc.runs.expression.values import MISSING
 from refunc.runs.glance import Glance
 from refunc.runs.groups import by_values
@@ -126,7 +126,7 @@ def _usual(held: Held, newest: Sequence[Entry]) -> tuple[Name, ...]:
     params, metrics = (names_in(runs, space) for space in ("params", "metrics"))
     own = (name for name in metrics if not name.startswith("system/"))
     words = [f"params.{name}" for name in nsmallest(_USUAL, params)]
-    words += [f"metrics.{name}" for name in nsmallest(_USUAL, own, key=_rank)]
+    words += [f"metrics.{name}{last_ending(name)}" for name in nsmallest(_USUAL, own, key=_rank)]
     found = []
     for word in words:
         with suppress(AskedWronglyError):  # a name that no expression can have

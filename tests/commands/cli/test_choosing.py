@@ -407,6 +407,34 @@ def test_a_text_that_is_searched_is_told_where_a_list_of_one_is_another_question
     assert result.stderr == (told if is_told else "")
 
 
+@pytest.mark.parametrize("cache", ["on", "off"])
+def test_a_metric_with_the_name_of_a_statistic_hides_neither_and_is_told(
+    cache: str, store: Path, invoke: Invoke, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All runs have the metric acc, and `old` has acc.min besides."""
+    monkeypatch.setenv("REFUNC_CACHE", cache)
+    journal = store / "old_00000000" / "journal" / "other.000000.jsonl"
+    line = {"seq": 0, "time": time.time(), "kind": "metrics", "metrics": {"acc.min": 7.0, "only.min": 8.0}}
+    journal.write_bytes(encode_line({"kind": "segment", "format": 1, "logger": "l"}) + encode_line(line))
+    told = "refunc: metrics.acc.min is the min of the metric 'acc'; "
+    told += "write metrics['acc.min'].last for the metric 'acc.min'\n"
+
+    for _ in range(2):  # read, and from the index
+        for options, values, note in (
+            (("--columns", "metrics.acc.min"), [0.5, 0.5, 0.5, 0.5], told),
+            (("--columns", "metrics['acc.min'].last"), [7.0, None, None, None], ""),
+            (("--columns", "metrics.acc.min.last"), [7.0, None, None, None], ""),
+            (("--columns", "metrics['acc.min']"), [7.0, None, None, None], ""),
+            (("--columns", "metrics.only.min"), [8.0, None, None, None], ""),
+        ):
+            result = invoke("ls", "--json", *options)
+            assert [next(iter(run["columns"].values())) for run in json.loads(result.stdout)] == values
+            assert result.stderr == note
+    assert invoke("ls", "--where", "metrics.acc.min < 1 and metrics['acc'].min > 0").stderr == told
+    assert invoke("ls", "--sort", "-metrics.acc.min").stderr == told
+    assert invoke("ls", "--where", "metrics['acc.min'] > 1").stderr == ""
+
+
 def test_values_of_another_kind_are_told_where_others_match(store: Path, invoke: Invoke) -> None:
     journal = store / "old_00000000" / "journal" / "other.000000.jsonl"
     line = {"seq": 0, "time": time.time(), "kind": "params", "params": {"lr": "auto"}}

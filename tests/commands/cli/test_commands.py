@@ -212,6 +212,15 @@ def test_a_shell_completes_the_values_of_the_options_that_choose_runs(own_folder
         assert open_store().find(f"{name} > 0")
 
 
+def test_a_shell_completes_a_metric_with_the_name_of_a_statistic_as_that_metric(own_folder: Path) -> None:
+    with ExperimentTracker("images", "odd") as tracker:
+        tracker.log_metrics({"acc": 0.5, "acc.min": 7.0}, step=1)
+
+    for option in ("--sort", "--where", "--columns"):
+        assert completed(f"refunc ls {option} metrics.a", own_folder) == ["metrics.acc", "metrics.acc.min.last"]
+    assert open_store().find("metrics.acc.min.last == 7 and metrics.acc.min == 0.5")
+
+
 @pytest.mark.parametrize(
     ("shell", "offered"), [("zsh", {"two words", "a,b", "*"}), ("fish", {"two words", "*"}), ("bash", {"a,b"})]
 )

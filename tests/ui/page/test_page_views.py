@@ -223,7 +223,7 @@ def test_a_run_has_lines_facts_and_its_error(quiet: Any, server: Server) -> None
     quiet.until("!location.hash.includes('view=') && document.querySelectorAll('#table tbody tr .name').length > 0")
 
 
-def test_no_dash_is_marked_as_the_best_value(
+def test_metrics_with_odd_values_and_names(
     page: Any, serving: Callable[[str], Server], write: Callable[..., None]
 ) -> None:
     server = serving("odd")
@@ -232,7 +232,7 @@ def test_no_dash_is_marked_as_the_best_value(
         """
 with experiment_context("digits", "odd"):
     logger.log_metrics({"test/loss": math.nan, "train/loss": math.nan}, step=0)
-    logger.log_metrics({"train/loss": 2.5}, step=1)
+    logger.log_metrics({"train/loss": 2.5, "train/loss.min": 7.0}, step=1)
 """,
     )
     page.open(server, f"view={server.ids()['odd']}")
@@ -240,12 +240,19 @@ with experiment_context("digits", "odd"):
     rows = (
         "[...document.querySelectorAll('.facts .wide tbody tr')].map(row => [...row.children].map(e => e.textContent))"
     )
-    page.until(f"{rows}.length", 2)
+    page.until(f"{rows}.length", 3)
     assert page.ask(rows) == [
         ["test/loss", "NaN", "–", "–", "1"],
         ["train/loss", "2.5", "2.5 ~", "2.5", "2"],
+        ["train/loss.min", "7", "7 ~", "7", "1"],
     ]
     assert page.texts(".facts .wide p") == ["~ the best, guessed from the name"]
+
+    page.open(server, "column=none")
+    page.click("#columns-button")
+    page.type("#columns input[type=search]", "loss.min")
+    page.click("#columns label[title='metrics.train/loss.min.last'] input")
+    page.until("[...document.querySelectorAll('#table tbody td:last-child')].map(e => e.textContent).includes('7')")
 
 
 def test_artifacts_are_looked_at(quiet: Any, server: Server) -> None:

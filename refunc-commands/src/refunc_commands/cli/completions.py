@@ -36,13 +36,16 @@ def complete_names(ctx: click.Context, param: click.Parameter, incomplete: str) 
     names = ["status", "duration", "start_time", "run_name", "experiment_name"]
     space, *rest = re.split(r"[.\[]", word, maxsplit=1)
     if space in ("params", "metrics", "tags", "results") and rest:
-        from refunc.runs.expression.asked import path_text
+        from refunc.runs.expression.asked import last_ending, path_text
 
         known = completed_values(ctx, space)
-        if space == "metrics":
-            known += [f"{name}.{each}" for name in known if word.startswith(f"metrics.{name}.") for each in STATISTICS]
         # In an expression that may have several names, one with other characters needs brackets.
-        names = [path_text(space, name) if param.name == "where" else f"{space}.{name}" for name in known]
+        texts = {name: path_text(space, name) if param.name == "where" else f"{space}.{name}" for name in known}
+        names = list(texts.values())
+        if space == "metrics":
+            names = [text + last_ending(name) for name, text in texts.items()]
+            names += [f"{text}.{each}" for text in texts.values() if word.startswith(f"{text}.") for each in STATISTICS]
+        names = list(dict.fromkeys(names))
     else:
         names += ["params.", "metrics.", "tags.", "results."]
     whole = [before + name for name in names if name.startswith(word)]

@@ -67,10 +67,15 @@ def _nested(values: Mapping[str, Any], names: list[str]) -> Any:
 
 
 def _metric(metrics: Mapping[str, MetricSummary], names: list[str]) -> Any:
-    """Return the value of `metrics.NAME` or `metrics.NAME.min`; a metric's name may have dots itself."""
+    """
+    Return the value of `metrics.NAME.min` or `metrics.NAME`; a metric's name may have dots itself.
+
+    A metric named `loss.min` does not hide the statistic of `loss`: `metrics['loss.min']` and `.last` of it mean the
+    metric.
+    """
     found: Any = None
-    if (whole := ".".join(names)) in metrics:
-        found = metrics[whole].last
-    elif names[-1] in STATISTICS and (name := ".".join(names[:-1])) in metrics:
+    if names[-1] in STATISTICS and (name := ".".join(names[:-1])) in metrics:
         found = getattr(metrics[name], names[-1])
+    elif (whole := ".".join(names)) in metrics:
+        found = metrics[whole].last
     return MISSING if found is None else found

@@ -10,9 +10,9 @@ import attrs
 
 from refunc.runs.answer import Answer
 from refunc.runs.errors import ExpressionError
-from refunc.runs.expression.asked import Asked, Path, refuse_unanswerable
+from refunc.runs.expression.asked import Asked, Path, alike_metrics, refuse_unanswerable
 from refunc.runs.expression.compiler import Expression, compiled, compiled_value
-from refunc.runs.expression.notes import near_values, runs_without, searched_texts, unfit_values
+from refunc.runs.expression.notes import hidden_metrics, near_values, runs_without, searched_texts, unfit_values
 from refunc.runs.expression.values import MISSING, NO_ORDER, sorting_key
 from refunc.runs.run import Run
 from refunc.runs.search import Found, names_in, values_of
@@ -50,10 +50,15 @@ class Query:
         return self.where is self.order is None and not self.columns
 
     @property
+    def asks(self) -> list[Asked]:
+        """The names in its expressions and of its columns."""
+        return [*self.columns, *(asked for each in (self.where, self.order) if each is not None for asked in each.asks)]
+
+    @property
     def paths(self) -> frozenset[Path]:
         """The values that are needed of each run."""
-        asked = [each.paths for each in (self.where, self.order) if each is not None]
-        return frozenset().union(self.extra, (each.path for each in self.columns), *asked)
+        asks = self.asks
+        return self.extra.union((each.path for each in asks), alike_metrics(asks).values())
 
 
 def answer(runs: Sequence[Run], query: Query, processes: int = 0) -> Answer:
@@ -90,6 +95,7 @@ def answer_in(found: Found, query: Query, names: Callable[[str], list[str]]) -> 
     if query.columns and not query.allow_missing:
         for asked in query.columns:
             refuse_unanswerable(asked.written, [asked], [], rows, names)
+    notes += hidden_metrics(query.asks, rows, names)
     holds = query.where
     matching = [(run, values) for run, values in found.runs if holds is None or holds(values)]
     if holds is not None and not matching:

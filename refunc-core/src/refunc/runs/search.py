@@ -200,9 +200,10 @@ class Rows:
             elif space in (SHOWN, CHOSEN):
                 columns[path] = [(column("metrics", whole), len(STATISTICS) + (space == CHOSEN))]
             elif space == "metrics":
-                columns[path] = [(column(space, whole), STATISTICS.index("last"))]
+                columns[path] = []
                 if len(names) > 1 and names[-1] in STATISTICS:
                     columns[path].append((column(space, ".".join(names[:-1])), STATISTICS.index(names[-1])))
+                columns[path].append((column(space, whole), STATISTICS.index("last")))
             elif space in SPACES:
                 columns[path] = [(column(space, whole), None)]
         return cls(entries, columns, [path[0] for path in paths if path not in columns])

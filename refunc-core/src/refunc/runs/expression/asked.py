@@ -115,6 +115,14 @@ def written(path: Path) -> str:
     return root + "".join(f".{name}" if name.isidentifier() else f"[{name!r}]" for name in names)
 
 
+def alike_metrics(asks: Iterable[Asked]) -> dict[Path, Path]:
+    """Return the paths of statistics, such as `loss.min`, each with one that has a value if that is also a metric."""
+    paths = (each.path for each in asks)
+    return {
+        path: (CHOSEN, *path[1:]) for path in paths if len(path) > 2 and path[0] == "metrics" and path[-1] in STATISTICS
+    }
+
+
 def refuse_unanswerable(
     text: str,
     asks: Iterable[Asked],
@@ -194,6 +202,11 @@ def nearest_names(name: str, known: Sequence[str], most: int = _MOST_SEARCHED) -
     alike = [each for each in known if each.lower() == name.lower()]
     alike += [each for each in known if each.replace("/", ".").endswith(f".{name}")][:3]
     return alike or nearest(name, known[:most], most=3)
+
+
+def last_ending(metric: str) -> str:
+    """Return `.last` if the name of a *metric* ends as that of a statistic does, such as `loss.min`; else nothing."""
+    return ".last" if metric.rpartition(".")[2] in STATISTICS else ""
 
 
 def path_text(space: str, name: str) -> str:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from refunc.runs.expression.asked import (
     ALONE,
     IS_MISSING,
+    Asked,
     Path,
     Site,
+    alike_metrics,
     kind_of_value,
     nearest_names,
     written,
 )
+from refunc.runs.expression.hints import in_brackets
 from refunc.runs.expression.values import MISSING, ORDERS
 from refunc.values.patterns import is_pattern
 from refunc.values.texts import short_repr
@@ -77,6 +80,22 @@ def searched_texts(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) ->
                 f"write {word} ({text!r}) for the value itself, and {text!r} {word} {name} to search it"
             )
     return list(dict.fromkeys(told))
+
+
+def hidden_metrics(
+    asks: Iterable[Asked], runs: Sequence[Mapping[Path, Any]], names: Callable[[str], Iterable[str]]
+) -> list[str]:
+    """Return a sentence for each statistic that is the name of a metric too, such as `loss.min` beside `loss`."""
+    told = []
+    for path, existence in alike_metrics(asks).items():
+        _, *parts = path
+        of, whole = ".".join(parts[:-1]), ".".join(parts)
+        if any(facts[existence] is not MISSING for facts in runs) and of in names("metrics"):
+            other = in_brackets("metrics", f"{whole}.last")
+            told.append(
+                f"{written(path)} is the {parts[-1]} of the metric {of!r}; write {other} for the metric {whole!r}"
+            )
+    return told
 
 
 def near_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> list[str]:
