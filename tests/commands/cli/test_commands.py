@@ -212,6 +212,25 @@ def test_a_shell_completes_the_values_of_the_options_that_choose_runs(own_folder
         assert open_store().find(f"{name} > 0")
 
 
+def test_a_shell_completes_names_behind_a_minus_and_behind_an_equals_sign(own_folder: Path) -> None:
+    with ExperimentTracker("images", "odd") as tracker:
+        tracker.log_params({"lr": 1})
+        tracker.log_metrics({"loss": 0.5, "-x": 1.0}, step=1)
+
+    assert completed("refunc ls --sort -metrics.lo", own_folder) == ["-metrics.loss"]
+    assert completed("refunc ls --sort -metrics.loss.mi", own_folder) == ["-metrics.loss.min", "-metrics.loss.min_step"]
+    assert completed("refunc ls --where -params.", own_folder) == ["-params.lr"]
+    assert "-params." in completed("refunc ls --sort -", own_folder)
+    assert completed("refunc ls --json --sor", own_folder) == ["--sort"]
+    assert "--where" in completed("refunc ls --json --", own_folder)
+    # bash takes `--sort=…` apart at the sign.
+    for before in ("refunc ls --sort =", "refunc --store experiments ls --sort ="):
+        assert completed(f"{before} metrics.lo", own_folder) == ["metrics.loss"]
+        assert completed(f"{before} -metrics.lo", own_folder) == ["-metrics.loss"]
+        assert "metrics." in completed(before, own_folder)
+    assert completed("refunc --store = experiments show od", own_folder) == ["odd"]
+
+
 def test_a_shell_completes_a_metric_with_the_name_of_a_statistic_as_that_metric(own_folder: Path) -> None:
     with ExperimentTracker("images", "odd") as tracker:
         tracker.log_metrics({"acc": 0.5, "acc.min": 7.0}, step=1)

@@ -35,6 +35,7 @@ No module that a training script imports imports this package.
     report       `refunc report`
     root         `refunc` itself, and loading its commands
     screen       printing: tables, colours, JSON
+    shells       what a shell asks to complete
     show         `refunc show`
     space        the space of a store, and the runs that `refunc gc` removes, as lines and JSON
     streams      the standard streams: safe text, one line on stderr
@@ -59,6 +60,10 @@ def main() -> None:
         _open_closed_streams()
         from refunc_commands.cli.root import refunc
 
+        if "_REFUNC_COMPLETE" in os.environ:
+            from refunc_commands.cli.shells import mend_completion
+
+            mend_completion()
         refunc(prog_name="refunc")
     except KeyboardInterrupt:  # while modules are loaded; later the command handles it
         sys.exit(130)
