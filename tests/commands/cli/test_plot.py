@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from refunc.logging import ExperimentTracker
+from refunc.runs.index.database import Database
 
 pytestmark = [pytest.mark.extras, pytest.mark.once]
 
@@ -47,6 +48,29 @@ def test_a_group_is_one_curve_with_a_band(invoke: Any) -> None:
     assert "━━ cnn  2 runs, 1 at the end" in drawn
     even = invoke("plot", "cnn0", "mlp0", "-m", "val/loss", "--group", "experiment_name").stdout
     assert "━━ seeds  2 runs\n" in even
+
+
+@pytest.mark.parametrize("command", [["plot"], ["report"], ["export", "-o", "x.csv"]])
+def test_groups_of_more_runs_open_the_index_no_more_often(
+    command: list[str], invoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = (*command, "--group", "params.model", *([] if command == ["report"] else ["-m", "val/loss"]))
+    opened: list[Path] = []
+    connect = Database.connect
+
+    def counted(index: Database) -> Any:
+        opened.append(index.path)
+        return connect(index)
+
+    monkeypatch.setattr(Database, "connect", counted)
+    invoke(*question)  # reads the journals
+    counts = []
+    for some in (("-n", "2"), ()):
+        opened.clear()
+        assert invoke(*question, *some).exit_code == 0
+        counts.append(len(opened))
+
+    assert counts[0] == counts[1]
 
 
 def test_a_pattern_names_metrics_and_together_is_one_chart(invoke: Any) -> None:

@@ -8,7 +8,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from refunc.runs.index import database
 from refunc.runs.index.contents import load
 from refunc.runs.index.file import index_of
 from refunc.runs.index.location import index_path
+from refunc.runs.prefetch import read_ahead
 
 WriteRun = Callable[..., Path]
 pytestmark = pytest.mark.usefixtures("cache")
@@ -37,6 +40,35 @@ def test_it_lies_outside_of_the_store_one_file_each(write_run: WriteRun, cache: 
     assert sorted(str(path) for path in folder.parent.rglob("*")) == before
     assert [path.suffix for path in cache.iterdir()] == [".sqlite"]
     assert cache.stat().st_mode & 0o777 == 0o700
+
+
+def values(run: Run) -> dict[str, list[float]]:
+    return {name: list(series.values) for name, series in run.metrics().items()}
+
+
+def test_runs_that_are_read_in_turn_open_it_once_in_a_thread(
+    write_run: WriteRun, indexing: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [write_run(f"run{number}", indexing.metrics(1, 2)) for number in range(4)]
+    plain = [values(Run.open(folder)) for folder in folders]
+    opened: list[int] = []
+    connect = database.Database.connect
+
+    def counted(index: Any) -> sqlite3.Connection:
+        opened.append(threading.get_ident())
+        return connect(index)
+
+    monkeypatch.setattr(database.Database, "connect", counted)
+
+    with read_ahead([Run.open(folder) for folder in folders]) as runs:
+        assert [values(run) for run in runs] == plain
+        assert opened == [threading.get_ident()]
+        with ThreadPoolExecutor(1) as other:  # SQLite's connections are each for one thread
+            assert other.submit(lambda: values(Run.open(folders[0]))).result() == plain[0]
+        assert {*opened} > {threading.get_ident()}
+    known = len(opened)
+    assert values(Run.open(folders[0])) == plain[0]
+    assert len(opened) > known
 
 
 def damage_nothing(path: Path) -> None:

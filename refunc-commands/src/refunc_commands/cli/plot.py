@@ -14,6 +14,7 @@ from rich.text import Text
 
 from refunc.runs.errors import RunError
 from refunc.runs.groups import Runs
+from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.series import FEWEST
@@ -139,7 +140,8 @@ def plot(
     _refuse_both(question, output, as_json=as_json)
     try:
         named = metrics_named if against is None else values_named
-        lines = [line for metric in named(metrics, found) for line in question.lines(found, metric)]
+        with read_ahead(found):
+            lines = [line for metric in named(metrics, found) for line in question.lines(found, metric)]
         if as_json:
             print_json([_fields(line, question) for line in lines])
             return

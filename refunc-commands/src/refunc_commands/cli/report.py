@@ -12,6 +12,7 @@ from rich.text import Text
 from refunc.runs.bands import Center, Spread
 from refunc.runs.entries_file import whole_file
 from refunc.runs.errors import RunError
+from refunc.runs.prefetch import read_ahead
 from refunc.runs.selection import Ranks
 from refunc.values.quantities import amount
 from refunc_commands.cli.choosing import Choice, choosing, chosen
@@ -83,12 +84,13 @@ def report(
     made = time.strftime("%Y-%m-%d %H:%M %Z")
     drawing = Drawing(rank, groups, center, spread, max_points)
     try:
-        content = content_of(found, title=shown(heading)[:300], made=made, drawing=drawing)
+        with read_ahead(found):
+            content = content_of(found, title=shown(heading)[:300], made=made, drawing=drawing)
+            document = page(content["title"], content).encode()
     except RunError:
         raise
     except ValueError as error:
         raise Failure(str(error)) from error
-    document = page(content["title"], content).encode()
     if output == "-":
         sys.stdout.buffer.write(document)
         sys.stdout.buffer.flush()

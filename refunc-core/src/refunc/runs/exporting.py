@@ -105,10 +105,10 @@ def export_groups_of(
     faults = Faults(listing.unreadable)
     with read_ahead(listing.runs, processes) as in_turn:
         known = dict.fromkeys(faults.each(in_turn, lambda run: run.summary.metrics))
-    runs = faults.without(listing.runs)
-    wanted = metrics_named(metrics or known, known)
-    groups = Runs(runs).group_by(*names)
-    count = export_groups(groups, path, format, metrics=wanted, most=most, faults=faults)
+        runs = faults.without(listing.runs)
+        wanted = metrics_named(metrics or known, known)
+        groups = Runs(runs).group_by(*names)
+        count = export_groups(groups, path, format, metrics=wanted, most=most, faults=faults)
     return Exported(count, faults.without(runs), faults.found)
 
 

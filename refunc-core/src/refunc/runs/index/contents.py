@@ -16,7 +16,7 @@ from refunc.journal.pieces import writer_of
 from refunc.journal.stretches import Found
 from refunc.runs.gathered import Content
 from refunc.runs.index import points
-from refunc.runs.index.database import Damaged, transaction
+from refunc.runs.index.database import MAPPED, Damaged, transaction
 from refunc.runs.index.file import Index, delete
 from refunc.runs.index.writer_row import WriterRow
 from refunc.runs.signature import Signature
@@ -155,11 +155,10 @@ class StoredRun:
     def opened(self) -> Iterator[points.Source]:
         """Open the index for reading points. Raises Stale where that cannot be."""
         try:
-            connection = self.index.connect()
-            try:
+            with self.index.opened() as connection:
                 yield points.Source(connection, self.id)
-            finally:
-                connection.close()
+                connection.execute("PRAGMA mmap_size = 0")  # pages of a mapped file count as memory of the process
+                connection.execute(MAPPED)
         except (sqlite3.Error, OSError, Damaged) as error:
             raise Stale from error
 

@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 import stat
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,9 @@ from refunc.runs.index.location import is_ours
 VERSION: Final = 6
 #: Seconds to wait for a lock; then the journals are read instead.
 _PATIENCE: Final = 2.0
+
+#: Lets SQLite map the file into memory.
+MAPPED: Final = "PRAGMA mmap_size = 1073741824"
 
 _TABLES: Final = f"""
 PRAGMA journal_mode = WAL;
@@ -44,6 +48,16 @@ class Damaged(Exception):
     """The file has invalid contents."""
 
 
+class _Held(threading.local):
+    """The files that this thread keeps open, by their paths: each reader of a run has a `Database` of its own."""
+
+    def __init__(self) -> None:
+        self.open: dict[Path, sqlite3.Connection] = {}
+
+
+_held: Final = _Held()
+
+
 class Database:
     """The file of one store's index."""
 
@@ -51,19 +65,13 @@ class Database:
         """The file is opened on first use."""
         self.path = path
         self.store = store
-        self._held: sqlite3.Connection | None = None
 
     def answer(self, ask: Callable[[sqlite3.Connection], _Answer]) -> _Answer | None:
         """Return the answer of *ask*; None if the file cannot be used now. A damaged one is deleted and made again."""
         for _ in range(2):
             try:
-                if self._held is not None:
-                    return ask(self._held)
-                connection = self.connect()
-                try:
+                with self.opened() as connection:
                     return ask(connection)
-                finally:
-                    connection.close()
             except (sqlite3.OperationalError, OSError) as error:  # locked, full, not readable or writable
                 if "no such" not in str(error):
                     return None
@@ -71,6 +79,16 @@ class Database:
             except (sqlite3.DatabaseError, msgspec.MsgspecError, Damaged):
                 self._remove()
         return None
+
+    @contextmanager
+    def opened(self) -> Iterator[sqlite3.Connection]:
+        """Open the file, unless this thread keeps it open. Raises as `connect` does."""
+        held = _held.open.get(self.path)
+        if held is not None:
+            yield held
+            return
+        with closing(self.connect()) as connection:
+            yield connection
 
     def connect(self) -> sqlite3.Connection:
         """Open the file, and create it if it is missing. Raises sqlite3.Error, OSError, Damaged."""
@@ -85,7 +103,7 @@ class Database:
                 connection.executescript(_TABLES)
                 connection.execute("INSERT INTO store VALUES (?)", (os.fsencode(self.store),))
             connection.execute("PRAGMA synchronous = NORMAL")
-            connection.execute("PRAGMA mmap_size = 1073741824")
+            connection.execute(MAPPED)
         except BaseException:
             connection.close()
             raise
@@ -108,25 +126,26 @@ class Database:
     @contextmanager
     def held_open(self) -> Iterator[bool]:
         """
-        Keep the file open for `answer`, in this thread, and yield whether it is writable.
+        Keep the file open in this thread, for every `Database` of it, and yield whether it is writable.
 
-        Closing the last connection makes SQLite write back its log, which takes longer than to read a run.
+        Closing the last connection makes SQLite write back its log, and opening one takes longer than a small question.
         """
-        if self._held is not None:
+        if self.path in _held.open:
             yield True
             return
         with ExitStack() as stack:
             try:
-                self._held = stack.enter_context(closing(self.connect()))
+                _held.open[self.path] = connection = stack.enter_context(closing(self.connect()))
                 stack.callback(self._let_go)
-                with transaction(self._held):
+                with transaction(connection):
                     is_writable = True
             except (sqlite3.Error, OSError, Damaged):  # handled when it is used
-                self._held, is_writable = None, False
+                self._let_go()
+                is_writable = False
             yield is_writable
 
     def _let_go(self) -> None:
-        self._held = None
+        _held.open.pop(self.path, None)
 
     def _remove(self) -> None:
         self._let_go()
