@@ -57,6 +57,7 @@ FACTS = _Facts()
         "0 < params.lr < 1",
         "params.optimizer in ('adam', 'sgd') and params.optimizer not in ['x']",
         "2 in params.layers and 'vis' in tags.team",
+        "run_name not in ('it\\'s', '', \"a 'b' c\") and run_name == '''resnet'''",
         # Round brackets make a list of one: in Python, these are a text and a number.
         "params.optimizer in ('adam') and (params.optimizer in((  'adam' ))) and params.lr in (1e-3) and 7 in (7)",
         "params.optimizer not in ('adams') and params.lr not in (-1) and params.lr not in (inf)",
@@ -171,6 +172,9 @@ def test_a_value_that_is_missing_or_of_another_kind_makes_a_comparison_false(tex
         ("duration > 2h", 12, "is not valid: a time is written in quotes: '2h'"),
         ("start_time ~ '2026*'", 14, "start_time is a number, and a pattern fits texts only; write start_time >= and"),
         ("start_time in ('2026-07-24',)", 15, "so in never fits"),
+        ("params.model in ('vit' 'mlp')", 18, "nothing stands between two texts; write a comma"),
+        ("params.model in ['a', 'vit'\"mlp\"]", 23, "nothing stands between two texts; write a comma"),
+        ("run_name == 'a' 'b'", 13, "nothing stands between two texts; write a comma"),
         ("start_time in ('2026-07-24')", 16, "so in never fits"),
         ("duration in ('1h', 'x')", 20, "'x' is not a time span"),
         ("metrics.'val/loss' < 1", 8, "is not valid: a name with other characters is written in brackets"),

@@ -161,7 +161,8 @@ class _Compiler:
                     raise self._syntax.error(node, hint_for_operation(node.op))
                 one, other = self.compile(node.left, depth + 1), self.compile(node.right, depth + 1)
                 return lambda facts: calculated(calculate, one(facts), other(facts))
-            case ast.Constant(value=str() | int() | float() | None as value):  # bool is an int
+            case ast.Constant(value=str() | int() | float() | None):  # bool is an int
+                value = self._syntax.value_of(node)
                 return lambda facts: value
             case ast.Tuple() | ast.List() | ast.Set():
                 items = [self.compile(item, depth + 1) for item in node.elts]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -19,6 +19,8 @@ from refunc.runs.expression.hints import hint_for_syntax
 _MAX_LENGTH: Final = 2_000
 #: A quoted text, whose inside is no operator; or the operator for patterns. Each character is looked at once.
 _PATTERN: Final = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|(!?~)(?!=)""")
+#: Two texts side by side, which Python would join.
+_JOINED: Final = re.compile(r"""(?!'''|\"{3})(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\s*['"]""")
 #: A name as it was typed, with all characters that a metric's name may have but those of the language.
 _WORD: Final = re.compile(rb"[^\s()\[\]<>=!~,*+'\"]+")
 #: What stands for a byte of a command line that is not UTF-8.
@@ -67,6 +69,12 @@ class Syntax:
         """Whether round brackets stand directly around *node*: the parser leaves them out."""
         before, after = self._line[: node.col_offset].rstrip(), self._line[node.end_col_offset :].lstrip()
         return before.endswith(b"(") and after.startswith(b")")
+
+    def value_of(self, node: ast.Constant) -> Any:
+        """Return the value of *node*; raise an error if it is two texts that Python would join."""
+        if isinstance(node.value, str) and _JOINED.match(self.written(node)):
+            raise self.error(node, "nothing stands between two texts; write a comma, as in ('a', 'b')")
+        return node.value
 
     def word(self, node: ast.Name) -> str:
         """Return the name around *node* as it was typed: `metrics.val/loss` of the `loss` in it."""
