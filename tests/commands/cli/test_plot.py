@@ -73,6 +73,22 @@ def test_groups_of_more_runs_open_the_index_no_more_often(
     assert counts[0] == counts[1]
 
 
+def test_a_report_has_a_curve_for_each_group_and_tells_of_metrics_without_a_chart(
+    invoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The runs of groups were counted instead: of more than 400 there was no chart."""
+    for module in ("refunc_commands.report.curves", "refunc_commands.cli.report"):
+        monkeypatch.setattr(f"{module}.CURVES", 3)
+
+    runs, groups, one = invoke("report", "-n", "4"), invoke("report", "--group", "params.model"), invoke("report")
+
+    said = "have no chart: a report has room for 3 curves."
+    hint = " --group NAME draws one for all runs with equal values, and -n and --where choose fewer runs."
+    assert (" 4 runs, 0 charts, " in runs.stdout, runs.stderr) == (True, f"refunc: 3 metrics {said}{hint}\n")
+    assert (" 4 runs, 1 chart, " in groups.stdout, groups.stderr) == (True, f"refunc: 2 metrics {said}{hint}\n")
+    assert (" 1 run, 3 charts, " in one.stdout, one.stderr) == (True, "")
+
+
 def test_a_pattern_names_metrics_and_together_is_one_chart(invoke: Any) -> None:
     apart = invoke("plot", "cnn0", "-m", "*/loss").stdout
     assert titles(apart, ("train/loss", "val/loss")) == ["train/loss", "val/loss"]

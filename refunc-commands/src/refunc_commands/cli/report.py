@@ -21,9 +21,9 @@ from refunc_commands.cli.finding import rank_option, refuse_missing
 from refunc_commands.cli.grouping import band_options
 from refunc_commands.cli.options import json_option, output_option, store_option
 from refunc_commands.cli.screen import of_rank, print_json, print_lines
-from refunc_commands.cli.streams import shown
+from refunc_commands.cli.streams import error_line, shown
 from refunc_commands.report.content import content_of
-from refunc_commands.report.curves import MAX_POINTS, Drawing
+from refunc_commands.report.curves import CURVES, MAX_POINTS, Drawing
 from refunc_commands.report.page import page
 
 _EXAMPLES = """\b
@@ -103,6 +103,7 @@ def report(
         "bytes": len(document),
         "runs": [run.run_id for run in found],
         "charts": len(content["charts"]["list"]),
+        "charts_left_out": content["charts"]["left_out"],
         "points": sum(curve["of"] for curve in curves),
         "points_drawn": sum(len(curve["y"]) for curve in curves),
     }
@@ -110,5 +111,14 @@ def report(
         print_json(facts)
     else:
         drawn = f"{facts['points_drawn']:,} of {facts['points']:,} points drawn"
-        of = f"{len(found)} run{'s' * (len(found) > 1)}, {facts['charts']} charts"
+        of = f"{_count(len(found), 'run')}, {_count(facts['charts'], 'chart')}"
         print_lines([Text(f"{shown(output)}: {amount(len(document))}, {of}, {drawn}")])
+    if facts["charts_left_out"]:
+        have = "has" if facts["charts_left_out"] == 1 else "have"
+        said = f"{_count(facts['charts_left_out'], 'metric')} {have} no chart: a report has room for {CURVES} curves."
+        hint = " --group NAME draws one for all runs with equal values, and -n and --where choose fewer runs."
+        error_line(said + hint * (len(found) > 1))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'s' * (number != 1)}"

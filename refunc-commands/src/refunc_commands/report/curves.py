@@ -21,8 +21,8 @@ from refunc_commands.report.room import Room
 #: The most points drawn, of all curves together; and the share that each curve has at least.
 MAX_POINTS: Final = 24_000
 MAX_CURVE: Final = 6_000
-#: The most curves drawn; the values of further metrics are only in the table.
-_CURVES: Final = 400
+#: The most curves drawn, of runs or groups; the values of further metrics are only in the table.
+CURVES: Final = 400
 #: The most ranks of a run that have a curve each.
 _MOST_RANKS: Final = 64
 #: The most points of a band: three columns.
@@ -83,14 +83,15 @@ def charts_of(of: Of, drawing: Drawing, room: Room, short: Short) -> dict[str, A
         ExpressionError: A name to group by is not valid, or no run has it.
     """
     having = of.having()
+    groups = Runs(of.runs).group_by(*drawing.groups) if drawing.groups else None
     shown: list[str] = []
     count = 0
     for name, numbers in having.items():
-        if count + len(numbers) > _CURVES:
+        count += len(numbers) if groups is None else len(groups)
+        if count > CURVES:
             break
         shown.append(name)
-        count += len(numbers)
-    curves = _curves_of(of, drawing, {name: having[name] for name in shown}, short)
+    curves = _curves_of(of, drawing, groups, {name: having[name] for name in shown}, short)
     charts = ({"name": short(name, _LONG), "curves": list(curves(name))} for name in shown)
     drawn = room.kept(charts, room.left)
     return {"left_out": len(having) - len(drawn), "list": drawn, "bands": _said(drawing)}
@@ -105,11 +106,10 @@ def _said(drawing: Drawing) -> str:
 
 
 def _curves_of(
-    of: Of, drawing: Drawing, having: dict[str, list[int]], short: Short
+    of: Of, drawing: Drawing, groups: Groups | None, having: dict[str, list[int]], short: Short
 ) -> Callable[[str], Iterator[dict[str, Any]]]:
     """Return a function of a metric's name, which yields its curves."""
-    if drawing.groups:
-        groups = Runs(of.runs).group_by(*drawing.groups)
+    if groups is not None:
         return lambda name: _bands(groups, name, drawing, short)
     if drawing.rank == "all":
         slots: dict[tuple[int, int], int] = {}
