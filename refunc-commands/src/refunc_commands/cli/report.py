@@ -102,6 +102,7 @@ def report(
         "file": os.path.realpath(output),
         "bytes": len(document),
         "runs": [run.run_id for run in found],
+        "runs_left_out": content["runs_left_out"],
         "charts": len(content["charts"]["list"]),
         "charts_left_out": content["charts"]["left_out"],
         "points": sum(curve["of"] for curve in curves),
@@ -113,6 +114,9 @@ def report(
         drawn = f"{facts['points_drawn']:,} of {facts['points']:,} points drawn"
         of = f"{_count(len(found), 'run')}, {_count(facts['charts'], 'chart')}"
         print_lines([Text(f"{shown(output)}: {amount(len(document))}, {of}, {drawn}")])
+    if facts["runs_left_out"]:
+        kept = " Its groups are of all runs." if groups else ""
+        error_line(f"the report has room for the newest {len(content['runs']):,} of {_count(len(found), 'run')}.{kept}")
     if facts["charts_left_out"]:
         have = "has" if facts["charts_left_out"] == 1 else "have"
         said = f"{_count(facts['charts_left_out'], 'metric')} {have} no chart: a report has room for {CURVES} curves."

@@ -24,7 +24,7 @@ from refunc.values.moments import moment_text
 from refunc.values.printable import printable
 from refunc.values.quantities import amount, duration
 from refunc_commands.report.curves import Drawing, Of, charts_of
-from refunc_commands.report.room import Room, encoded
+from refunc_commands.report.room import Room
 
 _USUAL = Drawing()
 
@@ -34,8 +34,9 @@ _LINE = 1_000
 #: Characters of a param's or tag's value, and of a run's name and environment.
 _VALUE = 2_000
 _FACT = 200
-#: Bytes of the page's content, and of its parts, of all runs together; charts get the rest.
+#: Bytes of the page's content, of the heads of all runs together, and of their parts; charts get the rest.
 _PAGE = 1_900_000
+_HEADS = 400_000
 _PARTS = {"params": 120_000, "tags": 40_000, "values": 120_000, "artifacts": 60_000, "lines": 250_000, "error": 40_000}
 #: Bytes that pictures leave to charts.
 _CHARTS = 500_000
@@ -47,7 +48,7 @@ _ALL_PICTURES_BYTES = 600_000
 
 def content_of(runs: list[Run], *, title: str, made: str, drawing: Drawing = _USUAL) -> dict[str, Any]:
     """
-    Return the data of a report of *runs*.
+    Return the data of a report of *runs*: of the newest ones that there is room for; groups are of all.
 
     Args:
         made: When the report was made, as text.
@@ -59,10 +60,14 @@ def content_of(runs: list[Run], *, title: str, made: str, drawing: Drawing = _US
     """
     rank = drawing.rank
     room = Room(_PAGE)
-    metrics = [run.summary.metrics if rank is None else run.metric_summaries(rank=rank) for run in runs]
-    found = [_run(run, each, room, len(runs)) for run, each in zip(runs, metrics, strict=True)]
+    heads = room.kept(map(_head, reversed(runs)), _HEADS)[::-1]
+    shown = runs[len(runs) - len(heads) :]
+    drawn = runs if drawing.groups else shown
+    metrics = [run.summary.metrics if rank is None else run.metric_summaries(rank=rank) for run in drawn]
+    own = metrics[len(metrics) - len(shown) :]
+    found = [{**head, **_parts(run, each, room, len(shown))} for head, run, each in zip(heads, shown, own, strict=True)]
     pictures = [_ALL_PICTURES_BYTES]
-    for run, part in zip(runs, found, strict=True):
+    for run, part in zip(shown, found, strict=True):
         for artifact, item in zip(run.artifacts, part["artifacts"], strict=False):
             item["picture"] = picture = _picture(run, artifact, pictures, room.left - _CHARTS)
             room.left -= len(picture or "")
@@ -70,14 +75,15 @@ def content_of(runs: list[Run], *, title: str, made: str, drawing: Drawing = _US
         "title": title,
         "made": f"{made} by refunc {__version__}",
         "runs": found,
-        "charts": charts_of(Of(runs, metrics), drawing, room, _short),
+        "runs_left_out": len(runs) - len(found),
+        "charts": charts_of(Of(drawn, metrics), drawing, room, _short),
     }
 
 
-def _run(run: Run, metrics: dict[str, MetricSummary], room: Room, runs: int) -> dict[str, Any]:
+def _head(run: Run) -> dict[str, Any]:
     facts = run.to_dict(metrics=False)
     took = facts["duration"]
-    head = {
+    return {
         "name": _short(facts["run_name"] or facts["run_id"], _FACT),
         "facts": {
             "status": _short(facts["status"], _FACT),
@@ -88,7 +94,10 @@ def _run(run: Run, metrics: dict[str, MetricSummary], room: Room, runs: int) -> 
         },
         "environment": _environment(run, facts),
     }
-    room.left -= len(encoded(head))
+
+
+def _parts(run: Run, metrics: dict[str, MetricSummary], room: Room, runs: int) -> dict[str, Any]:
+    facts = run.to_dict(metrics=False)
     log = _log(run, _LINES // runs)
     error = printable((facts["error"] or "")[-20_000:], indent="").splitlines(keepends=True)
     parts = {
@@ -106,7 +115,6 @@ def _run(run: Run, metrics: dict[str, MetricSummary], room: Room, runs: int) -> 
         if part not in ("lines", "error") and len(kept[part]) < len(items)
     ]
     return {
-        **head,
         "left_out": [*run.summary.left_out.told(), *left_out],
         **{part: dict(kept[part]) for part in ("params", "tags", "values")},
         "artifacts": kept["artifacts"],

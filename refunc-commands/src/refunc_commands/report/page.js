@@ -131,6 +131,7 @@ function legend() {
 
 function charts() {
   const notices = runs.flatMap((run) => run.left_out.map((text) => (runs.length > 1 ? `${run.name}: ${text}` : text)));
+  if (content.runs_left_out) notices.unshift(`${content.runs_left_out} older runs are left out.${content.charts.bands ? " Groups are of all runs." : ""}`);
   if (!content.charts.list.length && !content.charts.left_out && !notices.length) return section("charts");
   const grid = make("div", { className: "grid" });
   const said = make("p", { className: "quiet", role: "status" });
