@@ -89,6 +89,19 @@ def test_a_report_has_a_curve_for_each_group_and_tells_of_metrics_without_a_char
     assert (" 1 run, 3 charts, " in one.stdout, one.stderr) == (True, "")
 
 
+def test_a_report_of_many_runs_is_headed_by_the_first(
+    invoke: Any, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("refunc_commands.cli.report._NAMED", 3)
+
+    def heading(*chosen: str) -> str:
+        invoke("report", *chosen)
+        return (own_folder / "report.html").read_text().partition("<title>")[2].partition("</title>")[0]
+
+    assert heading("-n", "3") == "cnn1, mlp0, mlp1"
+    assert heading("-n", "4") == "cnn0, cnn1, mlp0 and 1 other run"
+
+
 def test_a_pattern_names_metrics_and_together_is_one_chart(invoke: Any) -> None:
     apart = invoke("plot", "cnn0", "-m", "*/loss").stdout
     assert titles(apart, ("train/loss", "val/loss")) == ["train/loss", "val/loss"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
+from typing import Final
 
 import click
 from rich.text import Text
@@ -13,6 +15,7 @@ from refunc.runs.bands import Center, Spread
 from refunc.runs.entries_file import whole_file
 from refunc.runs.errors import RunError
 from refunc.runs.prefetch import read_ahead
+from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.values.quantities import amount
 from refunc_commands.cli.choosing import Choice, choosing, chosen
@@ -25,6 +28,9 @@ from refunc_commands.cli.streams import error_line, shown
 from refunc_commands.report.content import content_of
 from refunc_commands.report.curves import CURVES, MAX_POINTS, Drawing
 from refunc_commands.report.page import page
+
+#: The runs whose names are the heading.
+_NAMED: Final = 8
 
 _EXAMPLES = """\b
 Examples:
@@ -40,7 +46,7 @@ Examples:
 @output_option("The file to write; `-` is stdout. An existing file is replaced.", default="report.html")
 @rank_option("Curves and values of this rank; all, one curve a rank; or the mean, min or max of all ranks.")
 @band_options
-@click.option("--title", metavar="TEXT", help="The heading; by default the names of the runs.")
+@click.option("--title", metavar="TEXT", help="The heading; by default the names of the first runs.")
 @click.option(
     "--max-points",
     type=Number(100),
@@ -80,7 +86,7 @@ def report(
         raise Failure("--rank chooses curves of single runs: leave it out with --group.")
     found = chosen(ctx, store, choice, newest=None if groups else 1, needed=True).runs
     refuse_missing(found, rank)
-    heading = title or ", ".join(run.run_name for run in found) + (f" ({of_rank(rank)})" if rank is not None else "")
+    heading = title or _names(found) + (f" ({of_rank(rank)})" if rank is not None else "")
     made = time.strftime("%Y-%m-%d %H:%M %Z")
     drawing = Drawing(rank, groups, center, spread, max_points)
     try:
@@ -122,6 +128,11 @@ def report(
         said = f"{_count(facts['charts_left_out'], 'metric')} {have} no chart: a report has room for {CURVES} curves."
         hint = " --group NAME draws one for all runs with equal values, and -n and --where choose fewer runs."
         error_line(said + hint * (len(found) > 1))
+
+
+def _names(runs: Sequence[Run]) -> str:
+    more = len(runs) - _NAMED
+    return ", ".join(run.run_name for run in runs[:_NAMED]) + (f" and {_count(more, 'other run')}" if more > 0 else "")
 
 
 def _count(number: int, noun: str) -> str:
