@@ -252,18 +252,18 @@ def test_where_no_process_can_be_started(
     program: str, write: Callable[..., Path], indexing: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write([plain] * 4)
-    monkeypatch.setattr(reader_process, "command", lambda function: [program])
+    monkeypatch.setattr(reader_process, "command", lambda *_: [program])
 
     indexing.check(folder, processes=2)
 
 
-@pytest.mark.parametrize("said", ["x" * 100_000, "\0" * 7 + "\5hello", "\0" * 6 + "\1\0" + "[" * 256])
+@pytest.mark.parametrize("said", ["x" * 100_000, ".=" + "\0" * 7 + "\5hello", "=" + "\0" * 6 + "\1\0" + "[" * 256])
 def test_an_answer_that_is_none(
     said: str, write: Callable[..., Path], indexing: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = write([plain] * 4)
-    script = f"import os; os.write(1, {said!r}.encode())"
-    monkeypatch.setattr(reader_process, "command", lambda function: [sys.executable, "-c", script])
+    script = f"import os, sys; os.write(int(sys.argv[1]), {said!r}.encode())"
+    monkeypatch.setattr(reader_process, "command", lambda _, descriptor: [sys.executable, "-c", script, descriptor])
 
     indexing.check(folder, processes=2)
 

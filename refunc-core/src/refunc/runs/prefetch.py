@@ -2,7 +2,7 @@
 Reading many runs one after the other, with other processes reading ahead.
 
 Such a process only puts runs into the index, where the reader finds them. If a run is not there, because the process
-died or the index cannot be used, the journal is read as usual. So results do not depend on these processes.
+died or hangs, or the index cannot be used, the journal is read as usual. So results do not depend on these processes.
 
 Each holds at most a million values before they go to the index: less than 100 MB in total.
 """
@@ -14,18 +14,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import Event, Thread
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import attrs
 
 from refunc.runs.index.file import Index, index_of
 from refunc.runs.keeping import Keeper, size_of
-from refunc.runs.reader_process import ask, serve, started
+from refunc.runs.reader_process import Reader, serve, started
 from refunc.runs.run import Run
 from refunc.runs.signature import signature_of
-
-if TYPE_CHECKING:
-    import subprocess
 
 #: Bytes of journals for which starting a process is worthwhile.
 _SHARE: Final = 32 << 20
@@ -95,28 +92,25 @@ def _in_turn(runs: Sequence[Run], read: dict[Path, Event], threads: list[Thread]
 def _reading(waiting: deque[_Portion], *, for_facts: bool) -> Iterator[Thread]:
     """Make a process read the *waiting* runs, and kill it at the end."""
     with ExitStack() as stack:
-        process = stack.enter_context(started(f"refunc.runs.prefetch:{'serve_facts' if for_facts else 'serve_runs'}"))
-        if process is None:
+        reader = stack.enter_context(started(f"refunc.runs.prefetch:{'serve_facts' if for_facts else 'serve_runs'}"))
+        if reader is None:
             yield Thread()
             return
-        thread = Thread(target=_feed, args=(process, waiting), name="refunc-ahead", daemon=True)
+        thread = Thread(target=_feed, args=(reader, waiting), name="refunc-ahead", daemon=True)
         thread.start()
         stack.callback(thread.join)
-        stack.callback(process.kill)
+        stack.callback(reader.end)
         yield thread
 
 
-def _feed(process: subprocess.Popen[bytes], waiting: deque[_Portion]) -> None:
-    assert process.stdout
-    is_alive = True
-    while is_alive and waiting:
+def _feed(reader: Reader, waiting: deque[_Portion]) -> None:
+    has_answered = True
+    while has_answered and waiting:
         with suppress(IndexError):  # another thread has taken the last one
             portion = waiting.popleft()
             try:
-                ask(process, list(map(str, portion.folders)))
-                is_alive = bool(process.stdout.readline())
-            except OSError:
-                is_alive = False
+                reader.ask(list(map(str, portion.folders)))
+                has_answered = reader.answer() is not None
             finally:
                 portion.is_read.set()
 
@@ -134,19 +128,19 @@ def _size(folder: Path) -> int:
 # -- the other process -------------------------------------------------------------------------------------------------
 
 
-def serve_runs() -> None:
-    """Index the runs whose folders come from stdin, and answer each line of them."""
+def serve_runs(descriptor: str) -> None:
+    """Index the runs of each request, their folders, and answer then."""
     from refunc.runs.read_on import read_content
 
     def read(folders: list[Path]) -> None:
         for folder in folders:
             _try(read_content, folder)
 
-    _serve(read)
+    _serve(descriptor, read)
 
 
-def serve_facts() -> None:
-    """Keep the facts of the runs whose folders come from stdin; like `serve_runs`."""
+def serve_facts(descriptor: str) -> None:
+    """Keep the facts of the runs of each request; like `serve_runs`."""
 
     def keep(folders: list[Path]) -> None:
         index = index_of(folders[0])
@@ -158,16 +152,16 @@ def serve_facts() -> None:
                 _try(lambda folder: keeper.read(Run.open(folder)), folder)
             keeper.flush()
 
-    _serve(keep)
+    _serve(descriptor, keep)
 
 
-def _serve(read: Callable[[list[Path]], object]) -> None:
-    def answer(folders: list[str]) -> tuple[bytes]:
+def _serve(descriptor: str, read: Callable[[list[Path]], object]) -> None:
+    def answers(folders: list[str]) -> tuple[bytes]:
         with suppress(Exception):  # a disk that is full: then the reader of the run reads it itself
             read(list(map(Path, folders)))
-        return (b"\n",)
+        return (b"",)
 
-    serve(answer)
+    serve(descriptor, answers)
 
 
 def _try(read: Callable[[Path], object], folder: Path) -> None:
