@@ -1,5 +1,6 @@
 """
-A process that reads journals for this one: starting it, asking it, and its side, which answers one request after another.
+A process that reads journals for this one: starting it, asking it, and its side, which answers one request after the
+other.
 
 It is started by a command and not by `multiprocessing`, which would import a user's script again, and it ends with the
 process that started it, however that ends.
