@@ -42,6 +42,24 @@ def test_it_begins_for_a_training_that_has_ended_meanwhile(tmp_path: Path) -> No
     assert (done.stdout, done.stderr) == ("began\n", "")
 
 
+@pytest.mark.parametrize("options", [["-I"], ["-E"], ["-S"]])
+def test_it_keeps_out_what_this_process_keeps_out(
+    options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("print('customized')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    code = f"""
+import os, subprocess, sys
+sys.path[:] = {sys.path!r}
+from refunc.processes import own_process as child
+subprocess.run(child.command("builtins:print", "began"), env=child.environment(), check=True)
+"""
+
+    done = subprocess.run([sys.executable, *options, "-c", code], capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("began\n", "")
+
+
 @pytest.mark.parametrize("program", ["python", "python3.13", "pypy3", "/opt/x/bin/graalpy", "C:\\py\\pythonw.exe"])
 def test_what_is_taken_for_python(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", program)

@@ -17,6 +17,10 @@ from refunc.processes import inherited
 #: Set for a process of ours, which removes it first.
 _MARK: Final = "_REFUNC_CHILD"
 
+#: Options of Python that keep out variables of the environment, folders and a `sitecustomize`: such a process has them
+#: if this one has.
+_KEEPS_OUT: Final = {"isolated": "-I", "ignore_environment": "-E", "no_user_site": "-s", "no_site": "-S"}
+
 #: The search path is this process's, with nothing before it: modules next to a script are found there too, and modules
 #: in the working folder do not shadow others.
 _PROGRAM: Final = f"""
@@ -63,7 +67,8 @@ def command(function: str, *arguments: str) -> list[str]:
     if program is None:
         raise NoPythonError(f"{sys.executable or 'this program'} does not start Python")
     path = [os.path.abspath(entry) for entry in sys.path]
-    return [program, "-c", _PROGRAM, function, str(len(arguments)), *arguments, *path]
+    options = [option for flag, option in _KEEPS_OUT.items() if getattr(sys.flags, flag)]
+    return [program, *options, "-c", _PROGRAM, function, str(len(arguments)), *arguments, *path]
 
 
 def environment(answer: int | None = None) -> dict[str, str]:
