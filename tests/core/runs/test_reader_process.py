@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -163,6 +163,34 @@ def test_one_that_does_not_begin_is_done_without(
     assert journals.counts() == journals.expected
     assert len(started) == 4
     assert all_gone(started)
+
+
+def test_when_none_is_left_no_run_is_waited_for(
+    write_run: WriteRun,
+    tmp_path: Path,
+    begin_with: Callable[[str], None],
+    hastily: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: set[Event] = set()
+
+    wait = Event.wait
+
+    def watched(event: Event, timeout: float | None = None) -> bool:
+        waited.add(event)
+        return wait(event, timeout)
+
+    portions = prefetch._portions
+    given: list[Any] = []
+    monkeypatch.setattr(prefetch, "_portions", lambda sizes: given.extend(portions(sizes)) or given)  # type: ignore[func-returns-value]
+    monkeypatch.setattr(Event, "wait", watched)
+    Many.write(write_run)
+    begin_with(HANGS["a lock"])
+
+    assert Many(tmp_path / "experiments").delivered() == [False] * COUNT
+    assert len(given) == COUNT
+    of_runs = [portion for portion in given if portion.is_read in waited]
+    assert len(of_runs) < COUNT  # one for each process, and one more if that is just ending
 
 
 @pytest.mark.parametrize("code", HARMLESS.values(), ids=list(HARMLESS))

@@ -83,8 +83,8 @@ def _in_turn(runs: Sequence[Run], read: dict[Path, Event], threads: list[Thread]
     """Yield each run when it has been read ahead, or no process is left to do so."""
     for run in runs:
         event = read.get(run.folder)
-        while event is not None and not event.wait(_LOOK) and any(thread.is_alive() for thread in threads):
-            pass
+        while event is not None and not event.is_set() and any(thread.is_alive() for thread in threads):
+            event.wait(_LOOK)
         yield run
 
 
