@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from refunc.journal.codec import encode_lines
-from refunc.runs import Run, Store, open_store
+from refunc.runs import Run, Store, open_store, reader_process
 from refunc.runs import prefetch as ahead
 from refunc.runs import read_on as reading
 from refunc.runs.index import database
@@ -35,6 +35,7 @@ ALWAYS = "from refunc.runs import prefetch as ahead; ahead._SHARE = 1; ahead.cor
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("REFUNC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(ahead, "_SHARE", 1)
+    monkeypatch.setattr(reader_process, "_PATIENCE", 60)  # a busy machine may take long to begin
     return tmp_path / "cache"
 
 

@@ -32,6 +32,7 @@ SEGMENTS = 9
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("REFUNC_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(segments_ahead, "_SHARE", 1)
+    monkeypatch.setattr(reader_process, "_PATIENCE", 60)  # a busy machine may take long to begin
     return tmp_path / "cache"
 
 

@@ -75,6 +75,8 @@ def started(function: str) -> Iterator[Reader | None]:
 def _start(function: str) -> Reader:
     import subprocess
 
+    if os.name == "nt":
+        raise OSError("no descriptor can be passed on here")
     here, there = _connection()
     try:
         process = subprocess.Popen(
