@@ -28,7 +28,8 @@ pytestmark = pytest.mark.once
 WriteRun = Callable[..., Path]
 RUNS = 12
 #: Lines that make a script, or the command line, read ahead however few runs there are.
-ALWAYS = "from refunc.runs import prefetch as ahead; ahead._SHARE = 1; ahead.cores = lambda: 2\n"
+ALWAYS = "from refunc.runs import prefetch as ahead, reader_process\n"
+ALWAYS += "reader_process._PATIENCE = 60; ahead._SHARE = 1; ahead.cores = lambda: 2\n"
 
 
 @pytest.fixture(autouse=True)
