@@ -117,6 +117,7 @@ class Reader:
         try:
             self._socket.settimeout(self._patience())
             self._socket.sendall(json.dumps(request).encode("ascii") + b"\n")
+            self._heard_at = time.monotonic()  # one that had nothing to do was silent
         except OSError:
             self.end()
 
