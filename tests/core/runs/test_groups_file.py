@@ -18,6 +18,8 @@ from refunc.runs.store import Store
 
 np = pytest.importorskip("numpy")
 
+pytestmark = [pytest.mark.once, pytest.mark.extras]
+
 WriteRun = Callable[..., Path]
 #: A run: its model, and the values of its metric by step.
 RUNS = st.lists(
