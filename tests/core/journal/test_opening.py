@@ -60,6 +60,7 @@ ALLOWED = {
     ("delivery/process.py", "__init__"): "the pipe from the training",
     ("delivery/process.py", "_open"): "writing, by `no_links`",
     ("delivery/process.py", "_stand_back"): "a file of the system",
+    ("runs/reader_process.py", "_listen"): "the socket from the command",
     ("runs/entries_file.py", "whole_file"): "the file that a user names",
     ("report/page.py", "_part"): "a file of the package",
 }

@@ -338,6 +338,7 @@ prefetch._SHARE = prefetch._PORTION = segments_ahead._SHARE = 1
 found = {type(journals).__name__}(Path({str(tmp_path / "experiments")!r})).delivered()
 Path({str(tmp_path / "said")!r}).write_text(repr(found))
 """
-    subprocess.run(["sh", "-c", f'exec "$0" "$@" {closed}', sys.executable, "-c", code], check=True)
+    command = ["sh", "-c", f'exec "$0" "$@" {closed}', sys.executable, "-c", code]
+    subprocess.run(command, cwd=Path(__file__).parents[3], check=True)
 
     assert (tmp_path / "said").read_text() == repr([True] * COUNT)
