@@ -66,7 +66,7 @@ class Curve:
             name, x, y = "point", array("q", range(len(series))), series.values
         if not all(map(le, x, islice(x, 1, None))):
             order = sorted(range(len(x)), key=x.__getitem__)
-            x, y = (array("d", map(column.__getitem__, order)) for column in (x, y))
+            x, y = (array(form, map(column.__getitem__, order)) for form, column in ((form_of(x), x), ("d", y)))
         return cls(name, x, y, not math.isfinite(sum(y)) and not all(map(math.isfinite, y)))
 
     def __len__(self) -> int:
