@@ -21,6 +21,7 @@ from refunc.runs import Run, open_store
 from refunc.runs.columns import Columns
 from refunc.runs.gathered import Content
 from refunc.runs.points_file import curves, export_points
+from refunc.runs.series import Series
 from refunc.runs.writer_content import WriterContent
 
 WriteRun = Callable[..., Path]
@@ -147,6 +148,23 @@ def test_an_export_has_them(format: str, first: str, write_run: WriteRun, tmp_pa
 
 @pytest.mark.once
 @pytest.mark.extras
+@pytest.mark.parametrize("missing", [False, True])
+def test_a_large_step_beside_fractions_is_rounded(missing: bool, write_run: WriteRun, tmp_path: Path) -> None:
+    """Float64 lacks most whole numbers beyond 2**53, and pyarrow refuses those unless it is told to round."""
+    parquet = pytest.importorskip("pyarrow.parquet")
+    large = 2**60 + 1
+    steps: list[dict[str, Any]] = [{"step": large}, *([{}] if missing else [])]
+    write_run("whole", [{"kind": "metrics", "metrics": {"loss": 1.0}, **step} for step in steps])
+    write_run("fraction", [{"kind": "metrics", "metrics": {"loss": 1.0}, "step": 0.5}])
+
+    export_points(lambda: curves(open_store()), tmp_path / "points.parquet", "parquet")
+
+    found = parquet.read_table(tmp_path / "points.parquet").column("step").to_pylist()
+    assert set(found) == {float(large), 0.5, *([None] if missing else [])}
+
+
+@pytest.mark.once
+@pytest.mark.extras
 def test_other_libraries_get_floats_where_there_is_a_fraction() -> None:
     pytest.importorskip("pandas")
     pytest.importorskip("polars")
@@ -161,6 +179,20 @@ def test_other_libraries_get_floats_where_there_is_a_fraction() -> None:
     assert run.metrics("late").to_arrow()["step"].to_pylist() == [None]
 
 
+@pytest.mark.once
+@pytest.mark.extras
+def test_other_libraries_round_a_large_step_beside_a_fraction_and_a_missing_one() -> None:
+    pytest.importorskip("pandas")
+    pytest.importorskip("polars")
+    pytest.importorskip("pyarrow")
+    series = Series("loss", [2**60 + 1, 0.5, None], [0.0] * 3, [0.0] * 3)
+
+    expected = [float(2**60), 0.5, None]
+    assert series.to_arrow()["step"].to_pylist() == expected
+    assert series.to_polars()["step"].to_list() == expected
+    assert series.to_pandas()["step"].tolist()[:2] == expected[:2]
+
+
 def test_an_integration_gets_them_as_given_and_an_epoch_as_the_step() -> None:
     records = [Metrics(metrics={"a": 1.0}, step=0.5), Metrics(metrics={"a": 1.0}, epoch=1.25)]
 
@@ -172,8 +204,6 @@ def test_an_integration_gets_them_as_given_and_an_epoch_as_the_step() -> None:
 @settings(max_examples=50)
 @given(st.lists(st.integers(-(2**53), 2**53) | st.floats(-1e6, 1e6) | st.none(), max_size=6))
 def test_a_series_takes_any_steps(steps: list[Any]) -> None:
-    from refunc.runs.series import Series
-
     series = Series("loss", steps, [0.0] * len(steps), [0.0] * len(steps))
 
     assert list(series.steps) == steps

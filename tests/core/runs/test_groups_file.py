@@ -124,3 +124,16 @@ def test_curves_over_other_axes_and_a_bound(write_run: WriteRun, tmp_path: Path)
     assert [row["x"] for row in some] == [whole[round(at * 149 / 6)]["x"] for at in range(7)]
     assert [row["n"] for row in whole[:3]] == [1, 2, 3]
     assert all(row in whole for row in some)
+
+
+@pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("steps", [[1, 2**60 + 1], [2**60 + 1, 1]], ids=["rising", "falling"])
+def test_a_large_step_is_in_each_format(format: str, steps: list[int], write_run: WriteRun, tmp_path: Path) -> None:
+    """Float64 lacks most whole numbers beyond 2**53, and pyarrow refuses those unless it is told to round."""
+    points = [{"kind": "metrics", "step": step, "metrics": {"loss": 1.0}} for step in steps]
+    write_run("r", [{"kind": "params", "params": {"model": "a"}}, *points])
+
+    rows = exported(Store(tmp_path / "experiments"), tmp_path / f"groups.{format}")
+
+    expected = sorted(map(float if format == "parquet" else int, steps))
+    assert [int(row["x"]) if format == "csv" else row["x"] for row in rows] == expected

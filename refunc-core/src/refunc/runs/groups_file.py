@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final
@@ -103,5 +104,6 @@ def _tables(parts: Iterable[Part], schema: Any) -> Iterator[Any]:
         same = [
             pyarrow.repeat(pyarrow.scalar(value, kind), len(part)) for value, kind in zip(part.same, kinds, strict=True)
         ]
-        numbers = zip(part.columns, schema.types[len(kinds) :], strict=True)
+        x, *facts = part.columns
+        numbers = zip([array("d", x), *facts], schema.types[len(kinds) :], strict=True)
         yield pyarrow.table([*same, *(pyarrow.array(column, kind) for column, kind in numbers)], schema=schema)

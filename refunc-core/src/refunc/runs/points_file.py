@@ -134,7 +134,7 @@ def _write_parquet(found: Curves, file: IO[bytes], more: Sequence[str], *, whole
                 pyarrow.repeat(pyarrow.scalar(text, pyarrow.string()), len(series)) for text in _texts(run, series)
             ]
             columns += [
-                table[name].cast(schema.field(name).type)
+                table[name].cast(schema.field(name).type, safe=False)  # whole numbers beyond 2**53 are rounded
                 if name in table.column_names
                 else pyarrow.nulls(len(series), schema.field(name).type)
                 for name in (*COLUMNS[4:], *more)

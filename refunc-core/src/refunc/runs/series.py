@@ -232,6 +232,8 @@ class Series:
             if isinstance(column, memoryview):
                 columns[name] = pyarrow.Array.from_buffers(kind, len(column), [None, pyarrow.py_buffer(column)])
             else:
+                if kind == pyarrow.float64():  # it takes no whole numbers beyond 2**53
+                    column = [None if number is None else float(number) for number in column]
                 columns[name] = pyarrow.array(column, kind)
         return pyarrow.table(columns)
 
