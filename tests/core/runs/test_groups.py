@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from refunc.logging import ExperimentTracker
 from refunc.runs import ExpressionError, Run, Runs, Store, UnknownMetricError, open_store
 from refunc.runs.bands import _axis, _read
-from refunc.runs.sample import mean_of, quantile_of, spread_of
+from refunc.runs.sample import described, mean_of, quantile_of, spread_of
 
 pytestmark = pytest.mark.once
 
@@ -251,6 +251,28 @@ def test_quantiles_are_numpys(values: list[float], share: float) -> None:
     import numpy
 
     assert quantile_of(sorted(values), share) == pytest.approx(float(numpy.quantile(values, share)), rel=1e-9, abs=1e-6)
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=8))
+@example([sys.float_info.max] * 2)
+@example([sys.float_info.max, -sys.float_info.max])
+@example([-math.inf, 2.0])
+@example([math.inf, -math.inf])
+def test_what_lies_between_infinite_and_very_large_values_is_exact(values: list[float]) -> None:
+    ordered = sorted(values)
+    for share, found in zip((0.25, 0.5, 0.75), (described(ordered)[at] for at in (4, 3, 5)), strict=True):
+        at = (len(ordered) - 1) * share
+        below, above = ordered[math.floor(at)], ordered[math.ceil(at)]
+        if math.isfinite(below) and math.isfinite(above):
+            exact = Fraction(below) + (Fraction(above) - Fraction(below)) * Fraction(at % 1)
+            rounding = 1e-9 * max(abs(below), abs(above))
+            assert found == pytest.approx(float(exact), rel=1e-9, abs=rounding)
+        else:  # an infinity outweighs any number, and no number lies between two opposite ones
+            rounding = 0
+            assert found == pytest.approx(below if below == above or not at % 1 else below + above, nan_ok=True)
+        there, back = _read([0, 1], [below, above], [share])[0], _read([0, 1], [above, below], [1 - share])[0]
+        for read in (there, back):
+            assert read == pytest.approx(quantile_of([below, above], share), rel=1e-9, abs=rounding, nan_ok=True)
 
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=8))

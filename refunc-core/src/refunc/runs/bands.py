@@ -14,7 +14,6 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from operator import lt
-from statistics import median
 from typing import Any, Final, Literal
 
 import attrs
@@ -22,7 +21,7 @@ import attrs
 from refunc.runs.curve import Curve
 from refunc.runs.errors import UnknownMetricError
 from refunc.runs.run import Run
-from refunc.runs.sample import mean_of, quantile_of, spread_of
+from refunc.runs.sample import between, mean_of, median_of, quantile_of, spread_of
 from refunc.runs.series import Series
 
 Center = Literal["mean", "median"]
@@ -184,7 +183,7 @@ def _read(x: Sequence[float], y: Sequence[float], axis: Sequence[float]) -> Sequ
             found.append(y[at])
         elif 0 < at < len(x):
             share = (value - x[at - 1]) / (x[at] - x[at - 1])
-            found.append(y[at - 1] + share * (y[at] - y[at - 1]))
+            found.append(between(y[at - 1], y[at], share))
         else:
             found.append(math.nan)
     return found
@@ -199,7 +198,7 @@ def _quartiles(known: Sequence[float], center: float) -> tuple[float, float]:
     return quantile_of(known, 0.25), quantile_of(known, 0.75)
 
 
-_CENTERS: Final[dict[str, Callable[[Sequence[float]], float]]] = {"mean": mean_of, "median": median}
+_CENTERS: Final[dict[str, Callable[[Sequence[float]], float]]] = {"mean": mean_of, "median": median_of}
 _SPREADS: Final[dict[str, Callable[[Sequence[float], float], tuple[float, float]]]] = {
     "std": _around_std,
     "quartiles": _quartiles,

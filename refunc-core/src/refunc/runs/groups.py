@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from statistics import median
 from typing import Any, SupportsIndex, TypeVar, overload
 
 import attrs
@@ -13,7 +12,7 @@ from refunc.runs.bands import Band, Center, Spread, bands
 from refunc.runs.expression.values import MISSING, number_of
 from refunc.runs.metric_values import values_shown
 from refunc.runs.run import Run
-from refunc.runs.sample import DESCRIBED, described, mean_of, quantile_of, spread_of
+from refunc.runs.sample import DESCRIBED, described, mean_of, median_of, quantile_of, spread_of
 from refunc.runs.table import columns_of, rows_of
 from refunc.runs.tabular import Tabular
 from refunc.runs.thinning import checked
@@ -155,7 +154,7 @@ class GroupedMetric(Tabular):
 
     def median(self) -> dict[Key, float | None]:
         """Return the median of each group."""
-        return self._each(median)
+        return self._each(lambda values: median_of(sorted(values)))
 
     def std(self) -> dict[Key, float | None]:
         """Return the standard deviation of each group; None for fewer than two values."""

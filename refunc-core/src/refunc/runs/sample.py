@@ -16,7 +16,7 @@ def described(ordered: Sequence[float]) -> tuple[float | None, ...]:
     if not ordered:
         return 0, *(None,) * (len(DESCRIBED) - 1)
     quartiles = quantile_of(ordered, 0.25), quantile_of(ordered, 0.75)
-    return len(ordered), mean_of(ordered), spread_of(ordered), median(ordered), *quartiles, ordered[0], ordered[-1]
+    return len(ordered), mean_of(ordered), spread_of(ordered), median_of(ordered), *quartiles, ordered[0], ordered[-1]
 
 
 def mean_of(values: Sequence[float]) -> float:
@@ -43,10 +43,23 @@ def spread_of(values: Sequence[float]) -> float | None:
         return scale * math.sqrt(math.fsum(((value - mean) / scale) ** 2 for value in values) / (len(values) - 1))
 
 
+def median_of(ordered: Sequence[float]) -> float:
+    """Return the median of values that are in order."""
+    middle = median(ordered)
+    return middle if math.isfinite(middle) else quantile_of(ordered, 0.5)  # the sum of two may be too large
+
+
 def quantile_of(ordered: Sequence[float], share: float) -> float:
     """Return a quantile of values that are in order, interpolated between its neighbours."""
     position = (len(ordered) - 1) * share
     low = math.floor(position)
-    if low == position or ordered[low] == ordered[low + 1]:  # else an infinity times 0
-        return ordered[low]
-    return ordered[low] + (ordered[low + 1] - ordered[low]) * (position - low)
+    return ordered[low] if low == position else between(ordered[low], ordered[low + 1], position - low)
+
+
+def between(start: float, end: float, share: float) -> float:
+    """Return the value at *share*, more than 0 and less than 1, of the way from *start* to *end*."""
+    if start == end:
+        return start
+    value = start + (end - start) * share
+    # One of them is infinite, or their distance is too large for a float.
+    return value if math.isfinite(value) else start * (1 - share) + end * share
