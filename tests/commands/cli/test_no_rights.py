@@ -108,6 +108,42 @@ def test_a_run_whose_journal_is_closed_does_not_cost_the_others(powerless: Power
     assert powerless("-c", asked) == (0, "['completed', 'unreadable']\n", "")
 
 
+@pytest.mark.parametrize("part", ["folder", "journal"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report", "-o", "-", "-n", "2"],
+        ["report", "-o", "-", "--group", "run_name"],
+        ["plot", "-m", "loss", "-n", "2", "--json"],
+        ["plot", "-m", "loss", "--group", "run_name", "--json"],
+        ["compare", "-n", "2", "--json"],
+        ["compare", "--group", "run_name", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_a_closed_run_among_many_is_left_out_and_told_of(
+    powerless: Powerless, runs: dict[str, Path], command: list[str], part: str
+) -> None:
+    close(runs["theirs"] / part if part == "journal" else runs["theirs"])
+
+    code, out, err = powerless("-m", "refunc", *command)
+
+    assert (code, "mine" in out, "theirs" in out) == (0, True, False)
+    assert err.startswith(f"refunc: left out: {runs['theirs']}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", [["report", "-o", "-"], ["plot", "-m", "loss"], ["compare"]], ids=" ".join)
+def test_a_closed_run_that_was_named_is_an_error(
+    powerless: Powerless, runs: dict[str, Path], command: list[str]
+) -> None:
+    close(runs["theirs"] / "journal")
+
+    code, out, err = powerless("-m", "refunc", *command, "mine", "theirs")
+
+    assert (code, out, "theirs" in err and "Permission denied" in err) == (2, "", True)
+
+
 def test_a_run_whose_folder_is_closed_is_told_of(powerless: Powerless, runs: dict[str, Path], own_folder: Path) -> None:
     close(runs["theirs"])
     (own_folder / "experiments" / "lost+found").mkdir(mode=0)  # which is no run

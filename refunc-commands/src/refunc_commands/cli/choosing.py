@@ -25,7 +25,7 @@ from refunc_commands.cli.completions import complete_experiments, complete_impor
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import complete_removed, run_argument, the_run, the_store, with_processes
 from refunc_commands.cli.moments import parse_moment
-from refunc_commands.cli.streams import error_line
+from refunc_commands.cli.streams import error_line, left_out
 
 if TYPE_CHECKING:
     from refunc.runs.expression.asked import Asked
@@ -214,6 +214,26 @@ def chosen(
     if not found.runs and (choice.searches or newest is not None or needed):
         raise Failure(choice.nothing_in(the_store(ctx, store)))
     return Listing([with_processes(run) for run, _ in found.runs], found.unreadable)
+
+
+def readable(ctx: click.Context, store: str | None, choice: Choice, *, newest: int | None = None) -> list[Run]:
+    """
+    Return the runs that *choice* chooses, at least one, without those that cannot be read: stderr says that.
+
+    A run that was named stays, so that its error ends the command.
+
+    Raises:
+        Failure: It fits no run.
+        RunFormatError: None of them can be read.
+    """
+    found = chosen(ctx, store, choice, newest=newest, needed=True)
+    if choice.names:
+        return found.runs
+    listing = found.listable()
+    if not listing.runs:
+        raise listing.unreadable[-1]
+    left_out(listing.unreadable)
+    return listing.runs
 
 
 def the_one(ctx: click.Context, store: str | None, choice: Choice) -> Run:

@@ -18,7 +18,7 @@ from refunc.runs.summary import MetricSummary, Summary, chosen_part
 from refunc.values.goals import MIN
 from refunc.values.jsonable import spell_nonfinite
 from refunc.values.quantities import narrow_duration
-from refunc_commands.cli.choosing import Choice, choosing, chosen
+from refunc_commands.cli.choosing import Choice, choosing, readable
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import metrics_option
 from refunc_commands.cli.grouping import group_option
@@ -90,9 +90,9 @@ def compare(
     if groups:
         from refunc_commands.cli.grouped import print_groups
 
-        print_groups(chosen(ctx, store, choice, needed=True).runs, groups, metrics or ("*",), as_json=as_json)
+        print_groups(readable(ctx, store, choice), groups, metrics or ("*",), as_json=as_json)
         return
-    found = chosen(ctx, store, choice, newest=2).runs
+    found = readable(ctx, store, choice, newest=2)
     parts = _parts(found) if as_json else _told_once(_parts(found))
     if only_different:
         parts = {title: [row for row in rows if row.differs or title == "metrics"] for title, rows in parts.items()}

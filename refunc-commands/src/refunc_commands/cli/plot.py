@@ -18,7 +18,7 @@ from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.series import FEWEST
-from refunc_commands.cli.choosing import Choice, choosing, chosen
+from refunc_commands.cli.choosing import Choice, choosing, readable
 from refunc_commands.cli.completions import complete_names
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import metrics_option, rank_option, refuse_missing
@@ -132,7 +132,7 @@ def plot(
     all, the first 64 ranks that did have a curve each.
     `refunc report` writes a page of curves that opens in a browser.
     """
-    found = chosen(ctx, store, choice, newest=None if groups or against is not None else 1, needed=True).runs
+    found = readable(ctx, store, choice, newest=None if groups or against is not None else 1)
     refuse_missing(found, rank)
     if not metrics:
         raise Failure(f"-m says which metric is drawn. {known_metrics(found)}")

@@ -18,7 +18,7 @@ from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.values.quantities import amount
-from refunc_commands.cli.choosing import Choice, choosing, chosen
+from refunc_commands.cli.choosing import Choice, choosing, readable
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import rank_option, refuse_missing
 from refunc_commands.cli.grouping import band_options
@@ -84,7 +84,7 @@ def report(
     """
     if groups and rank is not None:
         raise Failure("--rank chooses curves of single runs: leave it out with --group.")
-    found = chosen(ctx, store, choice, newest=None if groups else 1, needed=True).runs
+    found = readable(ctx, store, choice, newest=None if groups else 1)
     refuse_missing(found, rank)
     heading = title or _names(found) + (f" ({of_rank(rank)})" if rank is not None else "")
     made = time.strftime("%Y-%m-%d %H:%M %Z")
