@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from refunc.journal.codec import encode_line
+from refunc.logging import experiment_context
 
 pytestmark = pytest.mark.once
 
@@ -444,3 +445,19 @@ def test_values_of_another_kind_are_told_where_others_match(store: Path, invoke:
 
     assert [run["run_name"] for run in json.loads(result.stdout)] == ["came", "good", "last"]
     assert result.stderr == "refunc: 1 run has a text as params.lr, such as 'auto', which cannot be compared with 1\n"
+
+
+def test_a_name_with_a_dot_and_a_name_in_a_name_have_columns_of_their_own(invoke: Any) -> None:
+    params = {"a.b": 1, "a": {"b": 2}}
+    with experiment_context("e", parameters=params) as run:
+        run.log_metrics({"loss": 0.5, "loss.min": 7.0}, step=0)
+    names = ["params['a.b']", "params.a.b", "metrics['loss.min']", "metrics.loss.min", "metrics['loss.min'].max"]
+
+    (line,) = json.loads(invoke("ls", "--json", "--columns", ",".join(names)).stdout)
+    heading, values = invoke("ls", "--columns", ",".join(names)).stdout.splitlines()
+
+    assert line["columns"] == dict(zip(names, [1, 2, 7.0, 0.5, 7.0], strict=True))
+    assert heading.split()[1:-1] == names
+    assert values.split()[-6:-1] == ["1", "2", "7", "0.5", "7"]
+    heading = invoke("ls", "--where", "params['a.b'] == 1 and params.a.b == 2").stdout.splitlines()[0]
+    assert heading.split()[5:7] == names[:2]

@@ -109,4 +109,6 @@ def _is_name(expression: Expression) -> bool:
 
 
 def _title(path: Path) -> str:
-    return ".".join(path)
+    """Return *path* as `--columns` takes it: a name with a dot in brackets, which tells `a.b` from a `b` in an `a`."""
+    root, *names = path
+    return root + "".join(f"[{name!r}]" if "." in name else f".{name}" for name in names)
