@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from refunc.logging import ExperimentTracker
+from refunc.logging import ExperimentTracker, experiment_context
 from refunc.runs.index.database import Database
 
 pytestmark = [pytest.mark.extras, pytest.mark.once]
@@ -266,3 +266,13 @@ def test_values_that_are_lists_or_only_equal_to_others_are_groups_of_their_own(i
     assert result.exit_code == 0
     notes = [" ".join(line.split()[1:]) for line in result.stdout.splitlines() if "━━" in line]
     assert notes == ["(0.9, 0.99) 2 runs", "True 1 run", "1 2 runs"]
+
+
+def test_a_metric_that_is_named_as_a_statistic_is_not_plotted_together_with_the_statistic(invoke: Any) -> None:
+    for lr, metrics in ((0.1, {"loss": 1.0, "loss.min": 7.0}), (0.2, {"loss": 2.0})):
+        with experiment_context("digits", parameters={"lr": lr}) as run:
+            run.log_metrics(metrics, step=0)
+
+    found = json.loads(invoke("plot", "--against", "params.lr", "-m", "loss.min", "--json").stdout)
+
+    assert [list(line["values"]) for line in found] == [[7.0]]

@@ -208,6 +208,16 @@ def test_the_index_has_the_value_that_a_table_shows(
     assert found("loss") == pytest.approx(expected)
 
 
+def test_a_metric_that_is_named_as_a_statistic_is_not_put_together_with_the_statistic(tmp_path: Path) -> None:
+    for metrics in ({"loss": 1.0, "loss.min": 7.0}, {"loss": 2.0}):
+        with ExperimentTracker("digits", log_dir=tmp_path) as run:
+            run.log_metrics(metrics, step=0)
+
+    (values,) = open_store(tmp_path).group_by("experiment_name").metric("loss.min").values().values()
+
+    assert values == [7.0]
+
+
 def test_a_run_that_is_removed_meanwhile_does_not_count(runs: Store) -> None:
     groups = runs.group_by("params.model")
     shutil.rmtree(runs["cnn-0"].folder)

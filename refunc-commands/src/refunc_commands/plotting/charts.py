@@ -12,12 +12,11 @@ from refunc.runs.bands import Band
 from refunc.runs.errors import UnknownMetricError
 from refunc.runs.expression.values import number_of
 from refunc.runs.groups import Groups
-from refunc.runs.metric_values import value_in
+from refunc.runs.metric_values import values_shown
 from refunc.runs.query import evaluated
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.series import Series
-from refunc.runs.summary import chosen_part
 from refunc_commands.plotting.patterns import unknown
 
 #: The most ranks of a run that have a curve each.
@@ -163,18 +162,18 @@ def scattered(runs: Sequence[Run], metric: str, against: str) -> Line:
     """
     x: list[float] = []
     y: list[float] = []
-    for run, (given,) in evaluated(runs, [against]):
-        value, number = value_in(run, metric), number_of(given)
-        if number is not None and value is not None:
+    given = evaluated(runs, [against])
+    shown, part = values_shown(metric, [[run] for run, _ in given])
+    for (_, (place,)), values in zip(given, shown, strict=True):
+        number = number_of(place)
+        if number is not None and values:
             x.append(float(number))
-            y.append(value)
+            y += values
     if not x:
         raise ValueError(
             f"{against} and {metric} are in no run as numbers. --group {against} draws one band for each value."
         )
     left_out = len(runs) - len(x)
     note = f"{len(x)} run{'s' * (len(x) != 1)}" + (f", {left_out} without both values" if left_out else "")
-    label = metric + chosen_part(
-        found.summary for run in runs if (found := run.summary.metrics.get(metric)) is not None
-    )
+    label = metric + part
     return Line(label, label, against, x, y, note=note, is_joined=False)

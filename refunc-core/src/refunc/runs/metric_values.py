@@ -1,4 +1,4 @@
-"""The value of a metric in runs, as a table shows it: the last one, the one that was chosen, or a statistic."""
+"""The values of a metric in runs, as a table shows them: the last, the one that was chosen, or a statistic."""
 
 from __future__ import annotations
 
@@ -8,18 +8,9 @@ from typing import Any
 from refunc.runs.errors import UnknownMetricError
 from refunc.runs.expression.asked import CHOSEN, SHOWN
 from refunc.runs.expression.values import MISSING
-from refunc.runs.facts import facts_of
 from refunc.runs.run import Run
 from refunc.runs.statistics import STATISTICS
 from refunc.runs.summary import chosen_part
-
-
-def value_in(run: Run, name: str) -> float | None:
-    """Return the value of a metric that a table shows, or that of its statistic: `val/loss.min`; None without one."""
-    path = ("metrics", *name.split("."))
-    metric = run.summary.metrics.get(name)
-    value = metric.shown if metric is not None else facts_of(run, [path])[path]
-    return float(value) if isinstance(value, (int, float)) and value == value else None
 
 
 def values_shown(name: str, groups: Sequence[Sequence[Run]]) -> tuple[list[list[float]], str]:
@@ -41,9 +32,12 @@ def values_shown(name: str, groups: Sequence[Sequence[Run]]) -> tuple[list[list[
     if every and all(values[chosen] is MISSING and values[whole] is MISSING for values in found.values()):
         raise UnknownMetricError(name, None, {known for run in every for known in run.summary.metrics})
 
+    # A metric of this name in one run is meant in all: another metric's statistic is another quantity.
+    path = shown if any(values[chosen] is not MISSING for values in found.values()) else statistic
+
     def value_of(run: Run) -> Any:
         values = found.get(id(run))
-        return values and values[statistic if values[chosen] is MISSING else shown]
+        return values and values[path]
 
     read = (map(value_of, runs) for runs in groups)
     numbers = [[float(each) for each in some if isinstance(each, (int, float)) and each == each] for some in read]
