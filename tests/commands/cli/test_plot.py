@@ -85,6 +85,7 @@ def test_a_report_has_a_curve_for_each_group_and_tells_of_metrics_without_a_char
     said = "have no chart: a report has room for 3 curves."
     hint = " --group NAME draws one for all runs with equal values, and -n and --where choose fewer runs."
     assert (" 4 runs, 0 charts, " in runs.stdout, runs.stderr) == (True, f"refunc: 3 metrics {said}{hint}\n")
+    hint = " A --group with fewer values, -n and --where make fewer curves."
     assert (" 4 runs, 1 chart, " in groups.stdout, groups.stderr) == (True, f"refunc: 2 metrics {said}{hint}\n")
     assert (" 1 run, 3 charts, " in one.stdout, one.stderr) == (True, "")
 
@@ -276,3 +277,20 @@ def test_a_metric_that_is_named_as_a_statistic_is_not_plotted_together_with_the_
     found = json.loads(invoke("plot", "--against", "params.lr", "-m", "loss.min", "--json").stdout)
 
     assert [list(line["values"]) for line in found] == [[7.0]]
+
+
+@pytest.mark.parametrize("by", [(), ("--group", "run_name")], ids=["runs", "groups"])
+def test_a_metric_with_too_many_curves_leaves_room_for_others(
+    by: tuple[str, ...], invoke: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("refunc_commands.report.curves", "refunc_commands.cli.report"):
+        monkeypatch.setattr(f"{module}.CURVES", 3)
+    for number in range(4):
+        with experiment_context("digits", f"run {number}") as run:
+            for step in range(2):
+                run.log_metrics({"a": 1.0, **({"b": 1.0} if number < 3 else {})}, step=step)
+
+    said = invoke("report", "--experiment", "digits", *by)
+
+    assert " 4 runs, 1 chart, 6 of 6 points drawn" in said.stdout
+    assert "1 metric has no chart" in said.stderr

@@ -127,6 +127,8 @@ def report(
         have = "has" if facts["charts_left_out"] == 1 else "have"
         said = f"{_count(facts['charts_left_out'], 'metric')} {have} no chart: a report has room for {CURVES} curves."
         hint = " --group NAME draws one for all runs with equal values, and -n and --where choose fewer runs."
+        if groups:
+            hint = " A --group with fewer values, -n and --where make fewer curves."
         error_line(said + hint * (len(found) > 1))
 
 

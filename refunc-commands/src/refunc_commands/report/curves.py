@@ -84,13 +84,14 @@ def charts_of(of: Of, drawing: Drawing, room: Room, short: Short) -> dict[str, A
     """
     having = of.having()
     groups = Runs(of.runs).group_by(*drawing.groups) if drawing.groups else None
+    group_of = {id(run): at for at, group in enumerate(groups or ()) for run in group.runs}
     shown: list[str] = []
-    count = 0
+    left = CURVES
     for name, numbers in having.items():
-        count += len(numbers) if groups is None else len(groups)
-        if count > CURVES:
-            break
-        shown.append(name)
+        count = len({group_of.get(id(of.runs[number])) for number in numbers}) if groups else len(numbers)
+        if count <= left:
+            shown.append(name)
+            left -= count
     curves = _curves_of(of, drawing, groups, {name: having[name] for name in shown}, short)
     charts = ({"name": short(name, _LONG), "curves": list(curves(name))} for name in shown)
     drawn = room.kept(charts, room.left)
