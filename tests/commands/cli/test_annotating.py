@@ -105,6 +105,8 @@ def test_a_name_that_other_runs_have_is_told_with_the_ids(invoke: Any) -> None:
     means = f"`{second.run_id}` means {second.run_id}, and {first.run_id} means this one"
     assert told(first.run_id, second.run_id) == f"refunc: this is the id of another run: {means}\n"
     assert told(first.run_id, "free") == ""
+    means = f"`two` means this one, {third.run_id}; the other has the id {second.run_id}"
+    assert told(third.run_id, "two") == f"refunc: another run has this name too: {means}\n"
     invoke("rm", second.run_id)
     assert told(third.run_id, "two") == ""  # a removed run is not found by its name
     assert told(second.run_id, "gone") == ""

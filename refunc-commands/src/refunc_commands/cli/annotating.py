@@ -186,7 +186,8 @@ def _shared_name(run: Run) -> str | None:
         said = said if others else "this is the id of another run"
         return f"{said}: `{name}` means {meant.run_id}, and {run.run_id} means this one"
     ids = ", ".join(each.run_id for each in others[:_MOST_IDS]) + (", …" if len(others) > _MOST_IDS else "")
-    return f"{said}: `{name}` means this one, {run.run_id}; the others have the ids {ids}" if others else None
+    rest = f"the other has the id {ids}" if len(others) == 1 else f"the others have the ids {ids}"
+    return f"{said}: `{name}` means this one, {run.run_id}; {rest}" if others else None
 
 
 # -- shared by the commands -------------------------------------------------------------------------------------------
