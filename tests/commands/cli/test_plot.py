@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -266,7 +267,7 @@ def test_values_that_are_lists_or_only_equal_to_others_are_groups_of_their_own(i
     result = invoke("plot", "--experiment", "other", "-m", "val/loss", "--group", "params.value")
     assert result.exit_code == 0
     notes = [" ".join(line.split()[1:]) for line in result.stdout.splitlines() if "━━" in line]
-    assert notes == ["(0.9, 0.99) 2 runs", "True 1 run", "1 2 runs"]
+    assert notes == ["[0.9, 0.99] 2 runs", "true 1 run", "1 2 runs"]
 
 
 def test_a_metric_that_is_named_as_a_statistic_is_not_plotted_together_with_the_statistic(invoke: Any) -> None:
@@ -294,3 +295,23 @@ def test_a_metric_with_too_many_curves_leaves_room_for_others(
 
     assert " 4 runs, 1 chart, 6 of 6 points drawn" in said.stdout
     assert "1 metric has no chart" in said.stderr
+
+
+def test_a_group_has_the_same_name_in_tables_charts_reports_and_files(invoke: Any) -> None:
+    wanted = {"[64, 32]": [64, 32], "true": True, "NaN": math.nan, "odd": "odd"}
+    for value in wanted.values():
+        with experiment_context("digits", parameters={"layers": value}) as run:
+            for step in range(2):
+                run.log_metrics({"loss": 1.0}, step=step)
+
+    def said(*command: str) -> str:
+        return str(invoke(*command, "--experiment", "digits", "--group", "params.layers").stdout)
+
+    table, chart = said("ls", "-m", "loss").splitlines()[1:], said("plot", "-m", "loss").splitlines()[-4:]
+    assert [line.strip().rpartition("  1  1  ")[0].strip() for line in table] == list(wanted)
+    assert [line.partition("━━ ")[2].rpartition("  1 run")[0] for line in chart] == list(wanted)
+    said("report", "-o", "report.html")
+    assert re.findall(r'"label":"([^"]*) \(1 run\)"', Path("report.html").read_text()) == list(wanted)
+    said("export", "-o", "groups.jsonl")
+    rows = map(json.loads, Path("groups.jsonl").read_text().splitlines())
+    assert list(dict.fromkeys(row["params.layers"] for row in rows)) == list(wanted)

@@ -19,7 +19,7 @@ import click
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from refunc.values.jsonable import spell_nonfinite
+from refunc.values.jsonable import spell_nonfinite, text_of
 from refunc.values.moments import moment_text
 from refunc.values.quantities import figure
 from refunc.values.terminal import is_terminal, wants_color
@@ -189,6 +189,5 @@ def ago(seconds: float, now: float) -> str:
 
 
 def plain(value: Any) -> str:
-    """Return a param's value as a person writes it: text without quotes, the rest as JSON, NaN as a word."""
-    spelled = spell_nonfinite(value)
-    return shown(spelled if isinstance(spelled, str) else json.dumps(spelled, ensure_ascii=False, allow_nan=False))
+    """Return a param's value as a person writes it, on one line; see `text_of`."""
+    return shown(text_of(value))

@@ -35,7 +35,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     liveness        whether a run is still running
     measured        the content of a run: its summary, and the points of its metrics
     metric_names    the metrics that names and patterns mean
-    metric_values   the value of a metric in runs, as a table shows it
+    metric_values   the values of a metric in runs, as a table shows them
     naming          the run that a name means
     origin          where an imported run comes from
     packages        optional packages that a call may need

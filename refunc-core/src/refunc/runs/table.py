@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable
 from typing import Any, Final
@@ -15,7 +14,7 @@ from refunc.runs.packages import needed
 from refunc.runs.run import Run
 from refunc.runs.summary import Summary
 from refunc.runs.unreadable import fault_of
-from refunc.values.jsonable import INT64_MAX, INT64_MIN, spell_nonfinite
+from refunc.values.jsonable import INT64_MAX, INT64_MIN, text_of
 
 Row = dict[str, Any]
 
@@ -115,9 +114,4 @@ def _uniform(values: list[Any]) -> list[Any]:
         return values
     if float in kinds and kinds <= {int, float}:
         return [None if value is None else float(value) for value in values]
-    return [None if value is None else _text(value) for value in values]
-
-
-def _text(value: Any) -> str:
-    given = value if isinstance(value, str) else json.dumps(spell_nonfinite(value), ensure_ascii=False, allow_nan=False)
-    return encodable(given)
+    return [None if value is None else encodable(text_of(value)) for value in values]
