@@ -19,9 +19,10 @@ import click
 from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
-from refunc.values.jsonable import spell_nonfinite, text_of
+from refunc.values.jsonable import spell_nonfinite
 from refunc.values.moments import moment_text
 from refunc.values.quantities import figure
+from refunc.values.spelled import spelled
 from refunc.values.terminal import is_terminal, wants_color
 from refunc_commands.cli.streams import shown
 
@@ -189,5 +190,5 @@ def ago(seconds: float, now: float) -> str:
 
 
 def plain(value: Any) -> str:
-    """Return a param's value as a person writes it, on one line; see `text_of`."""
-    return shown(text_of(value))
+    """Return a param's value as a person writes it, on one line; see `spelled`."""
+    return shown(spelled(value))

@@ -14,7 +14,8 @@ from refunc.runs.packages import needed
 from refunc.runs.run import Run
 from refunc.runs.summary import Summary
 from refunc.runs.unreadable import fault_of
-from refunc.values.jsonable import INT64_MAX, INT64_MIN, text_of
+from refunc.values.jsonable import INT64_MAX, INT64_MIN
+from refunc.values.spelled import spelled
 
 Row = dict[str, Any]
 
@@ -114,4 +115,4 @@ def _uniform(values: list[Any]) -> list[Any]:
         return values
     if float in kinds and kinds <= {int, float}:
         return [None if value is None else float(value) for value in values]
-    return [None if value is None else encodable(text_of(value)) for value in values]
+    return [None if value is None else encodable(spelled(value)) for value in values]

@@ -18,6 +18,7 @@ Values: users' values, made safe to store and to show. All other packages use th
     secrets      finding secrets
     settings     every environment variable
     shapes       objects that hold several values, such as a config
+    spelled      a stored value as a person writes it
     terminal     whether a stream is a terminal or a notebook, and takes colours
     texts        any Python value as a short text
     twins        two values of one name: both are kept

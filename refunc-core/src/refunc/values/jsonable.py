@@ -9,7 +9,6 @@ separate member.
 from __future__ import annotations
 
 import binascii
-import json
 from collections.abc import Iterable, Mapping, Set
 from typing import Any, SupportsFloat
 
@@ -89,12 +88,6 @@ def spell_nonfinite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [spell_nonfinite(item) for item in value]
     return nonfinite_name(value) if isinstance(value, float) and value - value != 0 else value
-
-
-def text_of(value: Any) -> str:
-    """Return *value*, a result of `jsonable`, as a person writes it: text without quotes, the rest as JSON."""
-    spelled = spell_nonfinite(value)
-    return spelled if isinstance(spelled, str) else json.dumps(spelled, ensure_ascii=False, allow_nan=False)
 
 
 def number(value: Any) -> int | float | None:
