@@ -73,6 +73,19 @@ def _point(item: PointLine | Metrics) -> Any:
     return item.seq, item.time, item.step, item.epoch, values, other
 
 
+@pytest.mark.parametrize("number", ["1E400", "-1e+0400", "1" + 400 * "0" + ".0", "1" + 400 * "0"])
+@pytest.mark.parametrize("name", ["k", "crc", "other", "epoch"])
+def test_a_number_that_is_too_large_costs_no_line_beside_it(tmp_path: Path, number: str, name: str) -> None:
+    """In a member that nothing reads, it cost its line if that was decoded alone."""
+    value = f'{{"a":{number}}}' if name == "other" else number
+    lines = [plain(seq) if seq != 3 else forged(seq, [(name, value)]) for seq in range(6)]
+
+    at_once, one_by_one = both(tmp_path, encode_line({"kind": "segment", "logger": "train"}) + b"".join(lines), 10)
+
+    assert repr(at_once) == repr(one_by_one)
+    assert {record.seq for record in at_once[0][0]} >= {0, 1, 2, 4, 5} | ({3} if name in ("k", "crc") else set())
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.one_of(st.none(), _FORGED), max_size=12), st.data())
 def test_whatever_stands_in_a_line_it_reads_as_it_does_alone(

@@ -105,7 +105,7 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
             body
         ):  # each takes at least a byte, so most lines need no check
             return None
-        fields = _decode(body)
+        fields = _fields(body)
     except (ValueError, RecursionError, msgspec.DecodeError):
         return None
     # A text is not nested deeper than it has brackets, and very few have so many that they must be followed.
@@ -115,6 +115,27 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
     if isinstance(nonfinite, dict):
         restore_nonfinite(fields, nonfinite)
     return fields
+
+
+def _fields(body: bytes) -> Any:
+    try:
+        return _decode(body)
+    except msgspec.DecodeError as error:
+        if "out of range" not in str(error):
+            raise
+    # A number such as 1e400, of another writer, is no value. In a member that nothing reads, it must not cost the line:
+    # the decoder of many lines passes over such members.
+    known = json.loads(body, parse_float=_number, parse_int=_number, parse_constant=_refuse)
+    return _decode(json.dumps(known))
+
+
+def _number(text: str) -> int | float | None:
+    value = float(text)
+    return None if math.isinf(value) else int(text) if text.lstrip("-").isdigit() else value
+
+
+def _refuse(word: str) -> None:
+    raise ValueError(f"{word} is not JSON")
 
 
 def has_too_many_values(body: bytes) -> bool:
