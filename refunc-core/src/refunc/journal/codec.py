@@ -105,8 +105,10 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
             body
         ):  # each takes at least a byte, so most lines need no check
             return None
-        fields = _fields(body)
-    except (ValueError, RecursionError, msgspec.DecodeError):
+        fields = _decode(body)
+    except msgspec.DecodeError as error:
+        fields = _without_large_numbers(body) if "out of range" in str(error) else None
+    except (ValueError, RecursionError):
         return None
     # A text is not nested deeper than it has brackets, and very few have so many that they must be followed.
     if not isinstance(fields, dict) or (body.count(b"[") + body.count(b"{") > MAX_LEVELS and _is_too_deep(fields)):
@@ -117,16 +119,18 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
     return fields
 
 
-def _fields(body: bytes) -> Any:
+def _without_large_numbers(body: bytes) -> Any:
+    """
+    Return the value of *body* with None for numbers that no float holds, such as 1e400; None if it is damaged.
+
+    Another writer may have put one into a member that nothing reads, where it must not cost the line: the decoder of
+    many lines passes over such members.
+    """
     try:
-        return _decode(body)
-    except msgspec.DecodeError as error:
-        if "out of range" not in str(error):
-            raise
-    # A number such as 1e400, of another writer, is no value. In a member that nothing reads, it must not cost the line:
-    # the decoder of many lines passes over such members.
-    known = json.loads(body, parse_float=_number, parse_int=_number, parse_constant=_refuse)
-    return _decode(json.dumps(known))
+        known = json.loads(body, parse_float=_number, parse_int=_number, parse_constant=_refuse)
+        return _decode(json.dumps(known))
+    except (ValueError, RecursionError, msgspec.DecodeError):
+        return None
 
 
 def _number(text: str) -> int | float | None:
