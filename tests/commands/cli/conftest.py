@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pytest
 
 from refunc.journal import kinds
+from refunc.journal.codec import encode_line
 from refunc.logging.active.run import ActiveRun
 from refunc.plugins.integration import passport_of
 
@@ -126,3 +129,36 @@ def running_run(script: Callable[..., subprocess.Popen[str]]) -> Path:
     )
     assert process.stdout is not None
     return Path(process.stdout.readline().strip())
+
+
+@pytest.fixture
+def store(own_folder: Path) -> Path:
+    """Return a store of four runs, of which one was imported and has numbers as texts."""
+    place = own_folder / "experiments"
+    now = time.time()
+    imported = {"from": "mlflow", "id": "3f2a99c0ffee", "place": "/elsewhere/mlruns", "time": now}
+    place_of_wandb = "/elsewhere/wandb/offline-run-20240101_120000-k3f9a2b7/run-k3f9a2b7.wandb"
+    of_wandb = {"from": "wandb", "id": "k3f9a2b7", "place": place_of_wandb, "time": now}
+    for number, (name, experiment, params, status, origin) in enumerate(
+        [
+            ("old", "digits", {"lr": 0.1, "model": "vit"}, "completed", {"imported": of_wandb}),
+            ("came", "moved", {"lr": "1e-3", "model": "resnet"}, "failed", {"imported": imported}),
+            ("good", "digits", {"lr": 0.01, "model": "resnet"}, "completed", {}),
+            ("last", "digits", {"lr": 0.05, "model": "mlp"}, "completed", {}),
+        ]
+    ):
+        folder = place / f"{name}_{number:08}"
+        (folder / "journal").mkdir(parents=True)
+        started = now - [240, 30, 20, 1][number] * 3_600.0
+        birth = {"format": 1, "run_id": f"{number:08}", "run_name": name, "start_time": started}
+        birth |= {"experiment_name": experiment, "experiment_id": experiment, **origin}
+        (folder / "run.json").write_text(json.dumps(birth))
+        lines: list[dict[str, Any]] = [{"kind": "params", "params": params}]
+        lines += [{"kind": "define", "name": "acc", "summary": "max"}] if name == "good" else []
+        lines += [{"kind": "metrics", "metrics": {"val/loss": 1 / (number + 1), "acc": 0.5}, "step": 0}]
+        lines += [{"kind": "log", "level": "INFO", "message": f"line of {name}"}]
+        lines += [{"kind": "end", "status": status, "duration": 60.0 * (number + 1), "metrics": {}}]
+        numbered = [{"seq": seq, "time": started + seq, **line} for seq, line in enumerate(lines)]
+        records = [{"kind": "segment", "format": 1, "logger": "l"}, *numbered]
+        (folder / "journal" / "main.000000.jsonl").write_bytes(b"".join(map(encode_line, records)))
+    return place

@@ -83,7 +83,7 @@ def test_a_report_has_a_curve_for_each_group_and_tells_of_metrics_without_a_char
 
     runs, groups, one = invoke("report", "-n", "4"), invoke("report", "--group", "params.model"), invoke("report")
 
-    said = "have no chart: a report has room for 3 curves."
+    said = "have no chart: a report has room for 3 curves, in 2 MB."
     hint = " --group NAME draws one for all runs with equal values, and -n and --where choose fewer runs."
     assert (" 4 runs, 0 charts, " in runs.stdout, runs.stderr) == (True, f"refunc: 3 metrics {said}{hint}\n")
     hint = " A --group with fewer values, -n and --where make fewer curves."

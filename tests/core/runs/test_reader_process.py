@@ -60,7 +60,7 @@ def always(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def as_usual(monkeypatch: pytest.MonkeyPatch, always: None) -> None:
-    monkeypatch.setattr(reader_process, "_PATIENCE", 3)
+    monkeypatch.setattr(reader_process, "_PATIENCE", 1)
 
 
 @pytest.fixture

@@ -125,7 +125,8 @@ def report(
         error_line(f"the report has room for the newest {len(content['runs']):,} of {_count(len(found), 'run')}.{kept}")
     if facts["charts_left_out"]:
         have = "has" if facts["charts_left_out"] == 1 else "have"
-        said = f"{_count(facts['charts_left_out'], 'metric')} {have} no chart: a report has room for {CURVES} curves."
+        said = f"{_count(facts['charts_left_out'], 'metric')} {have} no chart: "
+        said += f"a report has room for {CURVES} curves, in 2 MB."
         hint = " --group NAME draws one for all runs with equal values, and -n and --where choose fewer runs."
         if groups:
             hint = " A --group with fewer values, -n and --where make fewer curves."

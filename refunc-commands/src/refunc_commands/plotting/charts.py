@@ -17,7 +17,6 @@ from refunc.runs.query import evaluated
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.series import Series
-from refunc.values.spelled import spelled
 from refunc_commands.plotting.patterns import unknown
 
 #: The most ranks of a run that have a curve each.
@@ -146,8 +145,9 @@ def banded(groups: Groups, metric: str, **choices: Any) -> list[Line]:
         note = f"{having} run{'s' * (count != 1)}"
         if band.n[-1] < most:  # seeds that stopped early
             note += f", {band.n[-1]} at the end"
-        label = ", ".join("none" if value is None else spelled(value) for value in band.key)
-        lines.append(Line(label, metric, band.x_name, band.x, band.center, band.low, band.high, note=note, band=band))
+        lines.append(
+            Line(band.label, metric, band.x_name, band.x, band.center, band.low, band.high, note=note, band=band)
+        )
     return lines
 
 

@@ -16,7 +16,6 @@ from refunc.runs.selection import Ranks, Selection
 from refunc.runs.series import FEWEST
 from refunc.runs.summary import MetricSummary
 from refunc.runs.thinning import Thinned
-from refunc.values.spelled import spelled
 from refunc_commands.report.room import Room
 
 #: The most points drawn, of all curves together; and the share that each curve has at least.
@@ -152,11 +151,9 @@ def _bands(groups: Groups, name: str, drawing: Drawing, short: Short) -> Iterato
     sizes = {id(group.key): len(group.runs) for group in groups}
     points = max(FEWEST, min(_BAND_POINTS, drawing.max_points // (3 * len(groups))))
     for band in groups.metric(name).bands(center=drawing.center, spread=drawing.spread, max_points=points):
-        label = ", ".join("none" if value is None else spelled(value) for value in band.key)
         size = sizes[id(band.key)]
-        yield {"slot": slots[id(band.key)], "label": short(f"{label} ({size} run{'s' * (size != 1)})", _FACT)} | _band(
-            band, short
-        )
+        label = short(f"{band.label} ({size} run{'s' * (size != 1)})", _FACT)
+        yield {"slot": slots[id(band.key)], "label": label, **_band(band, short)}
 
 
 def _band(band: Band, short: Short) -> dict[str, Any]:

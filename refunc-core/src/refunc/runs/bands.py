@@ -23,6 +23,7 @@ from refunc.runs.errors import UnknownMetricError
 from refunc.runs.run import Run
 from refunc.runs.sample import between, mean_of, median_of, quantile_of, spread_of
 from refunc.runs.series import Series
+from refunc.values.spelled import spelled
 
 Center = Literal["mean", "median"]
 Spread = Literal["std", "quartiles", "minmax"]
@@ -50,6 +51,11 @@ class Band:
 
     def __len__(self) -> int:
         return len(self.x)
+
+    @property
+    def label(self) -> str:
+        """The values of its key, as charts name it."""
+        return ", ".join("none" if value is None else spelled(value) for value in self.key)
 
     def to_dict(self) -> dict[str, list[Any]]:
         """Return the columns `x_name`, `center`, `low`, `high` and `n` as lists."""
