@@ -79,6 +79,7 @@ def clean(tmp_path: Path, require: Callable[[bool, str], None]) -> dict[str, str
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTEST_", "PYTHON"))}
     return {
         **kept,
+        "PYTEST_DEBUG_TEMPROOT": os.environ["PYTEST_DEBUG_TEMPROOT"],
         "PATH": f"{programs}{os.pathsep}{kept['PATH']}",
         "PIP_CONFIG_FILE": os.devnull,
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
@@ -102,7 +103,11 @@ def test_the_page_works_as_it_is_written(page: str, clean: dict[str, str], tmp_p
             name, text = step
             script += f"mkdir -p $(dirname {name}); cat > {name} <<'END OF FILE'\n{text}END OF FILE\n"
 
-    done = subprocess.run(["bash"], input=script, cwd=clone, env=clean, capture_output=True, text=True, timeout=100)
+    try:
+        done = subprocess.run(["bash"], input=script, cwd=clone, env=clean, capture_output=True, text=True, timeout=100)
+    except subprocess.TimeoutExpired as error:  # whose own text has a part of what was printed
+        said = [text.decode("utf-8", "replace") for text in (error.stdout, error.stderr) if text]
+        pytest.fail(f"the page is not over after {error.timeout} s. Until then:\n" + "\n".join(said))
 
     assert done.returncode == 0, done.stdout + done.stderr
     commands = [step for step in steps if isinstance(step, Command)]
