@@ -188,6 +188,7 @@ def test_a_shell_completes_commands_and_runs(own_folder: Path) -> None:
     assert completed("refunc ls --wh", own_folder) == ["--where"]
 
 
+@pytest.mark.once
 def test_a_shell_completes_the_values_of_the_options_that_choose_runs(own_folder: Path) -> None:
     for name in ("resnet", "gone"):
         with ExperimentTracker("images", name) as tracker:
@@ -231,6 +232,7 @@ def test_a_shell_completes_names_behind_a_minus_and_behind_an_equals_sign(own_fo
     assert completed("refunc --store = experiments show od", own_folder) == ["odd"]
 
 
+@pytest.mark.once
 def test_a_shell_completes_a_metric_with_the_name_of_a_statistic_as_that_metric(own_folder: Path) -> None:
     with ExperimentTracker("images", "odd") as tracker:
         tracker.log_metrics({"acc": 0.5, "acc.min": 7.0}, step=1)

@@ -52,6 +52,7 @@ def check_true(records: list[Record]) -> None:
         assert record.logger in ("train", "")
 
 
+@pytest.mark.once
 def test_a_segment_cut_at_every_byte_gives_the_lines_before(tmp_path: Path) -> None:
     path = segment(tmp_path, metrics(0, 12))
     data = path.read_bytes()
@@ -240,6 +241,7 @@ def test_a_forged_number_hides_no_other_line(tmp_path: Path) -> None:
     assert sorted(backwards) == [*range(30), 2**62]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("order", [1, -1])
 def test_thousands_of_forged_numbers_cost_no_memory_and_hide_nothing(order: int, tmp_path: Path) -> None:
     forged = [metrics(2**62 + n * 2, 1)[0] for n in range(20_000)][::order]

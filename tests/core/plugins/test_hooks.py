@@ -69,6 +69,7 @@ def test_the_specifications_are_those_of_the_table() -> None:
         assert last.annotation == (f"Sequence[{kind}]" if hook.many else kind)
 
 
+@pytest.mark.once
 def test_a_hook_is_named_by_the_table_alone() -> None:
     """Whatever else is done for each hook reads the table, so that a new hook is one line there."""
     found = [path for folder in ROOT.glob("refunc-*/src") for path in folder.rglob("*.py")]

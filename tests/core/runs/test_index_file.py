@@ -259,6 +259,7 @@ def test_processes_that_index_at_once_all_get_the_same(write_run: WriteRun, tmp_
         indexing.check(folder)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("parts", [1, 3, 6])
 def test_a_process_that_is_killed_while_it_indexes_leaves_no_wrong_answer(
     parts: int, write_run: WriteRun, tmp_path: Path, cache: Path, indexing: Any

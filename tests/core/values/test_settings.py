@@ -14,6 +14,7 @@ from refunc.values.settings import OFF, ON, SETTINGS, on_or_off
 ROOT = Path(__file__).parents[3]
 
 
+@pytest.mark.once
 def test_no_other_module_names_a_variable_to_read_it() -> None:
     """Texts for people name them; a string that is nothing but a name is one that is looked up."""
     named = [
