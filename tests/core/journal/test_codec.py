@@ -7,10 +7,12 @@ import math
 import random
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from refunc.journal import codec
 from refunc.journal.codec import decode_line, encode_line, seal
 
 _SCALARS = (
@@ -109,6 +111,35 @@ def test_no_beginning_of_a_line_is_taken_for_a_record() -> None:
     [b"[1]", b'"text"', b"7", b"null", b"{", b'{"a":NaN}', b'{"a":1}trailing', b"[" * 100_000, b'{"a":' * 50_000],
 )
 def test_a_sealed_line_that_is_no_object_is_none(body: bytes) -> None:
+    assert decode_line(seal(body)[:-1]) is None
+
+
+def test_a_number_that_is_too_large_is_recognised_whatever_the_error_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wording of another library is no contract."""
+
+    def decode(text: bytes) -> Any:
+        try:
+            return msgspec.json.decode(text)
+        except msgspec.DecodeError:
+            raise msgspec.DecodeError("worded differently") from None
+
+    monkeypatch.setattr(codec, "_decode", decode)
+
+    assert decode_line(seal(b'{"seq":1,"x":[1e400,-2.5]}')[:-1]) == {"seq": 1, "x": [None, -2.5]}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"x":1e400,"y":"\\ud800"}',
+        b'{"x":1e400,"y":"\xff"}',
+        b'{"x":1e400,"y":NaN}',
+        b'{"x":1e400,}',
+        '{"x":1e400}'.encode("utf-16-le"),
+        '{"x":"\ud800"}'.encode("utf-8", "surrogatepass"),
+    ],
+)
+def test_a_number_that_is_too_large_hides_no_other_fault(body: bytes) -> None:
     assert decode_line(seal(body)[:-1]) is None
 
 

@@ -106,8 +106,8 @@ def decode_line(line: bytes) -> dict[str, Any] | None:
         ):  # each takes at least a byte, so most lines need no check
             return None
         fields = _decode(body)
-    except msgspec.DecodeError as error:
-        fields = _without_large_numbers(body) if "out of range" in str(error) else None
+    except msgspec.DecodeError:
+        fields = _without_large_numbers(body)
     except (ValueError, RecursionError):
         return None
     # A text is not nested deeper than it has brackets, and very few have so many that they must be followed.
@@ -124,18 +124,22 @@ def _without_large_numbers(body: bytes) -> Any:
     Return the value of *body* with None for numbers that no float holds, such as 1e400; None if it is damaged.
 
     Another writer may have put one into a member that nothing reads, where it must not cost the line: the decoder of
-    many lines passes over such members.
+    many lines passes over such members. A line without one has another fault, which `json` may overlook.
     """
+    large: list[str] = []
+
+    def number(text: str) -> int | float | None:
+        value = float(text)
+        if math.isinf(value):
+            large.append(text)
+            return None
+        return int(text) if text.lstrip("-").isdigit() else value
+
     try:
-        known = json.loads(body, parse_float=_number, parse_int=_number, parse_constant=_refuse)
-        return _decode(json.dumps(known))
+        known = json.loads(body.decode(), parse_float=number, parse_int=number, parse_constant=_refuse)
+        return _decode(json.dumps(known)) if large else None
     except (ValueError, RecursionError, msgspec.DecodeError):
         return None
-
-
-def _number(text: str) -> int | float | None:
-    value = float(text)
-    return None if math.isinf(value) else int(text) if text.lstrip("-").isdigit() else value
 
 
 def _refuse(word: str) -> None:
