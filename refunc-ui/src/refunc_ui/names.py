@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from refunc.runs.expression.asked import STATUSES
 from refunc.runs.search import names_in
+from refunc.runs.statistics import STATISTICS
 from refunc.runs.summary import MetricSummary
 from refunc.values.patterns import Patterns
 from refunc_ui.asked import Asked
@@ -20,7 +20,7 @@ _MOST_BEST: Final = 50
 
 
 def names(held: Held) -> dict[str, Any]:
-    """Return the names of params, tags, metrics, results and experiments that any run has."""
+    """Return the names of params, tags, metrics, results and experiments that any run has, and those of statistics."""
     entries = held.entries().runs
     runs = [entry.run for entry in entries]
     # Of a store that is new to the index, some of the newest are read at once.
@@ -28,7 +28,8 @@ def names(held: Held) -> dict[str, Any]:
     found = {space: sorted(names_in(runs, space)) for space in ("params", "tags", "metrics", "results")}
     found["experiments"] = sorted({run.experiment_name for run in runs})
     more = {space: len(each) - _MOST_NAMES for space, each in found.items() if len(each) > _MOST_NAMES}
-    return {**{space: each[:_MOST_NAMES] for space, each in found.items()}, "statuses": list(STATUSES), "more": more}
+    listed = {space: each[:_MOST_NAMES] for space, each in found.items()}
+    return {**listed, "statistics": list(STATISTICS), "more": more}
 
 
 def metrics(held: Held, asked: Asked) -> dict[str, Any]:

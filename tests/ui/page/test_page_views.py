@@ -255,6 +255,19 @@ with experiment_context("digits", "odd"):
     page.until("[...document.querySelectorAll('#table tbody td:last-child')].map(e => e.textContent).includes('7')")
 
 
+def test_a_column_is_checked_among_all_of_them(
+    page: Any, serving: Callable[[str], Server], write: Callable[..., None]
+) -> None:
+    """Also that of a metric with the name of a statistic, as the server writes it."""
+    server = serving("mean")
+    write(server.store, "with experiment_context('digits', 'mean'): logger.log_metrics({'mean': 2.0}, step=0)")
+
+    page.open(server, "column=metrics.mean.last")
+    page.click("#columns-button")
+
+    page.until("document.querySelector(\"#columns label[title^='metrics.mean'] input\")?.checked", True)
+
+
 def test_artifacts_are_looked_at(quiet: Any, server: Server) -> None:
     quiet.open(server, f"view={server.ids()['vit-4']}")
 

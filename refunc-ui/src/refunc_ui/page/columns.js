@@ -5,8 +5,6 @@ import { knownNames, tellError } from "./filter.js";
 import { onChange, state } from "./state.js";
 
 const STATISTICS = ["last", "min", "max", "mean", "best"];
-// A metric that is named as a statistic of another one is, such as loss.min.
-const IS_ALIKE = /\.(last|min|max|mean|first|best|count|nans|(last|min|max|first|best)_step)$/;
 const MOST_SHOWN = 300;
 // The columns until some are chosen, which the server takes from the params and metrics of the store.
 let usual = [];
@@ -71,7 +69,9 @@ function chip(name, chosen) {
 function choices(known, words, statistic) {
   const chosen = new Set(columns());
   const of = (part, suffix = () => "") => (known[part] ?? []).map((name) => `${part}.${name}${suffix(name)}`);
-  const value = (name) => (statistic === "last" && !IS_ALIKE.test(name) ? "" : `.${statistic}`);
+  // A metric may be named as a statistic of another one is, such as loss.min.
+  const isAlike = (name) => known.statistics.includes(name.split(".").at(-1));
+  const value = (name) => (statistic === "last" && !isAlike(name) ? "" : `.${statistic}`);
   const every = [...of("params"), ...of("tags"), ...of("results"), ...of("metrics", value), "notes"];
   const wanted = words.toLowerCase().trim();
   const found = every.filter((name) => name.toLowerCase().includes(wanted));
