@@ -287,7 +287,8 @@ def test_pictures_are_shown_if_they_lie_in_the_run(browser: Any, own_folder: Pat
     # A journal may be anybody's: one that names a file of this machine.
     from refunc.journal.codec import encode_line
 
-    line = {"seq": 99, "time": 0.0, "kind": "artifact", "name": "passwd", "stored": "../../elsewhere.png", "size": 9}
+    seq = segment.read_bytes().count(b"\n") - 1  # after the header
+    line = {"seq": seq, "time": 0.0, "kind": "artifact", "name": "passwd", "stored": "../../elsewhere.png", "size": 9}
     with open(segment, "ab") as file:
         file.write(encode_line(line))
     report = write("pictured")

@@ -139,9 +139,9 @@ def test_what_is_not_whole_is_accounted_for(invoke: Any) -> None:
 
     account = output.partition("journal  (not whole)\n")[2].splitlines()
     assert [line.split()[:3] for line in account] == [
-        ["1", "records", "are"],
-        ["1", "lines", "or"],
-        ["1", "lines", "are"],
+        ["1", "record", "is"],
+        ["1", "line", "or"],
+        ["1", "line", "is"],
     ]
     assert "status      crashed" in output
 

@@ -21,6 +21,7 @@ No module that a training script imports imports this package.
     line_choice  the log lines of a run that a command line selects
     lines        log entries as lines
     live_line    a status line at the bottom of the terminal
+    losses       lost parts of a journal as sentences
     logs         `refunc logs` and `refunc tail`
     ls           `refunc ls`
     merge        `refunc merge`

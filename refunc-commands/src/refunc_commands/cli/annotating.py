@@ -17,7 +17,7 @@ from refunc.runs.store import Store
 from refunc.values.near import nearest
 from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.finding import run_argument, the_run, the_store
+from refunc_commands.cli.finding import named, run_argument, the_run, the_store
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.screen import print_json, print_lines
 from refunc_commands.cli.streams import error_line, shown
@@ -191,11 +191,6 @@ def _shared_name(run: Run) -> str | None:
 
 
 # -- shared by the commands -------------------------------------------------------------------------------------------
-
-
-def named(run: Run) -> str:
-    """Return the name and the id of *run*."""
-    return run.run_id if run.run_name == run.run_id else f"{run.run_name} ({run.run_id})"
 
 
 @attrs.frozen

@@ -22,6 +22,7 @@ from refunc_commands.cli.choosing import Choice, choosing, readable
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import metrics_option
 from refunc_commands.cli.grouping import group_option
+from refunc_commands.cli.losses import tell_losses
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.screen import (
     BEST,
@@ -93,6 +94,7 @@ def compare(
         print_groups(readable(ctx, store, choice), groups, metrics or ("*",), as_json=as_json)
         return
     found = readable(ctx, store, choice, newest=2)
+    tell_losses(found)
     parts = _parts(found) if as_json else _told_once(_parts(found))
     if only_different:
         parts = {title: [row for row in rows if row.differs or title == "metrics"] for title, rows in parts.items()}

@@ -24,6 +24,7 @@ from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import metrics_option, rank_option, refuse_missing
 from refunc_commands.cli.grouping import group_option
+from refunc_commands.cli.losses import tell_losses
 from refunc_commands.cli.options import json_option, output_option, store_option
 from refunc_commands.cli.screen import print_json, print_lines
 from refunc_commands.cli.streams import error_line, left_out, shown
@@ -114,6 +115,8 @@ def export(
     _say(exported, target, kind, noun, as_json=as_json)
     if not exported.count:
         error_line(f"there is nothing to export: {_why_nothing(exported, rank, entries=entries)}")
+    if not entries:  # which are not counted while they are read
+        tell_losses(exported.runs)
     left_out(exported.unreadable)
 
 

@@ -196,6 +196,11 @@ def the_run(ctx: click.Context, path: str | None, name: str) -> Run:
     return run
 
 
+def named(run: Run) -> str:
+    """Return the name and the id of *run*."""
+    return run.run_id if run.run_name == run.run_id else f"{run.run_name} ({run.run_id})"
+
+
 def with_processes(run: Run) -> Run:
     """Let *run* have its journal read by several processes: this is a command, which ends soon, and not a training."""
     from refunc.runs.reader_process import cores

@@ -23,6 +23,7 @@ from refunc_commands.cli.completions import complete_names
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import metrics_option, rank_option, refuse_missing
 from refunc_commands.cli.grouping import band_options
+from refunc_commands.cli.losses import tell_losses
 from refunc_commands.cli.options import json_option, output_option, store_option
 from refunc_commands.cli.screen import number, of_rank, print_json, print_lines, table, window_width
 from refunc_commands.cli.streams import shown
@@ -140,7 +141,8 @@ def plot(
     _refuse_both(question, output, as_json=as_json)
     try:
         named = metrics_named if against is None else values_named
-        with read_ahead(found):
+        with read_ahead(found) as in_turn:
+            tell_losses(in_turn)
             lines = [line for metric in named(metrics, found) for line in question.lines(found, metric)]
         if as_json:
             print_json([_fields(line, question) for line in lines])

@@ -7,10 +7,10 @@ import click
 from refunc.annotations import remove, restore
 from refunc.journal.kinds import RUNNING
 from refunc.runs.run import Run
-from refunc_commands.cli.annotating import change_each, named
+from refunc_commands.cli.annotating import change_each
 from refunc_commands.cli.choosing import Choice, answered, choosing, chosen
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.finding import the_run, the_store
+from refunc_commands.cli.finding import named, the_run, the_store
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.streams import error_line
 
@@ -43,7 +43,7 @@ def rm_command(ctx: click.Context, choice: Choice, as_json: bool, store: str | N
     found = chosen(ctx, store, _needed(choice)).runs
     for run in found:
         if run.status == RUNNING:
-            error_line(f"{run.run_name} ({run.run_id}) is running, and goes on.")
+            error_line(f"{named(run)} is running, and goes on.")
     done = "removed {}; `refunc restore {}` takes it back"
     change_each(ctx, found, remove, lambda run: done.format(named(run), run.run_id), as_json)
 
@@ -82,7 +82,7 @@ def _needed(choice: Choice) -> Choice:
 def _removed(ctx: click.Context, store: str | None, name: str) -> Run:
     """Return the removed run *name*, else any run of that name."""
     try:
-        named = [run for run in the_store(ctx, store).listing().removed if run.run_name == name]
+        removed = [run for run in the_store(ctx, store).listing().removed if run.run_name == name]
     except OSError:  # without a store, it is the path of a folder
-        named = []
-    return named[-1] if named else the_run(ctx, store, name)
+        removed = []
+    return removed[-1] if removed else the_run(ctx, store, name)

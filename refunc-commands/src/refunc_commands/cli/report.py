@@ -22,6 +22,7 @@ from refunc_commands.cli.choosing import Choice, choosing, readable
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import rank_option, refuse_missing
 from refunc_commands.cli.grouping import band_options
+from refunc_commands.cli.losses import tell_losses
 from refunc_commands.cli.options import json_option, output_option, store_option
 from refunc_commands.cli.screen import of_rank, print_json, print_lines
 from refunc_commands.cli.streams import error_line, shown
@@ -90,7 +91,8 @@ def report(
     made = time.strftime("%Y-%m-%d %H:%M %Z")
     drawing = Drawing(rank, groups, center, spread, max_points)
     try:
-        with read_ahead(found):
+        with read_ahead(found) as in_turn:
+            tell_losses(in_turn)
             content = content_of(found, title=shown(heading)[:300], made=made, drawing=drawing)
             document = page(content["title"], content).encode()
     except RunError:

@@ -13,7 +13,6 @@ from rich.text import Text
 
 from refunc.annotations import Annotations, Change, Note
 from refunc.journal.kinds import RUNNING
-from refunc.journal.reader import Account
 from refunc.journal.record import Artifact
 from refunc.runs.failure import failure_of
 from refunc.runs.flat import flat
@@ -25,6 +24,7 @@ from refunc.values.printable import printable
 from refunc.values.quantities import amount, duration
 from refunc_commands.cli.choosing import Choice, choosing, the_one
 from refunc_commands.cli.finding import rank_option, refuse_missing
+from refunc_commands.cli.losses import losses
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.ranks import attempt_lines, rank_lines
 from refunc_commands.cli.screen import (
@@ -133,7 +133,7 @@ def _missing_parts(run: Run, *, live: bool) -> Iterator[Text]:
     if left_out:
         yield from _section("left out", "`refunc logs` shows all of it")
         yield from (Text(f"  {line}", "yellow") for line in left_out)
-    told = list(_told(run.summary.account, live=live))
+    told = list(losses(run.summary.account, torn=not live))
     if told:
         yield from _section("journal", "not whole")
         yield from (Text(f"  {line}", "yellow") for line in told)
@@ -250,15 +250,3 @@ def _columns(rows: Iterable[tuple[str, str, str]]) -> Iterator[Text]:
     for name, amount_, last in table:
         padded = name + " " * (first - cell_len(name))
         yield Text.assemble("  ", (padded, "dim"), "  ", " " * (second - cell_len(amount_)), amount_, "  ", last)
-
-
-def _told(account: Account, *, live: bool) -> Iterator[str]:
-    """Yield one line for each kind of loss; the unfinished line of a live writer is not one."""
-    if account.dropped:
-        yield f"{account.dropped:,} records were dropped by the writer: the disk accepted no more"
-    if account.missing:
-        yield f"{account.missing:,} records are missing: no line has their numbers"
-    if account.damaged:
-        yield f"{account.damaged:,} lines or files are damaged or unreadable, and were skipped"
-    if account.torn and not live:
-        yield f"{account.torn:,} lines are unfinished: the writer was stopped while writing"
