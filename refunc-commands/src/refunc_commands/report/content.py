@@ -60,12 +60,15 @@ def content_of(runs: list[Run], *, title: str, made: str, drawing: Drawing = _US
     """
     rank = drawing.rank
     room = Room(_PAGE)
-    heads = room.kept(map(_head, reversed(runs)), _HEADS)[::-1]
-    shown = runs[len(runs) - len(heads) :]
+    newest = _newest(runs, room)
+    shown = [run for run, _, _ in newest]
     drawn = runs if drawing.groups else shown
     metrics = [run.summary.metrics if rank is None else run.metric_summaries(rank=rank) for run in drawn]
     own = metrics[len(metrics) - len(shown) :]
-    found = [{**head, **_parts(run, each, room, len(shown))} for head, run, each in zip(heads, shown, own, strict=True)]
+    found = [
+        {**head, **_parts(run, facts, each, room, len(shown))}
+        for (run, facts, head), each in zip(newest, own, strict=True)
+    ]
     pictures = [_ALL_PICTURES_BYTES]
     for run, part in zip(shown, found, strict=True):
         for artifact, item in zip(run.artifacts, part["artifacts"], strict=False):
@@ -80,8 +83,21 @@ def content_of(runs: list[Run], *, title: str, made: str, drawing: Drawing = _US
     }
 
 
-def _head(run: Run) -> dict[str, Any]:
-    facts = run.to_dict(metrics=False)
+def _newest(runs: Sequence[Run], room: Room) -> list[tuple[Run, dict[str, Any], dict[str, Any]]]:
+    """Return the newest runs that there is room for, oldest first: each as it is now, with its facts and its head."""
+    read: list[tuple[Run, dict[str, Any]]] = []
+
+    def heads() -> Iterator[dict[str, Any]]:
+        for run in reversed(runs):
+            now = run.still()
+            read.append((now, now.to_dict(metrics=False)))
+            yield _head(*read[-1])
+
+    kept = room.kept(heads(), _HEADS)
+    return [(run, facts, head) for (run, facts), head in zip(read, kept, strict=False)][::-1]
+
+
+def _head(run: Run, facts: dict[str, Any]) -> dict[str, Any]:
     took = facts["duration"]
     return {
         "name": _short(facts["run_name"] or facts["run_id"], _FACT),
@@ -96,8 +112,7 @@ def _head(run: Run) -> dict[str, Any]:
     }
 
 
-def _parts(run: Run, metrics: dict[str, MetricSummary], room: Room, runs: int) -> dict[str, Any]:
-    facts = run.to_dict(metrics=False)
+def _parts(run: Run, facts: dict[str, Any], metrics: dict[str, MetricSummary], room: Room, runs: int) -> dict[str, Any]:
     log = _log(run, _LINES // runs)
     error = printable((facts["error"] or "")[-20_000:], indent="").splitlines(keepends=True)
     parts = {
