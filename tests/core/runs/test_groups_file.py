@@ -126,6 +126,26 @@ def test_curves_over_other_axes_and_a_bound(write_run: WriteRun, tmp_path: Path)
     assert all(row in whole for row in some)
 
 
+@pytest.mark.parametrize(
+    ("format", "keys"),
+    [
+        ("csv", ["-0.5", "auto", "True", "[1, 2]"]),
+        ("jsonl", [-0.5, "auto", True, "[1, 2]"]),
+        ("parquet", ["-0.5", "auto", "true", "[1, 2]"]),
+    ],
+)
+def test_a_number_beside_a_text_is_one_where_columns_have_no_kind(
+    format: str, keys: list[Any], write_run: WriteRun, tmp_path: Path
+) -> None:
+    """As a text, it got the apostrophe of formulas in CSV."""
+    for at, value in enumerate((-0.5, "auto", True, [1, 2])):
+        write_run(f"r{at}", [{"kind": "params", "params": {"lr": value}}, *lines_of(None, {1: 2.0})])
+
+    rows = exported(Store(tmp_path / "experiments"), tmp_path / f"groups.{format}", by="params.lr")
+
+    assert [row["params.lr"] for row in rows] == keys
+
+
 @pytest.mark.parametrize("format", ["csv", "jsonl", "parquet"])
 @pytest.mark.parametrize("steps", [[1, 2**60 + 1], [2**60 + 1, 1]], ids=["rising", "falling"])
 def test_a_large_step_is_in_each_format(format: str, steps: list[int], write_run: WriteRun, tmp_path: Path) -> None:

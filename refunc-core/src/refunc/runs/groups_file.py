@@ -45,11 +45,11 @@ def export_groups(
     """
     check_format(format)
     keys = _keys(groups)
-    names = [*keys, *COLUMNS]
-    parts = _parts(groups, keys, metrics, most, faults)
     with whole_file(path, binary=format == "parquet") as file:
         if format != "parquet":
-            return write_texts(parts, names, file, format)
+            parts = _parts(groups, _with_numbers(keys, groups), metrics, most, faults)
+            return write_texts(parts, [*keys, *COLUMNS], file, format)
+        parts = _parts(groups, keys, metrics, most, faults)
         schema = _schema(keys)
         return write_parquet(_tables(parts, schema), schema, file)
 
@@ -58,6 +58,18 @@ def _keys(groups: Groups) -> dict[str, list[Any]]:
     """Return the keys of *groups* as columns, each of values of one kind, as in a table."""
     rows = [dict(zip(groups.names, group.key, strict=True)) for group in groups]
     return columns_of({name: list(v) if isinstance(v, tuple) else v for name, v in row.items()} for row in rows)
+
+
+def _with_numbers(keys: dict[str, list[Any]], groups: Groups) -> dict[str, list[Any]]:
+    """Return *keys* with the numbers that are texts only since their column has a text, for files without kinds."""
+    given = {encodable(name): [group.key[at] for group in groups] for at, name in enumerate(groups.names)}
+    return {
+        name: [
+            own if isinstance(own, (int, float)) and isinstance(value, str) else value
+            for own, value in zip(given[name], column, strict=True)
+        ]
+        for name, column in keys.items()
+    }
 
 
 def _parts(
