@@ -133,15 +133,28 @@ def test_a_closed_run_among_many_is_left_out_and_told_of(
     assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize("command", [["report", "-o", "-"], ["plot", "-m", "loss"], ["compare"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report", "-o", "file"],
+        ["plot", "-m", "loss"],
+        ["compare"],
+        ["export", "-o", "file", "--to", "csv"],
+        ["export", "-o", "file", "--to", "csv", "--group", "run_name"],
+        ["export", "-o", "file", "--to", "csv", "--entries"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("named", [["theirs"], ["mine", "theirs"], ["theirs", "--where", "True"]], ids=" ".join)
 def test_a_closed_run_that_was_named_is_an_error(
-    powerless: Powerless, runs: dict[str, Path], command: list[str]
+    powerless: Powerless, runs: dict[str, Path], command: list[str], named: list[str]
 ) -> None:
     close(runs["theirs"] / "journal")
 
-    code, out, err = powerless("-m", "refunc", *command, "mine", "theirs")
+    code, out, err = powerless("-m", "refunc", *command, *named)
 
     assert (code, out, "theirs" in err and "Permission denied" in err) == (2, "", True)
+    assert not Path("file").exists()
 
 
 def test_a_run_whose_folder_is_closed_is_told_of(powerless: Powerless, runs: dict[str, Path], own_folder: Path) -> None:

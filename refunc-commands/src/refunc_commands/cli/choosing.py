@@ -16,7 +16,7 @@ import attrs
 import click
 
 from refunc.runs.answer import Answer
-from refunc.runs.errors import RunNotFoundError
+from refunc.runs.errors import RunFormatError, RunNotFoundError
 from refunc.runs.origin import origins_of
 from refunc.runs.run import Run
 from refunc.runs.store import Listing, Store
@@ -207,10 +207,13 @@ def chosen(
 
     Raises:
         Failure: It fits no run.
+        RunFormatError: It is unknown whether a named run fits, because it cannot be read.
     """
     if not choice and newest is not None:
         choice = Choice(count=newest)
     found = answered(ctx, store, choice)
+    if choice.names and found.unreadable:
+        raise found.unreadable[0]
     if not found.runs and (choice.searches or newest is not None or needed):
         raise Failure(choice.nothing_in(the_store(ctx, store)))
     return Listing([with_processes(run) for run, _ in found.runs], found.unreadable)
@@ -279,16 +282,18 @@ def _among(named: Sequence[Run], query: Query | None) -> Answer:
     """Return the answer about the *named* runs, of any stores; errors are about all runs of these stores."""
     if query is None:
         return _answer(named, None)
+    wanted = [run.folder.resolve() for run in named]
     found: dict[Path, tuple[Run, dict[Any, Any]]] = {}
+    unreadable: list[RunFormatError] = []
     notes: list[str] = []
     for store in dict.fromkeys(run.folder.parent for run in named):
         listing = Store(store).listing()
         there = _answer(listing.runs, query)
         notes += there.notes
+        unreadable += [fault for fault in there.unreadable if fault.folder.resolve() in wanted]
         found.update({run.folder.resolve(): (run, values) for run, values in there.runs})
-    wanted = [run.folder.resolve() for run in named]
     order = list(found) if query.order is not None else wanted
-    return Answer([found[folder] for folder in order if folder in found and folder in wanted], [], notes)
+    return Answer([found[folder] for folder in order if folder in found and folder in wanted], unreadable, notes)
 
 
 def _fits(choice: Choice, run: Run) -> bool:

@@ -97,20 +97,37 @@ def export(
     if groups and (entries or rank is not None or attempts != "newest"):
         raise Failure("--group is of the usual curves: leave out --entries, --rank and --attempts.")
     _refuse_stdout(target, kind, as_json=as_json)
-    listing = chosen(ctx, store, choice).listable()
-    if choice.names and listing.runs:
+    named = bool(choice.names)
+    listing = chosen(ctx, store, choice)
+    if named:  # then one that cannot be read ends the command
         refuse_missing(listing.runs, rank)
+    else:
+        listing = listing.listable()
     with _sink(target) as sink:
         if entries:
-            exported = export_entries_of(listing, sink, kind)
+            exported = export_entries_of(listing, sink, kind, all_needed=named)
         elif groups:
             exported = export_groups_of(
-                listing, sink, kind, names=groups, metrics=metrics, most=max_points, processes=cores()
+                listing,
+                sink,
+                kind,
+                names=groups,
+                metrics=metrics,
+                most=max_points,
+                processes=cores(),
+                all_needed=named,
             )
         else:
             selection = Selection(rank, attempts)
             exported = export_points_of(
-                listing, sink, kind, metrics=metrics, most=max_points, selection=selection, processes=cores()
+                listing,
+                sink,
+                kind,
+                metrics=metrics,
+                most=max_points,
+                selection=selection,
+                processes=cores(),
+                all_needed=named,
             )
     _say(exported, target, kind, noun, as_json=as_json)
     if not exported.count:

@@ -30,17 +30,19 @@ class Exported:
     unreadable: list[RunFormatError]
 
 
-def export_entries_of(listing: Listing, path: str | int, format: str) -> Exported:
+def export_entries_of(listing: Listing, path: str | int, format: str, *, all_needed: bool = False) -> Exported:
     """
     Write the log entries of the runs of *listing*.
 
     Args:
         path: As for `whole_file`.
+        all_needed: Write nothing if one of the runs cannot be read; by default, it is left out.
 
     Raises:
+        RunFormatError: One of the runs cannot be read, and all are needed.
         OSError: The file cannot be written.
     """
-    faults = Faults(listing.unreadable)
+    faults = Faults(listing.unreadable, all_needed=all_needed)
     with read_ahead(listing.runs):
         count = entries_file.export(lambda: faults.each(listing.runs, Run.entries), path, format)
     return Exported(count, faults.without(listing.runs), faults.found)
@@ -55,6 +57,7 @@ def export_points_of(
     most: int | None,
     selection: Selection,
     processes: int,
+    all_needed: bool = False,
 ) -> Exported:
     """
     Write the points of the runs of *listing* that *selection* asks for: of *metrics*, or of all, and at most *most* of
@@ -64,15 +67,15 @@ def export_points_of(
         path: As for `whole_file`.
         metrics: Names or patterns, each of which at least one run must have.
         processes: As for `read_ahead`.
+        all_needed: As for `export_entries_of`.
 
     Raises:
         UnknownMetricError: No run has one of *metrics*.
+        RunFormatError: One of the runs cannot be read, and all are needed.
         OSError: The file cannot be written.
     """
-    faults = Faults(listing.unreadable)
-
+    faults = Faults(listing.unreadable, all_needed=all_needed)
     asked = None if selection == Selection() else selection
-
     wanted: list[str] = []
 
     def points(run: Run) -> Iterator[tuple[Run, Series]]:
@@ -80,7 +83,9 @@ def export_points_of(
 
     with read_ahead(listing.runs, processes) as in_turn:
         if metrics:
-            wanted += _named(metrics, list(in_turn))
+            # Runs that cannot be read are noted by the pass that writes.
+            known = Faults(all_needed=all_needed).each(list(in_turn), lambda run: run.summary.metrics)
+            wanted += metrics_named(metrics, dict.fromkeys(known))
         passes: Iterator[Iterable[Run]] = chain([] if metrics else [in_turn], repeat(listing.runs))
         count = export_points(lambda: faults.each(next(passes), points), path, format, more_columns(selection))
     return Exported(count, faults.without(listing.runs), faults.found)
@@ -95,6 +100,7 @@ def export_groups_of(
     metrics: Sequence[str],
     most: int | None,
     processes: int,
+    all_needed: bool = False,
 ) -> Exported:
     """
     Write the curves of the groups in which the runs of *listing* are by the values of *names*, such as `params.model`.
@@ -102,7 +108,7 @@ def export_groups_of(
     Raises the same errors as `export_points_of`, and:
         ExpressionError: One of *names* is not valid, or no run has it.
     """
-    faults = Faults(listing.unreadable)
+    faults = Faults(listing.unreadable, all_needed=all_needed)
     with read_ahead(listing.runs, processes) as in_turn:
         known = dict.fromkeys(faults.each(in_turn, lambda run: run.summary.metrics))
         runs = faults.without(listing.runs)
@@ -110,8 +116,3 @@ def export_groups_of(
         groups = Runs(runs).group_by(*names)
         count = export_groups(groups, path, format, metrics=wanted, most=most, faults=faults)
     return Exported(count, faults.without(runs), faults.found)
-
-
-def _named(metrics: Sequence[str], runs: Sequence[Run]) -> list[str]:
-    """Return the metrics by name and pattern; one that no run has is a typing mistake."""
-    return metrics_named(metrics, dict.fromkeys(Faults().each(runs, lambda run: run.summary.metrics)))

@@ -62,13 +62,24 @@ def containing(folder: Path) -> Iterator[None]:
 class Faults:
     """The errors of unreadable runs, each run once, over several passes."""
 
-    def __init__(self, known: Iterable[RunFormatError] = ()) -> None:
+    def __init__(self, known: Iterable[RunFormatError] = (), *, all_needed: bool = False) -> None:
+        """
+        Args:
+            known: Errors that were found before.
+            all_needed: Raise the first error, instead of going on with the next run.
+        """
         self.found: list[RunFormatError] = []
+        self._all_needed = all_needed
         for fault in known:
             self._note(fault)
 
     def each(self, runs: Iterable[_Run], read: Callable[[_Run], Iterable[_Item]]) -> Iterator[_Item]:
-        """Yield the results of *read* for each of *runs*; if it raises, note the error and go on with the next run."""
+        """
+        Yield the results of *read* for each of *runs*; if it raises, note the error and go on with the next run.
+
+        Raises:
+            RunFormatError: The first error, if all runs are needed.
+        """
         for run in runs:
             try:
                 source = iter(read(run))
@@ -90,5 +101,7 @@ class Faults:
         return [run for run in runs if all(run.folder != fault.folder for fault in self.found)]
 
     def _note(self, fault: RunFormatError) -> None:
+        if self._all_needed:
+            raise fault
         if all(fault.folder != known.folder for known in self.found):
             self.found.append(fault)
