@@ -6,6 +6,7 @@ timestamp, step, value), and timestamps come from the journal, so a repeated rec
 its tag `refunc.run_id`, because creating one is not idempotent.
 
     addresses  checking the addresses of servers and stores
+    client     MLflow's client, set up for delivery
     errors     failed requests as errors for delivery
     files      files under the names that they have at the tracker
     limits     values within the limits of MLflow's validation
@@ -16,7 +17,6 @@ its tag `refunc.run_id`, because creating one is not idempotent.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -38,6 +38,7 @@ from refunc.plugins import (
     without_secrets,
 )
 from refunc_mlflow.addresses import DEFAULT, check_address, check_store
+from refunc_mlflow.client import client_of
 from refunc_mlflow.errors import told
 from refunc_mlflow.files import called
 from refunc_mlflow.limits import (
@@ -63,11 +64,6 @@ NAME_TAG = "refunc.name."
 MAX_ORIGINALS = 500
 #: MLflow's states for statuses; a user's own status counts as finished. The tag `refunc.status` has the status itself.
 STATUSES = {"failed": "FAILED", **dict.fromkeys(("interrupted", "preempted", "pruned", "crashed"), "KILLED")}
-#: Limits the client's own retries, so that delivery decides: its default would block a call for four minutes.
-PATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}
-#: A redirect must not be followed: the call would become a GET, and its answer would count as a success.
-STAYS = {"MLFLOW_ALLOW_HTTP_REDIRECTS": "false"}
-QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true"}
 
 
 class MLflowIntegration(Integration):
@@ -102,13 +98,7 @@ class MLflowIntegration(Integration):
 
     def open(self) -> None:
         """Import the client without making a request."""
-        for name, value in {**PATIENCE, **STAYS, **QUIET}.items():
-            os.environ.setdefault(name, value)
-        import mlflow.entities
-        from mlflow.tracking import MlflowClient
-
-        self._entities: Any = mlflow.entities
-        self._client: Any = MlflowClient(tracking_uri=self.tracking_uri)
+        self._client, self._entities = client_of(self.tracking_uri)
         self._runs: dict[str, str] = {}
         #: By run: the respelt names whose originals its tags have.
         self._originals: dict[str, set[str]] = {}
