@@ -43,6 +43,20 @@ def refused(invoke: Any, *arguments: str) -> str:
     return str(line)
 
 
+def test_a_long_name_does_not_hide_what_is_said_of_it(invoke: Any) -> None:
+    """It may have a thousand characters."""
+    one, other = make("one"), make("other")
+    long = "x" * 1_000
+    ran(invoke, "rename", "other", long)
+
+    said = invoke("rename", "one", long)
+
+    short = "x" * 100 + "…"
+    assert said.stdout == f"renamed one ({one.run_id}) to {short}\n"
+    assert f"`{short}` means {other.run_id}, and {one.run_id} means this one" in said.stderr
+    assert ran(invoke, "tag", one.run_id, "best=yes") == f"tagged {short} ({one.run_id}): best=yes\n"
+
+
 def test_tags_are_given_and_taken_away(invoke: Any) -> None:
     one, other = make("one", phase="train"), make("other")
     before = journal(one)

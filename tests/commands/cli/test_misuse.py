@@ -74,6 +74,13 @@ def test_a_command_that_is_misused_says_so_in_one_line(arguments: list[str], say
     assert line.endswith(f" See `refunc {arguments[0]} --help`.\n")
 
 
+def test_an_option_before_the_command_is_told_its_place(invoke: Any) -> None:
+    line = line_of(invoke("--where", "True", "ls"))
+
+    assert "'--where'. Write it after the command, as in `refunc ls --where`. It is an option of ls, show, " in line
+    assert line.endswith(" See `refunc --help`.\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

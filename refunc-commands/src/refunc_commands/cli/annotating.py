@@ -17,7 +17,7 @@ from refunc.runs.store import Store
 from refunc.values.near import nearest
 from refunc_commands.cli.choosing import Choice, choosing, chosen
 from refunc_commands.cli.failure import Failure
-from refunc_commands.cli.finding import named, run_argument, the_run, the_store
+from refunc_commands.cli.finding import cut, named, run_argument, the_run, the_store
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.screen import print_json, print_lines
 from refunc_commands.cli.streams import error_line, shown
@@ -166,7 +166,11 @@ def rename(ctx: click.Context, /, run: str, name: str | None, original: bool, as
     found = the_run(ctx, store, run)
     before = named(found)
     change_each(
-        ctx, [found], partial(annotate, name=name or ""), lambda run: f"renamed {before} to {run.run_name}", as_json
+        ctx,
+        [found],
+        partial(annotate, name=name or ""),
+        lambda run: f"renamed {before} to {cut(run.run_name)}",
+        as_json,
     )
     line = _shared_name(found)
     if line is not None:
@@ -184,10 +188,10 @@ def _shared_name(run: Run) -> str | None:
     said = "another run has this name too" if len(others) == 1 else f"{len(others):,} other runs have this name too"
     if meant.folder != run.folder:
         said = said if others else "this is the id of another run"
-        return f"{said}: `{name}` means {meant.run_id}, and {run.run_id} means this one"
+        return f"{said}: `{cut(name)}` means {meant.run_id}, and {run.run_id} means this one"
     ids = ", ".join(each.run_id for each in others[:_MOST_IDS]) + (", …" if len(others) > _MOST_IDS else "")
     rest = f"the other has the id {ids}" if len(others) == 1 else f"the others have the ids {ids}"
-    return f"{said}: `{name}` means this one, {run.run_id}; {rest}" if others else None
+    return f"{said}: `{cut(name)}` means this one, {run.run_id}; {rest}" if others else None
 
 
 # -- shared by the commands -------------------------------------------------------------------------------------------

@@ -63,7 +63,8 @@ def _hint(unknown: str, ctx: click.Context) -> str:
     """Return which other commands have an option that the command of *ctx* lacks, or else those that it has."""
     others = [name for name, command in _commands(ctx.find_root()) if unknown in _options_of(command, ctx)]
     if others:
-        return f"It is an option of {', '.join(others)}."
+        where = f"Write it after the command, as in `{ctx.command_path} {others[0]} {unknown}`. "
+        return where * (ctx.parent is None) + f"It is an option of {', '.join(others)}."
     options = _options_of(ctx.command, ctx)
     by_word = {option.lstrip("-"): option for option in options}
     near = [by_word[word] for word in nearest(unknown.lstrip("-"), by_word, most=3)]

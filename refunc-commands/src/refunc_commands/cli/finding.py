@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -27,6 +27,9 @@ from refunc_commands.cli.streams import shown
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+#: The most characters of a run's name in a sentence.
+_LONGEST_NAME: Final = 100
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -198,7 +201,12 @@ def the_run(ctx: click.Context, path: str | None, name: str) -> Run:
 
 def named(run: Run) -> str:
     """Return the name and the id of *run*."""
-    return run.run_id if run.run_name == run.run_id else f"{run.run_name} ({run.run_id})"
+    return run.run_id if run.run_name == run.run_id else f"{cut(run.run_name)} ({run.run_id})"
+
+
+def cut(name: str) -> str:
+    """Return the *name* of a run for a sentence: a long one would hide what the sentence says of it."""
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
 
 
 def with_processes(run: Run) -> Run:

@@ -14,6 +14,7 @@ from refunc.runs.entry import LogEntry, entry_of
 from refunc.runs.entry_filter import Query
 from refunc.runs.line_records import records_without_metrics
 from refunc.runs.run import Run
+from refunc_commands.cli.finding import named
 from refunc_commands.cli.lines import LinePrinter
 from refunc_commands.cli.streams import error_line
 
@@ -60,7 +61,7 @@ class LineChoice:
             error_line(self._nothing())
 
     def _nothing(self) -> str:
-        run = f"{self.run.run_name} ({self.run.run_id})"
+        run = named(self.run)
         if self.all_kinds or self.text is not None or self.query != Query():
             return f"no lines of the run {run} match."
         return f"the run {run} has no lines; --all shows its metrics, params, start and end."
