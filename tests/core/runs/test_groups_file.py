@@ -129,8 +129,8 @@ def test_curves_over_other_axes_and_a_bound(write_run: WriteRun, tmp_path: Path)
 @pytest.mark.parametrize(
     ("format", "keys"),
     [
-        ("csv", ["-0.5", "auto", "True", "[1, 2]"]),
-        ("jsonl", [-0.5, "auto", True, "[1, 2]"]),
+        ("csv", ["-0.5", "auto", "true", "[1, 2]"]),
+        ("jsonl", [-0.5, "auto", "true", "[1, 2]"]),
         ("parquet", ["-0.5", "auto", "true", "[1, 2]"]),
     ],
 )

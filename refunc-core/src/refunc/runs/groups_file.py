@@ -65,7 +65,7 @@ def _with_numbers(keys: dict[str, list[Any]], groups: Groups) -> dict[str, list[
     given = {encodable(name): [group.key[at] for group in groups] for at, name in enumerate(groups.names)}
     return {
         name: [
-            own if isinstance(own, (int, float)) and isinstance(value, str) else value
+            own if type(own) in (int, float) and isinstance(value, str) else value
             for own, value in zip(given[name], column, strict=True)
         ]
         for name, column in keys.items()

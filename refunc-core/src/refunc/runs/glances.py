@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 import msgspec
 
 from refunc.journal.kinds import UNREADABLE
 from refunc.runs.glance import Ending, Glance
-from refunc.runs.index.file import index_of
+from refunc.runs.index.file import index_of, names_of_few
 from refunc.runs.run import Run
 from refunc.runs.signature import signature_of
 from refunc.runs.unreadable import fault_of
-
-#: So few runs are looked up one by one, of however many the index has.
-_FEW: Final = 200
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Ending).decode
@@ -25,8 +21,7 @@ def glances(runs: Iterable[Run]) -> list[tuple[Run, Glance]]:
     """Return a glance at each of *runs*, which are of one store. Runs that are gone meanwhile are left out."""
     runs = list(runs)
     index = index_of(runs[0].folder) if runs else None
-    names = [run.folder.name for run in runs] if len(runs) <= _FEW else None
-    known = index.endings(names) if index is not None else {}
+    known = index.endings(names_of_few(runs)) if index is not None else {}
     fresh: dict[str, tuple[bytes, bytes]] = {}
     found = []
     for run in runs:

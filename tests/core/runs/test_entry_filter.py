@@ -10,7 +10,7 @@ import pytest
 
 from refunc.journal.record import Tags
 from refunc.runs import LogEntry
-from refunc.runs.entry_filter import Query, RunTags, newest, select
+from refunc.runs.entry_filter import EntryFilter, RunTags, newest, select
 
 
 def entry(**fields: Any) -> LogEntry:
@@ -20,26 +20,26 @@ def entry(**fields: Any) -> LogEntry:
 @pytest.mark.parametrize(
     ("query", "wanted"),
     [
-        (Query(), True),
-        (Query(level="INFO"), True),
-        (Query(level="DEBUG"), False),
-        (Query(min_level=20), True),
-        (Query(min_level=21), False),
-        (Query(start_time=10.0), True),
-        (Query(start_time=10.1), False),
-        (Query(end_time=10.0), False),
-        (Query(end_time=10.1), True),
-        (Query(tags={"fold": "1"}), True),
-        (Query(tags={"fold": 1}), True),  # type: ignore[dict-item]  # tags are text, whatever the caller has at hand
-        (Query(tags={"fold": "2"}), False),
-        (Query(tags={"fold": "1", "other": "x"}), False),
-        (Query(contains="epoch 3"), True),
-        (Query(contains="epoch 4"), False),
-        (Query(level="INFO", contains="done", start_time=5.0, end_time=15.0), True),
-        (Query(level="INFO", contains="nothing"), False),
+        (EntryFilter(), True),
+        (EntryFilter(level="INFO"), True),
+        (EntryFilter(level="DEBUG"), False),
+        (EntryFilter(min_level=20), True),
+        (EntryFilter(min_level=21), False),
+        (EntryFilter(start_time=10.0), True),
+        (EntryFilter(start_time=10.1), False),
+        (EntryFilter(end_time=10.0), False),
+        (EntryFilter(end_time=10.1), True),
+        (EntryFilter(tags={"fold": "1"}), True),
+        (EntryFilter(tags={"fold": 1}), True),  # type: ignore[dict-item]  # tags are text, whatever the caller has at hand
+        (EntryFilter(tags={"fold": "2"}), False),
+        (EntryFilter(tags={"fold": "1", "other": "x"}), False),
+        (EntryFilter(contains="epoch 3"), True),
+        (EntryFilter(contains="epoch 4"), False),
+        (EntryFilter(level="INFO", contains="done", start_time=5.0, end_time=15.0), True),
+        (EntryFilter(level="INFO", contains="nothing"), False),
     ],
 )
-def test_an_entry_matches_if_every_condition_holds(query: Query, wanted: bool) -> None:
+def test_an_entry_matches_if_every_condition_holds(query: EntryFilter, wanted: bool) -> None:
     assert query.matches(entry(tags={"fold": "1"})) is wanted
 
 
@@ -53,14 +53,14 @@ def test_a_level_of_somebody_elses_has_its_number_or_0(
     """A level that another program wrote into a journal must not break reading it."""
     monkeypatch.setitem(logging._nameToLevel, "NOTICE", 35)
 
-    assert Query(min_level=number).matches(entry(level=level))
-    assert not Query(min_level=number + 1).matches(entry(level=level))
+    assert EntryFilter(min_level=number).matches(entry(level=level))
+    assert not EntryFilter(min_level=number + 1).matches(entry(level=level))
 
 
 def test_select_keeps_the_order() -> None:
     entries = [entry(level=level, timestamp=float(at)) for at, level in enumerate(["INFO", "DEBUG", "ERROR", "INFO"])]
 
-    chosen = list(select(entries, Query(min_level=20)))
+    chosen = list(select(entries, EntryFilter(min_level=20)))
 
     assert [found.timestamp for found in chosen] == [0.0, 2.0, 3.0]
 
@@ -94,11 +94,11 @@ def test_a_runs_tag_holds_until_its_next_value_and_the_first_from_the_beginning(
     run = RunTags([tags(1, phase="train"), tags(2, fold="1"), tags(3, phase="test")])
 
     assert (run.at("phase", moment), run.at("fold", moment), run.at("other", moment)) == (phase, fold, None)
-    found = Query(tags={"phase": phase, "fold": 1}).matches(entry(timestamp=moment, tags={}), run)  # type: ignore[dict-item]
+    found = EntryFilter(tags={"phase": phase, "fold": 1}).matches(entry(timestamp=moment, tags={}), run)  # type: ignore[dict-item]
     assert found
-    assert not Query(tags={"phase": "own"}).matches(entry(timestamp=moment, tags={}), run)
-    assert Query(tags={"phase": "own"}).matches(entry(timestamp=moment, tags={"phase": "own"}), run)
-    assert not Query(tags={"phase": phase}).matches(entry(timestamp=moment, tags={"phase": "own"}), run)
+    assert not EntryFilter(tags={"phase": "own"}).matches(entry(timestamp=moment, tags={}), run)
+    assert EntryFilter(tags={"phase": "own"}).matches(entry(timestamp=moment, tags={"phase": "own"}), run)
+    assert not EntryFilter(tags={"phase": phase}).matches(entry(timestamp=moment, tags={"phase": "own"}), run)
 
 
 @pytest.mark.once
