@@ -20,8 +20,8 @@ import attrs
 
 from refunc.journal.kinds import RUNNING, UNREADABLE
 from refunc.runs.expression.asked import Path as Name
+from refunc.runs.glances import glances
 from refunc.runs.lines import RunLines
-from refunc.runs.listing import glances
 from refunc.runs.run import Run
 from refunc.runs.search import Found, kept_values_of, values_of
 from refunc.runs.store import Store

@@ -18,8 +18,8 @@ from refunc.runs.expression.asked import Asked as Name
 from refunc.runs.expression.asked import Path, last_ending
 from refunc.runs.expression.values import MISSING
 from refunc.runs.glance import Glance
+from refunc.runs.glances import glances
 from refunc.runs.groups import by_values
-from refunc.runs.listing import glances
 from refunc.runs.query import Query, answer_in
 from refunc.runs.run import Run
 from refunc.runs.sample import mean_of, spread_of

@@ -11,7 +11,7 @@ from refunc.journal.reader import read_backwards, read_journal
 from refunc.journal.record import Gap, LogLine, Record
 from refunc.runs.around import Where
 from refunc.runs.entry import LogEntry, entry_of
-from refunc.runs.entry_filter import Query
+from refunc.runs.entry_filter import EntryFilter
 from refunc.runs.line_records import records_without_metrics
 from refunc.runs.run import Run
 from refunc_commands.cli.finding import named
@@ -24,7 +24,7 @@ class LineChoice:
     """The selection of a run's records, and how they are shown."""
 
     run: Run
-    query: Query
+    query: EntryFilter
     text: str | None
     all_kinds: bool
     show: Callable[[LogEntry], None]
@@ -45,7 +45,7 @@ class LineChoice:
         """Return the selection for a command's options."""
         return cls(
             run=run,
-            query=Query(min_level=level, start_time=since, end_time=until, rank=rank),
+            query=EntryFilter(min_level=level, start_time=since, end_time=until, rank=rank),
             text=grep.lower() if grep else None,
             all_kinds=all_kinds,
             show=_show_json if as_json else LinePrinter(run.start_time).print,
@@ -62,7 +62,7 @@ class LineChoice:
 
     def _nothing(self) -> str:
         run = named(self.run)
-        if self.all_kinds or self.text is not None or self.query != Query():
+        if self.all_kinds or self.text is not None or self.query != EntryFilter():
             return f"no lines of the run {run} match."
         return f"the run {run} has no lines; --all shows its metrics, params, start and end."
 

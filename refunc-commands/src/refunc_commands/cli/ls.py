@@ -15,7 +15,7 @@ from refunc.journal.kinds import RUNNING
 from refunc.journal.ranks import newest, rank_files
 from refunc.runs.errors import RunFormatError
 from refunc.runs.glance import Glance
-from refunc.runs.listing import glances
+from refunc.runs.glances import glances
 from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
 from refunc.values.moments import moment_text

@@ -50,9 +50,9 @@ class Entries:
             contains: The message contains this text; upper and lower case are the same.
         """
         from refunc.logging.entry_sources import entries_for
-        from refunc.runs.entry_filter import Query, newest
+        from refunc.runs.entry_filter import EntryFilter, newest
 
-        query = Query(
+        query = EntryFilter(
             level=level_name(level_number(level)) if level is not None else None,
             min_level=level_number(min_level) if min_level is not None else None,
             experiment_id=experiment_id,
@@ -80,8 +80,8 @@ class Entries:
         """
         from refunc.logging.entry_sources import entries_for
         from refunc.runs.entries_file import check_format, export
-        from refunc.runs.entry_filter import Query
+        from refunc.runs.entry_filter import EntryFilter
 
         wanted = check_format(path, format)
         run = self._run_to_read()
-        return export(lambda: entries_for(run, Query(), newest_first=False), path, wanted)
+        return export(lambda: entries_for(run, EntryFilter(), newest_first=False), path, wanted)

@@ -17,14 +17,14 @@ from refunc.logging import current
 from refunc.logging.active.loose_lines import loose_lines
 from refunc.logging.active.run import ActiveRun
 from refunc.runs.entry import LogEntry, entry_of
-from refunc.runs.entry_filter import Query, RunTags, select
+from refunc.runs.entry_filter import EntryFilter, RunTags, select
 from refunc.runs.errors import RunFormatError
 from refunc.runs.run import Run
 from refunc.runs.store import Store, open_store
 from refunc.values.masking import mask_record, masks_secrets
 
 
-def entries_for(run: ActiveRun | None, query: Query, *, newest_first: bool) -> Iterator[LogEntry]:
+def entries_for(run: ActiveRun | None, query: EntryFilter, *, newest_first: bool) -> Iterator[LogEntry]:
     """
     Yield the entries that match *query*: of *run* and of the lines logged since its end, or of every run that it
     names.
@@ -51,12 +51,12 @@ def entries_for(run: ActiveRun | None, query: Query, *, newest_first: bool) -> I
         yield from waiting
 
 
-def _entries(run: Run, query: Query, *, newest_first: bool) -> Iterator[LogEntry]:
+def _entries(run: Run, query: EntryFilter, *, newest_first: bool) -> Iterator[LogEntry]:
     tags = RunTags(run.content().tags()) if query.tags else None
     return select(run.entries(newest_first=newest_first), query, tags)
 
 
-def _named_runs(run: ActiveRun | None, query: Query, *, newest_first: bool) -> list[Run]:
+def _named_runs(run: ActiveRun | None, query: EntryFilter, *, newest_first: bool) -> list[Run]:
     """Return all runs that *query* names, in the default store and in those that this process has written to."""
     paths = {os.path.realpath(path) for path in (open_store().path, *current.stores)}
     if run is not None:

@@ -23,6 +23,7 @@ The reading side: reading runs from their folders, whether they are live or ende
     flat            nested values under joined names
     gathered        the contents of a run's journal, gathered from its writers
     glance          status, duration and newest metrics, as a list shows them
+    glances         a glance at each run of a list
     groups          runs in groups, and a metric over each
     groups_file     the curves of groups of runs as a file
     identity        the folder, names, ids and annotations of a run
@@ -31,7 +32,6 @@ The reading side: reading runs from their folders, whether they are live or ende
     line_records    the records of a run besides its metrics
     line_rows       the facts of each log line, for pages
     lines           the log lines of a run, page by page
-    listing         the rows of a list of runs
     liveness        whether a run is still running
     measured        the content of a run: its summary, and the points of its metrics
     metric_names    the metrics that names and patterns mean

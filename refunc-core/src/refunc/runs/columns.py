@@ -46,7 +46,7 @@ def _floats() -> array[float]:
 
 
 @attrs.define
-class Group:
+class RowGroup:
     """
     The rows of the metrics *names* after the first `stored` ones, which are in the index.
 
@@ -63,7 +63,7 @@ class Group:
     #: Whether a row has no step.
     stepless: bool = False
 
-    def copied(self) -> Group:
+    def copied(self) -> RowGroup:
         """Return the same with arrays of its own."""
         columns = {name: getattr(self, name)[:] for name in ("rows", "steps", "times", "epochs")}
         return attrs.evolve(self, values=[column[:] for column in self.values], **columns)
@@ -111,7 +111,7 @@ class Group:
         for column, new in zip(self.values, values, strict=True):
             column.extend(new)
 
-    def append(self, later: Group, row: int) -> None:
+    def append(self, later: RowGroup, row: int) -> None:
         """Append the rows of *later*, whose numbers count from *row* on instead of 0."""
         rows = later.rows
         if isinstance(rows, range):
@@ -143,14 +143,14 @@ class Columns:
     """The points of one writer, in memory only those not in the index. *count* is the number of the next row."""
 
     count: int = 0
-    groups: dict[tuple[str, ...], Group] = attrs.Factory(dict)
+    groups: dict[tuple[str, ...], RowGroup] = attrs.Factory(dict)
     #: Values in memory.
     size: int = 0
     #: The room that the run has left, and the number of values that were left out.
     room: Room = attrs.Factory(Room)
     left_out: int = 0
     #: The groups of each metric, as of a number of groups.
-    _groups_of: dict[str, list[tuple[Group, int]]] = attrs.field(factory=dict, init=False, eq=False, repr=False)
+    _groups_of: dict[str, list[tuple[RowGroup, int]]] = attrs.field(factory=dict, init=False, eq=False, repr=False)
     _groups_known: int = attrs.field(default=0, init=False, eq=False, repr=False)
 
     def copied(self) -> Columns:
@@ -223,14 +223,14 @@ class Columns:
             self.size += len(group.rows) * len(names)
         self.count += later.count
 
-    def _new_group(self, names: tuple[str, ...]) -> Group | None:
+    def _new_group(self, names: tuple[str, ...]) -> RowGroup | None:
         if len(self.groups) >= _MOST_GROUPS and len(names) > 1:
             return None
         if not self.room.admit_columns(len(names)):
             return None
-        return self.groups.setdefault(names, Group(names))
+        return self.groups.setdefault(names, RowGroup(names))
 
-    def of(self, name: str) -> list[tuple[Group, int]]:
+    def of(self, name: str) -> list[tuple[RowGroup, int]]:
         """Return the groups that have the metric *name*, each with the number of its column."""
         if self._groups_known != len(self.groups):
             self._groups_of = {}
@@ -252,7 +252,7 @@ class Columns:
         """Drop the points in memory, which are in the index now."""
         self.size = self._groups_known = 0
         for names, group in self.groups.items():
-            self.groups[names] = Group(names, group.stored + len(group.rows))
+            self.groups[names] = RowGroup(names, group.stored + len(group.rows))
 
 
 def statistics_of(points: Points | None) -> Statistics:

@@ -1,4 +1,4 @@
-"""Filtering log entries: the query of `get_log_entries`, for any source of entries."""
+"""Filtering log entries of any source, as `get_log_entries` does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _Entry = TypeVar("_Entry")
 
 
 @attrs.frozen(kw_only=True)
-class Query:
+class EntryFilter:
     """
     A filter of entries; every given condition must hold.
 
@@ -95,6 +95,6 @@ def newest(entries: Iterable[_Entry], count: int | None) -> list[_Entry]:
     return chosen
 
 
-def select(entries: Iterable[LogEntry], query: Query, run_tags: RunTags | None = None) -> Iterator[LogEntry]:
+def select(entries: Iterable[LogEntry], query: EntryFilter, run_tags: RunTags | None = None) -> Iterator[LogEntry]:
     """Yield those of *entries*, of a run with *run_tags*, that match *query*."""
     return (entry for entry in entries if query.matches(entry, run_tags))

@@ -20,7 +20,7 @@ from refunc.journal.rewinds import ResumePoint, Rewinds
 from refunc.journal.roles import Role, role_of
 from refunc.journal.segments import Account
 from refunc.runs.column import NOTHING, form_of
-from refunc.runs.columns import Group, statistics_of
+from refunc.runs.columns import RowGroup, statistics_of
 from refunc.runs.points import Points, appended, joined, merged
 from refunc.runs.room import LeftOut, Room
 from refunc.runs.selected import lowest_rank, selected
@@ -177,7 +177,7 @@ class Content:
             points, odd = thinned_parts(parts, count, max_points)
         return Thinned(_series_of(name, points), count, odd)
 
-    def _only_group(self, name: str, selection: Selection) -> tuple[str, Group, int] | None:
+    def _only_group(self, name: str, selection: Selection) -> tuple[str, RowGroup, int] | None:
         """Return where the points of *name* lie, if that is one group, whose rows need no other order and no axis."""
         if self.is_shared or selection != _USUAL or self.summary.metrics[name].step_metric is not None:
             return None
@@ -226,7 +226,7 @@ class Content:
         return selected({writer: (self.roles[writer], each) for writer, each in found.items()}, selection, self.rewinds)
 
 
-def _points(source: Source | None, writer: str, group: Group, column: int, *, alone: bool) -> Points:
+def _points(source: Source | None, writer: str, group: RowGroup, column: int, *, alone: bool) -> Points:
     parts = []
     if group.stored:
         if source is None:

@@ -20,7 +20,7 @@ from refunc.runs.expression.asked import CHOSEN, SHOWN, SPACES, Path
 from refunc.runs.expression.values import MISSING
 from refunc.runs.facts import facts_of, names_of
 from refunc.runs.index import catalogue
-from refunc.runs.index.file import Index, index_of
+from refunc.runs.index.file import Index, index_of, names_of_few
 from refunc.runs.keeping import Keeper, size_of
 from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
@@ -28,8 +28,6 @@ from refunc.runs.signature import signature_of
 from refunc.runs.statistics import STATISTICS
 from refunc.runs.unreadable import fault_of
 
-#: So few runs are looked up one by one, of however many the index has.
-_FEW: Final = 200
 #: The bytes of journals that are read for a page that is shown at once.
 _AT_ONCE: Final = 1 << 20
 _NOTHING: Final[Mapping[int, Any]] = {}
@@ -99,8 +97,7 @@ def _values_of(
         return others
 
     numbered = list(enumerate(runs))
-    names = [run.folder.name for run in runs] if len(runs) <= _FEW else None
-    new = take_kept(numbered, _rows(index, paths, names))
+    new = take_kept(numbered, _rows(index, paths, names_of_few(runs)))
     new, unread = _parted(new, most_bytes)
     with read_ahead([run for _, run in new], processes, for_facts=True) as in_turn:
         waiting = zip((number for number, _ in new), in_turn, strict=True)

@@ -10,7 +10,7 @@ import msgspec
 
 from refunc.journal.stretches import Found
 from refunc.runs.column import form_of
-from refunc.runs.columns import Group
+from refunc.runs.columns import RowGroup
 from refunc.runs.index.writer_row import WriterRow
 from refunc.runs.writer_content import WriterContent
 
@@ -29,16 +29,16 @@ class _Columns:
     stepless: bool
 
     @classmethod
-    def of(cls, group: Group) -> _Columns:
+    def of(cls, group: RowGroup) -> _Columns:
         first, numbers = (group.rows.start, array("q")) if isinstance(group.rows, range) else (None, group.rows)
         columns = (numbers, group.steps, group.times, group.epochs, *group.values)
         rows, steps, times, epochs, *values = (memoryview(column).cast("B") for column in columns)
         forms = form_of(group.steps) + form_of(group.epochs)
         return cls(first, rows, forms, steps, times, epochs, values, group.stepless)
 
-    def group(self, names: list[str]) -> Group:
+    def group(self, names: list[str]) -> RowGroup:
         times = _column("d", self.times)
-        return Group(
+        return RowGroup(
             tuple(names),
             rows=_column("q", self.rows) if self.first is None else range(self.first, self.first + len(times)),
             steps=_column(self.forms[0], self.steps),

@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 SEE_RIGHTS = "Check its permissions, and whether its disk is mounted."
 
 
-class _InFolder(Protocol):
+class InFolder(Protocol):
+    """Anything with the folder of a run."""
+
     @property
     def folder(self) -> Path: ...
 
 
-_Run = TypeVar("_Run", bound=_InFolder)
+_Run = TypeVar("_Run", bound=InFolder)
 _Item = TypeVar("_Item")
 
 

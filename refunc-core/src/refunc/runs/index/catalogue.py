@@ -138,11 +138,12 @@ def entries(connection: sqlite3.Connection, folders: Sequence[str] | None = None
     if folders is None:
         rows = connection.execute(query)
     else:
-        rows = connection.execute(f"{query} AND folder IN ({_placeholders(folders)})", [*map(os.fsencode, folders)])
+        rows = connection.execute(f"{query} AND folder IN ({placeholders(folders)})", [*map(os.fsencode, folders)])
     return {os.fsdecode(row[0]): row[1:] for row in rows}
 
 
-def _placeholders(values: Sequence[object]) -> str:
+def placeholders(values: Sequence[object]) -> str:
+    """Return the marks of a query that stand for *values*."""
     return ",".join("?" * len(values))
 
 
@@ -153,7 +154,7 @@ def column(
     query = "SELECT entry, value FROM fact WHERE name = (SELECT id FROM name WHERE space = ? AND name = ?)"
     if numbers is None:
         return dict(connection.execute(query, (space, name)).fetchall())
-    query += f" AND entry IN ({_placeholders(numbers)})"
+    query += f" AND entry IN ({placeholders(numbers)})"
     return dict(connection.execute(query, (space, name, *numbers)).fetchall())
 
 
@@ -255,14 +256,14 @@ def params(connection: sqlite3.Connection, numbers: Sequence[int] | None = None)
     query = "SELECT id, params FROM entry WHERE signature IS NOT NULL"
     if numbers is None:
         return dict(connection.execute(query).fetchall())
-    return dict(connection.execute(f"{query} AND id IN ({_placeholders(numbers)})", numbers).fetchall())
+    return dict(connection.execute(f"{query} AND id IN ({placeholders(numbers)})", numbers).fetchall())
 
 
 def tags(connection: sqlite3.Connection, rows: Iterable[Entry], numbers: Sequence[int] | None = None) -> dict[int, Any]:
     """Return all tags of each of *rows*, or of those with *numbers*, by the runs' numbers."""
     query = "SELECT entry, name.name, value FROM name JOIN fact ON fact.name = name.id WHERE space = 'tags'"
     found: dict[int, Any] = {row[0]: {} for row in rows}
-    chosen = "" if numbers is None else f" AND entry IN ({_placeholders(numbers)})"
+    chosen = "" if numbers is None else f" AND entry IN ({placeholders(numbers)})"
     for entry, name, value in connection.execute(query + chosen, numbers or ()):
         known = found.get(entry)
         if isinstance(known, dict):

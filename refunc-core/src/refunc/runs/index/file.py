@@ -13,11 +13,17 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 from refunc.runs.index import catalogue, points
 from refunc.runs.index.database import Database, transaction
 from refunc.runs.index.location import index_path
+
+if TYPE_CHECKING:
+    from refunc.runs.unreadable import InFolder
+
+#: So few runs are looked up one by one, of however many the index has.
+_FEW: Final = 200
 
 
 def index_of(folder: Path) -> Index | None:
@@ -29,6 +35,11 @@ def index_in(store: str | Path) -> Index | None:
     """Return the index of *store*, which is no link; None if it is disabled."""
     path = index_path(Path(store))
     return Index(path, Path(store)) if path is not None else None
+
+
+def names_of_few(runs: Sequence[InFolder]) -> list[str] | None:
+    """Return the names by which the index is asked for *runs*; None to ask for all that it has, if they are many."""
+    return [run.folder.name for run in runs] if len(runs) <= _FEW else None
 
 
 class Index(Database):
@@ -81,7 +92,7 @@ class Index(Database):
         """
         query = "SELECT folder, signature, ending FROM ending"
         if names is not None:
-            query += f" WHERE folder IN ({','.join('?' * len(names))})"
+            query += f" WHERE folder IN ({catalogue.placeholders(names)})"
         wanted = [os.fsencode(name) for name in names or ()]
 
         def ask(connection: sqlite3.Connection) -> dict[str, tuple[bytes, bytes]]:

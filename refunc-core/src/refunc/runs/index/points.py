@@ -15,7 +15,7 @@ from refunc.runs.points import Points, all_rows, appended
 from refunc.runs.stale import Stale
 
 if TYPE_CHECKING:
-    from refunc.runs.columns import Group
+    from refunc.runs.columns import RowGroup
 
 #: Parts with fewer rows are extended: a run that is read while it is running gets a few rows at a time.
 _SMALL: Final = 16_384
@@ -50,7 +50,7 @@ class Source:
     _axes: dict[tuple[int, int], Any] = attrs.field(factory=dict, init=False)
     _parts: dict[tuple[str, int], list[Any]] = attrs.field(factory=dict, init=False)
 
-    def points(self, writer: str, group: Group, column: int, *, rows: bool) -> Points:
+    def points(self, writer: str, group: RowGroup, column: int, *, rows: bool) -> Points:
         """Return the points of one of the metrics in the first `stored` rows of *group*. Raises Stale."""
         left = group.stored
         found = []
@@ -68,7 +68,7 @@ class Source:
                 return appended(found)
         raise Stale
 
-    def parts(self, writer: str, group: Group, column: int) -> Iterator[Points]:
+    def parts(self, writer: str, group: RowGroup, column: int) -> Iterator[Points]:
         """Yield these points part by part, without the rows' numbers, and keep none. Raises Stale."""
         left = group.stored
         # Pages of a mapped file count as memory of the process, and here each is read once.
@@ -87,7 +87,7 @@ class Source:
         if left:
             raise Stale
 
-    def _parts_of(self, writer: str, group: Group) -> list[Any]:
+    def _parts_of(self, writer: str, group: RowGroup) -> list[Any]:
         # Queried once per group, which may have as many metrics as a line.
         key = (writer, id(group))
         if key not in self._parts:
@@ -128,7 +128,7 @@ class _Part:
     blobs: dict[int, bytes]
 
 
-def keep(connection: sqlite3.Connection, run: int, writer: str, group: Group) -> None:
+def keep(connection: sqlite3.Connection, run: int, writer: str, group: RowGroup) -> None:
     """Append the rows of *group* in memory to those in the index."""
     names, rows, stepless = _encode(group.names), group.rows, group.stepless
     blobs: dict[int, Any] = {_STEPS: group.steps, _TIMES: group.times, **dict(enumerate(group.values))}

@@ -9,7 +9,7 @@ from refunc.journal.intake import record_in
 from refunc.journal.numbers import Numbers
 from refunc.journal.scan import Note, ReadPosition
 from refunc.journal.segments import Account
-from refunc.runs.columns import Columns, Group
+from refunc.runs.columns import Columns, RowGroup
 from refunc.runs.index.database import Damaged
 from refunc.runs.summary import Statistics
 from refunc.runs.writer_content import WriterContent
@@ -60,7 +60,7 @@ class WriterRow:
     def content(self) -> WriterContent:
         """Return the writer's content, all of whose points are in the index. Raises Damaged."""
         numbers = Numbers(self.met)
-        groups = {tuple(names): Group(tuple(names), count) for names, count in self.groups}
+        groups = {tuple(names): RowGroup(tuple(names), count) for names, count in self.groups}
         return WriterContent(
             position=ReadPosition(self.segment, self.offset, self.logger, numbers, self.counted, self.unfinished),
             notes=[self._note(logger, line) for logger, line in self.notes],
