@@ -4,7 +4,8 @@ The command line `refunc`: the entry point.
 No module that a training script imports imports this package.
 
     annotating   `refunc tag`, `refunc note` and `refunc rename`
-    choosing     options that choose runs, alike in all commands, and the runs
+    choosing     options that choose runs, alike in all commands
+    chosen       the runs that they choose
     columns      values that were asked for, as columns of a table
     compare      `refunc compare`
     completions  names that a word on the command line may become

@@ -15,7 +15,8 @@ from refunc.runs.errors import RunFormatError
 from refunc.runs.run import Run
 from refunc.runs.store import Store
 from refunc.values.near import nearest
-from refunc_commands.cli.choosing import Choice, choosing, chosen
+from refunc_commands.cli.choosing import Choice, choosing
+from refunc_commands.cli.chosen import chosen
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import cut, named, run_argument, the_run, the_store
 from refunc_commands.cli.options import json_option, store_option

@@ -18,7 +18,8 @@ from refunc.runs.summary import MetricSummary, Summary, chosen_part
 from refunc.values.goals import MIN
 from refunc.values.jsonable import spell_nonfinite
 from refunc.values.quantities import narrow_duration
-from refunc_commands.cli.choosing import Choice, choosing, readable
+from refunc_commands.cli.choosing import Choice, choosing
+from refunc_commands.cli.chosen import readable
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import metrics_option
 from refunc_commands.cli.grouping import group_option

@@ -20,7 +20,8 @@ from refunc.runs.series import FEWEST
 from refunc.runs.table_file import FORMATS
 from refunc.values.printable import printable_line
 from refunc.values.terminal import is_terminal
-from refunc_commands.cli.choosing import Choice, choosing, chosen
+from refunc_commands.cli.choosing import Choice, choosing
+from refunc_commands.cli.chosen import chosen
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import metrics_option, rank_option, refuse_missing
 from refunc_commands.cli.grouping import group_option

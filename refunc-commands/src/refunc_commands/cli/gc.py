@@ -15,7 +15,8 @@ from refunc.runs.store import Store
 from refunc.values.moments import moment_text
 from refunc.values.quantities import amount
 from refunc.values.terminal import is_terminal
-from refunc_commands.cli.choosing import Choice, answered, choosing
+from refunc_commands.cli.choosing import Choice, choosing
+from refunc_commands.cli.chosen import answered
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import the_store
 from refunc_commands.cli.folding import fold_runs

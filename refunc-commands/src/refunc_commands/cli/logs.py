@@ -17,7 +17,8 @@ from refunc.runs.errors import RunNotFoundError
 from refunc.runs.run import Run
 from refunc.values.levels import LEVEL_NAMES, level_number
 from refunc.values.quantities import duration
-from refunc_commands.cli.choosing import Choice, choosing, the_one
+from refunc_commands.cli.choosing import Choice, choosing
+from refunc_commands.cli.chosen import the_one
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import complete_metrics, rank_option, refuse_missing
 from refunc_commands.cli.line_choice import LineChoice

@@ -20,7 +20,8 @@ from refunc.runs.run import Run
 from refunc.runs.unreadable import fault_of
 from refunc.values.moments import moment_text
 from refunc.values.quantities import narrow_duration
-from refunc_commands.cli.choosing import Choice, answered, choosing
+from refunc_commands.cli.choosing import Choice, choosing
+from refunc_commands.cli.chosen import answered
 from refunc_commands.cli.columns import Column, named_columns, wanted_columns
 from refunc_commands.cli.completions import complete_names
 from refunc_commands.cli.failure import Failure

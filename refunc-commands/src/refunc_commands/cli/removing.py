@@ -8,7 +8,8 @@ from refunc.annotations import remove, restore
 from refunc.journal.kinds import RUNNING
 from refunc.runs.run import Run
 from refunc_commands.cli.annotating import change_each
-from refunc_commands.cli.choosing import Choice, answered, choosing, chosen
+from refunc_commands.cli.choosing import Choice, choosing
+from refunc_commands.cli.chosen import answered, chosen
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import named, the_run, the_store
 from refunc_commands.cli.options import json_option, store_option

@@ -18,7 +18,8 @@ from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.values.quantities import amount
-from refunc_commands.cli.choosing import Choice, choosing, readable
+from refunc_commands.cli.choosing import Choice, choosing
+from refunc_commands.cli.chosen import readable
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import rank_option, refuse_missing
 from refunc_commands.cli.grouping import band_options

@@ -22,7 +22,8 @@ from refunc.runs.summary import MetricSummary
 from refunc.values.moments import moment_text
 from refunc.values.printable import printable
 from refunc.values.quantities import amount, duration
-from refunc_commands.cli.choosing import Choice, choosing, the_one
+from refunc_commands.cli.choosing import Choice, choosing
+from refunc_commands.cli.chosen import the_one
 from refunc_commands.cli.finding import rank_option, refuse_missing
 from refunc_commands.cli.losses import losses
 from refunc_commands.cli.options import json_option, store_option

@@ -24,7 +24,8 @@ from refunc.plugins.files import also_in
 from refunc.runs.run import Run
 from refunc.runs.unreadable import Faults
 from refunc.values.secrets import without_secrets
-from refunc_commands.cli.choosing import Choice, choosing, chosen
+from refunc_commands.cli.choosing import Choice, choosing
+from refunc_commands.cli.chosen import chosen
 from refunc_commands.cli.live_line import LiveLine, live_line
 from refunc_commands.cli.next_step import next_steps
 from refunc_commands.cli.options import json_option, plugins_option, store_option
