@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from refunc.values.quantities import amount, duration, figure, narrow_duration
+from refunc.values.quantities import amount, counted, duration, figure, narrow_duration
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,17 @@ def test_a_duration_has_its_two_largest_units(seconds: float, text: str, narrow:
 )
 def test_an_amount_has_the_largest_unit(size: float, text: str) -> None:
     assert amount(size) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "nouns", "text"),
+    [
+        (0, ("run",), "0 runs"),
+        (1, ("run",), "1 run"),
+        (2_000, ("run",), "2,000 runs"),
+        (1, ("line is", "lines are"), "1 line is"),
+        (3, ("line is", "lines are"), "3 lines are"),
+    ],
+)
+def test_a_number_with_its_noun(number: int, nouns: tuple[str, ...], text: str) -> None:
+    assert counted(number, *nouns) == text

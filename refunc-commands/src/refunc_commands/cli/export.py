@@ -19,6 +19,7 @@ from refunc.runs.selection import Attempts, Ranks, Selection
 from refunc.runs.series import FEWEST
 from refunc.runs.table_file import FORMATS
 from refunc.values.printable import printable_line
+from refunc.values.quantities import counted
 from refunc.values.terminal import is_terminal
 from refunc_commands.cli.choosing import Choice, choosing
 from refunc_commands.cli.chosen import chosen
@@ -152,8 +153,7 @@ def _say(exported: Exported, target: str, format: str, noun: str, *, as_json: bo
         facts = {"file": os.path.realpath(target), "format": format, "bytes": size, noun: exported.count}
         print_json({**facts, "runs": [run.run_id for run in exported.runs]})
     elif target != "-":
-        number = len(exported.runs)
-        of = f"{number:,} run{'s' * (number != 1)}"
+        of = counted(len(exported.runs), "run")
         print_lines([Text(f"{exported.count:,} {noun} of {of}: {shown(target)} ({size:,} bytes)")])
 
 

@@ -23,7 +23,7 @@ from refunc_commands.cli.folding import fold_runs
 from refunc_commands.cli.moments import age
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.screen import STATUS_STYLES, print_json, print_lines
-from refunc_commands.cli.space import Done, counted, is_due, space_fields, space_lines
+from refunc_commands.cli.space import Done, both_counted, is_due, space_fields, space_lines
 from refunc_commands.cli.streams import error_line, left_out
 from refunc_commands.upkeep.space import KeptError, Piece, Space, remove_draft, remove_run, survey
 
@@ -202,7 +202,7 @@ def _ask(ctx: click.Context, chosen: list[Piece], leftovers: list[Piece], as_jso
         raise Failure("this needs a confirmation, and there is no terminal to ask on. Pass --yes to confirm.")
     for piece in chosen:
         error_line(f"{piece.status}  {piece.path.name}  {amount(piece.size)}")
-    if not click.confirm(f"Remove {counted(chosen, leftovers)}, {size}?", err=True):
+    if not click.confirm(f"Remove {both_counted(chosen, leftovers)}, {size}?", err=True):
         ctx.exit(0)
 
 

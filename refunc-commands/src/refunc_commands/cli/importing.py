@@ -15,6 +15,7 @@ from refunc.runs.store import Store
 from refunc.runs.store_folder import find_store
 from refunc.values.names import new_id
 from refunc.values.paths import absolute, store_path
+from refunc.values.quantities import counted
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.options import json_option, store_option
 from refunc_commands.cli.screen import print_json, print_lines
@@ -174,7 +175,7 @@ def _line(outcome: Outcome) -> Text:
         mark,
         f"  {shown(outcome.run.name or outcome.run.id)}  ",
         (
-            f"{_counted(counts.points, 'point')}, {_counted(counts.params, 'param')}  {shown(outcome.folder.name)}",
+            f"{counted(counts.points, 'point')}, {counted(counts.params, 'param')}  {shown(outcome.folder.name)}",
             "dim",
         ),
     )
@@ -220,15 +221,11 @@ def _trouble(tally: _Tally) -> Iterator[Text]:
 
 
 def _sentence(counts: Counts) -> str:
-    return ", ".join(_counted(count, _WORDS.get(name, name[:-1])) for name, count in attrs.asdict(counts).items())
+    return ", ".join(counted(count, _WORDS.get(name, name[:-1])) for name, count in attrs.asdict(counts).items())
 
 
 #: The singular of names in `Counts`, where it is not the name without the s.
 _WORDS = {"others": "other value"}
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _fields(tally: _Tally, chosen: list[SourceRun], target: Store) -> dict[str, Any]:

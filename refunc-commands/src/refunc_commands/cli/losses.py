@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from refunc.values.quantities import counted
 from refunc_commands.cli.finding import named
 from refunc_commands.cli.streams import error_line
 
@@ -21,14 +22,14 @@ def losses(account: Account, *, torn: bool = False) -> Iterator[str]:
         torn: Whether unfinished lines count: the last line of a live writer is only not finished yet.
     """
     if account.dropped:
-        yield f"{_counted(account.dropped, 'record was', 'records were')} dropped by the writer: the disk took no more"
+        yield f"{counted(account.dropped, 'record was', 'records were')} dropped by the writer: the disk took no more"
     if account.missing:
-        yield f"{_counted(account.missing, 'record is', 'records are')} missing: no line has the number"
+        yield f"{counted(account.missing, 'record is', 'records are')} missing: no line has the number"
     if account.damaged:
-        were = _counted(account.damaged, "line or file is", "lines or files are")
+        were = counted(account.damaged, "line or file is", "lines or files are")
         yield f"{were} damaged or unreadable, and left out"
     if account.torn and torn:
-        yield f"{_counted(account.torn, 'line is', 'lines are')} unfinished: the writer was stopped while writing"
+        yield f"{counted(account.torn, 'line is', 'lines are')} unfinished: the writer was stopped while writing"
 
 
 def tell_losses(runs: Iterable[Run]) -> None:
@@ -36,9 +37,5 @@ def tell_losses(runs: Iterable[Run]) -> None:
     lossy = [(run, said) for run in runs if (said := list(losses(run.summary.account)))]
     if lossy:
         run, said = lossy[0]
-        more = f" (and {_counted(len(lossy) - 1, 'more such run', 'more such runs')})" if len(lossy) > 1 else ""
+        more = f" (and {counted(len(lossy) - 1, 'more such run')})" if len(lossy) > 1 else ""
         error_line(f"{named(run)} is not whole: {'; '.join(said)}{more}")
-
-
-def _counted(number: int, one: str, many: str) -> str:
-    return f"{number:,} {one if number == 1 else many}"

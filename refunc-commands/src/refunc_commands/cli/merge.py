@@ -13,7 +13,7 @@ from rich.text import Text
 from refunc.journal.folder import RUN_JSON
 from refunc.runs.run import Run
 from refunc.values.paths import absolute
-from refunc.values.quantities import amount
+from refunc.values.quantities import amount, counted
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import run_argument, the_run
 from refunc_commands.cli.options import json_option, store_option
@@ -104,7 +104,7 @@ def _remove(folders: list[Path], target: Path, done: _Done) -> None:
 def _lines(folders: list[Path], done: _Done, *, dry_run: bool, deletes: bool) -> Iterator[Text]:
     count = sum(done.merged.copied.values())
     parts = ", ".join(f"{number:,} of {part}" for part, number in done.merged.copied.items() if number < count)
-    files = f"{count:,} file{'s' * (count != 1)} ({parts})" if parts else f"{count:,} file{'s' * (count != 1)}"
+    files = counted(count, "file") + (f" ({parts})" if parts else "")
     word = "would copy" if dry_run else "copied"
     yield Text(f"{word} {files}, {amount(done.merged.size)}, into {shown(done.merged.target)}")
     if done.run is not None and not dry_run:
@@ -116,7 +116,7 @@ def _lines(folders: list[Path], done: _Done, *, dry_run: bool, deletes: bool) ->
         yield Text(f"kept: {shown(said)}", "yellow")
     others = [folder for folder in folders if folder != done.merged.target]
     if not deletes and not dry_run and others:
-        yield Text(f"{len(others):,} other folder{'s' * (len(others) != 1)} stayed; --delete removes them", "dim")
+        yield Text(f"{counted(len(others), 'other folder')} stayed; --delete removes them", "dim")
 
 
 def _fields(folders: list[Path], done: _Done, *, dry_run: bool) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.series import FEWEST
+from refunc.values.quantities import counted
 from refunc_commands.cli.choosing import Choice, choosing
 from refunc_commands.cli.chosen import readable
 from refunc_commands.cli.completions import complete_names
@@ -175,7 +176,7 @@ def _write(drawn: list[Chart], output: str, *, log: bool, log_x: bool) -> None:
     several, single = without_single_values(drawn)
     draw([_thinned(each) for each in several], single, output, log=log, log_x=log_x)
     count = sum(len(each.lines) for each in several)
-    said = [f"{len(several)} chart{'s' * (len(several) != 1)}, {count} line{'s' * (count != 1)}"] if several else []
+    said = [f"{counted(len(several), 'chart')}, {counted(count, 'line')}"] if several else []
     said += ["a table of single values"] if single else []
     print_lines([Text(f"{shown(os.path.realpath(output))}: {', '.join(said)}")])
 
@@ -243,7 +244,7 @@ def _legend(line: Line, drawn: Chart, color: str, *, log: bool) -> Text:
         text.append(f"  {shown(line.note)}")
     else:
         last = line.series.last if line.series is not None else None
-        text.append(f"  {len(line.y):,} point{'s' * (len(line.y) != 1)}, last {number(last)}")
+        text.append(f"  {counted(len(line.y), 'point')}, last {number(last)}")
     odd = sum(not math.isfinite(value) for value in line.y)
     low = sum(value <= 0 and math.isfinite(value) for value in line.y) if log else 0
     for count, of_kind in ((odd, "not finite"), (low, "not above 0")):

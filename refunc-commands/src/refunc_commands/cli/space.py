@@ -11,7 +11,7 @@ import attrs
 from rich.text import Text
 
 from refunc.runs.store import Store
-from refunc.values.quantities import amount
+from refunc.values.quantities import amount, counted
 from refunc_commands.cli.screen import STATUS_STYLES, ago
 from refunc_commands.cli.streams import shown
 from refunc_commands.upkeep.space import Piece, Space
@@ -40,7 +40,7 @@ def space_lines(
         if chooses and not (chosen or leftovers):
             yield Text("no runs or files match")
         elif chooses:
-            yield Text(f"{counted(chosen, leftovers)}, {amount(size)}; --delete removes them")
+            yield Text(f"{both_counted(chosen, leftovers)}, {amount(size)}; --delete removes them")
         return
     for piece in done.removed:
         yield Text("removed  ", "green").append_text(_line(piece))
@@ -57,12 +57,8 @@ def space_lines(
     yield Text(f"{amount(sum(piece.size for piece in done.removed))} freed")
 
 
-def counted(chosen: list[Piece], leftovers: list[Piece]) -> str:
-    return f"{_count(len(chosen), 'run')} and {_count(len(leftovers), 'other file')}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+def both_counted(chosen: list[Piece], leftovers: list[Piece]) -> str:
+    return f"{counted(len(chosen), 'run')} and {counted(len(leftovers), 'other file')}"
 
 
 def _overview(space: Space) -> Iterator[Text]:
@@ -85,7 +81,7 @@ def _overview(space: Space) -> Iterator[Text]:
         due = sum(map(is_due, marked))
         when = f"{due:,} of them more than 30 days ago: --removed selects these" if due else "less than 30 days ago"
         size = sum(piece.size for piece in marked)
-        yield Text(f"{amount(size):>10}  {_count(len(marked), 'run')} of these marked by `refunc rm`, {when}")
+        yield Text(f"{amount(size):>10}  {counted(len(marked), 'run')} of these marked by `refunc rm`, {when}")
     yield Text(f"{amount(space.total):>10}  in total, {amount(space.artifacts)} of it artifacts", "bold")
     biggest = sorted(space.runs, key=lambda piece: -piece.size)[:5]
     if len(space.runs) > 1:

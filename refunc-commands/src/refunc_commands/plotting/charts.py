@@ -14,13 +14,11 @@ from refunc.runs.expression.values import number_of
 from refunc.runs.groups import Groups
 from refunc.runs.metric_values import values_shown
 from refunc.runs.query import evaluated
+from refunc.runs.ranks import ranks_drawn
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
 from refunc.runs.series import Series
 from refunc_commands.plotting.patterns import unknown
-
-#: The most ranks of a run that have a curve each.
-MOST_RANKS = 64
 
 
 @attrs.frozen
@@ -118,8 +116,7 @@ def curves(runs: Sequence[Run], metric: str, rank: Ranks) -> list[Line]:
 
 def _of_ranks(run: Run, metric: str) -> Iterator[tuple[Ranks, Series]]:
     """Yield the curves of the first ranks that logged the metric. Raises UnknownMetricError."""
-    having = {int(rank) for rank in run.metrics(metric, rank="all").ranks if rank is not None}
-    for rank in sorted(having)[:MOST_RANKS]:
+    for rank in ranks_drawn(run, metric):
         yield rank, run.metrics(metric, rank=rank)
 
 

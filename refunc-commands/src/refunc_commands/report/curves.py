@@ -11,11 +11,13 @@ import attrs
 from refunc.runs.bands import Band, Center, Spread
 from refunc.runs.errors import UnknownMetricError
 from refunc.runs.groups import Groups, Runs
+from refunc.runs.ranks import ranks_drawn
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks, Selection
 from refunc.runs.series import FEWEST
 from refunc.runs.summary import MetricSummary
 from refunc.runs.thinning import Thinned
+from refunc.values.quantities import counted
 from refunc_commands.report.room import Room
 
 #: The most points drawn, of all curves together; and the share that each curve has at least.
@@ -23,8 +25,6 @@ MAX_POINTS: Final = 24_000
 MAX_CURVE: Final = 6_000
 #: The most curves drawn, of runs or groups; the values of further metrics are only in the table.
 CURVES: Final = 400
-#: The most ranks of a run that have a curve each.
-_MOST_RANKS: Final = 64
 #: The most points of a band: three columns.
 _BAND_POINTS: Final = 500
 #: Characters of the name of a metric, and of a group.
@@ -137,7 +137,7 @@ def _ranks(
 ) -> Iterator[dict[str, Any]]:
     for number in numbers:
         run = of.runs[number]
-        ranks = sorted({int(rank) for rank in run.metrics(name, rank="all").ranks if rank is not None})[:_MOST_RANKS]
+        ranks = ranks_drawn(run, name)
         most = max(FEWEST, min(MAX_CURVE, max_points // (len(ranks) * len(numbers) or 1)))
         for rank in ranks:
             slot = slots.setdefault((number, rank), len(slots))
@@ -152,7 +152,7 @@ def _bands(groups: Groups, name: str, drawing: Drawing, short: Short) -> Iterato
     points = max(FEWEST, min(_BAND_POINTS, drawing.max_points // (3 * len(groups))))
     for band in groups.metric(name).bands(center=drawing.center, spread=drawing.spread, max_points=points):
         size = sizes[id(band.key)]
-        label = short(f"{band.label} ({size} run{'s' * (size != 1)})", _FACT)
+        label = short(f"{band.label} ({counted(size, 'run')})", _FACT)
         yield {"slot": slots[id(band.key)], "label": label, **_band(band, short)}
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _MOST_READ: Final = 1 << 12
 #: The ranks of an attempt whose start is looked at: they come at about the same time.
 _FIRST: Final = 64
+#: The most ranks of a run that have a curve each in a chart.
+_MOST_DRAWN: Final = 64
 
 
 @attrs.frozen
@@ -47,6 +49,12 @@ class AttemptState:
     start_time: float | None
     step: int | float | None
     ranks: int
+
+
+def ranks_drawn(run: Run, metric: str) -> list[int]:
+    """Return the first ranks that logged *metric*, as many as a chart shows. Raises UnknownMetricError."""
+    having = {int(rank) for rank in run.metrics(metric, rank="all").ranks if rank is not None}
+    return sorted(having)[:_MOST_DRAWN]
 
 
 def ranks_of(run: Run) -> list[RankState]:

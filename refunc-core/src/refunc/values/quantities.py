@@ -29,6 +29,11 @@ def figure(number: float, digits: int = 4, *, grouped: bool = False) -> str:
     return f"{number:{comma}.{max(digits, before + 1)}g}"
 
 
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with the noun for it: `1 run`, `2,000 runs`; *many* is by default *one* with an s."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def duration(seconds: float) -> str:
     """Return seconds as a person says them: `0.8 s`, `12 s`, `2 min 05 s`, `3 h 20 min`, `4 d 03 h`; or `?`."""
     return " ".join(f"{count} {unit}" for count, unit in _parts(seconds)) or "?"
