@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import Any
 
 import click
 from rich.text import Text
@@ -93,10 +95,10 @@ def export(
     noun = "entries" if entries else "rows" if groups else "points"
     kind = _format(format, output, entries_file.FORMATS if entries else FORMATS)
     target = output or f"{'groups' if groups else noun}.{kind}"
-    if entries and (metrics or rank is not None or attempts != "newest" or max_points is not None):
+    if entries and (metrics or max_points is not None or (rank, attempts) != (None, "newest")):
         said = "-m, --rank, --attempts and --max-points choose points. Leave them out, or --entries"
         raise Failure(f"{said}; see `refunc logs --rank`.")
-    if groups and (entries or rank is not None or attempts != "newest"):
+    if groups and (entries or (rank, attempts) != (None, "newest")):
         raise Failure("--group is of the usual curves: leave out --entries, --rank and --attempts.")
     _refuse_stdout(target, kind, as_json=as_json)
     named = bool(choice.names)
@@ -105,38 +107,25 @@ def export(
         refuse_missing(listing.runs, rank)
     else:
         listing = listing.listable()
+    selection = Selection(rank, attempts)
+    write = export_entries_of if entries else _writer_of_curves(groups, metrics, max_points, selection)
     with _sink(target) as sink:
-        if entries:
-            exported = export_entries_of(listing, sink, kind, all_needed=named)
-        elif groups:
-            exported = export_groups_of(
-                listing,
-                sink,
-                kind,
-                names=groups,
-                metrics=metrics,
-                most=max_points,
-                processes=cores(),
-                all_needed=named,
-            )
-        else:
-            selection = Selection(rank, attempts)
-            exported = export_points_of(
-                listing,
-                sink,
-                kind,
-                metrics=metrics,
-                most=max_points,
-                selection=selection,
-                processes=cores(),
-                all_needed=named,
-            )
+        exported = write(listing, sink, kind, all_needed=named)
     _say(exported, target, kind, noun, as_json=as_json)
     if not exported.count:
         error_line(f"there is nothing to export: {_why_nothing(exported, rank, entries=entries)}")
     if not entries:  # which are not counted while they are read
         tell_losses(exported.runs)
     left_out(exported.unreadable)
+
+
+def _writer_of_curves(
+    groups: tuple[str, ...], metrics: tuple[str, ...], most: int | None, selection: Selection
+) -> Callable[..., Exported]:
+    asked: dict[str, Any] = {"metrics": metrics, "most": most, "processes": cores()}
+    if groups:
+        return partial(export_groups_of, names=groups, **asked)
+    return partial(export_points_of, selection=selection, **asked)
 
 
 def _refuse_stdout(target: str, format: str, *, as_json: bool) -> None:
@@ -162,8 +151,8 @@ def _why_nothing(exported: Exported, rank: Ranks, *, entries: bool) -> str:
     number = len(exported.runs)
     if not number:
         return "no runs"
-    what = "entries" if entries else f"points of rank {rank}" if isinstance(rank, int) else "points"
-    return f"the run has no {what}" if number == 1 else f"none of the {number:,} runs has {what}"
+    noun = "entries" if entries else f"points of rank {rank}" if isinstance(rank, int) else "points"
+    return f"the run has no {noun}" if number == 1 else f"none of the {number:,} runs has {noun}"
 
 
 @contextmanager

@@ -209,6 +209,39 @@ def _chosen(one: Mark | None, other: Mark | None, key: Any) -> Mark | None:
     return min(marks, key=key) if marks else None
 
 
+@attrs.define
+class _Noted:
+    """The facts in the notes of a run, which are taken oldest first: later values count."""
+
+    params: dict[str, Any] = attrs.Factory(dict)
+    results: dict[str, Any] = attrs.Factory(dict)
+    tags: dict[str, str] = attrs.Factory(dict)
+    artifacts: list[records.Artifact] = attrs.Factory(list)
+    defined: _Defined = attrs.Factory(_Defined)
+    end: records.RunEnd | None = None
+    _names: OwnedNames = attrs.field(factory=OwnedNames, init=False)
+
+    def take(self, record: records.Record) -> None:
+        match record:
+            case records.LogLine():
+                for name, value in {**record.metrics, **record.other}.items():
+                    # A result of `log_result`, which has no location in the code, has its name; another process may
+                    # have used the same name for a value of another result.
+                    self.results[self._names.of(record.message, name) if record.at is None else name] = value
+            case records.Params():
+                self.params.update(record.params)
+            case records.Tags():
+                self.tags.update(record.tags)
+            case records.Artifact():
+                self.artifacts.append(record)
+            case records.Define():
+                self.defined.add(record)
+            case records.RunEnd():
+                self.end = record
+            case _:
+                pass
+
+
 def summed_up(
     notes: Iterable[records.Record],
     statistics: dict[str, Statistics],
@@ -225,32 +258,10 @@ def summed_up(
     Args:
         notes: All records of params, tags, artifacts, results, definitions and the end, oldest first.
     """
-    params: dict[str, Any] = {}
-    results: dict[str, Any] = {}
-    names = OwnedNames()
-    tags: dict[str, str] = {}
-    artifacts: list[records.Artifact] = []
-    defined = _Defined()
-    end: records.RunEnd | None = None
+    noted = _Noted()
     for record in notes:
-        match record:
-            case records.LogLine():
-                for name, value in {**record.metrics, **record.other}.items():
-                    # A result of `log_result`, which has no location in the code, has its name; another process may
-                    # have used the same name for a value of another result.
-                    results[names.of(record.message, name) if record.at is None else name] = value
-            case records.Params():
-                params.update(record.params)
-            case records.Tags():
-                tags.update(record.tags)
-            case records.Artifact():
-                artifacts.append(record)
-            case records.Define():
-                defined.add(record)
-            case records.RunEnd():
-                end = record
-            case _:
-                pass
+        noted.take(record)
+    end, defined = noted.end, noted.defined
     final = {name: value for name, value in end.metrics.items() if type(value) in (int, float)} if end else {}
     final, beyond = _bounded(final, statistics)
     metrics = {
@@ -258,11 +269,11 @@ def summed_up(
         for name in {**statistics, **final}
     }
     return Summary(
-        params=params,
+        params=noted.params,
         metrics=metrics,
-        results=results,
-        tags=tags,
-        artifacts=artifacts,
+        results=noted.results,
+        tags=noted.tags,
+        artifacts=noted.artifacts,
         points=points,
         lines=lines,
         last_time=last_time,
