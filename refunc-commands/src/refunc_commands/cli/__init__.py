@@ -9,6 +9,7 @@ No module that a training script imports imports this package.
     columns      values that were asked for, as columns of a table
     compare      `refunc compare`
     completions  names that a word on the command line may become
+    confirming   asking before files are removed
     docstrings   the help of commands under `python -OO`
     doctor       `refunc doctor`
     export       `refunc export`

@@ -147,7 +147,7 @@ def _say(exported: Exported, target: str, format: str, noun: str, *, as_json: bo
 
 
 def _why_nothing(exported: Exported, rank: Ranks, *, entries: bool) -> str:
-    """Return why a file has no row. It is no error: a program that reads the file gets its columns."""
+    """Return why a file has no row. It is not an error: a program that reads the file gets its columns."""
     number = len(exported.runs)
     if not number:
         return "no runs"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,11 +12,10 @@ from rich.text import Text
 from refunc.runs.errors import RunFormatError
 from refunc.runs.store import Store
 from refunc.runs.unreadable import containing
-from refunc.values.quantities import amount
-from refunc.values.terminal import is_terminal
-from refunc_commands.cli.failure import Failure
+from refunc.values.quantities import amount, counted
+from refunc_commands.cli.confirming import confirm
 from refunc_commands.cli.screen import print_json, print_lines
-from refunc_commands.cli.streams import error_line, shown
+from refunc_commands.cli.streams import shown
 from refunc_commands.upkeep.folding import Plan, fold, is_worth_folding
 from refunc_commands.upkeep.space import KeptError, Piece
 
@@ -65,7 +63,7 @@ def _folded(pieces: list[Piece], *, dry_run: bool) -> _Folds:
             continue
         if plan.joined:
             done.folded.append((piece, plan))
-        done.kept += [(piece, f"{_files(count)}: {reason}") for reason, count in plan.left.items()]
+        done.kept += [(piece, f"{counted(count, 'file')}: {reason}") for reason, count in plan.left.items()]
     return done
 
 
@@ -78,28 +76,20 @@ def _planned(piece: Piece, dry_run: bool) -> Plan | str:
 
 
 def _ask(ctx: click.Context, plans: _Folds, as_json: bool) -> None:
-    if as_json or not is_terminal(sys.stdin):
-        raise Failure("this needs a confirmation, and there is no terminal to ask on. Pass --yes to confirm.")
-    for piece, plan in plans.folded:
-        error_line(f"{_files(plan.joined)}  {piece.path.name}  {amount(plan.size)}")
-    runs = f"{len(plans.folded):,} run" + ("" if len(plans.folded) == 1 else "s")
-    if not click.confirm(f"Join {_files(sum(plan.joined for _, plan in plans.folded))} of {runs}?", err=True):
-        ctx.exit(0)
+    lines = (f"{counted(plan.joined, 'file')}  {piece.path.name}  {amount(plan.size)}" for piece, plan in plans.folded)
+    joined = counted(sum(plan.joined for _, plan in plans.folded), "file")
+    confirm(ctx, f"Join {joined} of {counted(len(plans.folded), 'run')}?", lines, as_json=as_json)
 
 
 def _lines(done: _Folds, dry_run: bool) -> Iterator[Text]:
     word, style = ("would fold", "") if dry_run else ("folded", "green")
     for piece, plan in done.folded:
-        yield Text.assemble((word, style), f"  {_files(plan.joined):>12}  {shown(piece.path.name)}")
+        yield Text.assemble((word, style), f"  {counted(plan.joined, 'file'):>12}  {shown(piece.path.name)}")
     for mark, several, style in (("kept", done.kept, "yellow"), ("failed", done.failed, "red")):
         for piece, reason in several:
             yield Text.assemble((f"{mark:<6}", style), f"  {shown(piece.path.name)}  {shown(reason)}")
     if not done.folded:
         yield Text("nothing to fold")
-
-
-def _files(count: int) -> str:
-    return f"{count:,} file" + ("" if count == 1 else "s")
 
 
 def _fields(store: Store, done: _Folds, dry_run: bool) -> dict[str, Any]:

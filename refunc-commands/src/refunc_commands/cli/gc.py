@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 
@@ -14,9 +13,9 @@ from refunc.journal.kinds import RUNNING
 from refunc.runs.store import Store
 from refunc.values.moments import moment_text
 from refunc.values.quantities import amount
-from refunc.values.terminal import is_terminal
 from refunc_commands.cli.choosing import Choice, choosing
 from refunc_commands.cli.chosen import answered
+from refunc_commands.cli.confirming import confirm
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.finding import the_store
 from refunc_commands.cli.folding import fold_runs
@@ -198,12 +197,8 @@ def _refuse_contradictions(*, selects: bool, drafts: bool, index: bool, fold: bo
 
 def _ask(ctx: click.Context, chosen: list[Piece], leftovers: list[Piece], as_json: bool) -> None:
     size = amount(sum(piece.size for piece in (*chosen, *leftovers)))
-    if as_json or not is_terminal(sys.stdin):
-        raise Failure("this needs a confirmation, and there is no terminal to ask on. Pass --yes to confirm.")
-    for piece in chosen:
-        error_line(f"{piece.status}  {piece.path.name}  {amount(piece.size)}")
-    if not click.confirm(f"Remove {both_counted(chosen, leftovers)}, {size}?", err=True):
-        ctx.exit(0)
+    lines = (f"{piece.status}  {piece.path.name}  {amount(piece.size)}" for piece in chosen)
+    confirm(ctx, f"Remove {both_counted(chosen, leftovers)}, {size}?", lines, as_json=as_json)
 
 
 def _remove(chosen: list[Piece], leftovers: list[Piece], store: Store, done: Done, *, undelivered: bool) -> None:

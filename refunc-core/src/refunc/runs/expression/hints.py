@@ -145,15 +145,17 @@ def hint_for_condition(node: ast.expr, parents: Mapping[ast.AST, ast.AST]) -> st
             other = parents.get(node)
             compared = [each.left for each in getattr(other, "values", ()) if isinstance(each, ast.Compare)]
             name = ast.unparse(compared[0]) if compared else "params.model"
-            return f"{text!r} is no condition; write it as in {name} == {text!r}, or {name} in ('a', 'b')"
+            return f"{text!r} is not a condition; write it as in {name} == {text!r}, or {name} in ('a', 'b')"
         case ast.Tuple():
-            return "a comma makes a list, which is no condition; write 1.5 for a number, and `and` between conditions"
+            return (
+                "a comma makes a list, which is not a condition; write 1.5 for a number, and `and` between conditions"
+            )
         case ast.List() | ast.Set():
-            return "a list is no condition; write it as in params.model in ('a', 'b')"
+            return "a list is not a condition; write it as in params.model in ('a', 'b')"
         case ast.Constant(value=bool()):
             return None
         case ast.Constant() | ast.BinOp() | ast.UnaryOp(op=ast.USub() | ast.UAdd()) | ast.Name(id="inf"):
-            return "a number is no condition; compare it, as in params.lr < 1"
+            return "a number is not a condition; compare it, as in params.lr < 1"
     return None
 
 

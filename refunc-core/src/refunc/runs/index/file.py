@@ -32,7 +32,7 @@ def index_of(folder: Path) -> Index | None:
 
 
 def index_in(store: str | Path) -> Index | None:
-    """Return the index of *store*, which is no link; None if it is disabled."""
+    """Return the index of *store*, which is not a link; None if it is disabled."""
     path = index_path(Path(store))
     return Index(path, Path(store)) if path is not None else None
 
