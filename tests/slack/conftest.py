@@ -59,12 +59,15 @@ class Receiver:
         self.arrivals: list[float] = []
         self.rate: float | None = None
         self.hangs_up = False
+        #: Seconds that the next messages are on their way.
+        self.delays: deque[float] = deque()
         self.answers_after = 0.0
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 message = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                time.sleep(outer.delays.popleft() if outer.delays else 0.0)
                 code, body = outer.judge(message)
                 time.sleep(outer.answers_after)
                 if outer.hangs_up:

@@ -172,8 +172,10 @@ def test_a_storm_of_errors_is_one_message_and_the_rest_is_counted(slack: Receive
 
 
 def test_messages_keep_their_distance(slack: Receiver, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the moment at which the earlier one came: it may have been on its way for long."""
     monkeypatch.setattr(refunc_slack, "INTERVAL", 0.6)
-    slack.rate = 0.5  # as its threads see them come; those start when they can
+    slack.rate = 0.6
+    slack.delays.append(0.5)
     with opened(SlackIntegration(webhook_url=slack.url)) as hooks:
         hooks.on_log(run=run, records=lines("a", "b", "c"))
 

@@ -133,7 +133,6 @@ class SlackIntegration(Integration):
         time.sleep(max(0.0, self._next_at - time.monotonic()))
         if self.channel:
             message = {**message, "channel": self.channel}
-        self._next_at = time.monotonic() + INTERVAL
         try:
             answer = self._client.send_dict(message)
         except URLError as error:  # the request was not sent; the error's text may quote the webhook
@@ -144,6 +143,8 @@ class SlackIntegration(Integration):
                 "slack: no answer (%s); the message may have arrived, so it is not sent again", type(error).__name__
             )
             return
+        finally:
+            self._next_at = time.monotonic() + INTERVAL  # a message may be long on its way, and counts when it comes
         if answer.status_code == 200:
             self._told.append(time.monotonic())
             return
