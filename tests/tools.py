@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import time
@@ -15,7 +16,8 @@ from typing import Any, ClassVar
 class Tools:
     """Helpers that tests of several processes share."""
 
-    _ports: ClassVar[set[int]] = set()
+    #: Below the ports that the system gives to connections, and without those that are used by default somewhere here.
+    _PORTS: ClassVar[range] = range(20_000, 29_000)
 
     @staticmethod
     def until(condition: Callable[[], Any], deadline: float = 30.0) -> Any:
@@ -28,14 +30,24 @@ class Tools:
 
     @classmethod
     def free_port(cls) -> int:
-        """Return a port without a listener, which was not given before."""
+        """
+        Return a port without a listener, which no connection is given, and no other test while this process lives.
+
+        A UDP socket of the same number says to the processes of other tests that it is taken: a server may listen
+        long after this, and be started again at the same port.
+        """
         while True:
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", 0))
-                port = int(probe.getsockname()[1])
-            if port not in cls._ports:
-                cls._ports.add(port)
-                return port
+            port = cls._PORTS[secrets.randbelow(len(cls._PORTS))]
+            claim = socket.socket(type=socket.SOCK_DGRAM)
+            try:
+                claim.bind(("127.0.0.1", port))
+                with socket.socket() as probe:
+                    probe.bind(("127.0.0.1", port))
+            except OSError:  # taken
+                claim.close()
+                continue
+            claim.detach()  # open until this process ends
+            return port
 
     @staticmethod
     def shown_on(terminal: int) -> bytes:

@@ -7,7 +7,6 @@ import os
 import select
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import textwrap
@@ -34,11 +33,9 @@ CHARTS = "[...document.querySelectorAll('.chart')].map(figure => figure.chart)"
 class Server:
     """`refunc ui` over one store, in a process of its own."""
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, port: int) -> None:
         self.store = store
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = port
         self.address = f"http://127.0.0.1:{self.port}/"
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -293,14 +290,14 @@ def training() -> Iterator[Callable[[Path, str], subprocess.Popen[bytes]]]:
 
 
 @pytest.fixture(scope="module")
-def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Server]]:
+def serving(tmp_path_factory: pytest.TempPathFactory, tools: Any) -> Iterator[Callable[[str], Server]]:
     """Return a function that serves a new store, by its name."""
     servers: list[Server] = []
 
     def serve(name: str) -> Server:
         store = tmp_path_factory.mktemp("stores") / name
         store.mkdir()
-        servers.append(Server(store))
+        servers.append(Server(store, tools.free_port()))
         servers[-1].start()
         return servers[-1]
 
