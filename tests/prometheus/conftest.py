@@ -22,15 +22,20 @@ INSTALL = "apt-get install prometheus prometheus-pushgateway"
 
 
 def get(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=5) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return str(answer.read().decode())
 
 
-def answers(url: str) -> bool:
+def said_by(url: str) -> str | None:
+    """Return the answer of *url*; None where nothing listens, or not for long enough."""
     try:
-        return bool(get(url)) or True
+        return get(url)
     except OSError:
-        return False
+        return None
+
+
+def answers(url: str) -> bool:
+    return said_by(url) is not None
 
 
 @pytest.fixture(autouse=True)

@@ -22,6 +22,7 @@ import pytest
 
 from refunc.plugins import Metrics
 from refunc.plugins.testing import sample_run
+from refunc_wandb import client
 
 KEY = "k" * 36 + "hunt"
 
@@ -157,7 +158,7 @@ def elsewhere() -> Iterator[Api]:
 
 @pytest.fixture(autouse=True)
 def own_environment(require: Callable[[bool, str], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Leave out the settings of W&B in a developer's shell and home."""
+    """Leave out the settings of W&B in a developer's shell and home, and be patient with a busy machine."""
     require(importlib.util.find_spec("wandb") is not None, "pip install wandb")
     for name in [name for name in os.environ if name.startswith("WANDB_")]:
         monkeypatch.delenv(name)
@@ -165,6 +166,8 @@ def own_environment(require: Callable[[bool, str], None], monkeypatch: pytest.Mo
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("WANDB_SILENT", "true")
     monkeypatch.setenv("WANDB_ERROR_REPORTING", "false")
+    for bound in ("INIT_TIMEOUT", "FINISH_TIMEOUT"):
+        monkeypatch.setattr(client, bound, 60.0)
 
 
 @pytest.fixture
@@ -200,7 +203,7 @@ def on_a_thread(call: Callable[[], Any]) -> None:
 
     thread = threading.Thread(target=target)
     thread.start()
-    thread.join(60)
+    thread.join(100)
     assert not thread.is_alive()
     if raised:
         raise raised[0]

@@ -26,6 +26,7 @@ Read = Callable[[Path], list[dict[str, Any]]]
 
 class TestContract(IntegrationContract):
     secrets: ClassVar[tuple[str, ...]] = ("hunt",)
+    time_limit: ClassVar[float] = 90.0
     # Offline there is no server that could fail.
     test_failures_are_told_apart_and_lose_nothing = None  # type: ignore[assignment]
     test_failures_that_are_slow_end_within_the_limit = None  # type: ignore[assignment]
