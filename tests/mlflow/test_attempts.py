@@ -19,7 +19,7 @@ from tests.launched import variables
 from refunc.runs import open_store
 
 REQUEUES = int(os.environ.get("REQUEUES", "2"))
-pytestmark = [pytest.mark.trackers, pytest.mark.timeout(120 + 30 * REQUEUES)]
+pytestmark = [pytest.mark.trackers, pytest.mark.timeout(400 + 100 * REQUEUES)]
 
 TRAINING = """
 import os
@@ -51,12 +51,12 @@ def test_kills_of_four_ranks_are_one_mlflow_run_with_every_step(own_folder: Path
         is_last = attempt == REQUEUES
         stop = -1 if is_last else 20 * attempt + 20 + chance.randrange(19)
         of_attempt = {"SLURM_RESTART_COUNT": str(attempt), "BEGIN": str(20 * attempt), "STOP": str(stop)}
-        wait = {"REFUNC_EXIT_WAIT": "60"} if is_last else {}
+        wait = {"REFUNC_EXIT_WAIT": "100"} if is_last else {}
         processes = [
             subprocess.Popen([sys.executable, str(path)], env=variables(rank, 4, **environ, **of_attempt, **wait))
             for rank in range(4)
         ]
-        assert [process.wait(100) for process in processes] == [0 if is_last else -9] * 4
+        assert [process.wait() for process in processes] == [0 if is_last else -9] * 4
 
     client = mlflow.tracking.MlflowClient(tracking_uri=store)
 
@@ -64,7 +64,7 @@ def test_kills_of_four_ranks_are_one_mlflow_run_with_every_step(own_folder: Path
         experiment = client.get_experiment_by_name("e")
         return client.search_runs([experiment.experiment_id])
 
-    tools.until(lambda: [run.info.status for run in runs()] == ["FINISHED"], 60 + REQUEUES)
+    tools.until(lambda: [run.info.status for run in runs()] == ["FINISHED"], 100 + REQUEUES)
     [run] = runs()
     [ours] = open_store()
     history = client.get_metric_history(run.info.run_id, "loss")

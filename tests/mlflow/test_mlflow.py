@@ -6,7 +6,7 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -26,15 +26,16 @@ from refunc_mlflow import MLflowIntegration
 from refunc_mlflow.lines import lines_of
 from refunc_mlflow.names import LONGEST_KEY, key_of
 
-pytestmark = [pytest.mark.trackers, pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.trackers, pytest.mark.timeout(600), pytest.mark.filterwarnings("default")]
 
 Points = Callable[..., list[Metrics]]
 
 
 class TestContract(IntegrationContract):
+    time_limit: ClassVar[float] = 90.0
+
     @pytest.fixture
-    def integration(self, proxy: Proxy, name: str, monkeypatch: pytest.MonkeyPatch) -> MLflowIntegration:
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")  # of the plugin's own, thirty
+    def integration(self, proxy: Proxy, name: str) -> MLflowIntegration:
         return MLflowIntegration(tracking_uri=proxy.uri, experiment_name=name)
 
     @pytest.fixture
@@ -59,11 +60,14 @@ class TestContract(IntegrationContract):
         return of
 
     @pytest.fixture
-    def failing(self, proxy: Proxy) -> Callable[[str], Any]:
+    def failing(self, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
         @contextlib.contextmanager
         def fail(how: str) -> Iterator[None]:
-            proxy.fail({"off": "reset", "slow": "stall"}.get(how, how))
-            yield
+            with monkeypatch.context() as patch:
+                if how == "slow":
+                    patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3")  # of the plugin's own, thirty
+                proxy.fail({"off": "reset", "slow": "stall"}.get(how, how))
+                yield
             proxy.fail("pass")
 
         return fail

@@ -17,7 +17,7 @@ from refunc.plugins.testing import opened
 from refunc_mlflow import MLflowIntegration
 from refunc_mlflow.names import experiment_of, key_of, path_of, tag_of
 
-pytestmark = [pytest.mark.trackers, pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.trackers, pytest.mark.timeout(600), pytest.mark.filterwarnings("default")]
 #: As they stand in a journal, which has no half characters.
 JOURNALED = list(dict.fromkeys(map(encodable, NAMES)))
 

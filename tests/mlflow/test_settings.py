@@ -24,7 +24,7 @@ from refunc.plugins.testing import deliver, opened, sample_records
 from refunc_mlflow import MLflowIntegration, addresses
 from refunc_mlflow.names import PARAMS, experiment_of, key_of, path_of, tag_of
 
-pytestmark = [pytest.mark.trackers, pytest.mark.timeout(300), pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.trackers, pytest.mark.timeout(600), pytest.mark.filterwarnings("default")]
 
 
 @pytest.mark.parametrize("value", ["http://", "https://:80", "http://host:99999", ""])
