@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -178,10 +177,9 @@ def run(number: int, folder: Path, tools: Any) -> Outcome:
     code = file_of(number).read_text("utf-8").replace("(...)", f"({block.values})")
     script = folder / "block.py"
     script.write_text(f"{block.before}\n{code}\n{block.after}", "utf-8")
-    began = time.monotonic()
-    done = subprocess.run([sys.executable, "block.py"], cwd=folder, capture_output=True, text=True, timeout=60)
+    # Without a bound for the wait at exit, those with trackers would never end: there is no server.
+    done = subprocess.run([sys.executable, "block.py"], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert time.monotonic() - began < 20 or number not in WITH_TRACKERS  # ten for the wait at exit, the rest to start
     # An uncaught exception, one shown by `logging.raiseExceptions`, or a warning; one that was logged is indented.
     assert not re.search(r"^(Traceback|--- Logging error|\S+:\d+: \w*Warning: )", done.stderr, re.MULTILINE), (
         done.stderr

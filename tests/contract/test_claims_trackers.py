@@ -63,7 +63,7 @@ def delivered(tools: Any) -> Callable[[MLLogger], None]:
         def is_done() -> bool:
             return all(each.delivered and not each.waiting for each in logger.health().values())
 
-        tools.until(is_done, 60)
+        tools.until(is_done, 100)
 
     return wait
 
@@ -150,7 +150,7 @@ def test_metrics_are_exported_to_be_scraped(user: Any, delivered: Any, require: 
     logger.log_metrics({"loss": 0.5, "accuracy": 0.92})
     delivered(logger)
 
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=60) as answer:
         samples = [line for line in answer.read().decode().splitlines() if line.startswith("ml_training_")]
     values = {line.partition("{")[0]: float(line.rpartition(" ")[2]) for line in samples}
     assert {name: value for name, value in values.items() if name.endswith(("_loss", "_accuracy"))} == {

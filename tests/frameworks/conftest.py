@@ -36,12 +36,18 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all that lies here, before `-m` chooses. Frameworks warn; only refunc's warnings are errors."""
+    """
+    Mark all that lies here, before `-m` chooses. Frameworks warn; only refunc's warnings are errors.
+
+    To import one takes up to ten seconds of a processor, in each process, and there may be half a one for all.
+    """
     if not HAS_COMPOSER:
         items[:] = [item for item in items if "composer" not in item.nodeid]
     for item in items:
         if item.nodeid.startswith("tests/frameworks/"):
             item.add_marker(pytest.mark.frameworks)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(600))
             item.add_marker(pytest.mark.filterwarnings("error:::refunc"))
             item.add_marker(pytest.mark.filterwarnings("default"))
 

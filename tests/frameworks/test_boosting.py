@@ -109,7 +109,7 @@ def test_trainings_in_threads_have_runs_of_their_own(name: str, train: Any, make
     together = Barrier(3)
 
     def run_one(_: int) -> None:
-        together.wait(10)
+        together.wait()
         train(make())
 
     with ThreadPoolExecutor(3) as pool:

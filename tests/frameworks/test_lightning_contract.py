@@ -111,7 +111,6 @@ class DummyOnOtherRanks(pl.Callback):
             assert experiment.something(foo="bar") is None
 
 
-@pytest.mark.timeout(300)
 def test_two_spawned_ranks_are_one_run_and_the_first_process_goes_on_with_it() -> None:
     logger = RefuncLogger()
     checks = [ExperimentBeforeSetup(), DummyOnOtherRanks()]

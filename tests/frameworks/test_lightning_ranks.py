@@ -8,14 +8,12 @@ from pathlib import Path
 import lightning
 import pytest
 from tests.frameworks.stored import only_run
-from tests.launchers.conftest import Launcher, environment
+from tests.launchers.conftest import DEADLINE, Launcher, environment
 
 pytestmark = pytest.mark.frameworks
 
 EXAMPLE = Path(__file__).parents[2] / "examples/frameworks/train_lightning.py"
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
-#: Seconds for two processes that import Lightning, which takes 5 s of a processor, on a machine that has other work.
-DEADLINE = 300
 assert lightning.__version__, "the example needs it"
 
 
@@ -23,7 +21,7 @@ def run_example(folder: Path, *arguments: str, launcher: tuple[str, ...] = ()) -
     command = [sys.executable, *launcher, str(EXAMPLE), "--devices", "2", *arguments]
     started = Launcher(command, environment(), folder, 0)
     try:
-        done = started.finished(DEADLINE)
+        done = started.finished()
     finally:
         started.kill_all()
     assert done.returncode == 0, done.err

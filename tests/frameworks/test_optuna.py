@@ -90,7 +90,7 @@ def test_trials_in_threads_are_children_and_keep_their_records_apart() -> None:
     logger, together = MLLogger("script"), Barrier(4)
 
     def objective(trial: optuna.Trial) -> float:
-        together.wait(20)
+        together.wait()
         trial.suggest_float("x", 0, 1)
         for step in range(5):
             logger.log_metrics({"mine": trial.number}, step=step)

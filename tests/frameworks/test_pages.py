@@ -32,7 +32,6 @@ def warm() -> Iterator[Warm]:
         yield warm
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("page", OF_FRAMEWORKS, ids=page_name)
 def test_examples_of_a_page_run(
     page: Path, own_folder: Path, require: Callable[[bool, str], None], monkeypatch: pytest.MonkeyPatch, warm: Warm

@@ -22,8 +22,6 @@ from refunc.frameworks.ray import RefuncLoggerCallback, RefuncTrainCallback
 from refunc.logging import ExperimentTracker, MLLogger, experiment_context
 from refunc.runs import Run, open_store
 
-pytestmark = pytest.mark.timeout(600)  # processes of Ray start slowly where the machine is busy
-
 logger = MLLogger("fit", level="WARNING")
 
 
@@ -35,7 +33,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     os.chdir(folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
-        patch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "120")
+        patch.setenv("RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S", "500")
         patch.delenv("REFUNC_DIR", raising=False)
         cloudpickle.register_pickle_by_value(sys.modules[__name__])  # as a script's functions are
         ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
@@ -137,7 +135,7 @@ class CtrlC(tune.Callback):
 
 def fit_slowly(config: dict[str, Any]) -> None:
     fit(config)
-    time.sleep(60)
+    time.sleep(600)
 
 
 def test_a_search_that_is_interrupted(store: Path) -> None:

@@ -54,7 +54,7 @@ class Warm:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._process.communicate(timeout=60)
+        self._process.communicate()
 
     def run(self, script: Path, modules: Sequence[str]) -> str:
         """Run a script in its folder, with these modules imported; return its text on stderr."""

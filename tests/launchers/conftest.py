@@ -16,6 +16,8 @@ import pytest
 from tests.launchers.reading import Finished, Launched
 
 HERE = Path(__file__).parent
+#: Seconds after which a launcher hangs.
+DEADLINE = 540.0
 #: Variables of a launcher that started these tests.
 _OF_LAUNCHERS = (
     "SLURM",
@@ -35,10 +37,15 @@ _FOR_RANKS = {"OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo", "PYTHONUNBUFFE
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark all that lies here, before `-m` chooses; so no file can forget it."""
+    """
+    Mark all that lies here, before `-m` chooses; so no file can forget it.
+
+    Several processes import torch, which takes each some seconds of a processor, and there may be half a one for all.
+    """
     for item in items:
         if item.nodeid.startswith("tests/launchers/"):
             item.add_marker(pytest.mark.launchers)
+            item.add_marker(pytest.mark.timeout(DEADLINE + 60))
 
 
 @pytest.fixture
@@ -69,8 +76,8 @@ class Launcher:
         with self.said[0].open("wb") as out, self.said[1].open("wb") as err:
             self.process = subprocess.Popen(command, env=environ, stdout=out, stderr=err)
 
-    def finished(self, deadline: float = 100) -> Finished:
-        returncode = self.process.wait(deadline)
+    def finished(self) -> Finished:
+        returncode = self.process.wait(DEADLINE)
         return Finished(returncode, *(path.read_text("utf-8", "backslashreplace") for path in self.said))
 
     def kill_all(self) -> None:

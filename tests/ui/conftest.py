@@ -105,7 +105,7 @@ class Server:
         """End it; return its text on stderr."""
         self.process.send_signal(number)
         try:
-            return self.process.communicate(timeout=10)[1]
+            return self.process.communicate(timeout=DEADLINE)[1]
         finally:
             self.process.kill()
 
@@ -164,11 +164,23 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path, str], Non
             capture_output=True,
             text=True,
             cwd=tmp_path_factory.mktemp("training"),
-            timeout=60,
         )
         assert done.returncode == 0, done.stderr
 
     return train
+
+
+def multiply(store: Path, count: int) -> None:
+    """Have the only run of *store* be there so many times, each but the first as `run-N` with a time of its own."""
+    (base,) = [path for path in store.iterdir() if (path / "run.json").exists()]
+    birth = json.loads((base / "run.json").read_text())
+    journal = next((base / "journal").iterdir())
+    for number in range(count - 1):
+        folder = store / f"run-{number}"
+        (folder / "journal").mkdir(parents=True)
+        (folder / "journal" / journal.name).hardlink_to(journal)
+        named = {**birth, "run_id": f"id{number:06}", "run_name": f"run-{number}", "start_time": 1_000.0 + number}
+        (folder / "run.json").write_text(json.dumps(named))
 
 
 @pytest.fixture

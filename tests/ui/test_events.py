@@ -6,13 +6,12 @@ import http.client
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ui.conftest import TOKEN, wait_for
+from tests.ui.conftest import TOKEN, multiply, wait_for
 
 pytestmark = pytest.mark.ui
 
@@ -44,7 +43,7 @@ def test_records_lines_and_the_end_of_a_running_training(
 
     training.tell("import refunc.logging; refunc.logging.MLLogger('text').info('a line')")
     training.process.stdin.close()
-    training.process.wait(20)
+    training.process.wait()
     events = stream.until(lambda event: event.kind == "status" and event.data["status"] == "completed")
     assert not [event for event in events if event.kind == "points" and "other" in event.data["metrics"]]
 
@@ -187,12 +186,12 @@ def test_clients_that_do_not_read_their_curves_cost_bounded_memory(
     train(
         store,
         """
-        for n in range(20):
-            with run(f"run-{n}"):
-                for step in range(20_000):
-                    logger.log_metrics({"loss": float(step % 7)}, step=step)
+        with run("first"):
+            for step in range(20_000):
+                logger.log_metrics({"loss": float(step % 7)}, step=step)
         """,
     )
+    multiply(store, 20)
     server = start(store)
     ids = list(server.ids().values())
     query = "&".join(["metric=loss", "points=20000", *(f"run={name}" for name in ids)])
@@ -243,11 +242,7 @@ def test_the_server_ends_at_once_while_streams_are_open(
     stream = listen(server)
     stream.next()
 
-    began = time.monotonic()
-    said = server.stop(number)
-
-    assert time.monotonic() - began < 5.0
-    assert said == ""
+    assert server.stop(number) == ""  # it would say that it has cancelled streams after two seconds
     assert stream.answer.read() == b""
 
 
@@ -260,7 +255,7 @@ def test_a_client_comes_back_after_the_server_was_killed_and_started_again(
     stream = listen(server, run=training.id, metric="loss")
     last = stream.until(has_points(1))[-1].id
     os.kill(server.process.pid, signal.SIGKILL)
-    server.process.wait(10)
+    server.process.wait()
     try:
         while stream.answer.readline():
             pass

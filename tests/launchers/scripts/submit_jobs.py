@@ -46,9 +46,9 @@ if __name__ == "__main__":
     import signal
 
     executor = submitit.LocalExecutor("jobs")
-    executor.update_parameters(timeout_min=1, tasks_per_node=1)
+    executor.update_parameters(timeout_min=10, tasks_per_node=1)
     jobs = [executor.submit(train, "one")]
-    executor.update_parameters(timeout_min=1, tasks_per_node=2)
+    executor.update_parameters(timeout_min=10, tasks_per_node=2)
     jobs += [executor.submit(train, "two"), executor.submit(Training())]
     while not all(Path(f"{rank}.pid").exists() and Path(f"{rank}.pid").read_text() for rank in range(2)):
         time.sleep(0.01)

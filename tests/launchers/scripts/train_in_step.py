@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-import time
 from pathlib import Path
 
 from refunc.logging import experiment_context
@@ -16,4 +16,4 @@ with experiment_context("line", run_name=sys.argv[1]) as run:
         if step == 5 and sys.argv[1] != "short" and Path("hold").exists():
             run.flush()
             Path(f"{sys.argv[1]}.{os.environ['SLURM_PROCID']}.holds").touch()
-            time.sleep(60)
+            signal.pause()

@@ -257,7 +257,6 @@ def write(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., None]:
             env={**os.environ, "REFUNC_DIR": str(store)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            timeout=60,
             check=True,
         )
 
