@@ -132,7 +132,7 @@ class Server:
                 stdout=log,
                 stderr=log,
             )
-        until(self._answers, f"the server to answer (it writes to {self._log})")
+        until(self._answers, "the server to answer")
 
     def kill(self) -> None:
         """Kill it, with its workers."""
@@ -143,6 +143,8 @@ class Server:
             self._process = None
 
     def _answers(self) -> bool:
+        if self._process is not None and self._process.poll() is not None:
+            sys.exit(f"the server has ended:\n{self._log.read_text()[-2_000:]}")
         try:
             with urllib.request.urlopen(f"{self.uri}/health", timeout=5) as answer:
                 return bool(answer.status == 200)
@@ -164,7 +166,9 @@ class Server:
         return [int(point.value) for point in self._client.get_metric_history(run.info.run_id, "number")] if run else []
 
     def count(self, name: str) -> int:
-        return len(self.points(name))
+        """How many points have arrived: they come in order, and MLflow says the newest of each metric at once."""
+        run = self.run(name)
+        return int(run.data.metrics.get("number", -1)) + 1 if run else 0
 
 
 Journal = Callable[[], list[dict[str, Any]]]
@@ -222,7 +226,7 @@ def tell_speed(points: list[dict[str, Any]], killed: float, started: float) -> N
     say(f"a step of the training took {before} before, {during} during, {after} after the outage")
 
 
-def until(condition: Callable[[], Any], what: str, deadline: float = 120) -> None:
+def until(condition: Callable[[], Any], what: str, deadline: float = 600) -> None:
     end = time.monotonic() + deadline
     while not condition():
         if time.monotonic() > end:

@@ -7,29 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.launchers.reading import Finished, Launched, Records, all_runs, only_run
+from tests.launchers.reading import Launched, Records, all_runs, only_run
 
 ITEMS = 32
 #: gloo does not find the others in the store that torchrun keeps for all of its restarts.
 STORE = {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1"}
 
 
-@pytest.fixture
-def torchrun(needs: Callable[..., None], launched: Launched, tools: Any) -> Launched:
-    """Run torchrun; by default each has port 29500, also those of other tests on this machine."""
+@pytest.fixture(autouse=True)
+def torchrun(needs: Callable[..., None]) -> None:
     needs("torch", "numpy")
-
-    def torchrun(*arguments: object, **options: Any) -> Finished:
-        return launched("torchrun", "--master-port", tools.free_port(), *arguments, **options)
-
-    return torchrun
 
 
 @pytest.mark.parametrize(("method", "ranks", "epochs"), [("fork", 4, 2), ("spawn", 2, 1)])
 def test_ranks_and_their_workers_are_one_run(
-    method: str, ranks: int, epochs: int, torchrun: Launched, script: Callable[[str], Path]
+    method: str, ranks: int, epochs: int, launched: Launched, script: Callable[[str], Path]
 ) -> None:
-    done = torchrun("--nproc-per-node", ranks, script("train_ddp.py"), method, epochs)
+    done = launched("torchrun", "--nproc-per-node", ranks, script("train_ddp.py"), method, epochs)
 
     run, steps, each = only_run(), epochs * ITEMS // ranks // 4, range(ranks)
     assert (run.status, run.attempt, run.ranks) == ("completed", 1, list(each))
@@ -56,8 +50,8 @@ def test_ranks_and_their_workers_are_one_run(
     assert done.err.count("started: ") == 1
 
 
-def test_restarts_go_on_at_the_checkpoint(torchrun: Launched, script: Callable[[str], Path]) -> None:
-    torchrun("--nproc-per-node", 4, "--max-restarts", 3, script("train_restarted.py"), 7, 13, **STORE)
+def test_restarts_go_on_at_the_checkpoint(launched: Launched, script: Callable[[str], Path]) -> None:
+    launched("torchrun", "--nproc-per-node", 4, "--max-restarts", 3, script("train_restarted.py"), 7, 13, **STORE)
 
     run = only_run()
     assert (run.status, run.attempt, run.ranks) == ("completed", 3, [0, 1, 2, 3])
@@ -70,12 +64,14 @@ def test_restarts_go_on_at_the_checkpoint(torchrun: Launched, script: Callable[[
 
 
 def test_a_second_start_with_the_same_rendezvous_id_is_a_run_of_its_own(
-    torchrun: Launched, script: Callable[[str], Path], tools: Any
+    launched: Launched, script: Callable[[str], Path], tools: Any
 ) -> None:
     """Also from its first restart on, and although the run of the first start has been left as it was."""
+    # Without an id of its own, torchrun takes a free port by itself.
     place = ("--rdzv-id", "100", "--rdzv-backend", "c10d", "--rdzv-endpoint", f"localhost:{tools.free_port()}")
-    torchrun("--nproc-per-node", 2, *place, script("die_at_first.py"), 1, fails=True)
-    torchrun("--nproc-per-node", 2, *place, "--max-restarts", 1, script("die_at_first.py"), 1)
+    torchrun = ("torchrun", "--nproc-per-node", 2, *place)
+    launched(*torchrun, script("die_at_first.py"), 1, fails=True)
+    launched(*torchrun, "--max-restarts", 1, script("die_at_first.py"), 1)
 
     first, second = all_runs()
     assert (first.status, first.attempt) == ("crashed", 1)
