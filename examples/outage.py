@@ -33,6 +33,8 @@ from refunc.logging import MLflowIntegration, MLLogger, experiment_context
 BEGAN = time.monotonic()
 #: Answers of a server that was just killed must not be waited for.
 CLIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_DISABLE_PROGRESS": "1"}
+#: The server hangs up after five seconds without a request, which may then be on its way on a busy machine.
+PATIENT = ("--uvicorn-opts", "--timeout-keep-alive 600")
 
 
 def train(name: str, uri: str) -> None:
@@ -127,7 +129,7 @@ class Server:
         address = ["--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
         with self._log.open("ab") as log:
             self._process = psutil.Popen(
-                [sys.executable, "-m", "mlflow", "server", *address, "--backend-store-uri", self._store],
+                [sys.executable, "-m", "mlflow", "server", *address, *PATIENT, "--backend-store-uri", self._store],
                 env={**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
                 stdout=log,
                 stderr=log,

@@ -44,6 +44,8 @@ class Server:
     def start(self) -> None:
         command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(self.port)]
         command += ["--backend-store-uri", self.store, "--artifacts-destination", str(self.folder / "artifacts")]
+        # By itself it hangs up after five seconds without a request, which may then be on its way on a busy machine.
+        command += ["--uvicorn-opts", "--timeout-keep-alive 600"]
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
         with open(self.folder / "server.log", "ab") as log:
             self.process = subprocess.Popen(
