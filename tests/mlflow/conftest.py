@@ -77,7 +77,7 @@ class Server:
         if self.process is not None:
             self.signal(signal.SIGCONT)
             self.signal(signal.SIGKILL)
-            self.process.wait(10)
+            self.process.wait()
             self.process = None
 
     def ask(self, endpoint: str, /, **query: Any) -> Any:
@@ -159,7 +159,19 @@ def postgres(tools: Any) -> Iterator[str]:
 
     run(str(programs / "initdb"), "-D", f"{folder}/data", "-A", "trust", "-U", "postgres", "--no-sync")
     options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={folder}"
-    run(str(programs / "pg_ctl"), "-D", f"{folder}/data", "-w", "-l", f"{folder}/log", "-o", options, "start")
+    run(
+        str(programs / "pg_ctl"),
+        "-D",
+        f"{folder}/data",
+        "-w",
+        "-t",
+        "280",
+        "-l",
+        f"{folder}/log",
+        "-o",
+        options,
+        "start",
+    )
     try:
         yield f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
     finally:

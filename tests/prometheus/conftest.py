@@ -58,7 +58,7 @@ def start(require: Callable[[bool, str], None], tmp_path: Path, tools: Any) -> I
     yield start
     for process in started:
         process.kill()
-        process.wait(10)
+        process.wait()
 
 
 @pytest.fixture

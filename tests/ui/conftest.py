@@ -22,7 +22,7 @@ from tests.trainings import Training
 
 TOKEN = "the-token"
 #: Seconds within which whatever is waited for has to come.
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 @attrs.frozen

@@ -24,7 +24,7 @@ _ARGUMENTS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--window-size=1280,900"),
 )
 #: Seconds that a condition on the page is waited for.
-PATIENCE = 30.0
+PATIENCE = 60.0
 TOKEN = "t0ken"
 #: The charts of the page, with their curves.
 CHARTS = "[...document.querySelectorAll('.chart')].map(figure => figure.chart)"
@@ -45,7 +45,7 @@ class Server:
             [sys.executable, "-m", "refunc", *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         )
         assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], 60)
+        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
         assert ready, "the server says no address"
         assert self._process.stdout.readline(), "the server has ended"
 

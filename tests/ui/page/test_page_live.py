@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.ui.page.conftest import CHARTS, Server
+from tests.ui.page.conftest import CHARTS, PATIENCE, Server
 
 pytestmark = [pytest.mark.once, pytest.mark.ui]
 
@@ -174,7 +174,7 @@ def test_points_that_come_on_while_others_are_on_their_way_are_drawn(
 
 def until_listening(page: Any) -> None:
     """Wait until the page follows the chart that is on screen."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while not any("api/events" in url and "metric=loss" in url for url in page.requests()):
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -196,7 +196,7 @@ def until_logged(server: Server, name: str, count: int) -> None:
         metrics = server.ask(f"api/metrics?run={run}")["metrics"] if (run := server.ids().get(name)) else []
         return metrics[0]["points"] if metrics else 0
 
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + PATIENCE
     while points() < count:
         assert time.monotonic() < deadline
         time.sleep(0.05)
