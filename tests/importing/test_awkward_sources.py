@@ -23,7 +23,7 @@ from refunc.journal.record import LogLine, Metrics
 from refunc.runs import open_store
 
 # MLflow's client takes most of a minute for its points where others use the machine too.
-pytestmark = [pytest.mark.trackers, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.trackers, pytest.mark.slow, pytest.mark.timeout(600)]
 
 MANY = 100_000
 
@@ -114,7 +114,7 @@ def trained(code: str, *arguments: str) -> None:
     """Run *code* with a tracker's client here."""
     environment = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "WANDB_SILENT": "true"}
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments], env={**os.environ, **environment}, capture_output=True, timeout=280
+        [sys.executable, "-c", code, *arguments], env={**os.environ, **environment}, capture_output=True
     )
     assert done.returncode == 0, done.stderr.decode()
 

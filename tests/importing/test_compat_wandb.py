@@ -15,7 +15,7 @@ import pytest
 from refunc.journal.record import Metrics
 from refunc.runs import Run, open_store
 
-pytestmark = [pytest.mark.trackers, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.trackers
 
 #: The answers of each module are written to the file that the command names, so that they are compared too.
 SCRIPT = """
@@ -76,7 +76,6 @@ def run_on(module: str, folder: Path) -> Any:
         env={**os.environ, "WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_CONSOLE": "off"},
         capture_output=True,
         text=True,
-        timeout=280,
     )
     assert done.returncode == 0, done.stderr
     return json.loads((folder / "said.json").read_text())
