@@ -154,6 +154,14 @@ class SecretIntegration(ProbeIntegration):
         self.note("start", length=len(self.key))
 
 
+class AsksIntegration(ProbeIntegration):
+    """Asks for its working folder, as clients do."""
+
+    @hookimpl
+    def on_metrics(self, run, records):
+        self.note("metrics", steps=[r.step for r in records], folder=os.getcwd())
+
+
 class OnceIntegration(ProbeIntegration):
     delivery = "at-most-once"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -255,3 +256,26 @@ def test_a_signal_handler_that_opens_a_run_while_the_process_is_started(
     assert (code, out, trouble(err)) == (0, "1\n", [])
     assert sorted(call["run"] for call in calls("end")) == ["handler", "outer"]
     assert len({call["pid"] for call in calls()}) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a folder that a process works in stays there")
+def test_delivery_goes_on_when_its_working_folder_is_deleted(
+    finished: Finished, calls: Calls, own_folder: Path, tools: Any, trouble: Trouble
+) -> None:
+    """As that of a job, which a cluster removes. Clients such as W&B's ask for the folder, and raise if it is gone."""
+    code, _, err = finished(f"""
+        from probes import AsksIntegration
+        os.environ["REFUNC_DIR"] = os.path.abspath("experiments")
+        os.mkdir("job")
+        os.chdir("job")
+        log.add_integration(AsksIntegration(path={str(own_folder / "calls.jsonl")!r}))
+        with experiment_context("exp", "run"):
+            log.log_metrics({{"loss": 1.0}}, step=1)
+            while not log.health()["asks"].delivered: time.sleep(0.01)
+            os.rmdir("../job")
+            log.log_metrics({{"loss": 1.0}}, step=2)
+    """)
+
+    assert (code, trouble(err)) == (0, [])
+    tools.until(lambda: calls("end"))
+    assert [call["folder"] for call in calls("metrics")] == [str(own_folder / "job"), str(own_folder / "experiments")]

@@ -48,9 +48,11 @@ def main(fd: str, parent: str) -> None:
     control = _Control(int(fd), int(parent))
     couriers: dict[str, Courier] = {}
     gone_at: float | None = None
+    store = Path(os.sep)
     while True:
         while control.messages:
-            _take(control.messages.popleft(), couriers)
+            store = _take(control.messages.popleft(), couriers).parent
+        _leave_deleted_folder(store)
         for courier in couriers.values():
             courier.report_if_stuck()
         if control.is_closed and not control.messages:
@@ -74,6 +76,15 @@ def _stand_back() -> None:
         os.nice(5)
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")  # proc(5): the first to be killed
+
+
+def _leave_deleted_folder(store: Path) -> None:
+    """Work on in *store* if the training's folder was deleted: clients ask for their working folder, and would raise."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        with contextlib.suppress(OSError):  # the store is gone too, and delivery ends
+            os.chdir(store)
 
 
 class _Control:
@@ -107,7 +118,8 @@ class _Control:
         return time.monotonic() - self._orphaned_at > _LAST_WORDS and not select.select([self._file], [], [], 0)[0]
 
 
-def _take(message: dict[str, Any], couriers: dict[str, Courier]) -> None:
+def _take(message: dict[str, Any], couriers: dict[str, Courier]) -> Path:
+    """Deliver a run to an integration, and return the run's folder."""
     folder = Path(message["folder"])
     provenance.adopt(message["key"])
     _log_to(folder)
@@ -117,6 +129,7 @@ def _take(message: dict[str, Any], couriers: dict[str, Courier]) -> None:
         courier = couriers[passport.key] = Courier(passport, partial(_make, passport))
         courier.start()
     courier.deliver(folder)
+    return folder
 
 
 def _make(passport: Passport) -> Any:
