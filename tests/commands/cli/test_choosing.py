@@ -54,6 +54,38 @@ def test_the_options_choose_the_same_runs_in_every_command(
     assert len(drawn) == len(reported) == len(expected)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("ls", "--where", "params.model * 2 > 1"),
+        ("ls", "--sort", "params.model * 2"),
+        ("ls", "--group=-params.model", "-m", "val/loss"),
+        ("compare", "--group=-params.model", "-m", "val/loss"),
+        ("plot", "--group=-params.model", "-m", "val/loss"),
+        ("plot", "--against=-params.model", "-m", "val/loss"),
+        ("report", "--group=-params.model"),
+        ("export", "--group=-params.model", "-o", "groups.csv"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_a_calculation_with_texts_is_refused(command: tuple[str, ...], invoke: Invoke) -> None:
+    result = invoke(*command)
+
+    assert result.exit_code == 2
+    assert "params.model is a text in every run that has it, such as" in result.stderr
+    assert "a calculation needs numbers" in result.stderr
+
+
+@pytest.mark.parametrize("order", ["-params.model", "-(params.model)", "-params['model']"])
+@pytest.mark.usefixtures("store")
+def test_a_text_with_a_minus_is_sorted_and_shown_as_it_is(order: str, invoke: Invoke) -> None:
+    table = invoke("ls", "--sort", order, "-n", "1", "--columns", "status").stdout
+
+    heading, line = table.splitlines()
+    assert heading.split() == ["NAME", "status", "params.model", "ID"]
+    assert line.split()[2] == "vit"
+
+
 @pytest.mark.usefixtures("store")
 def test_without_a_name_it_is_the_newest_run_that_fits(invoke: Invoke) -> None:
     def shown(*options: str) -> str:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from refunc.runs.errors import ExpressionError
-from refunc.runs.expression.compiler import compiled, compiled_value
-from refunc.runs.expression.values import MISSING
+from refunc.runs.expression.compiler import compiled, compiled_order, compiled_value
+from refunc.runs.expression.values import MISSING, sorting_key
 
 PARAMS = {
     "lr": 0.001,
@@ -221,6 +221,38 @@ def test_what_is_refused_says_where(text: str, column: int, says: str) -> None:
     assert caret == "  " + " " * (error.value.column - 1) + "^"
     # Python's own parser says where, and each version a little differently.
     assert abs(error.value.column - column) <= (3 if says == "is not valid" else 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "order", "is_name"),
+    [
+        ("params.model", ["a", "b", "c"], True),
+        ("-params.model", ["c", "b", "a"], True),
+        (" - ( params.model ) ", ["c", "b", "a"], True),
+        ("-params['model']", ["c", "b", "a"], True),
+        ("--params.model", ["a", "b", "c"], True),
+        ("-+params.model", ["c", "b", "a"], True),
+    ],
+)
+def test_a_minus_reverses_the_order_and_is_no_part_of_a_value(text: str, order: list[str], is_name: bool) -> None:
+    found = compiled_order(text)
+    values = [found({("params", "model"): value}) for value in ("b", "c", "a")]
+
+    assert values == ["b", "c", "a"]
+    assert sorted(values, key=lambda value: sorting_key(value, descends=found.descends)) == order
+    assert found.is_name is is_name
+
+
+@pytest.mark.parametrize("text", ["-params.model * 2", "params.model == 'a'", "-'x'", "inf", "(params.model) < 1"])
+def test_what_is_computed_is_no_name(text: str) -> None:
+    assert not compiled_order(text).is_name
+
+
+@pytest.mark.parametrize("text", ["-params.model", "params.model * 2", "1 + params.model", "-params.model == 'a'"])
+def test_a_calculation_with_a_text_has_no_value(text: str) -> None:
+    value = compiled_value(text)({("params", "model"): "a"})
+
+    assert value is MISSING or value is False
 
 
 @pytest.mark.parametrize("text", ["params.lr, params.deep", "params.lr,params.deep", "[params.lr]"])

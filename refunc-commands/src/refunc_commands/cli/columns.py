@@ -95,17 +95,11 @@ def wanted_columns(
 
         expression = compiled_value(text) if text is order else compiled(text)
         others.update({_title(asked.path): Column(_title(asked.path), asked.path) for asked in expression.asks})
-        if text is order and not _is_name(expression):
+        if text is order and not expression.is_name:
             title = expression.text.strip()
             others[title] = Column(title, (), expression)
     known = {column.title for column in given} | (_ALWAYS if named is None else set())
     return given, [column for title, column in others.items() if title not in known]
-
-
-def _is_name(expression: Expression) -> bool:
-    """Whether it is one name, with or without a minus."""
-    rest = expression.text.strip().lstrip("-+ ")
-    return len(expression.asks) == 1 and len(expression.paths) == 1 and rest.count(" ") == 0 and "(" not in rest
 
 
 def _title(path: Path) -> str:

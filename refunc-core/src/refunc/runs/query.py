@@ -11,7 +11,7 @@ import attrs
 from refunc.runs.answer import Answer
 from refunc.runs.errors import ExpressionError
 from refunc.runs.expression.asked import Asked, Path, alike_metrics, refuse_unanswerable
-from refunc.runs.expression.compiler import Expression, compiled, compiled_value
+from refunc.runs.expression.compiler import Expression, compiled, compiled_order, compiled_value
 from refunc.runs.expression.notes import hidden_metrics, near_values, runs_without, searched_texts, unfit_values
 from refunc.runs.expression.values import MISSING, NO_ORDER, sorting_key
 from refunc.runs.run import Run
@@ -40,7 +40,7 @@ class Query:
         """Return the query with two expressions as texts. Raises ExpressionError."""
         return cls(
             compiled(where) if where is not None else None,
-            compiled_value(order) if order is not None else None,
+            compiled_order(order) if order is not None else None,
             **others,
         )
 
@@ -138,7 +138,7 @@ def _in_order(found: list[tuple[Run, dict[Path, Any]]], query: Query) -> list[tu
     if order is None:
         return found
     given = [order(values) for _, values in found]
-    keys = list(map(sorting_key, given))
+    keys = [sorting_key(value, descends=order.descends) for value in given]
     if (
         not query.allow_missing
         and {NO_ORDER}.issuperset(keys)

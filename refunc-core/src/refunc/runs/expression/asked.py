@@ -36,6 +36,9 @@ SPACES: Final = frozenset(NAMES[:4])
 #: The operator of a name that is a condition by itself, such as `params.amp`.
 ALONE: Final = "alone"
 
+#: That of a part of a calculation, such as `params.lr * 2`.
+CALCULATED: Final = "calculated"
+
 #: The roots of the value of a metric that a table shows, as in `("shown", "loss")`, and of the word for it, as `max`.
 #: Expressions do not have them.
 SHOWN: Final = "shown"
@@ -93,7 +96,7 @@ class Site:
             return isinstance(value, str)
         if self.operator in ("in", "not in") and not self.is_left:
             return isinstance(value, (list, tuple, dict)) or (isinstance(value, str) and isinstance(self.given[0], str))
-        if self.operator in ORDERS:
+        if self.operator in ORDERS or self.operator == CALCULATED:
             return any(are_comparable(value, each) for each in self.given)
         if self.operator == ALONE:
             return isinstance(value, bool)
@@ -245,6 +248,8 @@ def _unfit(site: Site, value: Any) -> str:
     found = f"{name} is {kind_of_value(value)} in every run that has it, such as {short_repr(value, repr)}"
     if site.operator in ("~", "!~"):
         return f"{found}: a pattern fits texts only"
+    if site.operator == CALCULATED:
+        return f"{found}: a calculation needs numbers"
     if site.operator == ALONE:
         return f"{found}: compare it, or write {name} is not missing for runs that have it"
     if isinstance(value, bool) and isinstance(given, str) and given.lower() in ("true", "false"):

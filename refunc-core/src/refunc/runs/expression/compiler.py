@@ -12,7 +12,7 @@ from typing import Any, Final
 import attrs
 
 from refunc.runs.errors import ExpressionError
-from refunc.runs.expression.asked import ALONE, IS_MISSING, NAMES, ROOTS, SPACES, Asked, Path, Site
+from refunc.runs.expression.asked import ALONE, CALCULATED, IS_MISSING, NAMES, ROOTS, SPACES, Asked, Path, Site
 from refunc.runs.expression.hints import (
     hint_for_call,
     hint_for_condition,
@@ -20,7 +20,7 @@ from refunc.runs.expression.hints import (
     hint_for_operation,
     kind_of,
 )
-from refunc.runs.expression.syntax import Syntax, parsed
+from refunc.runs.expression.syntax import Syntax, is_name, literal_of, parsed, root_of, unsigned
 from refunc.runs.expression.times import CLOCKS, clock_of, seconds_beside
 from refunc.runs.expression.values import (
     COMPARISONS,
@@ -29,7 +29,6 @@ from refunc.runs.expression.values import (
     calculated,
     is_true,
     number_in,
-    signed,
 )
 from refunc.values.patterns import Patterns
 
@@ -60,6 +59,10 @@ class Expression:
     read: Read
     asks: tuple[Asked, ...]
     sites: tuple[Site, ...]
+    #: Whether it is one name, such as `params.lr`, with or without a sign.
+    is_name: bool
+    #: Whether the highest value comes first; its own is without the minus that says so.
+    descends: bool = False
 
     def __call__(self, facts: Facts) -> Any:
         """Return its value for one run."""
@@ -83,22 +86,28 @@ def compiled(text: str) -> Expression:
 
 def compiled_value(text: str) -> Expression:
     """
-    Return *text* as a function of a run's facts, to sort or to group by.
+    Return *text* as a function of a run's facts, to group by.
 
-    A single name may have other characters here without brackets: `-metrics.val/loss.min`.
-
-    Raises:
-        ExpressionError: It is not a valid expression of this language.
+    A single name may have other characters here without brackets: `metrics.val/loss.min`. Raises ExpressionError.
     """
+    return _value(text, _Compiler.compile)
+
+
+def compiled_order(text: str) -> Expression:
+    """Return *text* as `compiled_value` does, to sort by: a minus before it reverses the order, of texts too."""
+    return _value(text, _Compiler.order)
+
+
+def _value(text: str, compile: Callable[[_Compiler, ast.expr, int], Read]) -> Expression:
     try:
-        found = _expression(text, _Compiler.compile)
+        found = _expression(text, compile)
     except ExpressionError:
         name = _SINGLE.fullmatch(text.strip())
         if name is None:
             raise
         sign, root, rest = name.groups()
         quoted = "".join(f"[{part!r}]" for part in rest.split("."))
-        return attrs.evolve(_expression(f"{sign}{root}{quoted}", _Compiler.compile), text=text)
+        return attrs.evolve(_expression(f"{sign}{root}{quoted}", compile), text=text)
     if isinstance(parsed(text).body, (ast.Tuple, ast.List, ast.Set)):
         hint = "give each of several groups by itself"
         raise ExpressionError(text, 1, f"a list is not one value to sort or group by; {hint}")
@@ -109,7 +118,8 @@ def _expression(text: str, compile: Callable[[_Compiler, ast.expr, int], Read]) 
     syntax = parsed(text)
     compiler = _Compiler(syntax)
     read = compile(compiler, syntax.body, 0)
-    return Expression(text, read, tuple(compiler.asks), tuple(compiler.sites))
+    named = is_name(unsigned(syntax.body)[0])
+    return Expression(text, read, tuple(compiler.asks), tuple(compiler.sites), named, compiler.descends)
 
 
 class _Compiler:
@@ -118,6 +128,7 @@ class _Compiler:
         self._parents = {child: node for node in ast.walk(syntax.body) for child in ast.iter_child_nodes(node)}
         self.asks: list[Asked] = []
         self.sites: list[Site] = []
+        self.descends = False
 
     def condition(self, node: ast.expr, depth: int) -> Read:
         """
@@ -137,6 +148,11 @@ class _Compiler:
         self.sites.append(Site(asked.path, ALONE, (True,), asked.column, is_left=True))
         return lambda facts: is_true(read(facts))
 
+    def order(self, node: ast.expr, depth: int) -> Read:
+        """Compile what runs are sorted by, without its sign."""
+        bare, self.descends = unsigned(node)
+        return self.compile(bare, depth)
+
     def compile(self, node: ast.expr, depth: int) -> Read:
         if depth > _MAX_DEPTH:
             raise self._syntax.error(node, f"the expression is nested deeper than {_MAX_DEPTH} levels")
@@ -152,14 +168,13 @@ class _Compiler:
                 inner = self.condition(node.operand, depth + 1)
                 return lambda facts: not inner(facts)
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign):
-                inner = self.compile(node.operand, depth + 1)
-                factor = -1 if isinstance(sign, ast.USub) else 1
-                return lambda facts: signed(factor, inner(facts))
+                factor, inner = -1 if isinstance(sign, ast.USub) else 1, self._number(node.operand, depth)
+                return lambda facts: calculated(operator.mul, factor, inner(facts))
             case ast.BinOp():
                 calculate = _ARITHMETIC.get(type(node.op))
                 if calculate is None:
                     raise self._syntax.error(node, hint_for_operation(node.op))
-                one, other = self.compile(node.left, depth + 1), self.compile(node.right, depth + 1)
+                one, other = self._number(node.left, depth), self._number(node.right, depth)
                 return lambda facts: calculated(calculate, one(facts), other(facts))
             case ast.Constant(value=str() | int() | float() | None):  # bool is an int
                 value = self._syntax.value_of(node)
@@ -174,6 +189,13 @@ class _Compiler:
             case _:
                 raise self._syntax.error(node, f"{kind_of(node)} is not supported{hint_for_call(node)}")
 
+    def _number(self, node: ast.expr, depth: int) -> Read:
+        """Compile a part of a calculation."""
+        read = self.compile(node, depth + 1)
+        if is_name(node) and self.asks:
+            self.sites.append(Site(self.asks[-1].path, CALCULATED, (0,), self._syntax.column(node), is_left=True))
+        return read
+
     # -- comparisons -------------------------------------------------------------------------------------------------
 
     def _comparisons(self, node: ast.Compare, depth: int) -> Read:
@@ -187,13 +209,13 @@ class _Compiler:
     def _comparison(self, one: ast.expr, op: str, other: ast.expr, depth: int) -> Read:
         if op in ("is", "is not"):
             return self._is_missing(one, op, other, depth)
-        if "in" in op and _literal(other) is not MISSING and self._syntax.is_in_brackets(other):
+        if "in" in op and literal_of(other) is not MISSING and self._syntax.is_in_brackets(other):
             other = ast.copy_location(ast.Tuple([other], ast.Load()), other)  # a list of one, as people mean it
         left = self._operand(one, other, op, depth)
         if op in ("~", "!~"):
             return self._pattern(one, left, op, other)
         right = self._operand(other, one, op, depth)
-        if "in" in op and not isinstance(_literal(other), (str, type(MISSING))):
+        if "in" in op and not isinstance(literal_of(other), (str, type(MISSING))):
             values = f"({self._syntax.written(other)},)"
             raise self._syntax.error(other, f"`{op}` needs several values, or a text to search: {op} {values}")
         compare = COMPARISONS[op]
@@ -206,7 +228,7 @@ class _Compiler:
         seconds = seconds_beside(clock, node, op, self._syntax) if clock is not None else None
         if seconds is not None:
             return lambda facts: seconds
-        text = _literal(node)
+        text = literal_of(node)
         if isinstance(against, ast.BinOp) and isinstance(text, str) and number_in(text) is None:
             raise self._syntax.error(node, "a calculation gives a number, and cannot be compared with a text")
         return self.compile(node, depth)
@@ -215,7 +237,7 @@ class _Compiler:
         if not (isinstance(other, ast.Name) and other.id == "missing"):
             raise self._syntax.error(other, "`is` needs the word `missing`, as in params.lr is missing; or write ==")
         read, expected = self.compile(one, depth), op == "is"
-        if isinstance(one, (ast.Name, ast.Attribute, ast.Subscript)) and self.asks:
+        if is_name(one) and self.asks:
             self.sites.append(Site(self.asks[-1].path, IS_MISSING, (), self._syntax.column(one), is_left=True))
         return lambda facts: (read(facts) is MISSING) is expected
 
@@ -236,11 +258,11 @@ class _Compiler:
     def _note_site(self, one: ast.expr, op: str, other: ast.expr) -> None:
         """Remember a comparison of a name with a value, whose kind the runs' values may not have."""
         for node, literal in ((one, other), (other, one)):
-            if not isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)):
+            if not is_name(node):
                 continue
             listed = literal.elts if isinstance(literal, (ast.Tuple, ast.List, ast.Set)) and "in" in op else None
-            given = [_literal(value) for value in ([literal] if listed is None else listed)]
-            path = next((asked.path for asked in self.asks if asked.column == self._syntax.column(_root(node))), None)
+            given = [literal_of(value) for value in ([literal] if listed is None else listed)]
+            path = next((asked.path for asked in self.asks if asked.column == self._syntax.column(root_of(node))), None)
             is_time = path is not None and path[0] in CLOCKS and any(isinstance(each, str) for each in given)
             if path is not None and given and MISSING not in given and not is_time:
                 is_left, column = node is one, self._syntax.column(literal)
@@ -261,7 +283,7 @@ class _Compiler:
                     raise self._syntax.error(inner.slice, "a name in brackets must be quoted: params['lr']")
                 names.insert(0, inner.slice.value)
                 inner = inner.value
-            elif isinstance(inner, ast.Subscript) and isinstance(_root(inner), ast.Name):
+            elif isinstance(inner, ast.Subscript) and isinstance(root_of(inner), ast.Name):
                 name = self._syntax.written(inner.slice)
                 hint = f"a name in brackets must be quoted: {self._syntax.written(inner.value)}[{name!r}]"
                 raise self._syntax.error(inner.slice, hint)
@@ -279,21 +301,3 @@ class _Compiler:
         path = (root, *names)
         self.asks.append(Asked(path, self._syntax.column(inner)))
         return lambda facts: facts[path]
-
-
-def _literal(node: ast.expr) -> Any:
-    """Return the value of a constant, also with a minus sign; MISSING for other nodes."""
-    match node:
-        case ast.Constant(value=value):
-            return value
-        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Constant(value=int() | float() as value)):
-            return value
-        case ast.Name(id="inf"):
-            return math.inf
-    return MISSING
-
-
-def _root(node: ast.expr) -> ast.expr:
-    while isinstance(node, (ast.Attribute, ast.Subscript)):
-        node = node.value
-    return node

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from refunc.runs.expression.asked import (
     ALONE,
+    CALCULATED,
     IS_MISSING,
     Asked,
     Path,
@@ -26,6 +27,8 @@ from refunc.values.texts import short_repr
 _MOST_VALUES: Final = 2_000
 #: Signs of a regular expression that hardly any name has.
 _OF_REGEXES: Final = re.compile(r"\.\*|^\^|\$$|\\[dws]|\|")
+#: What is said of a value that a name alone, or a part of a calculation, cannot be.
+_UNFIT: Final = {ALONE: "which is neither True nor False", CALCULATED: "which is not a number to calculate with"}
 #: The comparisons with which one asks for all other values.
 _OTHERS: Final = frozenset(("!=", "not in", "!~"))
 
@@ -48,7 +51,7 @@ def unfit_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> l
     """Return a sentence for each comparison for which some runs have a value that has no order with the given one."""
     told = []
     for site in sites:
-        if site.operator not in ORDERS and site.operator != ALONE:
+        if site.operator not in ORDERS and site.operator not in _UNFIT:
             continue
         fits_all = [kind for kind in (int, float) if site.fits(kind())]  # a number has an order with each number
         there = [value for facts in runs if type(value := facts[site.path]) not in fits_all and value is not MISSING]
@@ -57,11 +60,7 @@ def unfit_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> l
             runs_have = "1 run has" if len(unfit) == 1 else f"{len(unfit):,} runs have"
             told.append(
                 f"{runs_have} {kind_of_value(unfit[0])} as {written(site.path)}, such as {short_repr(unfit[0], repr)}, "
-                + (
-                    "which is neither True nor False"
-                    if site.operator == ALONE
-                    else f"which cannot be compared with {site.given[0]!r}"
-                )
+                + _UNFIT.get(site.operator, f"which cannot be compared with {site.given[0]!r}")
             )
     return list(dict.fromkeys(told))
 

@@ -8,6 +8,7 @@ strongly, and `Syntax.operator` reads the original text.
 from __future__ import annotations
 
 import ast
+import math
 import re
 from typing import Any, Final
 
@@ -15,6 +16,7 @@ import attrs
 
 from refunc.runs.errors import ExpressionError
 from refunc.runs.expression.hints import hint_for_syntax
+from refunc.runs.expression.values import MISSING
 
 _MAX_LENGTH: Final = 2_000
 #: A quoted text, whose inside is no operator; or the operator for patterns. Each character is looked at once.
@@ -128,3 +130,36 @@ def parsed(text: str) -> Syntax:
 
 def _for_python(found: re.Match[str]) -> str:
     return _WRITTEN[found[1]] if found[1] else found[0]
+
+
+def literal_of(node: ast.expr) -> Any:
+    """Return the value of a constant, also with a minus sign; MISSING for other nodes."""
+    match node:
+        case ast.Constant(value=value):
+            return value
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Constant(value=int() | float() as value)):
+            return value
+        case ast.Name(id="inf"):
+            return math.inf
+    return MISSING
+
+
+def is_name(node: ast.expr) -> bool:
+    """Whether *node* is the name of a run's fact, such as `params.lr`."""
+    return isinstance(node, (ast.Attribute, ast.Subscript)) or (isinstance(node, ast.Name) and node.id != "inf")
+
+
+def root_of(node: ast.expr) -> ast.expr:
+    """Return the `params` of `params.optimizer.name`."""
+    while isinstance(node, (ast.Attribute, ast.Subscript)):
+        node = node.value
+    return node
+
+
+def unsigned(node: ast.expr) -> tuple[ast.expr, bool]:
+    """Return *node* without the signs before it, and whether they are a minus together."""
+    is_negative = False
+    while isinstance(node, ast.UnaryOp) and isinstance(node.op, (ast.USub, ast.UAdd)):
+        is_negative ^= isinstance(node.op, ast.USub)
+        node = node.operand
+    return node, is_negative

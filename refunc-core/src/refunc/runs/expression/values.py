@@ -121,23 +121,6 @@ COMPARISONS: Final[dict[str, Operation]] = {
 ORDERS: Final = frozenset(("<", "<=", ">", ">="))
 
 
-@attrs.frozen(eq=False)
-class Descending:
-    """A text with a minus sign: it sorts in reverse order, and equals nothing."""
-
-    text: str
-
-    def __lt__(self, other: object) -> bool:
-        return other.text < self.text if isinstance(other, Descending) else NotImplemented
-
-
-def signed(factor: int, value: Any) -> Any:
-    """Return *value* with a sign before it."""
-    if isinstance(value, str) and number_in(value) is None:
-        return Descending(value) if factor < 0 else value
-    return calculated(operator.mul, factor, value)
-
-
 def calculated(calculate: Operation, one: Any, other: Any) -> Any:
     """Return the result for two numbers; MISSING for other values, or if there is no result."""
     one, other = number_of(one), number_of(other)
@@ -154,9 +137,26 @@ def calculated(calculate: Operation, one: Any, other: Any) -> Any:
 NO_ORDER: Final[tuple[int, Any]] = (2, 0)
 
 
-def sorting_key(value: Any) -> tuple[int, Any]:
-    """Return a sorting key for values of an expression: numbers, then texts, then values without an order."""
+@attrs.frozen(eq=False)
+class _Descending:
+    """A text that is sorted in reverse order."""
+
+    text: str
+
+    def __lt__(self, other: _Descending) -> bool:
+        return other.text < self.text
+
+
+def sorting_key(value: Any, *, descends: bool = False) -> tuple[int, Any]:
+    """
+    Return a sorting key for values of an expression: numbers, then texts, then values without an order.
+
+    Args:
+        descends: Whether the highest number and the last text come first.
+    """
     number = number_of(value)
     if number is not None and number == number:
-        return 0, number
-    return (1, value) if isinstance(value, (str, Descending)) and number is None else NO_ORDER
+        return 0, -number if descends else number
+    if not isinstance(value, str) or number is not None:
+        return NO_ORDER
+    return 1, _Descending(value) if descends else value
