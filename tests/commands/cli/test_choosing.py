@@ -208,7 +208,10 @@ def test_a_text_that_no_run_has_is_told_with_the_nearest_one(
         (["plot", "-m", "acc", "--group", "params.modl"], "no run has a param 'modl'. Did you mean params.model?"),
         (["plot", "-m", "acc", "--against", "params.lrr"], "no run has a param 'lrr'. Did you mean params.lr?"),
         (["export", "-o", "g.csv", "--group", "params.modl"], "no run has a param 'modl'. Did you mean params.model?"),
-        (["export", "-o", "g.csv", "--group", "status", "-m", "ac"], "no run has a metric 'ac'. Did you mean acc?"),
+        (
+            ["export", "-o", "g.csv", "--group", "status", "-m", "ac"],
+            "none of the runs has a metric 'ac'. Did you mean acc?",
+        ),
         (["export", "-o", "g.csv", "--group", "status", "--rank", "0"], "--group is of the usual curves: leave out"),
         (["report", "--group", "params.modl"], "no run has a param 'modl'. Did you mean params.model?"),
         (["ls", "--group", "params.modl", "-m", "acc"], "no run has a param 'modl'. Did you mean params.model?"),
@@ -260,7 +263,7 @@ def test_points_may_be_of_any_statistic(invoke: Invoke) -> None:
     points = json.loads(invoke("plot", "--json", "-m", "*/loss.count", "--against", "params.lr").stdout)
     assert [(line["metric"], line["values"]) for line in points] == [("val/loss.count", [1, 1, 1, 1])]
     refused = invoke("plot", "--json", "-m", "val/los.max", "--against", "params.lr")
-    assert refused.stderr == "refunc: no run has a metric 'val/los'. Did you mean val/loss?\n"
+    assert refused.stderr == "refunc: none of the runs has a metric 'val/los'. Did you mean val/loss?\n"
 
 
 @pytest.mark.usefixtures("store")
@@ -268,7 +271,7 @@ def test_an_export_takes_patterns_of_metrics_as_a_plot_does(invoke: Invoke) -> N
     assert json.loads(invoke("export", "--json", "-m", "*/loss", "-o", "x.csv").stdout)["points"] == 4
     assert json.loads(invoke("export", "--json", "-m", "*", "-m", "acc", "-o", "x.csv").stdout)["points"] == 8
     refused = invoke("export", "-m", "zz*", "-o", "x.csv").stderr
-    assert refused == "refunc: no run has a metric 'zz*'. Known metrics: acc, val/loss.\n"
+    assert refused == "refunc: none of the runs has a metric 'zz*'. Known metrics: acc, val/loss.\n"
 
 
 @pytest.mark.usefixtures("store")

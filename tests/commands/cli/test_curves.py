@@ -276,7 +276,7 @@ def test_points_without_an_x_are_drawn_by_their_numbers_and_that_is_what_the_axi
     [
         (["compare", "one", "another"], "no run 'another' in "),
         (["plot", "one", "-m", "los"], "the run one has no metric 'los'. Did you mean loss?"),
-        (["export", "--to", "csv", "-m", "los"], "no run has a metric 'los'. Did you mean loss?"),
+        (["export", "--to", "csv", "-m", "los"], "none of the runs has a metric 'los'. Did you mean loss?"),
         (
             ["export"],
             "name a file, as in -o points.csv, or a format, as in --to csv. Formats: parquet, csv, jsonl, json.",

@@ -143,7 +143,7 @@ def test_a_metric_against_a_param_is_a_point_for_each_run(param: str, invoke: An
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["-m", "no/*"], "no run has a metric 'no/*'"),
+        (["-m", "no/*"], "none of the runs has a metric 'no/*'"),
         (["-m", "val/loss", "--against", "params.model"], "--group params.model draws one band for each value"),
         (["-m", "val/loss", "--against", "params.depth"], "no run has a param 'depth'. Known params: lr, model, text."),
         (["-m", "val/loss", "--against", "params.lr", "--group", "params.lr"], "give one of them"),
@@ -248,7 +248,10 @@ def test_ls_has_a_line_for_each_group(invoke: Any) -> None:
         ),
         (["-m", "val/loss"], "For a column: --columns metrics.val/loss"),
         (["--group", "params.modle", "-m", "val/loss"], "no run has a param 'modle'. Did you mean params.model?"),
-        (["--group", "params.model", "-m", "val/los"], "no run has a metric 'val/los'. Did you mean val/loss"),
+        (
+            ["--group", "params.model", "-m", "val/los"],
+            "none of the runs has a metric 'val/los'. Did you mean val/loss",
+        ),
         (["--group", "params.model", "-m", "val/loss", "--columns", "status"], "leave it out with --group"),
     ],
 )
@@ -295,6 +298,10 @@ def test_a_metric_with_too_many_curves_leaves_room_for_others(
 
     assert " 4 runs, 1 chart, 6 of 6 points drawn" in said.stdout
     assert "1 metric has no chart" in said.stderr
+    to_stdout = invoke("report", "--experiment", "digits", *by, "-o", "-")
+    assert to_stdout.stdout.startswith("<!doctype html>")
+    assert to_stdout.stderr == said.stderr
+    assert invoke("report", "-o", "-", "--json").exit_code == 2
 
 
 def test_a_group_has_the_same_name_in_tables_charts_reports_and_files(invoke: Any) -> None:

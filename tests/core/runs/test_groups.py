@@ -104,7 +104,7 @@ def test_a_wrong_word_is_told(question: object, said: str, runs: Store) -> None:
 
 @pytest.mark.parametrize("metric", ["val/los", "val/loss.median", "params.model", ""])
 def test_a_metric_that_no_run_has_is_told(metric: str, runs: Store) -> None:
-    with pytest.raises(UnknownMetricError, match="no run has a metric"):
+    with pytest.raises(UnknownMetricError, match="none of the runs has a metric"):
         runs.group_by("params.model").metric(metric)
 
 

@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from refunc.runs.exporting import export_groups_of
+from refunc.runs.signature import signature_of
 from refunc.runs.store import Store
 
 np = pytest.importorskip("numpy")
@@ -157,3 +158,26 @@ def test_a_large_step_is_in_each_format(format: str, steps: list[int], write_run
 
     expected = sorted(map(float if format == "parquet" else int, steps))
     assert [int(row["x"]) if format == "csv" else row["x"] for row in rows] == expected
+
+
+def test_more_metrics_ask_the_files_of_a_run_no_more_often(
+    write_run: WriteRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def asking(folder: Path) -> Any:
+        asked.append(folder)
+        return signature_of(folder)
+
+    monkeypatch.setattr("refunc.runs.measured.signature_of", asking)
+    counts = []
+    for many in (3, 300):
+        metrics = {f"m{number}": 1.0 for number in range(many)}
+        for at in range(2):
+            lines = [{"kind": "params", "params": {"model": "a"}}, {"kind": "metrics", "step": 0, "metrics": metrics}]
+            write_run(tmp_path / f"{many}" / f"r{at}", lines)
+        asked.clear()
+        assert len(exported(Store(tmp_path / f"{many}"), tmp_path / "g.jsonl", metrics=list(metrics))) == many
+        counts.append(len(asked))
+
+    assert counts[0] == counts[1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import click
 from rich.text import Text
@@ -86,6 +86,8 @@ def report(
     """
     if groups and rank is not None:
         raise Failure("--rank chooses curves of single runs: leave it out with --group.")
+    if output == "-" and as_json:
+        raise Failure("with `-o -` the report itself goes to stdout. Name a file with -o, or leave out --json.")
     found = readable(ctx, store, choice, newest=None if groups else 1)
     refuse_missing(found, rank)
     heading = title or _names(found) + (f" ({of_rank(rank)})" if rank is not None else "")
@@ -100,16 +102,28 @@ def report(
         raise
     except ValueError as error:
         raise Failure(str(error)) from error
+    facts = _facts(found, content, output, len(document))
     if output == "-":
         sys.stdout.buffer.write(document)
         sys.stdout.buffer.flush()
-        return
-    with whole_file(output, binary=True) as file:
-        file.write(document)
+    else:
+        with whole_file(output, binary=True) as file:
+            file.write(document)
+        if as_json:
+            print_json(facts)
+        else:
+            drawn = f"{facts['points_drawn']:,} of {facts['points']:,} points drawn"
+            of = f"{_count(len(found), 'run')}, {_count(facts['charts'], 'chart')}"
+            print_lines([Text(f"{shown(output)}: {amount(len(document))}, {of}, {drawn}")])
+    for line in _left_out(facts, len(content["runs"]), are_grouped=bool(groups)):
+        error_line(line)
+
+
+def _facts(found: Sequence[Run], content: dict[str, Any], output: str, size: int) -> dict[str, Any]:
     curves = [curve for chart in content["charts"]["list"] for curve in chart["curves"]]
-    facts = {
+    return {
         "file": os.path.realpath(output),
-        "bytes": len(document),
+        "bytes": size,
         "runs": [run.run_id for run in found],
         "runs_left_out": content["runs_left_out"],
         "charts": len(content["charts"]["list"]),
@@ -117,23 +131,22 @@ def report(
         "points": sum(curve["of"] for curve in curves),
         "points_drawn": sum(len(curve["y"]) for curve in curves),
     }
-    if as_json:
-        print_json(facts)
-    else:
-        drawn = f"{facts['points_drawn']:,} of {facts['points']:,} points drawn"
-        of = f"{_count(len(found), 'run')}, {_count(facts['charts'], 'chart')}"
-        print_lines([Text(f"{shown(output)}: {amount(len(document))}, {of}, {drawn}")])
+
+
+def _left_out(facts: dict[str, Any], kept: int, *, are_grouped: bool) -> Iterator[str]:
+    """Yield a sentence for each part that the report, which has *kept* of the runs, has no room for."""
+    several = len(facts["runs"])
     if facts["runs_left_out"]:
-        kept = " Its groups are of all runs." if groups else ""
-        error_line(f"the report has room for the newest {len(content['runs']):,} of {_count(len(found), 'run')}.{kept}")
+        of_all = " Its groups are of all runs." if are_grouped else ""
+        yield f"the report has room for the newest {kept:,} of {_count(several, 'run')}.{of_all}"
     if facts["charts_left_out"]:
         have = "has" if facts["charts_left_out"] == 1 else "have"
         said = f"{_count(facts['charts_left_out'], 'metric')} {have} no chart: "
         said += f"a report has room for {CURVES} curves, in 2 MB."
         hint = " --group NAME draws one for all runs with equal values, and -n and --where choose fewer runs."
-        if groups:
+        if are_grouped:
             hint = " A --group with fewer values, -n and --where make fewer curves."
-        error_line(said + hint * (len(found) > 1))
+        yield said + hint * (several > 1)
 
 
 def _names(runs: Sequence[Run]) -> str:

@@ -96,7 +96,7 @@ class UnknownMetricError(RunError, KeyError):
         known = list(known)
         self.candidates = nearest(name, known, most=3, alike=0.5)
         hint = f"Did you mean {', '.join(self.candidates)}?" if self.candidates else listed(known)
-        said = f"the run {run_name} has no metric" if run_name is not None else "no run has a metric"
+        said = f"the run {run_name} has no metric" if run_name is not None else "none of the runs has a metric"
         super().__init__(f"{said} {name!r}. {hint}")
 
     def __str__(self) -> str:

@@ -98,7 +98,8 @@ def _series(group: Group, metrics: Sequence[str], faults: Faults) -> Iterator[tu
 
 
 def _of_run(wanted: Collection[str], run: Run) -> Iterable[tuple[str, Series]]:
-    return run.series_of([name for name in wanted if name in run.summary.metrics]).items()
+    known = run.summary.metrics  # once: each time, the run looks whether its files have changed
+    return run.series_of([name for name in wanted if name in known]).items()
 
 
 def _schema(keys: dict[str, list[Any]]) -> Any:

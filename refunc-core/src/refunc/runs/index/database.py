@@ -19,7 +19,7 @@ from refunc.runs.index import catalogue, points
 from refunc.runs.index.location import is_ours
 
 #: If the file has another version, it is rebuilt.
-VERSION: Final = 6
+VERSION: Final = 7
 #: Seconds to wait for a lock; then the journals are read instead.
 _PATIENCE: Final = 2.0
 
