@@ -47,7 +47,7 @@ def _worker() -> None:
     ],
 )
 def test_an_error_is_named_by_its_kind_and_the_first_line_of_its_message(fail: Callable[[], object], name: str) -> None:
-    with pytest.raises(Exception) as caught:  # noqa: PT011
+    with pytest.raises(Exception) as caught:
         fail()
     error = "".join(traceback.format_exception(caught.type, caught.value, caught.tb))
 

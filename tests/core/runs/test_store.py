@@ -110,6 +110,23 @@ def test_a_store_that_does_not_exist_yet_is_empty() -> None:
 def test_a_run_of_a_store_that_does_not_exist_says_that(tmp_path: Path) -> None:
     with pytest.raises(RunNotFoundError, match=r"no run 'x' in .*nowhere\. This is not a store: no such folder\."):
         open_store(tmp_path / "nowhere")["x"]
+    with pytest.raises(FileNotFoundError, match=r"no store at .*nowhere: no such folder\."):
+        "x" in open_store(tmp_path / "nowhere")  # noqa: B015
+
+
+def test_what_is_no_store_is_told_with_the_place_of_the_runs(write_run: WriteRun, tmp_path: Path) -> None:
+    run = write_run("one")
+    (tmp_path / "file").touch()
+    with pytest.raises(NotADirectoryError, match=r"no store at .*file: it is a file, not a folder\.$"):
+        list(open_store(tmp_path / "file"))
+    with pytest.raises(NotADirectoryError, match=r"no store at .*one: it is a run, and its store is .*experiments\.$"):
+        open_store(run).find()
+    with pytest.raises(RunNotFoundError, match=r"This is not a store: it is a run, and its store is .*experiments\.$"):
+        open_store(run)["one"]
+    with pytest.raises(RunNotFoundError, match=r"no run 'one' in .*\. There are runs in .*experiments\.$"):
+        open_store(tmp_path)["one"]
+    write_run(run / "inner")
+    assert names(open_store(run)) == ["inner"]  # a run's folder may be a store
 
 
 def test_a_run_is_shown_by_its_names(write_run: WriteRun, tmp_path: Path) -> None:

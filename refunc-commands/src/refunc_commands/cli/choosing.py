@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import click
 
+from refunc.runs.store_folder import elsewhere
 from refunc_commands.cli.completions import complete_experiments, complete_import_ids, complete_names
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import complete_removed, run_argument
@@ -53,7 +54,8 @@ class Choice:
         of += f" with the id {self.import_id} in another tracker" if self.import_id is not None else ""
         of += " of that time" if self.since is not None or self.until is not None else ""
         wanted = f" that match {self.where}" if self.where is not None else ""
-        return f"no {'removed ' if removed else ''}runs{of} in {store.path}{wanted}."
+        hint = "" if removed else elsewhere(store.path)
+        return f"no {'removed ' if removed else ''}runs{of} in {store.path}{wanted}.{hint}"
 
 
 _COMPLETIONS: Final[dict[str, Any]] = {

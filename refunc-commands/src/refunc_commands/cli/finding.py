@@ -18,7 +18,7 @@ from refunc.runs.errors import RunFormatError
 from refunc.runs.run import Run
 from refunc.runs.selection import AGGREGATES
 from refunc.runs.store import Store
-from refunc.runs.store_folder import find_store, missing
+from refunc.runs.store_folder import find_store, no_store
 from refunc.values.paths import absolute
 from refunc_commands.cli.failure import Failure
 from refunc_commands.cli.options import NAMED_RUN, completion
@@ -183,7 +183,7 @@ def the_store(ctx: click.Context, path: str | None) -> Store:
         return Store(find_store())
     folder = absolute(named)
     if not folder.is_dir():
-        raise FileNotFoundError(f"no store at {folder}: {missing(folder)}.")
+        raise no_store(folder)
     return Store(folder)
 
 

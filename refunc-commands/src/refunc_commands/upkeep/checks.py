@@ -61,7 +61,7 @@ def examine(find: Callable[[], Store], *, runs: int | None) -> Iterator[Finding]
         store = find()
         if not store.path.is_dir():
             raise FileNotFoundError(f"{store.path}: no such folder.")
-    except StrangeStoreError as error:
+    except (StrangeStoreError, NotADirectoryError) as error:
         yield Finding("store", "problem", str(error), "Name a store with --store or REFUNC_DIR.")
         return
     except OSError as error:

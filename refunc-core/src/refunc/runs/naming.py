@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from refunc.journal.folder import RUN_JSON
 from refunc.runs.errors import RunNotFoundError
 from refunc.runs.origin import origins_of
 from refunc.runs.run import Run
-from refunc.runs.store_folder import missing
+from refunc.runs.store_folder import elsewhere, missing
 from refunc.values.near import nearest
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ def _unknown(name: str, listing: Listing, path: Path) -> RunNotFoundError:
     names = [name for run in listing.runs[::-1] for name in (run.run_name, run.experiment_name, run.run_id)]
     near = nearest(name, dict.fromkeys(names), most=3, alike=0.5)
     hint = f" Did you mean {', '.join(near)}?" if near else ""
-    if not path.is_dir():
-        hint = f" This is not a store: {missing(path)}."
+    if not listing.runs and not listing.removed:
+        is_store = path.is_dir() and not (path / RUN_JSON).is_file()
+        hint = elsewhere(path) if is_store else f" This is not a store: {missing(path)}."
     removed = [run for run in listing.removed if run.run_name == name]
     if removed:
         hint = f" The run {removed[-1].run_id} of this name was removed; `refunc restore {removed[-1].run_id}`."

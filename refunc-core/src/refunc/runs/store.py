@@ -17,7 +17,7 @@ from refunc.runs.births import Births
 from refunc.runs.errors import RunFormatError, RunNotFoundError
 from refunc.runs.naming import run_named
 from refunc.runs.run import Run
-from refunc.runs.store_folder import missing, near
+from refunc.runs.store_folder import no_store
 from refunc.runs.tabular import Tabular
 from refunc.runs.unreadable import fault_of
 from refunc.values.names import may_be_folder_name
@@ -93,7 +93,7 @@ class Store(Tabular):
             return Run.open(self.path / name)
         try:
             listing = self.listing()
-        except FileNotFoundError:  # the text of the error says so
+        except (FileNotFoundError, NotADirectoryError):  # the text of the error says so
             listing = Listing([], [])
         return run_named(name, listing, self.path)
 
@@ -103,6 +103,8 @@ class Store(Tabular):
             try:
                 return self[run] is not None
             except RunNotFoundError:
+                if self.is_named and not self.path.is_dir():
+                    raise no_store(self.path) from None
                 return False
         return isinstance(run, Run) and any(each.folder == run.folder for each in self)
 
@@ -216,10 +218,16 @@ class Store(Tabular):
         try:
             with os.scandir(self.path) as entries:
                 found = sorted(entries, key=lambda entry: entry.name)
-        except FileNotFoundError:
-            if self.is_named:
-                raise FileNotFoundError(f"no store at {self.path}: {missing(self.path)}.{near(self.path)}") from None
+        except (FileNotFoundError, NotADirectoryError) as error:
+            if self.is_named or isinstance(error, NotADirectoryError):
+                raise no_store(self.path) from None
             return []
+        folders = self._of_entries(found)
+        if not folders and any(entry.name == RUN_JSON for entry in found):
+            raise no_store(self.path)
+        return folders
+
+    def _of_entries(self, found: list[os.DirEntry[str]]) -> list[tuple[str, os.stat_result | None]]:
         links = [entry for entry in found if entry.is_symlink()]
         if not links:
             return list(_births(entry.path for entry in found))
@@ -234,7 +242,8 @@ def open_store(path: str | os.PathLike[str] | None = None) -> Store:
     """
     Return the store at *path*, by default the one to which trainings in this folder write.
 
-    Reading raises FileNotFoundError if *path* is given and does not exist; the default store is empty until then.
+    Reading raises FileNotFoundError if *path* is given and does not exist; the default store is empty until then. For
+    a file, or the folder of a run, it raises NotADirectoryError.
     """
     return Store(store_path(path), is_named=path is not None)
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import os
 import shlex
+from itertools import islice
 from pathlib import Path
+from typing import Final
 
+from refunc.journal.folder import RUN_JSON
 from refunc.runs.errors import StrangeStoreError
 from refunc.values import settings
 from refunc.values.near import nearest
 from refunc.values.paths import DEFAULT_STORE, absolute
+
+#: The most entries of a folder that are looked at for a hint.
+_MOST_SEARCHED: Final = 100
 
 
 def find_store(start: Path | None = None) -> Path:
@@ -25,7 +31,7 @@ def find_store(start: Path | None = None) -> Path:
         path = absolute(named)
         if path.is_dir():
             return path
-        raise FileNotFoundError(f"REFUNC_DIR={named}: {missing(path)}.")
+        raise no_store(path, f"REFUNC_DIR={named}")
     here = (start or Path.cwd()).absolute()
     for folder in (here, *here.parents):
         if (folder / DEFAULT_STORE).is_dir():
@@ -62,12 +68,41 @@ def _user(number: int) -> str:
         return f"the user with the number {number}"
 
 
+def no_store(folder: Path, said: str = "") -> OSError:
+    """
+    Return the error that *folder*, in which there are no runs, is not a store.
+
+    Args:
+        said: How it was named, for the text; by default its path.
+    """
+    text = f"{said or f'no store at {folder}'}: {missing(folder)}."
+    return NotADirectoryError(text) if folder.exists() else FileNotFoundError(f"{text}{_near(folder)}")
+
+
 def missing(folder: Path) -> str:
     """Return why *folder* is not a store."""
+    if (folder / RUN_JSON).is_file():
+        return f"it is a run, and its store is {folder.parent}"
     return "it is a file, not a folder" if folder.exists() else "no such folder"
 
 
-def near(folder: Path) -> str:
+def elsewhere(folder: Path) -> str:
+    """Return a hint at stores in *folder*, which has no runs itself; empty if there are none."""
+    try:
+        found = [each for each in islice(folder.iterdir(), _MOST_SEARCHED) if each.is_dir() and _has_runs(each)]
+    except OSError:
+        return ""
+    return f" There are runs in {' and '.join(map(str, sorted(found)[:3]))}." if found else ""
+
+
+def _has_runs(folder: Path) -> bool:
+    try:
+        return any((each / RUN_JSON).is_file() for each in islice(folder.iterdir(), _MOST_SEARCHED))
+    except OSError:
+        return False
+
+
+def _near(folder: Path) -> str:
     """Return a hint at folders that are spelled like *folder*; empty if there are none."""
     try:
         near = nearest(folder.name, os.listdir(folder.parent))
