@@ -91,6 +91,14 @@ def test_without_a_name_it_is_the_newest_run_that_fits(invoke: Invoke) -> None:
     def shown(*options: str) -> str:
         return str(json.loads(invoke("show", "--json", *options).stdout)["run_name"])
 
+    assert shown("-n", "1") == "last"
+    assert shown("--sort", "params.lr", "-n", "1") == "came"
+    several = invoke("show", "-n", "2")
+    assert (several.exit_code, several.stderr) == (
+        2,
+        "refunc: one run is shown. `refunc compare -n 2` shows several.\n",
+    )
+
     assert shown() == "last"
     assert shown("--where", "params.model == 'resnet'") == "good"
     assert shown("--sort", "-params.lr") == "old"

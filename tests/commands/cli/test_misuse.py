@@ -50,6 +50,7 @@ def line_of(result: Any) -> str:
         (["ls", "--unheard-of"], "no such option '--unheard-of'. Options: --json, --where, "),
         (["ls", "--where", "params.a < 1", "--where", "params.a > 0"], "--where.* 2 times. Join the expressions with"),
         (["plot", "--experiment", "a", "--experiment", "b"], r"--experiment.* Write --where \"experiment_name in"),
+        (["ls", "--store", "a", "--store", "b"], "--store.* it is given 2 times. Name runs of another store"),
         (["export", "-n", "1", "-n", "2"], "-n.* it is given 2 times"),
         (["show", "--since", "1d", "--since", "2d"], "--since.* it is given 2 times"),
         (["ls", "--nonsense"], "--nonsense.* Options: --json, --where, .* -n, --number, "),

@@ -19,6 +19,7 @@ from refunc_commands.cli.completions import complete_experiments, complete_impor
 from refunc_commands.cli.failure import Failure, Number
 from refunc_commands.cli.finding import complete_removed, run_argument
 from refunc_commands.cli.moments import parse_moment
+from refunc_commands.cli.options import once_only
 
 if TYPE_CHECKING:
     from refunc.runs.store import Store
@@ -67,12 +68,6 @@ _COMPLETIONS: Final[dict[str, Any]] = {
 
 #: What the rest of an expression without quotes begins with; a shell makes arguments of it.
 _OPERATORS: Final = frozenset(("==", "!=", "=", "<", "<=", ">", ">=", "~", "!~", "in", "not", "is", "and", "or"))
-#: How several values are asked for.
-_SEVERAL: Final = {
-    "where": " Join the expressions with `and` or `or`.",
-    "experiment": " Write --where \"experiment_name in ('one', 'other')\".",
-    "order": " Runs are sorted by one expression.",
-}
 #: The options by the parameter that each fills.
 _OPTIONS: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
     "where": (("--where",), {"metavar": "EXPRESSION", "help": "Only runs that match this, as `status == 'failed'`."}),
@@ -96,13 +91,6 @@ _OPTIONS: Final[dict[str, tuple[tuple[str, ...], dict[str, Any]]]] = {
         {"is_flag": True, "help": "Expressions may name something that no run has."},
     ),
 }
-
-
-def once_only(ctx: click.Context, param: click.Parameter, given: tuple[Any, ...]) -> Any:
-    """Return the value of an option; raise click.BadParameter if there are several, of which one would be ignored."""
-    if len(given) > 1:
-        raise click.BadParameter(f"it is given {len(given)} times.{_SEVERAL.get(str(param.name), '')}")
-    return given[0] if given else None
 
 
 def choosing(

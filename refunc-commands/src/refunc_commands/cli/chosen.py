@@ -117,8 +117,10 @@ def the_one(ctx: click.Context, store: str | None, choice: Choice) -> Run:
     Return the run that *choice* names, or the newest or first of those that it fits.
 
     Raises:
-        Failure: It fits no run.
+        Failure: It fits no run, or asks for several.
     """
+    if choice.count is not None and choice.count > 1:
+        raise Failure(f"one run is shown. `refunc compare -n {choice.count}` shows several.")
     if choice.names and not choice.searches:
         return the_run(ctx, store, choice.names[0])
     found = chosen(ctx, store, choice, newest=1).runs

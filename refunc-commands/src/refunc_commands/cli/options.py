@@ -13,13 +13,29 @@ if TYPE_CHECKING:
 #: The key in a context's `meta` for the folder of the run that the command took last; errors are reported for it.
 NAMED_RUN: Final = "refunc.run"
 
+#: How several values are asked for.
+_SEVERAL: Final = {
+    "where": " Join the expressions with `and` or `or`.",
+    "experiment": " Write --where \"experiment_name in ('one', 'other')\".",
+    "order": " Runs are sorted by one expression.",
+    "store": " Name runs of another store by their folders.",
+}
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def store_option(command: _Command) -> _Command:
     """Give *command* the option `--store`, which is allowed before and after the command's name."""
     given: dict[str, Any] = {"metavar": "PATH", "help": "The folder of runs; see `refunc --help`."}
-    return click.option("--store", shell_complete=_path("dir"), **given)(command)
+    once: dict[str, Any] = {"multiple": True, "callback": once_only}
+    return click.option("--store", shell_complete=_path("dir"), **once, **given)(command)
+
+
+def once_only(ctx: click.Context, param: click.Parameter, given: tuple[Any, ...]) -> Any:
+    """Return the value of an option; raise click.BadParameter if there are several, of which one would be ignored."""
+    if len(given) > 1:
+        raise click.BadParameter(f"it is given {len(given)} times.{_SEVERAL.get(str(param.name), '')}")
+    return given[0] if given else None
 
 
 def output_option(help: str, default: str | None = None) -> Callable[[_Command], _Command]:

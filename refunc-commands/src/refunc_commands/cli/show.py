@@ -58,7 +58,7 @@ Examples:
 
 
 @click.command(epilog=_EXAMPLES)
-@choosing(one=True, without=("count",))
+@choosing(one=True)
 @rank_option("Metrics of this rank; or all, mean, min or max of all ranks' values.")
 @click.option("--all-ranks", "each_rank", is_flag=True, help="A line for each rank, not for each host.")
 @json_option()

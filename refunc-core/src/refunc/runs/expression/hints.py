@@ -126,7 +126,9 @@ def hint_for_name(
     near = _near(name, known)
     if near:
         return f" Did you mean {' or '.join(near)}?"
-    return f" Write params.{name} for a param, or metrics.{name} for a metric. Known: {', '.join(known)}."
+    whole = written if written.startswith(f"{name}.") or "/" in written else name  # but not that of `lr-1`
+    param, metric = (_dotted(space, whole) for space in ("params", "metrics"))
+    return f" Write {param} for a param, or {metric} for a metric. Known: {', '.join(known)}."
 
 
 def _near(name: str, known: tuple[str, ...]) -> list[str]:
@@ -211,6 +213,11 @@ _KINDS: Final = {
 def kind_of(node: ast.AST) -> str:
     """Return the word for a part of Python that expressions do not have."""
     return _KINDS.get(type(node).__name__, type(node).__name__)
+
+
+def _dotted(root: str, rest: str) -> str:
+    """Return `metrics.loss.min` for `metrics` and `loss.min`; a name with other characters in brackets."""
+    return f"{root}.{rest}" if all(map(str.isidentifier, rest.split("."))) else in_brackets(root, rest)
 
 
 def in_brackets(root: str, rest: str) -> str:

@@ -58,8 +58,9 @@ def unfit_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> l
         unfit = [value for value in there if not site.fits(value)]
         if unfit:
             runs_have = "1 run has" if len(unfit) == 1 else f"{len(unfit):,} runs have"
+            example = "" if unfit[0] is None else f" such as {short_repr(unfit[0], repr)},"
             told.append(
-                f"{runs_have} {kind_of_value(unfit[0])} as {written(site.path)}, such as {short_repr(unfit[0], repr)}, "
+                f"{runs_have} {kind_of_value(unfit[0])} as {written(site.path)},{example} "
                 + _UNFIT.get(site.operator, f"which cannot be compared with {site.given[0]!r}")
             )
     return list(dict.fromkeys(told))
