@@ -109,3 +109,32 @@ def test_values_of_another_kind_are_told_where_others_match(store: Path, invoke:
 
     assert [run["run_name"] for run in json.loads(result.stdout)] == ["came", "good", "last"]
     assert result.stderr == "refunc: 1 run has a text as params.lr, such as 'auto', which cannot be compared with 1\n"
+
+
+@pytest.mark.parametrize(
+    ("question", "told"),
+    [
+        (
+            "params.model ~ 'Res*'",
+            "'Res*' fits no params.model: capital letters count. It would fit 'resnet' without them.",
+        ),
+        ("params.model ~ 'dense*'", None),
+        ("params.amp == 'True'", "no run has the text 'True' as params.amp. Did you mean True?"),
+        ("params.amp in ('true', 'x')", "no run has the text 'true' as params.amp. Did you mean True?"),
+        ("params.amp == False", "no run has False as params.amp. Did you mean 'False', the text?"),
+    ],
+)
+def test_a_near_answer_is_told_where_runs_have_values_of_several_kinds(
+    question: str, told: str | None, store: Path, invoke: Invoke
+) -> None:
+    for name, value in (("old", True), ("came", "False"), ("good", "no")):
+        (folder,) = store.glob(f"{name}_*")
+        line = {"seq": 0, "time": time.time(), "kind": "params", "params": {"amp": value}}
+        data = encode_line({"kind": "segment", "format": 1, "logger": "l"}) + encode_line(line)
+        (folder / "journal" / "other.000000.jsonl").write_bytes(data)
+
+    result = invoke("ls", "--where", question)
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    nothing = f"refunc: no runs in {store} that match {question}.\n"
+    assert result.stderr == (f"refunc: {told}\n" if told else "") + nothing

@@ -20,7 +20,7 @@ from refunc.runs.expression.asked import (
 )
 from refunc.runs.expression.hints import in_brackets
 from refunc.runs.expression.values import MISSING, ORDERS
-from refunc.values.patterns import is_pattern
+from refunc.values.patterns import Patterns, is_pattern
 from refunc.values.texts import short_repr
 
 #: The most values that are compared letter by letter: an answer without runs comes as soon as one with runs.
@@ -107,11 +107,15 @@ def near_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> li
             continue
         known = {value for facts in runs if isinstance(value := facts[site.path], str)}
         for word in site.given:
+            if isinstance(word, bool) and str(word) in known:
+                told.append(f"no run has {word} as {written(site.path)}. Did you mean {str(word)!r}, the text?")
             if not isinstance(word, str) or not word or word in known:
                 continue
             if site.operator == "~" and is_pattern(word):
-                if _OF_REGEXES.search(word):
-                    told.append(f"{word!r} is a pattern in which * is any text, and no regular expression.")
+                told += _near_pattern(site, word, known)
+                continue
+            if word.lower() in ("true", "false") and any(isinstance(facts[site.path], bool) for facts in runs):
+                told.append(f"no run has the text {word!r} as {written(site.path)}. Did you mean {word.title()}?")
                 continue
             said = f"no run has {word!r} as {written(site.path)}."
             near = nearest_names(word, sorted(known), _MOST_VALUES)
@@ -120,3 +124,13 @@ def near_values(sites: Iterable[Site], runs: Sequence[Mapping[Path, Any]]) -> li
             elif near:
                 told.append(f"{said} Did you mean {', '.join(map(repr, near))}?")
     return list(dict.fromkeys(told))
+
+
+def _near_pattern(site: Site, pattern: str, known: Iterable[str]) -> list[str]:
+    """Return a sentence for a *pattern* that fits no value, but was meant in another way or for other letters."""
+    if _OF_REGEXES.search(pattern):
+        return [f"{pattern!r} is a pattern in which * is any text, and no regular expression."]
+    patterns = Patterns([pattern.lower()])
+    fits = [value for value in sorted(known)[:_MOST_VALUES] if patterns.last_match(value.lower()) is not None]
+    said = f"{pattern!r} fits no {written(site.path)}: capital letters count. It would fit"
+    return [f"{said} {fits[0]!r} without them."] if fits else []
