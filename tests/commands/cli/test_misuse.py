@@ -150,6 +150,7 @@ def test_an_output_that_cannot_be_written(command: list[str], run: Path, invoke:
 
     assert f"{own_folder}/file: File exists" in line_of(invoke(*command, "-o", "file/x.csv"))
     assert "experiments: Is a directory" in line_of(invoke(*command, "-o", "experiments"))
+    assert "File name too long" in line_of(invoke(*command, "-o", "x" * 300))
 
 
 @pytest.mark.parametrize(

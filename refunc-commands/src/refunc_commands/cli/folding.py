@@ -88,7 +88,7 @@ def _lines(done: _Folds, dry_run: bool) -> Iterator[Text]:
     for mark, several, style in (("kept", done.kept, "yellow"), ("failed", done.failed, "red")):
         for piece, reason in several:
             yield Text.assemble((f"{mark:<6}", style), f"  {shown(piece.path.name)}  {shown(reason)}")
-    if not done.folded:
+    if not (done.folded or done.failed):
         yield Text("nothing to fold")
 
 

@@ -8,6 +8,7 @@ run, and the others work.
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,7 +64,9 @@ _OWN: Final = {
 _LONGEST_LINE: Final = 80
 
 #: System errors that naming another path fixes; others, such as a full disk, are not errors of the command line.
-_WRONG_PATHS: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+_WRONG_KINDS: Final = (FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError, PermissionError)
+#: Those of them that have no exception of their own.
+_WRONG_PATHS: Final = frozenset((errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP))
 
 
 class Commands(click.Group):
@@ -187,7 +190,7 @@ def _failures(command: str, ctx: click.Context | None = None) -> Iterator[None]:
         raise Failure(error.problem) from error
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        kind = Failure if isinstance(error, _WRONG_PATHS) else Fault
+        kind = Failure if error.errno in _WRONG_PATHS or isinstance(error, _WRONG_KINDS) else Fault
         raise kind(f"{where}{error.strerror or error}") from error
     except NoDescriptorError as error:
         raise Fault(str(error)) from error
