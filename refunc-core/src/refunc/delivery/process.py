@@ -79,7 +79,7 @@ def _stand_back() -> None:
 
 
 def _leave_deleted_folder(store: Path) -> None:
-    """Work on in *store* if the training's folder was deleted: clients ask for their working folder, and would raise."""
+    """Work on in *store* if the training's folder was deleted: clients ask for theirs, and raise if it is gone."""
     try:
         os.getcwd()
     except FileNotFoundError:
