@@ -90,7 +90,7 @@ def train_beside(
         {before}
         log.add_integrations([{kind}(), ProbeIntegration()])
         with experiment_context("exp", "bad"):
-            began = time.time()
+            print(began := time.time())
             arrived = Path("calls.jsonl")
             while time.time() - began < 4 or not arrived.exists() or arrived.read_text().count('"metrics"') < 10:
                 log.log_metrics({{"t": time.time()}}, step=int((time.time() - began) * 100))
@@ -105,7 +105,10 @@ def train_beside(
     assert process.returncode == 0, err
     assert "Traceback" not in err
     end = tools.until(lambda: calls("end"))[0]
-    assert end["time"] - float(out) < 2.0
+    began, left = map(float, out.split())
     arrived = [call["time"] for call in calls("metrics")]
+    # A pause may be the start of another process, which takes as long as that of the first one has taken here.
+    most = 2.0 + 2 * (arrived[0] - began)
     pauses = [later - earlier for earlier, later in itertools.pairwise(arrived)]
-    assert max(pauses) < 2.0, pauses
+    assert max(pauses) < most, pauses
+    assert end["time"] - left < most

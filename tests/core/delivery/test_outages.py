@@ -63,11 +63,13 @@ def test_exit_waits_a_bounded_time_and_says_in_one_line_what_remains(
         log.add_integration(ProbeIntegration())
         log.log_metrics({"loss": 1.0}); log.flush()
         while log.health()["probe"].state != "retrying": time.sleep(0.01)
+        from refunc.delivery import patience
+        patience.EXIT_WAIT = 30.0
         print(time.time())
     """)
 
     assert code == 0
-    assert 1.5 < time.time() - float(out) < 8  # two seconds without an answer, of ten
+    assert 1.5 < time.time() - float(out) < 25  # two seconds without an answer, and not the thirty that it may take
     *_, waiting, remains = [line for line in err.splitlines() if " WARNING " in line]
     assert "waiting for probe" in waiting
     assert "probe 4 records (the server is down)" in remains
@@ -79,14 +81,12 @@ def test_exit_waits_a_bounded_time_and_says_in_one_line_what_remains(
 def test_exit_wait_can_be_set(finished: Finished, own_folder: Path) -> None:
     (own_folder / "down").touch()
 
-    _, out, err = finished(
-        "log.add_integration(ProbeIntegration()); log.log_metrics({'loss': 1.0}); print(time.time())",
-        REFUNC_EXIT_WAIT="0",
+    _, _, err = finished(
+        "log.add_integration(ProbeIntegration()); log.log_metrics({'loss': 1.0})", REFUNC_EXIT_WAIT="0"
     )
 
-    assert time.time() - float(out) < 2
     assert "still to be delivered" in err
-    assert "waiting for" not in err  # that is said after a second
+    assert "waiting for" not in err  # that is said after a second of the two that it takes else
 
 
 def test_trouble_is_told_once_while_the_training_goes_on(finished: Finished, own_folder: Path) -> None:

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -159,7 +158,9 @@ with experiment_context("e", "r"):
     assert Path("logs/train.log").read_text().count("  line\n") == 100
 
 
-@pytest.mark.parametrize("end", ["ends.EXIT_WAIT = 1.0", "threading.Thread(target=press, daemon=True).start()"])
+@pytest.mark.parametrize(
+    "end", ["ends.EXIT_WAIT = 1.0", "ends.EXIT_WAIT = 90.0; threading.Thread(target=press, daemon=True).start()"]
+)
 def test_a_slow_target_delays_the_exit_until_time_is_up_or_ctrl_c(end: str) -> None:
     script = """
 import logging, os, signal, threading, time
@@ -176,16 +177,14 @@ def press():
 plain = logging.getLogger("plain"); plain.setLevel(20)
 plain.addHandler(AsyncHandler(flush_interval=0.05, target=Slow()))
 log = MLLogger("train", "INFO")
-for number in range(500): plain.info("slow")
+for number in range(500): plain.info("slow")  # which take it 100 s
 log.info("line")
 begun.wait()
 """
-    begun = time.monotonic()
     done = subprocess.run([sys.executable, "-c", script + end], capture_output=True, text=True, timeout=60)
 
     assert done.returncode == 0
-    assert time.monotonic() - begun < 9
-    assert re.search(r"AsyncHandler .* (4\d\d|500) records were not passed on before the process ended", done.stderr)
+    assert re.search(r"AsyncHandler .* ([234]\d\d|500) records were not passed on before the process", done.stderr)
     assert Path("logs/train.log").read_text().count("  line\n") == 1
 
 

@@ -194,7 +194,7 @@ def test_a_stalled_drain_is_waited_for_a_second_and_then_not_again() -> None:
     dropped = outlet.dropped
     released.set()
 
-    assert 0.9 < took < 3
+    assert 0.9 < took < 20, "the drain stalls for 30 s, and each of 900 calls might wait for a second"
     assert dropped == 1_000 - 100
     assert outlet.flush()
     assert outlet.items == list(range(len(outlet.items)))

@@ -275,10 +275,10 @@ def test_whatever_is_typed_is_answered_or_refused(text: str) -> None:
 
 
 def test_nobody_can_keep_it_busy() -> None:
-    begin = time.monotonic()
+    begin = time.process_time()
     for text in ("9**9**9**9**9", "*".join(["9" * 300] * 6), "9.9e300**9.9e300", "'x' * 10**9 == ''", "[[1]*9]*9 == 1"):
         try:
             compiled(text)(FACTS)
         except ExpressionError:
             pass
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5

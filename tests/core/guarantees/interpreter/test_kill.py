@@ -93,18 +93,17 @@ def test_with_a_stronger_durability_every_call_is_written_on_return(
 
 
 def test_an_idle_moment_is_enough_without_any_flush(
-    script: Callable[..., subprocess.Popen[str]], only_run: Callable[[], Run], journal: Any
+    script: Callable[..., subprocess.Popen[str]], only_run: Callable[[], Run], journal: Any, tools: Any
 ) -> None:
-    """The writer thread drains every 50 ms; 0.5 s leave a slow machine ten times that."""
     process = script("""
     for n in range(100):
         log.log_metrics({"n": n})
-    time.sleep(0.5)
     print("idle", flush=True)
     time.sleep(60)
     """)
     assert process.stdout is not None
     assert process.stdout.readline() == "idle\n"
+    tools.until(lambda: len(journal.values(journal.read(only_run())[0], "n")) == 100)
     process.kill()
     process.wait()
 

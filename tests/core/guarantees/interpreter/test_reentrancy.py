@@ -41,9 +41,8 @@ signal.signal(signal.SIGALRM, on_signal)
 signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
 stop = time.monotonic() + seconds
 def goes_on():
-    # A thread that waits in `flush` gets little of the interpreter beside one that never does.
-    few = min(counts["signal"], counts["del"]) <= 100 * min(seconds, 1)
-    return time.monotonic() < (stop + 15 if few else stop)
+    # A thread that waits in `flush` gets little of the interpreter beside one that never does, and a disk may be slow.
+    return time.monotonic() < stop or min(counts["signal"], counts["del"]) <= 100
 def work():
     while goes_on():
         note("thread")
@@ -63,12 +62,8 @@ print(log.flush()); print(repr(counts))
 def test_logging_from_handlers_and_del_never_deadlocks(
     durability: str, finished: _Finished, only_run: Callable[[], Run], journal: Any
 ) -> None:
-    _check(1.0, durability, finished, only_run, journal)
-
-
-def _check(seconds: float, durability: str, finished: _Finished, only_run: Callable[[], Run], journal: Any) -> None:
     """All sources' records are there, each source's in its order where one thread makes them."""
-    returned, out, err = finished(_REENTRANT, seconds, durability, deadline=seconds + 30)
+    returned, out, err = finished(_REENTRANT, 1.0, durability, deadline=100)
 
     assert returned == 0, err
     done, text = out.splitlines()
@@ -81,8 +76,8 @@ def _check(seconds: float, durability: str, finished: _Finished, only_run: Calla
     errors = [record.metrics["error"] for record in records if isinstance(record, LogLine)]
     assert errors == list(range(1, counts["error"] + 1))
     # `__del__` runs in either thread, and its counter is not theirs alone.
-    assert len(journal.values(records, "del")) > 100 * min(seconds, 1)
-    assert counts["signal"] > 100 * min(seconds, 1)
+    assert len(journal.values(records, "del")) > 100
+    assert counts["signal"] > 100
 
 
 def test_a_full_queue_drops_nothing_because_a_handler_cannot_drain(
