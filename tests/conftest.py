@@ -247,7 +247,7 @@ def script(own_folder: Path, prelude: str, tools: Any) -> Iterator[Callable[...,
 def finished(script: Callable[..., subprocess.Popen[str]]) -> Callable[..., tuple[int, str, str]]:
     """Run Python code to its end, within a deadline, and return its exit code, output and errors."""
 
-    def finish(code: str, *args: object, deadline: float = 40, **options: Any) -> tuple[int, str, str]:
+    def finish(code: str, *args: object, deadline: float = 100, **options: Any) -> tuple[int, str, str]:
         process = script(code, *args, **options)
         out, err = process.communicate(timeout=deadline)
         return process.returncode, out, err
@@ -375,7 +375,7 @@ def in_terminal() -> Callable[..., str]:
         )
         os.close(theirs)
         said = Tools.shown_on(ours)
-        assert process.wait(30) == 0, said
+        assert process.wait(60) == 0, said
         return said.decode().replace("\r\n", "\n")
 
     return run

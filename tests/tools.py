@@ -20,7 +20,7 @@ class Tools:
     _PORTS: ClassVar[range] = range(20_000, 29_000)
 
     @staticmethod
-    def until(condition: Callable[[], Any], deadline: float = 30.0) -> Any:
+    def until(condition: Callable[[], Any], deadline: float = 60.0) -> Any:
         """Return the value of *condition* as soon as it is true; fail after *deadline* seconds."""
         end = time.monotonic() + deadline
         while not (value := condition()):

@@ -281,6 +281,6 @@ def test_whatever_is_installed_is_found_others_plugins_too(own_folder: Path) -> 
         "from refunc.logging import NeptuneIntegration, auto_configure_integrations\n"
         "print('neptune' in auto_configure_integrations(), NeptuneIntegration.__module__)"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
 
     assert done.stdout.split() == ["True", "refunc_neptune"]

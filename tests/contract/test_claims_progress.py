@@ -239,7 +239,7 @@ def terminal(tools: Any) -> str:
     )
     os.close(theirs)
     sent = tools.shown_on(ours)
-    assert process.wait(30) == 0, sent
+    assert process.wait(60) == 0, sent
     return sent.decode()
 
 

@@ -263,7 +263,7 @@ def test_following_shows_lines_of_another_process_within_a_second(
     assert min(took) < 1, "a busy machine delays some, and not each"
 
     order(training, "end")
-    rest, errors = follower.communicate(timeout=30)
+    rest, errors = follower.communicate(timeout=60)
     assert rest == ""
     assert re.fullmatch(r"refunc: the run ended: completed after .*\n", errors)
     assert follower.returncode == 0
@@ -282,7 +282,7 @@ def test_following_takes_each_line_once_from_every_writer_that_comes(
     order(training, f"pid = os.fork(); pid or ({child}); os.waitpid(pid, 0)")
     order(training, "[logger.info('parent %d', n) for n in range(50)]")
     order(training, "end")
-    seen = [json.loads(line)["message"] for line in follower.communicate(timeout=30)[0].splitlines()]
+    seen = [json.loads(line)["message"] for line in follower.communicate(timeout=60)[0].splitlines()]
 
     for who in ("child", "parent"):
         assert [line for line in seen if line.startswith(who)] == [f"{who} {number}" for number in range(50)]
@@ -297,7 +297,7 @@ def test_a_run_that_has_not_begun_yet_can_be_waited_for(
 
     some_run("soon")
 
-    out, _ = follower.communicate(timeout=30)
+    out, _ = follower.communicate(timeout=60)
     assert json.loads(out.splitlines()[0])["message"] == "hello"
     assert follower.returncode == 0
 
@@ -319,7 +319,7 @@ def test_following_says_when_the_run_crashed(
 
     training.kill()
 
-    _, errors = follower.communicate(timeout=30)
+    _, errors = follower.communicate(timeout=60)
     assert errors == "refunc: the run crashed: its process is gone, and no end was recorded\n"
     assert follower.returncode == 0
 
@@ -334,7 +334,7 @@ def test_following_says_when_the_folder_is_gone(
     # In one step: the training writes there, and the follower looks.
     (own_folder / "experiments").rename(own_folder / "removed")
 
-    assert re.fullmatch("refunc: the run's folder is gone: .*\n", follower.communicate(timeout=30)[1])
+    assert re.fullmatch("refunc: the run's folder is gone: .*\n", follower.communicate(timeout=60)[1])
     assert follower.returncode == 2
 
 
@@ -347,7 +347,7 @@ def test_ctrl_c_ends_following_quietly(
 
     follower.send_signal(signal.SIGINT)
 
-    assert follower.communicate(timeout=30) == ("", "")
+    assert follower.communicate(timeout=60) == ("", "")
     assert follower.returncode == 130
 
 

@@ -236,7 +236,7 @@ def test_ctrl_c_in_the_middle_ends_it_with_130(run: Path, running: Callable[...,
 
     process.send_signal(signal.SIGINT)
 
-    assert process.communicate(timeout=30)[1] == ""
+    assert process.communicate(timeout=60)[1] == ""
     assert process.returncode == 130
 
 

@@ -63,7 +63,7 @@ def test_two_integrations_that_stand_differently_are_no_progress(
     waiting(probes.ProbeIntegration(), probes.EndlessIntegration())
 
     process = running("sync", "--patience", "2")
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
 
     assert process.returncode == 1, err
     assert sorted(line.split(maxsplit=2)[2] for line in out.splitlines()) == [

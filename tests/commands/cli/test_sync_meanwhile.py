@@ -92,7 +92,7 @@ def test_ctrl_c_ends_it_and_the_next_sync_goes_on(
     tools.until(lambda: list((run.folder / "delivery").glob("probe-*.json")))
 
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
 
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
@@ -113,7 +113,7 @@ def test_follow_goes_on_until_the_run_has_ended(
     assert process.poll() is None
     run.end("failed")
 
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
 
     assert (process.returncode, err) == (0, "")
     assert out.startswith("done")
@@ -157,7 +157,7 @@ def test_a_run_removed_meanwhile_is_waited_for_no_longer(
     tools.until(lambda: list((run.folder / "delivery").glob("probe-*.json")))
 
     run.folder.rename(own_folder / "removed")  # at once: a cursor that is saved meanwhile would stop an rmtree
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
 
     assert process.returncode == 1
     assert "Traceback" not in err

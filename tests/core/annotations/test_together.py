@@ -55,7 +55,7 @@ def workers() -> Iterator[list[subprocess.Popen[str]]]:
     started = [subprocess.Popen(command, **pipes) for _ in range(2)]
     yield started
     for process in started:
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 def expected(changes: list[dict[str, Any]]) -> dict[str, Any]:

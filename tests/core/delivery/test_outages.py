@@ -48,7 +48,7 @@ def test_an_outage_costs_the_training_nothing_and_everything_arrives_once(
     (own_folder / "down").unlink()
     process.stdin.write("\n")
     process.stdin.flush()
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
 
     tools.until(lambda: calls("end"))
     assert steps() == list(range(3000))

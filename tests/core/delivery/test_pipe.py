@@ -44,7 +44,7 @@ def test_a_child_that_holds_the_pipe_does_not_hold_the_delivery_process(
     assert training.stdout is not None
     child = int(training.stdout.readline())
     try:
-        training.wait(30)  # not for its output, which the child has open too
+        training.wait(60)  # not for its output, which the child has open too
         tools.until(lambda: calls("end"))
         tools.until(lambda: not tools.delivery_pids(own_folder))
         os.kill(child, 0)  # it is there still

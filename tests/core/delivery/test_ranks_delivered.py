@@ -107,11 +107,11 @@ def test_rank_0_waits_for_no_other_and_delivery_does(own_folder: Path, calls: Ca
     path.write_text(script)
     environ = {"REFUNC_EXIT_WAIT": "60", "TOGETHER": "2"}
     zero, one = (subprocess.Popen([sys.executable, str(path)], env=variables(rank, 2, **environ)) for rank in (0, 1))
-    assert zero.wait(30) == 0
+    assert zero.wait(60) == 0
     assert one.poll() is None
     assert calls("end") == []
     Path("go").touch()
-    assert one.wait(30) == 0
+    assert one.wait(60) == 0
     tools.until(lambda: calls("end"))
     assert [call["status"] for call in calls("end")] == ["completed"]
 

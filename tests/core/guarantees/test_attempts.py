@@ -336,7 +336,7 @@ with experiment_context("e", resume={resume!r}) as run:
         assert process.stdout.readline() == "there\n"
         processes.append(process)
     for process in processes:
-        process.communicate("\n", timeout=30)
+        process.communicate("\n", timeout=60)
 
     run = only_run()
     assert (run.attempt, run.status) == (2, "completed")

@@ -192,7 +192,7 @@ with experiment_context("vision") as run:
         subprocess.Popen([sys.executable, "-c", script], env=variables(rank, 3), stderr=subprocess.DEVNULL)
         for rank in range(3)
     ]
-    assert processes[0].wait(30) == 9
+    assert processes[0].wait(60) == 9
     deadline = time.monotonic() + 30
     while len([file for run in open_store() for file in rank_files(run.folder)]) < 3:
         assert time.monotonic() < deadline
@@ -200,7 +200,7 @@ with experiment_context("vision") as run:
     assert only_run().status == "running", "rank 0 is gone alone"
     Path("over").touch()
     for process in processes:
-        process.wait(30)
+        process.wait(60)
     assert only_run().status == "crashed", "rank 0 has no end"
 
 

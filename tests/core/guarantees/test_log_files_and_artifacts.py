@@ -74,7 +74,7 @@ def test_a_second_process_has_a_file_with_its_pid(script: Callable[..., subproce
     log.error("line 1")
 
     process = script('MLLogger("train", "INFO").error("line 2")')
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 0, err
 
     assert _numbers(Path("logs/train.log")) == [1]

@@ -25,7 +25,7 @@ from refunc.journal.record import Metrics
 from refunc.logging import MLLogger
 from refunc.runs.run import Run
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 def take_terminal() -> None:

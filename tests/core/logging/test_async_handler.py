@@ -150,7 +150,7 @@ with experiment_context("e", "r"):
         time.sleep(0.01)
     os.kill(os.getpid(), signal.SIGKILL)
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
 
     assert (done.returncode, done.stdout) == (-9, "begun\n"), done.stderr
     [run] = open_store(tmp_path / "experiments")
@@ -209,7 +209,7 @@ if not os.fork():
     os._exit(0)
 os.wait()
 """
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
 
     assert done.stdout.splitlines() == ["started", "child 1", "child 2", "parent"], done.stderr
 

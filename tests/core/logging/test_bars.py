@@ -19,7 +19,7 @@ from refunc.logging.bars import drawing as bars
 from refunc.logging.bars.loops import ProgressTracker, TqdmProgressTracker
 from refunc.logging.console import throttle as echo
 
-DEADLINE = 20.0
+DEADLINE = 60.0
 
 
 class FakeTerminal(io.StringIO):

@@ -148,7 +148,7 @@ with experiment_context("e", "r"):
     logging.getLogger("library").warning("not shown")
 """
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, env={"REFUNC_QUIET": "1"}
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, env={"REFUNC_QUIET": "1"}
     )
 
     shown = [line for line in done.stderr.splitlines() if "shown" in line or "by its" in line]

@@ -259,7 +259,7 @@ def test_its_class_travels_to_the_delivery_process(
         print(os.getpid())
     """
     )
-    out, err = done.communicate(timeout=30)
+    out, err = done.communicate(timeout=60)
 
     pid, count = (own_folder / "said.txt").read_text().split()
     assert (count, pid == out.split()[-1]) == ("1", how == "thread"), err

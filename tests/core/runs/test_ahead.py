@@ -343,7 +343,7 @@ def test_ctrl_c_at_the_terminal_ends_all_at_once(store: Store, tmp_path: Path, t
     pytest.importorskip("click")
     pty = pytest.importorskip("pty")
     slow = "import time; from refunc.runs import points_file as points; once = points._texts\n"
-    slow += "points._texts = lambda run, series: time.sleep(0.5) or once(run, series)\n"
+    slow += "points._texts = lambda run, series: time.sleep(5) or once(run, series)\n"
     script = ALWAYS + slow + "from refunc_commands.cli import main; main()"
     command = [sys.executable, "-c", script, "--store", str(store.path), "export", "-o", str(tmp_path / "all.csv")]
     pid, terminal = pty.fork()

@@ -69,7 +69,7 @@ def test_a_run_is_whole_and_preempted_and_the_signal_ends_the_process(
     for _ in range(4):
         with running(script) as process:
             process.send_signal(number)
-            assert process.wait(20) == -number
+            assert process.wait(60) == -number
         run = list(open_store())[-1]
         assert run.status == "preempted"
         steps = [record.step for record in run.records() if isinstance(record, Metrics)]
@@ -95,7 +95,7 @@ def test_a_tracker_that_is_away_does_not_hold_it_up(own_folder: Path, tools: Any
     path = os.pathsep.join([str(own_folder), os.environ.get("PYTHONPATH", "")])
     with running(script, PYTHONPATH=path) as process:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == -signal.SIGTERM
+        assert process.wait(60) == -signal.SIGTERM
         assert not Path("back").exists()
     Path("back").touch()
     assert only_run().status == "preempted"
@@ -112,7 +112,7 @@ def test_the_handler_from_before_comes_after_and_decides_how_the_process_ends(ow
     """
     with running(script) as process:
         process.send_signal(signal.SIGTERM)
-        out, errors = process.communicate(timeout=20)
+        out, errors = process.communicate(timeout=60)
         assert (out, process.returncode) == ("before\n", 143), errors
     run = only_run()
     assert (run.status, run.summary.end.error if run.summary.end else "") == ("preempted", None)
@@ -138,7 +138,7 @@ def test_a_signal_in_the_middle_of_a_printed_line_ends_the_run_as_at_any_other_m
         os._exit(5)
     """
     command = [sys.executable, "-c", HEAD + textwrap.dedent(script)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == -signal.SIGTERM, done.stderr
     assert "half\n" in getattr(done, stream)
     assert (only_run().status, list(only_run().metrics("n").values)) == ("preempted", [1.0])
@@ -156,7 +156,7 @@ def test_a_handler_that_only_asks_to_stop_lets_the_training_stop(own_folder: Pat
     """
     with running(script) as process:
         process.send_signal(signal.SIGUSR1)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert only_run().status == "preempted", "so that a requeue goes on with it"
     assert list(only_run().metrics("saved").values) == [1.0]
 
@@ -173,7 +173,7 @@ def test_a_fault_after_the_signal_is_a_fault(own_folder: Path) -> None:
     """
     with running(script) as process:
         process.send_signal(signal.SIGUSR1)
-        assert process.wait(20) == 1
+        assert process.wait(60) == 1
     assert only_run().status == "failed"
 
 

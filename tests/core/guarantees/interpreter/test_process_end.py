@@ -112,7 +112,7 @@ def test_ctrl_c_interrupts_the_run(
     assert process.stdout is not None
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
 
     assert only_run().status == "interrupted"
     records, account = journal.read(only_run())
