@@ -31,8 +31,10 @@ import pytest
 from tests.tools import Tools
 from tests.untrusted import Untrusted
 
-with contextlib.suppress(ImportError):  # the rehearsal of a release runs without it
+with contextlib.suppress(ImportError):  # the rehearsal of a release runs without them
     import hypothesis
+
+    from refunc.outlets import pump, turn
 
     # Its own deadline is 200 ms for each example, which a busy machine misses now and then.
     # Examples are many where most tests run, on 3.12 and 3.13; older interpreters are to show their own differences.
@@ -101,8 +103,22 @@ def pytest_runtest_makereport() -> Iterator[None]:
     return report
 
 
+@pytest.fixture
+def closed_behind(tmp_path: Path) -> Iterator[None]:
+    """
+    Close the journals and log files that a test has left open in its folder, before pytest deletes that.
+
+    A thread would notice it a second later, and warn in the midst of another test.
+    """
+    yield
+    for outlet in [*pump._pump.outlets.values()] if "refunc.outlets.pump" in sys.modules else ():
+        file = getattr(getattr(outlet, "_state", None), "file", None)
+        if file is not None and tmp_path in file.path.parents:
+            outlet.close()
+
+
 @pytest.fixture(autouse=True)
-def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_folder(closed_behind: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Run each test in an empty folder, without the variables that a developer's shell may have set."""
     for name in [name for name in os.environ if name.startswith("REFUNC_") and name != "REFUNC_CACHE"]:
         monkeypatch.delenv(name)
@@ -111,6 +127,9 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # A pytest that a test starts deletes folders of earlier ones at its end: those of all tests would take a minute.
     monkeypatch.setenv("PYTEST_DEBUG_TEMPROOT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    if "refunc.outlets.turn" in sys.modules:
+        # A call gives up a write that takes a second; on a busy machine with a slow disk, a usual one may.
+        monkeypatch.setattr(turn, "WAIT", 30.0)
     return tmp_path
 
 

@@ -63,7 +63,8 @@ def call():
     else: log.log_metrics({"n": number}); log.flush(sync=number % 70 == 6)
     returned.append(number)
 for _ in range(rounds): interrupted(call, 0.003)
-print(json.dumps([log.flush(), number, returned, hits]))
+while not log.flush(): pass  # a call waits for a second, and a busy machine may take longer
+print(json.dumps([number, returned, hits]))
 """
 
 
@@ -76,12 +77,11 @@ def test_ctrl_c_at_random_points(
     )
 
     assert returned == 0, err
-    flushed, number, done, hits = json.loads(out)
+    number, done, hits = json.loads(out)
     records, account = journal.read(only_run())
     found = [
         record.metrics["n"] for record in records if isinstance(record, (Metrics, LogLine)) if "n" in record.metrics
     ]
-    assert flushed
     assert account == Account()
     assert found == sorted(set(found)), "doubled or out of order"
     assert set(done) <= set(found), "lost, although the call had returned"

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from refunc.logging import ExperimentTracker, MLLogger
+from refunc.outlets import turn
 
 #: Quiet loggers, since no test here is about the console.
 PRELUDE = """
@@ -44,18 +45,19 @@ class Stall:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self._entered, self._over = threading.Event(), threading.Event()
+        monkeypatch.setattr(turn, "WAIT", 1.0)  # as it is
         write = os.write
 
         def write_late(fd: int, data: Any) -> int:
             self._entered.set()
-            self._over.wait(60)
+            self._over.wait(100)
             return write(fd, data)
 
         monkeypatch.setattr(os, "write", write_late)
 
     def wait(self) -> None:
         """Return when a thread is in such a write."""
-        assert self._entered.wait(10), "the writer thread did not write"
+        assert self._entered.wait(60), "the writer thread did not write"
 
     def end(self) -> None:
         """Let them come back."""

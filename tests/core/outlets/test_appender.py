@@ -70,8 +70,14 @@ def interrupted_everywhere(
 
 @pytest.fixture
 def no_step_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An interrupted drain is gone on with at once: there is no writer thread here that it could be left to."""
+    """
+    An interrupted drain is gone on with at once: there is no writer thread here that it could be left to.
+
+    And none waits for the disk: hundreds of them would take minutes where it is slow.
+    """
     monkeypatch.setattr("refunc.outlets.outlet.STEP_BACK", 0.0)
+    monkeypatch.setattr("refunc.outlets.file._datasync", lambda fd: None)
+    monkeypatch.setattr(os, "fsync", lambda fd: None)
 
 
 @pytest.mark.usefixtures("no_step_back")

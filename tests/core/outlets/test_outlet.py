@@ -176,7 +176,8 @@ def test_an_error_that_is_no_oserror_reaches_no_caller(caplog: pytest.LogCapture
     outlet.close()
 
 
-def test_a_stalled_drain_is_waited_for_a_second_and_then_not_again() -> None:
+def test_a_stalled_drain_is_waited_for_a_second_and_then_not_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("refunc.outlets.turn.WAIT", 1.0)  # as it is
     released, entered = threading.Event(), threading.Event()
 
     def stall() -> None:

@@ -49,7 +49,6 @@ def wait_for_their_end() -> None:
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("REFUNC_DIR", str(tmp_path / "experiments"))
     pump.rest()
-    wait_for_their_end()
     return tmp_path / "experiments"
 
 

@@ -91,6 +91,7 @@ class JournalWriter(TappedOutlet):
         self._segments = OwnSegments(self.folder, self.logger)
         self.name = self._segments.name
         self._has_lost = False  # whether files that were written before have been deleted
+        self._told_deleted: Any = None  # the last file of which that was said
 
     def after_fork_in_child(self) -> None:
         """Become a new writer, and leave the run's lock to the parent."""
@@ -130,12 +131,14 @@ class JournalWriter(TappedOutlet):
         return self._segments.open_next()
 
     def _leave_deleted(self, state: Any) -> None:
-        """Write the content of the deleted file, which can still be read, to a new one."""
-        own_log.warning(
-            "%s: the file that it writes to was deleted. Its records are written again, and the run goes on; "
-            "earlier files of the run, artifacts too, are gone if they were deleted as well.",
-            self,
-        )
+        """Write the content of the deleted file, which can still be read, to a new one, as soon as one can be made."""
+        if state.file is not self._told_deleted:
+            self._told_deleted = state.file
+            own_log.warning(
+                "%s: the file that it writes to was deleted. Its records are written again, and the run goes on; "
+                "earlier files of the run, artifacts too, are gone if they were deleted as well.",
+                self,
+            )
         self._not_on_disk.suspects[state.file] = (0, state.size)
         self._has_lost = not self._segments.are_earlier_there()
 

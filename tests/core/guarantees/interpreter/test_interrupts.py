@@ -39,7 +39,7 @@ while tried < rounds:
     except KeyboardInterrupt:
         pass
 signal.setitimer(signal.ITIMER_REAL, 0)
-print(log.flush(), number, *done[-1:])
+while not log.flush(): pass  # a call waits for a second, and a busy machine may take longer
 print(" ".join(map(str, done)))
 """
 
@@ -72,9 +72,8 @@ def test_interrupted_calls_lose_and_double_nothing(name: str, finished: _Finishe
         if not isinstance(record, (RunStart, RunEnd)) and "n" in record.metrics
     ]
     assert account == Account(), seed
-    assert out.startswith("True"), seed
     assert found == sorted(set(found)), f"doubled or out of order, seed {seed}"
-    returned_numbers = {int(number) for number in out.splitlines()[1].split()}
+    returned_numbers = {int(number) for number in out.split()}
     assert returned_numbers <= set(found), f"lost, seed {seed}"
     assert run.status == "completed"
 

@@ -54,7 +54,8 @@ while goes_on():
 signal.setitimer(signal.ITIMER_REAL, 0)
 thread.join()
 gc.set_threshold(0); gc.collect()
-print(log.flush()); print(repr(counts))
+while not log.flush(): pass  # a call waits for a second, and a busy machine may take longer
+print(repr(counts))
 """
 
 
@@ -66,9 +67,7 @@ def test_logging_from_handlers_and_del_never_deadlocks(
     returned, out, err = finished(_REENTRANT, 1.0, durability, deadline=100)
 
     assert returned == 0, err
-    done, text = out.splitlines()
-    counts = eval(text)
-    assert done == "True"
+    counts = eval(out)
     records, account = journal.read(only_run())
     assert account == Account()
     for name in ("main", "signal", "thread"):
