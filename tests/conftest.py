@@ -112,8 +112,8 @@ def closed_behind(tmp_path: Path) -> Iterator[None]:
     """
     yield
     for outlet in [*pump._pump.outlets.values()] if "refunc.outlets.pump" in sys.modules else ():
-        file = getattr(getattr(outlet, "_state", None), "file", None)
-        if file is not None and tmp_path in file.path.parents:
+        folder = getattr(outlet, "folder", None)  # a run's, or that of log files
+        if tmp_path in getattr(folder, "path", folder or Path()).parents:
             outlet.close()
 
 

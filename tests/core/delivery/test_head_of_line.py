@@ -197,7 +197,7 @@ def test_whatever_one_record_is_every_other_one_arrives_once_and_in_order(
     tracker.errors = (error() for _ in range(failures))
 
     subscription = tracker.subscribe(run, at_the_end=(0.0, 0.001))
-    tracker.deliver(subscription, seconds=10.0)
+    tracker.deliver(subscription, seconds=60.0)
 
     letters = DeadLetters(run.folder, tracker.KEY).lines()
     for name in ("params", "tags", "metrics", "log", "artifact"):
@@ -231,7 +231,7 @@ def test_an_outage_of_whatever_length_changes_no_order_and_sets_nothing_aside(
     if isinstance(tracker, WithPing):
         tracker.is_there = True
     tracker.errors = iter(())
-    tracker.deliver(subscription, seconds=10.0)
+    tracker.deliver(subscription, seconds=60.0)
 
     for name in ("metrics", "log", *(("params", "tags", "artifact") if kind is WithPing else ())):
         assert [_number(record) for record in tracker.taken[name]] == list(range(10)), name

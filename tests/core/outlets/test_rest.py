@@ -123,6 +123,43 @@ def test_threads_that_end_between_their_start_and_the_first_use_are_noticed(monk
     outlet.close()
 
 
+def test_a_drain_that_starts_them_while_they_are_ended_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a journal, which hands its records to log files: all that logged meanwhile stood still for a second."""
+    monkeypatch.setattr("refunc.outlets.turn.WAIT", 60.0)
+    is_inside, other = threading.Event(), Collected()
+
+    class Handing(Collected):
+        def _step(self) -> int:
+            count = super()._step()
+            if 1 in self.items and not is_inside.is_set():
+                is_inside.set()
+                other.append(1)
+            return count
+
+    outlet = Handing()
+    outlet.append(0)
+    wait_for(lambda: outlet.items == [0])
+    drain = threading.Thread(target=outlet.write, args=(1,))
+    rest = outlet.rest
+
+    def rest_amid_a_drain() -> None:
+        if not is_inside.is_set():
+            drain.start()
+            assert is_inside.wait(20)
+        rest()
+
+    monkeypatch.setattr(outlet, "rest", rest_amid_a_drain)
+    ends = threading.Thread(target=pump.rest)
+    ends.start()
+    for thread in (ends, drain):
+        thread.join(20)
+        assert not thread.is_alive(), "each waits for the other"
+    wait_for(lambda: other.items == [1])
+    assert outlet.items == [0, 1]
+    for each in (outlet, other):
+        each.close()
+
+
 def test_a_test_suite_may_stop_them_and_the_run_goes_on(store: Path) -> None:
     """Lightning's does so with daemons that a test has left."""
     tracker = ExperimentTracker("digits")

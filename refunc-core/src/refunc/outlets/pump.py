@@ -160,9 +160,12 @@ class _Pump:
             # In this order: an outlet that is given to the threads meanwhile finds none, or is found here.
             threads, self.threads = self.threads, {}
             stop = self.locks.pop("stop")
+        try:
+            # Without the lock: an outlet that another thread is draining may wait for it, to have others served.
             for outlet in [*self.outlets.values()]:
                 outlet.rest()
-        stop.release()
+        finally:
+            stop.release()
         for thread in threads.values():
             if thread.is_alive() and thread is not threading.current_thread():
                 thread.join(REST_JOIN)
