@@ -124,7 +124,7 @@ def test_threads_that_end_between_their_start_and_the_first_use_are_noticed(monk
 
 
 def test_a_drain_that_starts_them_while_they_are_ended_waits_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As that of a journal, which hands its records to log files: all that logged meanwhile stood still for a second."""
+    """As that of a journal, which hands its records to log files: all that logged stood still for a second."""
     monkeypatch.setattr("refunc.outlets.turn.WAIT", 60.0)
     is_inside, other = threading.Event(), Collected()
 
