@@ -76,9 +76,9 @@ def test_very_many_files_of_ranks_cost_a_moment_and_hide_nothing(
         *(["logs", "resnet", "--rank", "3"], ["plot", "resnet", "-m", "loss", "--rank", "all"], ["report", "resnet"]),
         *(["export", "--rank", "all", "--attempts", "all", "-o", "points.csv"], ["doctor"], ["gc"], ["gc", "--fold"]),
     ):
-        began = time.monotonic()
+        began = time.process_time()
         result = CliRunner().invoke(refunc, command)
-        took = time.monotonic() - began
+        took = time.process_time() - began
         assert isinstance(result.exception, (SystemExit, type(None))), command
         if took > 20:
             slow[" ".join(command)] = took

@@ -181,7 +181,8 @@ class _Bench:
 
     def tracker(self) -> ExperimentTracker:
         if self.run is None:
-            self.log = MLLogger("fuzzed", "INFO", log_dir=tempfile.mkdtemp(prefix="logs"))
+            self.logs = tempfile.mkdtemp(prefix="logs")
+            self.log = MLLogger("fuzzed", "INFO", log_dir=self.logs)
             logging.getLogger("fuzzed").handlers[:] = [logging.NullHandler()]
             self.store = Path(tempfile.mkdtemp(prefix="values"))
             self.run = ExperimentTracker("e", log_dir=self.store, logger=self.log)
@@ -214,7 +215,9 @@ class _Bench:
         schema = {"kind": polars.String, "metrics": polars.String, "params": polars.String, "other": polars.String}
         assert polars.read_ndjson(files, schema=schema)["kind"].count() == lines
         self.numbers = []
+        self.log.close()
         shutil.rmtree(self.store)
+        shutil.rmtree(self.logs)
 
 
 def test_no_value_raises_and_every_line_parses(times: Callable[[float, float], int], chance: random.Random) -> None:

@@ -48,11 +48,11 @@ def _with_hostile(value: Any) -> Any:
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.dictionaries(_TEXT | st.integers(), _VALUES, max_size=4), step=st.none() | st.integers() | st.floats())
-def test_nothing_raises_and_every_line_is_strict_json(values: dict[Any, Any], step: Any) -> None:
-    log = MLLogger("fuzzed", "INFO", log_dir=tempfile.mkdtemp())
+def test_nothing_raises_and_every_line_is_strict_json(values: dict[Any, Any], step: Any, own_folder: Path) -> None:
+    log = MLLogger("fuzzed", "INFO", log_dir=tempfile.mkdtemp(dir=own_folder))
     logging.getLogger("fuzzed").handlers[:] = [logging.NullHandler()]
     hostile = _with_hostile(values)
-    store = Path(tempfile.mkdtemp())
+    store = Path(tempfile.mkdtemp(dir=own_folder))
 
     with ExperimentTracker("e", log_dir=store, logger=log) as run:
         run.log_metrics(hostile, step)
