@@ -104,7 +104,7 @@ def test_the_page_works_as_it_is_written(page: str, clean: dict[str, str], tmp_p
             script += f"mkdir -p $(dirname {name}); cat > {name} <<'END OF FILE'\n{text}END OF FILE\n"
 
     try:
-        done = subprocess.run(["bash"], input=script, cwd=clone, env=clean, capture_output=True, text=True, timeout=100)
+        done = subprocess.run(["bash"], input=script, cwd=clone, env=clean, capture_output=True, text=True, timeout=250)
     except subprocess.TimeoutExpired as error:  # whose own text has a part of what was printed
         said = [text.decode("utf-8", "replace") for text in (error.stdout, error.stderr) if text]
         pytest.fail(f"the page is not over after {error.timeout} s. Until then:\n" + "\n".join(said))

@@ -85,7 +85,7 @@ def test_a_kill_at_any_call_loses_nothing_and_folding_again_finishes_it(
 ) -> None:
     run = make_run(own_folder / "experiments" / "20261128-120000_many_aaaaaaaa", 4)
 
-    code, out, errors = finished(KILLED, run, tmp_path, deadline=100)
+    code, out, errors = finished(KILLED, run, tmp_path, deadline=250)
 
     assert code == 0, errors
     said = json.loads(out)

@@ -306,7 +306,7 @@ def test_a_kill_at_any_call_loses_nothing_and_merging_again_finishes_it(
 ) -> None:
     ranked("killed/shared")
 
-    code, out, errors = finished(KILLED, two[0].absolute(), two[1].absolute(), own_folder / "killed", deadline=100)
+    code, out, errors = finished(KILLED, two[0].absolute(), two[1].absolute(), own_folder / "killed", deadline=250)
 
     assert code == 0, errors
     said = json.loads(out)

@@ -23,7 +23,7 @@ def python(*arguments: str, cwd: Path, **environ: str) -> subprocess.CompletedPr
     """Run Python in a process of its own, which finds no proxy, no configuration and no index."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "PYTEST_"))}
     return subprocess.run(
-        [sys.executable, *arguments], cwd=cwd, env={**kept, **environ}, capture_output=True, text=True, timeout=100
+        [sys.executable, *arguments], cwd=cwd, env={**kept, **environ}, capture_output=True, text=True, timeout=250
     )
 
 

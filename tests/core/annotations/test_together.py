@@ -170,7 +170,7 @@ def test_a_kill_at_any_call_leaves_all_or_nothing(
         annotate(folder, tags={"a": "1"}, note="old")
     (tmp_path / "killed").mkdir()
 
-    code, out, errors = finished(KILLED, folder, tmp_path / "killed", deadline=100)
+    code, out, errors = finished(KILLED, folder, tmp_path / "killed", deadline=250)
 
     assert code == 0, errors
     said = json.loads(out)

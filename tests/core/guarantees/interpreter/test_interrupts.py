@@ -111,7 +111,7 @@ log.start_experiment("after"); log.log_metrics({"n": 1}); log.end_experiment()
 def test_interrupted_contexts_leave_every_run_with_one_end(finished: _Finished, journal: Any) -> None:
     """A run whose start or end was interrupted is ended at exit at the latest, and never twice."""
     seed = 4
-    returned, _, err = finished(_CONTEXTS, seed, 200, deadline=100)
+    returned, _, err = finished(_CONTEXTS, seed, 200, deadline=250)
 
     assert returned == 0, (seed, err)
     runs = list(open_store())

@@ -64,7 +64,7 @@ def test_logging_from_handlers_and_del_never_deadlocks(
     durability: str, finished: _Finished, only_run: Callable[[], Run], journal: Any
 ) -> None:
     """All sources' records are there, each source's in its order where one thread makes them."""
-    returned, out, err = finished(_REENTRANT, 1.0, durability, deadline=100)
+    returned, out, err = finished(_REENTRANT, 1.0, durability, deadline=250)
 
     assert returned == 0, err
     counts = eval(out)
