@@ -99,6 +99,7 @@ def test_a_tracker_that_is_away_does_not_hold_it_up(own_folder: Path, tools: Any
         assert not Path("back").exists()
     Path("back").touch()
     assert only_run().status == "preempted"
+    tools.until(lambda: not tools.delivery_pids(own_folder))  # without the folder, it would look for ever
 
 
 def test_the_handler_from_before_comes_after_and_decides_how_the_process_ends(own_folder: Path) -> None:
