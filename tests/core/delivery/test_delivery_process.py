@@ -278,4 +278,5 @@ def test_delivery_goes_on_when_its_working_folder_is_deleted(
 
     assert (code, trouble(err)) == (0, [])
     tools.until(lambda: calls("end"))
+    tools.until(lambda: not tools.delivery_pids(own_folder / "experiments"))
     assert [call["folder"] for call in calls("metrics")] == [str(own_folder / "job"), str(own_folder / "experiments")]
