@@ -15,6 +15,10 @@ _UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0, "d": 86_400.0, "w": 7 * 86_4
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)([smhdw])\s*", re.ASCII)
 _CLOCK: Final = re.compile(r"\d{1,2}:\d{2}(:\d{2})?", re.ASCII)
 _SECONDS: Final = re.compile(r"\d{9,10}(\.\d+)?", re.ASCII)
+_DATE: Final = re.compile(
+    r"(\d{4})(-?)(\d{2})\2(\d{2})(?:[T ](\d{2}:\d{2}(?::\d{2})?)(\.\d{1,6})? ?(?:(Z)|([+-]\d{2}):?(\d{2}))?)?",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def moment_text(seconds: float) -> str:
@@ -48,7 +52,15 @@ def moment_of(text: str) -> float | None:
             return float(text)
         if _CLOCK.fullmatch(text):
             text = f"{time.strftime('%Y-%m-%d')} {text.zfill(5 if text.count(':') == 1 else 8)}"
-        # Before Python 3.11, fromisoformat does not accept Z.
-        return datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith(("Z", "z")) else text).timestamp()
+        date = _DATE.fullmatch(text)
+        return datetime.fromisoformat(_iso(date)).timestamp() if date else None
     except (ValueError, OverflowError, OSError):
         return None
+
+
+def _iso(date: re.Match[str]) -> str:
+    """Return a date, and the time of day with it, as each Python reads it: up to 3.10 that is one form only."""
+    year, _, month, day, clock, fraction, utc, hours, minutes = date.groups(default="")
+    zone = "+00:00" if utc else f"{hours}:{minutes}" if hours else ""
+    fraction = f"{fraction:0<7}" if fraction else ""
+    return f"{year}-{month}-{day}T{clock or '00:00'}{fraction}{zone}"
