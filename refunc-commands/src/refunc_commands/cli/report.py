@@ -17,7 +17,7 @@ from refunc.runs.errors import RunError
 from refunc.runs.prefetch import read_ahead
 from refunc.runs.run import Run
 from refunc.runs.selection import Ranks
-from refunc.values.quantities import amount
+from refunc.values.quantities import amount, counted
 from refunc_commands.cli.choosing import Choice, choosing
 from refunc_commands.cli.chosen import readable
 from refunc_commands.cli.failure import Failure, Number
@@ -112,9 +112,7 @@ def report(
         if as_json:
             print_json(facts)
         else:
-            drawn = f"{facts['points_drawn']:,} of {facts['points']:,} points drawn"
-            of = f"{_count(len(found), 'run')}, {_count(facts['charts'], 'chart')}"
-            print_lines([Text(f"{shown(output)}: {amount(len(document))}, {of}, {drawn}")])
+            print_lines([_sentence(facts, output)])
     for line in _left_out(facts, len(content["runs"]), are_grouped=bool(groups)):
         error_line(line)
 
@@ -133,15 +131,21 @@ def _facts(found: Sequence[Run], content: dict[str, Any], output: str, size: int
     }
 
 
+def _sentence(facts: dict[str, Any], output: str) -> Text:
+    drawn = f"{facts['points_drawn']:,} of {counted(facts['points'], 'point')} drawn"
+    of = f"{counted(len(facts['runs']), 'run')}, {counted(facts['charts'], 'chart')}"
+    return Text(f"{shown(output)}: {amount(facts['bytes'])}, {of}, {drawn}")
+
+
 def _left_out(facts: dict[str, Any], kept: int, *, are_grouped: bool) -> Iterator[str]:
     """Yield a sentence for each part that the report, which has *kept* of the runs, has no room for."""
     several = len(facts["runs"])
     if facts["runs_left_out"]:
         of_all = " Its groups are of all runs." if are_grouped else ""
-        yield f"the report has room for the newest {kept:,} of {_count(several, 'run')}.{of_all}"
+        yield f"the report has room for the newest {kept:,} of {counted(several, 'run')}.{of_all}"
     if facts["charts_left_out"]:
         have = "has" if facts["charts_left_out"] == 1 else "have"
-        said = f"{_count(facts['charts_left_out'], 'metric')} {have} no chart: "
+        said = f"{counted(facts['charts_left_out'], 'metric')} {have} no chart: "
         said += f"a report has room for {CURVES} curves, in 2 MB."
         hint = " --group NAME draws one for all runs with equal values, and -n and --where choose fewer runs."
         if are_grouped:
@@ -151,8 +155,4 @@ def _left_out(facts: dict[str, Any], kept: int, *, are_grouped: bool) -> Iterato
 
 def _names(runs: Sequence[Run]) -> str:
     more = len(runs) - _NAMED
-    return ", ".join(run.run_name for run in runs[:_NAMED]) + (f" and {_count(more, 'other run')}" if more > 0 else "")
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'s' * (number != 1)}"
+    return ", ".join(run.run_name for run in runs[:_NAMED]) + (f" and {counted(more, 'other run')}" if more > 0 else "")
