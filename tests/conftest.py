@@ -13,6 +13,7 @@ import contextlib
 import functools
 import gc
 import importlib
+import importlib.util
 import json
 import logging
 import os
@@ -47,12 +48,15 @@ INTEGRATIONS = Path(__file__).parent / "integrations"
 REQUIRE_ALL = bool(os.environ.get("REFUNC_REQUIRE_ALL"))
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """
     Keep the index and the key out of the user's own folders, and take signals as at a terminal.
 
     Who runs the tests in the background has their processes ignore some.
     """
+    if importlib.util.find_spec("sqlalchemy") is not None:
+        # MLflow leaves its connections to the collector, which from Python 3.13 on warns of them, amid any later test.
+        config.addinivalue_line("filterwarnings", "ignore:unclosed database in <sqlite3:ResourceWarning")
     cache = tempfile.mkdtemp(prefix="refunc-cache-")
     os.environ["REFUNC_CACHE"] = cache
     atexit.register(shutil.rmtree, cache, ignore_errors=True)
