@@ -374,3 +374,16 @@ def test_a_name_with_a_dot_and_a_name_in_a_name_have_columns_of_their_own(invoke
     assert values.split()[-6:-1] == ["1", "2", "7", "0.5", "7"]
     heading = invoke("ls", "--where", "params['a.b'] == 1 and params.a.b == 2").stdout.splitlines()[0]
     assert heading.split()[5:7] == names[:2]
+
+
+def test_where_no_run_fits_the_runs_of_the_store_are_not_searched_for_others(invoke: Invoke, own_folder: Path) -> None:
+    """The hint is for a folder without runs. A run may have a store inside, and looking costs as much as its files."""
+    with experiment_context("digits", "outer") as run:
+        run.log_metrics({"loss": 0.5}, step=0)
+    [folder] = (own_folder / "experiments").glob("*outer*")
+    (folder / "inner").mkdir()
+    (folder / "inner" / "run.json").write_text("{}")
+
+    line = invoke("compare", "--until", "2001-01-01").stderr
+
+    assert line == f"refunc: no runs of that time in {own_folder / 'experiments'}.\n"

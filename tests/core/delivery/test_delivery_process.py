@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 from tests.fixture_types import Calls, Finished
 
+from refunc.delivery.process import _leave_deleted_folder
 from refunc.runs.run import Run
 
 pytestmark = pytest.mark.usefixtures("patient")
@@ -280,3 +282,24 @@ def test_delivery_goes_on_when_its_working_folder_is_deleted(
     tools.until(lambda: calls("end"))
     tools.until(lambda: not tools.delivery_pids(own_folder / "experiments"))
     assert [call["folder"] for call in calls("metrics")] == [str(own_folder / "job"), str(own_folder / "experiments")]
+
+
+@pytest.mark.parametrize(
+    ("number", "is_left"), [(errno.ENOENT, True), (errno.ESTALE, True), (errno.EACCES, False), (errno.EIO, False)]
+)
+def test_only_a_working_folder_that_is_gone_is_left_and_no_error_ends_the_delivery(
+    number: int, is_left: bool, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A deleted folder on NFS is a stale handle. In one that is there, relative paths such as `sqlite:///x.db` work."""
+
+    def refuse() -> str:
+        raise OSError(number, os.strerror(number))
+
+    store = own_folder / "experiments"
+    store.mkdir()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "getcwd", refuse)
+        _leave_deleted_folder(store)
+        _leave_deleted_folder(own_folder / "gone")
+
+    assert Path.cwd() == (store if is_left else own_folder)

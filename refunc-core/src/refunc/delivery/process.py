@@ -10,6 +10,7 @@ or `REFUNC_DELIVERY_LINGER` seconds (default 600) have passed.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -82,9 +83,10 @@ def _leave_deleted_folder(store: Path) -> None:
     """Work on in *store* if the training's folder was deleted: clients ask for theirs, and raise if it is gone."""
     try:
         os.getcwd()
-    except FileNotFoundError:
-        with contextlib.suppress(OSError):  # the store is gone too, and delivery ends
-            os.chdir(store)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ESTALE):  # the second one on NFS; relative paths of others still work
+            with contextlib.suppress(OSError):  # the store is gone too, and delivery ends
+                os.chdir(store)
 
 
 class _Control:

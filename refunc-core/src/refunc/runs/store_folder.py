@@ -87,7 +87,9 @@ def missing(folder: Path) -> str:
 
 
 def elsewhere(folder: Path) -> str:
-    """Return a hint at stores in *folder*, which has no runs itself; empty if there are none."""
+    """Return a hint at stores in *folder*; empty if there are none, or if it has runs itself."""
+    if _has_runs(folder):
+        return ""
     try:
         found = [each for each in islice(folder.iterdir(), _MOST_SEARCHED) if each.is_dir() and _has_runs(each)]
     except OSError:
