@@ -178,7 +178,7 @@ def run(number: int, folder: Path, tools: Any) -> Outcome:
     script = folder / "block.py"
     script.write_text(f"{block.before}\n{code}\n{block.after}", "utf-8")
     # Without a bound for the wait at exit, those with trackers would never end: there is no server.
-    done = subprocess.run([sys.executable, "block.py"], cwd=folder, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "block.py"], cwd=folder, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
     # An uncaught exception, one shown by `logging.raiseExceptions`, or a warning; one that was logged is indented.
     assert not re.search(r"^(Traceback|--- Logging error|\S+:\d+: \w*Warning: )", done.stderr, re.MULTILINE), (

@@ -177,11 +177,11 @@ def test_two_folders_with_one_id_are_told_apart_by_their_names(
 def test_a_page_of_very_many_runs(tmp_path: Path, start: Callable[..., Any], train: Callable[..., None]) -> None:
     store = tmp_path / "experiments"
     train(store, "with run('base', tags={'a': 'b'}): logger.log_metrics({'loss': 1.0}, step=1)")
-    multiply(store, 2_000)
+    multiply(store, 10_000)
     server = start(store)
 
-    page = server.json("/api/runs", limit=100, offset=1_000)
-    assert (page["total"], len(page["rows"])) == (2_000, 100)
-    assert page["rows"][0]["name"] == "run-999"
+    page = server.json("/api/runs", limit=100, offset=5_000)
+    assert (page["total"], len(page["rows"])) == (10_000, 100)
+    assert page["rows"][0]["name"] == "run-4999"
     assert len(server.get("/api/runs", limit=100).body) < 60_000
     assert server.json("/api/runs", where="run_name == 'run-77'")["matched"] == 1

@@ -89,7 +89,7 @@ class Ahead:
                 try:
                     self._held.follow(entry.name)
                     done.add(entry.run.folder)
-                except Exception:
+                except Exception:  # it is among those that failed, and the tables say why
                     continue
         self._failed |= {entry.name: entry for entry in batch if entry.run.folder not in done}
         self._tell([entry.name for entry in batch])
